@@ -1,0 +1,20 @@
+"""The language that prover and checker share: model files, certificates, the order of inputs (see FORMAT.md)."""
+
+from certificates.certificate import Certificate, Statement, Step, read_certificate, write_certificate
+from certificates.errors import FormatError
+from certificates.model_file import Model, ModelConfig, read_model, write_model
+from certificates.tensor_file import RawTensor
+
+__all__ = [
+    "Certificate",
+    "FormatError",
+    "Model",
+    "ModelConfig",
+    "RawTensor",
+    "Statement",
+    "Step",
+    "read_certificate",
+    "read_model",
+    "write_certificate",
+    "write_model",
+]

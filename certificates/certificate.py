@@ -1,0 +1,163 @@
+"""Certificates: a statement about a model's weights and a proof of it, step by step.
+
+A proof is a list of steps. Each names a rule of the checker, the earlier steps it builds on, integer parameters, and
+hint tensors (stored as `<step>.<hint>`). The last step must establish the statement. FORMAT.md specifies the file.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from certificates.canonical_json import Json, dumps, loads
+from certificates.errors import FormatError
+from certificates.tensor_file import (
+    RawTensor,
+    TensorFile,
+    read_tensor_file,
+    serialize_tensor_file,
+    write_atomically,
+)
+
+FORMAT_NAME = "compact-proof-certificate"
+VERSION = "1"
+MAX_STEPS = 4096
+_DIGITS = re.compile(r"0|[1-9][0-9]{0,3999}")
+_HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
+_HINT_NAME = re.compile(r"(0|[1-9][0-9]{0,3})\.([a-z_]+)")
+
+
+@dataclass(frozen=True)
+class Statement:
+    """The model with this digest classifies at least `correct` of the `total` inputs of `task` correctly."""
+
+    model_digest: str
+    task: Json
+    correct: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """One application of a rule to earlier steps (`premises`)."""
+
+    rule: str
+    premises: tuple[int, ...] = ()
+    parameters: Mapping[str, int] = field(default_factory=dict)
+    hints: Mapping[str, RawTensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A statement and its proof. `precision` is the number of bits to which the checker rounds (outward)."""
+
+    statement: Statement
+    precision: int
+    steps: tuple[Step, ...]
+
+
+def _fields(value: Json, names: set[str], what: str) -> dict[str, Json]:
+    if not isinstance(value, dict) or set(value) != names:
+        raise FormatError(f"{what} must be an object with exactly the fields {sorted(names)}")
+    return value
+
+
+def _integer(value: Json, what: str) -> int:
+    if type(value) is not int or not -(2**63) <= value < 2**63:
+        raise FormatError(f"{what} is not a 64-bit integer")
+    return value
+
+
+def _natural(value: Json, what: str) -> int:
+    if not isinstance(value, str) or not _DIGITS.fullmatch(value):
+        raise FormatError(f"{what} is not a natural number written as a decimal string")
+    return int(value)
+
+
+def _parse_statement(text: str) -> Statement:
+    fields = _fields(loads(text), {"correct", "model", "task", "total"}, "statement")
+    digest = fields["model"]
+    if not isinstance(digest, str) or not _HEX_DIGEST.fullmatch(digest):
+        raise FormatError("statement: model is not a SHA-256 in lower-case hexadecimal")
+    correct = _natural(fields["correct"], "statement: correct")
+    total = _natural(fields["total"], "statement: total")
+    return Statement(digest, fields["task"], correct, total)
+
+
+def _parse_step(value: Json, index: int) -> Step:
+    what = f"step {index}"
+    fields = _fields(value, {"parameters", "premises", "rule"}, what)
+    rule, premises, parameters = fields["rule"], fields["premises"], fields["parameters"]
+    if not isinstance(rule, str) or not isinstance(premises, list) or not isinstance(parameters, dict):
+        raise FormatError(f"{what}: rule is a string, premises a list, parameters an object")
+    return Step(
+        rule,
+        tuple(_integer(premise, f"{what}: premise") for premise in premises),
+        {name: _integer(number, f"{what}: parameter {name!r}") for name, number in parameters.items()},
+    )
+
+
+def parse_certificate(file: TensorFile) -> Certificate:
+    """Read a certificate from a parsed container. Raises FormatError on anything FORMAT.md does not allow."""
+    metadata = file.metadata
+    if metadata.get("format") != FORMAT_NAME:
+        raise FormatError(f"not a certificate: metadata format is {metadata.get('format')!r}, not {FORMAT_NAME!r}")
+    if metadata.get("version") != VERSION:
+        raise FormatError(f"certificate version {metadata.get('version')!r} is unknown; this checker reads {VERSION!r}")
+    if set(metadata) != {"format", "version", "statement", "proof"}:
+        raise FormatError("metadata must be exactly format, version, statement and proof")
+    proof = _fields(loads(metadata["proof"]), {"precision", "steps"}, "proof")
+    raw_steps = proof["steps"]
+    if not isinstance(raw_steps, list) or not 1 <= len(raw_steps) <= MAX_STEPS:
+        raise FormatError(f"a proof is a list of 1 to {MAX_STEPS} steps")
+    hints: list[dict[str, RawTensor]] = [{} for _ in raw_steps]
+    for name, tensor in file.tensors.items():
+        match = _HINT_NAME.fullmatch(name)
+        if match is None or int(match[1]) >= len(hints):
+            raise FormatError(f"tensor {name!r} belongs to no step")
+        hints[int(match[1])][match[2]] = tensor
+    steps = []
+    for index, raw in enumerate(raw_steps):
+        step = _parse_step(raw, index)
+        steps.append(Step(step.rule, step.premises, step.parameters, hints[index]))
+    precision = _integer(proof["precision"], "proof: precision")
+    return Certificate(_parse_statement(metadata["statement"]), precision, tuple(steps))
+
+
+def read_certificate(path: Path) -> tuple[Certificate, int]:
+    """Read a certificate and its size in bytes. Raises FormatError with the reason if it is not one."""
+    file = read_tensor_file(path)
+    try:
+        return parse_certificate(file), file.size
+    except FormatError as error:
+        raise FormatError(f"{path}: {error}") from error
+
+
+def serialize_certificate(certificate: Certificate) -> bytes:
+    """The certificate's bytes; deterministic."""
+    statement = certificate.statement
+    steps: list[Json] = [
+        {"parameters": dict(step.parameters), "premises": list(step.premises), "rule": step.rule} for step in certificate.steps
+    ]
+    metadata = {
+        "format": FORMAT_NAME,
+        "version": VERSION,
+        "statement": dumps(
+            {
+                "correct": str(statement.correct),
+                "model": statement.model_digest,
+                "task": statement.task,
+                "total": str(statement.total),
+            }
+        ),
+        "proof": dumps({"precision": certificate.precision, "steps": steps}),
+    }
+    tensors = {f"{index}.{name}": tensor for index, step in enumerate(certificate.steps) for name, tensor in step.hints.items()}
+    return serialize_tensor_file(metadata, tensors)
+
+
+def write_certificate(path: Path, certificate: Certificate) -> int:
+    """Write the certificate atomically; returns its size in bytes."""
+    content = serialize_certificate(certificate)
+    write_atomically(path, content)
+    return len(content)

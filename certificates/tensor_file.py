@@ -1,0 +1,191 @@
+"""The safetensors container, read strictly and written atomically.
+
+Models and certificates are safetensors files. The public library returns floating-point arrays and tolerates more than
+FORMAT.md allows, so the trusted side reads the container itself: an 8-byte little-endian header length, a JSON header,
+and the tensors' bytes, back to back, with nothing left over. No floating-point array is ever created here.
+"""
+
+import math
+import os
+import struct
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from certificates.canonical_json import Json, dumps, loads_relaxed
+from certificates.errors import FormatError
+
+IntArray: TypeAlias = NDArray[np.int64]
+
+ITEM_BYTES = {
+    "BOOL": 1,
+    "U8": 1,
+    "I8": 1,
+    "I16": 2,
+    "I32": 4,
+    "I64": 8,
+    "F16": 2,
+    "BF16": 2,
+    "F32": 4,
+    "F64": 8,
+}
+_INTEGER_TYPES = {"U8": "<u1", "I8": "<i1", "I16": "<i2", "I32": "<i4", "I64": "<i8"}
+_MAX_RANK = 8
+MAX_FILE_BYTES = 2**30
+"""No model or certificate of this version is larger; a larger file is refused before it is read."""
+
+
+@dataclass(frozen=True)
+class RawTensor:
+    """A tensor as stored: its dtype name, its shape and its little-endian bytes."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    data: bytes
+
+    def integers(self) -> IntArray:
+        """The values of an integer tensor. Raises FormatError on any other dtype."""
+        if self.dtype not in _INTEGER_TYPES:
+            raise FormatError(f"expected an integer tensor, found {self.dtype}")
+        return np.frombuffer(self.data, _INTEGER_TYPES[self.dtype]).astype(np.int64).reshape(self.shape)
+
+    @staticmethod
+    def of_integers(values: NDArray[np.generic]) -> "RawTensor":
+        """Store integers with the narrowest dtype that holds them all."""
+        low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
+        for name, code in _INTEGER_TYPES.items():
+            limits = np.iinfo(code)
+            if limits.min <= low and high <= limits.max:
+                return RawTensor(name, values.shape, np.ascontiguousarray(values.astype(code)).tobytes())
+        raise FormatError("integers beyond 64 bits cannot be stored in a tensor")
+
+
+@dataclass(frozen=True)
+class TensorFile:
+    """A parsed container: string metadata, named tensors, and the size of the file in bytes."""
+
+    metadata: Mapping[str, str]
+    tensors: Mapping[str, RawTensor]
+    size: int
+
+
+def _dict(value: Json, what: str) -> dict[str, Json]:
+    if not isinstance(value, dict):
+        raise FormatError(f"{what} is not a JSON object")
+    return value
+
+
+def _natural_numbers(value: Json, what: str) -> tuple[int, ...]:
+    if not isinstance(value, list):
+        raise FormatError(f"{what} is not a list")
+    numbers = []
+    for item in value:
+        if type(item) is not int or item < 0:
+            raise FormatError(f"{what} is not a list of natural numbers")
+        numbers.append(item)
+    return tuple(numbers)
+
+
+def parse_tensor_file(content: bytes) -> TensorFile:
+    """Parse a container held in memory.
+
+    Raises FormatError on anything that FORMAT.md does not allow: truncation, trailing bytes, overlapping or unordered
+    tensors, sizes that disagree with shapes, unknown dtypes, non-string metadata.
+    """
+    if len(content) < 8:
+        raise FormatError("the file is truncated: no header length")
+    (header_bytes,) = struct.unpack("<Q", content[:8])
+    if header_bytes > len(content) - 8:
+        raise FormatError("the file is truncated: its header is longer than the file")
+    try:
+        header_text = content[8 : 8 + header_bytes].decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise FormatError("the header is not UTF-8") from error
+    header = _dict(loads_relaxed(header_text), "the header")
+    body = memoryview(content)[8 + header_bytes :]
+
+    metadata: dict[str, str] = {}
+    for key, text in _dict(header.pop("__metadata__", {}), "__metadata__").items():
+        if not isinstance(text, str):
+            raise FormatError(f"metadata {key!r} is not a string")
+        metadata[key] = text
+
+    extents: list[tuple[int, int, str]] = []
+    tensors: dict[str, RawTensor] = {}
+    for name, value in header.items():
+        entry = _dict(value, f"tensor {name!r}")
+        if set(entry) != {"dtype", "shape", "data_offsets"}:
+            raise FormatError(f"tensor {name!r} must have exactly dtype, shape and data_offsets")
+        dtype = entry["dtype"]
+        if not isinstance(dtype, str) or dtype not in ITEM_BYTES:
+            raise FormatError(f"tensor {name!r} has unsupported dtype {dtype!r}")
+        shape = _natural_numbers(entry["shape"], f"shape of {name!r}")
+        offsets = _natural_numbers(entry["data_offsets"], f"data_offsets of {name!r}")
+        if len(shape) > _MAX_RANK or len(offsets) != 2:
+            raise FormatError(f"tensor {name!r} has too many dimensions or malformed offsets")
+        start, stop = offsets
+        if not start <= stop <= len(body):
+            raise FormatError(f"tensor {name!r} lies outside the file: truncated?")
+        if stop - start != math.prod(shape) * ITEM_BYTES[dtype]:
+            raise FormatError(f"tensor {name!r}: {stop - start} bytes do not fit shape {list(shape)} of {dtype}")
+        extents.append((start, stop, name))
+        tensors[name] = RawTensor(dtype, shape, bytes(body[start:stop]))
+
+    position = 0
+    for start, stop, name in sorted(extents):
+        if start != position:
+            raise FormatError(f"tensor {name!r} overlaps another or leaves a gap")
+        position = stop
+    if position != len(body):
+        raise FormatError(f"{len(body) - position} trailing bytes after the last tensor")
+    return TensorFile(metadata, tensors, len(content))
+
+
+def read_tensor_file(path: Path) -> TensorFile:
+    """Read and parse the container at `path`. Raises FormatError, also when the file cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise FormatError(f"cannot read {path}: {error.strerror}") from error
+    if len(content) > MAX_FILE_BYTES:
+        raise FormatError(f"{path} is larger than {MAX_FILE_BYTES} bytes")
+    try:
+        return parse_tensor_file(content)
+    except FormatError as error:
+        raise FormatError(f"{path}: {error}") from error
+
+
+def serialize_tensor_file(metadata: Mapping[str, str], tensors: Mapping[str, RawTensor]) -> bytes:
+    """The container's bytes: deterministic, names sorted, header padded to 8 bytes as other readers expect."""
+    header: dict[str, Json] = {"__metadata__": dict(metadata)}
+    position = 0
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        stop = position + len(tensor.data)
+        header[name] = {"dtype": tensor.dtype, "shape": list(tensor.shape), "data_offsets": [position, stop]}
+        position = stop
+    text = dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + b"".join(tensors[name].data for name in sorted(tensors))
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a whole file or nothing: temporary file in the same folder, fsync, rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,34 @@
+"""Why a certificate was not accepted. Each refusal carries its reason; the exit code of the command is part of it."""
+
+
+class CheckError(Exception):
+    """Base of every refusal. `exit_code` is what `checker verify` returns."""
+
+    exit_code = 2
+
+
+class Refused(CheckError):
+    """A rule's hypothesis does not hold (or its hints are not what the rule needs)."""
+
+    exit_code = 1
+
+
+class StepRefused(Refused):
+    """A `Refused`, with the place in the proof where it happened."""
+
+    def __init__(self, step: int, rule: str, reason: str) -> None:
+        super().__init__(f"step {step} ({rule}): {reason}")
+
+
+class ClaimNotMet(CheckError):
+    """The proof holds, but it is not a proof of what the verifier asked for (--task, --at-least)."""
+
+    exit_code = 1
+
+
+class InvalidInput(CheckError):
+    """A file is missing, malformed, of an unknown version, or does not belong to the other one."""
+
+
+class OverBudget(CheckError):
+    """The check would take more operations or memory than the budget allows."""

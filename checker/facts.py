@@ -1,0 +1,92 @@
+"""What rules have established. Only the modules in `checker/rules` construct facts (a test enforces it), so the code that
+adds up a verdict cannot be handed a number from a certificate where a proved one is needed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from certificates.certificate import Step
+from certificates.model_file import Model
+from certificates.tensor_file import IntArray, RawTensor
+from checker.enclosures import Arithmetic, BoolArray, Enclosure
+from checker.errors import Refused
+from checker.meter import Meter
+from checker.tasks import MaxOfK
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What every rule may look at: the model and task of the statement, the arithmetic, and the meter."""
+
+    model: Model
+    task: MaxOfK
+    arithmetic: Arithmetic
+    meter: Meter
+
+
+@dataclass(frozen=True)
+class AdditiveTables:
+    """Tables with which every logit is a ratio of sums of per-position look-ups (see rules/additive_tables).
+
+    token_score "q t", position_score "q j", direct "q o", token_value "t o", position_value "j o".
+    """
+
+    token_score: Enclosure
+    position_score: Enclosure
+    direct: Enclosure
+    token_value: Enclosure
+    position_value: Enclosure
+    unexplained_dimension: int
+
+
+@dataclass(frozen=True)
+class CertifiedInputs:
+    """At least `correct` inputs, all of them in `cells`, are classified correctly.
+
+    `cells` "q m c" marks cells of the task; an input outside of them is not among those counted. `covers` tells for
+    inputs of shape "n k" which are.
+    """
+
+    correct: int
+    cells: BoolArray
+    covers: Callable[[IntArray], BoolArray]
+    unexplained_dimension: int = 0
+
+
+Fact = AdditiveTables | CertifiedInputs
+
+
+def take_tables(step: Step, premises: tuple[Fact, ...]) -> AdditiveTables:
+    """The only premise of a rule that works on tables."""
+    if len(premises) != 1 or not isinstance(premises[0], AdditiveTables):
+        raise Refused(f"{step.rule} needs exactly one premise, which establishes additive tables")
+    return premises[0]
+
+
+def take_parameters(step: Step, *names: str) -> tuple[int, ...]:
+    """The step's parameters, which must be exactly these."""
+    if set(step.parameters) != set(names):
+        raise Refused(f"{step.rule} takes exactly the parameters {sorted(names)}, found {sorted(step.parameters)}")
+    return tuple(step.parameters[name] for name in names)
+
+
+def take_hints(step: Step, **shapes: tuple[int | None, ...]) -> dict[str, IntArray]:
+    """The step's integer hint tensors, which must be exactly these, with these shapes (None: any size)."""
+    if set(step.hints) != set(shapes):
+        raise Refused(f"{step.rule} takes exactly the hints {sorted(shapes)}, found {sorted(step.hints)}")
+    return {name: _integers(name, step.hints[name], shape) for name, shape in shapes.items()}
+
+
+def _integers(name: str, tensor: RawTensor, shape: tuple[int | None, ...]) -> IntArray:
+    fits = len(shape) == len(tensor.shape) and all(w in (None, s) for w, s in zip(shape, tensor.shape, strict=True))
+    if not fits:
+        wanted = ["any" if size is None else size for size in shape]
+        raise Refused(f"hint {name!r} has shape {list(tensor.shape)}, expected {wanted}")
+    return tensor.integers()
+
+
+def no_cells(task: MaxOfK) -> BoolArray:
+    """A mask "q m c" with no cell in it, to be filled by a rule."""
+    return np.zeros((task.d_vocab, task.d_vocab, task.n_ctx), np.bool_)

@@ -1,0 +1,76 @@
+"""Rule `additive-tables`: the logits of a one-layer, one-head, attention-only transformer as table look-ups.
+
+*Model.* K = n_ctx tokens x; embedding r_j = E[x_j] + P[j]; causal softmax attention read at the last position, whose
+query attends to all K positions with scores s_j = ((r_{K-1} W_Q + b_Q) . (r_j W_K + b_K)) / sqrt(d_head); residual
+r_{K-1} + sum_j softmax(s)_j (r_j W_V + b_V) W_O + b_O; logits = residual W_U + b_U. No normalisation.
+
+*Theorem.* Let q = x_{K-1} and define, over all tokens t, positions j and outputs o,
+
+    token_score[q, t]    = ((E[q] + P[K-1]) W_Q + b_Q) . (E[t] W_K) / sqrt(d_head)
+    position_score[q, j] = ((E[q] + P[K-1]) W_Q + b_Q) . (P[j] W_K) / sqrt(d_head)
+    direct[q, o]         = [ (E[q] + P[K-1] + b_O + b_V W_O) W_U + b_U ](o)
+    token_value[t, o]    = [ E[t] W_V W_O W_U ](o)
+    position_value[j, o] = [ P[j] W_V W_O W_U ](o)
+
+and w_j(q, t) = exp(token_score[q, t] + position_score[q, j] - r(q)) for an arbitrary real r(q). Then x is classified as
+m, strictly, if and only if for every output o != m
+
+    sum_j w_j(q, x_j) * ( (direct[q, m] - direct[q, o]) + (token_value[x_j, m] - token_value[x_j, o])
+                          + (position_value[j, m] - position_value[j, o]) )  >  0.
+
+*Proof.* s_j = token_score + position_score + (query . b_K) / sqrt(d_head); the last term does not depend on j, and
+neither does r(q), so both cancel in the softmax: softmax(s)_j = w_j / sum_i w_i. The attention weights sum to one, so
+b_V W_O and all that does not depend on j can be moved into the sum over j, which gives
+logit(o) = sum_j w_j (direct + token_value + position_value) / sum_j w_j. The denominator is positive; multiply by it.
+
+*Checked:* nothing beyond the model file's shapes. The tables are enclosures of the real tables.
+"""
+
+from certificates.certificate import Step
+from checker.enclosures import Enclosure
+from checker.errors import Refused
+from checker.exact_weights import decode
+from checker.facts import AdditiveTables, Fact, Setting, take_hints, take_parameters
+
+
+def additive_tables(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> AdditiveTables:
+    """Apply the rule. Takes no premises, parameters or hints."""
+    take_parameters(step)
+    take_hints(step)
+    if premises:
+        raise Refused("additive-tables takes no premises")
+    config = setting.model.config
+
+    def weight(name: str, transposed: bool = False) -> Enclosure:
+        mantissas, exponents = decode(name, setting.model.tensors[name])
+        if mantissas.ndim == 3:  # one head
+            mantissas, exponents = mantissas[0], exponents[0]
+        if mantissas.ndim == 1:  # a bias, as a row
+            mantissas, exponents = mantissas[None], exponents[None]
+        if transposed:
+            mantissas, exponents = mantissas.T, exponents.T
+        return setting.arithmetic.exact(mantissas, exponents)
+
+    def plus_bias(value: Enclosure, name: str) -> Enclosure:
+        return value + weight(name) if name in setting.model.tensors else value
+
+    tokens, positions, unembed = weight("embed.W_E"), weight("pos_embed.W_pos"), weight("unembed.W_U")
+    last = tokens + positions[config.n_ctx - 1 :]
+    query = plus_bias(last @ weight("blocks.0.attn.W_Q"), "blocks.0.attn.b_Q")
+    query = query * setting.arithmetic.reciprocal_sqrt(config.d_head)
+    key_map = weight("blocks.0.attn.W_K")
+    output = weight("blocks.0.attn.W_O") @ unembed
+    value_map = weight("blocks.0.attn.W_V")
+    direct = plus_bias(plus_bias(last, "blocks.0.attn.b_O") @ unembed, "unembed.b_U")
+    if "blocks.0.attn.b_V" in setting.model.tensors:
+        direct = direct + weight("blocks.0.attn.b_V") @ output
+    return AdditiveTables(
+        token_score=query @ (tokens @ key_map).T,
+        position_score=query @ (positions @ key_map).T,
+        direct=direct,
+        token_value=(tokens @ value_map) @ output,
+        position_value=(positions @ value_map) @ output,
+        unexplained_dimension=2 * config.d_vocab * config.d_vocab_out
+        + config.d_vocab**2
+        + config.n_ctx * (config.d_vocab + config.d_vocab_out),
+    )

@@ -1,0 +1,36 @@
+"""Rule `disjoint-sum`: certified inputs of disjoint regions add up.
+
+*Theorem.* If facts i certify correct_i inputs each, all of them in the cells C_i, and the C_i are pairwise disjoint, then at
+least sum_i correct_i inputs are classified correctly. *Proof.* Every input lies in exactly one cell, so no input is among
+those counted by two facts. *Checked:* that no cell occurs in two of the premises.
+"""
+
+import numpy as np
+
+from certificates.certificate import Step
+from certificates.tensor_file import IntArray
+from checker.enclosures import BoolArray
+from checker.errors import Refused
+from checker.facts import CertifiedInputs, Fact, Setting, no_cells, take_hints, take_parameters
+
+
+def disjoint_sum(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> CertifiedInputs:
+    """Apply the rule to facts about certified inputs. Takes no parameters or hints."""
+    take_parameters(step)
+    take_hints(step)
+    cells = no_cells(setting.task)
+    parts: list[CertifiedInputs] = []
+    for premise in premises:
+        if not isinstance(premise, CertifiedInputs):
+            raise Refused("disjoint-sum adds facts about certified inputs only")
+        setting.meter.charge(cells.size)
+        if np.any(cells & premise.cells):
+            query, label, copies = (int(axis[0]) for axis in np.nonzero(cells & premise.cells))
+            raise Refused(f"two premises both count inputs of the cell (query {query}, maximum {label}, copies {copies})")
+        cells |= premise.cells
+        parts.append(premise)
+
+    def covers(tokens: IntArray) -> BoolArray:
+        return np.any([part.covers(tokens) for part in parts], axis=0) if parts else np.zeros(len(tokens), np.bool_)
+
+    return CertifiedInputs(sum(part.correct for part in parts), cells, covers)

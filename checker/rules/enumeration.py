@@ -1,0 +1,158 @@
+"""Rule `enumeration`: a contiguous range of inputs, each evaluated by table look-ups.
+
+*Theorem.* Number all V**K inputs as in certificates/input_order. Of those with start <= rank < stop, count the inputs x
+with maximum m that are not skipped and for which every output o != m has
+
+    own(q, o) + sum over free positions j of h_j(q, x_j, o)  >  0         (notation of rules/label_terms).
+
+At least as many inputs of the range as are counted are classified correctly.
+*Proof.* By additive-tables the inequality, which is strict, says that x is classified as m. Ranks are unique, so no input
+is counted twice. Inputs whose margin is too close to zero to decide are not counted.
+
+*Parameters:* start, stop. *Hint:* `skip` "n 2": disjoint, increasing runs [from, to) of ranks minus start, which are not
+counted even if they could be. (The prover, which computes in floating point, lists the inputs where it and the checker
+might disagree, so that both arrive at the same number.)
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from certificates.certificate import Step
+from certificates.input_order import Box, boxes, rank_of
+from certificates.tensor_file import IntArray
+from checker.enclosures import BoolArray, Enclosure
+from checker.errors import Refused
+from checker.facts import (
+    AdditiveTables,
+    CertifiedInputs,
+    Fact,
+    Setting,
+    no_cells,
+    take_hints,
+    take_parameters,
+    take_tables,
+)
+from checker.rules.label_terms import LabelGaps, LabelTerms, Scores
+from checker.tasks import MaxOfK
+
+_BLOCK = 2**18
+"""Elements in the largest array of one block: small enough for the processor's cache."""
+_PIECE = 2**20
+"""Inputs of one box handled at a time."""
+
+
+@dataclass(frozen=True)
+class CellTerms:
+    """The summands of the inequality for one query and label. own: "1 o"; position[j]: h_j, "t o" for t <= label."""
+
+    own: Enclosure
+    position: tuple[Enclosure, ...]
+
+    @staticmethod
+    def of(tables: AdditiveTables, scores: Scores, gaps: LabelGaps, query: int) -> "CellTerms":
+        """Tables of h for one query."""
+        label, rivals = gaps.label, len(gaps.rivals)
+        index = np.array([query])
+        terms = LabelTerms.of(tables, scores, gaps, index)
+        direct = tables.direct[query, label].reshape(1, 1) - tables.direct[np.ix_(index, gaps.rivals)]
+        value = direct + gaps.token
+        score = (scores.token[index, : label + 1] - terms.reference).T
+        position = tuple(
+            (value + gaps.position[j : j + 1].reshape(1, rivals)) * (score + scores.position[index, j : j + 1]).exp()
+            for j in range(scores.position.shape[1] - 1)
+        )
+        return CellTerms(terms.own, position)
+
+
+@dataclass(frozen=True)
+class Enumeration:
+    """A checked range: evaluates inputs of given query and label on demand."""
+
+    task: MaxOfK
+    tables: AdditiveTables
+    start: int
+    stop: int
+    skip: IntArray
+
+    def proved_in_box(self, terms: CellTerms, box: Box, first: int, stop: int) -> BoolArray:
+        """Which of the inputs first .. stop-1 of the box (numbered within it) satisfy the inequality."""
+        base = terms.own
+        if box.first < self.task.free:
+            base = base + terms.position[box.first][box.label : box.label + 1]
+        if not box.positions:
+            return base.min(1).positive()
+        *outer, inner = box.positions
+        width = box.choices[-1]
+        fastest = terms.position[inner][:width].T
+        outputs = fastest.shape[0]
+        rows = np.arange(first // width, -(-stop // width))
+        per_block = max(1, _BLOCK // (width * outputs))
+        proved = []
+        for begin in range(0, len(rows), per_block):
+            digits = rows[begin : begin + per_block]
+            partial = base
+            for position, choice in zip(reversed(outer), reversed(box.choices[:-1]), strict=True):
+                partial = terms.position[position][digits % choice] + partial
+                digits = digits // choice
+            margin = partial.T.reshape(outputs, -1, 1) + fastest.reshape(outputs, 1, width)
+            proved.append(margin.min(0).positive().reshape(-1))
+        offset = first - int(rows[0]) * width
+        return np.concatenate(proved)[offset : offset + stop - first]
+
+    def skipped(self, ranks: IntArray) -> BoolArray:
+        """Which ranks (minus start) the skip list names."""
+        run = np.searchsorted(self.skip[:, 0], ranks, side="right") - 1
+        return np.asarray((run >= 0) & (ranks < np.append(self.skip[:, 1], 0)[run]), np.bool_)
+
+    def covers(self, tokens: IntArray) -> BoolArray:
+        """Which of some inputs, shape "n k", are among those counted."""
+        vocab = self.task.d_vocab
+        ranks = [rank_of(tuple(map(int, row)), vocab) for row in tokens]
+        inside = np.array([self.start <= rank < self.stop for rank in ranks], np.bool_)
+        relative = np.array([rank - self.start if ok else 0 for rank, ok in zip(ranks, inside, strict=True)], np.int64)
+        result = inside & ~self.skipped(relative)
+        query, label, _ = self.task.cells_of(tokens)
+        scores = Scores.of(self.tables)
+        for m in np.unique(label[result]):
+            gaps = LabelGaps.of(self.tables, int(m))
+            for q in np.unique(query[result & (label == m)]):
+                members = np.flatnonzero(result & (label == m) & (query == q))
+                terms = CellTerms.of(self.tables, scores, gaps, int(q))
+                margin = terms.own
+                for j, table in enumerate(terms.position):
+                    margin = table[tokens[members, j]] + margin
+                result[members] = margin.min(1).positive()
+        return result
+
+
+def enumeration(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> CertifiedInputs:
+    """Apply the rule to additive tables. Parameters: start, stop. Hint: `skip` "n 2"."""
+    tables = take_tables(step, premises)
+    start, stop = take_parameters(step, "start", "stop")
+    skip = take_hints(step, skip=(None, 2))["skip"]
+    task = setting.task
+    if not 0 <= start < stop <= task.total:
+        raise Refused(f"the range {start}..{stop} is empty or not within the {task.total} inputs")
+    edges = skip.reshape(-1)
+    if np.any(skip[:, 0] >= skip[:, 1]) or np.any(edges[1:] < edges[:-1]) or np.any((edges < 0) | (edges > stop - start)):
+        raise Refused("skipped runs must be non-empty, increasing, disjoint and inside the range")
+    setting.meter.check_affordable((stop - start) * (tables.direct.shape[1] - 1))
+    run = Enumeration(task, tables, start, stop, skip)
+    scores = Scores.of(tables)
+    cells = no_cells(task)
+    correct = 0
+    current: tuple[int, int] | None = None
+    for box in boxes(task.d_vocab, task.n_ctx, start, stop):
+        if current != (box.query, box.label):
+            current = (box.query, box.label)
+            terms = CellTerms.of(tables, scores, LabelGaps.of(tables, box.label), box.query)
+            cells[box.query, box.label] = True
+        last = min(stop - box.start, box.size)
+        for first in range(max(start - box.start, 0), last, _PIECE):
+            piece = np.arange(first, min(first + _PIECE, last))
+            proved = run.proved_in_box(terms, box, first, first + len(piece))
+            if len(skip):
+                proved &= ~run.skipped(piece + (box.start - start))
+            correct += int(np.count_nonzero(proved))
+    return CertifiedInputs(correct, cells, run.covers)

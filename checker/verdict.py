@@ -1,0 +1,279 @@
+"""The trust boundary: a certificate and a model file go in, a verdict comes out.
+
+`check_proof` accepts only if, in this order:
+
+1. both files parse strictly as FORMAT.md says, and the statement's digest is that of this model's weights;
+2. the statement's task is known and fits the model, and its total is the task's number of inputs;
+3. every step names a known rule, builds on earlier steps only, every step but the last is used, and every rule's
+   hypotheses hold, within the budget;
+4. the last step establishes exactly the statement's number of correct inputs;
+5. the pinned task and accuracy, if the verifier gave any, are what the statement says.
+
+The theorem is about the real-valued function that the stored weights define. Nothing here reads or writes anything but the
+two files.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from certificates.canonical_json import Json, dumps
+from certificates.certificate import Certificate, read_certificate
+from certificates.errors import FormatError
+from certificates.model_file import Model, read_model
+from certificates.tensor_file import IntArray
+from checker.enclosures import Arithmetic
+from checker.errors import CheckError, ClaimNotMet, InvalidInput, OverBudget, Refused, StepRefused
+from checker.facts import CertifiedInputs, Fact, Setting
+from checker.meter import Budget, Meter
+from checker.rules import RULES
+from checker.scaled_integers import ScaledArithmetic
+from checker.tasks import MaxOfK, parse_task
+
+ArithmeticName = Literal["integers", "mpmath"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome of a check; the fields are the keys of `checker verify --json`.
+
+    `correct` and `total` are integers of any size, repeated as decimal strings for readers that truncate.
+    `accuracy_floor` is correct/total as a decimal string, rounded down. `seconds` excludes start-up. Fields that
+    could not be determined are None. `exit_code` is what the command returns (0 accepted, 1 refused, 2 bad input).
+    """
+
+    accepted: bool
+    reason: str
+    exit_code: int
+    theorem: str | None = None
+    correct: int | None = None
+    total: int | None = None
+    correct_text: str | None = None
+    total_text: str | None = None
+    accuracy_floor: str | None = None
+    operations: int | None = None
+    unexplained_dimension: int | None = None
+    certificate_bytes: int | None = None
+    seconds: str | None = None
+    model_digest: str | None = None
+    task: Json = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Proof:
+    """An accepted proof: everything a verdict or a coverage query needs."""
+
+    certificate: Certificate
+    model: Model
+    task: MaxOfK
+    facts: tuple[Fact, ...]
+    result: CertifiedInputs
+    operations: int
+
+    @property
+    def unexplained_dimension(self) -> int:
+        """Sum over the facts that the proof uses."""
+        return sum(fact.unexplained_dimension for fact in self.facts)
+
+    @property
+    def theorem(self) -> str:
+        """What has been proved, in one sentence."""
+        statement = self.certificate.statement
+        outputs = self.model.config.d_vocab_out
+        return (
+            f"The attention-only transformer whose weights have SHA-256 {statement.model_digest} classifies at least "
+            f"{statement.correct} of the {statement.total} inputs of {self.task.sentence} correctly, in real arithmetic: "
+            f"the true token's logit is strictly greater than that of each of the {outputs - 1} other outputs "
+            f"(accuracy at least {floor_decimal(statement.correct, statement.total)} on uniformly random inputs)."
+        )
+
+
+def floor_decimal(numerator: int, denominator: int, digits: int = 12) -> str:
+    """Numerator / denominator as a decimal string with `digits` places, rounded down."""
+    whole, rest = divmod(numerator * 10**digits // denominator, 10**digits)
+    return f"{whole}.{rest:0{digits}d}"
+
+
+def check_proof(
+    certificate: Certificate,
+    model: Model,
+    *,
+    task: Json = None,
+    at_least: Fraction | None = None,
+    arithmetic: ArithmeticName = "integers",
+    budget: Budget = Budget(),  # noqa: B008 - frozen
+) -> Proof:
+    """Check a parsed certificate against a parsed model. Raises CheckError with the reason unless all of it holds."""
+    statement = certificate.statement
+    if statement.model_digest != model.digest():
+        raise InvalidInput(
+            f"the certificate is about a model with digest {statement.model_digest}, "
+            f"but the model file has digest {model.digest()}"
+        )
+    try:
+        known_task = parse_task(statement.task, model.config)
+    except FormatError as error:
+        raise InvalidInput(str(error)) from error
+    if statement.total != known_task.total:
+        raise InvalidInput(f"the statement's total is {statement.total}, but the task has {known_task.total} inputs")
+    meter = Meter(budget)
+    meter.allocate(known_task.d_vocab**2 * known_task.n_ctx)
+    facts = _apply_rules(certificate, model, known_task, meter, arithmetic)
+    result = facts[-1]
+    if not isinstance(result, CertifiedInputs):
+        raise Refused("the last step does not establish a number of correctly classified inputs")
+    if result.correct != statement.correct:
+        raise Refused(f"the statement claims {statement.correct} correct inputs, but its proof shows {result.correct}")
+    if task is not None and task != statement.task:
+        raise ClaimNotMet(f"the certificate is about task {dumps(statement.task)}, not the pinned {dumps(task)}")
+    if at_least is not None and statement.correct < at_least * statement.total:
+        raise ClaimNotMet(
+            f"the certificate proves an accuracy of {floor_decimal(statement.correct, statement.total)}, "
+            f"less than the pinned {at_least.numerator}/{at_least.denominator}"
+        )
+    return Proof(certificate, model, known_task, facts, result, meter.operations)
+
+
+def _apply_rules(
+    certificate: Certificate, model: Model, task: MaxOfK, meter: Meter, arithmetic: ArithmeticName
+) -> tuple[Fact, ...]:
+    steps = certificate.steps
+    used = {premise for step in steps for premise in step.premises} | {len(steps) - 1}
+    for index, step in enumerate(steps):
+        if step.rule not in RULES:
+            raise InvalidInput(f"step {index}: rule {step.rule!r} is unknown; this checker knows {sorted(RULES)}")
+        if any(not 0 <= premise < index for premise in step.premises):
+            raise StepRefused(index, step.rule, "a premise is not an earlier step")
+        if index not in used:
+            raise StepRefused(index, step.rule, "no later step uses this one")
+    facts: list[Fact] = []
+    index = 0
+    try:
+        setting = Setting(model, task, _arithmetic(arithmetic, certificate.precision, meter), meter)
+        for index, step in enumerate(steps):  # noqa: B007 - the index is used where an exception is caught
+            facts.append(RULES[step.rule](setting, step, tuple(facts[premise] for premise in step.premises)))
+    except FormatError as error:
+        raise InvalidInput(str(error)) from error
+    except OverBudget as error:
+        raise OverBudget(f"step {index} ({steps[index].rule}): {error}") from error
+    except Refused as error:
+        raise StepRefused(index, steps[index].rule, str(error)) from error
+    return tuple(facts)
+
+
+def _arithmetic(name: ArithmeticName, precision: int, meter: Meter) -> Arithmetic:
+    scaled = ScaledArithmetic(precision, meter)  # also checks the precision
+    if name == "integers":
+        return scaled
+    from checker.mpmath_intervals import MpmathArithmetic  # noqa: PLC0415 - slow to import, seldom used
+
+    return MpmathArithmetic(meter)
+
+
+def verify(
+    certificate: Path,
+    model: Path,
+    *,
+    task: Json = None,
+    at_least: Fraction | str | None = None,
+    arithmetic: ArithmeticName = "integers",
+    budget: Budget = Budget(),  # noqa: B008 - frozen
+) -> Verdict:
+    """Check the certificate file against the model file.
+
+    certificate, model: paths. task: pin the statement's task (JSON value, e.g. {"name": "max-of-k"}). at_least: pin a
+    least accuracy, exactly (a Fraction, or a decimal string such as "0.95"). arithmetic: "integers" (fast) or "mpmath"
+    (independent, slow). budget: limits on operations and memory.
+
+    Always returns a Verdict; `accepted` is True only if the statement is proved and every pin is met. An exception means a
+    bug of the checker, never a property of the files.
+    """
+    started = time.perf_counter_ns()
+    size: int | None = None
+    statement = None
+    warnings: tuple[str, ...] = ()
+    try:
+        bound = None if at_least is None else parse_accuracy(at_least)
+        parsed, size = read_certificate(certificate)
+        statement = parsed.statement
+        parsed_model = read_model(model)
+        if parsed_model.task is not None and parsed_model.task != statement.task:
+            warnings = (
+                f"TASK MISMATCH: the certificate is about {dumps(statement.task)}, "
+                f"but the model file says it was trained for {dumps(parsed_model.task)}",
+            )
+        proof = check_proof(parsed, parsed_model, task=task, at_least=bound, arithmetic=arithmetic, budget=budget)
+    except (CheckError, FormatError, MemoryError) as error:
+        reason = "out of memory" if isinstance(error, MemoryError) else str(error)
+        return Verdict(
+            accepted=False,
+            reason=reason,
+            exit_code=error.exit_code if isinstance(error, CheckError) else 2,
+            certificate_bytes=size,
+            seconds=_seconds_since(started),
+            model_digest=None if statement is None else statement.model_digest,
+            task=None if statement is None else statement.task,
+            warnings=warnings,
+        )
+    return Verdict(
+        accepted=True,
+        reason="every step of the proof holds",
+        exit_code=0,
+        theorem=proof.theorem,
+        correct=proof.result.correct,
+        total=proof.task.total,
+        correct_text=str(proof.result.correct),
+        total_text=str(proof.task.total),
+        accuracy_floor=floor_decimal(proof.result.correct, proof.task.total),
+        operations=proof.operations,
+        unexplained_dimension=proof.unexplained_dimension,
+        certificate_bytes=size,
+        seconds=_seconds_since(started),
+        model_digest=proof.certificate.statement.model_digest,
+        task=proof.certificate.statement.task,
+        warnings=warnings,
+    )
+
+
+def parse_accuracy(text: Fraction | str) -> Fraction:
+    """An exact accuracy from a decimal string or a fraction. Raises InvalidInput unless it lies between 0 and 1."""
+    try:
+        if isinstance(text, str) and (len(text) > 100 or "e" in text.lower()):
+            raise ValueError
+        value = Fraction(text)
+    except (ValueError, ZeroDivisionError) as error:
+        raise InvalidInput(f"{text!r} is not a decimal number such as 0.95") from error
+    if not 0 <= value <= 1:
+        raise InvalidInput(f"an accuracy lies between 0 and 1, found {text}")
+    return value
+
+
+def _seconds_since(started: int) -> str:
+    return floor_decimal(time.perf_counter_ns() - started, 10**9, 3)
+
+
+def covers(certificate: Path, model: Path, inputs: Sequence[Sequence[int]] | IntArray) -> IntArray:
+    """For each input (shape "n k"), the proof step that certifies it, or -1. Checks the whole certificate first.
+
+    Raises CheckError or FormatError if the certificate is not accepted or an input is not one of the task.
+    """
+    parsed_model = read_model(model)
+    proof = check_proof(read_certificate(certificate)[0], parsed_model)
+    task = proof.task
+    tokens = np.asarray(inputs)
+    if tokens.ndim != 2 or tokens.shape[1] != task.n_ctx or tokens.dtype.kind not in "iu":
+        raise InvalidInput(f"an input is {task.n_ctx} integers")
+    if np.any(tokens < 0) or np.any(tokens >= task.d_vocab):
+        raise InvalidInput(f"tokens lie between 0 and {task.d_vocab - 1}")
+    step = np.full(len(tokens), -1)
+    for index, fact in enumerate(proof.facts):
+        # A sum covers what its parts cover: name the part.
+        if isinstance(fact, CertifiedInputs) and proof.certificate.steps[index].rule != "disjoint-sum":
+            step[fact.covers(tokens.astype(np.int64)) & (step == -1)] = index
+    return step

@@ -1,0 +1,1 @@
+"""The untrusted side: trains models, searches for proofs with named strategies, writes certificates."""

@@ -1,0 +1,220 @@
+"""The additive tables in float64, with a model of the checker's rounding: pessimistic terms for every search.
+
+The checker encloses every number and accepts what holds for the enclosures' worst endpoints. So that whatever the prover
+writes is accepted, the prover searches with terms that are worse still: every table carries `radius`, an upper bound on
+the distance of the checker's endpoints from the float64 value (checker/scaled_integers rounds to `precision` bits
+relative to the largest element of an array; float64's own error is far smaller). What is too close is given up.
+
+Notation: checker/rules/additive_tables.py and label_terms.py. Shapes: q queries, t tokens, j positions, o rivals.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from prover.weights import Weights
+
+_FLOAT64 = 2.0**-50
+
+
+@dataclass(frozen=True)
+class _Approximate:
+    """A matrix and the largest half-width of the checker's intervals (so an endpoint is at most twice that away)."""
+
+    value: Tensor
+    radius: float
+    precision: int
+
+    @property
+    def largest(self) -> float:
+        return float(self.value.abs().max()) + self.radius
+
+    def rounded(self, bits: int) -> "_Approximate":
+        return _Approximate(self.value, self.radius + self.largest * 2.0 ** (1 - bits), self.precision)
+
+    def __add__(self, other: "_Approximate") -> "_Approximate":
+        return _Approximate(self.value + other.value, self.radius + other.radius, self.precision)
+
+    def __matmul__(self, other: "_Approximate") -> "_Approximate":
+        terms = self.value.shape[1]
+        bits = (59 - terms.bit_length()) // 2
+        a, b = self.rounded(min(bits, self.precision)), other.rounded(min(bits, self.precision))
+        radius = (
+            float(a.value.abs().sum(1).max()) * b.radius
+            + float(b.value.abs().sum(0).max()) * a.radius
+            + terms * (a.radius * b.radius + a.largest * b.largest * _FLOAT64)
+        )
+        return _Approximate(a.value @ b.value, radius, self.precision)
+
+    def times(self, factor: float) -> "_Approximate":
+        rounded = self.rounded(self.precision)
+        radius = rounded.radius + rounded.largest * 2.0 ** (3 - self.precision)
+        return _Approximate(self.value * factor, radius * factor, self.precision)
+
+    @property
+    def T(self) -> "_Approximate":
+        return _Approximate(self.value.T, self.radius, self.precision)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Float64 tables and the radii of scores and of value gaps. `precision`: bits of the checker."""
+
+    token_score: Tensor  # q t
+    position_score: Tensor  # q j
+    direct: Tensor  # q out
+    token_value: Tensor  # t out
+    position_value: Tensor  # j out
+    score_radius: float
+    gap_radius: float
+    precision: int
+
+    @property
+    def n_ctx(self) -> int:
+        """Number of positions K."""
+        return self.position_score.shape[1]
+
+    @property
+    def d_vocab(self) -> int:
+        """Number of tokens V."""
+        return self.token_score.shape[0]
+
+    @cached_property
+    def largest_gap(self) -> float:
+        """No value gap of any position is larger in magnitude."""
+        return 2 * sum(float(table.abs().max()) for table in (self.direct, self.token_value, self.position_value))
+
+    @property
+    def gap_error(self) -> float:
+        """Error of a value gap, the rounding before a product included."""
+        return self.gap_radius + self.block_error * self.largest_gap
+
+    @property
+    def weight_error(self) -> float:
+        """Relative error of a weight exp(score - reference)."""
+        return math.expm1(min(self.score_radius, 50.0)) + 2.0 ** (6 - min(self.precision, 40))
+
+    @property
+    def block_error(self) -> float:
+        """Error of any number relative to the largest of its array, from rounding before a product."""
+        return 2.0 ** (3 - min(self.precision, 40))
+
+
+def additive_tables(weights: Weights, precision: int) -> Tables:
+    """The tables of rule additive-tables for these float64 weights, computed in the checker's order."""
+
+    def matrix(name: str) -> _Approximate:
+        value = weights[name]
+        value = value[0] if value.ndim == 3 else value[None] if value.ndim == 1 else value
+        return _Approximate(value, float(value.abs().max()) * 2.0 ** (1 - precision), precision)
+
+    tokens, positions, unembed = matrix("embed.W_E"), matrix("pos_embed.W_pos"), matrix("unembed.W_U")
+    last = tokens + _Approximate(positions.value[-1:], positions.radius, precision)
+    query = last @ matrix("blocks.0.attn.W_Q") + matrix("blocks.0.attn.b_Q")
+    key_map, value_map = matrix("blocks.0.attn.W_K"), matrix("blocks.0.attn.W_V")
+    query = query.times(key_map.value.shape[1] ** -0.5)
+    output = matrix("blocks.0.attn.W_O") @ unembed
+    direct = (last + matrix("blocks.0.attn.b_O")) @ unembed + matrix("unembed.b_U")
+    direct = direct + matrix("blocks.0.attn.b_V") @ output
+    token_score, position_score = query @ (tokens @ key_map).T, query @ (positions @ key_map).T
+    token_value, position_value = (tokens @ value_map) @ output, (positions @ value_map) @ output
+    return Tables(
+        token_score.value,
+        position_score.value,
+        direct.value,
+        token_value.value,
+        position_value.value,
+        score_radius=2 * (token_score.radius + position_score.radius),
+        gap_radius=4 * (3 * direct.radius + token_value.radius + position_value.radius),
+        precision=precision,
+    )
+
+
+def least_product(tables: Tables, gap: Tensor, low: Tensor, high: Tensor, largest: float = 1.0) -> Tensor:
+    """A number below what the checker finds for min(low * gap, high * gap).
+
+    `largest` bounds the weights in the array that holds low and high; those of free positions are at most one.
+    """
+    pessimistic = gap - tables.gap_error
+    floor = (low * (1 - tables.weight_error) - tables.block_error * largest).clamp_min(0)
+    ceiling = high * (1 + tables.weight_error) + tables.block_error * largest
+    return pessimistic * torch.where(pessimistic >= 0, floor, ceiling)
+
+
+def surely_positive(margin: Tensor, scale: float | Tensor) -> Tensor:
+    """Which sums of pessimistic terms the checker will find positive; `scale` is the size of the largest term."""
+    return margin > 1e-12 * scale
+
+
+@dataclass(frozen=True)
+class LabelTerms:
+    """Pessimistic terms of checker/rules/label_terms for label m and all queries q <= m."""
+
+    tables: Tables
+    label: int
+
+    @cached_property
+    def rivals(self) -> Tensor:
+        """All outputs but the label, "o"."""
+        outputs = torch.arange(self.tables.direct.shape[1], device=self.tables.direct.device)
+        return outputs[outputs != self.label]
+
+    def _gap(self, table: Tensor) -> Tensor:
+        return table[:, self.label, None] - table[:, self.rivals]
+
+    @cached_property
+    def token_gap(self) -> Tensor:
+        """Value gaps of tokens t <= m, "t o"."""
+        return self._gap(self.tables.token_value[: self.label + 1])
+
+    @cached_property
+    def position_gap(self) -> Tensor:
+        """Value gaps of all positions, "j o"."""
+        return self._gap(self.tables.position_value)
+
+    @cached_property
+    def direct_gap(self) -> Tensor:
+        """Direct gaps of queries q <= m, "q o"."""
+        return self._gap(self.tables.direct[: self.label + 1])
+
+    @cached_property
+    def free_gap(self) -> Tensor:
+        """Direct gaps plus the least gap of a free position, "q o"."""
+        return self.direct_gap + self.position_gap[:-1].min(0).values
+
+    @cached_property
+    def reference(self) -> Tensor:
+        """The checker's r(q) up to rounding, "q 1"."""
+        tokens = self.tables.token_score[: self.label + 1, : self.label + 1].max(1).values
+        return (tokens + self.tables.position_score[: self.label + 1, :-1].max(1).values)[:, None]
+
+    @cached_property
+    def own(self) -> Tensor:
+        """The query's own term, "q o"."""
+        n = self.label + 1
+        gap = self.direct_gap + self.token_gap + self.position_gap[-1]
+        score = self.tables.token_score[:n, :n].diagonal() + self.tables.position_score[:n, -1]
+        weight = (score[:, None] - self.reference).exp()
+        return least_product(self.tables, gap, weight, weight, float(weight.max()))
+
+    def weights(self, score: Tensor) -> tuple[Tensor, Tensor]:
+        """Least and largest weight over free positions for token scores "q t"."""
+        free = self.tables.position_score[: self.label + 1, :-1]
+        low = score + free.min(1, keepdim=True).values - self.reference
+        high = score + free.max(1, keepdim=True).values - self.reference
+        return low.exp(), high.exp()
+
+    @cached_property
+    def copy(self) -> Tensor:
+        """The term of a free copy of the label, "q o"."""
+        low, high = self.weights(self.tables.token_score[: self.label + 1, self.label : self.label + 1])
+        return least_product(self.tables, self.free_gap + self.token_gap[self.label], low, high, 1.0)
+
+    def free_token(self, queries: slice) -> Tensor:
+        """The term H of a free token t < m, "q t o", for some of the queries."""
+        low, high = self.weights(self.tables.token_score[: self.label + 1, : self.label])
+        gap = self.free_gap[queries, None] + self.token_gap[: self.label]
+        return least_product(self.tables, gap, low[queries, :, None], high[queries, :, None], 1.0)

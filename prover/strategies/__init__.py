@@ -1,0 +1,14 @@
+"""All strategies, by name. To add one: a frozen dataclass derived from `Strategy` in its own file, and a line here."""
+
+from collections.abc import Mapping
+
+from prover.strategies.classes import Classes
+from prover.strategies.enumeration import BruteForce, Sampling
+from prover.strategies.pessimized import Pessimized
+from prover.strategies.thresholds import Thresholds
+from prover.strategy import Strategy
+
+STRATEGIES: Mapping[str, type[Strategy]] = {
+    strategy.name: strategy for strategy in (BruteForce, Classes, Thresholds, Pessimized, Sampling)
+}
+"""Every strategy, from most to least thorough."""

@@ -1,0 +1,172 @@
+"""Strategies `brute-force` and `sampling`: evaluate all inputs, or a contiguous range of as many as a budget allows."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from certificates import RawTensor, Step
+from certificates.input_order import Box, boxes
+from prover.pessimistic_tables import LabelTerms, Tables
+from prover.strategy import DoesNotFit, Evidence, Problem, Strategy
+
+_BLOCK = 2**20
+_LARGEST = 10**11
+"""Additions a full enumeration may take: the checker's default budget."""
+
+
+@dataclass(frozen=True)
+class BruteForce(Strategy):
+    """See checker/rules/enumeration: every input, by look-ups in the additive tables."""
+
+    name: ClassVar[str] = "brute-force"
+    cost: ClassVar[str] = "V^K out"
+    summary: ClassVar[str] = "every input, by look-ups in additive tables: the exact number, up to ties within rounding"
+
+    def prove(self, problem: Problem) -> Evidence:
+        """Enumerate everything."""
+        work = 2 * problem.total * problem.model.config.d_vocab_out
+        if work > _LARGEST:
+            raise DoesNotFit(
+                f"brute force takes about {work} operations on {problem.total} inputs, more than {_LARGEST}; "
+                "use classes, thresholds or pessimized, or enumerate a part with sampling"
+            )
+        return _enumerate(problem, 0, problem.total)
+
+
+@dataclass(frozen=True)
+class Sampling(Strategy):
+    """The naive baseline: certify only what was enumerated. `inputs` many from rank `start` on (-1: the last ones)."""
+
+    name: ClassVar[str] = "sampling"
+    cost: ClassVar[str] = "inputs out"
+    summary: ClassVar[str] = "the naive baseline: enumerate a range of inputs, certify only those (inputs=N, start=RANK)"
+
+    inputs: int = 100_000
+    start: int = -1
+
+    def prove(self, problem: Problem) -> Evidence:
+        """Enumerate the range, clipped to the inputs there are."""
+        end = min(problem.total, 2**63 - 1)  # ranks are 64-bit parameters
+        start = max(end - self.inputs, 0) if self.start == -1 else self.start
+        stop = min(start + self.inputs, end)
+        if not 0 <= start < stop:
+            raise DoesNotFit(f"sampling needs inputs >= 1 and 0 <= start < {end}")
+        if 2 * (stop - start) * problem.model.config.d_vocab_out > _LARGEST:
+            raise DoesNotFit(f"sampling {stop - start} inputs takes too long; ask for fewer")
+        return _enumerate(problem, start, stop)
+
+
+@dataclass(frozen=True)
+class _CellTables:
+    """Summands h_j "t o" of one query and label, and bounds on the checker's error in each."""
+
+    own: Tensor  # o
+    own_error: Tensor
+    terms: tuple[Tensor, ...]
+    errors: tuple[Tensor, ...]
+
+    @staticmethod
+    def of(tables: Tables, label: LabelTerms, query: int) -> "_CellTables":
+        direct = label.direct_gap[query]
+        positions = tables.n_ctx - 1
+        score = tables.token_score[query, : label.label + 1]
+        reference = label.reference[query]
+
+        def product(gap: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+            change = weight * tables.weight_error + tables.block_error * weight.max()
+            return gap * weight, (weight + change) * tables.gap_error + change * gap.abs()
+
+        own_weight = (score[query] + tables.position_score[query, -1] - reference).exp()
+        own, own_error = product(direct + label.token_gap[query] + label.position_gap[-1], own_weight)
+        pairs = [
+            product(
+                direct + label.token_gap + label.position_gap[j],
+                (score + tables.position_score[query, j] - reference).exp()[:, None],
+            )
+            for j in range(positions)
+        ]
+        return _CellTables(own, own_error, tuple(a for a, _ in pairs), tuple(e for _, e in pairs))
+
+
+def _evaluate(tables: _CellTables, box: Box, first: int, stop: int) -> tuple[Tensor, Tensor]:
+    """For inputs first .. stop-1 of the box: which are surely proved correct, and which are too close to tell."""
+    positions, choices = box.positions, box.choices
+    fixed = [] if box.first == len(tables.terms) else [box.first]
+    base = sum((tables.terms[j][box.label] for j in fixed), start=tables.own)
+    error = float(tables.own_error.max() + sum(e.max() for e in tables.errors))
+    width = choices[-1] if positions else 1
+    correct, close = [], []
+    for begin in range(first // width, -(-stop // width), max(1, _BLOCK // (width * len(base)))):
+        rows = torch.arange(begin, min(begin + max(1, _BLOCK // (width * len(base))), -(-stop // width)))
+        partial, digits = base.expand(len(rows), -1), rows.to(base.device)
+        for position, choice in zip(reversed(positions[:-1]), reversed(choices[:-1]), strict=True):
+            partial = partial + tables.terms[position][digits % choice]
+            digits = digits // choice
+        if positions:
+            margin = (partial.T[:, :, None] + tables.terms[positions[-1]][:width].T[:, None]).amin(0).reshape(-1)
+        else:
+            margin = partial.amin(1)
+        correct.append(margin > error)
+        close.append(~(margin.abs() > error))
+    offset = first // width * width
+    keep = slice(first - offset, stop - offset)
+    return torch.cat(correct)[keep], torch.cat(close)[keep]
+
+
+def _tokens_of(box: Box, index: Tensor) -> Tensor:
+    """Free tokens "n j" of the inputs with these numbers within the box (the box's label at its first copy)."""
+    free = len(box.positions) + (1 if box.first <= len(box.positions) else 0)
+    tokens = torch.full((len(index), free), box.label, device=index.device)
+    for position, choice in zip(reversed(box.positions), reversed(box.choices), strict=True):
+        tokens[:, position] = index % choice
+        index = index // choice
+    return tokens
+
+
+def _decide(tables: _CellTables, box: Box, index: Tensor) -> tuple[Tensor, Tensor]:
+    """As `_evaluate`, with error bounds of each input and rival, for the few inputs that need it."""
+    tokens = _tokens_of(box, index)
+    margin, error = tables.own.expand(len(index), -1), tables.own_error.expand(len(index), -1)
+    for j, (term, bound) in enumerate(zip(tables.terms, tables.errors, strict=True)):
+        margin, error = margin + term[tokens[:, j]], error + bound[tokens[:, j]]
+    correct = (margin > error).all(1)
+    wrong = (margin + error < 0).any(1)
+    return correct, ~(correct | wrong)
+
+
+def _enumerate(problem: Problem, start: int, stop: int) -> Evidence:
+    tables = problem.tables
+    labels: dict[int, LabelTerms] = {}
+    cell: tuple[int, int] | None = None
+    correct = 0
+    skipped: list[np.ndarray] = []
+    todo: Iterable[Box] = boxes(problem.d_vocab, problem.n_ctx, start, stop)
+    for box in problem.track(list(todo), "enumeration"):
+        if cell != (box.query, box.label):
+            cell = (box.query, box.label)
+            label = labels.setdefault(box.label, LabelTerms(tables, box.label))
+            terms = _CellTables.of(tables, label, box.query)
+        first, last = max(start - box.start, 0), min(stop - box.start, box.size)
+        good, close = _evaluate(terms, box, first, last)
+        correct += int(good.sum())
+        index = close.nonzero()[:, 0]
+        if len(index):
+            decided, unclear = _decide(terms, box, index + first)
+            correct += int(decided.sum())
+            skipped.append(index[unclear].cpu().numpy() + (box.start - start + first))
+    skip = _runs(np.concatenate(skipped)) if skipped else np.zeros((0, 2), np.int64)
+    hints = {"skip": RawTensor.of_integers(skip)}
+    steps = (Step("additive-tables"), Step("enumeration", (0,), {"start": start, "stop": stop}, hints))
+    return Evidence(steps, correct, stop - start)
+
+
+def _runs(ranks: np.ndarray) -> np.ndarray:
+    """Consecutive runs [from, to) of increasing ranks, "n 2"."""
+    breaks = np.flatnonzero(np.diff(ranks) != 1) + 1
+    starts = np.concatenate([ranks[:1], ranks[breaks]])
+    stops = np.concatenate([ranks[breaks - 1], ranks[-1:]]) + 1
+    return np.stack([starts, stops], axis=1)

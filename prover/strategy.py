@@ -1,0 +1,97 @@
+"""What a strategy is: a named way of finding the evidence for a list of proof steps."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, ClassVar, Self, TypeVar
+
+import torch
+
+from certificates import Model, Step
+from prover.pessimistic_tables import Tables, additive_tables
+from prover.weights import Weights, load_weights
+
+Item = TypeVar("Item")
+Track = Callable[[Iterable[Any], str], Iterator[Any]]
+
+
+def silent(items: Iterable[Item], what: str) -> Iterator[Item]:
+    """A `Track` that shows nothing."""
+    yield from items
+
+
+class DoesNotFit(ValueError):
+    """The strategy cannot be used on this model; the message gives the estimate and what to do instead."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What to prove something about: max-of-k for this model, searched on `device`, checked at `precision` bits.
+
+    `track(items, description)` iterates over items and shows progress.
+    """
+
+    model: Model
+    device: torch.device
+    precision: int = 30
+    track: Track = silent
+
+    @cached_property
+    def weights(self) -> Weights:
+        """The model in float64 on the device."""
+        return load_weights(self.model, self.device)
+
+    @cached_property
+    def tables(self) -> Tables:
+        """The additive tables, with the checker's rounding errors."""
+        return additive_tables(self.weights, self.precision)
+
+    @property
+    def d_vocab(self) -> int:
+        """Number of tokens V."""
+        return self.model.config.d_vocab
+
+    @property
+    def n_ctx(self) -> int:
+        """Sequence length K."""
+        return self.model.config.n_ctx
+
+    @property
+    def total(self) -> int:
+        """Number of inputs."""
+        return self.d_vocab**self.n_ctx
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Proof steps, the number of correct inputs they establish, and the number they look at."""
+
+    steps: tuple[Step, ...]
+    correct: int
+    covered: int
+
+
+@dataclass(frozen=True)
+class Strategy(ABC):
+    """Base of all strategies. Subclasses are frozen dataclasses; their fields are the switches of `--set key=value`."""
+
+    name: ClassVar[str]
+    cost: ClassVar[str]
+    summary: ClassVar[str]
+
+    @abstractmethod
+    def prove(self, problem: Problem) -> Evidence:
+        """Search for evidence. Raises DoesNotFit if the model is out of this strategy's reach."""
+
+    @classmethod
+    def with_settings(cls, settings: dict[str, str]) -> Self:
+        """An instance with some integer switches set. Raises ValueError naming the switches there are."""
+        known = {field.name for field in fields(cls)}
+        for key in settings:
+            if key not in known:
+                raise ValueError(f"strategy {cls.name} has no switch {key!r}; it has {sorted(known) or 'none'}")
+        try:
+            return cls(**{key: int(value) for key, value in settings.items()})
+        except ValueError as error:
+            raise ValueError(f"the switches of {cls.name} are integers: {error}") from error
