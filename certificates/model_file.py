@@ -43,6 +43,7 @@ REQUIRED_VALUES: Mapping[str, tuple[Any, Any]] = {
     "use_attn_scale": (True, True),
     "use_local_attn": (False, False),
     "use_normalization_before_and_after": (False, False),
+    "use_qk_norm": (False, False),
     "window_size": (None, None),
 }
 """Keys that change what the model computes, with the one value whose meaning this version implements."""

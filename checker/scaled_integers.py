@@ -48,7 +48,7 @@ class ScaledArithmetic(Arithmetic):
         up = np.where(nonzero, exponents + shift, 0)
         values = mantissas.astype(self.dtype)
         # Elements with up > 0 end below 2**precision by the choice of shift; the others are only shifted right.
-        shifted: IntArray = values << np.maximum(up, 0).astype(self.dtype)
+        shifted: IntArray = np.left_shift(values, np.maximum(up, 0).astype(self.dtype))
         down = np.minimum(np.maximum(-up, 0), 63).astype(self.dtype)
         return ScaledIntegers(self, shifted >> down, _ceil_shift(shifted, down), shift, 1 << self.precision)
 

@@ -1,0 +1,35 @@
+# Two commands do everything: `make demo` and `make test`. Both create .venv first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test bench lint mutants size clean
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[prover,test,lint]'
+	touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/prover demo certificates/models/max-of-4.safetensors -o demo-out
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -n 2
+
+bench: $(STAMP)
+	$(BIN)/prover bench -o bench-out
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+mutants: $(STAMP)
+	$(BIN)/python tests/mutants.py
+
+size: $(STAMP)
+	$(BIN)/python tests/trusted_size.py
+
+clean:
+	rm -rf $(VENV) demo-out bench-out build *.egg-info

@@ -1,0 +1,168 @@
+"""The `checker` command: verify, covers, show."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from certificates.canonical_json import dumps, loads_relaxed
+from certificates.certificate import Certificate, read_certificate
+from certificates.errors import FormatError
+from checker.errors import CheckError, InvalidInput
+from checker.meter import Budget
+from checker.verdict import ArithmeticName, Verdict, covers, floor_decimal, verify
+
+_INTERNAL_ERROR = 3
+_MODEL = click.option("--model", "model", required=True, type=click.Path(path_type=Path), help="The model file.")
+_CERTIFICATE = click.argument("certificate", type=click.Path(path_type=Path))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def cli() -> None:
+    """Check compact proofs of model performance, in exact integer arithmetic.
+
+    Exit status: 0 accepted; 1 a rule refused, or the pinned claim is not met; 2 a problem with the input; 3 a bug here.
+    """
+
+
+@cli.command("verify", epilog="Example: checker verify proof.cert --model model.safetensors --at-least 0.95")
+@_CERTIFICATE
+@_MODEL
+@click.option("--task", help='Pin the task, as JSON: \'{"name":"max-of-k"}\'.')
+@click.option("--at-least", help="Pin a least accuracy, as a decimal number: 0.95.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, whatever happens.")
+@click.option(
+    "--arithmetic",
+    type=click.Choice(get_args(ArithmeticName)),
+    default="integers",
+    help="integers: fast. mpmath: an independent implementation, for small models and spot checks.",
+)
+@click.option("--max-operations", type=click.IntRange(1), default=Budget.operations, show_default=True)
+@click.option("--max-elements", type=click.IntRange(1), default=Budget.elements, show_default=True, help="Per array.")
+def verify_command(
+    certificate: Path,
+    model: Path,
+    task: str | None,
+    at_least: str | None,
+    as_json: bool,
+    arithmetic: ArithmeticName,
+    max_operations: int,
+    max_elements: int,
+) -> None:
+    """Check CERTIFICATE against a model file and print the theorem that it proves."""
+    try:
+        pinned = None if task is None else loads_relaxed(task)
+        if task is not None and pinned is None:
+            raise FormatError("null is not a task")
+    except FormatError as error:
+        verdict = refusal(f"--task: {error}", InvalidInput.exit_code)
+    else:
+        verdict = verify(
+            certificate,
+            model,
+            task=pinned,
+            at_least=at_least,
+            arithmetic=arithmetic,
+            budget=Budget(max_operations, max_elements),
+        )
+    _print_verdict(verdict, as_json)
+    sys.exit(verdict.exit_code)
+
+
+@cli.command("covers", epilog="Example: checker covers proof.cert --model model.safetensors 5,17,17,63")
+@_CERTIFICATE
+@_MODEL
+@click.argument("tokens")
+def covers_command(certificate: Path, model: Path, tokens: str) -> None:
+    """Check CERTIFICATE, then tell whether the input TOKENS (comma-separated) is among those it certifies."""
+    try:
+        sequence = [int(token) for token in tokens.split(",")]
+    except ValueError as error:
+        raise InvalidInput(f"{tokens!r} is not a list of integers such as 5,17,17,63") from error
+    if any(abs(token) >= 2**31 for token in sequence):
+        raise InvalidInput("tokens are small integers")
+    step = int(covers(certificate, model, [sequence])[0])
+    if step < 0:
+        click.echo(f"{tokens}: not certified (the model may still be right about it)")
+    else:
+        rule = read_certificate(certificate)[0].steps[step].rule
+        click.echo(f"{tokens}: certified, by step {step} ({rule})")
+
+
+@cli.command("show", epilog="Example: checker show proof.cert")
+@_CERTIFICATE
+def show_command(certificate: Path) -> None:
+    """Print what CERTIFICATE claims and the outline of its proof. Nothing is checked."""
+    parsed, size = read_certificate(certificate)
+    click.echo(outline(parsed, size))
+
+
+def outline(certificate: Certificate, size: int) -> str:
+    """The claim and the steps, for a person."""
+    statement = certificate.statement
+    ratio = floor_decimal(statement.correct, statement.total) if statement.total else "undefined"
+    lines = [
+        f"CLAIM (not checked): the model with SHA-256 {statement.model_digest}",
+        f"  classifies at least {statement.correct} of {statement.total} inputs correctly ({ratio})",
+        f"  task: {dumps(statement.task)}",
+        f"PROOF: {len(certificate.steps)} steps, {certificate.precision}-bit rounding, {size} bytes",
+    ]
+    for index, step in enumerate(certificate.steps):
+        premises = f" from {', '.join(f'step {p}' for p in step.premises)}" if step.premises else ""
+        parameters = "".join(f" {name}={value}" for name, value in sorted(step.parameters.items()))
+        hints = "".join(
+            f"\n      hint {name}: {'x'.join(map(str, hint.shape)) or 'scalar'} {hint.dtype}"
+            for name, hint in sorted(step.hints.items())
+        )
+        lines.append(f"  step {index}: {step.rule}{premises}{parameters}{hints}")
+    return "\n".join(lines)
+
+
+def refusal(reason: str, exit_code: int) -> Verdict:
+    """The verdict on something that never got as far as a check."""
+    return Verdict(accepted=False, reason=reason, exit_code=exit_code)
+
+
+def _print_verdict(verdict: Verdict, as_json: bool) -> None:
+    if as_json:
+        fields: dict[str, Any] = asdict(verdict)
+        click.echo(json.dumps(fields))
+        return
+    for warning in verdict.warnings:
+        click.secho(f"WARNING: {warning}", fg="yellow", bold=True, err=True)
+    if not verdict.accepted:
+        click.secho(f"NOT ACCEPTED: {verdict.reason}", fg="red", bold=True)
+        return
+    click.secho("ACCEPTED", fg="green", bold=True)
+    click.echo(verdict.theorem)
+    click.echo(
+        f"accuracy >= {verdict.accuracy_floor}   operations {verdict.operations}   "
+        f"unexplained dimension {verdict.unexplained_dimension}   "
+        f"certificate {verdict.certificate_bytes} bytes   {verdict.seconds} s"
+    )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command; every failure becomes an exit status and one line (or one JSON object), never a traceback."""
+    argv = sys.argv[1:] if arguments is None else arguments
+    as_json = "--json" in argv
+    try:
+        cli.main(argv, prog_name="checker", standalone_mode=False)
+        return
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        verdict = refusal(f"{error.format_message()} (try --help)", InvalidInput.exit_code)
+    except (CheckError, FormatError) as error:
+        verdict = refusal(str(error), error.exit_code if isinstance(error, CheckError) else InvalidInput.exit_code)
+    except MemoryError:
+        verdict = refusal("out of memory", InvalidInput.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(130)
+    except Exception as error:
+        verdict = refusal(f"internal error, please report it: {type(error).__name__}: {error}", _INTERNAL_ERROR)
+    _print_verdict(verdict, as_json)
+    sys.exit(verdict.exit_code)

@@ -1,0 +1,167 @@
+"""The `prover` command: train, import, strategies, prove, demo, bench."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from certificates import FormatError, read_model, write_certificate, write_model
+from certificates.canonical_json import Json, loads_relaxed
+from checker import verify
+from prover.demo import demo_table, floor_percent
+from prover.importing import import_model
+from prover.prove import prove
+from prover.strategies import STRATEGIES
+from prover.strategy import DoesNotFit, Problem, Strategy
+from prover.training import MaxOfKRecipe, sampled_accuracy, train_max_of_k
+
+_CONSOLE = Console()
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110, "show_default": True}
+_DEVICE = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where to compute.")
+_OUTPUT = click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="File to write.")
+
+
+def track(items: Iterable[Any], what: str) -> Iterator[Any]:
+    """Iterate with a progress bar (on a terminal)."""
+    sequence = list(items)
+    with Progress(console=_CONSOLE, transient=True, disable=not _CONSOLE.is_terminal) as progress:
+        yield from progress.track(sequence, description=what)
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of a --device option."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise click.ClickException("no CUDA device is available; use --device cpu")
+    return torch.device(name)
+
+
+def parse_task(text: str | None) -> Json:
+    """The JSON of a --task option."""
+    return None if text is None else loads_relaxed(text)
+
+
+@click.group(context_settings=_CONTEXT)
+def cli() -> None:
+    """Find compact proofs of model performance and write them as certificates, for `checker verify` to check."""
+
+
+@cli.group()
+def train() -> None:
+    """Train models to prove things about."""
+
+
+@train.command("max-of-k", epilog="Example: prover train max-of-k --length 4 --vocab 64 --seed 123 -o model.safetensors")
+@click.option("--length", type=click.IntRange(2, 64), default=MaxOfKRecipe.length, help="Sequence length K.")
+@click.option("--vocab", type=click.IntRange(2, 4096), default=MaxOfKRecipe.vocab, help="Number of tokens V.")
+@click.option("--seed", type=int, default=MaxOfKRecipe.seed)
+@click.option("--d-model", type=click.IntRange(1), default=MaxOfKRecipe.d_model)
+@click.option("--d-head", type=click.IntRange(1), default=MaxOfKRecipe.d_head)
+@click.option("--steps", type=click.IntRange(0), default=MaxOfKRecipe.steps)
+@click.option("--batch", type=click.IntRange(1), default=MaxOfKRecipe.batch)
+@_DEVICE
+@_OUTPUT
+def train_max_of_k_command(device: str, output: Path, **sizes: int) -> None:
+    """Train a one-layer, one-head, attention-only transformer to output the largest of K tokens."""
+    where = pick_device(device)
+    model = train_max_of_k(MaxOfKRecipe(**sizes), where, track)
+    write_model(output, model)
+    accuracy = sampled_accuracy(model, 100_000, where)
+    click.echo(f"wrote {output}: accuracy about {accuracy:.4f} on 100,000 random inputs (an estimate, not a bound)")
+
+
+@cli.command("import", epilog="Example: prover import state.pt --config config.json -o model.safetensors")
+@click.argument("state", type=click.Path(path_type=Path))
+@click.option("--config", required=True, help="TransformerLens configuration: a JSON file, or JSON text.")
+@click.option("--task", default='{"name":"max-of-k"}', help="What the model was trained for, as JSON.")
+@_OUTPUT
+def import_command(state: Path, config: str, task: str, output: Path) -> None:
+    """Turn STATE, a TransformerLens state dict (torch or safetensors), into a model file."""
+    model = import_model(state, config, parse_task(task))
+    write_model(output, model)
+    click.echo(f"wrote {output}: digest {model.digest()}")
+
+
+@cli.command("strategies", epilog="Example: prover strategies")
+def strategies_command() -> None:
+    """List the strategies, with their asymptotic cost (V tokens, K positions, d = d_model, out = outputs)."""
+    table = Table("strategy", "cost", "what it does", "switches (--set)")
+    for strategy in STRATEGIES.values():
+        switches = ", ".join(f"{key}={value}" for key, value in vars(strategy()).items())
+        table.add_row(strategy.name, strategy.cost, strategy.summary, switches)
+    _CONSOLE.print(table)
+
+
+def _build_strategy(name: str, settings: tuple[str, ...]) -> Strategy:
+    pairs = dict(setting.partition("=")[::2] for setting in settings)
+    try:
+        return STRATEGIES[name].with_settings(pairs)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@cli.command("prove", epilog="Example: prover prove model.safetensors --strategy classes -o proof.cert --check")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--strategy", required=True, type=click.Choice(list(STRATEGIES)), help="See `prover strategies`.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a switch of the strategy.")
+@click.option("--task", help="Task as JSON; default: the model file's.")
+@click.option("--precision", type=click.IntRange(12, 256), default=30, help="Bits to which the checker rounds.")
+@click.option("--check", is_flag=True, help="Run the checker on what was written.")
+@_DEVICE
+@_OUTPUT
+def prove_command(
+    model: Path,
+    strategy: str,
+    settings: tuple[str, ...],
+    task: str | None,
+    precision: int,
+    check: bool,
+    device: str,
+    output: Path,
+) -> None:
+    """Search for a proof about MODEL and write it as a certificate."""
+    problem = Problem(read_model(model), pick_device(device), precision, track)
+    certificate, evidence = prove(problem, _build_strategy(strategy, settings), parse_task(task))
+    size = write_certificate(output, certificate)
+    click.echo(f"wrote {output} ({size} bytes); expected bound: {floor_percent(evidence.correct, problem.total)}")
+    click.echo(f"  {evidence.correct} of {problem.total} inputs")
+    if check:
+        verdict = verify(output, model)
+        click.echo(f"checker: {'ACCEPTED' if verdict.accepted else 'NOT ACCEPTED'}: {verdict.theorem or verdict.reason}")
+        sys.exit(verdict.exit_code)
+
+
+@cli.command("demo", epilog="Example: prover demo certificates/models/max-of-4.safetensors -o demo-out")
+@click.argument("model", type=click.Path(path_type=Path))
+@_DEVICE
+@_OUTPUT
+def demo_command(model: Path, device: str, output: Path) -> None:
+    """Prove with every strategy, check each certificate in a separate process, and print one table."""
+    problem = Problem(read_model(model), pick_device(device), track=track)
+    table, accepted = demo_table(problem, model, output)
+    Console(width=max(_CONSOLE.width, 150)).print(table)
+    click.echo(f"certificates and results.json are in {output}")
+    sys.exit(0 if accepted else 1)
+
+
+def main() -> None:
+    """Run the command; problems with the input become one line."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code if isinstance(error, click.UsageError) else 2)
+    except (FormatError, DoesNotFit) as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(2)

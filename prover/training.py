@@ -1,0 +1,62 @@
+"""Training recipe for Max-of-K: the one of Gross et al. (2024), "Compact Proofs of Model Performance".
+
+One layer, one head, attention only, no normalisation, biases frozen at zero; weights drawn from N(0, (0.8/sqrt(d_model))^2);
+AdamW with learning rate 1e-3 and default weight decay; batches of 128 uniform sequences; cross-entropy at the last
+position in float64.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from certificates import Model, ModelConfig
+from prover.strategy import Track, silent
+from prover.weights import Weights, load_weights, logits, raw_tensor
+
+
+@dataclass(frozen=True)
+class MaxOfKRecipe:
+    """Sizes and schedule. Deterministic given the seed on one machine."""
+
+    length: int = 4
+    vocab: int = 64
+    seed: int = 123
+    d_model: int = 32
+    d_head: int = 32
+    steps: int = 3000
+    batch: int = 128
+
+
+def train_max_of_k(recipe: MaxOfKRecipe, device: torch.device, track: Track = silent) -> Model:
+    """Train a model; its weights are stored in float32."""
+    config = ModelConfig(recipe.d_head, recipe.d_model, recipe.vocab, recipe.vocab, recipe.length)
+    generator = torch.Generator().manual_seed(recipe.seed)
+    weights: dict[str, Tensor] = {}
+    for name, shape in config.tensor_shapes().items():
+        if ".b_" in name:
+            weights[name] = torch.zeros(shape, device=device)
+        else:
+            initial = torch.randn(shape, generator=generator) * 0.8 / recipe.d_model**0.5
+            weights[name] = initial.to(device).requires_grad_()
+    optimizer = torch.optim.AdamW([w for w in weights.values() if w.requires_grad], lr=1e-3, betas=(0.9, 0.999))
+    for _ in track(range(recipe.steps), "training"):
+        tokens = torch.randint(recipe.vocab, (recipe.batch, recipe.length), generator=generator).to(device)
+        loss = torch.nn.functional.cross_entropy(logits(weights, tokens).double(), tokens.amax(1))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return Model(config, {name: raw_tensor(w) for name, w in weights.items()}, {"name": "max-of-k"})
+
+
+def sampled_accuracy(model: Model, samples: int, device: torch.device, seed: int = 0) -> float:
+    """Accuracy on uniformly random inputs, in float64 (an estimate, not a bound)."""
+    generator = torch.Generator().manual_seed(seed)
+    weights: Weights = load_weights(model, device)
+    correct = 0
+    for start in range(0, samples, 65536):
+        size = (min(65536, samples - start), model.config.n_ctx)
+        tokens = torch.randint(model.config.d_vocab, size, generator=generator).to(device)
+        with torch.no_grad():
+            correct += int((logits(weights, tokens).argmax(1) == tokens.amax(1)).sum())
+    return correct / samples
