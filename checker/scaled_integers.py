@@ -97,6 +97,8 @@ class ScaledIntegers(Enclosure):
 
     def _rescaled(self, shift: int) -> Self:
         """The same values at another shift: exact to the left, outward to the right."""
+        if shift == self.shift:
+            return self
         up = shift - self.shift
         if up >= 0:
             up = up if self.bound else 0

@@ -14,6 +14,7 @@ from rich.table import Table
 from certificates import FormatError, read_model, write_certificate, write_model
 from certificates.canonical_json import Json, loads_relaxed
 from checker import verify
+from prover.bench import bench
 from prover.demo import demo_table, floor_percent
 from prover.importing import import_model
 from prover.prove import prove
@@ -149,6 +150,16 @@ def demo_command(model: Path, device: str, output: Path) -> None:
     Console(width=max(_CONSOLE.width, 150)).print(table)
     click.echo(f"certificates and results.json are in {output}")
     sys.exit(0 if accepted else 1)
+
+
+@cli.command("bench", epilog="Example: prover bench -o bench-out certificates/models/max-of-4-seed123.safetensors")
+@click.argument("models", nargs=-1, type=click.Path(path_type=Path))
+@_DEVICE
+@_OUTPUT
+def bench_command(models: tuple[Path, ...], device: str, output: Path) -> None:
+    """Time proving and checking on MODELS (default: the shipped ones), against PyTorch enumerating all inputs."""
+    paths = list(models) or sorted(Path("certificates/models").glob("*.safetensors"))
+    Console(width=max(_CONSOLE.width, 130)).print(bench(paths, output, pick_device(device)))
 
 
 def main() -> None:
