@@ -20,7 +20,7 @@ from certificates.tensor_file import write_atomically
 from prover.demo import ceil_scientific, floor_percent
 from prover.prove import prove
 from prover.strategies import STRATEGIES
-from prover.strategy import DoesNotFit, Problem
+from prover.strategy import DoesNotFit, Problem, Track
 
 _LARGEST_ENUMERATION = 10**8
 
@@ -56,14 +56,14 @@ def _timed_check(certificate: Path, model: Path) -> tuple[dict[str, Any], int]:
     return verdict, usage.ru_maxrss // 1024
 
 
-def bench(models: list[Path], output: Path, device: torch.device) -> Table:
+def bench(models: list[Path], output: Path, device: torch.device, track: Track) -> Table:
     """Prove and check every strategy on every model; writes bench.json and returns the table."""
     table = Table(title="checking, start-up excluded, against PyTorch enumerating all inputs in float64")
     for heading in ("model", "strategy", "certified", "operations", "prove s", "check s", "/ PyTorch", "peak MiB"):
         table.add_column(heading, justify="left" if heading in ("model", "strategy") else "right")
     results: list[dict[str, Any]] = []
-    for path in models:
-        problem = Problem(read_model(path), device)
+    for path in track(models, "models"):
+        problem = Problem(read_model(path), device, track=track)
         yardstick: float | None = None
         if problem.total <= _LARGEST_ENUMERATION:
             started = time.perf_counter()

@@ -1,9 +1,9 @@
 """The `prover` command: train, import, strategies, prove, demo, bench."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import click
 import torch
@@ -19,7 +19,7 @@ from prover.demo import demo_table, floor_percent
 from prover.importing import import_model
 from prover.prove import prove
 from prover.strategies import STRATEGIES
-from prover.strategy import DoesNotFit, Problem, Strategy
+from prover.strategy import DoesNotFit, Problem, Strategy, Track
 from prover.training import MaxOfKRecipe, sampled_accuracy, train_max_of_k
 
 _CONSOLE = Console()
@@ -28,11 +28,11 @@ _DEVICE = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), d
 _OUTPUT = click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="File to write.")
 
 
-def track(items: Iterable[Any], what: str) -> Iterator[Any]:
-    """Iterate with a progress bar (on a terminal)."""
-    sequence = list(items)
+@contextmanager
+def progress_bars() -> Iterator[Track]:
+    """A function that iterates over items and shows a progress bar for them (on a terminal)."""
     with Progress(console=_CONSOLE, transient=True, disable=not _CONSOLE.is_terminal) as progress:
-        yield from progress.track(sequence, description=what)
+        yield lambda items, what: progress.track(list(items), description=what)
 
 
 def pick_device(name: str) -> torch.device:
@@ -45,8 +45,10 @@ def pick_device(name: str) -> torch.device:
 
 
 def parse_task(text: str | None) -> Json:
-    """The JSON of a --task option."""
-    return None if text is None else loads_relaxed(text)
+    """The value of a --task option: JSON, or just a name."""
+    if text is None:
+        return None
+    return loads_relaxed(text) if text.lstrip().startswith("{") else {"name": text}
 
 
 @click.group(context_settings=_CONTEXT)
@@ -72,7 +74,8 @@ def train() -> None:
 def train_max_of_k_command(device: str, output: Path, **sizes: int) -> None:
     """Train a one-layer, one-head, attention-only transformer to output the largest of K tokens."""
     where = pick_device(device)
-    model = train_max_of_k(MaxOfKRecipe(**sizes), where, track)
+    with progress_bars() as track:
+        model = train_max_of_k(MaxOfKRecipe(**sizes), where, track)
     write_model(output, model)
     accuracy = sampled_accuracy(model, 100_000, where)
     click.echo(f"wrote {output}: accuracy about {accuracy:.4f} on 100,000 random inputs (an estimate, not a bound)")
@@ -81,7 +84,7 @@ def train_max_of_k_command(device: str, output: Path, **sizes: int) -> None:
 @cli.command("import", epilog="Example: prover import state.pt --config config.json -o model.safetensors")
 @click.argument("state", type=click.Path(path_type=Path))
 @click.option("--config", required=True, help="TransformerLens configuration: a JSON file, or JSON text.")
-@click.option("--task", default='{"name":"max-of-k"}', help="What the model was trained for, as JSON.")
+@click.option("--task", default="max-of-k", help="What the model was trained for: a name or JSON.")
 @_OUTPUT
 def import_command(state: Path, config: str, task: str, output: Path) -> None:
     """Turn STATE, a TransformerLens state dict (torch or safetensors), into a model file."""
@@ -112,7 +115,7 @@ def _build_strategy(name: str, settings: tuple[str, ...]) -> Strategy:
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--strategy", required=True, type=click.Choice(list(STRATEGIES)), help="See `prover strategies`.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a switch of the strategy.")
-@click.option("--task", help="Task as JSON; default: the model file's.")
+@click.option("--task", help="Task: a name or JSON; default: the model file's.")
 @click.option("--precision", type=click.IntRange(12, 256), default=30, help="Bits to which the checker rounds.")
 @click.option("--check", is_flag=True, help="Run the checker on what was written.")
 @_DEVICE
@@ -128,8 +131,10 @@ def prove_command(
     output: Path,
 ) -> None:
     """Search for a proof about MODEL and write it as a certificate."""
-    problem = Problem(read_model(model), pick_device(device), precision, track)
-    certificate, evidence = prove(problem, _build_strategy(strategy, settings), parse_task(task))
+    search = _build_strategy(strategy, settings)
+    with progress_bars() as track:
+        problem = Problem(read_model(model), pick_device(device), precision, track)
+        certificate, evidence = prove(problem, search, parse_task(task))
     size = write_certificate(output, certificate)
     click.echo(f"wrote {output} ({size} bytes); expected bound: {floor_percent(evidence.correct, problem.total)}")
     click.echo(f"  {evidence.correct} of {problem.total} inputs")
@@ -145,8 +150,9 @@ def prove_command(
 @_OUTPUT
 def demo_command(model: Path, device: str, output: Path) -> None:
     """Prove with every strategy, check each certificate in a separate process, and print one table."""
-    problem = Problem(read_model(model), pick_device(device), track=track)
-    table, accepted = demo_table(problem, model, output)
+    with progress_bars() as track:
+        problem = Problem(read_model(model), pick_device(device), track=track)
+        table, accepted = demo_table(problem, model, output)
     Console(width=max(_CONSOLE.width, 150)).print(table)
     click.echo(f"certificates and results.json are in {output}")
     sys.exit(0 if accepted else 1)
@@ -159,7 +165,9 @@ def demo_command(model: Path, device: str, output: Path) -> None:
 def bench_command(models: tuple[Path, ...], device: str, output: Path) -> None:
     """Time proving and checking on MODELS (default: the shipped ones), against PyTorch enumerating all inputs."""
     paths = list(models) or sorted(Path("certificates/models").glob("*.safetensors"))
-    Console(width=max(_CONSOLE.width, 130)).print(bench(paths, output, pick_device(device)))
+    with progress_bars() as track:
+        table = bench(paths, output, pick_device(device), track)
+    Console(width=max(_CONSOLE.width, 130)).print(table)
 
 
 def main() -> None:

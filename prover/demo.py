@@ -56,8 +56,8 @@ def demo_table(problem: Problem, model: Path, output: Path) -> tuple[Table, bool
     ]:
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]
     results: list[dict[str, Any]] = []
-    for name, strategy_class in STRATEGIES.items():
-        strategy = strategy_class()
+    for name in problem.track(STRATEGIES, "proving and checking"):
+        strategy = STRATEGIES[name]()
         started = time.perf_counter()
         try:
             certificate, evidence = prove(problem, strategy)
