@@ -68,7 +68,8 @@ class ScaledIntegers(Enclosure):
     __slots__ = ("arithmetic", "bound", "hi", "lo", "meter", "shift")
 
     def __init__(self, arithmetic: ScaledArithmetic, lo: IntArray, hi: IntArray, shift: int, bound: int) -> None:
-        assert lo.dtype == arithmetic.dtype and hi.dtype == arithmetic.dtype and bound < 2 ** (arithmetic.width + 1)
+        if lo.dtype != arithmetic.dtype or hi.dtype != arithmetic.dtype or bound >= 1 << (arithmetic.width + 1):
+            raise AssertionError("an enclosure of the wrong type or size: a bug of the checker")
         self.arithmetic, self.meter = arithmetic, arithmetic.meter
         self.lo, self.hi, self.shift, self.bound = lo, hi, shift, bound
 
@@ -186,7 +187,8 @@ class ScaledIntegers(Enclosure):
         else:
             down = min(-up, arithmetic.width + 1)
             x = _ceil_shift(clipped, down) if upper else clipped >> down
-        ln2 = np.where(x < 0, arithmetic.ln2, arithmetic.ln2_above).astype(arithmetic.dtype)
+        below, above = (np.full(x.shape, bound, arithmetic.dtype) for bound in (arithmetic.ln2, arithmetic.ln2_above))
+        ln2 = np.where(x < 0, below, above)
         n = x // ln2
         r = x - n * ln2
         if upper:

@@ -55,7 +55,7 @@ class CellTerms:
         label, rivals = gaps.label, len(gaps.rivals)
         index = np.array([query])
         terms = LabelTerms.of(tables, scores, gaps, index)
-        direct = tables.direct[query, label].reshape(1, 1) - tables.direct[np.ix_(index, gaps.rivals)]
+        direct = tables.direct[index, label].reshape(1, 1) - tables.direct[np.ix_(index, gaps.rivals)]
         value = direct + gaps.token
         score = (scores.token[index, : label + 1] - terms.reference).T
         position = tuple(
