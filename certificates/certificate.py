@@ -21,10 +21,10 @@ from certificates.tensor_file import (
 
 FORMAT_NAME = "compact-proof-certificate"
 VERSION = "1"
-MAX_STEPS = 4096
+MAX_STEPS = 256
 _DIGITS = re.compile(r"0|[1-9][0-9]{0,3999}")
 _HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
-_HINT_NAME = re.compile(r"(0|[1-9][0-9]{0,3})\.([a-z_]+)")
+_HINT_NAME = re.compile(r"(0|[1-9][0-9]{0,2})\.([a-z_]+)")
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ IGNORED_KEYS = frozenset({
 """Keys without influence on a one-layer, attention-only, unnormalised model with standard positions."""
 
 _MASK, _IGNORE = "blocks.0.attn.mask", "blocks.0.attn.IGNORE"
-_MAX_VOCAB, _MAX_CTX = 4096, 64
+_MAX_VOCAB, _MAX_CTX = 2048, 64
 
 
 @dataclass(frozen=True)

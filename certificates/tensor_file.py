@@ -36,7 +36,7 @@ ITEM_BYTES = {
 }
 _INTEGER_TYPES = {"U8": "<u1", "I8": "<i1", "I16": "<i2", "I32": "<i4", "I64": "<i8"}
 _MAX_RANK = 8
-MAX_FILE_BYTES = 2**30
+MAX_FILE_BYTES = 2**28
 """No model or certificate of this version is larger; a larger file is refused before it is read."""
 
 

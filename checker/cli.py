@@ -41,7 +41,7 @@ def cli() -> None:
     help="integers: fast. mpmath: an independent implementation, for small models and spot checks.",
 )
 @click.option("--max-operations", type=click.IntRange(1), default=Budget.operations, show_default=True)
-@click.option("--max-elements", type=click.IntRange(1), default=Budget.elements, show_default=True, help="Per array.")
+@click.option("--max-memory", type=click.IntRange(1), default=Budget.memory >> 20, show_default=True, help="In MiB, about.")
 def verify_command(
     certificate: Path,
     model: Path,
@@ -50,7 +50,7 @@ def verify_command(
     as_json: bool,
     arithmetic: ArithmeticName,
     max_operations: int,
-    max_elements: int,
+    max_memory: int,
 ) -> None:
     """Check CERTIFICATE against a model file and print the theorem that it proves."""
     try:
@@ -66,7 +66,7 @@ def verify_command(
             task=pinned,
             at_least=at_least,
             arithmetic=arithmetic,
-            budget=Budget(max_operations, max_elements),
+            budget=Budget(max_operations, max_memory << 20),
         )
     _print_verdict(verdict, as_json)
     sys.exit(verdict.exit_code)

@@ -27,6 +27,8 @@ class Enclosure(ABC):
     """An array of intervals around real numbers. Shapes broadcast as in numpy."""
 
     meter: Meter
+    element_bytes: int
+    """Memory per element of an array that an operation needs, temporary arrays included (roughly)."""
 
     @property
     @abstractmethod
@@ -35,7 +37,7 @@ class Enclosure(ABC):
 
     def _charge_elementwise(self, *others: tuple[int, ...], each: int = 1) -> None:
         elements = math.prod(np.broadcast_shapes(self.shape, *others))
-        self.meter.allocate(elements)
+        self.meter.allocate(elements * self.element_bytes)
         self.meter.charge(each * elements)
 
     def _charge_reduction(self, axis: int) -> None:
@@ -57,7 +59,7 @@ class Enclosure(ABC):
     def __matmul__(self, other: Self) -> Self:
         """Matrix product of two-dimensional enclosures."""
         (n, k), (_, m) = self.shape, other.shape
-        self.meter.allocate(n * m)
+        self.meter.allocate(n * m * self.element_bytes)
         self.meter.charge(2 * n * k * m)
         return self._matmul(other)
 

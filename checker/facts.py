@@ -2,6 +2,7 @@
 adds up a verdict cannot be handed a number from a certificate where a proved one is needed.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -72,10 +73,12 @@ def take_parameters(step: Step, *names: str) -> tuple[int, ...]:
     return tuple(step.parameters[name] for name in names)
 
 
-def take_hints(step: Step, **shapes: tuple[int | None, ...]) -> dict[str, IntArray]:
+def take_hints(setting: Setting, step: Step, **shapes: tuple[int | None, ...]) -> dict[str, IntArray]:
     """The step's integer hint tensors, which must be exactly these, with these shapes (None: any size)."""
     if set(step.hints) != set(shapes):
         raise Refused(f"{step.rule} takes exactly the hints {sorted(shapes)}, found {sorted(step.hints)}")
+    for tensor in step.hints.values():
+        setting.meter.hold(8 * math.prod(tensor.shape))
     return {name: _integers(name, step.hints[name], shape) for name, shape in shapes.items()}
 
 
@@ -87,6 +90,8 @@ def _integers(name: str, tensor: RawTensor, shape: tuple[int | None, ...]) -> In
     return tensor.integers()
 
 
-def no_cells(task: MaxOfK) -> BoolArray:
+def no_cells(setting: Setting) -> BoolArray:
     """A mask "q m c" with no cell in it, to be filled by a rule."""
+    task = setting.task
+    setting.meter.hold(task.d_vocab**2 * task.n_ctx)
     return np.zeros((task.d_vocab, task.d_vocab, task.n_ctx), np.bool_)

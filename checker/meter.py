@@ -7,18 +7,19 @@ from checker.errors import OverBudget
 
 @dataclass(frozen=True)
 class Budget:
-    """Upper limits for one check: real-number operations in total, and elements in any one array."""
+    """Upper limits for one check: real-number operations in total, and bytes of memory for arrays (roughly)."""
 
     operations: int = 10**11
-    elements: int = 2**25
+    memory: int = 2**31
 
 
 class Meter:
-    """Counts real-number operations (DESIGN: add, multiply, compare, .. one each; keeping two endpoints is free)."""
+    """Counts real-number operations (add, multiply, compare, .. one each; keeping two endpoints is free) and memory."""
 
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
         self.operations = 0
+        self.held = 0
 
     def check_affordable(self, operations: int) -> None:
         """Raise OverBudget at once if a long computation that takes at least this many operations will not fit."""
@@ -33,7 +34,15 @@ class Meter:
         self.check_affordable(operations)
         self.operations += operations
 
-    def allocate(self, elements: int) -> None:
-        """Announce an array about to be allocated. Raises OverBudget if it is too large."""
-        if elements > self.budget.elements:
-            raise OverBudget(f"an array of {elements} elements exceeds the budget of {self.budget.elements}")
+    def allocate(self, size: int) -> None:
+        """Announce `size` bytes about to be used for a while. Raises OverBudget if there are not that many left."""
+        if self.held + size > self.budget.memory:
+            raise OverBudget(
+                f"checking takes about {(self.held + size) >> 20} MiB, more than the budget of "
+                f"{self.budget.memory >> 20} MiB; allow more with --max-memory if you trust the file"
+            )
+
+    def hold(self, size: int) -> None:
+        """Announce `size` bytes about to be used until the check ends. Raises OverBudget before they are."""
+        self.allocate(size)
+        self.held += size

@@ -22,6 +22,8 @@ _CONTEXT: Any = MPIntervalContext()
 _CONTEXT.prec = 160
 _EXP_LIMIT = from_man_exp(1, 20)
 _ZERO = from_man_exp(0, 0)
+_SLACK: Any = _CONTEXT.mpf([1, 1]) + _CONTEXT.mpf([-1, 1]) * _CONTEXT.ldexp(_CONTEXT.mpf(1), -150)
+"""mpmath's interval exp rounds an approximation, which can be off by a hair: 1 +- 2**-150 makes up for it."""
 
 
 def _of_endpoints(low: Any, high: Any) -> Any:
@@ -49,8 +51,8 @@ def _exp(x: Any) -> Any:
         raise Refused("exp of a number beyond 2**20: the scores are out of range")
     if mpf_lt(x._mpi_[0], from_man_exp(-1, 20)):
         high = _of_endpoints(*(2 * [_greatest(x._mpi_[1], from_man_exp(-1, 20))]))
-        return _of_endpoints(_ZERO, _CONTEXT.exp(high)._mpi_[1])
-    return _CONTEXT.exp(x)
+        return _of_endpoints(_ZERO, (_CONTEXT.exp(high) * _SLACK)._mpi_[1])
+    return _CONTEXT.exp(x) * _SLACK
 
 
 _MINIMUM = np.frompyfunc(_minimum, 2, 1)
@@ -89,6 +91,7 @@ class MpmathIntervals(Enclosure):
     """An object array of mpmath intervals."""
 
     __slots__ = ("meter", "values")
+    element_bytes = 2048
 
     def __init__(self, meter: Meter, values: Intervals) -> None:
         self.meter, self.values = meter, values

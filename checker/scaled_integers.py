@@ -35,6 +35,7 @@ class ScaledArithmetic(Arithmetic):
         self.machine = precision <= LARGEST_MACHINE_PRECISION
         self.width = 62 if self.machine else 2 * precision + 64
         self.dtype = np.dtype(np.int64) if self.machine else np.dtype(object)
+        self.element_bytes = 128 if self.machine else 1024
         self.exp_bits = precision if self.machine else precision + 16
         self.ln2_bits = self.exp_bits + (10 if self.machine else 32)
         self.ln2, self.ln2_above = _ln2(self.ln2_bits)
@@ -50,7 +51,7 @@ class ScaledArithmetic(Arithmetic):
         # Elements with up > 0 end below 2**precision by the choice of shift; the others are only shifted right.
         shifted: IntArray = np.left_shift(values, np.maximum(up, 0).astype(self.dtype))
         down = np.minimum(np.maximum(-up, 0), 63).astype(self.dtype)
-        return ScaledIntegers(self, shifted >> down, _ceil_shift(shifted, down), shift, 1 << self.precision)
+        return ScaledIntegers(self, shifted >> down, _ceil_shift(shifted, down), shift, 1 << self.precision if tops.size else 0)
 
     def reciprocal_sqrt(self, number: int) -> "ScaledIntegers":
         """See Arithmetic. With r = isqrt(4**k // n): r <= 2**k / sqrt(n) < r + 1."""
@@ -65,12 +66,12 @@ class ScaledArithmetic(Arithmetic):
 class ScaledIntegers(Enclosure):
     """See the module's docstring. Immutable; arrays may be shared between enclosures."""
 
-    __slots__ = ("arithmetic", "bound", "hi", "lo", "meter", "shift")
+    __slots__ = ("arithmetic", "bound", "element_bytes", "hi", "lo", "meter", "shift")
 
     def __init__(self, arithmetic: ScaledArithmetic, lo: IntArray, hi: IntArray, shift: int, bound: int) -> None:
         if lo.dtype != arithmetic.dtype or hi.dtype != arithmetic.dtype or bound >= 1 << (arithmetic.width + 1):
             raise AssertionError("an enclosure of the wrong type or size: a bug of the checker")
-        self.arithmetic, self.meter = arithmetic, arithmetic.meter
+        self.arithmetic, self.meter, self.element_bytes = arithmetic, arithmetic.meter, arithmetic.element_bytes
         self.lo, self.hi, self.shift, self.bound = lo, hi, shift, bound
 
     @property

@@ -2,7 +2,7 @@
 
 `check_proof` accepts only if, in this order:
 
-1. both files parse strictly as FORMAT.md says, and the statement's digest is that of this model's weights;
+1. both files parse strictly as FORMAT.md says, the statement's digest is that of this model's weights, all finite;
 2. the statement's task is known and fits the model, and its total is the task's number of inputs;
 3. every step names a known rule, builds on earlier steps only, every step but the last is used, and every rule's
    hypotheses hold, within the budget;
@@ -15,7 +15,7 @@ two files.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
@@ -29,13 +29,16 @@ from certificates.model_file import Model, read_model
 from certificates.tensor_file import IntArray
 from checker.enclosures import Arithmetic
 from checker.errors import CheckError, ClaimNotMet, InvalidInput, OverBudget, Refused, StepRefused
+from checker.exact_weights import decode
 from checker.facts import CertifiedInputs, Fact, Setting
 from checker.meter import Budget, Meter
 from checker.rules import RULES
-from checker.scaled_integers import ScaledArithmetic
+from checker.scaled_integers import LARGEST_MACHINE_PRECISION, ScaledArithmetic
 from checker.tasks import MaxOfK, parse_task
 
 ArithmeticName = Literal["integers", "mpmath"]
+_SLOWNESS = 32
+"""How much slower an operation is that is not on machine integers: the budget of operations shrinks accordingly."""
 
 
 @dataclass(frozen=True)
@@ -117,13 +120,16 @@ def check_proof(
             f"but the model file has digest {model.digest()}"
         )
     try:
+        for name, tensor in model.tensors.items():  # also those that no rule will look at
+            decode(name, tensor)
         known_task = parse_task(statement.task, model.config)
     except FormatError as error:
         raise InvalidInput(str(error)) from error
     if statement.total != known_task.total:
         raise InvalidInput(f"the statement's total is {statement.total}, but the task has {known_task.total} inputs")
+    if arithmetic != "integers" or certificate.precision > LARGEST_MACHINE_PRECISION:
+        budget = replace(budget, operations=budget.operations // _SLOWNESS)
     meter = Meter(budget)
-    meter.allocate(known_task.d_vocab**2 * known_task.n_ctx)
     facts = _apply_rules(certificate, model, known_task, meter, arithmetic)
     result = facts[-1]
     if not isinstance(result, CertifiedInputs):

@@ -63,7 +63,7 @@ def train() -> None:
 
 @train.command("max-of-k", epilog="Example: prover train max-of-k --length 4 --vocab 64 --seed 123 -o model.safetensors")
 @click.option("--length", type=click.IntRange(2, 64), default=MaxOfKRecipe.length, help="Sequence length K.")
-@click.option("--vocab", type=click.IntRange(2, 4096), default=MaxOfKRecipe.vocab, help="Number of tokens V.")
+@click.option("--vocab", type=click.IntRange(2, 2048), default=MaxOfKRecipe.vocab, help="Number of tokens V.")
 @click.option("--seed", type=int, default=MaxOfKRecipe.seed)
 @click.option("--d-model", type=click.IntRange(1), default=MaxOfKRecipe.d_model)
 @click.option("--d-head", type=click.IntRange(1), default=MaxOfKRecipe.d_head)

@@ -144,9 +144,13 @@ def least_product(tables: Tables, gap: Tensor, low: Tensor, high: Tensor, larges
     return pessimistic * torch.where(pessimistic >= 0, floor, ceiling)
 
 
-def surely_positive(margin: Tensor, scale: float | Tensor) -> Tensor:
-    """Which sums of pessimistic terms the checker will find positive; `scale` is the size of the largest term."""
-    return margin > 1e-12 * scale
+def surely_positive(tables: Tables, margin: Tensor, own: Tensor) -> Tensor:
+    """Which sums of pessimistic terms the checker will find positive.
+
+    It aligns the summands' arrays, which rounds relative to the largest element of any: a weight of one times a gap, or
+    one of the queries' own terms (`own`: all those of the array).
+    """
+    return margin > 1e-12 * (tables.largest_gap + own.abs().max())
 
 
 @dataclass(frozen=True)

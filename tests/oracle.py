@@ -237,15 +237,16 @@ class _Tables:
 # --- models to ask about ---------------------------------------------------------------------------------------------
 
 BIASES = tuple(name for name in shapes(2, 2, 1, 1, 2) if ".b_" in name)
-KINDS = ("maximum", "maximum", "maximum", "maximum", "noise", "integers", "wild")
+KINDS = ("maximum", "maximum", "maximum", "edge", "noise", "integers", "wild")
 Weights = dict[str, np.ndarray]
 
 
 def random_model(seed: int, kinds: Sequence[str] = KINDS, largest: int = 700) -> TinyModel:
     """A tiny model; kinds take turns. `largest` bounds the number of inputs.
 
-    maximum: built to find the maximum, then perturbed; noise: Gaussian weights; integers: small integers, full of ties;
-    wild: from subnormals to 1e20. About a third of all models have ties made on purpose.
+    maximum: built to find the maximum, then perturbed; edge: the same, with some outputs' biases such that an input is
+    within 1e-6 of a tie, or on it; noise: Gaussian weights; integers: small integers, full of ties; wild: from subnormals
+    to 1e20. About a third of all models have ties made on purpose.
     """
     rng = random.Random(seed)
     kind = kinds[seed % len(kinds)]
@@ -258,16 +259,18 @@ def random_model(seed: int, kinds: Sequence[str] = KINDS, largest: int = 700) ->
     elif kind == "noise":
         size = 10.0 ** rng.uniform(-1, 0.5)
         weights = {name: _gaussian(rng, sizes) * size for name, sizes in shape.items()}
+    elif kind == "edge":
+        weights = _edge(rng, _maximum(rng, shape, perturbed=rng.choice((0.1, 0.5))))
     elif kind == "integers":
         weights = {name: _integers(rng, sizes) for name, sizes in shape.items()}
     else:
         weights = _wild(rng, shape)
-    if kind != "maximum":
+    if kind not in ("maximum", "edge"):
         weights = {name: weight for name, weight in weights.items() if name not in BIASES or rng.random() < 0.5}
     if rng.random() < 0.3:
         _make_ties(rng, weights)
-    dtype = rng.choice(DTYPES)
-    mixed = rng.random() < 0.2
+    dtype = "F64" if kind == "edge" else rng.choice(DTYPES)
+    mixed = kind != "edge" and rng.random() < 0.2
     return pack(weights, lambda: rng.choice(DTYPES) if mixed else dtype, kind)
 
 
@@ -277,7 +280,7 @@ def pack(weights: Weights, dtype: object, kind: str = "") -> TinyModel:
     for name, weight in weights.items():
         chosen = dtype if isinstance(dtype, str) else dtype()
         tensors[name] = (chosen, weight.shape, b"".join(stored(float(x), chosen) for x in weight.reshape(-1)))
-    (vocab, d_model), (d_head, outputs) = weights["embed.W_E"].shape, (0, 0)
+    vocab, d_model = weights["embed.W_E"].shape
     d_head, outputs = weights[ATTENTION + "W_Q"].shape[2], weights["unembed.W_U"].shape[1]
     return TinyModel(vocab, weights["pos_embed.W_pos"].shape[0], d_model, d_head, outputs, tensors, kind)
 
@@ -291,7 +294,7 @@ def _integers(rng: random.Random, sizes: tuple[int, ...]) -> np.ndarray:
 
 
 def _maximum(rng: random.Random, shape: dict[str, tuple[int, ...]], perturbed: float) -> Weights:
-    """Token t embeds as its size; attention prefers large tokens; the logit of o at value y is 2 y o - o**2, largest at o = y."""
+    """Token t embeds as its size; attention prefers large tokens; output o at value y is 2 y o - o**2, largest at y."""
     weights = {name: np.zeros(sizes) for name, sizes in shape.items()}
     vocab, d_model = shape["embed.W_E"]
     outputs = shape["unembed.b_U"][0]
@@ -308,10 +311,10 @@ def _maximum(rng: random.Random, shape: dict[str, tuple[int, ...]], perturbed: f
     weights["unembed.W_U"][read] = 2 * np.arange(outputs)
     weights["unembed.W_U"][0] += 2 * share * np.arange(outputs) if read else 0
     weights["unembed.b_U"][:] = -(np.arange(outputs) ** 2) + share * np.arange(outputs)
-    for name in weights:
+    for name, weight in weights.items():
         if rng.random() < 0.7:
-            weights[name] += perturbed * _gaussian(rng, weights[name].shape) * (0.2 if name.startswith("embed") else 1)
-    # Change of units between tensors, and of basis between heads' inner dimensions: nothing that a softmax could notice.
+            weights[name] = weight + perturbed * _gaussian(rng, weight.shape) * (0.2 if name.startswith("embed") else 1)
+    # A change of units inside the head, which nothing outside of it can notice.
     for group in ((("W_Q", 1), ("b_Q", 1), ("W_K", -1), ("b_K", -1)), (("W_V", 1), ("b_V", 1), ("W_O", -1))):
         factor = 2.0 ** rng.choice((0, 0, 0, 5, -9, 60))
         for name, power in group:
@@ -319,10 +322,38 @@ def _maximum(rng: random.Random, shape: dict[str, tuple[int, ...]], perturbed: f
     return {name: weight for name, weight in weights.items() if name not in BIASES or weight.any() or rng.random() < 0.3}
 
 
+def textbook(weights: Weights, tokens: Sequence[int]) -> np.ndarray:
+    """Logits of one input in float64, for biases of zero where they are absent."""
+    attention = {name.removeprefix(ATTENTION): weight for name, weight in weights.items() if name.startswith(ATTENTION)}
+    residual = weights["embed.W_E"][list(tokens)] + weights["pos_embed.W_pos"]
+    query, keys, values = (
+        part @ attention["W_" + name][0] + attention.get("b_" + name, np.zeros((1, 1)))[0]
+        for name, part in (("Q", residual[-1]), ("K", residual), ("V", residual))
+    )
+    scores = keys @ query / len(query) ** 0.5
+    pattern = np.exp(scores - scores.max())
+    mixed = (pattern / pattern.sum()) @ values @ attention["W_O"][0] + attention.get("b_O", 0.0)
+    logits: np.ndarray = (residual[-1] + mixed) @ weights["unembed.W_U"] + weights.get("unembed.b_U", 0.0)
+    return logits
+
+
+def _edge(rng: random.Random, weights: Weights) -> Weights:
+    """Shift some outputs' biases until the maximum of some input all but ties with them."""
+    vocab, n_ctx = len(weights["embed.W_E"]), len(weights["pos_embed.W_pos"])
+    weights.setdefault("unembed.b_U", np.zeros(weights["unembed.W_U"].shape[1]))
+    for _ in range(rng.randint(1, 3)):
+        tokens = [rng.randrange(vocab) for _ in range(n_ctx)]
+        rival = rng.choice([o for o in range(len(weights["unembed.b_U"])) if o != max(tokens)])
+        logits = textbook(weights, tokens)
+        lead = logits[max(tokens)] - logits[rival]
+        weights["unembed.b_U"][rival] += lead + rng.choice((0.0, 1e-13, 1e-9, 1e-6)) * abs(logits).max()
+    return weights
+
+
 def _wild(rng: random.Random, shape: dict[str, tuple[int, ...]]) -> Weights:
     """Every tensor, or every number, at its own order of magnitude; some subnormal, some zero."""
     each = rng.random() < 0.5
-    spread = rng.choice((2, 8, 20))
+    spread = rng.choice((1, 3, 20))
     weights = {}
     for name, sizes in shape.items():
         exponent = rng.uniform(-spread, spread)

@@ -36,7 +36,7 @@ from checker.facts import AdditiveTables, Fact, Setting, take_hints, take_parame
 def additive_tables(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> AdditiveTables:
     """Apply the rule. Takes no premises, parameters or hints."""
     take_parameters(step)
-    take_hints(step)
+    take_hints(setting, step)
     if premises:
         raise Refused("additive-tables takes no premises")
     config = setting.model.config
@@ -64,13 +64,15 @@ def additive_tables(setting: Setting, step: Step, premises: tuple[Fact, ...]) ->
     direct = plus_bias(plus_bias(last, "blocks.0.attn.b_O") @ unembed, "unembed.b_U")
     if "blocks.0.attn.b_V" in setting.model.tensors:
         direct = direct + weight("blocks.0.attn.b_V") @ output
+    unexplained_dimension = (
+        2 * config.d_vocab * config.d_vocab_out + config.d_vocab**2 + config.n_ctx * (config.d_vocab + config.d_vocab_out)
+    )
+    setting.meter.hold(unexplained_dimension * direct.element_bytes // 4)
     return AdditiveTables(
         token_score=query @ (tokens @ key_map).T,
         position_score=query @ (positions @ key_map).T,
         direct=direct,
         token_value=(tokens @ value_map) @ output,
         position_value=(positions @ value_map) @ output,
-        unexplained_dimension=2 * config.d_vocab * config.d_vocab_out
-        + config.d_vocab**2
-        + config.n_ctx * (config.d_vocab + config.d_vocab_out),
+        unexplained_dimension=unexplained_dimension,
     )

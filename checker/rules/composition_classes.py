@@ -67,10 +67,11 @@ class Classes:
     chosen: IntArray
 
     @staticmethod
-    def claimed(task: MaxOfK, step: Step) -> "Classes":
+    def claimed(setting: Setting, step: Step) -> "Classes":
         """Read the hints; refuses what is not a list of disjoint classes."""
+        task = setting.task
         take_parameters(step)
-        hints = take_hints(step, groupings=(None, task.d_vocab), cells=(None, 4), classes=(None, None))
+        hints = take_hints(setting, step, groupings=(None, task.d_vocab), cells=(None, 4), classes=(None, None))
         groupings, cells, rows = hints["groupings"], hints["cells"], hints["classes"]
         groups = rows.shape[1] - 1
         if not 1 <= groups <= _MAX_GROUPS:
@@ -112,9 +113,9 @@ class Classes:
             correct += int(number) * members
         return correct
 
-    def certified(self) -> CertifiedInputs:  # constructs a fact: called by the rule only, after its checks
-        """The fact that all classes are classified correctly."""
-        cells = no_cells(self.task)
+    def certified(self, setting: Setting) -> CertifiedInputs:
+        """The fact that all classes are classified correctly: called by the rule only, after its checks."""
+        cells = no_cells(setting)
         cells[self.query, self.label, self.copies] = True
         return CertifiedInputs(self.count(), cells, self._covers)
 
@@ -123,6 +124,10 @@ class Classes:
         index[self.query, self.label, self.copies] = np.arange(len(self.label))
         query, label, copies = self.task.cells_of(tokens)
         cell = index[query, label, copies]
+        result = cell >= 0
+        if not result.all():
+            result[result] = self._covers(tokens[result])
+            return np.asarray(result, np.bool_)
         group = self.groupings[self.grouping[cell][:, None], tokens[:, :-1]]
         is_label = tokens[:, :-1] == label[:, None]
         numbers = np.stack([((group == g + 1) & ~is_label).sum(axis=1) for g in range(self.chosen.shape[1])], axis=1)
@@ -134,8 +139,9 @@ class Classes:
 def composition_classes(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> CertifiedInputs:
     """Apply the rule to additive tables. Hints: `groupings`, `cells`, `classes` (see the module's docstring)."""
     tables = take_tables(step, premises)
-    setting.meter.allocate(len(step.hints["groupings"].data) * _MAX_GROUPS if "groupings" in step.hints else 0)
-    classes = Classes.claimed(setting.task, step)
+    classes = Classes.claimed(setting, step)
+    setting.meter.allocate(8 * classes.chosen.shape[1] * (2 * classes.groupings.size + len(classes.groupings)))
+    setting.meter.allocate(64 * classes.chosen.size)
     if np.any((classes.group_sizes()[classes.cell] == 0) & (classes.chosen > 0)):
         raise Refused("a class chooses tokens from an empty group")
     scores = Scores.of(tables)
@@ -152,7 +158,7 @@ def composition_classes(setting: Setting, step: Step, premises: tuple[Fact, ...]
             cells = slice(bounds[start], bounds[start + len(block)])
             part = slice(starts[cells.start], starts[cells.stop])
             _check_block(classes, tables, scores, gaps, block, cells, part)
-    return classes.certified()
+    return classes.certified(setting)
 
 
 def _check_block(
@@ -167,7 +173,7 @@ def _check_block(
     """Check the classes `part` of the cells `cells`, whose label is that of `gaps` and whose queries are `queries`."""
     label = gaps.label
     terms = LabelTerms.of(tables, scores, gaps, queries)
-    least, segment = _group_minima(classes, scores, gaps, terms, queries, cells)
+    least, segment = _group_minima(classes, tables, scores, gaps, terms, queries, cells)
     row = np.searchsorted(queries, classes.query[cells])
     per_block = max(1, _BLOCK // len(gaps.rivals))
     for start in range(part.start, part.stop, per_block):
@@ -190,7 +196,13 @@ def _check_block(
 
 
 def _group_minima(
-    classes: Classes, scores: Scores, gaps: LabelGaps, terms: LabelTerms, queries: IntArray, cells: slice
+    classes: Classes,
+    tables: AdditiveTables,
+    scores: Scores,
+    gaps: LabelGaps,
+    terms: LabelTerms,
+    queries: IntArray,
+    cells: slice,
 ) -> tuple[Enclosure | None, IntArray]:
     """Minima of H over the groups of each cell: rows "segment o", and the row of each "cell group" (-1: empty group)."""
     label, groups = gaps.label, classes.chosen.shape[1]
@@ -203,6 +215,7 @@ def _group_minima(
     if not which.size:
         return None, np.full((len(row), groups), -1)
     token = order[which, rank]
+    tables.direct.meter.allocate(len(which) * rivals * tables.direct.element_bytes)
     key = which * (groups + 1) + group_of[which, token]
     starts = np.flatnonzero(np.diff(key, prepend=-1))
     segment = np.full((len(pairs), groups + 1), -1)

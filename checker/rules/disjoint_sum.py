@@ -17,8 +17,8 @@ from checker.facts import CertifiedInputs, Fact, Setting, no_cells, take_hints, 
 def disjoint_sum(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> CertifiedInputs:
     """Apply the rule to facts about certified inputs. Takes no parameters or hints."""
     take_parameters(step)
-    take_hints(step)
-    cells = no_cells(setting.task)
+    take_hints(setting, step)
+    cells = no_cells(setting)
     parts: list[CertifiedInputs] = []
     for premise in premises:
         if not isinstance(premise, CertifiedInputs):

@@ -130,7 +130,7 @@ def enumeration(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Cer
     """Apply the rule to additive tables. Parameters: start, stop. Hint: `skip` "n 2"."""
     tables = take_tables(step, premises)
     start, stop = take_parameters(step, "start", "stop")
-    skip = take_hints(step, skip=(None, 2))["skip"]
+    skip = take_hints(setting, step, skip=(None, 2))["skip"]
     task = setting.task
     if not 0 <= start < stop <= task.total:
         raise Refused(f"the range {start}..{stop} is empty or not within the {task.total} inputs")
@@ -140,7 +140,7 @@ def enumeration(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Cer
     setting.meter.check_affordable((stop - start) * (tables.direct.shape[1] - 1))
     run = Enumeration(task, tables, start, stop, skip)
     scores = Scores.of(tables)
-    cells = no_cells(task)
+    cells = no_cells(setting)
     correct = 0
     current: tuple[int, int] | None = None
     for box in boxes(task.d_vocab, task.n_ctx, start, stop):

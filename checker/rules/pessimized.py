@@ -42,7 +42,7 @@ def _lead(table: Enclosure, labels: int) -> Enclosure:
 def pessimized(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> CertifiedInputs:
     """Apply the rule to additive tables. Hint: `size` "q m c"."""
     tables = take_tables(step, premises)
-    classes = PrefixClasses.claimed(setting.task, step)
+    classes = PrefixClasses.claimed(setting, step)
     if len(classes.query) == 0:
         return classes.certified()
     task = setting.task

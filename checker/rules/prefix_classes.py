@@ -14,7 +14,7 @@ from certificates.certificate import Step
 from certificates.tensor_file import IntArray
 from checker.enclosures import BoolArray
 from checker.errors import Refused
-from checker.facts import CertifiedInputs, take_hints, take_parameters
+from checker.facts import CertifiedInputs, Setting, take_hints, take_parameters
 from checker.tasks import MaxOfK
 
 
@@ -30,11 +30,12 @@ class PrefixClasses:
     size: IntArray
 
     @staticmethod
-    def claimed(task: MaxOfK, step: Step) -> "PrefixClasses":
+    def claimed(setting: Setting, step: Step) -> "PrefixClasses":
         """Read the hint; refuses claims that are no classes."""
+        task = setting.task
         take_parameters(step)
         vocab, n_ctx = task.d_vocab, task.n_ctx
-        size = take_hints(step, size=(vocab, vocab, n_ctx))["size"]
+        size = take_hints(setting, step, size=(vocab, vocab, n_ctx))["size"]
         label, query, copies = np.nonzero(size.transpose(1, 0, 2) != -1)
         chosen = size[query, label, copies]
         if np.any(query > label) or np.any((copies == 0) & (query < label)):

@@ -26,7 +26,7 @@ _BLOCK = 2**19
 def thresholds(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> CertifiedInputs:
     """Apply the rule to additive tables. Hint: `size` "q m c"."""
     tables = take_tables(step, premises)
-    classes = PrefixClasses.claimed(setting.task, step)
+    classes = PrefixClasses.claimed(setting, step)
     scores = Scores.of(tables)
     per_block = max(1, _BLOCK // (tables.direct.shape[1] * setting.task.n_ctx))  # queries
     for label in np.unique(classes.label):

@@ -71,25 +71,29 @@ def _claim_label(problem: Problem, label: int, claims: _Claims) -> None:
         worst = terms.free_token(queries)  # q t o
         for query in range(queries.start, queries.stop):
             for copies in range(0 if query == label else 1, problem.n_ctx):
-                base = terms.own[query] + copies * terms.copy[query]
-                _claim_cell(problem, (label, query, copies), base, worst[query - start], claims)
+                _claim_cell(terms, (label, query, copies), worst[query - start], claims)
 
 
-def _claim_cell(problem: Problem, cell: tuple[int, int, int], base: Tensor, worst: Tensor, claims: _Claims) -> None:
+def _claim_cell(terms: LabelTerms, cell: tuple[int, int, int], worst: Tensor, claims: _Claims) -> None:
     """Sort the tokens below the label into groups and claim the compositions that hold. worst: "t o"."""
-    copies = cell[2]
-    others = problem.n_ctx - 1 - copies
+    _, query, copies = cell
+    free = terms.tables.n_ctx - 1
+    others = free - copies
+    base = terms.own[query] + copies * terms.copy[query]
     if not bool((base > 0).all()):
         return
-    scale = float(base.abs().max())
+
+    def holds(margin: Tensor) -> Tensor:
+        return surely_positive(terms.tables, margin.amin(-1), terms.own)
+
     if others == 0:
         groups = torch.zeros(len(worst), dtype=torch.int64, device=worst.device)
         sizes, minima = (0, 0), torch.zeros(2, worst.shape[1], dtype=worst.dtype, device=worst.device)
     else:
-        harmless = surely_positive((base + others * worst).amin(1), scale)
+        harmless = holds(base + others * worst)
         least = worst[harmless].amin(0) if bool(harmless.any()) else torch.zeros_like(base)
         needs_company = others > 1 and not bool(harmless.any())
-        bearable = surely_positive((base + worst + (others - 1) * least).amin(1), scale) & ~harmless
+        bearable = holds(base + worst + (others - 1) * least) & ~harmless
         if needs_company:
             bearable = torch.zeros_like(bearable)
         groups = harmless.long() + 2 * bearable.long()
@@ -100,8 +104,7 @@ def _claim_cell(problem: Problem, cell: tuple[int, int, int], base: Tensor, wors
         first = others - second
         if (first and not sizes[0]) or (second and not sizes[1]):
             continue
-        margin = base + first * minima[0] + second * minima[1]
-        if bool(surely_positive(margin.amin(), scale)):
+        if bool(holds(base + first * minima[0] + second * minima[1])):
             choices.append((first, second))
     if not choices:
         return
@@ -109,5 +112,5 @@ def _claim_cell(problem: Problem, cell: tuple[int, int, int], base: Tensor, wors
     claims.cells.append((*cell, claims.grouping(groups)))
     for first, second in choices:
         claims.classes.append((index, first, second))
-        arrangements = math.comb(problem.n_ctx - 1, copies) * math.comb(others, first)
+        arrangements = math.comb(free, copies) * math.comb(others, first)
         claims.correct += arrangements * sizes[0] ** first * sizes[1] ** second

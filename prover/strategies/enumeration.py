@@ -16,6 +16,7 @@ from prover.strategy import DoesNotFit, Evidence, Problem, Strategy
 _BLOCK = 2**20
 _LARGEST = 10**11
 """Additions a full enumeration may take: the checker's default budget."""
+_LARGEST_SCORE = 2.0**19
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,9 @@ def _decide(tables: _CellTables, box: Box, index: Tensor) -> tuple[Tensor, Tenso
 
 def _enumerate(problem: Problem, start: int, stop: int) -> Evidence:
     tables = problem.tables
+    span = float(tables.token_score.max() - tables.token_score.min() + 2 * tables.position_score.abs().max())
+    if not span + tables.score_radius < _LARGEST_SCORE:
+        raise DoesNotFit(f"attention scores spread over {span:.3g}: the checker's exp ends at 2**20")
     labels: dict[int, LabelTerms] = {}
     cell: tuple[int, int] | None = None
     correct = 0

@@ -57,7 +57,6 @@ def prefix_sizes(tables: Tables) -> Tensor:
         tables, direct + free_value.diagonal(), (label_score + free_low).exp(), (label_score + free_high).exp()
     )
     base = own[..., None] + copies * copy[..., None]  # q m c
-    scale = base.abs()
 
     def works(size: Tensor) -> Tensor:
         last = size - 1
@@ -65,11 +64,11 @@ def prefix_sizes(tables: Tables) -> Tensor:
         low = (prefix_low[q, last] + (free_low - reference)[..., None]).exp()
         high = (prefix_high[q, last] + (free_high - reference)[..., None]).exp()
         other = least_product(tables, direct[..., None] + least_value[last, m], low, high)
-        return surely_positive(base + (free - copies) * other, scale)
+        return surely_positive(tables, base + (free - copies) * other, own)
 
     limit = queries[None, :, None].expand(base.shape).contiguous()
     size = longest_prefix(limit, works)
-    size[..., -1] = torch.where(surely_positive(base[..., -1], scale[..., -1]), 0, -1)
+    size[..., -1] = torch.where(surely_positive(tables, base[..., -1], own), 0, -1)
     possible = possible_pair[..., None].repeat(1, 1, n_ctx)
     possible[..., 0] &= queries[:, None] == queries
     return torch.where(possible, size, -1)
