@@ -24,6 +24,7 @@ VERSION = "1"
 MAX_STEPS = 256
 _DIGITS = re.compile(r"0|[1-9][0-9]{0,3999}")
 _HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
+_NAME = re.compile(r"[a-z_-]{1,40}")
 _HINT_NAME = re.compile(r"(0|[1-9][0-9]{0,2})\.([a-z_]+)")
 
 
@@ -90,6 +91,9 @@ def _parse_step(value: Json, index: int) -> Step:
     rule, premises, parameters = fields["rule"], fields["premises"], fields["parameters"]
     if not isinstance(rule, str) or not isinstance(premises, list) or not isinstance(parameters, dict):
         raise FormatError(f"{what}: rule is a string, premises a list, parameters an object")
+    for name in (rule, *parameters):
+        if not _NAME.fullmatch(name):
+            raise FormatError(f"{what}: {name!r} is not a name (lower-case letters, - and _)")
     return Step(
         rule,
         tuple(_integer(premise, f"{what}: premise") for premise in premises),

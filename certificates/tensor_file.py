@@ -48,6 +48,14 @@ class RawTensor:
     shape: tuple[int, ...]
     data: bytes
 
+    def __post_init__(self) -> None:
+        if self.dtype not in ITEM_BYTES:
+            raise FormatError(f"unsupported dtype {self.dtype!r}")
+        if len(self.shape) > _MAX_RANK or math.prod(max(size, 1) for size in self.shape) > MAX_FILE_BYTES:
+            raise FormatError("a shape with too many or too large dimensions")
+        if len(self.data) != math.prod(self.shape) * ITEM_BYTES[self.dtype]:
+            raise FormatError(f"{len(self.data)} bytes do not fit shape {list(self.shape)} of {self.dtype}")
+
     def integers(self) -> IntArray:
         """The values of an integer tensor. Raises FormatError on any other dtype."""
         if self.dtype not in _INTEGER_TYPES:
@@ -122,19 +130,20 @@ def parse_tensor_file(content: bytes) -> TensorFile:
         if set(entry) != {"dtype", "shape", "data_offsets"}:
             raise FormatError(f"tensor {name!r} must have exactly dtype, shape and data_offsets")
         dtype = entry["dtype"]
-        if not isinstance(dtype, str) or dtype not in ITEM_BYTES:
-            raise FormatError(f"tensor {name!r} has unsupported dtype {dtype!r}")
+        if not isinstance(dtype, str):
+            raise FormatError(f"dtype of {name!r} is not a string")
         shape = _natural_numbers(entry["shape"], f"shape of {name!r}")
         offsets = _natural_numbers(entry["data_offsets"], f"data_offsets of {name!r}")
-        if len(shape) > _MAX_RANK or len(offsets) != 2:
-            raise FormatError(f"tensor {name!r} has too many dimensions or malformed offsets")
+        if len(offsets) != 2:
+            raise FormatError(f"data_offsets of {name!r} are not two numbers")
         start, stop = offsets
         if not start <= stop <= len(body):
             raise FormatError(f"tensor {name!r} lies outside the file: truncated?")
-        if stop - start != math.prod(shape) * ITEM_BYTES[dtype]:
-            raise FormatError(f"tensor {name!r}: {stop - start} bytes do not fit shape {list(shape)} of {dtype}")
         extents.append((start, stop, name))
-        tensors[name] = RawTensor(dtype, shape, bytes(body[start:stop]))
+        try:
+            tensors[name] = RawTensor(dtype, shape, bytes(body[start:stop]))
+        except FormatError as error:
+            raise FormatError(f"tensor {name!r}: {error}") from error
 
     position = 0
     for start, stop, name in sorted(extents):
@@ -151,8 +160,8 @@ def read_tensor_file(path: Path) -> TensorFile:
     try:
         with path.open("rb") as stream:
             content = stream.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise FormatError(f"cannot read {path}: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        raise FormatError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     if len(content) > MAX_FILE_BYTES:
         raise FormatError(f"{path} is larger than {MAX_FILE_BYTES} bytes")
     try:

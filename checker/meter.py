@@ -9,7 +9,7 @@ from checker.errors import OverBudget
 class Budget:
     """Upper limits for one check: real-number operations in total, and bytes of memory for arrays (roughly)."""
 
-    operations: int = 10**11
+    operations: int = 2 * 10**10
     memory: int = 2**31
 
 

@@ -101,9 +101,10 @@ class ScaledIntegers(Enclosure):
         """The same values at another shift: exact to the left, outward to the right."""
         if shift == self.shift:
             return self
+        if self.bound == 0:
+            return self._new(self.lo, self.hi, shift)
         up = shift - self.shift
         if up >= 0:
-            up = up if self.bound else 0
             return self._new(self.lo << up, self.hi << up, shift, self.bound << up)
         down = min(-up, self.arithmetic.width + 1)
         return self._new(self.lo >> down, _ceil_shift(self.hi, down), shift, (self.bound >> down) + 1)

@@ -13,6 +13,7 @@ The theorem is about the real-valued function that the stored weights define. No
 two files.
 """
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -37,6 +38,7 @@ from checker.scaled_integers import LARGEST_MACHINE_PRECISION, ScaledArithmetic
 from checker.tasks import MaxOfK, parse_task
 
 ArithmeticName = Literal["integers", "mpmath"]
+_ACCURACY = re.compile(r"[0-9]{1,3}(\.[0-9]{1,100})?")
 _SLOWNESS = 32
 """How much slower an operation is that is not on machine integers: the budget of operations shrinks accordingly."""
 
@@ -92,7 +94,7 @@ class Proof:
         return (
             f"The attention-only transformer whose weights have SHA-256 {statement.model_digest} classifies at least "
             f"{statement.correct} of the {statement.total} inputs of {self.task.sentence} correctly, in real arithmetic: "
-            f"the true token's logit is strictly greater than that of each of the {outputs - 1} other outputs "
+            f"the true token's logit is strictly greater than that of every other of the {outputs} outputs "
             f"(accuracy at least {floor_decimal(statement.correct, statement.total)} on uniformly random inputs)."
         )
 
@@ -177,6 +179,8 @@ def _arithmetic(name: ArithmeticName, precision: int, meter: Meter) -> Arithmeti
     scaled = ScaledArithmetic(precision, meter)  # also checks the precision
     if name == "integers":
         return scaled
+    if name != "mpmath":
+        raise InvalidInput(f"arithmetic {name!r} is unknown; there are integers and mpmath")
     from checker.mpmath_intervals import MpmathArithmetic  # noqa: PLC0415 - slow to import, seldom used
 
     return MpmathArithmetic(meter)
@@ -206,9 +210,9 @@ def verify(
     warnings: tuple[str, ...] = ()
     try:
         bound = None if at_least is None else parse_accuracy(at_least)
-        parsed, size = read_certificate(certificate)
+        parsed, size = read_certificate(Path(certificate))
         statement = parsed.statement
-        parsed_model = read_model(model)
+        parsed_model = read_model(Path(model))
         if parsed_model.task is not None and parsed_model.task != statement.task:
             warnings = (
                 f"TASK MISMATCH: the certificate is about {dumps(statement.task)}, "
@@ -250,11 +254,9 @@ def verify(
 def parse_accuracy(text: Fraction | str) -> Fraction:
     """An exact accuracy from a decimal string or a fraction. Raises InvalidInput unless it lies between 0 and 1."""
     try:
-        if isinstance(text, str) and (len(text) > 100 or "e" in text.lower()):
-            raise ValueError
-        value = Fraction(text)
-    except (ValueError, ZeroDivisionError) as error:
-        raise InvalidInput(f"{text!r} is not a decimal number such as 0.95") from error
+        value = text if isinstance(text, Fraction) else Fraction(_ACCURACY.fullmatch(text)[0])  # type: ignore[index]
+    except TypeError as error:
+        raise InvalidInput(f"{text!r} is not a decimal number such as 0.95, nor a Fraction") from error
     if not 0 <= value <= 1:
         raise InvalidInput(f"an accuracy lies between 0 and 1, found {text}")
     return value

@@ -14,8 +14,8 @@ from prover.pessimistic_tables import LabelTerms, Tables
 from prover.strategy import DoesNotFit, Evidence, Problem, Strategy
 
 _BLOCK = 2**20
-_LARGEST = 10**11
-"""Additions a full enumeration may take: the checker's default budget."""
+_LARGEST = 18 * 10**9
+"""Operations a full enumeration may take: within the checker's default budget."""
 _LARGEST_SCORE = 2.0**19
 
 

@@ -1,0 +1,82 @@
+"""The golden corpus: the checker gives the recorded verdicts, they are true, and the script that made them repeats itself."""
+
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import make_golden
+import numpy as np
+import oracle
+import pytest
+
+from certificates import read_model
+from certificates.certificate import read_certificate
+from checker import covers, verify
+from checker.rules import RULES
+
+FOLDER = make_golden.FOLDER
+VERDICTS: list[dict[str, Any]] = json.loads((FOLDER / "verdicts.json").read_text())
+ACCEPTED = [entry for entry in VERDICTS if entry["accepted"]]
+
+
+def _name(entry: dict[str, Any]) -> str:
+    return str(entry["certificate"]).removesuffix(".cert")
+
+
+def test_the_index_is_sorted_complete_and_well_formed() -> None:
+    keys = ["certificate", "model", "accepted", "exit_code", "correct", "operations", "why"]
+    assert all(list(entry) == keys for entry in VERDICTS)
+    assert [entry["certificate"] for entry in VERDICTS] == sorted(path.name for path in FOLDER.glob("*.cert"))
+    assert {entry["model"] for entry in VERDICTS} == {path.name for path in FOLDER.glob("*.safetensors")}
+    assert all(path.stat().st_size < 4096 for path in FOLDER.iterdir() if path.name != "verdicts.json")
+    for entry in VERDICTS:
+        assert entry["accepted"] == (entry["exit_code"] == 0)
+        assert (entry["correct"] is None) == (entry["operations"] is None) == (not entry["accepted"])
+        assert entry["why"]
+
+
+def test_every_rule_is_accepted_and_refused_somewhere() -> None:
+    refused = [entry for entry in VERDICTS if entry["exit_code"] == 1]
+    for group in (ACCEPTED, refused):
+        used = {step.rule for entry in group for step in read_certificate(FOLDER / entry["certificate"])[0].steps}
+        assert used == set(RULES)
+
+
+@pytest.mark.parametrize("entry", VERDICTS, ids=_name)
+def test_the_checker_gives_the_recorded_verdict(entry: dict[str, Any]) -> None:
+    verdict = verify(FOLDER / entry["certificate"], FOLDER / entry["model"])
+    assert (verdict.accepted, verdict.exit_code) == (entry["accepted"], entry["exit_code"])
+    assert verdict.reason
+    assert verdict.correct_text == entry["correct"]
+    assert verdict.operations == entry["operations"]
+
+
+@pytest.mark.parametrize("entry", VERDICTS, ids=_name)
+def test_the_slow_arithmetic_agrees(entry: dict[str, Any]) -> None:
+    verdict = verify(FOLDER / entry["certificate"], FOLDER / entry["model"], arithmetic="mpmath")
+    assert (verdict.exit_code, verdict.correct_text) == (entry["exit_code"], entry["correct"])
+    assert verdict.operations == entry["operations"]
+
+
+@pytest.mark.parametrize("entry", ACCEPTED, ids=_name)
+def test_what_is_accepted_is_true(entry: dict[str, Any]) -> None:
+    model = read_model(FOLDER / entry["model"])
+    config = model.config
+    tensors = {name: (t.dtype, t.shape, t.data) for name, t in model.tensors.items()}
+    tiny = oracle.TinyModel(config.d_vocab, config.n_ctx, config.d_model, config.d_head, config.d_vocab_out, tensors)
+    truth = oracle.truth(tiny)
+    counted = covers(FOLDER / entry["certificate"], FOLDER / entry["model"], truth.tokens) >= 0
+    assert int(counted.sum()) == int(entry["correct"])
+    assert np.all(truth.correct[counted])
+    if entry["certificate"] in ("enumeration.cert", "all-biases.cert", "ties-not-counted.cert"):
+        assert truth.count == int(entry["correct"])
+    certificate, _ = read_certificate(FOLDER / entry["certificate"])
+    assert Fraction(certificate.statement.total) == config.d_vocab**config.n_ctx == len(truth.tokens)
+
+
+def test_making_the_corpus_again_changes_nothing(tmp_path: Path) -> None:
+    make_golden.main(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in FOLDER.iterdir()}
+    for path in sorted(FOLDER.iterdir()):
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
