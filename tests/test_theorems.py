@@ -519,6 +519,20 @@ def test_terms_far_below_the_largest_of_their_array_are_not_relied_on():
     examine(oracle.pack(weights, "F64", "wild"), 30)
 
 
+@pytest.mark.parametrize("precision", [26, 27, 28, 30])
+def test_own_weights_far_above_the_others_blur_their_array(precision):
+    """One query's own weight is exp(27); another query's term is 1, and a bias common to all outputs 1e6.
+
+    The checker multiplies and adds whole arrays, at a resolution set by the largest weight times the largest gap.
+    """
+    weights = {name: np.zeros(size) for name, size in oracle.shapes(2, 2, 2, 1, 2).items()}
+    weights["embed.W_E"][1, 0] = 1.0
+    weights["pos_embed.W_pos"][1, 1] = 27.0
+    weights["blocks.0.attn.W_Q"][0, 0, 0] = weights["blocks.0.attn.W_K"][0, 1, 0] = 1.0
+    weights["unembed.b_U"][:] = [1e6, 1e6 + 1]
+    examine(oracle.pack(weights, "F64", "wild"), precision)
+
+
 @pytest.mark.parametrize("precision", [31, 40, 64, 256])
 def test_precisions_beyond_machine_integers(precision):
     for seed in (0, 1, 4):
