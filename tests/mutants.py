@@ -36,7 +36,7 @@ MUTANTS = [
     Mutant("checker/scaled_integers.py", "+ radius_a @ np.abs(middle_b)", "", ENCLOSURES),
     Mutant("checker/scaled_integers.py", "middle - radius, middle + radius", "middle, middle", ENCLOSURES),
     Mutant("checker/scaled_integers.py", "np.where(value.lo >= 0, lowest, high.hi)", "lowest", ENCLOSURES),
-    Mutant("checker/scaled_integers.py", "2 * one if upper else one", "one", ENCLOSURES),
+    Mutant("checker/scaled_integers.py", "(-_ceil_shift(r * total, f)) // k", "(-(r * total >> f)) // k", ENCLOSURES),
     Mutant("checker/scaled_integers.py", "np.where(underflow, 0, total)", "np.where(underflow, total, total)", ENCLOSURES),
     Mutant("checker/scaled_integers.py", "low if exact else low + 1", "low", ENCLOSURES),
     Mutant("checker/scaled_integers.py", "np.asarray(self.lo > 0", "np.asarray(self.hi > 0", ENCLOSURES),

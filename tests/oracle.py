@@ -245,7 +245,8 @@ def random_model(seed: int, kinds: Sequence[str] = KINDS, largest: int = 700) ->
     """A tiny model; kinds take turns. `largest` bounds the number of inputs.
 
     maximum: built to find the maximum, then perturbed; edge: the same, with some outputs' biases such that an input is
-    within 1e-6 of a tie, or on it; noise: Gaussian weights; integers: small integers, full of ties; wild: from subnormals
+    within 1e-6 of a tie, or on it; tilted: Gaussian weights, with the largest token's bias such that some of its inputs
+    are correct and one is on the edge; noise: Gaussian weights; integers: small integers, full of ties; wild: from subnormals
     to 1e20. About a third of all models have ties made on purpose.
     """
     rng = random.Random(seed)
@@ -259,18 +260,20 @@ def random_model(seed: int, kinds: Sequence[str] = KINDS, largest: int = 700) ->
     elif kind == "noise":
         size = 10.0 ** rng.uniform(-1, 0.5)
         weights = {name: _gaussian(rng, sizes) * size for name, sizes in shape.items()}
+    elif kind == "tilted":
+        weights = _tilted(rng, {name: _gaussian(rng, sizes) for name, sizes in shape.items()})
     elif kind == "edge":
         weights = _edge(rng, _maximum(rng, shape, perturbed=rng.choice((0.1, 0.5))))
     elif kind == "integers":
         weights = {name: _integers(rng, sizes) for name, sizes in shape.items()}
     else:
         weights = _wild(rng, shape)
-    if kind not in ("maximum", "edge"):
+    if kind not in ("maximum", "edge", "tilted"):
         weights = {name: weight for name, weight in weights.items() if name not in BIASES or rng.random() < 0.5}
-    if rng.random() < 0.3:
+    if rng.random() < 0.3 and kind != "tilted":
         _make_ties(rng, weights)
-    dtype = "F64" if kind == "edge" else rng.choice(DTYPES)
-    mixed = kind != "edge" and rng.random() < 0.2
+    dtype = "F64" if kind in ("edge", "tilted") else rng.choice(DTYPES)
+    mixed = kind in ("maximum", "noise", "integers", "wild") and rng.random() < 0.2
     return pack(weights, lambda: rng.choice(DTYPES) if mixed else dtype, kind)
 
 
@@ -347,6 +350,22 @@ def _edge(rng: random.Random, weights: Weights) -> Weights:
         logits = textbook(weights, tokens)
         lead = logits[max(tokens)] - logits[rival]
         weights["unembed.b_U"][rival] += lead + rng.choice((0.0, 1e-13, 1e-9, 1e-6)) * abs(logits).max()
+    return weights
+
+
+def _tilted(rng: random.Random, weights: Weights) -> Weights:
+    """Shift the last token's bias until it wins on a random share of the inputs whose maximum it is."""
+    vocab, n_ctx = len(weights["embed.W_E"]), len(weights["pos_embed.W_pos"])
+    weights["pos_embed.W_pos"] *= rng.choice((0.0, 0.0, 0.2, 1.0))
+    weights[ATTENTION + "W_Q"] *= rng.choice((0.3, 1.0, 2.0))
+    top, leads, largest = vocab - 1, [], 0.0
+    for tokens in itertools.product(range(vocab), repeat=n_ctx):
+        if max(tokens) == top:
+            logits = textbook(weights, tokens)
+            leads.append(logits[top] - np.delete(logits, top).max())
+            largest = max(largest, abs(logits).max())
+    edge = sorted(leads)[int(rng.uniform(0.0, 0.7) * len(leads))]
+    weights["unembed.b_U"][top] -= edge + rng.choice((0.0, 1e-13, 1e-6, 1e-4)) * largest
     return weights
 
 

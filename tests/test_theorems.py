@@ -171,8 +171,8 @@ def test_what_the_prover_writes_is_accepted_and_true_for_simple_numbers(tiny, pr
 
 
 def greedy_model(seed: int) -> oracle.TinyModel:
-    """Models with something to certify, near ties, full of ties, and of mixed magnitudes."""
-    kinds = ("edge", "maximum", "edge", "integers", "noise", "wild")
+    """Models with something to certify, above all such as are right about some inputs of a cell and wrong about others."""
+    kinds = ("tilted", "tilted", "edge", "tilted", "maximum", "tilted", "integers", "tilted", "wild")
     return oracle.random_model(seed, kinds, largest=130)
 
 
@@ -206,36 +206,42 @@ def prefix_steps(rule: str, size: np.ndarray) -> tuple[Step, ...]:
     return Step("additive-tables"), Step(rule, (0,), {}, {"size": RawTensor.of_integers(size)})
 
 
+def chosen_cells(tiny: oracle.TinyModel, rng: random.Random, number: int) -> list[tuple[int, int, int]]:
+    """Some of the cells, those of the last token first: models on the edge are on the edge there."""
+    cells = cells_of(tiny)
+    rng.shuffle(cells)
+    return sorted(cells, key=lambda cell: cell[1] < tiny.vocab - 1)[:number]
+
+
 @pytest.mark.parametrize("rule", ["thresholds", "pessimized"])
 @pytest.mark.parametrize("part", range(2))
 def test_prefixes_enlarged_greedily_are_true(rule, part):
-    accepted = 0
-    for seed in range(30 * part, 30 * part + 30):
+    """Per cell, the longest prefix that the checker accepts; then all of them together."""
+    accepted = longer = 0
+    for seed in range(40 * part, 40 * part + 40):
         rng, tiny, precision = random.Random(seed), greedy_model(seed), greedy_precision(seed)
         model, truth = as_model(tiny), oracle.truth(tiny)
         certificate, _ = prove(Problem(model, CPU, precision), STRATEGIES[rule]())
-        size = certificate.steps[1].hints["size"].integers().copy()
-        everything = np.full_like(size, -1)
-        cells = cells_of(tiny)
-        for q, m, c in cells:
-            everything[q, m, c] = m if m or c == tiny.n_ctx - 1 else -1
-        fact = claim(model, precision, *prefix_steps(rule, everything))
-        if fact is not None:
-            assert_true(fact, truth)
-        for q, m, c in rng.sample(cells, min(len(cells), 16)):
-            full = c == tiny.n_ctx - 1
-            for larger in (m, size[q, m, c] + 1, 1, 0):
-                if not size[q, m, c] < larger <= m or (larger == 0 and not full):
-                    continue
-                trial = size.copy()
-                trial[q, m, c] = larger
-                fact = claim(model, precision, *prefix_steps(rule, trial))
+        cautious = certificate.steps[1].hints["size"].integers()
+        size = np.full_like(cautious, -1)
+        for q, m, c in chosen_cells(tiny, rng, 16):
+            for larger in range(m, 0, -1) if c < tiny.n_ctx - 1 else (m, 0):
+                alone = np.full_like(size, -1)
+                alone[q, m, c] = larger
+                fact = claim(model, precision, *prefix_steps(rule, alone))
                 if fact is not None:
                     covered = assert_true(fact, truth)
-                    assert np.array_equal(covered, prefix_members(truth.tokens, trial))
-                    size, accepted = trial, accepted + 1
+                    assert np.array_equal(covered, prefix_members(truth.tokens, alone))
+                    size[q, m, c] = larger
+                    accepted += 1
                     break
-    assert accepted > 20  # the prover is more careful than it need be, above all at low precision
+            assert size[q, m, c] >= cautious[q, m, c]
+            longer += size[q, m, c] > cautious[q, m, c] and c < tiny.n_ctx - 1
+        fact = claim(model, precision, *prefix_steps(rule, size))
+        if fact is not None:  # arrays of other cells may cost a little precision
+            covered = assert_true(fact, truth)
+            assert np.array_equal(covered, prefix_members(truth.tokens, size))
+    assert accepted > 50 and longer > 0
 
 
 Claimed = dict[tuple[int, int, int], tuple[tuple[int, ...], set[tuple[int, ...]]]]
@@ -295,8 +301,7 @@ def test_classes_enlarged_greedily_are_true(part):
         vocab, free = tiny.vocab, tiny.n_ctx - 1
         model, truth = as_model(tiny), oracle.truth(tiny)
         best = claimed_by(prove(Problem(model, CPU, precision), STRATEGIES["classes"]())[0], groups)
-        cells = cells_of(tiny)
-        for cell in rng.sample(cells, min(len(cells), 8)):
+        for cell in chosen_cells(tiny, rng, 8):
             _, m, c = cell
             group, chosen = best.get(cell, ((0,) * vocab, set()))
             trials = [(tuple(1 + (t >= m // 2) for t in range(vocab)), None)]  # two halves, nothing excluded
