@@ -38,8 +38,13 @@ def boxes(d_vocab: int, n_ctx: int, start: int, stop: int) -> Iterator[Box]:
     free = n_ctx - 1
     per_query = d_vocab**free
     for query in range(start // per_query, min(d_vocab, -(-stop // per_query))):
-        rank = query * per_query
+        base = rank = query * per_query
         for label in range(query, d_vocab):
+            if rank >= stop:
+                return
+            if base + (label + 1) ** free <= start:  # all inputs of this label come before the range
+                rank = base + (label + 1) ** free
+                continue
             for first in range(n_ctx if label == query else free):
                 positions = tuple(p for p in range(free) if p != first)
                 choices = tuple(label if p < first else label + 1 for p in positions)
