@@ -144,13 +144,13 @@ def least_product(tables: Tables, gap: Tensor, low: Tensor, high: Tensor, larges
     return pessimistic * torch.where(pessimistic >= 0, floor, ceiling)
 
 
-def surely_positive(tables: Tables, margin: Tensor, own: Tensor) -> Tensor:
+def surely_positive(tables: Tables, margin: Tensor, largest_weight: float) -> Tensor:
     """Which sums of pessimistic terms the checker will find positive.
 
-    It aligns the summands' arrays, which rounds relative to the largest element of any: a weight of one times a gap, or
-    one of the queries' own terms (`own`: all those of the array).
+    It multiplies and aligns whole arrays, at a resolution set by the largest gap times the largest weight in any of them:
+    `largest_weight`, of the queries' own weights, or one.
     """
-    return margin > 1e-12 * (tables.largest_gap + own.abs().max())
+    return margin > 1e-12 * tables.largest_gap * max(largest_weight, 1.0)
 
 
 @dataclass(frozen=True)
@@ -196,13 +196,21 @@ class LabelTerms:
         return (tokens + self.tables.position_score[: self.label + 1, :-1].max(1).values)[:, None]
 
     @cached_property
+    def own_weight(self) -> Tensor:
+        """The query's own weight, "q 1"."""
+        n = self.label + 1
+        score = self.tables.token_score[:n, :n].diagonal() + self.tables.position_score[:n, -1]
+        return (score[:, None] - self.reference).exp()
+
+    @cached_property
     def own(self) -> Tensor:
         """The query's own term, "q o"."""
-        n = self.label + 1
         gap = self.direct_gap + self.token_gap + self.position_gap[-1]
-        score = self.tables.token_score[:n, :n].diagonal() + self.tables.position_score[:n, -1]
-        weight = (score[:, None] - self.reference).exp()
-        return least_product(self.tables, gap, weight, weight, float(weight.max()))
+        return least_product(self.tables, gap, self.own_weight, self.own_weight, float(self.own_weight.max()))
+
+    def surely_positive(self, margin: Tensor) -> Tensor:
+        """See the function of this name."""
+        return surely_positive(self.tables, margin, float(self.own_weight.max()))
 
     def weights(self, score: Tensor) -> tuple[Tensor, Tensor]:
         """Least and largest weight over free positions for token scores "q t"."""

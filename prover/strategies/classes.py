@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from certificates import RawTensor, Step
-from prover.pessimistic_tables import LabelTerms, surely_positive
+from prover.pessimistic_tables import LabelTerms
 from prover.strategy import Evidence, Problem, Strategy
 
 _BLOCK = 2**23
@@ -84,7 +84,7 @@ def _claim_cell(terms: LabelTerms, cell: tuple[int, int, int], worst: Tensor, cl
         return
 
     def holds(margin: Tensor) -> Tensor:
-        return surely_positive(terms.tables, margin.amin(-1), terms.own)
+        return terms.surely_positive(margin.amin(-1))
 
     if others == 0:
         groups = torch.zeros(len(worst), dtype=torch.int64, device=worst.device)

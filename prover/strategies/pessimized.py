@@ -51,7 +51,8 @@ def prefix_sizes(tables: Tables) -> Tensor:
     own_score = (tables.token_score.diagonal() + tables.position_score[:, -1])[:, None]
     possible_pair = queries[:, None] <= queries
     own_weight = torch.where(possible_pair, own_score - reference, -torch.inf).exp()
-    own = least_product(tables, direct + own_value, own_weight, own_weight, float(own_weight.max()))
+    largest_weight = float(own_weight.max())
+    own = least_product(tables, direct + own_value, own_weight, own_weight, largest_weight)
     label_score = tables.token_score - reference
     copy = least_product(
         tables, direct + free_value.diagonal(), (label_score + free_low).exp(), (label_score + free_high).exp()
@@ -64,11 +65,11 @@ def prefix_sizes(tables: Tables) -> Tensor:
         low = (prefix_low[q, last] + (free_low - reference)[..., None]).exp()
         high = (prefix_high[q, last] + (free_high - reference)[..., None]).exp()
         other = least_product(tables, direct[..., None] + least_value[last, m], low, high)
-        return surely_positive(tables, base + (free - copies) * other, own)
+        return surely_positive(tables, base + (free - copies) * other, largest_weight)
 
     limit = queries[None, :, None].expand(base.shape).contiguous()
     size = longest_prefix(limit, works)
-    size[..., -1] = torch.where(surely_positive(tables, base[..., -1], own), 0, -1)
+    size[..., -1] = torch.where(surely_positive(tables, base[..., -1], largest_weight), 0, -1)
     possible = possible_pair[..., None].repeat(1, 1, n_ctx)
     possible[..., 0] &= queries[:, None] == queries
     return torch.where(possible, size, -1)

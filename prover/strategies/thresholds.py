@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from prover.pessimistic_tables import LabelTerms, Tables, least_product, surely_positive
+from prover.pessimistic_tables import LabelTerms, Tables, least_product
 from prover.strategies.prefix_search import evidence, longest_prefix
 from prover.strategy import Evidence, Problem, Strategy
 
@@ -34,7 +34,7 @@ def sizes_of_label(tables: Tables, label: int) -> Tensor:
     free = tables.n_ctx - 1
     copies = torch.arange(tables.n_ctx, device=tables.direct.device)
     base = terms.own[:, None] + copies[:, None] * terms.copy[:, None]  # q c o
-    nothing_else = surely_positive(tables, base[:, -1].amin(-1), terms.own)
+    nothing_else = terms.surely_positive(base[:, -1].amin(-1))
     possible = torch.ones(base.shape[:2], dtype=torch.bool, device=copies.device)
     possible[:label, 0] = False  # a query below the maximum needs a copy of it
 
@@ -49,7 +49,7 @@ def sizes_of_label(tables: Tables, label: int) -> Tensor:
         gap = terms.free_gap[:, None] + least_gap[last]
         other = least_product(tables, gap, low[rows, last][..., None], high[rows, last][..., None])
         margin = base + (free - copies)[:, None] * other
-        return surely_positive(tables, margin.amin(-1), terms.own)
+        return terms.surely_positive(margin.amin(-1))
 
     size = longest_prefix(torch.full(possible.shape, label, device=copies.device), works)
     size[:, -1] = torch.where(nothing_else, 0, -1)
