@@ -1,4 +1,4 @@
-"""Weaken the checker in one place at a time and see that a test fails: `make mutants` (some minutes).
+"""Weaken the checker in one place at a time and see that a test fails: `make mutants` (an hour or so).
 
 Each mutant replaces one piece of text in one file of a copy of the project, turns a comparison or a rounding around, drops
 a check, or miscounts. The tests named with it run against the copy; a mutant that no test notices is reported, and the
