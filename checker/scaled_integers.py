@@ -81,16 +81,18 @@ class ScaledIntegers(Enclosure):
     def _new(self, lo: IntArray, hi: IntArray, shift: int | None = None, bound: int | None = None) -> Self:
         return type(self)(
             self.arithmetic,
-            lo,
-            hi,
+            _array(lo),
+            _array(hi),
             self.shift if shift is None else shift,
             self.bound if bound is None else bound,
         )
 
     def _rounded(self, bits: int) -> Self:
         """Drop low-order bits, outward, until magnitudes are at most 2**bits."""
-        if self.bound <= 1 << bits or self.lo.size == 0:
+        if self.bound <= 1 << bits:
             return self
+        if self.lo.size == 0:
+            return self._new(self.lo, self.hi, bound=0)
         actual = max(int(np.abs(self.lo).max()), int(np.abs(self.hi).max()))
         drop = max(actual.bit_length() - bits, 0)
         if drop == 0:
@@ -153,8 +155,11 @@ class ScaledIntegers(Enclosure):
         return self._new(middle - radius, middle + radius, a.shift + b.shift + 2, 8 * terms * a.bound * b.bound)
 
     def _times(self, counts: IntArray) -> Self:
-        factor = int(np.abs(counts).max()) if counts.size else 0
-        a = self._rounded(self.arithmetic.width - factor.bit_length())
+        factor = max(int(counts.max()), -int(counts.min())) if counts.size else 0
+        room = self.arithmetic.width - factor.bit_length()
+        if room < 0:
+            raise Refused(f"a factor of {factor} is out of range")
+        a = self._rounded(room)
         exact = counts.astype(self.arithmetic.dtype)
         products = (a.lo * exact, a.hi * exact)
         return self._new(np.minimum(*products), np.maximum(*products), a.shift, a.bound * factor)
@@ -266,6 +271,12 @@ class ScaledIntegers(Enclosure):
         lo = np.concatenate([part.lo for part in aligned], axis=axis)
         hi = np.concatenate([part.hi for part in aligned], axis=axis)
         return self._new(lo, hi, shift, max(part.bound for part in aligned))
+
+
+def _array(values: Any) -> IntArray:
+    """Numpy hands out scalars of object arrays as bare integers: make an array of them again."""
+    array: IntArray = np.array(values, object) if type(values) is int else values
+    return array
 
 
 def _ceil_shift(numbers: IntArray, bits: IntArray | int) -> IntArray:

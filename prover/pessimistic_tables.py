@@ -203,14 +203,19 @@ class LabelTerms:
         return (score[:, None] - self.reference).exp()
 
     @cached_property
+    def largest_weight(self) -> float:
+        """The largest of the queries' own weights."""
+        return float(self.own_weight.max())
+
+    @cached_property
     def own(self) -> Tensor:
         """The query's own term, "q o"."""
         gap = self.direct_gap + self.token_gap + self.position_gap[-1]
-        return least_product(self.tables, gap, self.own_weight, self.own_weight, float(self.own_weight.max()))
+        return least_product(self.tables, gap, self.own_weight, self.own_weight, self.largest_weight)
 
     def surely_positive(self, margin: Tensor) -> Tensor:
-        """See the function of this name."""
-        return surely_positive(self.tables, margin, float(self.own_weight.max()))
+        """Which sums of this label's terms the checker will find positive."""
+        return surely_positive(self.tables, margin, self.largest_weight)
 
     def weights(self, score: Tensor) -> tuple[Tensor, Tensor]:
         """Least and largest weight over free positions for token scores "q t"."""
