@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+import certificates
 from certificates import FormatError, read_model, write_certificate, write_model
 from certificates.canonical_json import Json, loads_relaxed
 from checker import verify
@@ -164,7 +165,7 @@ def demo_command(model: Path, device: str, output: Path) -> None:
 @_OUTPUT
 def bench_command(models: tuple[Path, ...], device: str, output: Path) -> None:
     """Time proving and checking on MODELS (default: the shipped ones), against PyTorch enumerating all inputs."""
-    paths = list(models) or sorted(Path("certificates/models").glob("*.safetensors"))
+    paths = list(models) or sorted((Path(certificates.__file__).parent / "models").glob("*.safetensors"))
     with progress_bars() as track:
         table = bench(paths, output, pick_device(device), track)
     Console(width=max(_CONSOLE.width, 130)).print(table)
