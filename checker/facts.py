@@ -14,7 +14,7 @@ from certificates.tensor_file import IntArray, RawTensor
 from checker.enclosures import Arithmetic, BoolArray, Enclosure
 from checker.errors import Refused
 from checker.meter import Meter
-from checker.tasks import MaxOfK
+from checker.tasks import OrderStatistic
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Setting:
     """What every rule may look at: the model and task of the statement, the arithmetic, and the meter."""
 
     model: Model
-    task: MaxOfK
+    task: OrderStatistic
     arithmetic: Arithmetic
     meter: Meter
 

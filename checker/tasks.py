@@ -8,23 +8,29 @@ from certificates.canonical_json import Json, dumps
 from certificates.errors import FormatError
 from certificates.model_file import ModelConfig
 from certificates.tensor_file import IntArray
+from checker.errors import Refused
 
 
 @dataclass(frozen=True)
-class MaxOfK:
-    """Inputs: all sequences of K = n_ctx tokens below V = d_vocab. True output: the largest token of the sequence.
+class OrderStatistic:
+    """Inputs: all sequences of K = n_ctx tokens below V = d_vocab. True output: the n-th largest token, n = `rank`.
 
-    The rules sort inputs into *cells* (q, m, c): the last token (the query), the maximum, and how many of the first
-    K-1 tokens (the free positions) equal the maximum. Every input lies in exactly one cell.
+    Tokens are counted with multiplicity: with A tokens above m and B equal to it, m is the n-th largest iff A < n <= A + B.
+
+    Rules work on *numbered* tokens. Where `reverse` is set, token t has the number V-1-t, and so has output t < V; the n-th
+    largest number then belongs to the n-th smallest token. So Min-of-K is Max-of-K in other numbers. Everything in a
+    certificate is in numbers.
+
+    The rules sort inputs into *cells* (q, m, c): the last token (the query), the true output, and how many of the first
+    K-1 tokens (the free positions) equal it. Every input lies in exactly one cell.
     """
 
+    json: Json
+    sentence: str
     d_vocab: int
     n_ctx: int
-
-    @property
-    def json(self) -> Json:
-        """The task as it is written in files."""
-        return {"name": "max-of-k"}
+    rank: int = 1
+    reverse: bool = False
 
     @property
     def total(self) -> int:
@@ -33,29 +39,52 @@ class MaxOfK:
         return total
 
     @property
-    def sentence(self) -> str:
-        """The task in words."""
-        return (
-            f"max-of-k: given a sequence of {self.n_ctx} tokens from 0 to {self.d_vocab - 1}, "
-            "the output at the last position is the largest token of the sequence"
-        )
-
-    @property
     def free(self) -> int:
         """Number of free positions, K - 1."""
         return self.n_ctx - 1
 
-    def cells_of(self, tokens: IntArray) -> tuple[IntArray, IntArray, IntArray]:
-        """Query, maximum and number of free copies of it, for inputs of shape "n k"."""
-        maximum = tokens.max(axis=1)
-        copies = (tokens[:, :-1] == maximum[:, None]).sum(axis=1, dtype=np.int64)
-        return tokens[:, -1], maximum, copies
+    def numbered(self, tokens: IntArray) -> IntArray:
+        """The numbers of some tokens (and of tokens with some numbers)."""
+        return self.d_vocab - 1 - tokens if self.reverse else tokens
+
+    def in_numbered_order(self, count: int) -> IntArray:
+        """Where to find each of `count` >= V tokens or outputs, of which those from V on keep their places."""
+        places = np.arange(count)
+        places[: self.d_vocab] = self.numbered(places[: self.d_vocab])
+        return places
+
+    def cells_of(self, numbers: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+        """Query, true output and number of free copies of it, for inputs of shape "n k" (all in numbers)."""
+        true = np.sort(numbers, axis=1)[:, self.n_ctx - self.rank]
+        copies = (numbers[:, :-1] == true[:, None]).sum(axis=1, dtype=np.int64)
+        return numbers[:, -1], true, copies
+
+    def require_largest(self, rule: str) -> None:
+        """Refuse unless the true output is the largest number: for rules that know of no tokens above it."""
+        if self.rank != 1:
+            raise Refused(f"{rule} is about the largest or smallest token only; use group-chains or further-inputs")
 
 
-def parse_task(task: Json, config: ModelConfig) -> MaxOfK:
+def parse_task(task: Json, config: ModelConfig) -> OrderStatistic:
     """The task that a statement names, for a model of these sizes. Raises FormatError if it is unknown."""
-    if task != {"name": "max-of-k"}:
-        raise FormatError(f'task {dumps(task)} is unknown; this checker knows {{"name":"max-of-k"}}')
-    if config.d_vocab_out < config.d_vocab:
-        raise FormatError(f"max-of-k needs an output for every token: {config.d_vocab_out} < {config.d_vocab}")
-    return MaxOfK(config.d_vocab, config.n_ctx)
+    vocab, length = config.d_vocab, config.n_ctx
+    rank = task.get("n") if isinstance(task, dict) else None
+    if task == {"name": "max-of-k"}:
+        what, rank = "largest token", 1
+    elif task == {"name": "min-of-k"}:
+        what, rank = "smallest token", length
+    elif type(rank) is int and task == {"name": "nth-max-of-k", "n": rank} and 1 <= rank <= length:
+        what = f"token number {rank} in descending order, equal ones counted separately,"
+    else:
+        raise FormatError(
+            f'task {dumps(task)} is unknown; this checker knows {{"name":"max-of-k"}}, {{"name":"min-of-k"}} and '
+            f'{{"n":N,"name":"nth-max-of-k"}} with 1 <= N <= {length}'
+        )
+    if config.d_vocab_out < vocab:
+        raise FormatError(f"{dumps(task)} needs an output for every token: {config.d_vocab_out} < {vocab}")
+    sentence = (
+        f"{dumps(task)}: given a sequence of {length} tokens from 0 to {vocab - 1}, "
+        f"the output at the last position is the {what} of the sequence"
+    )
+    smallest = rank == length and rank > 1
+    return OrderStatistic(task, sentence, vocab, length, 1 if smallest else rank, smallest)

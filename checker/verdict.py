@@ -35,7 +35,7 @@ from checker.facts import CertifiedInputs, Fact, Setting
 from checker.meter import Budget, Meter
 from checker.rules import RULES
 from checker.scaled_integers import LARGEST_MACHINE_PRECISION, ScaledArithmetic
-from checker.tasks import MaxOfK, parse_task
+from checker.tasks import OrderStatistic, parse_task
 
 ArithmeticName = Literal["integers", "mpmath"]
 _ACCURACY = re.compile(r"[0-9]{1,3}(\.[0-9]{1,100})?")
@@ -76,7 +76,7 @@ class Proof:
 
     certificate: Certificate
     model: Model
-    task: MaxOfK
+    task: OrderStatistic
     facts: tuple[Fact, ...]
     result: CertifiedInputs
     operations: int
@@ -149,7 +149,7 @@ def check_proof(
 
 
 def _apply_rules(
-    certificate: Certificate, model: Model, task: MaxOfK, meter: Meter, arithmetic: ArithmeticName
+    certificate: Certificate, model: Model, task: OrderStatistic, meter: Meter, arithmetic: ArithmeticName
 ) -> tuple[Fact, ...]:
     steps = certificate.steps
     used = {premise for step in steps for premise in step.premises} | {len(steps) - 1}
@@ -279,9 +279,10 @@ def covers(certificate: Path, model: Path, inputs: Sequence[Sequence[int]] | Int
         raise InvalidInput(f"an input is {task.n_ctx} integers")
     if np.any(tokens < 0) or np.any(tokens >= task.d_vocab):
         raise InvalidInput(f"tokens lie between 0 and {task.d_vocab - 1}")
+    numbers = task.numbered(tokens.astype(np.int64))
     step = np.full(len(tokens), -1)
     for index, fact in enumerate(proof.facts):
-        # A sum covers what its parts cover: name the part.
-        if isinstance(fact, CertifiedInputs) and proof.certificate.steps[index].rule != "disjoint-sum":
-            step[fact.covers(tokens.astype(np.int64)) & (step == -1)] = index
+        # Steps that add to earlier ones cover what those cover: the first is the one to name.
+        if isinstance(fact, CertifiedInputs):
+            step[fact.covers(numbers) & (step == -1)] = index
     return step

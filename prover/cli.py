@@ -134,8 +134,8 @@ def prove_command(
     """Search for a proof about MODEL and write it as a certificate."""
     search = _build_strategy(strategy, settings)
     with progress_bars() as track:
-        problem = Problem(read_model(model), pick_device(device), precision, track)
-        certificate, evidence = prove(problem, search, parse_task(task))
+        problem = Problem(read_model(model), pick_device(device), precision, track, parse_task(task))
+        certificate, evidence = prove(problem, search)
     size = write_certificate(output, certificate)
     click.echo(f"wrote {output} ({size} bytes); expected bound: {floor_percent(evidence.correct, problem.total)}")
     click.echo(f"  {evidence.correct} of {problem.total} inputs")

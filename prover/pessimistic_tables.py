@@ -5,13 +5,14 @@ writes is accepted, the prover searches with terms that are worse still: every t
 the distance of the checker's endpoints from the float64 value (checker/scaled_integers rounds to `precision` bits
 relative to the largest element of an array; float64's own error is far smaller). What is too close is given up.
 
-Notation: checker/rules/additive_tables.py and label_terms.py. Shapes: q queries, t tokens, j positions, o rivals.
+Notation: checker/rules/additive_tables.py, label_terms.py. Shapes: q queries, t tokens, j positions, o outputs, b blocks.
 """
 
 import math
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -85,7 +86,8 @@ class Tables:
     @cached_property
     def largest_gap(self) -> float:
         """No value gap of any position is larger in magnitude."""
-        return 2 * sum(float(table.abs().max()) for table in (self.direct, self.token_value, self.position_value))
+        direct, *values = (float(table.abs().max()) for table in (self.direct, self.token_value, self.position_value))
+        return 2 * (2 * direct + sum(values))
 
     @property
     def gap_error(self) -> float:
@@ -153,53 +155,108 @@ def surely_positive(tables: Tables, margin: Tensor, largest_weight: float) -> Te
     return margin > 1e-12 * tables.largest_gap * max(largest_weight, 1.0)
 
 
+def contiguous_blocks(outputs: int, count: int) -> np.ndarray:
+    """Block numbers "o" of outputs in `count` runs of neighbours; 0 (or too many): every output for itself."""
+    count = count if 0 < count < outputs else outputs
+    return np.arange(outputs) * count // outputs
+
+
 @dataclass(frozen=True)
-class LabelTerms:
-    """Pessimistic terms of checker/rules/label_terms for label m and all queries q <= m."""
+class Leads:
+    """Leads of labels over blocks of rivals (checker/rules/rival_blocks) in the rows of a table "i o"."""
+
+    table: Tensor
+    block: Tensor
+    best: Tensor  # i (b + o)
+
+    @staticmethod
+    def of(table: Tensor, block: np.ndarray) -> "Leads":
+        """Prepare a table."""
+        numbers = torch.as_tensor(block, device=table.device)
+        count = int(numbers.max()) + 1
+        of_block = torch.stack([table[:, numbers == b].amax(1) for b in range(count)], 1)
+        others = table.clone()
+        for b in range(count):
+            members = (numbers == b).nonzero()[:, 0]
+            if len(members) > 1:
+                top = table[:, members].topk(2, dim=1)
+                is_best = members == members[top.indices[:, :1]]
+                others[:, members] = torch.where(is_best, top.values[:, 1:], top.values[:, :1])
+        return Leads(table, numbers, torch.cat([of_block, others], 1))
+
+    def __call__(self, rows: Tensor | slice, label: int) -> Tensor:
+        """Leads of the label over each block with a rival of it, "i b"."""
+        blocks = self.best.shape[1] - self.table.shape[1]
+        columns = torch.arange(blocks, device=self.table.device)
+        own = int(self.block[label])
+        columns[own] = blocks + label
+        if int((self.block == own).sum()) == 1:
+            columns = columns[columns != blocks + label]
+        return self.table[rows, label, None] - self.best[rows][:, columns]
+
+
+@dataclass(frozen=True)
+class ValueLeads:
+    """Leads in the direct path and in the values of token and position, `joint` or apart (checker/rules/label_terms)."""
 
     tables: Tables
+    direct: Leads
+    token: Leads
+    position: Leads | None
+
+    @staticmethod
+    def of(tables: Tables, block: np.ndarray, joint: bool) -> "ValueLeads":
+        """Prepare the tables for leads over these blocks."""
+        common = (tables.direct.amax(0) + tables.direct.amin(0)) / 2
+        token, position = tables.token_value + common, tables.position_value
+        if joint:
+            token = (token[:, None] + position).reshape(-1, token.shape[1])
+        apart = None if joint else Leads.of(position, block)
+        return ValueLeads(tables, Leads.of(tables.direct - common, block), Leads.of(token, block), apart)
+
+    def of_label(self, label: int, top: int) -> tuple[Tensor, Tensor]:
+        """Bounds for tokens below `top` at the last and at free positions, "t b"."""
+        n_ctx = self.tables.n_ctx
+        if self.position is None:
+            both = self.token(slice(0, top * n_ctx), label).reshape(top, n_ctx, -1)
+            return both[:, -1], both[:, :-1].amin(1)
+        token, position = self.token(slice(0, top), label), self.position(slice(0, n_ctx), label)
+        return token + position[-1], token + position[:-1].amin(0)
+
+
+@dataclass(frozen=True)
+class LabelTerms:
+    """Pessimistic terms of checker/rules/label_terms for label m and all queries below `top` (m + 1 in Max-of-K)."""
+
+    leads: ValueLeads
     label: int
+    top: int
+
+    @property
+    def tables(self) -> Tables:
+        """The additive tables."""
+        return self.leads.tables
 
     @cached_property
-    def rivals(self) -> Tensor:
-        """All outputs but the label, "o"."""
-        outputs = torch.arange(self.tables.direct.shape[1], device=self.tables.direct.device)
-        return outputs[outputs != self.label]
-
-    def _gap(self, table: Tensor) -> Tensor:
-        return table[:, self.label, None] - table[:, self.rivals]
+    def gaps(self) -> tuple[Tensor, Tensor]:
+        """Leads in the values at the last and at free positions, "t b"."""
+        return self.leads.of_label(self.label, self.top)
 
     @cached_property
-    def token_gap(self) -> Tensor:
-        """Value gaps of tokens t <= m, "t o"."""
-        return self._gap(self.tables.token_value[: self.label + 1])
-
-    @cached_property
-    def position_gap(self) -> Tensor:
-        """Value gaps of all positions, "j o"."""
-        return self._gap(self.tables.position_value)
-
-    @cached_property
-    def direct_gap(self) -> Tensor:
-        """Direct gaps of queries q <= m, "q o"."""
-        return self._gap(self.tables.direct[: self.label + 1])
-
-    @cached_property
-    def free_gap(self) -> Tensor:
-        """Direct gaps plus the least gap of a free position, "q o"."""
-        return self.direct_gap + self.position_gap[:-1].min(0).values
+    def direct(self) -> Tensor:
+        """Leads in the direct path, "q b"."""
+        return self.leads.direct(slice(0, self.top), self.label)
 
     @cached_property
     def reference(self) -> Tensor:
         """The checker's r(q) up to rounding, "q 1"."""
-        tokens = self.tables.token_score[: self.label + 1, : self.label + 1].max(1).values
-        return (tokens + self.tables.position_score[: self.label + 1, :-1].max(1).values)[:, None]
+        tokens = self.tables.token_score[: self.top, : self.top].max(1).values
+        return (tokens + self.tables.position_score[: self.top, :-1].max(1).values)[:, None]
 
     @cached_property
     def own_weight(self) -> Tensor:
         """The query's own weight, "q 1"."""
-        n = self.label + 1
-        score = self.tables.token_score[:n, :n].diagonal() + self.tables.position_score[:n, -1]
+        score = self.tables.token_score.diagonal()[: self.top] + self.tables.position_score[: self.top, -1]
         return (score[:, None] - self.reference).exp()
 
     @cached_property
@@ -209,9 +266,8 @@ class LabelTerms:
 
     @cached_property
     def own(self) -> Tensor:
-        """The query's own term, "q o"."""
-        gap = self.direct_gap + self.token_gap + self.position_gap[-1]
-        return least_product(self.tables, gap, self.own_weight, self.own_weight, self.largest_weight)
+        """The query's own term, "q b"."""
+        return least_product(self.tables, self.direct + self.gaps[0], self.own_weight, self.own_weight, self.largest_weight)
 
     def surely_positive(self, margin: Tensor) -> Tensor:
         """Which sums of this label's terms the checker will find positive."""
@@ -219,19 +275,27 @@ class LabelTerms:
 
     def weights(self, score: Tensor) -> tuple[Tensor, Tensor]:
         """Least and largest weight over free positions for token scores "q t"."""
-        free = self.tables.position_score[: self.label + 1, :-1]
+        free = self.tables.position_score[: self.top, :-1]
         low = score + free.min(1, keepdim=True).values - self.reference
         high = score + free.max(1, keepdim=True).values - self.reference
         return low.exp(), high.exp()
 
+    def token_terms(self, tokens: slice, queries: slice = slice(None)) -> Tensor:
+        """The terms H of free tokens, "q t b", for some of the queries."""
+        low, high = self.weights(self.tables.token_score[: self.top, tokens])
+        gap = self.direct[queries, None] + self.gaps[1][tokens]
+        return least_product(self.tables, gap, low[queries, :, None], high[queries, :, None])
+
     @cached_property
     def copy(self) -> Tensor:
-        """The term of a free copy of the label, "q o"."""
-        low, high = self.weights(self.tables.token_score[: self.label + 1, self.label : self.label + 1])
-        return least_product(self.tables, self.free_gap + self.token_gap[self.label], low, high, 1.0)
+        """The term of a free copy of the label, "q b"."""
+        return self.token_terms(slice(self.label, self.label + 1))[:, 0]
 
-    def free_token(self, queries: slice) -> Tensor:
-        """The term H of a free token t < m, "q t o", for some of the queries."""
-        low, high = self.weights(self.tables.token_score[: self.label + 1, : self.label])
-        gap = self.free_gap[queries, None] + self.token_gap[: self.label]
-        return least_product(self.tables, gap, low[queries, :, None], high[queries, :, None], 1.0)
+    @cached_property
+    def prefix_terms(self) -> Tensor:
+        """The least term that a token below s can have by rule prefix-chains, "q s b" for s = 1 .. m."""
+        score = self.tables.token_score[: self.top, : self.label]
+        low, _ = self.weights(score.cummin(1).values)
+        _, high = self.weights(score.cummax(1).values)
+        gap = self.direct[:, None] + self.gaps[1][: self.label].cummin(0).values
+        return least_product(self.tables, gap, low[..., None], high[..., None])

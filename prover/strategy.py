@@ -6,10 +6,13 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, ClassVar, Self, TypeVar
 
+import numpy as np
 import torch
 
 from certificates import Model, Step
+from certificates.canonical_json import Json
 from prover.pessimistic_tables import Tables, additive_tables
+from prover.tasks import Task, parse_task
 from prover.weights import Weights, load_weights
 
 Item = TypeVar("Item")
@@ -27,20 +30,37 @@ class DoesNotFit(ValueError):
 
 @dataclass(frozen=True)
 class Problem:
-    """What to prove something about: max-of-k for this model, searched on `device`, checked at `precision` bits.
+    """What to prove something about: how well a model does a task, searched on `device`, checked at `precision` bits.
 
-    `track(items, description)` iterates over items and shows progress.
+    `track(items, description)` iterates over items and shows progress. `task_json` defaults to the model file's task.
     """
 
     model: Model
     device: torch.device
     precision: int = 30
     track: Track = silent
+    task_json: Json = None
+
+    @cached_property
+    def task(self) -> Task:
+        """The task. Raises FormatError if it is unknown, DoesNotFit if the model has too few outputs for it."""
+        config = self.model.config
+        task = parse_task(self.model.task if self.task_json is None else self.task_json, config.n_ctx)
+        if config.d_vocab_out < config.d_vocab:
+            raise DoesNotFit(f"the task needs an output for every token: d_vocab_out {config.d_vocab_out} < {config.d_vocab}")
+        return task
 
     @cached_property
     def weights(self) -> Weights:
-        """The model in float64 on the device."""
-        return load_weights(self.model, self.device)
+        """The model in float64 on the device, its tokens and outputs in the order of the task's numbers."""
+        weights = dict(load_weights(self.model, self.device))
+        if self.task.reverse:
+            vocab = self.d_vocab
+            weights["embed.W_E"] = weights["embed.W_E"].flip(0)
+            for name in ("unembed.W_U", "unembed.b_U"):
+                kept = weights[name][..., vocab:]
+                weights[name] = torch.cat([weights[name][..., :vocab].flip(-1), kept], -1)
+        return weights
 
     @cached_property
     def tables(self) -> Tables:
@@ -65,11 +85,15 @@ class Problem:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Proof steps, the number of correct inputs they establish, and the number they look at."""
+    """Proof steps, the number of correct inputs they establish, and the number they look at.
+
+    cells "q m": the correct inputs by query and true output, as Python integers.
+    """
 
     steps: tuple[Step, ...]
     correct: int
     covered: int
+    cells: np.ndarray
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,13 @@ neither does r(q), so both cancel in the softmax: softmax(s)_j = w_j / sum_i w_i
 b_V W_O and all that does not depend on j can be moved into the sum over j, which gives
 logit(o) = sum_j w_j (direct + token_value + position_value) / sum_j w_j. The denominator is positive; multiply by it.
 
+Tokens and outputs are taken in the order of the task's numbers (checker/tasks), which renames them and changes nothing.
+
 *Checked:* nothing beyond the model file's shapes. The tables are enclosures of the real tables.
 """
 
 from certificates.certificate import Step
+from certificates.tensor_file import IntArray
 from checker.enclosures import Enclosure
 from checker.errors import Refused
 from checker.exact_weights import decode
@@ -41,27 +44,28 @@ def additive_tables(setting: Setting, step: Step, premises: tuple[Fact, ...]) ->
         raise Refused("additive-tables takes no premises")
     config = setting.model.config
 
-    def weight(name: str, transposed: bool = False) -> Enclosure:
+    def weight(name: str) -> Enclosure:
         mantissas, exponents = decode(name, setting.model.tensors[name])
         if mantissas.ndim == 3:  # one head
             mantissas, exponents = mantissas[0], exponents[0]
         if mantissas.ndim == 1:  # a bias, as a row
             mantissas, exponents = mantissas[None], exponents[None]
-        if transposed:
-            mantissas, exponents = mantissas.T, exponents.T
         return setting.arithmetic.exact(mantissas, exponents)
 
-    def plus_bias(value: Enclosure, name: str) -> Enclosure:
-        return value + weight(name) if name in setting.model.tensors else value
+    def plus_bias(value: Enclosure, name: str, columns: IntArray | slice = slice(None)) -> Enclosure:
+        return value + weight(name)[:, columns] if name in setting.model.tensors else value
 
-    tokens, positions, unembed = weight("embed.W_E"), weight("pos_embed.W_pos"), weight("unembed.W_U")
+    order = setting.task.in_numbered_order
+    outputs = order(config.d_vocab_out)
+    tokens, positions = weight("embed.W_E")[order(config.d_vocab)], weight("pos_embed.W_pos")
+    unembed = weight("unembed.W_U")[:, outputs]
     last = tokens + positions[config.n_ctx - 1 :]
     query = plus_bias(last @ weight("blocks.0.attn.W_Q"), "blocks.0.attn.b_Q")
     query = query * setting.arithmetic.reciprocal_sqrt(config.d_head)
     key_map = weight("blocks.0.attn.W_K")
     output = weight("blocks.0.attn.W_O") @ unembed
     value_map = weight("blocks.0.attn.W_V")
-    direct = plus_bias(plus_bias(last, "blocks.0.attn.b_O") @ unembed, "unembed.b_U")
+    direct = plus_bias(plus_bias(last, "blocks.0.attn.b_O") @ unembed, "unembed.b_U", outputs)
     if "blocks.0.attn.b_V" in setting.model.tensors:
         direct = direct + weight("blocks.0.attn.b_V") @ output
     unexplained_dimension = (

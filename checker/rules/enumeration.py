@@ -3,7 +3,7 @@
 *Theorem.* Number all V**K inputs as in certificates/input_order. Of those with start <= rank < stop, count the inputs x
 with maximum m that are not skipped and for which every output o != m has
 
-    own(q, o) + sum over free positions j of h_j(q, x_j, o)  >  0         (notation of rules/label_terms).
+    sum over all positions j of h_j(q, x_j, o)  >  0         (notation of rules/label_terms).
 
 At least as many inputs of the range as are counted are classified correctly.
 *Proof.* By additive-tables the inequality, which is strict, says that x is classified as m. Ranks are unique, so no input
@@ -33,13 +33,30 @@ from checker.facts import (
     take_parameters,
     take_tables,
 )
-from checker.rules.label_terms import LabelGaps, LabelTerms, Scores
-from checker.tasks import MaxOfK
+from checker.rules.label_terms import Scores
+from checker.tasks import OrderStatistic
 
 _BLOCK = 2**18
 """Elements in the largest array of one block: small enough for the processor's cache."""
 _PIECE = 2**20
 """Inputs of one box handled at a time."""
+
+
+@dataclass(frozen=True)
+class LabelGaps:
+    """Value gaps between label m and its rivals, all outputs but m: token "t o" for t <= m, position "j o"."""
+
+    label: int
+    rivals: IntArray
+    token: Enclosure
+    position: Enclosure
+
+    @staticmethod
+    def of(tables: AdditiveTables, label: int) -> "LabelGaps":
+        """The gaps of one label."""
+        rivals = np.delete(np.arange(tables.direct.shape[1]), label)
+        token = tables.token_value[: label + 1, label : label + 1] - tables.token_value[: label + 1, rivals]
+        return LabelGaps(label, rivals, token, tables.position_value[:, label : label + 1] - tables.position_value[:, rivals])
 
 
 @dataclass(frozen=True)
@@ -52,24 +69,24 @@ class CellTerms:
     @staticmethod
     def of(tables: AdditiveTables, scores: Scores, gaps: LabelGaps, query: int) -> "CellTerms":
         """Tables of h for one query."""
-        label, rivals = gaps.label, len(gaps.rivals)
-        index = np.array([query])
-        terms = LabelTerms.of(tables, scores, gaps, index)
+        label, index, row = gaps.label, np.array([query]), slice(query, query + 1)
         direct = tables.direct[index, label].reshape(1, 1) - tables.direct[np.ix_(index, gaps.rivals)]
         value = direct + gaps.token
-        score = (scores.token[index, : label + 1] - terms.reference).T
-        position = tuple(
-            (value + gaps.position[j : j + 1].reshape(1, rivals)) * (score + scores.position[index, j : j + 1]).exp()
-            for j in range(scores.position.shape[1] - 1)
-        )
-        return CellTerms(terms.own, position)
+        score = scores.token[index, : label + 1] - scores.reference(index, label + 1)
+
+        def term(token: slice, j: int) -> Enclosure:
+            position = slice(j, j + 1)
+            return (value[token] + gaps.position[position]) * (score[:, token].T + scores.position[index, position]).exp()
+
+        last = scores.position.shape[1] - 1
+        return CellTerms(term(row, last), tuple(term(slice(None), j) for j in range(last)))
 
 
 @dataclass(frozen=True)
 class Enumeration:
     """A checked range: evaluates inputs of given query and label on demand."""
 
-    task: MaxOfK
+    task: OrderStatistic
     tables: AdditiveTables
     start: int
     stop: int
@@ -132,6 +149,7 @@ def enumeration(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Cer
     start, stop = take_parameters(step, "start", "stop")
     skip = take_hints(setting, step, skip=(None, 2))["skip"]
     task = setting.task
+    task.require_largest(step.rule)
     if not 0 <= start < stop <= task.total:
         raise Refused(f"the range {start}..{stop} is empty or not within the {task.total} inputs")
     edges = skip.reshape(-1)

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 from prover.strategies.classes import Classes
 from prover.strategies.enumeration import BruteForce, Sampling
-from prover.strategies.pessimized import Pessimized
-from prover.strategies.thresholds import Thresholds
+from prover.strategies.exact import Exact
+from prover.strategies.prefix_chains import Pessimized, Thresholds
 from prover.strategy import Strategy
 
 STRATEGIES: Mapping[str, type[Strategy]] = {
-    strategy.name: strategy for strategy in (BruteForce, Classes, Thresholds, Pessimized, Sampling)
+    strategy.name: strategy for strategy in (BruteForce, Exact, Classes, Thresholds, Pessimized, Sampling)
 }
 """Every strategy, from most to least thorough."""

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from certificates import RawTensor, Step
 from certificates.input_order import Box, boxes
-from prover.pessimistic_tables import LabelTerms, Tables
+from prover.pessimistic_tables import Tables
+from prover.single_inputs import count_by_cell, further_inputs, surely_correct
 from prover.strategy import DoesNotFit, Evidence, Problem, Strategy
 
 _BLOCK = 2**20
@@ -25,7 +26,7 @@ class BruteForce(Strategy):
 
     name: ClassVar[str] = "brute-force"
     cost: ClassVar[str] = "V^K out"
-    summary: ClassVar[str] = "every input, by look-ups in additive tables: the exact number, up to ties within rounding"
+    summary: ClassVar[str] = "every input, by look-ups in additive tables: the exact number"
 
     def prove(self, problem: Problem) -> Evidence:
         """Enumerate everything."""
@@ -35,7 +36,13 @@ class BruteForce(Strategy):
                 f"brute force takes about {work} operations on {problem.total} inputs, more than {_LARGEST}; "
                 "use classes, thresholds or pessimized, or enumerate a part with sampling"
             )
-        return _enumerate(problem, 0, problem.total)
+        evidence, close = _enumerate(problem, 0, problem.total)
+        further = close[surely_correct(problem, close)]  # normalised one by one, most of them can be told after all
+        if not len(further):
+            return evidence
+        cells = evidence.cells + count_by_cell(problem, further)
+        steps = (*evidence.steps, further_inputs(1, further))
+        return Evidence(steps, evidence.correct + len(further), problem.total, cells)
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,27 @@ class Sampling(Strategy):
             raise DoesNotFit(f"sampling needs inputs >= 1 and 0 <= start < {end}")
         if 2 * (stop - start) * problem.model.config.d_vocab_out > _LARGEST:
             raise DoesNotFit(f"sampling {stop - start} inputs takes too long; ask for fewer")
-        return _enumerate(problem, start, stop)
+        return _enumerate(problem, start, stop)[0]
+
+
+@dataclass(frozen=True)
+class _LabelGaps:
+    """Value gaps between label m and its rivals: direct "q o", token "t o" (q, t <= m), position "j o"."""
+
+    label: int
+    direct: Tensor
+    token: Tensor
+    position: Tensor
+
+    @staticmethod
+    def of(tables: Tables, label: int) -> "_LabelGaps":
+        def gap(table: Tensor) -> Tensor:
+            rivals = torch.arange(table.shape[1], device=table.device)
+            return table[:, label, None] - table[:, rivals[rivals != label]]
+
+        return _LabelGaps(
+            label, gap(tables.direct[: label + 1]), gap(tables.token_value[: label + 1]), gap(tables.position_value)
+        )
 
 
 @dataclass(frozen=True)
@@ -71,21 +98,21 @@ class _CellTables:
     errors: tuple[Tensor, ...]
 
     @staticmethod
-    def of(tables: Tables, label: LabelTerms, query: int) -> "_CellTables":
-        direct = label.direct_gap[query]
+    def of(tables: Tables, gaps: _LabelGaps, query: int) -> "_CellTables":
+        direct = gaps.direct[query]
         positions = tables.n_ctx - 1
-        score = tables.token_score[query, : label.label + 1]
-        reference = label.reference[query]
+        score = tables.token_score[query, : gaps.label + 1]
+        reference = score.max() + tables.position_score[query, :-1].max()
 
         def product(gap: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
             change = weight * tables.weight_error + tables.block_error * weight.max()
             return gap * weight, (weight + change) * tables.gap_error + change * gap.abs()
 
         own_weight = (score[query] + tables.position_score[query, -1] - reference).exp()
-        own, own_error = product(direct + label.token_gap[query] + label.position_gap[-1], own_weight)
+        own, own_error = product(direct + gaps.token[query] + gaps.position[-1], own_weight)
         pairs = [
             product(
-                direct + label.token_gap + label.position_gap[j],
+                direct + gaps.token + gaps.position[j],
                 (score + tables.position_score[query, j] - reference).exp()[:, None],
             )
             for j in range(positions)
@@ -118,9 +145,8 @@ def _evaluate(tables: _CellTables, box: Box, first: int, stop: int) -> tuple[Ten
     return torch.cat(correct)[keep], torch.cat(close)[keep]
 
 
-def _tokens_of(box: Box, index: Tensor) -> Tensor:
-    """Free tokens "n j" of the inputs with these numbers within the box (the box's label at its first copy)."""
-    free = len(box.positions) + (1 if box.first <= len(box.positions) else 0)
+def _tokens_of(box: Box, free: int, index: Tensor) -> Tensor:
+    """Tokens "n j" at the `free` positions of the inputs with these numbers within the box (its label at the first copy)."""
     tokens = torch.full((len(index), free), box.label, device=index.device)
     for position, choice in zip(reversed(box.positions), reversed(box.choices), strict=True):
         tokens[:, position] = index % choice
@@ -130,7 +156,7 @@ def _tokens_of(box: Box, index: Tensor) -> Tensor:
 
 def _decide(tables: _CellTables, box: Box, index: Tensor) -> tuple[Tensor, Tensor]:
     """As `_evaluate`, with error bounds of each input and rival, for the few inputs that need it."""
-    tokens = _tokens_of(box, index)
+    tokens = _tokens_of(box, len(tables.terms), index)
     margin, error = tables.own.expand(len(index), -1), tables.own_error.expand(len(index), -1)
     for j, (term, bound) in enumerate(zip(tables.terms, tables.errors, strict=True)):
         margin, error = margin + term[tokens[:, j]], error + bound[tokens[:, j]]
@@ -139,37 +165,43 @@ def _decide(tables: _CellTables, box: Box, index: Tensor) -> tuple[Tensor, Tenso
     return correct, ~(correct | wrong)
 
 
-def _enumerate(problem: Problem, start: int, stop: int) -> Evidence:
+def _enumerate(problem: Problem, start: int, stop: int) -> tuple[Evidence, Tensor]:
+    """Evidence for the range, and the inputs "n k" in it that are too close to tell."""
     tables = problem.tables
+    if problem.task.rank != 1:
+        raise DoesNotFit("enumeration is for the largest or smallest token only; use exact or classes")
     span = float(tables.token_score.max() - tables.token_score.min() + 2 * tables.position_score.abs().max())
     if not span + tables.score_radius < _LARGEST_SCORE:
         raise DoesNotFit(f"attention scores spread over {span:.3g}: the checker's exp ends at 2**20")
-    labels: dict[int, LabelTerms] = {}
+    labels: dict[int, _LabelGaps] = {}
     cell: tuple[int, int] | None = None
-    correct = 0
+    cells = np.zeros((problem.d_vocab, problem.d_vocab), object)
     skipped: list[np.ndarray] = []
+    skipped_inputs: list[Tensor] = [torch.zeros((0, problem.n_ctx), dtype=torch.int64, device=problem.device)]
     todo: Iterable[Box] = boxes(problem.d_vocab, problem.n_ctx, start, stop)
     for box in problem.track(list(todo), "enumeration"):
         if cell != (box.query, box.label):
             cell = (box.query, box.label)
-            label = labels.setdefault(box.label, LabelTerms(tables, box.label))
-            terms = _CellTables.of(tables, label, box.query)
+            if box.label not in labels:
+                labels[box.label] = _LabelGaps.of(tables, box.label)
+            terms = _CellTables.of(tables, labels[box.label], box.query)
         first, last = max(start - box.start, 0), min(stop - box.start, box.size)
         good, close = _evaluate(terms, box, first, last)
-        correct += int(good.sum())
         index = close.nonzero()[:, 0]
-        if len(index):
-            decided, unclear = _decide(terms, box, index + first)
-            correct += int(decided.sum())
-            skipped.append(index[unclear].cpu().numpy() + (box.start - start + first))
-    skip = _runs(np.concatenate(skipped)) if skipped else np.zeros((0, 2), np.int64)
-    hints = {"skip": RawTensor.of_integers(skip)}
+        decided, unclear = _decide(terms, box, index + first)
+        cells[cell] += int(good.sum()) + int(decided.sum())
+        skipped.append(index[unclear].cpu().numpy() + (box.start - start + first))
+        free = _tokens_of(box, problem.n_ctx - 1, index[unclear] + first)
+        skipped_inputs.append(torch.cat([free, torch.full_like(free[:, :1], box.query)], 1))
+    hints = {"skip": RawTensor.of_integers(_runs(np.concatenate(skipped)))}
     steps = (Step("additive-tables"), Step("enumeration", (0,), {"start": start, "stop": stop}, hints))
-    return Evidence(steps, correct, stop - start)
+    return Evidence(steps, int(cells.sum()), stop - start, cells), torch.cat(skipped_inputs)
 
 
 def _runs(ranks: np.ndarray) -> np.ndarray:
     """Consecutive runs [from, to) of increasing ranks, "n 2"."""
+    if not len(ranks):
+        return np.zeros((0, 2), np.int64)
     breaks = np.flatnonzero(np.diff(ranks) != 1) + 1
     starts = np.concatenate([ranks[:1], ranks[breaks]])
     stops = np.concatenate([ranks[breaks - 1], ranks[-1:]]) + 1

@@ -1,0 +1,92 @@
+"""Strategy `exact`: classes where they suffice, and every other correct input one by one.
+
+On models that classes explain almost completely this proves the same number as brute force, for little more than the price of
+the classes. What is left over is decided by evaluating the inputs that no class covers.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from certificates import Step
+from prover.single_inputs import count_by_cell, further_inputs, surely_correct
+from prover.strategies.classes import Classes
+from prover.strategy import DoesNotFit, Evidence, Problem, Strategy
+
+_LARGEST = 10**8
+_MOST_FURTHER = 10**6
+
+
+@dataclass(frozen=True)
+class Exact(Strategy):
+    """See the module's docstring."""
+
+    name: ClassVar[str] = "exact"
+    cost: ClassVar[str] = "V^3 out + rest K out"
+    summary: ClassVar[str] = "classes, and what they miss input by input: the exact number without enumerating everything"
+
+    def prove(self, problem: Problem) -> Evidence:
+        """Search classes, then evaluate what they do not cover."""
+        if problem.total > _LARGEST:
+            raise DoesNotFit(f"exact looks at all {problem.total:.1e} inputs, more than {_LARGEST:.0e}; use classes")
+        by_classes = Classes().prove(problem)
+        covered = _Coverage.of(problem, by_classes.steps[-1])
+        found = []
+        for query in problem.track(range(problem.d_vocab), "inputs that no class covers"):
+            rest = covered.missing(query)
+            found.append(rest[surely_correct(problem, rest)])
+        further = torch.cat(found)
+        if len(further) > _MOST_FURTHER:
+            raise DoesNotFit(f"classes miss {len(further)} correct inputs, more than {_MOST_FURTHER:.0e}; use brute-force")
+        if not len(further):
+            return by_classes
+        steps = by_classes.steps if len(by_classes.steps) > 1 else (Step("additive-tables"), *by_classes.steps)
+        cells = by_classes.cells + count_by_cell(problem, further)
+        return Evidence((*steps, further_inputs(1, further)), by_classes.correct + len(further), problem.total, cells)
+
+
+@dataclass(frozen=True)
+class _Coverage:
+    """Which inputs the classes of a step hold.
+
+    row "q m c a": the row of the hints, or -1; grouping "x"; level "g v"; needed "x side level": cumulative numbers.
+    """
+
+    problem: Problem
+    row: Tensor
+    grouping: Tensor
+    level: Tensor
+    needed: Tensor
+
+    @staticmethod
+    def of(problem: Problem, step: Step) -> "_Coverage":
+        vocab, n_ctx, device = problem.d_vocab, problem.n_ctx, problem.device
+        row = torch.full((vocab, vocab, n_ctx, n_ctx), -1, device=device)
+        if not step.hints:
+            nothing = torch.zeros((1, vocab), dtype=torch.int64, device=device)
+            return _Coverage(problem, row, nothing[0, :1], nothing, nothing.reshape(1, 1, -1)[:, :, :1])
+        hints = {name: torch.as_tensor(hint.integers(), device=device) for name, hint in step.hints.items()}
+        label, query, copies, grouping = hints["cells"].T
+        numbers = hints["numbers"].reshape(len(label), 1 if problem.task.rank == 1 else 2, -1)
+        above = numbers[:, 1:].sum((1, 2))
+        row[query, label, copies, above] = torch.arange(len(label), device=device)
+        return _Coverage(problem, row, grouping, hints["groupings"], numbers.cumsum(2))
+
+    def missing(self, query: int) -> Tensor:
+        """All inputs "n k" with this query that no class holds."""
+        vocab, n_ctx = self.problem.d_vocab, self.problem.n_ctx
+        every = torch.arange(vocab, device=self.row.device)
+        free = torch.cartesian_prod(*[every] * (n_ctx - 1)).reshape(-1, n_ctx - 1)
+        numbers = torch.cat([free, torch.full_like(free[:, :1], query)], 1)
+        true = numbers.sort(1).values[:, n_ctx - self.problem.task.rank, None]
+        row = self.row[query, true[:, 0], (free == true).sum(1), (free > true).sum(1)]
+        level = self.level[self.grouping[row, None], free]
+        held = row >= 0
+        for side in range(self.needed.shape[1]):
+            on_side = free > true if side else free < true
+            held &= ~(on_side & (level == 0)).any(1)
+            for upto in range(self.needed.shape[2]):
+                held &= (on_side & (level <= upto + 1)).sum(1) >= self.needed[row, side, upto]
+        return numbers[~held]

@@ -1,0 +1,149 @@
+"""Strategies `pessimized` and `thresholds`: descending chains of harmless prefixes (checker/rules/prefix_chains).
+
+In a cell with n free tokens below the maximum, a chain of three levels allows the largest of them to cost up to a share of
+what the query and the copies earn, the next one a share of the rest, and divides what remains among the others. The shares
+are those of a grid that certify the most inputs; every size is the largest that its share allows.
+
+`pessimized` takes all rivals together, which costs nothing of size V**3; `thresholds` takes them one by one.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from certificates import RawTensor, Step
+from prover.chain_counts import fitting_tuples
+from prover.pessimistic_tables import LabelTerms, ValueLeads, contiguous_blocks
+from prover.strategy import DoesNotFit, Evidence, Problem, Strategy
+
+_SHARES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+_ALMOST = 1 - 1e-9
+
+
+@dataclass(frozen=True)
+class _PrefixChains(Strategy):
+    """rivals: in how many blocks of neighbours they are taken (0: each alone). levels: of the chains, 1 to 3. joint: whether
+    the values of token and position are pessimised together (1) or apart (0).
+    """
+
+    rivals: int
+    levels: int
+    joint: int
+
+    def prove(self, problem: Problem) -> Evidence:
+        """Search label by label."""
+        if problem.task.rank != 1:
+            raise DoesNotFit(f"{self.name} is for the largest or smallest token only; use classes")
+        if not (1 <= self.levels <= 3 and self.joint in (0, 1) and self.rivals >= 0):
+            raise DoesNotFit(f"{self.name} needs rivals >= 0, levels 1 to 3 and joint 0 or 1")
+        vocab, n_ctx, outputs = problem.d_vocab, problem.n_ctx, problem.model.config.d_vocab_out
+        block = contiguous_blocks(outputs, self.rivals)
+        leads = ValueLeads.of(problem.tables, block, bool(self.joint))
+        size = np.full((vocab, vocab, n_ctx, self.levels), -1, np.int64)
+        numbers = [_numbers(n_ctx - 1 - copies, self.levels) for copies in range(n_ctx)]
+        for label in problem.track(range(vocab), self.name):
+            terms = LabelTerms(leads, label, label + 1)
+            for copies in range(n_ctx):
+                first = label if copies == 0 else 0  # a query below the maximum needs a copy of it
+                chains = _best_chains(terms, slice(first, label + 1), copies, numbers[copies])
+                size[first : label + 1, label, copies] = chains.cpu().numpy()
+        cells = _count(size, numbers)
+        hints = {
+            "rivals": RawTensor.of_integers(block),
+            "numbers": RawTensor.of_integers(np.array(numbers)),
+            "size": RawTensor.of_integers(size),
+        }
+        steps = (Step("additive-tables"), Step("prefix-chains", (0,), {"joint": self.joint}, hints))
+        return Evidence(steps, int(cells.sum()), problem.total, cells)
+
+
+@dataclass(frozen=True)
+class Pessimized(_PrefixChains):
+    """See the module's docstring."""
+
+    name: ClassVar[str] = "pessimized"
+    cost: ClassVar[str] = "V^2 d + V^2 K"
+    summary: ClassVar[str] = "chains of prefixes of harmless tokens, all rivals at once"
+
+    rivals: int = 1
+    levels: int = 3
+    joint: int = 1
+
+
+@dataclass(frozen=True)
+class Thresholds(_PrefixChains):
+    """See the module's docstring."""
+
+    name: ClassVar[str] = "thresholds"
+    cost: ClassVar[str] = "V^3 + V^2 K out"
+    summary: ClassVar[str] = "chains of prefixes of harmless tokens, rivals one by one"
+
+    rivals: int = 0
+    levels: int = 3
+    joint: int = 0
+
+
+def _numbers(free: int, levels: int) -> tuple[int, ...]:
+    """How many of the `free` tokens belong to each level: one to each of the upper ones, as long as there are any left."""
+    single = min(levels, free) - 1 if free else 0
+    return (free - single, *(1 for _ in range(single)), *(0 for _ in range(levels - single - 1)))
+
+
+def _best_chains(terms: LabelTerms, queries: slice, copies: int, numbers: tuple[int, ...]) -> Tensor:
+    """Sizes "q level" of a chain for each query; -1 where nothing can be claimed."""
+    base = (terms.own + copies * terms.copy)[queries]  # q b
+    depth = sum(1 for number in numbers if number)
+    if depth == 0:
+        proved = terms.surely_positive(base.amin(1))
+        return torch.where(proved, 0, -1)[:, None].expand(-1, len(numbers))
+    if terms.label == 0:
+        return torch.full((len(base), len(numbers)), -1, device=base.device)
+    least = terms.prefix_terms[queries]  # q s b
+    cost = (-least).transpose(1, 2).contiguous()  # q b s, increasing
+
+    def longest(budget: Tensor) -> Tensor:
+        """The longest prefix whose cost is below the budget "q f b", for every block."""
+        return torch.searchsorted(cost, budget.transpose(1, 2).contiguous() * _ALMOST).amin(1)
+
+    def left(budget: Tensor, size: Tensor, number: int) -> Tensor:
+        index = (size - 1).clamp_min(0)[..., None].expand(-1, -1, least.shape[2])
+        return budget + number * torch.where(size[..., None] > 0, least.gather(1, index), 0.0)
+
+    shares = torch.tensor(_SHARES, dtype=base.dtype, device=base.device)
+    budget, sizes = base[:, None], []  # q f b; from the highest level downwards
+    for number in reversed(numbers[1:depth]):
+        share = shares.repeat(budget.shape[1])[None, :, None]
+        budget = budget.repeat_interleave(len(shares), 1)
+        sizes = [size.repeat_interleave(len(shares), 1) for size in sizes]
+        size = longest(budget * share / number)
+        if sizes:
+            size = torch.minimum(size, sizes[-1])
+        budget = left(budget, size, number)
+        sizes.append(size)
+    last = longest(budget / numbers[0])
+    sizes.append(torch.minimum(last, sizes[-1]) if sizes else last)
+    proved = terms.surely_positive(left(budget, sizes[-1], numbers[0]).amin(2))
+    levels = torch.stack(sizes[::-1], -1)  # q f level
+    widths = levels.double().diff(dim=-1, prepend=torch.zeros_like(levels[..., :1], dtype=torch.float64)) / terms.label
+    gain = torch.where(proved, fitting_tuples(widths.unbind(-1), numbers[:depth]), 0.0)
+    best = gain.max(1)
+    chosen = levels.gather(1, best.indices[:, None, None].expand(-1, 1, depth))[:, 0]
+    chosen = torch.cat([chosen, chosen[:, -1:].expand(-1, len(numbers) - depth)], 1)
+    return torch.where(best.values[:, None] > 0, chosen, -1)
+
+
+def _count(size: np.ndarray, numbers: list[tuple[int, ...]]) -> np.ndarray:
+    """Inputs in the claimed chains, "q m"."""
+    cells = np.zeros(size.shape[:2], object)
+    free = len(numbers) - 1
+    for copies, of_level in enumerate(numbers):
+        query, label = np.nonzero(size[:, :, copies, 0] != -1)
+        kinds, kind = np.unique(size[query, label, copies], axis=0, return_inverse=True)
+        widths = np.diff(kinds, axis=1, prepend=0).astype(object)
+        fitting = fitting_tuples(list(widths.T), of_level) * math.comb(free, copies)
+        cells[query, label] += fitting[kind.reshape(-1)]
+    return cells
