@@ -5,6 +5,8 @@ from certificates.errors import FormatError
 from certificates.model_file import Model, ModelConfig, read_model, write_model
 from certificates.tensor_file import RawTensor
 
+__version__ = "0.2.0"
+
 __all__ = [
     "Certificate",
     "FormatError",

@@ -5,6 +5,7 @@ FORMAT.md allows, so the trusted side reads the container itself: an 8-byte litt
 and the tensors' bytes, back to back, with nothing left over. No floating-point array is ever created here.
 """
 
+import errno
 import math
 import os
 import struct
@@ -185,8 +186,20 @@ def serialize_tensor_file(metadata: Mapping[str, str], tensors: Mapping[str, Raw
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a whole file or nothing: temporary file in the same folder, fsync, rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a whole file or nothing: temporary file in the same folder (made if need be), fsync, rename.
+
+    Raises FormatError if the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder; name a file")
+        _write_and_rename(path, content)
+    except OSError as error:
+        raise FormatError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _write_and_rename(path: Path, content: bytes) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as stream:

@@ -1,6 +1,7 @@
 """The `checker` command: verify, covers, show."""
 
 import json
+import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any, get_args
 
 import click
 
+from certificates import __version__
 from certificates.canonical_json import dumps, loads_relaxed
 from certificates.certificate import Certificate, read_certificate
 from certificates.errors import FormatError
@@ -16,22 +18,31 @@ from checker.meter import Budget
 from checker.verdict import ArithmeticName, Verdict, covers, floor_decimal, verify
 
 _INTERNAL_ERROR = 3
+_NAME = re.compile(r"(?!null$)[a-z][a-z-]*")
 _MODEL = click.option("--model", "model", required=True, type=click.Path(path_type=Path), help="The model file.")
 _CERTIFICATE = click.argument("certificate", type=click.Path(path_type=Path))
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-def cli() -> None:
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}, invoke_without_command=True)
+@click.version_option(__version__)
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Check compact proofs of model performance, in exact integer arithmetic.
 
     Exit status: 0 accepted; 1 a rule refused, or the pinned claim is not met; 2 a problem with the input; 3 a bug here.
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
-@cli.command("verify", epilog="Example: checker verify proof.cert --model model.safetensors --at-least 0.95")
+@cli.command(
+    "verify",
+    short_help="Check a certificate and print the theorem.",
+    epilog="Example: checker verify proof.cert --model model.safetensors --at-least 0.95",
+)
 @_CERTIFICATE
 @_MODEL
-@click.option("--task", help='Pin the task, as JSON: \'{"name":"max-of-k"}\'.')
+@click.option("--task", help='Pin the task: a name, or JSON: \'{"n":2,"name":"nth-max-of-k"}\'.')
 @click.option("--at-least", help="Pin a least accuracy, as a decimal number: 0.95.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, whatever happens.")
 @click.option(
@@ -54,7 +65,7 @@ def verify_command(
 ) -> None:
     """Check CERTIFICATE against a model file and print the theorem that it proves."""
     try:
-        pinned = None if task is None else loads_relaxed(task)
+        pinned = task if task is None or _NAME.fullmatch(task) else loads_relaxed(task)
         if task is not None and pinned is None:
             raise FormatError("null is not a task")
     except FormatError as error:
@@ -72,12 +83,19 @@ def verify_command(
     sys.exit(verdict.exit_code)
 
 
-@cli.command("covers", epilog="Example: checker covers proof.cert --model model.safetensors 5,17,17,63")
+@cli.command(
+    "covers",
+    short_help="Is this input among those certified?",
+    epilog="Example: checker covers proof.cert --model model.safetensors 5,17,17,63",
+)
 @_CERTIFICATE
 @_MODEL
 @click.argument("tokens")
 def covers_command(certificate: Path, model: Path, tokens: str) -> None:
-    """Check CERTIFICATE, then tell whether the input TOKENS (comma-separated) is among those it certifies."""
+    """Check CERTIFICATE, then tell whether the input TOKENS (comma-separated) is among those it certifies.
+
+    The exit status is 0 either way; -1 and the like are written after --, as in: checker covers .. -- -1,2,3
+    """
     try:
         sequence = [int(token) for token in tokens.split(",")]
     except ValueError as error:
@@ -92,7 +110,11 @@ def covers_command(certificate: Path, model: Path, tokens: str) -> None:
         click.echo(f"{tokens}: certified, by step {step} ({rule})")
 
 
-@cli.command("show", epilog="Example: checker show proof.cert")
+@cli.command(
+    "show",
+    short_help="Print claim and outline, unchecked.",
+    epilog="Example: checker show proof.cert",
+)
 @_CERTIFICATE
 def show_command(certificate: Path) -> None:
     """Print what CERTIFICATE claims and the outline of its proof. Nothing is checked."""
@@ -105,8 +127,8 @@ def outline(certificate: Certificate, size: int) -> str:
     statement = certificate.statement
     ratio = floor_decimal(statement.correct, statement.total) if statement.total else "undefined"
     lines = [
-        f"CLAIM (not checked): the model with SHA-256 {statement.model_digest}",
-        f"  classifies at least {statement.correct} of {statement.total} inputs correctly ({ratio})",
+        f"CLAIM (not checked): the model with digest {statement.model_digest}",
+        f"  is right about at least {statement.correct} of {statement.total} inputs ({ratio})",
         f"  task: {dumps(statement.task)}",
         f"PROOF: {len(certificate.steps)} steps, {certificate.precision}-bit rounding, {size} bytes",
     ]
@@ -164,5 +186,8 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(130)
     except Exception as error:
         verdict = refusal(f"internal error, please report it: {type(error).__name__}: {error}", _INTERNAL_ERROR)
-    _print_verdict(verdict, as_json)
+    if as_json or "verify" in argv[:1]:
+        _print_verdict(verdict, as_json)
+    else:
+        click.secho(f"Error: {verdict.reason}", fg="red", err=True)
     sys.exit(verdict.exit_code)

@@ -48,8 +48,9 @@ class Verdict:
     """The outcome of a check; the fields are the keys of `checker verify --json`.
 
     `correct` and `total` are integers of any size, repeated as decimal strings for readers that truncate.
-    `accuracy_floor` is correct/total as a decimal string, rounded down. `seconds` excludes start-up. Fields that
-    could not be determined are None. `exit_code` is what the command returns (0 accepted, 1 refused, 2 bad input).
+    `accuracy_floor` is correct/total as a decimal string, rounded down. `seconds` (a decimal string) excludes start-up.
+    `model_digest` is that of the model file. What could not be determined, and what is not proved, is None. `exit_code`
+    is what the command returns (0 accepted, 1 refused, 2 bad input).
     """
 
     accepted: bool
@@ -92,15 +93,17 @@ class Proof:
         statement = self.certificate.statement
         outputs = self.model.config.d_vocab_out
         return (
-            f"The attention-only transformer whose weights have SHA-256 {statement.model_digest} classifies at least "
-            f"{statement.correct} of the {statement.total} inputs of {self.task.sentence} correctly, in real arithmetic: "
-            f"the true token's logit is strictly greater than that of every other of the {outputs} outputs "
-            f"(accuracy at least {floor_decimal(statement.correct, statement.total)} on uniformly random inputs)."
+            f"In real arithmetic, the attention-only transformer with model digest {statement.model_digest} is right about at "
+            f"least {statement.correct} of {statement.total} inputs: its accuracy on uniformly random ones is at least "
+            f"{floor_decimal(statement.correct, statement.total)}. The task is {self.task.sentence}. To be right means that "
+            f"the true output's logit is strictly greater than that of every other of the {outputs} outputs."
         )
 
 
 def floor_decimal(numerator: int, denominator: int, digits: int = 12) -> str:
-    """Numerator / denominator as a decimal string with `digits` places, rounded down."""
+    """Numerator / denominator as a decimal string, rounded down: `digits` places, or more to show three of its digits."""
+    while 0 < numerator * 10 ** (digits - 2) < denominator:
+        digits += 1
     whole, rest = divmod(numerator * 10**digits // denominator, 10**digits)
     return f"{whole}.{rest:0{digits}d}"
 
@@ -142,8 +145,8 @@ def check_proof(
         raise ClaimNotMet(f"the certificate is about task {dumps(statement.task)}, not the pinned {dumps(task)}")
     if at_least is not None and statement.correct < at_least * statement.total:
         raise ClaimNotMet(
-            f"the certificate proves an accuracy of {floor_decimal(statement.correct, statement.total)}, "
-            f"less than the pinned {at_least.numerator}/{at_least.denominator}"
+            f"the certificate proves an accuracy of at least {floor_decimal(statement.correct, statement.total)}, "
+            f"which is less than the pinned {floor_decimal(at_least.numerator, at_least.denominator)}"
         )
     return Proof(certificate, model, known_task, facts, result, meter.operations)
 
@@ -187,8 +190,8 @@ def _arithmetic(name: ArithmeticName, precision: int, meter: Meter) -> Arithmeti
 
 
 def verify(
-    certificate: Path,
-    model: Path,
+    certificate: Path | str,
+    model: Path | str,
     *,
     task: Json = None,
     at_least: Fraction | str | None = None,
@@ -197,19 +200,20 @@ def verify(
 ) -> Verdict:
     """Check the certificate file against the model file.
 
-    certificate, model: paths. task: pin the statement's task (JSON value, e.g. {"name": "max-of-k"}). at_least: pin a
-    least accuracy, exactly (a Fraction, or a decimal string such as "0.95"). arithmetic: "integers" (fast) or "mpmath"
-    (independent, slow). budget: limits on operations and memory.
+    certificate, model: paths. task: pin the statement's task (a JSON value, e.g. {"name": "max-of-k"}, or just a name).
+    at_least: pin a least accuracy, exactly (a Fraction, or a decimal string such as "0.95"). arithmetic: "integers" (fast)
+    or "mpmath" (independent, slow). budget: limits on operations and memory.
 
     Always returns a Verdict; `accepted` is True only if the statement is proved and every pin is met. An exception means a
     bug of the checker, never a property of the files.
     """
     started = time.perf_counter_ns()
     size: int | None = None
-    statement = None
+    statement = parsed_model = None
     warnings: tuple[str, ...] = ()
     try:
         bound = None if at_least is None else parse_accuracy(at_least)
+        pinned: Json = {"name": task} if isinstance(task, str) else task
         parsed, size = read_certificate(Path(certificate))
         statement = parsed.statement
         parsed_model = read_model(Path(model))
@@ -218,7 +222,7 @@ def verify(
                 f"TASK MISMATCH: the certificate is about {dumps(statement.task)}, "
                 f"but the model file says it was trained for {dumps(parsed_model.task)}",
             )
-        proof = check_proof(parsed, parsed_model, task=task, at_least=bound, arithmetic=arithmetic, budget=budget)
+        proof = check_proof(parsed, parsed_model, task=pinned, at_least=bound, arithmetic=arithmetic, budget=budget)
     except (CheckError, FormatError, MemoryError) as error:
         reason = "out of memory" if isinstance(error, MemoryError) else str(error)
         return Verdict(
@@ -227,7 +231,7 @@ def verify(
             exit_code=error.exit_code if isinstance(error, CheckError) else 2,
             certificate_bytes=size,
             seconds=_seconds_since(started),
-            model_digest=None if statement is None else statement.model_digest,
+            model_digest=None if parsed_model is None else parsed_model.digest(),
             task=None if statement is None else statement.task,
             warnings=warnings,
         )
@@ -256,7 +260,7 @@ def parse_accuracy(text: Fraction | str) -> Fraction:
     try:
         value = text if isinstance(text, Fraction) else Fraction(_ACCURACY.fullmatch(text)[0])  # type: ignore[index]
     except TypeError as error:
-        raise InvalidInput(f"{text!r} is not a decimal number such as 0.95, nor a Fraction") from error
+        raise InvalidInput(f"{text!r} is not a least accuracy: write it as a decimal number such as 0.95") from error
     if not 0 <= value <= 1:
         raise InvalidInput(f"an accuracy lies between 0 and 1, found {text}")
     return value
@@ -266,13 +270,13 @@ def _seconds_since(started: int) -> str:
     return floor_decimal(time.perf_counter_ns() - started, 10**9, 3)
 
 
-def covers(certificate: Path, model: Path, inputs: Sequence[Sequence[int]] | IntArray) -> IntArray:
+def covers(certificate: Path | str, model: Path | str, inputs: Sequence[Sequence[int]] | IntArray) -> IntArray:
     """For each input (shape "n k"), the proof step that certifies it, or -1. Checks the whole certificate first.
 
     Raises CheckError or FormatError if the certificate is not accepted or an input is not one of the task.
     """
-    parsed_model = read_model(model)
-    proof = check_proof(read_certificate(certificate)[0], parsed_model)
+    parsed_model = read_model(Path(model))
+    proof = check_proof(read_certificate(Path(certificate))[0], parsed_model)
     task = proof.task
     tokens = np.asarray(inputs)
     if tokens.ndim != 2 or tokens.shape[1] != task.n_ctx or tokens.dtype.kind not in "iu":

@@ -1,5 +1,16 @@
-"""`python -m prover`."""
+"""The `prover` command, also as `python -m prover`."""
 
-from prover.cli import main
+import sys
 
-main()
+
+def main() -> None:
+    """Run the command; without PyTorch, say how to get it."""
+    try:
+        from prover.cli import main as run  # noqa: PLC0415 - may fail where only the checker is installed
+    except ModuleNotFoundError as error:
+        sys.exit(f"Error: the prover needs {error.name}, which is not installed: pip install 'compact-proofs[prover]'")
+    run()
+
+
+if __name__ == "__main__":
+    main()

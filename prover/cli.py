@@ -1,7 +1,7 @@
 """The `prover` command: train, import, strategies, prove, demo, bench."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from rich.progress import Progress
 from rich.table import Table
 
 import certificates
-from certificates import FormatError, read_model, write_certificate, write_model
-from certificates.canonical_json import Json, loads_relaxed
+from certificates import FormatError, __version__, read_model, write_certificate, write_model
+from certificates.canonical_json import Json, dumps, loads_relaxed
 from checker import verify
 from prover.bench import bench
 from prover.demo import demo_table, floor_percent
@@ -27,6 +27,13 @@ _CONSOLE = Console()
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110, "show_default": True}
 _DEVICE = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where to compute.")
 _OUTPUT = click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="File to write.")
+_FOLDER = click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder to write to.",
+)
 
 
 @contextmanager
@@ -53,6 +60,7 @@ def parse_task(text: str | None) -> Json:
 
 
 @click.group(context_settings=_CONTEXT)
+@click.version_option(__version__)
 def cli() -> None:
     """Find compact proofs of model performance and write them as certificates, for `checker verify` to check."""
 
@@ -62,27 +70,62 @@ def train() -> None:
     """Train models to prove things about."""
 
 
-@train.command("max-of-k", epilog="Example: prover train max-of-k --length 4 --vocab 64 --seed 123 -o model.safetensors")
-@click.option("--length", type=click.IntRange(2, 64), default=MaxOfKRecipe.length, help="Sequence length K.")
-@click.option("--vocab", type=click.IntRange(2, 2048), default=MaxOfKRecipe.vocab, help="Number of tokens V.")
-@click.option("--seed", type=int, default=MaxOfKRecipe.seed)
-@click.option("--d-model", type=click.IntRange(1), default=MaxOfKRecipe.d_model)
-@click.option("--d-head", type=click.IntRange(1), default=MaxOfKRecipe.d_head)
-@click.option("--steps", type=click.IntRange(0), default=MaxOfKRecipe.steps)
-@click.option("--batch", type=click.IntRange(1), default=MaxOfKRecipe.batch)
-@_DEVICE
-@_OUTPUT
-def train_max_of_k_command(device: str, output: Path, **sizes: int) -> None:
-    """Train a one-layer, one-head, attention-only transformer to output the largest of K tokens."""
+def _recipe_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that all tasks about order statistics share."""
+    for option in (
+        click.option("--length", type=click.IntRange(2, 64), default=MaxOfKRecipe.length, help="Sequence length K."),
+        click.option("--vocab", type=click.IntRange(2, 2048), default=MaxOfKRecipe.vocab, help="Number of tokens V."),
+        click.option("--seed", type=click.IntRange(-(2**63), 2**63 - 1), default=MaxOfKRecipe.seed),
+        click.option("--d-model", type=click.IntRange(1), default=MaxOfKRecipe.d_model),
+        click.option("--d-head", type=click.IntRange(1), default=MaxOfKRecipe.d_head),
+        click.option("--steps", type=click.IntRange(0), default=MaxOfKRecipe.steps),
+        click.option("--batch", type=click.IntRange(1), default=MaxOfKRecipe.batch),
+        _DEVICE,
+        _OUTPUT,
+    ):
+        command = option(command)
+    return command
+
+
+def _train(recipe: MaxOfKRecipe, device: str, output: Path) -> None:
     where = pick_device(device)
     with progress_bars() as track:
-        model = train_max_of_k(MaxOfKRecipe(**sizes), where, track)
+        model = train_max_of_k(recipe, where, track)
     write_model(output, model)
     accuracy = sampled_accuracy(model, 100_000, where)
     click.echo(f"wrote {output}: accuracy about {accuracy:.4f} on 100,000 random inputs (an estimate, not a bound)")
+    click.echo(f"  model digest {model.digest()}")
 
 
-@cli.command("import", epilog="Example: prover import state.pt --config config.json -o model.safetensors")
+@train.command("max-of-k", epilog="Example: prover train max-of-k --length 4 --vocab 64 --seed 123 -o model.safetensors")
+@_recipe_options
+def train_max_of_k_command(device: str, output: Path, **sizes: int) -> None:
+    """Train a one-layer, one-head, attention-only transformer to output the largest of K tokens."""
+    _train(MaxOfKRecipe(**sizes), device, output)
+
+
+@train.command("min-of-k", epilog="Example: prover train min-of-k --length 4 --vocab 64 -o model.safetensors")
+@_recipe_options
+def train_min_of_k_command(device: str, output: Path, **sizes: int) -> None:
+    """Train such a transformer to output the smallest of K tokens."""
+    _train(MaxOfKRecipe(n=sizes["length"], **sizes), device, output)
+
+
+@train.command("nth-max-of-k", epilog="Example: prover train nth-max-of-k -n 2 --length 4 --vocab 64 -o model.safetensors")
+@click.option("-n", type=click.IntRange(1), required=True, help="Which one: 1 is the largest, 2 the second largest, ..")
+@_recipe_options
+def train_nth_max_of_k_command(n: int, device: str, output: Path, **sizes: int) -> None:
+    """Train such a transformer to output the n-th largest of K tokens, equal ones counted separately."""
+    if n > sizes["length"]:
+        raise click.ClickException(f"-n must be at most {sizes['length']}, the length")
+    _train(MaxOfKRecipe(n=n, **sizes), device, output)
+
+
+@cli.command(
+    "import",
+    short_help="Turn a TransformerLens state dict into a model file.",
+    epilog="Example: prover import state.pt --config config.json -o model.safetensors",
+)
 @click.argument("state", type=click.Path(path_type=Path))
 @click.option("--config", required=True, help="TransformerLens configuration: a JSON file, or JSON text.")
 @click.option("--task", default="max-of-k", help="What the model was trained for: a name or JSON.")
@@ -91,10 +134,16 @@ def import_command(state: Path, config: str, task: str, output: Path) -> None:
     """Turn STATE, a TransformerLens state dict (torch or safetensors), into a model file."""
     model = import_model(state, config, parse_task(task))
     write_model(output, model)
-    click.echo(f"wrote {output}: digest {model.digest()}")
+    config = model.config
+    click.echo(f"wrote {output}: model digest {model.digest()}")
+    click.echo(f"  task {dumps(model.task)}: sequences of n_ctx = {config.n_ctx} tokens from 0 to {config.d_vocab - 1}")
 
 
-@cli.command("strategies", epilog="Example: prover strategies")
+@cli.command(
+    "strategies",
+    short_help="List the strategies.",
+    epilog="Example: prover strategies",
+)
 def strategies_command() -> None:
     """List the strategies, with their asymptotic cost (V tokens, K positions, d = d_model, out = outputs)."""
     table = Table("strategy", "cost", "what it does", "switches (--set)")
@@ -105,6 +154,9 @@ def strategies_command() -> None:
 
 
 def _build_strategy(name: str, settings: tuple[str, ...]) -> Strategy:
+    for setting in settings:
+        if "=" not in setting:
+            raise click.ClickException(f"--set takes KEY=VALUE, found {setting!r}")
     pairs = dict(setting.partition("=")[::2] for setting in settings)
     try:
         return STRATEGIES[name].with_settings(pairs)
@@ -112,7 +164,11 @@ def _build_strategy(name: str, settings: tuple[str, ...]) -> Strategy:
         raise click.ClickException(str(error)) from error
 
 
-@cli.command("prove", epilog="Example: prover prove model.safetensors --strategy classes -o proof.cert --check")
+@cli.command(
+    "prove",
+    short_help="Search for a proof and write a certificate.",
+    epilog="Example: prover prove model.safetensors --strategy classes -o proof.cert --check",
+)
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--strategy", required=True, type=click.Choice(list(STRATEGIES)), help="See `prover strategies`.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a switch of the strategy.")
@@ -132,6 +188,8 @@ def prove_command(
     output: Path,
 ) -> None:
     """Search for a proof about MODEL and write it as a certificate."""
+    if output.exists() and output.resolve() == model.resolve():
+        raise click.ClickException(f"{output} is the model itself; name another file to write")
     search = _build_strategy(strategy, settings)
     with progress_bars() as track:
         problem = Problem(read_model(model), pick_device(device), precision, track, parse_task(task))
@@ -139,16 +197,22 @@ def prove_command(
     size = write_certificate(output, certificate)
     click.echo(f"wrote {output} ({size} bytes); expected bound: {floor_percent(evidence.correct, problem.total)}")
     click.echo(f"  {evidence.correct} of {problem.total} inputs")
+    if not evidence.correct:
+        click.echo("  The proof is vacuous: this strategy does not explain the model, or --precision is too low.")
     if check:
         verdict = verify(output, model)
         click.echo(f"checker: {'ACCEPTED' if verdict.accepted else 'NOT ACCEPTED'}: {verdict.theorem or verdict.reason}")
         sys.exit(verdict.exit_code)
 
 
-@cli.command("demo", epilog="Example: prover demo certificates/models/max-of-4.safetensors -o demo-out")
+@cli.command(
+    "demo",
+    short_help="Every strategy on one model, as a table.",
+    epilog="Example: prover demo certificates/models/max-of-4.safetensors -o demo-out",
+)
 @click.argument("model", type=click.Path(path_type=Path))
 @_DEVICE
-@_OUTPUT
+@_FOLDER
 def demo_command(model: Path, device: str, output: Path) -> None:
     """Prove with every strategy, check each certificate in a separate process, and print one table."""
     with progress_bars() as track:
@@ -159,10 +223,14 @@ def demo_command(model: Path, device: str, output: Path) -> None:
     sys.exit(0 if accepted else 1)
 
 
-@cli.command("bench", epilog="Example: prover bench -o bench-out certificates/models/max-of-4-seed123.safetensors")
+@cli.command(
+    "bench",
+    short_help="Time proving and checking.",
+    epilog="Example: prover bench -o bench-out certificates/models/max-of-4-seed123.safetensors",
+)
 @click.argument("models", nargs=-1, type=click.Path(path_type=Path))
 @_DEVICE
-@_OUTPUT
+@_FOLDER
 def bench_command(models: tuple[Path, ...], device: str, output: Path) -> None:
     """Time proving and checking on MODELS (default: the shipped ones), against PyTorch enumerating all inputs."""
     paths = list(models) or sorted((Path(certificates.__file__).parent / "models").glob("*.safetensors"))

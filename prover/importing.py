@@ -12,6 +12,7 @@ from torch import Tensor
 from certificates import FormatError, Model
 from certificates.canonical_json import Json, loads_config
 from certificates.model_file import build_model
+from prover.tasks import parse_task
 from prover.weights import raw_tensor
 
 
@@ -26,7 +27,9 @@ def read_state_dict(path: Path) -> Mapping[str, Tensor]:
     except FileNotFoundError as error:
         raise FormatError(f"cannot read {path}: no such file") from error
     except Exception as error:
-        raise FormatError(f"{path} is neither a safetensors file nor a torch state dict: {error}") from error
+        raise FormatError(
+            f"{path} is neither a safetensors file nor a torch state dict; write it with torch.save(model.state_dict(), path)"
+        ) from error
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise FormatError(f"{path} does not hold a state dict (names to tensors)")
     return state
@@ -43,8 +46,21 @@ def import_model(state: Path, config: str, task: Json) -> Model:
             text = Path(config).read_text()
         except OSError as error:
             raise FormatError(f"cannot read the configuration {config}: {error.strerror}") from error
-    tensors = {name: raw_tensor(tensor) for name, tensor in read_state_dict(state).items()}
-    return build_model(loads_config(text), tensors, task)
+    tensors = {}
+    for name, tensor in read_state_dict(state).items():
+        if tensor.is_floating_point() and name.rpartition(".")[2] != "IGNORE" and not bool(tensor.isfinite().all()):
+            raise FormatError(f"tensor {name!r} holds NaN or infinity")
+        try:
+            tensors[name] = raw_tensor(tensor)
+        except KeyError as error:
+            raise FormatError(f"tensor {name!r} has dtype {tensor.dtype}; weights are floating-point numbers") from error
+    try:
+        keys = loads_config(text)
+    except FormatError as error:
+        raise FormatError(f"the configuration {config[:60]!r} is not usable: {error}") from error
+    model = build_model(keys, tensors, task)
+    parse_task(task, model.config)
+    return model
 
 
 def jsonable(config: Mapping[str, object]) -> str:

@@ -43,12 +43,8 @@ class Problem:
 
     @cached_property
     def task(self) -> Task:
-        """The task. Raises FormatError if it is unknown, DoesNotFit if the model has too few outputs for it."""
-        config = self.model.config
-        task = parse_task(self.model.task if self.task_json is None else self.task_json, config.n_ctx)
-        if config.d_vocab_out < config.d_vocab:
-            raise DoesNotFit(f"the task needs an output for every token: d_vocab_out {config.d_vocab_out} < {config.d_vocab}")
-        return task
+        """The task. Raises FormatError if it is unknown or the model is unfit for it."""
+        return parse_task(self.model.task if self.task_json is None else self.task_json, self.model.config)
 
     @cached_property
     def weights(self) -> Weights:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from certificates import FormatError
+from certificates import FormatError, ModelConfig
 from certificates.canonical_json import Json, dumps
 
 
@@ -15,8 +15,18 @@ class Task:
     reverse: bool
 
 
-def parse_task(json: Json, n_ctx: int) -> Task:
-    """From the JSON of a model file or a --task option. Raises FormatError if the task is unknown."""
+def order_statistic(n: int, n_ctx: int) -> Json:
+    """The task of finding the n-th largest of n_ctx tokens."""
+    if n == 1:
+        return {"name": "max-of-k"}
+    return {"name": "min-of-k"} if n == n_ctx else {"name": "nth-max-of-k", "n": n}
+
+
+def parse_task(json: Json, config: ModelConfig) -> Task:
+    """From the JSON of a model file or a --task option. Raises FormatError if it is unknown, or the model is unfit for it."""
+    n_ctx = config.n_ctx
+    if config.d_vocab_out < config.d_vocab:
+        raise FormatError(f"the task needs an output for every token: d_vocab_out {config.d_vocab_out} < {config.d_vocab}")
     rank = json.get("n") if isinstance(json, dict) else None
     if json == {"name": "max-of-k"}:
         return Task(json, 1, False)

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from certificates import Model, ModelConfig
 from prover.strategy import Track, silent
+from prover.tasks import order_statistic, parse_task
 from prover.weights import Weights, load_weights, logits, raw_tensor
 
 
 @dataclass(frozen=True)
 class MaxOfKRecipe:
-    """Sizes and schedule. Deterministic given the seed on one machine."""
+    """Sizes and schedule for finding the n-th largest of `length` tokens. Deterministic given the seed on one machine."""
 
     length: int = 4
     vocab: int = 64
@@ -26,10 +27,13 @@ class MaxOfKRecipe:
     d_head: int = 32
     steps: int = 3000
     batch: int = 128
+    n: int = 1
 
 
 def train_max_of_k(recipe: MaxOfKRecipe, device: torch.device, track: Track = silent) -> Model:
-    """Train a model; its weights are stored in float32."""
+    """Train a model; its weights are stored in float32. Raises ValueError if n is not one of 1 .. length."""
+    if not 1 <= recipe.n <= recipe.length:
+        raise ValueError(f"n must be 1 to {recipe.length}, the length")
     config = ModelConfig(recipe.d_head, recipe.d_model, recipe.vocab, recipe.vocab, recipe.length)
     generator = torch.Generator().manual_seed(recipe.seed)
     weights: dict[str, Tensor] = {}
@@ -42,21 +46,24 @@ def train_max_of_k(recipe: MaxOfKRecipe, device: torch.device, track: Track = si
     optimizer = torch.optim.AdamW([w for w in weights.values() if w.requires_grad], lr=1e-3, betas=(0.9, 0.999))
     for _ in track(range(recipe.steps), "training"):
         tokens = torch.randint(recipe.vocab, (recipe.batch, recipe.length), generator=generator).to(device)
-        loss = torch.nn.functional.cross_entropy(logits(weights, tokens).double(), tokens.amax(1))
+        true = tokens.sort(1).values[:, recipe.length - recipe.n]
+        loss = torch.nn.functional.cross_entropy(logits(weights, tokens).double(), true)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return Model(config, {name: raw_tensor(w) for name, w in weights.items()}, {"name": "max-of-k"})
+    return Model(config, {name: raw_tensor(w) for name, w in weights.items()}, order_statistic(recipe.n, recipe.length))
 
 
 def sampled_accuracy(model: Model, samples: int, device: torch.device, seed: int = 0) -> float:
     """Accuracy on uniformly random inputs, in float64 (an estimate, not a bound)."""
     generator = torch.Generator().manual_seed(seed)
     weights: Weights = load_weights(model, device)
+    task = parse_task(model.task, model.config)
+    place = task.rank - 1 if task.reverse else model.config.n_ctx - task.rank  # in ascending order
     correct = 0
     for start in range(0, samples, 65536):
         size = (min(65536, samples - start), model.config.n_ctx)
         tokens = torch.randint(model.config.d_vocab, size, generator=generator).to(device)
         with torch.no_grad():
-            correct += int((logits(weights, tokens).argmax(1) == tokens.amax(1)).sum())
+            correct += int((logits(weights, tokens).argmax(1) == tokens.sort(1).values[:, place]).sum())
     return correct / samples

@@ -33,7 +33,7 @@ class BruteForce(Strategy):
         work = 2 * problem.total * problem.model.config.d_vocab_out
         if work > _LARGEST:
             raise DoesNotFit(
-                f"brute force takes about {work} operations on {problem.total} inputs, more than {_LARGEST}; "
+                f"brute force takes about {work:.1e} operations on {problem.total:.1e} inputs, more than {_LARGEST:.1e}; "
                 "use classes, thresholds or pessimized, or enumerate a part with sampling"
             )
         evidence, close = _enumerate(problem, 0, problem.total)
