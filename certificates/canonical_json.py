@@ -14,7 +14,7 @@ from certificates.errors import FormatError
 
 Json: TypeAlias = "bool | int | str | list[Json] | dict[str, Json] | None"
 
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _BRACKET = re.compile(r"[\[\]{}]")
 _MAX_DEPTH = 32
 _DECIMAL = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,60})?([eE][+-]?[0-9]{1,3})?")

@@ -39,6 +39,7 @@ _INTEGER_TYPES = {"U8": "<u1", "I8": "<i1", "I16": "<i2", "I32": "<i4", "I64": "
 _MAX_RANK = 8
 MAX_FILE_BYTES = 2**28
 """No model or certificate of this version is larger; a larger file is refused before it is read."""
+_MAX_HEADER_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,8 @@ def parse_tensor_file(content: bytes) -> TensorFile:
     if len(content) < 8:
         raise FormatError("the file is truncated: no header length")
     (header_bytes,) = struct.unpack("<Q", content[:8])
+    if header_bytes > _MAX_HEADER_BYTES:
+        raise FormatError(f"the header is longer than {_MAX_HEADER_BYTES} bytes")
     if header_bytes > len(content) - 8:
         raise FormatError("the file is truncated: its header is longer than the file")
     try:

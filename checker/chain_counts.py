@@ -2,40 +2,53 @@
 
 Let s_1 <= .. <= s_r be sizes (*levels*) and k_1 + .. + k_r = n. An n-tuple of non-negative integers *fits* if, sorted as
 y_1 <= .. <= y_n, its first k_1 entries are below s_1, the next k_2 below s_2, and so on: in other words, if at least
-k_1 + .. + k_i entries lie below s_i, for every i. With s_0 = 0, sorted by the number a_i of entries in s_{i-1} .. s_i - 1,
-the fitting tuples are
+k_1 + .. + k_i entries lie below s_i, for every i. With s_0 = 0, let ways_i[a] be the number of ways to choose a of the n places
+and to fill them with entries below s_i such that the first i of these conditions hold. Then ways_0[0] = 1, and
 
-    sum over *patterns* (a_1, .., a_r) of  n! / (a_1! .. a_r!) * prod (s_i - s_{i-1})**a_i
+    ways_i[a] = sum over b <= a of ways_{i-1}[b] * (n - b choose a - b) * (s_i - s_{i-1})**(a - b)
 
-many, where a pattern has a_1 + .. + a_i >= k_1 + .. + k_i for every i, and a_1 + .. + a_r = n.
+for k_1 + .. + k_i <= a <= n, since exactly b of the entries lie below s_{i-1}, and the others in between. All n places are
+filled in the end: ways_r[n] is the number of fitting tuples.
 """
 
 import math
-from collections.abc import Sequence
-from itertools import accumulate
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from certificates.tensor_file import IntArray
+from checker.meter import Meter
+
+_SLOWNESS = 256
+"""How much slower a step on Python integers is than an operation on arrays of machine integers."""
 
 
-def patterns(numbers: Sequence[int]) -> list[tuple[int, ...]]:
-    """All patterns for k_1, .., k_r = `numbers`; no more than (n + r - 1 choose r - 1)."""
-    total = sum(numbers)
-    found: list[tuple[int, ...]] = [()]
-    for needed in list(accumulate(numbers))[:-1]:
-        found = [(*a, more) for a in found for more in range(max(needed - sum(a), 0), total - sum(a) + 1)]
-    return [(*a, total - sum(a)) for a in found]
+def _steps(numbers: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """All (i, b, a) of the sum above, in order, for k_1, .., k_r = `numbers`."""
+    least = needed = 0
+    for level, number in enumerate(numbers):
+        needed += number
+        for after in range(needed, sum(numbers) + 1):
+            for before in range(least, (after if level else 0) + 1):
+                yield level, before, after
+        least = needed
+
+
+def charge_for_counting(meter: Meter, rows: int, numbers: Sequence[int]) -> None:
+    """Charge one operation for each of `rows` counts, and refuse what would take much longer than that."""
+    steps = sum(1 for _ in _steps(numbers))
+    meter.check_affordable(_SLOWNESS * steps * (rows + 16))
+    meter.charge(rows)
 
 
 def fitting_tuples(sizes: IntArray, numbers: Sequence[int]) -> IntArray:
     """Number of fitting tuples for each row of levels `sizes` "x r", as Python integers "x"."""
+    total = sum(numbers)
     widths = np.diff(sizes, axis=1, prepend=0).astype(object)
-    count = np.zeros(len(sizes), object)
-    for pattern in patterns(numbers):
-        term = np.full(len(sizes), math.factorial(sum(numbers)) // math.prod(map(math.factorial, pattern)), object)
-        for width, exponent in zip(widths.T, pattern, strict=True):
-            if exponent:
-                term = term * width**exponent
-        count += term
-    return count
+    ways = np.zeros((len(numbers) + 1, total + 1, len(sizes)), object)
+    ways[0, 0] = 1
+    for level, before, after in _steps(numbers):
+        choices = math.comb(total - before, after - before)
+        ways[level + 1, after] += ways[level, before] * choices * widths[:, level] ** (after - before)
+    fitting: IntArray = ways[-1, total]
+    return fitting

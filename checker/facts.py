@@ -44,15 +44,17 @@ class AdditiveTables:
 
 @dataclass(frozen=True)
 class CertifiedInputs:
-    """At least `correct` inputs, all of them in `cells`, are classified correctly.
+    """At least `correct` inputs, all of them in `cells`, are classified correctly: those that a rule counted.
 
-    `cells` "q m c" marks cells of the task; an input outside of them is not among those counted. `covers` tells for
-    inputs of shape "n k" which are.
+    `cells` "q m c" marks cells of the task. For inputs of shape "n k", `may_count` tells which might be among those counted:
+    it is true of every one that is, and free of any arithmetic that could come out differently than it did when counting.
+    `covers` tells which are proved correct; it serves to answer questions only, and no rule may rely on it.
     """
 
     correct: int
     cells: BoolArray
     covers: Callable[[IntArray], BoolArray]
+    may_count: Callable[[IntArray], BoolArray]
     unexplained_dimension: int = 0
 
 

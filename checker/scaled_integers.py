@@ -176,7 +176,7 @@ class ScaledIntegers(Enclosure):
     def _exp_endpoint(self, values: IntArray, upper: bool) -> tuple[IntArray, IntArray]:
         """Mantissas m and exponents n with m * 2**(n - exp_bits) a lower (upper) bound of exp(values * 2**-shift).
 
-        x = n ln 2 + r with 0 <= r < 1, where L <= 2**g ln 2 <= L' are integers; then exp(x) = 2**n exp(r), and exp(r)
+        x = n ln 2 + r with 0 <= r < 1.1, where L <= 2**g ln 2 <= L' are integers; then exp(x) = 2**n exp(r), and exp(r)
         by Horner's scheme for the Taylor series, T_k = 1 + r T_{k+1} / k, in which all quantities are positive:
         rounding every step down (up) bounds it from below (above). The tail T_{N+1} lies between 1 and 2.
         """

@@ -13,6 +13,7 @@ The theorem is about the real-valued function that the stored weights define. No
 two files.
 """
 
+import math
 import re
 import time
 from collections.abc import Sequence
@@ -39,6 +40,7 @@ from checker.tasks import OrderStatistic, parse_task
 
 ArithmeticName = Literal["integers", "mpmath"]
 _ACCURACY = re.compile(r"[0-9]{1,3}(\.[0-9]{1,100})?")
+_BYTES_PER_WEIGHT = 128
 _SLOWNESS = 32
 """How much slower an operation is that is not on machine integers: the budget of operations shrinks accordingly."""
 
@@ -124,6 +126,11 @@ def check_proof(
             f"the certificate is about a model with digest {statement.model_digest}, "
             f"but the model file has digest {model.digest()}"
         )
+    if arithmetic != "integers" or certificate.precision > LARGEST_MACHINE_PRECISION:
+        budget = replace(budget, operations=budget.operations // _SLOWNESS)
+    meter = Meter(budget)
+    for tensor in model.tensors.values():
+        meter.allocate(_BYTES_PER_WEIGHT * math.prod(tensor.shape))
     try:
         for name, tensor in model.tensors.items():  # also those that no rule will look at
             decode(name, tensor)
@@ -132,9 +139,6 @@ def check_proof(
         raise InvalidInput(str(error)) from error
     if statement.total != known_task.total:
         raise InvalidInput(f"the statement's total is {statement.total}, but the task has {known_task.total} inputs")
-    if arithmetic != "integers" or certificate.precision > LARGEST_MACHINE_PRECISION:
-        budget = replace(budget, operations=budget.operations // _SLOWNESS)
-    meter = Meter(budget)
     facts = _apply_rules(certificate, model, known_task, meter, arithmetic)
     result = facts[-1]
     if not isinstance(result, CertifiedInputs):
@@ -267,7 +271,8 @@ def parse_accuracy(text: Fraction | str) -> Fraction:
 
 
 def _seconds_since(started: int) -> str:
-    return floor_decimal(time.perf_counter_ns() - started, 10**9, 3)
+    milliseconds = (time.perf_counter_ns() - started) // 10**6
+    return f"{milliseconds // 1000}.{milliseconds % 1000:03d}"
 
 
 def covers(certificate: Path | str, model: Path | str, inputs: Sequence[Sequence[int]] | IntArray) -> IntArray:
@@ -278,7 +283,10 @@ def covers(certificate: Path | str, model: Path | str, inputs: Sequence[Sequence
     parsed_model = read_model(Path(model))
     proof = check_proof(read_certificate(Path(certificate))[0], parsed_model)
     task = proof.task
-    tokens = np.asarray(inputs)
+    try:
+        tokens = np.asarray(inputs)
+    except ValueError as error:  # rows of different lengths
+        raise InvalidInput(f"an input is {task.n_ctx} integers") from error
     if tokens.ndim != 2 or tokens.shape[1] != task.n_ctx or tokens.dtype.kind not in "iu":
         raise InvalidInput(f"an input is {task.n_ctx} integers")
     if np.any(tokens < 0) or np.any(tokens >= task.d_vocab):

@@ -156,43 +156,27 @@ def surely_positive(tables: Tables, margin: Tensor, largest_weight: float) -> Te
 
 
 def contiguous_blocks(outputs: int, count: int) -> np.ndarray:
-    """Block numbers "o" of outputs in `count` runs of neighbours; 0 (or too many): every output for itself."""
+    """Block numbers "1 o" of outputs in `count` runs of neighbours; 0 (or too many): every output for itself."""
     count = count if 0 < count < outputs else outputs
-    return np.arange(outputs) * count // outputs
+    return (np.arange(outputs) * count // outputs)[None]
 
 
 @dataclass(frozen=True)
 class Leads:
-    """Leads of labels over blocks of rivals (checker/rules/rival_blocks) in the rows of a table "i o"."""
+    """Leads of labels over blocks of rivals (checker/rules/rival_blocks) in the rows of a table "i o". block: "l o"."""
 
     table: Tensor
-    block: Tensor
-    best: Tensor  # i (b + o)
+    block: np.ndarray
 
-    @staticmethod
-    def of(table: Tensor, block: np.ndarray) -> "Leads":
-        """Prepare a table."""
-        numbers = torch.as_tensor(block, device=table.device)
-        count = int(numbers.max()) + 1
-        of_block = torch.stack([table[:, numbers == b].amax(1) for b in range(count)], 1)
-        others = table.clone()
-        for b in range(count):
-            members = (numbers == b).nonzero()[:, 0]
-            if len(members) > 1:
-                top = table[:, members].topk(2, dim=1)
-                is_best = members == members[top.indices[:, :1]]
-                others[:, members] = torch.where(is_best, top.values[:, 1:], top.values[:, :1])
-        return Leads(table, numbers, torch.cat([of_block, others], 1))
-
-    def __call__(self, rows: Tensor | slice, label: int) -> Tensor:
+    def __call__(self, rows: slice, label: int) -> Tensor:
         """Leads of the label over each block with a rival of it, "i b"."""
-        blocks = self.best.shape[1] - self.table.shape[1]
-        columns = torch.arange(blocks, device=self.table.device)
-        own = int(self.block[label])
-        columns[own] = blocks + label
-        if int((self.block == own).sum()) == 1:
-            columns = columns[columns != blocks + label]
-        return self.table[rows, label, None] - self.best[rows][:, columns]
+        block = self.block[label if len(self.block) > 1 else 0].copy()
+        part, device = self.table[rows], self.table.device
+        block[label] = len(block)  # in a block of its own, the last
+        blocks, number = np.unique(block, return_inverse=True)
+        best = torch.full((len(part), len(blocks)), -torch.inf, dtype=part.dtype, device=device)
+        index = torch.as_tensor(number.reshape(-1), device=device).expand(len(part), -1)
+        return part[:, label, None] - best.scatter_reduce(1, index, part, "amax")[:, :-1]
 
 
 @dataclass(frozen=True)
@@ -211,8 +195,8 @@ class ValueLeads:
         token, position = tables.token_value + common, tables.position_value
         if joint:
             token = (token[:, None] + position).reshape(-1, token.shape[1])
-        apart = None if joint else Leads.of(position, block)
-        return ValueLeads(tables, Leads.of(tables.direct - common, block), Leads.of(token, block), apart)
+        apart = None if joint else Leads(position, block)
+        return ValueLeads(tables, Leads(tables.direct - common, block), Leads(token, block), apart)
 
     def of_label(self, label: int, top: int) -> tuple[Tensor, Tensor]:
         """Bounds for tokens below `top` at the last and at free positions, "t b"."""

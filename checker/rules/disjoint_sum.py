@@ -28,9 +28,13 @@ def disjoint_sum(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Ce
             query, label, copies = (int(axis[0]) for axis in np.nonzero(cells & premise.cells))
             raise Refused(f"two premises both count inputs of the cell (query {query}, maximum {label}, copies {copies})")
         cells |= premise.cells
-        parts.append(premise)
+        if premise.cells.any():  # otherwise it counts nothing
+            parts.append(premise)
 
     def covers(tokens: IntArray) -> BoolArray:
         return np.any([part.covers(tokens) for part in parts], axis=0) if parts else np.zeros(len(tokens), np.bool_)
 
-    return CertifiedInputs(sum(part.correct for part in parts), cells, covers)
+    def may_count(tokens: IntArray) -> BoolArray:
+        return np.any([part.may_count(tokens) for part in parts], axis=0) if parts else np.zeros(len(tokens), np.bool_)
+
+    return CertifiedInputs(sum(part.correct for part in parts), cells, covers, may_count)

@@ -122,13 +122,17 @@ class Enumeration:
         run = np.searchsorted(self.skip[:, 0], ranks, side="right") - 1
         return np.asarray((run >= 0) & (ranks < np.append(self.skip[:, 1], 0)[run]), np.bool_)
 
-    def covers(self, tokens: IntArray) -> BoolArray:
-        """Which of some inputs, shape "n k", are among those counted."""
+    def may_count(self, tokens: IntArray) -> BoolArray:
+        """Which of some inputs, shape "n k", are in the range and not skipped."""
         vocab = self.task.d_vocab
         ranks = [rank_of(tuple(map(int, row)), vocab) for row in tokens]
         inside = np.array([self.start <= rank < self.stop for rank in ranks], np.bool_)
         relative = np.array([rank - self.start if ok else 0 for rank, ok in zip(ranks, inside, strict=True)], np.int64)
-        result = inside & ~self.skipped(relative)
+        return inside & ~self.skipped(relative)
+
+    def covers(self, tokens: IntArray) -> BoolArray:
+        """Which of these are proved correct, by a sum in an order that may round differently than the one of the count."""
+        result = self.may_count(tokens)
         query, label, _ = self.task.cells_of(tokens)
         scores = Scores.of(self.tables)
         for m in np.unique(label[result]):
@@ -173,4 +177,4 @@ def enumeration(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Cer
             if len(skip):
                 proved &= ~run.skipped(piece + (box.start - start))
             correct += int(np.count_nonzero(proved))
-    return CertifiedInputs(correct, cells, run.covers)
+    return CertifiedInputs(correct, cells, run.covers, run.may_count)

@@ -1,7 +1,7 @@
 """Rule `further-inputs`: inputs certified one by one, beside those that another fact certifies.
 
-*Theorem.* Let a fact certify n inputs, and let x be in a list of inputs, none of which that fact covers. If for every output o
-other than the true output m of x
+*Theorem.* Let a fact count n inputs, and let x be in a list of inputs, none of which that fact may have counted. If for every
+output o other than the true output m of x
 
     sum over all positions j of w_j(q, x_j) * ( (direct[q, m] - direct[q, o]) + (token_value[x_j, m] - token_value[x_j, o])
                                                 + (position_value[j, m] - position_value[j, o]) )  >  0,
@@ -11,7 +11,7 @@ and this for every x in the list, of length l, then at least n + l inputs are cl
 *Proof.* By additive-tables each x in the list is classified correctly. They are distinct, and none of them is among the n.
 
 *Premises:* the tables, then the fact. *Hint:* `inputs` "x k", strictly increasing (lexicographically). *Checked:* that they
-are inputs, in order, none covered by the fact, and the inequality for each of them and every rival.
+are inputs, in order, none that the fact may have counted, and the inequality for each of them and every rival.
 """
 
 import numpy as np
@@ -20,11 +20,13 @@ from certificates.certificate import Step
 from certificates.tensor_file import IntArray
 from checker.enclosures import BoolArray
 from checker.errors import Refused
-from checker.facts import AdditiveTables, CertifiedInputs, Fact, Setting, take_hints, take_parameters
+from checker.facts import AdditiveTables, CertifiedInputs, Fact, Setting, no_cells, take_hints, take_parameters
 from checker.ordering import strictly_increasing
 
 _BLOCK = 2**19
 """Elements in the largest array of one block of inputs."""
+_BYTES_PER_INPUT = 512
+"""Memory to remember an input, roughly."""
 
 
 def further_inputs(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> CertifiedInputs:
@@ -39,9 +41,10 @@ def further_inputs(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> 
         raise Refused("an input has a token out of range")
     if not strictly_increasing(inputs):
         raise Refused("inputs must be strictly increasing: one of them is repeated or out of order")
-    already = before.covers(inputs)
+    setting.meter.hold(_BYTES_PER_INPUT * len(inputs))
+    already = before.may_count(inputs)
     if already.any():
-        raise Refused(f"input {inputs[np.argmax(already)].tolist()} is certified already")
+        raise Refused(f"input {inputs[np.argmax(already)].tolist()} may have been counted already")
     per_block = max(1, _BLOCK // tables.direct.shape[1])
     for start in range(0, len(inputs), per_block):
         block = inputs[start : start + per_block]
@@ -49,14 +52,19 @@ def further_inputs(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> 
         if not proved.all():
             raise Refused(f"input {block[np.argmin(proved)].tolist()} is not proved correct")
     query, label, copies = task.cells_of(inputs)
-    cells = before.cells.copy()
+    cells = no_cells(setting) | before.cells
     cells[query, label, copies] = True
     listed = {tuple(row) for row in inputs.tolist()}
 
-    def covers(tokens: IntArray) -> BoolArray:
-        return before.covers(tokens) | np.array([tuple(row) in listed for row in tokens.tolist()], np.bool_)
+    def in_list(tokens: IntArray) -> BoolArray:
+        return np.array([tuple(row) in listed for row in tokens.tolist()], np.bool_)
 
-    return CertifiedInputs(before.correct + len(inputs), cells, covers)
+    return CertifiedInputs(
+        before.correct + len(inputs),
+        cells,
+        covers=lambda tokens: before.covers(tokens) | in_list(tokens),
+        may_count=lambda tokens: before.may_count(tokens) | in_list(tokens),
+    )
 
 
 def _classified_correctly(setting: Setting, tables: AdditiveTables, inputs: IntArray) -> BoolArray:

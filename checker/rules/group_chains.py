@@ -20,10 +20,10 @@ members. Classes are disjoint if they differ in q, m, c or the number of tokens 
 with number i has level i or less. By the lemma of label_terms, it contributes at least H(q, t, B) for every rival in B, hence
 at least the minimum over that side and level. Likewise above; the copies of m contribute at least H(q, m, B) each.
 
-*Parameter:* joint (0 or 1; see label_terms). *Hints:* `rivals` "o": the block of every output. `groupings` "g v". `cells`
-"x 4": rows (m, q, c, grouping). `numbers` "x r" (for n > 1: "x 2r"): k_1 .. k_r (and k'_1 .. k'_r) of every class. The rows
-(m, q, c, number above) must increase strictly. *Checked:* that, the ranges, the true output, that no token is taken
-from an empty level, and the inequality for every class and block.
+*Parameter:* joint (0 or 1; see label_terms). *Hints:* `rivals` "l o": the block of every output, for every label or for all
+(see rival_blocks). `groupings` "g v". `cells` "x 4": rows (m, q, c, grouping). `numbers` "x r" (for n > 1: "x 2r"): k_1 .. k_r
+(and k'_1 .. k'_r) of every class. The rows (m, q, c, number above) must increase strictly. *Checked:* that, the ranges, the
+true output, that no token is taken from an empty level, and the inequality for every class and block.
 """
 
 import math
@@ -33,7 +33,7 @@ import numpy as np
 
 from certificates.certificate import Step
 from certificates.tensor_file import IntArray
-from checker.chain_counts import fitting_tuples, patterns
+from checker.chain_counts import charge_for_counting, fitting_tuples
 from checker.enclosures import BoolArray, Enclosure
 from checker.errors import Refused
 from checker.facts import CertifiedInputs, Fact, Setting, no_cells, take_hints, take_parameters, take_tables
@@ -100,18 +100,18 @@ class Classes:
     def count(self, setting: Setting) -> int:
         """Number of inputs in all classes together."""
         _, sides, levels = self.numbers.shape
-        flat = np.concatenate([self.copies[:, None], *np.hstack([self.numbers, self.level_sizes()]).transpose(1, 0, 2)], axis=1)
-        kinds, kind, classes = np.unique(flat[:, : 1 + sides * levels], axis=0, return_inverse=True, return_counts=True)
-        order, ends = np.argsort(kind.reshape(-1), kind="stable"), np.cumsum(classes)
+        parts = [self.copies[:, None], self.numbers.reshape(-1, sides * levels), self.level_sizes().reshape(-1, sides * levels)]
+        rows, multiplicity = np.unique(np.concatenate(parts, axis=1), axis=0, return_counts=True)
+        kinds, starts = np.unique(rows[:, : 1 + sides * levels], axis=0, return_index=True)  # rows are sorted
         correct = 0
-        for row, end, size in zip(kinds, ends, classes, strict=True):
-            members = flat[order[end - size : end], 1 + sides * levels :]
-            tuples = np.ones(size, object)
-            arrangements = math.factorial(self.task.free) // math.factorial(int(row[0]))
+        for (copies, *flat), start, stop in zip(kinds.tolist(), starts, [*starts[1:], len(rows)], strict=True):
+            tuples = multiplicity[start:stop].astype(object)
+            arrangements = math.factorial(self.task.free) // math.factorial(copies)
             for side in range(sides):
-                numbers = row[1 + side * levels : 1 + (side + 1) * levels].tolist()
-                setting.meter.charge(int(size) * len(patterns(numbers)))
-                tuples = tuples * fitting_tuples(members[:, side * levels : (side + 1) * levels], numbers)
+                numbers = flat[side * levels : (side + 1) * levels]
+                charge_for_counting(setting.meter, int(stop - start), numbers)
+                first = 1 + (sides + side) * levels
+                tuples = tuples * fitting_tuples(rows[start:stop, first : first + levels], numbers)
                 arrangements //= math.factorial(sum(numbers))
             correct += arrangements * sum(map(int, tuples))
         return correct
@@ -120,7 +120,7 @@ class Classes:
         """The fact that all classes are classified correctly: called by the rule only, after its checks."""
         cells = no_cells(setting)
         cells[self.query, self.label, self.copies] = True
-        return CertifiedInputs(self.count(setting), cells, self._covers)
+        return CertifiedInputs(self.count(setting), cells, self._covers, self._covers)
 
     def _covers(self, tokens: IntArray) -> BoolArray:
         query, label, copies = self.task.cells_of(tokens)
@@ -148,14 +148,15 @@ def group_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Ce
     tables = take_tables(step, premises)
     (joint,) = take_parameters(step, "joint")
     task, outputs = setting.task, tables.direct.shape[1]
-    hints = take_hints(setting, step, rivals=(outputs,), groupings=(None, task.d_vocab), cells=(None, 4), numbers=(None, None))
+    shapes = {"rivals": (None, outputs), "groupings": (None, task.d_vocab), "cells": (None, 4), "numbers": (None, None)}
+    hints = take_hints(setting, step, **shapes)
     if joint not in (0, 1):
         raise Refused("joint is 0 or 1")
     setting.meter.allocate(8 * 2 * _MAX_LEVELS * (hints["groupings"].size + 4 * len(hints["cells"])))
     classes = Classes.claimed(task, hints["groupings"], hints["cells"], hints["numbers"])
     if np.any((classes.level_sizes() == 0) & (classes.numbers > 0)):
         raise Refused("a class takes tokens from an empty level")
-    blocks = RivalBlocks.of(hints["rivals"])
+    blocks = RivalBlocks.of(hints["rivals"], task.d_vocab)
     scores = Scores.of(tables)
     leads = ValueLeads.of(setting, tables, blocks, joint == 1)
     for label in np.unique(classes.label):
@@ -164,7 +165,7 @@ def group_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Ce
         first, stop = np.searchsorted(classes.label, [label, label + 1])
         queries, starts = np.unique(classes.query[first:stop], return_index=True)
         bounds = np.append(first + starts, stop)
-        per_block = max(1, _BLOCK // (top * len(blocks.members)))
+        per_block = max(1, _BLOCK // (top * blocks.most))
         for start in range(0, len(queries), per_block):
             block = queries[start : start + per_block]
             terms = LabelTerms.of(leads, scores, gaps, block)
@@ -200,7 +201,8 @@ def _level_minima(
     classes: Classes, scores: Scores, gaps: LabelGaps, terms: LabelTerms, queries: IntArray, part: slice
 ) -> tuple[list[Enclosure], IntArray]:
     """For every level, the minima of H over the tokens of that level or less, "s b", where s runs over sides of the label of
-    pairs of a query and a grouping; and the s of every class, "x side". Where there are no such tokens: any numbers.
+    pairs of a query and a grouping; and the s of every class, "x side". Where a level has no tokens, those of the next level
+    stand in for them: no class takes any from it, and further minima contain them anyway.
     """
     label, top = gaps.label, gaps.free.shape[0]
     _, sides, levels = classes.numbers.shape
@@ -208,6 +210,8 @@ def _level_minima(
         np.stack([np.searchsorted(queries, classes.query[part]), classes.grouping[part]], axis=1), axis=0, return_inverse=True
     )
     side_of = pair.reshape(-1, 1) * sides + np.arange(sides)
+    terms.own.meter.allocate(8 * 8 * len(pairs) * top)
+    terms.own.meter.charge(len(pairs) * top)  # sorting by level
     tokens = np.delete(np.arange(top), label)
     level = classes.groupings[pairs[:, 1]][:, tokens]  # "pair t"
     column = np.where(level > 0, (tokens > label) * levels + level - 1, sides * levels)  # excluded tokens come last

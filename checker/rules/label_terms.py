@@ -15,7 +15,7 @@ lemma of rival_blocks, for every rival o in B
 w_j(q, t), every free position j has h_j(q, t, o) >= H(q, t, B) = min(low (D(q) + T(t)), high (D(q) + T(t))).
 *Proof.* w_j > 0, so h_j >= w_j (D + T), which is least at low if D + T >= 0 and at high otherwise.
 
-By additive-tables an input of maximum m is therefore classified correctly if, for every block B with a rival of m,
+By additive-tables an input of true output m is therefore classified correctly if, for every block B with a rival of m,
 
     own(q, B) + sum over its free tokens t of H(q, t, B) > 0,        own(q, B) = w_{K-1}(q, q) (D(q) + T_{K-1}(q)).
 

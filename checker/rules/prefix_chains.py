@@ -15,9 +15,9 @@ where copy is H(q, m, B), and L_i <= H_i are the extrema of w_j(q, t) over t < s
 t of level i is below s_i. By the lemma of label_terms, h_j(q, t, o) >= w_j(q, t) (D(q) + T(t)) >= w_j g_i, with w_j in
 [L_i, H_i] and positive, so it is at least min(L_i g_i, H_i g_i). Sum over the tokens.
 
-*Parameter:* joint (0 or 1; see label_terms). *Hints:* `rivals` "o": the block of every output. `numbers` "c r": k_1 .. k_r for
-every c. `size` "q m c r": s_1 .. s_r, or -1 throughout where nothing is claimed. *Checked:* that the claims are such classes,
-and the inequality for every class and block.
+*Parameter:* joint (0 or 1; see label_terms). *Hints:* `rivals` "l o": the block of every output, for every label or for all
+(see rival_blocks). `numbers` "c r": k_1 .. k_r for every c. `size` "q m c r": s_1 .. s_r, or -1 throughout where nothing is
+claimed. *Checked:* that the claims are such classes, and the inequality for every class and block.
 """
 
 import math
@@ -27,7 +27,7 @@ import numpy as np
 
 from certificates.certificate import Step
 from certificates.tensor_file import IntArray
-from checker.chain_counts import fitting_tuples, patterns
+from checker.chain_counts import charge_for_counting, fitting_tuples
 from checker.enclosures import BoolArray, Enclosure
 from checker.errors import Refused
 from checker.facts import CertifiedInputs, Fact, Setting, take_hints, take_parameters, take_tables
@@ -74,10 +74,10 @@ class Chains:
         correct = 0
         for copies, numbers in enumerate(self.numbers.tolist()):
             levels, classes = np.unique(self.levels[self.copies == copies], axis=0, return_counts=True)
-            setting.meter.charge(len(levels) * len(patterns(numbers)))
+            charge_for_counting(setting.meter, len(levels), numbers)
             fitting = fitting_tuples(levels, numbers)
             correct += math.comb(self.task.free, copies) * sum(map(int, fitting * classes.astype(object)))
-        return CertifiedInputs(correct, np.asarray((self.size != -1).any(axis=3), np.bool_), self._covers)
+        return CertifiedInputs(correct, np.asarray((self.size != -1).any(axis=3), np.bool_), self._covers, self._covers)
 
     def _covers(self, tokens: IntArray) -> BoolArray:
         query, label, copies = self.task.cells_of(tokens)
@@ -88,12 +88,12 @@ class Chains:
 
 
 def prefix_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> CertifiedInputs:
-    """Apply the rule to additive tables. Parameter: `joint`. Hints: `rivals` "o", `numbers` "c r", `size` "q m c r"."""
+    """Apply the rule to additive tables. Parameter: `joint`. Hints: `rivals` "l o", `numbers` "c r", `size` "q m c r"."""
     tables = take_tables(step, premises)
     (joint,) = take_parameters(step, "joint")
     task, outputs = setting.task, tables.direct.shape[1]
     vocab, n_ctx = task.d_vocab, task.n_ctx
-    hints = take_hints(setting, step, rivals=(outputs,), numbers=(n_ctx, None), size=(vocab, vocab, n_ctx, None))
+    hints = take_hints(setting, step, rivals=(None, outputs), numbers=(n_ctx, None), size=(vocab, vocab, n_ctx, None))
     levels = hints["numbers"].shape[1]
     if not 1 <= levels <= _MAX_LEVELS or hints["size"].shape[3] != levels:
         raise Refused(f"a chain has 1 to {_MAX_LEVELS} levels, as many in `size` as in `numbers`")
@@ -101,10 +101,10 @@ def prefix_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> C
     if joint not in (0, 1):
         raise Refused("joint is 0 or 1")
     chains = Chains.claimed(task, hints["numbers"], hints["size"])
-    blocks = RivalBlocks.of(hints["rivals"])
+    blocks = RivalBlocks.of(hints["rivals"], vocab)
     scores = Scores.of(tables)
     leads = ValueLeads.of(setting, tables, blocks, joint == 1)
-    per_block = max(1, _BLOCK // (len(blocks.members) * n_ctx))  # queries
+    per_block = max(1, _BLOCK // (blocks.most * n_ctx))  # queries
     for label in np.unique(chains.label):
         gaps = LabelGaps.of(leads, int(label), int(label) + 1)
         least = gaps.free.running_min(0)

@@ -32,19 +32,23 @@ class Exact(Strategy):
         if problem.total > _LARGEST:
             raise DoesNotFit(f"exact looks at all {problem.total:.1e} inputs, more than {_LARGEST:.0e}; use classes")
         by_classes = Classes().prove(problem)
-        covered = _Coverage.of(problem, by_classes.steps[-1])
+        parts = [_Coverage.of(problem, step) for step in by_classes.steps if step.rule == "group-chains"]
         found = []
         for query in problem.track(range(problem.d_vocab), "inputs that no class covers"):
-            rest = covered.missing(query)
-            found.append(rest[surely_correct(problem, rest)])
+            inputs = _inputs(problem, query)
+            for part in parts:
+                inputs = inputs[~part.holds(inputs)]
+            found.append(inputs[surely_correct(problem, inputs)])
         further = torch.cat(found)
         if len(further) > _MOST_FURTHER:
             raise DoesNotFit(f"classes miss {len(further)} correct inputs, more than {_MOST_FURTHER:.0e}; use brute-force")
         if not len(further):
             return by_classes
-        steps = by_classes.steps if len(by_classes.steps) > 1 else (Step("additive-tables"), *by_classes.steps)
+        steps = by_classes.steps if parts else (Step("additive-tables"), *by_classes.steps)
         cells = by_classes.cells + count_by_cell(problem, further)
-        return Evidence((*steps, further_inputs(1, further)), by_classes.correct + len(further), problem.total, cells)
+        return Evidence(
+            (*steps, further_inputs(len(steps) - 1, further)), by_classes.correct + len(further), problem.total, cells
+        )
 
 
 @dataclass(frozen=True)
@@ -64,9 +68,6 @@ class _Coverage:
     def of(problem: Problem, step: Step) -> "_Coverage":
         vocab, n_ctx, device = problem.d_vocab, problem.n_ctx, problem.device
         row = torch.full((vocab, vocab, n_ctx, n_ctx), -1, device=device)
-        if not step.hints:
-            nothing = torch.zeros((1, vocab), dtype=torch.int64, device=device)
-            return _Coverage(problem, row, nothing[0, :1], nothing, nothing.reshape(1, 1, -1)[:, :, :1])
         hints = {name: torch.as_tensor(hint.integers(), device=device) for name, hint in step.hints.items()}
         label, query, copies, grouping = hints["cells"].T
         numbers = hints["numbers"].reshape(len(label), 1 if problem.task.rank == 1 else 2, -1)
@@ -74,13 +75,10 @@ class _Coverage:
         row[query, label, copies, above] = torch.arange(len(label), device=device)
         return _Coverage(problem, row, grouping, hints["groupings"], numbers.cumsum(2))
 
-    def missing(self, query: int) -> Tensor:
-        """All inputs "n k" with this query that no class holds."""
-        vocab, n_ctx = self.problem.d_vocab, self.problem.n_ctx
-        every = torch.arange(vocab, device=self.row.device)
-        free = torch.cartesian_prod(*[every] * (n_ctx - 1)).reshape(-1, n_ctx - 1)
-        numbers = torch.cat([free, torch.full_like(free[:, :1], query)], 1)
-        true = numbers.sort(1).values[:, n_ctx - self.problem.task.rank, None]
+    def holds(self, numbers: Tensor) -> Tensor:
+        """Which of some inputs "n k", of one query, are in a class."""
+        free, query = numbers[:, :-1], numbers[:, -1]
+        true = numbers.sort(1).values[:, self.problem.n_ctx - self.problem.task.rank, None]
         row = self.row[query, true[:, 0], (free == true).sum(1), (free > true).sum(1)]
         level = self.level[self.grouping[row, None], free]
         held = row >= 0
@@ -89,4 +87,11 @@ class _Coverage:
             held &= ~(on_side & (level == 0)).any(1)
             for upto in range(self.needed.shape[2]):
                 held &= (on_side & (level <= upto + 1)).sum(1) >= self.needed[row, side, upto]
-        return numbers[~held]
+        return held
+
+
+def _inputs(problem: Problem, query: int) -> Tensor:
+    """All inputs "n k" with this query."""
+    every = torch.arange(problem.d_vocab, device=problem.device)
+    free = torch.cartesian_prod(*[every] * (problem.n_ctx - 1)).reshape(-1, problem.n_ctx - 1)
+    return torch.cat([free, torch.full_like(free[:, :1], query)], 1)
