@@ -105,6 +105,11 @@ class Strategy(ABC):
         """Search for evidence. Raises DoesNotFit if the model is out of this strategy's reach."""
 
     @classmethod
+    def sweep(cls, problem: Problem) -> tuple[Self, ...]:
+        """The settings that `prover frontier` tries on this problem. Default: just the defaults."""
+        return (cls(),)
+
+    @classmethod
     def with_settings(cls, settings: dict[str, str]) -> Self:
         """An instance with some integer switches set. Raises ValueError naming the switches there are."""
         known = {field.name for field in fields(cls)}

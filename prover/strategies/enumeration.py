@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -55,6 +55,11 @@ class Sampling(Strategy):
 
     inputs: int = 100_000
     start: int = -1
+
+    @classmethod
+    def sweep(cls, problem: Problem) -> tuple[Self, ...]:
+        """Powers of ten below the number of inputs."""
+        return tuple(cls(inputs=10**digits) for digits in range(3, 7) if 10**digits < problem.total) or (cls(),)
 
     def prove(self, problem: Problem) -> Evidence:
         """Enumerate the range, clipped to the inputs there are."""
