@@ -1,8 +1,9 @@
-"""The `prover` command: train, import, strategies, prove, demo, bench."""
+"""The `prover` command: train, import, strategies, prove, demo, frontier, bench."""
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import click
@@ -17,8 +18,10 @@ from certificates.canonical_json import Json, dumps, loads_relaxed
 from checker import verify
 from prover.bench import bench
 from prover.demo import demo_table, floor_percent
+from prover.frontier import explore, frontier_table, write_results
 from prover.importing import import_model
 from prover.prove import prove
+from prover.report import write_report
 from prover.strategies import STRATEGIES
 from prover.strategy import DoesNotFit, Problem, Strategy, Track
 from prover.training import MaxOfKRecipe, sampled_accuracy, train_max_of_k
@@ -221,6 +224,48 @@ def demo_command(model: Path, device: str, output: Path) -> None:
     Console(width=max(_CONSOLE.width, 150)).print(table)
     click.echo(f"certificates and results.json are in {output}")
     sys.exit(0 if accepted else 1)
+
+
+def _parse_names(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
+    """The value of --strategies."""
+    names = tuple(name.strip() for name in value.split(",")) if value else ()
+    unknown = [name for name in names if name not in STRATEGIES]
+    if unknown:
+        raise click.BadParameter(f"unknown: {', '.join(unknown)}; there are {', '.join(STRATEGIES)}", context, parameter)
+    return names
+
+
+@cli.command(
+    "frontier",
+    short_help="Every strategy at many settings, as a report.",
+    epilog="Example: prover frontier certificates/models/max-of-4.safetensors -o frontier-out --jobs 2",
+)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--strategies", callback=_parse_names, metavar="NAME,NAME,..", help="Only these (default: all).")
+@click.option("--jobs", type=click.IntRange(1), default=1, help="Number of processes.")
+@_DEVICE
+@_FOLDER
+def frontier_command(model: Path, strategies: tuple[str, ...], jobs: int, device: str, output: Path) -> None:
+    """Prove with every strategy at many settings, check every certificate, and write a report about all of them.
+
+    Writes certificates, frontier.json and report.html. Whatever OUTPUT already holds about this model is kept and shown;
+    an interrupted run continues where it stopped.
+    """
+    problem = Problem(read_model(model), pick_device(device))
+    with progress_bars() as track, closing(explore(problem, model, output, strategies, jobs, track)) as states:
+        frontier = next(states)
+        try:
+            for frontier in states:  # noqa: B007 - the last one is what matters
+                pass
+        except BrokenProcessPool as error:
+            raise click.ClickException("a process died, of too little memory? Run again with fewer --jobs.") from error
+        finally:
+            if frontier.results or frontier.misfits:
+                write_results(frontier, output)
+                write_report(frontier, output)
+    Console(width=max(_CONSOLE.width, 150)).print(frontier_table(frontier))
+    click.echo(f"certificates, frontier.json and report.html are in {output}")
+    sys.exit(0 if all(result.accepted for result in frontier.results) else 1)
 
 
 @cli.command(

@@ -193,7 +193,7 @@ def test_checker_help_has_an_example(command: list[str], capsys: pytest.CaptureF
     assert code == 0 and "Example:" in out
 
 
-@pytest.mark.parametrize("command", ["train max-of-k", "import", "strategies", "prove", "demo", "bench"])
+@pytest.mark.parametrize("command", ["train max-of-k", "import", "strategies", "prove", "demo", "frontier", "bench"])
 def test_prover_help_has_an_example(command: str) -> None:
     code, out = run_prover(*command.split(), "--help")
     assert code == 0 and "Example:" in out
