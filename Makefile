@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test bench lint mutants size clean
+.PHONY: demo test bench frontier lint mutants size clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -20,6 +20,10 @@ test: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/prover bench -o bench-out
 
+frontier: $(STAMP)
+	$(BIN)/prover frontier certificates/models/max-of-4-seed123.safetensors -o frontier-out/max-of-4-seed123 --jobs 2
+	$(BIN)/prover frontier certificates/models/max-of-10-seed1.safetensors -o frontier-out/max-of-10-seed1 --jobs 2
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -32,4 +36,4 @@ size: $(STAMP)
 	$(BIN)/python tests/trusted_size.py
 
 clean:
-	rm -rf $(VENV) demo-out bench-out build *.egg-info
+	rm -rf $(VENV) demo-out bench-out frontier-out build *.egg-info
