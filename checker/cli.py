@@ -51,6 +51,7 @@ def cli(context: click.Context) -> None:
     default="integers",
     help="integers: fast. mpmath: an independent implementation, for small models and spot checks.",
 )
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes. The verdict is the same.")
 @click.option("--max-operations", type=click.IntRange(1), default=Budget.operations, show_default=True)
 @click.option("--max-memory", type=click.IntRange(1), default=Budget.memory >> 20, show_default=True, help="In MiB, about.")
 def verify_command(
@@ -60,6 +61,7 @@ def verify_command(
     at_least: str | None,
     as_json: bool,
     arithmetic: ArithmeticName,
+    jobs: int,
     max_operations: int,
     max_memory: int,
 ) -> None:
@@ -78,6 +80,7 @@ def verify_command(
             at_least=at_least,
             arithmetic=arithmetic,
             budget=Budget(max_operations, max_memory << 20),
+            jobs=jobs,
         )
     _print_verdict(verdict, as_json)
     sys.exit(verdict.exit_code)

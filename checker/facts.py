@@ -3,7 +3,7 @@ adds up a verdict cannot be handed a number from a certificate where a proved on
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,17 +14,23 @@ from certificates.tensor_file import IntArray, RawTensor
 from checker.enclosures import Arithmetic, BoolArray, Enclosure
 from checker.errors import Refused
 from checker.meter import Meter
+from checker.parallel import Item, Result, in_order
 from checker.tasks import OrderStatistic
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What every rule may look at: the model and task of the statement, the arithmetic, and the meter."""
+    """What every rule may look at: the model and task of the statement, the arithmetic, and the meter; jobs: processes."""
 
     model: Model
     task: OrderStatistic
     arithmetic: Arithmetic
     meter: Meter
+    jobs: int = 1
+
+    def for_each(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+        """The results of function(item) for all items, in order, perhaps from several processes (see checker/parallel)."""
+        return list(in_order(self.meter, self.jobs, function, items))
 
 
 @dataclass(frozen=True)

@@ -118,6 +118,7 @@ def check_proof(
     at_least: Fraction | None = None,
     arithmetic: ArithmeticName = "integers",
     budget: Budget = Budget(),  # noqa: B008 - frozen
+    jobs: int = 1,
 ) -> Proof:
     """Check a parsed certificate against a parsed model. Raises CheckError with the reason unless all of it holds."""
     statement = certificate.statement
@@ -139,7 +140,7 @@ def check_proof(
         raise InvalidInput(str(error)) from error
     if statement.total != known_task.total:
         raise InvalidInput(f"the statement's total is {statement.total}, but the task has {known_task.total} inputs")
-    facts = _apply_rules(certificate, model, known_task, meter, arithmetic)
+    facts = _apply_rules(certificate, model, known_task, meter, arithmetic, jobs)
     result = facts[-1]
     if not isinstance(result, CertifiedInputs):
         raise Refused("the last step does not establish a number of correctly classified inputs")
@@ -156,7 +157,7 @@ def check_proof(
 
 
 def _apply_rules(
-    certificate: Certificate, model: Model, task: OrderStatistic, meter: Meter, arithmetic: ArithmeticName
+    certificate: Certificate, model: Model, task: OrderStatistic, meter: Meter, arithmetic: ArithmeticName, jobs: int
 ) -> tuple[Fact, ...]:
     steps = certificate.steps
     used = {premise for step in steps for premise in step.premises} | {len(steps) - 1}
@@ -170,7 +171,7 @@ def _apply_rules(
     facts: list[Fact] = []
     index = 0
     try:
-        setting = Setting(model, task, _arithmetic(arithmetic, certificate.precision, meter), meter)
+        setting = Setting(model, task, _arithmetic(arithmetic, certificate.precision, meter), meter, jobs)
         for index, step in enumerate(steps):  # noqa: B007 - the index is used where an exception is caught
             facts.append(RULES[step.rule](setting, step, tuple(facts[premise] for premise in step.premises)))
     except FormatError as error:
@@ -201,12 +202,14 @@ def verify(
     at_least: Fraction | str | None = None,
     arithmetic: ArithmeticName = "integers",
     budget: Budget = Budget(),  # noqa: B008 - frozen
+    jobs: int = 1,
 ) -> Verdict:
     """Check the certificate file against the model file.
 
     certificate, model: paths. task: pin the statement's task (a JSON value, e.g. {"name": "max-of-k"}, or just a name).
     at_least: pin a least accuracy, exactly (a Fraction, or a decimal string such as "0.95"). arithmetic: "integers" (fast)
-    or "mpmath" (independent, slow). budget: limits on operations and memory.
+    or "mpmath" (independent, slow). budget: limits on operations and memory. jobs: processes; the verdict does not depend on
+    their number.
 
     Always returns a Verdict; `accepted` is True only if the statement is proved and every pin is met. An exception means a
     bug of the checker, never a property of the files.
@@ -226,7 +229,7 @@ def verify(
                 f"TASK MISMATCH: the certificate is about {dumps(statement.task)}, "
                 f"but the model file says it was trained for {dumps(parsed_model.task)}",
             )
-        proof = check_proof(parsed, parsed_model, task=pinned, at_least=bound, arithmetic=arithmetic, budget=budget)
+        proof = check_proof(parsed, parsed_model, task=pinned, at_least=bound, arithmetic=arithmetic, budget=budget, jobs=jobs)
     except (CheckError, FormatError, MemoryError) as error:
         reason = "out of memory" if isinstance(error, MemoryError) else str(error)
         return Verdict(

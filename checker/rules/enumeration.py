@@ -163,18 +163,28 @@ def enumeration(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Cer
     run = Enumeration(task, tables, start, stop, skip)
     scores = Scores.of(tables)
     cells = no_cells(setting)
+
+    def count_query(query: int) -> tuple[int, list[int]]:
+        """The inputs counted, and the labels looked at."""
+        correct, labels = 0, []
+        begin, end = max(start, query * per_query), min(stop, (query + 1) * per_query)
+        for box in boxes(task.d_vocab, task.n_ctx, begin, end):
+            if not labels or labels[-1] != box.label:
+                labels.append(box.label)
+                terms = CellTerms.of(tables, scores, LabelGaps.of(tables, box.label), query)
+            last = min(end - box.start, box.size)
+            for first in range(max(begin - box.start, 0), last, _PIECE):
+                piece = np.arange(first, min(first + _PIECE, last))
+                proved = run.proved_in_box(terms, box, first, first + len(piece))
+                if len(skip):
+                    proved &= ~run.skipped(piece + (box.start - start))
+                correct += int(np.count_nonzero(proved))
+        return correct, labels
+
+    per_query = task.d_vocab**task.free
+    queries = range(start // per_query, -(-stop // per_query))
     correct = 0
-    current: tuple[int, int] | None = None
-    for box in boxes(task.d_vocab, task.n_ctx, start, stop):
-        if current != (box.query, box.label):
-            current = (box.query, box.label)
-            terms = CellTerms.of(tables, scores, LabelGaps.of(tables, box.label), box.query)
-            cells[box.query, box.label] = True
-        last = min(stop - box.start, box.size)
-        for first in range(max(start - box.start, 0), last, _PIECE):
-            piece = np.arange(first, min(first + _PIECE, last))
-            proved = run.proved_in_box(terms, box, first, first + len(piece))
-            if len(skip):
-                proved &= ~run.skipped(piece + (box.start - start))
-            correct += int(np.count_nonzero(proved))
+    for query, (counted, labels) in zip(queries, setting.for_each(count_query, queries), strict=True):
+        correct += counted
+        cells[query, labels] = True
     return CertifiedInputs(correct, cells, run.covers, run.may_count)

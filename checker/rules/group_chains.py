@@ -159,9 +159,10 @@ def group_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Ce
     blocks = RivalBlocks.of(hints["rivals"], task.d_vocab)
     scores = Scores.of(tables)
     leads = ValueLeads.of(setting, tables, blocks, joint == 1)
-    for label in np.unique(classes.label):
-        top = int(label) + 1 if task.rank == 1 else task.d_vocab
-        gaps = LabelGaps.of(leads, int(label), top)
+
+    def check_label(label: int) -> None:
+        top = label + 1 if task.rank == 1 else task.d_vocab
+        gaps = LabelGaps.of(leads, label, top)
         first, stop = np.searchsorted(classes.label, [label, label + 1])
         queries, starts = np.unique(classes.query[first:stop], return_index=True)
         bounds = np.append(first + starts, stop)
@@ -170,6 +171,8 @@ def group_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Ce
             block = queries[start : start + per_block]
             terms = LabelTerms.of(leads, scores, gaps, block)
             _check(classes, scores, gaps, terms, block, slice(bounds[start], bounds[start + len(block)]))
+
+    setting.for_each(check_label, np.unique(classes.label).tolist())
     return classes.certified(setting)
 
 

@@ -105,8 +105,9 @@ def prefix_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> C
     scores = Scores.of(tables)
     leads = ValueLeads.of(setting, tables, blocks, joint == 1)
     per_block = max(1, _BLOCK // (blocks.most * n_ctx))  # queries
-    for label in np.unique(chains.label):
-        gaps = LabelGaps.of(leads, int(label), int(label) + 1)
+
+    def check_label(label: int) -> None:
+        gaps = LabelGaps.of(leads, label, label + 1)
         least = gaps.free.running_min(0)
         of_label = np.flatnonzero(chains.label == label)
         queries = np.unique(chains.query[of_label])
@@ -114,6 +115,8 @@ def prefix_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> C
             block = queries[start : start + per_block]
             terms = LabelTerms.of(leads, scores, gaps, block)
             _check(chains, scores, terms, least, block, of_label[np.isin(chains.query[of_label], block)])
+
+    setting.for_each(check_label, np.unique(chains.label).tolist())
     return chains.certified(setting)
 
 
