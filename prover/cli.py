@@ -19,6 +19,7 @@ from checker import verify
 from prover.bench import bench
 from prover.demo import demo_table, floor_percent
 from prover.frontier import explore, frontier_table, write_results
+from prover.growth import growth_table
 from prover.importing import import_model
 from prover.prove import prove
 from prover.report import write_report
@@ -277,11 +278,16 @@ def frontier_command(model: Path, strategies: tuple[str, ...], jobs: int, device
 @_DEVICE
 @_FOLDER
 def bench_command(models: tuple[Path, ...], device: str, output: Path) -> None:
-    """Time proving and checking on MODELS (default: the shipped ones), against PyTorch enumerating all inputs."""
+    """Time proving and checking on MODELS, against PyTorch enumerating all inputs.
+
+    Without MODELS: on the shipped ones; and how proofs grow with the vocabulary, on models trained for it (some minutes).
+    """
     paths = list(models) or sorted((Path(certificates.__file__).parent / "models").glob("*.safetensors"))
     with progress_bars() as track:
-        table = bench(paths, output, pick_device(device), track)
-    Console(width=max(_CONSOLE.width, 130)).print(table)
+        console = Console(width=max(_CONSOLE.width, 130))
+        console.print(bench(paths, output, pick_device(device), track))
+        if not models:
+            console.print(growth_table(output, pick_device(device), track))
 
 
 def main() -> None:

@@ -42,10 +42,12 @@ PUBLISHED = (
 """Gross et al. (NeurIPS 2024), Max-of-4 over 64 tokens."""
 
 STAGES: tuple[tuple[str, str, dict[str, int]], ...] = (
-    ("every input<br>by itself", "brute-force", {}),
+    ("every correct input", "exact", {}),
     ("inputs counted in classes,<br>positions at their worst", "classes", {}),
-    ("tokens only up to thresholds,<br>not sorted by harm", "thresholds", {}),
-    ("all rivals at their worst at once,<br>token and position jointly", "pessimized", {}),
+    ("all rivals at their worst at once,<br>tokens sorted by harm", "classes", {"fine": 0}),
+    ("tokens up to thresholds,<br>not sorted by harm", "pessimized", {}),
+    ("position and token<br>at their worst separately", "pessimized", {"joint": 0}),
+    ("one threshold<br>instead of a chain", "pessimized", {"joint": 0, "levels": 1}),
 )
 """From the most exact strategy to the cheapest: what each one simplifies, its name, its parameters (others: defaults)."""
 

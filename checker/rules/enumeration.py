@@ -166,7 +166,7 @@ def enumeration(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Cer
 
     def count_query(query: int) -> tuple[int, list[int]]:
         """The inputs counted, and the labels looked at."""
-        correct, labels = 0, []
+        correct, labels = 0, list[int]()
         begin, end = max(start, query * per_query), min(stop, (query + 1) * per_query)
         for box in boxes(task.d_vocab, task.n_ctx, begin, end):
             if not labels or labels[-1] != box.label:

@@ -6,7 +6,7 @@ blocks as large as their distance allows. The disjoint parts are added.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from certificates import Step
 from prover.group_chain_search import Claims, adapted_blocks, cell_sizes, claim_classes
 from prover.pessimistic_tables import contiguous_blocks
 from prover.strategy import DoesNotFit, Evidence, Problem, Strategy
+
+_LARGEST = 2 * 10**10
+"""Terms that a search may look at: some minutes' worth."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,24 @@ class Classes(Strategy):
     blocks: int = 1
     fine: int = 1
 
+    @classmethod
+    def sweep(cls, problem: Problem) -> tuple[Self, ...]:
+        """Coarse stages alone, then with the second stage."""
+        return (*(cls(blocks, fine=0) for blocks in (1, 4, 16)), cls())
+
     def prove(self, problem: Problem) -> Evidence:
         """Search stage by stage."""
         if self.blocks < 0 or self.fine not in (0, 1):
             raise DoesNotFit("classes needs blocks >= 0 and fine 0 or 1")
-        outputs, sizes = problem.model.config.d_vocab_out, cell_sizes(problem)
+        outputs = problem.model.config.d_vocab_out
+        rivals = outputs if self.fine or not self.blocks else self.blocks
+        work = problem.d_vocab**3 * problem.n_ctx * rivals
+        if work > _LARGEST:
+            raise DoesNotFit(
+                f"the search looks at about {work:.1e} terms, more than {_LARGEST:.0e}; "
+                f"use {'classes with fine=0, ' if self.fine else ''}pessimized or thresholds"
+            )
+        sizes = cell_sizes(problem)
         block = contiguous_blocks(outputs, self.blocks)
         joint = int(block.max()) + 1 < outputs  # with every rival alone nothing is gained by it
         coarse = claim_classes(problem, block, joint, sizes > 0)

@@ -7,9 +7,10 @@ are those of a grid that certify the most inputs; every size is the largest that
 `pessimized` takes all rivals together, which costs nothing of size V**3; `thresholds` takes them one by one.
 """
 
+import itertools
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -73,6 +74,12 @@ class Pessimized(_PrefixChains):
     levels: int = 3
     joint: int = 1
 
+    @classmethod
+    def sweep(cls, problem: Problem) -> tuple[Self, ...]:
+        """All rivals together or in a few blocks; chains of any length; positions exact or pessimised apart."""
+        choices = itertools.product((1, 4, 16), (1, 2, 3), (0, 1))
+        return tuple(cls(rivals, levels, joint) for rivals, levels, joint in choices)
+
 
 @dataclass(frozen=True)
 class Thresholds(_PrefixChains):
@@ -85,6 +92,11 @@ class Thresholds(_PrefixChains):
     rivals: int = 0
     levels: int = 3
     joint: int = 0
+
+    @classmethod
+    def sweep(cls, problem: Problem) -> tuple[Self, ...]:
+        """Chains of any length."""
+        return tuple(cls(levels=levels) for levels in (1, 2, 3))
 
 
 def _numbers(free: int, levels: int) -> tuple[int, ...]:
