@@ -22,7 +22,7 @@ _FLOAT64 = 2.0**-50
 
 
 @dataclass(frozen=True)
-class _Approximate:
+class Approximate:
     """A matrix and the largest half-width of the checker's intervals (so an endpoint is at most twice that away)."""
 
     value: Tensor
@@ -33,13 +33,13 @@ class _Approximate:
     def largest(self) -> float:
         return float(self.value.abs().max()) + self.radius
 
-    def rounded(self, bits: int) -> "_Approximate":
-        return _Approximate(self.value, self.radius + self.largest * 2.0 ** (1 - bits), self.precision)
+    def rounded(self, bits: int) -> "Approximate":
+        return Approximate(self.value, self.radius + self.largest * 2.0 ** (1 - bits), self.precision)
 
-    def __add__(self, other: "_Approximate") -> "_Approximate":
-        return _Approximate(self.value + other.value, self.radius + other.radius, self.precision)
+    def __add__(self, other: "Approximate") -> "Approximate":
+        return Approximate(self.value + other.value, self.radius + other.radius, self.precision)
 
-    def __matmul__(self, other: "_Approximate") -> "_Approximate":
+    def __matmul__(self, other: "Approximate") -> "Approximate":
         terms = self.value.shape[1]
         bits = (59 - terms.bit_length()) // 2
         a, b = self.rounded(min(bits, self.precision)), other.rounded(min(bits, self.precision))
@@ -48,16 +48,34 @@ class _Approximate:
             + float(b.value.abs().sum(0).max()) * a.radius
             + terms * (a.radius * b.radius + a.largest * b.largest * _FLOAT64)
         )
-        return _Approximate(a.value @ b.value, radius, self.precision)
+        return Approximate(a.value @ b.value, radius, self.precision)
 
-    def times(self, factor: float) -> "_Approximate":
+    def __sub__(self, other: "Approximate") -> "Approximate":
+        return Approximate(self.value - other.value, self.radius + other.radius, self.precision)
+
+    def __mul__(self, other: "Approximate") -> "Approximate":
+        a, b = self.rounded(self.precision), other.rounded(self.precision)
+        radius = a.largest * b.radius + b.largest * a.radius + a.radius * b.radius + a.largest * b.largest * _FLOAT64
+        return Approximate(a.value * b.value, radius, self.precision)
+
+    def times(self, factor: float) -> "Approximate":
         rounded = self.rounded(self.precision)
         radius = rounded.radius + rounded.largest * 2.0 ** (3 - self.precision)
-        return _Approximate(self.value * factor, radius * factor, self.precision)
+        return Approximate(self.value * factor, radius * factor, self.precision)
 
     @property
-    def T(self) -> "_Approximate":
-        return _Approximate(self.value.T, self.radius, self.precision)
+    def T(self) -> "Approximate":
+        return Approximate(self.value.T, self.radius, self.precision)
+
+    @property
+    def upper(self) -> Tensor:
+        """Above the upper endpoints."""
+        return self.value + 2 * self.radius
+
+    @staticmethod
+    def of(value: Tensor, precision: int) -> "Approximate":
+        """A number that the checker reads off a file."""
+        return Approximate(value, float(value.abs().max()) * 2.0 ** (1 - precision), precision)
 
 
 @dataclass(frozen=True)
@@ -108,13 +126,13 @@ class Tables:
 def additive_tables(weights: Weights, precision: int) -> Tables:
     """The tables of rule additive-tables for these float64 weights, computed in the checker's order."""
 
-    def matrix(name: str) -> _Approximate:
+    def matrix(name: str) -> Approximate:
         value = weights[name]
         value = value[0] if value.ndim == 3 else value[None] if value.ndim == 1 else value
-        return _Approximate(value, float(value.abs().max()) * 2.0 ** (1 - precision), precision)
+        return Approximate.of(value, precision)
 
     tokens, positions, unembed = matrix("embed.W_E"), matrix("pos_embed.W_pos"), matrix("unembed.W_U")
-    last = tokens + _Approximate(positions.value[-1:], positions.radius, precision)
+    last = tokens + Approximate(positions.value[-1:], positions.radius, precision)
     query = last @ matrix("blocks.0.attn.W_Q") + matrix("blocks.0.attn.b_Q")
     key_map, value_map = matrix("blocks.0.attn.W_K"), matrix("blocks.0.attn.W_V")
     query = query.times(key_map.value.shape[1] ** -0.5)

@@ -9,6 +9,7 @@ from checker.rules.disjoint_sum import disjoint_sum
 from checker.rules.enumeration import enumeration
 from checker.rules.further_inputs import further_inputs
 from checker.rules.group_chains import group_chains
+from checker.rules.low_rank_chains import low_rank_chains
 from checker.rules.prefix_chains import prefix_chains
 
 Rule = Callable[[Setting, Step, tuple[Fact, ...]], Fact]
@@ -19,6 +20,7 @@ RULES: Mapping[str, Rule] = {
     "enumeration": enumeration,
     "further-inputs": further_inputs,
     "group-chains": group_chains,
+    "low-rank-chains": low_rank_chains,
     "prefix-chains": prefix_chains,
 }
 """Every rule a certificate can name."""

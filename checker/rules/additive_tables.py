@@ -29,10 +29,8 @@ Tokens and outputs are taken in the order of the task's numbers (checker/tasks),
 """
 
 from certificates.certificate import Step
-from certificates.tensor_file import IntArray
-from checker.enclosures import Enclosure
+from checker.enclosed_weights import plus_bias, weight
 from checker.errors import Refused
-from checker.exact_weights import decode
 from checker.facts import AdditiveTables, Fact, Setting, take_hints, take_parameters
 
 
@@ -44,30 +42,19 @@ def additive_tables(setting: Setting, step: Step, premises: tuple[Fact, ...]) ->
         raise Refused("additive-tables takes no premises")
     config = setting.model.config
 
-    def weight(name: str) -> Enclosure:
-        mantissas, exponents = decode(name, setting.model.tensors[name])
-        if mantissas.ndim == 3:  # one head
-            mantissas, exponents = mantissas[0], exponents[0]
-        if mantissas.ndim == 1:  # a bias, as a row
-            mantissas, exponents = mantissas[None], exponents[None]
-        return setting.arithmetic.exact(mantissas, exponents)
-
-    def plus_bias(value: Enclosure, name: str, columns: IntArray | slice = slice(None)) -> Enclosure:
-        return value + weight(name)[:, columns] if name in setting.model.tensors else value
-
     order = setting.task.in_numbered_order
     outputs = order(config.d_vocab_out)
-    tokens, positions = weight("embed.W_E")[order(config.d_vocab)], weight("pos_embed.W_pos")
-    unembed = weight("unembed.W_U")[:, outputs]
+    tokens, positions = weight(setting, "embed.W_E")[order(config.d_vocab)], weight(setting, "pos_embed.W_pos")
+    unembed = weight(setting, "unembed.W_U")[:, outputs]
     last = tokens + positions[config.n_ctx - 1 :]
-    query = plus_bias(last @ weight("blocks.0.attn.W_Q"), "blocks.0.attn.b_Q")
+    query = plus_bias(setting, last @ weight(setting, "blocks.0.attn.W_Q"), "blocks.0.attn.b_Q")
     query = query * setting.arithmetic.reciprocal_sqrt(config.d_head)
-    key_map = weight("blocks.0.attn.W_K")
-    output = weight("blocks.0.attn.W_O") @ unembed
-    value_map = weight("blocks.0.attn.W_V")
-    direct = plus_bias(plus_bias(last, "blocks.0.attn.b_O") @ unembed, "unembed.b_U", outputs)
+    key_map = weight(setting, "blocks.0.attn.W_K")
+    output = weight(setting, "blocks.0.attn.W_O") @ unembed
+    value_map = weight(setting, "blocks.0.attn.W_V")
+    direct = plus_bias(setting, plus_bias(setting, last, "blocks.0.attn.b_O") @ unembed, "unembed.b_U", outputs)
     if "blocks.0.attn.b_V" in setting.model.tensors:
-        direct = direct + weight("blocks.0.attn.b_V") @ output
+        direct = direct + weight(setting, "blocks.0.attn.b_V") @ output
     unexplained_dimension = (
         2 * config.d_vocab * config.d_vocab_out + config.d_vocab**2 + config.n_ctx * (config.d_vocab + config.d_vocab_out)
     )

@@ -1,0 +1,187 @@
+"""Strategy `low-rank-chains`: chains of harmless prefixes without a table of size V x V (checker/rules/low_rank_chains).
+
+The unembedding vectors lie in a tree of balls in the coordinates that matter most for the values; each label's rivals are
+covered by balls as large as its lead allows. Queries whose scores are alike share a band, in which one direction carries the
+scores. The shares of a chain are, for every profile and number of copies, those of a grid that certify the most inputs.
+"""
+
+import math
+from dataclasses import dataclass
+from itertools import product
+from typing import ClassVar
+
+import numpy as np
+
+from certificates import RawTensor, Step
+from prover.chain_counts import fitting_tuples
+from prover.factored_logits import FactoredLogits
+from prover.low_rank_bounds import UNIT_BITS, Grid, Leads, Scores
+from prover.strategy import DoesNotFit, Evidence, Problem, Strategy
+
+_SHARES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+_LEVELS = 3
+_ALMOST = 1 - 2.0**-9
+
+
+@dataclass(frozen=True)
+class LowRankChains(Strategy):
+    """rank: coordinates of values. bands: of queries. profiles: of a query's own share. distance: in hundredths, of the rivals
+    that matter from their label. slack: per cent of a lead that larger balls may cost.
+    """
+
+    name: ClassVar[str] = "low-rank-chains"
+    cost: ClassVar[str] = "V d^2 + V r balls + V bands"
+    summary: ClassVar[str] = "chains of harmless prefixes without any table of size V^2: coordinates, balls, bands"
+
+    rank: int = 10
+    bands: int = 12
+    profiles: int = 6
+    distance: int = 150
+    slack: int = 5
+
+    def prove(self, problem: Problem) -> Evidence:
+        """Bounds for leads and scores, then chains band by band."""
+        if problem.task.rank != 1:
+            raise DoesNotFit(f"{self.name} is for the largest or smallest token only; use classes")
+        if min(self.rank, self.bands, self.profiles, self.distance) < 1 or self.slack < 0:
+            raise DoesNotFit(f"{self.name} needs positive switches")
+        factors = FactoredLogits.of(problem)
+        largest = max(f.largest for f in (factors.value, factors.direct, factors.query, factors.token, factors.unembed))
+        grid = Grid.fitting(max(largest, largest**2), problem.precision)
+        leads = Leads.of(factors, grid, self.rank, self.distance / 100, self.slack / 100)
+        scores = Scores.of(factors, grid)
+        bands = min(self.bands, problem.d_vocab)
+        band = np.empty(problem.d_vocab, np.int64)
+        for number, members in enumerate(np.array_split(np.argsort(scores.alpha, kind="stable"), bands)):
+            band[members] = number
+        risks = [scores.of_band(np.flatnonzero(band == number), leads, problem.precision) for number in range(bands)]
+        chains = _Chains(problem.n_ctx, band, leads.labels, tuple(risks), self.profiles)
+        own, size, log_share = chains.search()
+        cells = chains.count(own, size)
+        unit = 2.0**UNIT_BITS
+        hints = leads.hints | scores.hints
+        hints |= {
+            "log_gain": np.floor(leads.log_gain * unit).astype(np.int64),
+            "log_loss": np.ceil(leads.log_loss * unit).astype(np.int64),
+            "log_own": np.rint(chains.log_own * unit).astype(np.int64),
+            "log_share": np.rint(log_share * unit).astype(np.int64),
+            "numbers": chains.numbers,
+            "band": band,
+            "own": own,
+            "size": size,
+        }
+        parameters = leads.parameters | {"scale": grid.scale, "key_tilt": scores.tilt}
+        stored = {name: RawTensor.of_integers(hint) for name, hint in hints.items()}
+        return Evidence((Step(self.name, (), parameters, stored),), int(cells.sum()), problem.total, cells)
+
+
+@dataclass(frozen=True)
+class _Chains:
+    """The search for sizes. risks: for every band, the largest risk "t" and the base "m"."""
+
+    n_ctx: int
+    band: np.ndarray
+    labels: np.ndarray
+    risks: tuple[tuple[np.ndarray, np.ndarray], ...]
+    profiles: int
+
+    @property
+    def vocab(self) -> int:
+        return len(self.band)
+
+    @property
+    def log_own(self) -> np.ndarray:
+        """Logarithms of the shares of queries below the label, "p"."""
+        return np.log((np.arange(self.profiles) + 1) / (self.profiles + 0.5) * 0.95)
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """How many of the other tokens belong to each level, "c r": one to each of the upper ones, if there are enough."""
+        rows = []
+        for free in range(self.n_ctx - 1, -1, -1):
+            single = min(_LEVELS, free) - 1 if free else 0
+            rows.append((free - single, *(1 for _ in range(single)), *(0 for _ in range(_LEVELS - single - 1))))
+        return np.array(rows)
+
+    def search(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The hints own "m b p", size "m b p c r" and log_share "p c r" (as real numbers)."""
+        bands, profiles = len(self.risks), self.profiles
+        own = np.zeros((self.vocab, bands, profiles), np.int64)
+        members = [np.flatnonzero(self.band == number) for number in range(bands)]
+        for number, (risk, base) in enumerate(self.risks):
+            sizes = np.searchsorted(risk, base[self.labels, None] + self.log_own - 1e-9)
+            own[self.labels, number] = np.minimum(sizes, self.labels[:, None])
+        places = np.zeros((*own.shape[:2], profiles + 1), np.int64)
+        for number in range(bands):
+            places[:, number, 1:] = np.searchsorted(members[number], own[:, number])
+        queries = np.concatenate([np.diff(places, axis=2), np.zeros_like(places[..., :1])], 2)  # m b p
+        queries[self.labels, self.band[self.labels], profiles] = 1
+        size = np.full((*queries.shape, self.n_ctx, _LEVELS), -1, np.int64)
+        log_share = np.full((profiles + 1, self.n_ctx, _LEVELS), -20.0)
+        for profile, copies in product(range(profiles + 1), range(self.n_ctx)):
+            if profile == profiles:
+                budget = copies + 1.0
+            elif copies:
+                budget = copies - math.exp(self.log_own[profile])
+            else:
+                continue
+            label, number = np.nonzero(queries[:, :, profile])
+            if len(label):
+                found, log_share[profile, copies] = self._best(
+                    label, number, queries[label, number, profile], budget, self.numbers[copies]
+                )
+                size[label, number, profile, copies] = found
+        return own, size, log_share
+
+    def _best(
+        self, label: np.ndarray, number: np.ndarray, queries: np.ndarray, budget: float, numbers: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Sizes "x r" and logarithms of shares "r" that certify the most inputs."""
+        best, found, chosen = -1.0, np.zeros((len(label), _LEVELS), np.int64), np.full(_LEVELS, -20.0)
+        depth = int((numbers > 0).sum())
+        for shares in product(_SHARES, repeat=max(depth - 1, 0)):
+            if not depth:
+                break
+            left, parts = budget * _ALMOST, []
+            for share, count in zip(shares, numbers[1:depth][::-1], strict=True):
+                parts.append(left * share / count)
+                left -= left * share
+            parts.append(left / numbers[0])
+            log_share = np.log(parts[::-1])
+            if np.any(np.diff(log_share) < 0):
+                continue
+            sizes = np.empty((len(label), depth), np.int64)
+            for band in np.unique(number).tolist():
+                of_band = number == band
+                risk, base = self.risks[band]
+                sizes[of_band] = np.searchsorted(risk, base[label[of_band], None] + log_share - 1e-9)
+            sizes = np.minimum(sizes, label[:, None])
+            widths = np.diff(sizes, axis=1, prepend=0) / self.vocab
+            total = float((fitting_tuples(list(widths.T), numbers[:depth].tolist()) * queries).sum())
+            if total > best:
+                best, chosen = total, np.concatenate([log_share, np.full(_LEVELS - depth, -20.0)])
+                found = np.concatenate([sizes, np.repeat(sizes[:, -1:], _LEVELS - depth, 1)], 1)
+        empty = (found == 0).all(axis=1) if depth else np.zeros(len(label), np.bool_)
+        return np.where(empty[:, None], -1, found), chosen
+
+    def count(self, own: np.ndarray, size: np.ndarray) -> np.ndarray:
+        """Inputs in the claimed classes, "q m"."""
+        cells = np.zeros((self.vocab, self.vocab), object)
+        known: dict[tuple[int, ...], int] = {}
+        for label in self.labels.tolist():
+            for query in range(label + 1):
+                band = self.band[query]
+                profile = self.profiles if query == label else int((query >= own[label, band]).sum())
+                if query < label and profile == self.profiles:
+                    continue
+                for copies in range(self.n_ctx):
+                    levels = size[label, band, profile, copies]
+                    if levels[0] == -1:
+                        continue
+                    key = (copies, *levels.tolist())
+                    if key not in known:
+                        widths = [int(w) for w in np.diff(levels, prepend=0)]
+                        fitting = fitting_tuples(widths, self.numbers[copies].tolist())
+                        known[key] = fitting * math.comb(self.n_ctx - 1, copies)
+                    cells[query, label] += known[key]
+        return cells
