@@ -40,6 +40,8 @@ class Grid:
     def above(self, values: np.ndarray) -> np.ndarray:
         """Integers that stand for more than some values, by more than the checker's rounding of them."""
         largest = float(np.abs(values).max()) if np.size(values) else 0.0
+        if math.ldexp(largest, self.scale) > 2.0**52:
+            raise DoesNotFit("low-rank-chains: numbers too large for fixed point")
         return self.nearest(values + largest * 2.0 ** (4 - self.precision)) + 2
 
     def exact(self, integers: np.ndarray) -> Approximate:

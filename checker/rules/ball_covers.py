@@ -79,8 +79,9 @@ class Balls:
             return label, rows[:0, :1]
         setting.meter.charge(2 * len(label))
         labels, first = np.unique(label, return_index=True)
-        tops = []
-        for m, part in zip(labels.tolist(), np.split(ball, first[1:]), strict=True):
+        ends, tops = [*first[1:].tolist(), len(ball)], []
+        for m, start, end in zip(labels.tolist(), first.tolist(), ends, strict=True):
+            part = ball[start:end]
             before = np.concatenate([[0], self.end[part]])
             after = np.concatenate([self.begin[part], [len(self.place)]])
             if not np.all((before == after) | ((before + 1 == after) & (before == self.place[m]))):

@@ -124,15 +124,13 @@ class Claims:
         for copies, numbers in enumerate(self.numbers.tolist()):
             of_copies = self.copies == copies
             levels, kind = np.unique(self.levels[of_copies], axis=0, return_inverse=True)
-            weights = np.zeros(len(levels), np.int64)
-            np.add.at(weights, kind.reshape(-1), queries[of_copies])
             setting.meter.charge(len(levels) * len(patterns(numbers)))
-            fitting = fitting_tuples(levels, numbers)
-            correct += math.comb(self.task.free, copies) * sum(map(int, fitting * weights.astype(object)))
+            fitting = fitting_tuples(levels, numbers)[kind.reshape(-1)] * queries[of_copies].astype(object)
+            correct += math.comb(self.task.free, copies) * sum(map(int, fitting))
         cells, tokens = no_cells(setting), np.arange(self.task.d_vocab)
         for label in np.unique(self.label).tolist():
             query = tokens[: label + 1]
-            profile, has_one = self._profile(query, np.full(len(query), label))
+            profile, has_one = self._profile(query, np.full(len(query), label, np.int64))
             claimed = (self.size[label, self.band[query], profile] != -1).any(axis=2)
             cells[query, label] = claimed & has_one[:, None]
         return CertifiedInputs(correct, cells, self._covers, dimension)
@@ -143,7 +141,7 @@ class Claims:
         for number in np.unique(self.of_band).tolist():
             members = np.flatnonzero(self.band == number)
             below = np.flatnonzero((self.of_band == number) & (self.profile < self.own.shape[2]))
-            sizes = np.concatenate([np.zeros_like(self.own[:, number, :1]), self.own[:, number]], axis=1)
+            sizes = np.concatenate([np.zeros((len(self.own), 1), np.int64), self.own[:, number]], axis=1)
             queries = np.diff(np.searchsorted(members, sizes), axis=1)
             count[below] = queries[self.label[below], self.profile[below]]
         return count
@@ -232,7 +230,7 @@ def _check_leads(setting: Setting, factors: FactoredLogits, values: dict[str, in
         return hinted(setting, hints[name].reshape(1, -1), scale)
 
     def number(value: int) -> Enclosure:
-        return hinted(setting, np.full((1, 1), value), scale)
+        return hinted(setting, np.full((1, 1), value, np.int64), scale)
 
     unembed = factors.unembed - row("unembed_centre")
     square = inner(setting, unembed, unembed)
@@ -241,8 +239,8 @@ def _check_leads(setting: Setting, factors: FactoredLogits, values: dict[str, in
     setting.meter.charge(len(squares))
     require((number(reach) * number(reach) - hinted(setting, squares.max().reshape(1, 1), scale)).positive(), "unembed_radius")
     direct, positions = factors.direct - row("direct_centre"), factors.position_value - row("position_centre")
-    require_lengths(setting, direct, np.full(vocab, nu), scale, "direct_radius")
-    require_lengths(setting, positions, np.full(positions.shape[0], pi), scale, "position_radius")
+    require_lengths(setting, direct, np.full(vocab, nu, np.int64), scale, "direct_radius")
+    require_lengths(setting, positions, np.full(positions.shape[0], pi, np.int64), scale, "position_radius")
 
     value = factors.homogeneous(setting, factors.value + (row("direct_centre") + row("position_centre")))
     require_lengths(setting, value, hints["value_length"], scale, "the length of a value")
@@ -258,7 +256,7 @@ def _check_leads(setting: Setting, factors: FactoredLogits, values: dict[str, in
     inside = basis.coordinates(setting, lead, hints["lead_rest"], scale, "a lead")
     require_lengths(setting, inside, hints["lead_length"], scale, "the length of a lead")
     lengths = np.stack([hints["lead_length"], hints["lead_rest"]], 1)
-    half = hinted(setting, np.full((vocab, 1), kappa), scale + 1)
+    half = hinted(setting, np.full((vocab, 1), kappa, np.int64), scale + 1)
     rows = inside.concatenate([hinted(setting, lengths, scale), half], axis=1)
     balls = Balls.of(setting, points, hints["unembed_rest"], squares, hints, scale)
     labels, largest = balls.largest(setting, rows, hints["cover"])
@@ -289,7 +287,9 @@ class _Shares:
         share = hinted(setting, log_share.reshape(-1, 1), UNIT_BITS)
         costs = share.exp().reshape(profiles + 1, n_ctx * levels).times(numbers.reshape(1, -1))
         for copies in range(n_ctx):
-            left = hinted(setting, np.full((profiles + 1, 1), copies) + (np.arange(profiles + 1) == profiles)[:, None], 0)
+            left = hinted(
+                setting, np.full((profiles + 1, 1), copies, np.int64) + (np.arange(profiles + 1) == profiles)[:, None], 0
+            )
             for level in range(levels):
                 left = left - costs[:, copies * levels + level].reshape(-1, 1)
             require(left[profiles:].positive(), "that the shares of a label's own query leave something")

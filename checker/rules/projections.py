@@ -34,7 +34,7 @@ def hinted(setting: Setting, numbers: IntArray, bits: int) -> Enclosure:
         raise Refused("a hint in fixed point is beyond 53 bits")
     if not -_LARGEST_SCALE <= bits <= _LARGEST_SCALE:
         raise Refused(f"a scale must lie between -{_LARGEST_SCALE} and {_LARGEST_SCALE}")
-    return setting.arithmetic.exact(numbers, np.full(numbers.shape, -bits))
+    return setting.arithmetic.exact(numbers, np.full(numbers.shape, -bits, np.int64))
 
 
 def require(proved: BoolArray, what: str) -> None:
@@ -67,10 +67,11 @@ class Basis:
         if not 2 <= tilt <= UNIT_BITS or hint.shape[1] < 1:
             raise Refused(f"a basis has a column and a tilt from 2 to {UNIT_BITS}")
         matrix, rank = hinted(setting, hint, UNIT_BITS), hint.shape[1]
-        excess = (matrix.T @ matrix - hinted(setting, np.eye(rank, dtype=np.int64), 0)).reshape(1, rank * rank)
+        identity = (np.arange(rank)[:, None] == np.arange(rank)).astype(np.int64)
+        excess = (matrix.T @ matrix - hinted(setting, identity, 0)).reshape(1, rank * rank)
         bound = hinted(setting, np.ones((1, 1), np.int64), 2 * tilt)
         require((bound - inner(setting, excess, excess)).positive(), "that a basis is nearly orthonormal")
-        return Basis(matrix, hinted(setting, np.full((1, 1), (1 << tilt) - 3), tilt))
+        return Basis(matrix, hinted(setting, np.full((1, 1), (1 << tilt) - 3, np.int64), tilt))
 
     def coordinates(self, setting: Setting, vectors: Enclosure, rest: IntArray, scale: int, what: str) -> Enclosure:
         """Coordinates "n r" of vectors "n d", whose rest is at most the hint `rest` "n": checked."""
