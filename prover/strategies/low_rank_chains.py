@@ -33,11 +33,11 @@ class LowRankChains(Strategy):
     cost: ClassVar[str] = "V d^2 + V r balls + V bands"
     summary: ClassVar[str] = "chains of harmless prefixes without any table of size V^2: coordinates, balls, bands"
 
-    rank: int = 10
-    bands: int = 12
-    profiles: int = 6
+    rank: int = 12
+    bands: int = 24
+    profiles: int = 12
     distance: int = 150
-    slack: int = 5
+    slack: int = 2
 
     def prove(self, problem: Problem) -> Evidence:
         """Bounds for leads and scores, then chains band by band."""
