@@ -113,6 +113,8 @@ class Claims:
         levels = size[label, of_band, profile, copies]
         if np.any((profile < profiles) & (copies == 0)) or np.any((profile == profiles) & (band[label] != of_band)):
             raise Refused("a class is claimed that has no inputs: no copies of the label, or a band without it")
+        if not np.isin(of_band, band).all():
+            raise Refused("a class is claimed for a band without queries")
         if np.any(levels < 0) or np.any(levels > label[:, None]) or np.any(levels[:, 1:] < levels[:, :-1]):
             raise Refused("the sizes of a chain must not decrease, and lie between 0 and the label")
         return Claims(task, numbers, band, own, size, label, of_band, profile, copies, levels)
@@ -213,9 +215,8 @@ def low_rank_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) ->
     for number in np.unique(claims.of_band).tolist():
         risk, base = scores.of_band(np.flatnonzero(claims.band == number), log_gain, log_loss)
         _check_band(claims, shares, number, risk, base)
-    rank = hints["value_basis"].shape[1]
-    dimension = rank * (vocab + outputs) + n_ctx * (vocab + outputs) + 4 * vocab + 2 * outputs + 4 * vocab
-    return claims.certified(setting, dimension)
+    coordinates, scalars = hints["value_basis"].shape[1] * (vocab + outputs), 7 * vocab + 2 * outputs
+    return claims.certified(setting, coordinates + n_ctx * (vocab + outputs) + scalars)
 
 
 def _check_leads(setting: Setting, factors: FactoredLogits, values: dict[str, int], hints: dict[str, IntArray]) -> IntArray:

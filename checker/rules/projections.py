@@ -64,9 +64,10 @@ class Basis:
     @staticmethod
     def of(setting: Setting, hint: IntArray, tilt: int) -> "Basis":
         """From a hint "d r", with eps = 2**-tilt."""
-        if not 2 <= tilt <= UNIT_BITS or hint.shape[1] < 1:
-            raise Refused(f"a basis has a column and a tilt from 2 to {UNIT_BITS}")
-        matrix, rank = hinted(setting, hint, UNIT_BITS), hint.shape[1]
+        rank = hint.shape[1]
+        if not 2 <= tilt <= UNIT_BITS or not 1 <= rank <= hint.shape[0]:
+            raise Refused(f"a basis has at least one column, no more columns than rows, and a tilt from 2 to {UNIT_BITS}")
+        matrix = hinted(setting, hint, UNIT_BITS)
         identity = (np.arange(rank)[:, None] == np.arange(rank)).astype(np.int64)
         excess = (matrix.T @ matrix - hinted(setting, identity, 0)).reshape(1, rank * rank)
         bound = hinted(setting, np.ones((1, 1), np.int64), 2 * tilt)

@@ -92,7 +92,7 @@ class _Chains:
     @property
     def log_own(self) -> np.ndarray:
         """Logarithms of the shares of queries below the label, "p"."""
-        return np.log((np.arange(self.profiles) + 1) / (self.profiles + 0.5) * 0.95)
+        return np.log(0.95 * ((np.arange(self.profiles) + 1) / self.profiles) ** 1.6)
 
     @property
     def numbers(self) -> np.ndarray:
