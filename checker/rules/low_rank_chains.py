@@ -57,7 +57,7 @@ import numpy as np
 
 from certificates.certificate import Step
 from certificates.tensor_file import IntArray
-from checker.chain_counts import fitting_tuples, patterns
+from checker.chain_counts import charge_for_counting, fitting_tuples
 from checker.enclosures import BoolArray, Enclosure
 from checker.errors import Refused
 from checker.facts import CertifiedInputs, Fact, Setting, no_cells, take_hints, take_parameters
@@ -126,7 +126,7 @@ class Claims:
         for copies, numbers in enumerate(self.numbers.tolist()):
             of_copies = self.copies == copies
             levels, kind = np.unique(self.levels[of_copies], axis=0, return_inverse=True)
-            setting.meter.charge(len(levels) * len(patterns(numbers)))
+            charge_for_counting(setting.meter, len(levels), numbers)
             fitting = fitting_tuples(levels, numbers)[kind.reshape(-1)] * queries[of_copies].astype(object)
             correct += math.comb(self.task.free, copies) * sum(map(int, fitting))
         cells, tokens = no_cells(setting), np.arange(self.task.d_vocab)
@@ -135,7 +135,7 @@ class Claims:
             profile, has_one = self._profile(query, np.full(len(query), label, np.int64))
             claimed = (self.size[label, self.band[query], profile] != -1).any(axis=2)
             cells[query, label] = claimed & has_one[:, None]
-        return CertifiedInputs(correct, cells, self._covers, dimension)
+        return CertifiedInputs(correct, cells, self._covers, self._covers, dimension)
 
     def _queries(self) -> IntArray:
         """The number of queries of each class, "x"."""

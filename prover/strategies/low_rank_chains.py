@@ -8,7 +8,7 @@ scores. The shares of a chain are, for every profile and number of copies, those
 import math
 from dataclasses import dataclass
 from itertools import product
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -38,6 +38,11 @@ class LowRankChains(Strategy):
     profiles: int = 12
     distance: int = 150
     slack: int = 2
+
+    @classmethod
+    def sweep(cls, problem: Problem) -> tuple[Self, ...]:
+        """From the fewest operations to the best bound."""
+        return tuple(cls(rank=rank, bands=bands) for rank, bands in ((8, 12), (10, 24), (12, 24), (14, 40), (16, 64)))
 
     def prove(self, problem: Problem) -> Evidence:
         """Bounds for leads and scores, then chains band by band."""
