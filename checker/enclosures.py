@@ -117,6 +117,10 @@ class Enclosure(ABC):
         self._charge_elementwise(low.shape, high.shape, each=2)
         return self._least_product(low, high)
 
+    @abstractmethod
+    def up_to(self, upper: Self) -> Self:
+        """Any numbers that lie, elementwise, between those of this array and those of `upper` (of the same shape)."""
+
     def positive(self) -> BoolArray:
         """Where the value is *proved* to be greater than zero."""
         self.meter.charge(math.prod(self.shape))

@@ -60,6 +60,7 @@ _MAXIMUM = np.frompyfunc(_maximum, 2, 1)
 _EXP = np.frompyfunc(_exp, 1, 1)
 _TO_INTERVAL = np.frompyfunc(lambda number: _CONTEXT.mpf(int(number)), 1, 1)
 _POSITIVE = np.frompyfunc(lambda x: bool(mpf_gt(x._mpi_[0], _ZERO)), 1, 1)
+_HULL = np.frompyfunc(lambda x, y: _of_endpoints(_least(x._mpi_[0], y._mpi_[0]), _greatest(x._mpi_[1], y._mpi_[1])), 2, 1)
 _UPPER = np.frompyfunc(lambda x: _of_endpoints(x._mpi_[1], x._mpi_[1]), 1, 1)
 
 
@@ -141,6 +142,9 @@ class MpmathIntervals(Enclosure):
 
     def _positive(self) -> BoolArray:
         return np.asarray(_POSITIVE(self.values), np.bool_)
+
+    def up_to(self, upper: Self) -> Self:
+        return self._new(_HULL(self.values, upper.values))
 
     def representative(self) -> Self:
         return self._new(_UPPER(self.values))

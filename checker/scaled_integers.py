@@ -251,6 +251,10 @@ class ScaledIntegers(Enclosure):
     def _positive(self) -> BoolArray:
         return np.asarray(self.lo > 0, np.bool_)
 
+    def up_to(self, upper: Self) -> Self:
+        a, b = self._aligned(upper)
+        return self._new(np.minimum(a.lo, b.lo), np.maximum(a.hi, b.hi), a.shift, max(a.bound, b.bound))
+
     def representative(self) -> Self:
         return self._new(self.hi, self.hi)
 

@@ -80,7 +80,10 @@ class Approximate:
 
 @dataclass(frozen=True)
 class Tables:
-    """Float64 tables and the radii of scores and of value gaps. `precision`: bits of the checker."""
+    """Float64 tables and the radii of scores and of value gaps. `precision`: bits of the checker.
+
+    The spreads tell how far entries of tables that are only known by their middle may lie from it.
+    """
 
     token_score: Tensor  # q t
     position_score: Tensor  # q j
@@ -90,6 +93,9 @@ class Tables:
     score_radius: float
     gap_radius: float
     precision: int
+    score_spread: Tensor  # q t
+    direct_spread: Tensor  # q out
+    value_spread: Tensor  # t out
 
     @property
     def n_ctx(self) -> int:
@@ -104,7 +110,8 @@ class Tables:
     @cached_property
     def largest_gap(self) -> float:
         """No value gap of any position is larger in magnitude."""
-        direct, *values = (float(table.abs().max()) for table in (self.direct, self.token_value, self.position_value))
+        tables = (self.direct.abs() + self.direct_spread, self.token_value.abs() + self.value_spread, self.position_value.abs())
+        direct, *values = (float(table.max()) for table in tables)
         return 2 * (2 * direct + sum(values))
 
     @property
@@ -150,6 +157,9 @@ def additive_tables(weights: Weights, precision: int) -> Tables:
         score_radius=2 * (token_score.radius + position_score.radius),
         gap_radius=4 * (3 * direct.radius + token_value.radius + position_value.radius),
         precision=precision,
+        score_spread=torch.zeros_like(token_score.value),
+        direct_spread=torch.zeros_like(direct.value),
+        value_spread=torch.zeros_like(token_value.value),
     )
 
 
@@ -184,17 +194,18 @@ class Leads:
     """Leads of labels over blocks of rivals (checker/rules/rival_blocks) in the rows of a table "i o". block: "l o"."""
 
     table: Tensor
+    spread: Tensor
     block: np.ndarray
 
     def __call__(self, rows: slice, label: int) -> Tensor:
         """Leads of the label over each block with a rival of it, "i b"."""
         block = self.block[label if len(self.block) > 1 else 0].copy()
-        part, device = self.table[rows], self.table.device
+        part, device = self.table[rows] + self.spread[rows], self.table.device
         block[label] = len(block)  # in a block of its own, the last
         blocks, number = np.unique(block, return_inverse=True)
         best = torch.full((len(part), len(blocks)), -torch.inf, dtype=part.dtype, device=device)
         index = torch.as_tensor(number.reshape(-1), device=device).expand(len(part), -1)
-        return part[:, label, None] - best.scatter_reduce(1, index, part, "amax")[:, :-1]
+        return (part - 2 * self.spread[rows])[:, label, None] - best.scatter_reduce(1, index, part, "amax")[:, :-1]
 
 
 @dataclass(frozen=True)
@@ -209,12 +220,15 @@ class ValueLeads:
     @staticmethod
     def of(tables: Tables, block: np.ndarray, joint: bool) -> "ValueLeads":
         """Prepare the tables for leads over these blocks."""
-        common = (tables.direct.amax(0) + tables.direct.amin(0)) / 2
+        upper = tables.direct + tables.direct_spread
+        common = (upper.amax(0) + upper.amin(0)) / 2
+        direct = Leads(tables.direct - common, tables.direct_spread, block)
         token, position = tables.token_value + common, tables.position_value
-        if joint:
-            token = (token[:, None] + position).reshape(-1, token.shape[1])
-        apart = None if joint else Leads(position, block)
-        return ValueLeads(tables, Leads(tables.direct - common, block), Leads(token, block), apart)
+        if not joint:
+            apart = Leads(position, torch.zeros_like(position), block)
+            return ValueLeads(tables, direct, Leads(token, tables.value_spread, block), apart)
+        both = (token[:, None] + position).reshape(-1, token.shape[1])
+        return ValueLeads(tables, direct, Leads(both, tables.value_spread.repeat_interleave(len(position), 0), block), None)
 
     def of_label(self, label: int, top: int) -> tuple[Tensor, Tensor]:
         """Bounds for tokens below `top` at the last and at free positions, "t b"."""
@@ -252,39 +266,40 @@ class LabelTerms:
     @cached_property
     def reference(self) -> Tensor:
         """The checker's r(q) up to rounding, "q 1"."""
-        tokens = self.tables.token_score[: self.top, : self.top].max(1).values
+        tokens = (self.tables.token_score + self.tables.score_spread)[: self.top, : self.top].max(1).values
         return (tokens + self.tables.position_score[: self.top, :-1].max(1).values)[:, None]
 
     @cached_property
-    def own_weight(self) -> Tensor:
-        """The query's own weight, "q 1"."""
+    def own_weights(self) -> tuple[Tensor, Tensor]:
+        """Bounds of the query's own weight, "q 1"."""
         score = self.tables.token_score.diagonal()[: self.top] + self.tables.position_score[: self.top, -1]
-        return (score[:, None] - self.reference).exp()
+        spread = self.tables.score_spread.diagonal()[: self.top]
+        return tuple((end[:, None] - self.reference).exp() for end in (score - spread, score + spread))
 
     @cached_property
     def largest_weight(self) -> float:
         """The largest of the queries' own weights."""
-        return float(self.own_weight.max())
+        return float(self.own_weights[1].max())
 
     @cached_property
     def own(self) -> Tensor:
         """The query's own term, "q b"."""
-        return least_product(self.tables, self.direct + self.gaps[0], self.own_weight, self.own_weight, self.largest_weight)
+        return least_product(self.tables, self.direct + self.gaps[0], *self.own_weights, self.largest_weight)
 
     def surely_positive(self, margin: Tensor) -> Tensor:
         """Which sums of this label's terms the checker will find positive."""
         return surely_positive(self.tables, margin, self.largest_weight)
 
-    def weights(self, score: Tensor) -> tuple[Tensor, Tensor]:
-        """Least and largest weight over free positions for token scores "q t"."""
+    def scores(self, tokens: slice) -> tuple[Tensor, Tensor]:
+        """Bounds of the scores of some tokens at free positions, less the reference, "q t"."""
         free = self.tables.position_score[: self.top, :-1]
-        low = score + free.min(1, keepdim=True).values - self.reference
-        high = score + free.max(1, keepdim=True).values - self.reference
-        return low.exp(), high.exp()
+        score, spread = (table[: self.top, tokens] for table in (self.tables.token_score, self.tables.score_spread))
+        low = score - spread + free.min(1, keepdim=True).values - self.reference
+        return low, score + spread + free.max(1, keepdim=True).values - self.reference
 
     def token_terms(self, tokens: slice, queries: slice = slice(None)) -> Tensor:
         """The terms H of free tokens, "q t b", for some of the queries."""
-        low, high = self.weights(self.tables.token_score[: self.top, tokens])
+        low, high = (score.exp() for score in self.scores(tokens))
         gap = self.direct[queries, None] + self.gaps[1][tokens]
         return least_product(self.tables, gap, low[queries, :, None], high[queries, :, None])
 
@@ -296,8 +311,6 @@ class LabelTerms:
     @cached_property
     def prefix_terms(self) -> Tensor:
         """The least term that a token below s can have by rule prefix-chains, "q s b" for s = 1 .. m."""
-        score = self.tables.token_score[: self.top, : self.label]
-        low, _ = self.weights(score.cummin(1).values)
-        _, high = self.weights(score.cummax(1).values)
+        low, high = self.scores(slice(0, self.label))
         gap = self.direct[:, None] + self.gaps[1][: self.label].cummin(0).values
-        return least_product(self.tables, gap, low[..., None], high[..., None])
+        return least_product(self.tables, gap, low.cummin(1).values.exp()[..., None], high.cummax(1).values.exp()[..., None])

@@ -11,6 +11,7 @@ from checker.rules.further_inputs import further_inputs
 from checker.rules.group_chains import group_chains
 from checker.rules.low_rank_chains import low_rank_chains
 from checker.rules.prefix_chains import prefix_chains
+from checker.rules.projected_tables import projected_tables
 
 Rule = Callable[[Setting, Step, tuple[Fact, ...]], Fact]
 
@@ -22,5 +23,6 @@ RULES: Mapping[str, Rule] = {
     "group-chains": group_chains,
     "low-rank-chains": low_rank_chains,
     "prefix-chains": prefix_chains,
+    "projected-tables": projected_tables,
 }
 """Every rule a certificate can name."""

@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from prover.strategies.classes import Classes
 from prover.strategies.enumeration import BruteForce, Sampling
 from prover.strategies.exact import Exact
+from prover.strategies.interpretation import Interpretation
 from prover.strategies.low_rank_chains import LowRankChains
 from prover.strategies.prefix_chains import Pessimized, Thresholds
 from prover.strategy import Strategy
 
 STRATEGIES: Mapping[str, type[Strategy]] = {
-    strategy.name: strategy for strategy in (BruteForce, Exact, Classes, Thresholds, Pessimized, LowRankChains, Sampling)
+    strategy.name: strategy
+    for strategy in (BruteForce, Exact, Classes, Thresholds, Pessimized, Interpretation, LowRankChains, Sampling)
 }
 """Every strategy, from most to least thorough."""

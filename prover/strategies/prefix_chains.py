@@ -18,7 +18,7 @@ from torch import Tensor
 
 from certificates import RawTensor, Step
 from prover.chain_counts import fitting_tuples
-from prover.pessimistic_tables import LabelTerms, ValueLeads, contiguous_blocks
+from prover.pessimistic_tables import LabelTerms, Tables, ValueLeads, contiguous_blocks
 from prover.strategy import DoesNotFit, Evidence, Problem, Strategy
 
 _SHARES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -37,29 +37,8 @@ class _PrefixChains(Strategy):
 
     def prove(self, problem: Problem) -> Evidence:
         """Search label by label."""
-        if problem.task.rank != 1:
-            raise DoesNotFit(f"{self.name} is for the largest or smallest token only; use classes")
-        if not (1 <= self.levels <= 3 and self.joint in (0, 1) and self.rivals >= 0):
-            raise DoesNotFit(f"{self.name} needs rivals >= 0, levels 1 to 3 and joint 0 or 1")
-        vocab, n_ctx, outputs = problem.d_vocab, problem.n_ctx, problem.model.config.d_vocab_out
-        block = contiguous_blocks(outputs, self.rivals)
-        leads = ValueLeads.of(problem.tables, block, bool(self.joint))
-        size = np.full((vocab, vocab, n_ctx, self.levels), -1, np.int64)
-        numbers = [_numbers(n_ctx - 1 - copies, self.levels) for copies in range(n_ctx)]
-        for label in problem.track(range(vocab), self.name):
-            terms = LabelTerms(leads, label, label + 1)
-            for copies in range(n_ctx):
-                first = label if copies == 0 else 0  # a query below the maximum needs a copy of it
-                chains = _best_chains(terms, slice(first, label + 1), copies, numbers[copies])
-                size[first : label + 1, label, copies] = chains.cpu().numpy()
-        cells = _count(size, numbers)
-        hints = {
-            "rivals": RawTensor.of_integers(block),
-            "numbers": RawTensor.of_integers(np.array(numbers)),
-            "size": RawTensor.of_integers(size),
-        }
-        steps = (Step("additive-tables"), Step("prefix-chains", (0,), {"joint": self.joint}, hints))
-        return Evidence(steps, int(cells.sum()), problem.total, cells)
+        step, cells = claim_chains(self, problem, problem.tables, self.rivals, self.levels, self.joint)
+        return Evidence((Step("additive-tables"), step), int(cells.sum()), problem.total, cells)
 
 
 @dataclass(frozen=True)
@@ -97,6 +76,30 @@ class Thresholds(_PrefixChains):
     def sweep(cls, problem: Problem) -> tuple[Self, ...]:
         """Chains of any length."""
         return tuple(cls(levels=levels) for levels in (1, 2, 3))
+
+
+def claim_chains(
+    strategy: Strategy, problem: Problem, tables: Tables, rivals: int, levels: int, joint: int
+) -> tuple[Step, np.ndarray]:
+    """The step that claims the best chains, from tables that step 0 establishes, and how many inputs it certifies, "q m"."""
+    if problem.task.rank != 1:
+        raise DoesNotFit(f"{strategy.name} is for the largest or smallest token only; use classes")
+    if not (1 <= levels <= 3 and joint in (0, 1) and rivals >= 0):
+        raise DoesNotFit(f"{strategy.name} needs rivals >= 0, levels 1 to 3 and joint 0 or 1")
+    vocab, n_ctx = problem.d_vocab, problem.n_ctx
+    block = contiguous_blocks(problem.model.config.d_vocab_out, rivals)
+    leads = ValueLeads.of(tables, block, bool(joint))
+    size = np.full((vocab, vocab, n_ctx, levels), -1, np.int64)
+    numbers = [_numbers(n_ctx - 1 - copies, levels) for copies in range(n_ctx)]
+    for label in problem.track(range(vocab), strategy.name):
+        terms = LabelTerms(leads, label, label + 1)
+        for copies in range(n_ctx):
+            first = label if copies == 0 else 0  # a query below the maximum needs a copy of it
+            chains = _best_chains(terms, slice(first, label + 1), copies, numbers[copies])
+            size[first : label + 1, label, copies] = chains.cpu().numpy()
+    hints = {"rivals": block, "numbers": np.array(numbers), "size": size}
+    stored = {name: RawTensor.of_integers(hint) for name, hint in hints.items()}
+    return Step("prefix-chains", (0,), {"joint": joint}, stored), _count(size, numbers)
 
 
 def _numbers(free: int, levels: int) -> tuple[int, ...]:
