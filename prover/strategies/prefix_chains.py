@@ -23,6 +23,8 @@ from prover.strategy import DoesNotFit, Evidence, Problem, Strategy
 
 _SHARES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _ALMOST = 1 - 1e-9
+_LARGEST = 3 * 10**10
+"""Numbers that a search may look at: some minutes' worth."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,13 @@ def claim_chains(
         raise DoesNotFit(f"{strategy.name} is for the largest or smallest token only; use classes")
     if not (1 <= levels <= 3 and joint in (0, 1) and rivals >= 0):
         raise DoesNotFit(f"{strategy.name} needs rivals >= 0, levels 1 to 3 and joint 0 or 1")
-    vocab, n_ctx = problem.d_vocab, problem.n_ctx
-    block = contiguous_blocks(problem.model.config.d_vocab_out, rivals)
+    vocab, n_ctx, outputs = problem.d_vocab, problem.n_ctx, problem.model.config.d_vocab_out
+    work = vocab**2 * n_ctx * len(_SHARES) ** (levels - 1) * (rivals or outputs)
+    if work > _LARGEST:
+        raise DoesNotFit(
+            f"the search looks at about {work:.1e} numbers, more than {_LARGEST:.0e}; set levels lower, or use pessimized"
+        )
+    block = contiguous_blocks(outputs, rivals)
     leads = ValueLeads.of(tables, block, bool(joint))
     size = np.full((vocab, vocab, n_ctx, levels), -1, np.int64)
     numbers = [_numbers(n_ctx - 1 - copies, levels) for copies in range(n_ctx)]
