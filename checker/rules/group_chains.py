@@ -104,7 +104,7 @@ class Classes:
         rows, multiplicity = np.unique(np.concatenate(parts, axis=1), axis=0, return_counts=True)
         kinds, starts = np.unique(rows[:, : 1 + sides * levels], axis=0, return_index=True)  # rows are sorted
         correct = 0
-        for (copies, *flat), start, stop in zip(kinds.tolist(), starts, [*starts[1:], len(rows)], strict=True):
+        for (copies, *flat), start, stop in zip(kinds.tolist(), starts, np.append(starts, len(rows))[1:], strict=True):
             tuples = multiplicity[start:stop].astype(object)
             arrangements = math.factorial(self.task.free) // math.factorial(copies)
             for side in range(sides):
