@@ -137,8 +137,14 @@ class Base:
         return Mutant(what, document.content(), self.model)
 
     @property
+    def rank(self) -> int:
+        """The true output is the rank-th largest number of an input."""
+        task = self.document.statement["task"]
+        return int(task.get("n", 1))
+
+    @property
     def inputs(self) -> np.ndarray:
-        """All inputs of the task, "n k"."""
+        """All inputs of the task in its numbers, "n k"."""
         tensors = parse_tensor_file(self.model).tensors
         return make_golden.all_inputs(tensors["embed.W_E"].shape[0], tensors["pos_embed.W_pos"].shape[0])
 
@@ -155,38 +161,42 @@ def _proved(model: Model, strategy: str, precision: int = 30, **settings: str) -
     return prove(problem, STRATEGIES[strategy].with_settings(settings))[0]
 
 
-def _hint(certificate: Certificate, name: str) -> np.ndarray:
-    return certificate.steps[1].hints[name].integers()
+def _only(step: Step, kept: np.ndarray) -> Step:
+    """A step of prefix-chains that claims only some cells "q m c"."""
+    size = np.where(kept[..., None], step.hints["size"].integers(), -1)
+    return replace(step, hints={**step.hints, "size": RawTensor.of_integers(size)})
 
 
 def _split_by_query(model: Model) -> Certificate:
-    """Thresholds for queries below 3 and thresholds for the others, summed."""
-    whole = _proved(model, "thresholds")
-    size = _hint(whole, "size")
-    low = np.arange(len(size))[:, None, None] < 3
-    parts = [make_golden.thresholds(np.where(mask, size, -1)) for mask in (low, ~low)]
+    """Chains for queries below 3 and chains for the others, summed."""
+    whole = _proved(model, "thresholds", levels="2")
+    size = whole.steps[1].hints["size"].integers()
+    low = np.broadcast_to(np.arange(len(size))[:, None, None] < 3, size.shape[:3])
+    parts = [_only(whole.steps[1], mask) for mask in (low, ~low)]
     return replace(whole, steps=(make_golden.TABLES, *parts, Step("disjoint-sum", (1, 2))))
 
 
 def _mixed(model: Model) -> Certificate:
-    """Composition classes for maxima from 3 on, enumeration for query 0, thresholds for the rest."""
+    """Groups for maxima from 3 on, enumeration for query 0, chains for the rest; then inputs that none of them covers."""
     inputs = make_golden.all_inputs(model.config.d_vocab, model.config.n_ctx)
     vocab, n_ctx = model.config.d_vocab, model.config.n_ctx
-    size = _hint(_proved(model, "thresholds"), "size")
     query, label = np.ogrid[:vocab, :vocab]
-    size = np.where(((query > 0) & (label < 3))[..., None], size, -1)
-    classes = _proved(model, "classes")
-    cells, rows = _hint(classes, "cells"), _hint(classes, "classes")
-    kept = (cells[:, 0] >= 3) & (cells[:, 1] > 0)
-    rows = rows[kept[rows[:, 0]]]
-    rows[:, 0] = (np.cumsum(kept) - 1)[rows[:, 0]]
-    by_classes = make_golden.classes(_hint(classes, "groupings"), cells[kept], rows)
+    kept = np.broadcast_to(((query > 0) & (label < 3))[..., None], (vocab, vocab, n_ctx))
+    by_chains = _only(_proved(model, "pessimized", levels="2").steps[1], kept)
+    classes = _proved(model, "classes", blocks="0", fine="0").steps[1]
+    cells = classes.hints["cells"].integers()
+    rows = (cells[:, 0] >= 3) & (cells[:, 1] > 0)
+    fewer = {"cells": cells[rows], "numbers": classes.hints["numbers"].integers()[rows]}
+    by_groups = replace(classes, hints=dict(classes.hints) | {name: RawTensor.of_integers(h) for name, h in fewer.items()})
     first = _proved(model, "sampling", start="0", inputs=str(vocab ** (n_ctx - 1)))
-    correct = first.statement.correct + int(make_golden.members_of_prefixes(size, inputs).sum())
-    correct += int(make_golden.members_of_classes(by_classes, inputs).sum())
+    members = make_golden.members_of_chains(by_chains, inputs) | make_golden.members_of_groups(by_groups, inputs)
+    weights = {name: decoded(tensor) for name, tensor in model.tensors.items()}
+    right = make_golden.leads(weights, inputs) > 1e-3
+    others = [tuple(row) for row in inputs[right & ~members & (inputs[:, -1] > 0)].tolist()]
+    correct = first.statement.correct + int(members.sum()) + len(others)
+    steps = (make_golden.TABLES, by_groups, by_chains, *first.steps[1:], Step("disjoint-sum", (1, 3, 2)))
     statement = Statement(model.digest(), TASK, correct, vocab**n_ctx)
-    steps = (make_golden.TABLES, by_classes, make_golden.thresholds(size), *first.steps[1:], Step("disjoint-sum", (1, 3, 2)))
-    return Certificate(statement, 30, steps)
+    return Certificate(statement, 30, (*steps, make_golden.further(others, 4)))
 
 
 def _some_skipped(model: Model) -> Certificate:
@@ -194,9 +204,19 @@ def _some_skipped(model: Model) -> Certificate:
     config = model.config
     step = make_golden.enumeration(17, config.d_vocab**config.n_ctx - 5, [(0, 3), (10, 11), (11, 20), (40, 41)])
     weights = {name: decoded(tensor) for name, tensor in model.tensors.items()}
-    correct = make_golden.correct_in_range(weights, vars(config), step)
+    correct = make_golden.correct_in_range(make_golden.Subject(weights, model.tensors), step)
     statement = Statement(model.digest(), TASK, correct, config.d_vocab**config.n_ctx)
     return Certificate(statement, 30, (make_golden.TABLES, step))
+
+
+def _smallest() -> Model:
+    """A model that mostly finds the minimum."""
+    return make_golden.SUBJECTS["smallest"].model
+
+
+def _second() -> Model:
+    """A model that sometimes finds the second largest token."""
+    return make_golden.SUBJECTS["second"].model
 
 
 def _trained() -> Model:
@@ -227,13 +247,15 @@ def _base(name: str, model: Callable[[], Model], certificate: Callable[[Model], 
 _base("brute-force", lambda: _constructed(4, 3), lambda m: _proved(m, "brute-force"))
 _base("sampling", lambda: _constructed(3, 4), lambda m: _proved(m, "sampling", inputs="50", start="11"))
 _base("skipping", lambda: _constructed(4, 3), _some_skipped)
-_base("classes", lambda: _constructed(5, 4), lambda m: _proved(m, "classes"))
-_base("thresholds", lambda: _constructed(6, 3), lambda m: _proved(m, "thresholds"))
-_base("pessimized", lambda: _constructed(5, 3, steep=3.0), lambda m: _proved(m, "pessimized"))
+_base("classes", lambda: _constructed(5, 4, 1.5), lambda m: _proved(m, "classes"))
+_base("chains", lambda: _constructed(5, 4, 1.75), lambda m: _proved(m, "thresholds", levels="2"))
+_base("one-block", lambda: _constructed(5, 3, steep=3.0), lambda m: _proved(m, "pessimized"))
 _base("split", lambda: _constructed(5, 3), _split_by_query)
-_base("mixed", lambda: _constructed(5, 4, outputs=7), _mixed)
-_base("precise", lambda: _constructed(4, 3), lambda m: _proved(m, "classes", 60))
-_base("trained", _trained, lambda m: _proved(m, "classes"))
+_base("mixed", lambda: _constructed(4, 4, 2.0, outputs=6), _mixed)
+_base("precise", lambda: _constructed(4, 3), lambda m: _proved(m, "classes", 60, blocks="2"))
+_base("smallest", _smallest, lambda m: _proved(m, "thresholds"))
+_base("second", _second, lambda m: _proved(m, "exact"))
+_base("trained", _trained, lambda m: _proved(m, "exact"))
 BASES = tuple(_BASES)
 
 
@@ -255,8 +277,8 @@ def decoded(tensor: RawTensor | Tensor) -> np.ndarray:
     return np.frombuffer(tensor.data, code).astype(np.float64).reshape(tensor.shape)
 
 
-def claimed(document: Document, inputs: np.ndarray) -> int | None:
-    """How many inputs the proof's classes hold, from their definitions; None if that cannot be said."""
+def claimed(document: Document, inputs: np.ndarray, rank: int) -> int | None:
+    """How many inputs (in numbers) the proof's classes hold, from their definitions; None if that cannot be said."""
     steps = document.proof["steps"]
 
     def of(index: int, depth: int = 0) -> int:
@@ -264,12 +286,15 @@ def claimed(document: Document, inputs: np.ndarray) -> int | None:
             raise ValueError
         rule = steps[index]["rule"]
         hints = {name.partition(".")[2]: t for name, t in document.tensors.items() if name.startswith(f"{index}.")}
+        step = Step(rule, hints=hints)
         if rule == "disjoint-sum":
             return sum(of(premise, depth + 1) for premise in steps[index]["premises"])
-        if rule in ("thresholds", "pessimized"):
-            return int(make_golden.members_of_prefixes(hints["size"].integers(), inputs).sum())
-        if rule == "composition-classes":
-            return int(make_golden.members_of_classes(Step(rule, hints=hints), inputs).sum())
+        if rule == "further-inputs":
+            return of(steps[index]["premises"][1], depth + 1) + len(hints["inputs"].integers())
+        if rule == "prefix-chains":
+            return int(make_golden.members_of_chains(step, inputs).sum())
+        if rule == "group-chains":
+            return int(make_golden.members_of_groups(step, inputs, rank).sum())
         raise ValueError
 
     try:
@@ -395,7 +420,7 @@ def steps(base: Base) -> Iterator[Mutant]:
         return base.mutant(f"steps: {what}", document.with_steps(changed, tensors).claiming(claim))
 
     for index in range(count):
-        for rule in (*RULES, "induction", "", "Thresholds", "thresholds ", "additive_tables"):
+        for rule in (*RULES, "induction", "", "Group-chains", "group-chains ", "additive_tables", "thresholds"):
             changed = document.steps
             changed[index]["rule"] = rule
             yield mutant(f"step {index} by {rule!r}", changed)
@@ -407,7 +432,7 @@ def steps(base: Base) -> Iterator[Mutant]:
             changed = document.steps
             changed[index]["premises"] += premises
             yield mutant(f"step {index} also from {str(premises)[:30]}", changed)
-        for key, value in itertools.product(("start", "stop", "size", "", "x" * 1000), (0, 1, -1, 2**63 - 1, -(2**63))):
+        for key, value in itertools.product(("start", "stop", "joint", "size", "x" * 1000), (0, 1, -1, 2**63 - 1, -(2**63))):
             changed = document.steps
             changed[index]["parameters"][key] = value
             yield mutant(f"step {index} with {key[:9]!r}={value}", changed)
@@ -518,7 +543,7 @@ def hints(base: Base, seed: int = 0) -> Iterator[Mutant]:
                 tensors[name] = variant
             document = replace(base.document, tensors=tensors)
             yield base.mutant(f"hint {name}: {what}", document)
-            amount = claimed(document, inputs)
+            amount = claimed(document, inputs, base.rank)
             if amount not in (None, stated):
                 yield base.mutant(f"hint {name}: {what}, counted", document.claiming(amount))
         step, _, hint = name.partition(".")
@@ -539,54 +564,83 @@ def hints(base: Base, seed: int = 0) -> Iterator[Mutant]:
 
 def claims(base: Base) -> Iterator[Mutant]:
     """Hints that claim more than is so, with counts to match: the claim is the only thing wrong with these."""
-    inputs = base.inputs
-    vocab, n_ctx = int(inputs.max()) + 1, inputs.shape[1]
     for name, tensor in base.document.tensors.items():
         step, _, hint = name.partition(".")
         values = tensor.integers()
-        changes: list[tuple[str, dict[str, np.ndarray]]] = []
+        changes: Iterator[tuple[str, np.ndarray]] = iter(())
         if hint == "size":
-            for q, m, c in np.ndindex(values.shape):
-                possible = q <= m and (c > 0 or q == m)
-                for size in range(vocab) if possible else ():
-                    if size != values[q, m, c]:
-                        changed = values.copy()
-                        changed[q, m, c] = size
-                        changes.append((f"size {size} at {q, m, c}", {name: changed}))
-            query, label, copies = np.ogrid[:vocab, :vocab, :n_ctx]
-            possible = (query < label) & (copies > 0) | (query == label)
-            everything = np.where(possible, np.where(copies < n_ctx - 1, label, 0), -1)
-            everything = np.where((everything == 0) & (copies < n_ctx - 1), -1, everything)
-            changes.append(("everything", {name: everything}))
+            changes = _claimed_sizes(values)
         elif hint == "groupings":
-            for row, token in np.ndindex(values.shape):
-                for group in range(int(values.max()) + 1):
-                    if group != values[row, token]:
-                        changed = values.copy()
-                        changed[row, token] = group
-                        changes.append((f"token {token} in group {group} of {row}", {name: changed}))
-            changes.append(("all in group 1", {name: np.ones_like(values)}))
-        elif hint == "classes":
-            groups = values.shape[1] - 1
-            cells = base.document.tensors[f"{step}.cells"].integers()
-            every = [
-                (cell, *counts)
-                for cell, (_, _, copies, _) in enumerate(cells.tolist())
-                for counts in itertools.product(range(n_ctx), repeat=groups)
-                if sum(counts) + copies == n_ctx - 1
-            ]
-            known = set(map(tuple, values.tolist()))
-            for row in every:
-                if row not in known:
-                    changes.append((f"class {row}", {name: np.array(sorted({*known, row}))}))
-            changes.append(("every class", {name: np.array(every)}))
-        for what, arrays in changes:
-            tensors = {**base.document.tensors, **{key: RawTensor.of_integers(value) for key, value in arrays.items()}}
+            changes = _claimed_levels(values)
+        elif hint == "numbers" and f"{step}.cells" in base.document.tensors:
+            changes = _claimed_numbers(values)
+        elif hint == "inputs":
+            changes = _claimed_inputs(values, base.inputs)
+        elif hint == "rivals":
+            changes = _claimed_blocks(values)
+        for what, changed in changes:
+            tensors = {**base.document.tensors, name: RawTensor.of_integers(changed)}
             document = replace(base.document, tensors=tensors)
-            amount = claimed(document, inputs)
+            amount = claimed(document, base.inputs, base.rank)
             if amount is None:  # a part of the proof is an enumeration: the harness puts the count right
                 amount = int(base.document.statement["correct"])
             yield base.mutant(f"claim: {what}", document.claiming(amount))
+
+
+def _changed(values: np.ndarray, index: Any, value: Any) -> np.ndarray:
+    changed = values.copy()
+    changed[index] = value
+    return changed
+
+
+def _claimed_sizes(values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    vocab, _, n_ctx, levels = values.shape
+    for q, m, c in np.ndindex(values.shape[:3]):
+        possible = q <= m and (c > 0 or q == m)
+        for size in range(vocab) if possible else ():
+            for first in range(levels):
+                of_levels = np.maximum(values[q, m, c], np.where(np.arange(levels) >= first, size, 0))
+                if not np.array_equal(of_levels, values[q, m, c]):
+                    yield f"size {of_levels.tolist()} at {q, m, c}", _changed(values, (q, m, c), of_levels)
+    query, label, copies, _ = np.ogrid[:vocab, :vocab, :n_ctx, :levels]
+    possible = ((query < label) & (copies > 0)) | (query == label)
+    everything = np.where(possible, np.where(copies < n_ctx - 1, label, 0), -1)
+    yield "everything", np.broadcast_to(everything, values.shape)
+
+
+def _claimed_levels(values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    for row, token in np.ndindex(values.shape):
+        for level in range(int(values.max(initial=0)) + 1):
+            if level != values[row, token]:
+                yield f"token {token} on level {level} of {row}", _changed(values, (row, token), level)
+    yield "all on level 1", np.ones_like(values)
+
+
+def _claimed_numbers(values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    for row, level in np.ndindex(values.shape[0], values.shape[1] - 1):
+        if values[row, level] > 0:
+            moved = values.copy()
+            moved[row, level] -= 1
+            moved[row, level + 1] += 1
+            yield f"row {row}: a token from level {level} to {level + 1}", moved
+
+
+def _claimed_inputs(values: np.ndarray, inputs: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    listed = set(map(tuple, values.tolist()))
+    for row in inputs[:: max(1, len(inputs) // 120)].tolist():
+        if tuple(row) not in listed:
+            yield f"input {row}", np.array(sorted({*listed, tuple(row)}))
+    yield "every input", inputs
+
+
+def _claimed_blocks(values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    rows, outputs = values.shape
+    yield "all rivals in one block", np.zeros_like(values)
+    yield "every rival for itself, in reverse", np.tile(np.arange(outputs)[::-1], (rows, 1))
+    yield "two blocks", np.tile(np.arange(outputs) % 2, (rows, 1))
+    yield "the last label's blocks for all", values[-1:]
+    for row, output in np.ndindex(values.shape):
+        yield f"output {output} in block 0 of {row}", _changed(values, (row, output), 0)
 
 
 # --- models ----------------------------------------------------------------------------------------------------------
@@ -752,10 +806,10 @@ def weights(base: Base, seed: int = 0) -> Iterator[Mutant]:
             variants.append((f"{name} {what}", {**file.tensors, name: Tensor("F64", shape, value.tobytes())}, metadata))
     arrays = {name: decoded(tensor) for name, tensor in file.tensors.items()}
     for tokens, scale in itertools.product(rng.sample(base.inputs.tolist(), 2), (1, 1 + 1e-9, 1 - 1e-9, 1 + 1e-15)):
-        logits, maximum = make_golden.forward(arrays, np.array([tokens]))[0], max(tokens)
-        rival = max((o for o in range(outputs) if o != maximum), key=lambda o: logits[o])
+        logits, true = make_golden.forward(arrays, np.array([tokens]))[0], sorted(tokens)[-base.rank]
+        rival = max((o for o in range(outputs) if o != true), key=lambda o: logits[o])
         bias = np.zeros(outputs)
-        bias[rival] = (logits[maximum] - logits[rival]) * scale
+        bias[rival] = (logits[true] - logits[rival]) * scale
         tensors = {**file.tensors, "unembed.b_U": Tensor("F64", (outputs,), bias.tobytes())}
         variants.append((f"{tokens} tied but for {scale - 1:.0e}", tensors, metadata))
     for salt in range(20):
@@ -783,7 +837,16 @@ def configurations(base: Base, seed: int = 0) -> Iterator[Mutant]:
         variants.append((what, {**file.tensors, name: buffer}, metadata))
     for what, text in _config_variants(config):
         variants.append((f"config {what}", file.tensors, {**metadata, "config": text}))
-    for task in ("null", "max-of-k", '{"name":"min-of-k"}', "{", "1.5", "[" * 900 + "]" * 900, "[" * 100000):
+    for task in (
+        "null",
+        "max-of-k",
+        '{"name":"min-of-k"}',
+        '{"n":2,"name":"nth-max-of-k"}',
+        "{",
+        "1.5",
+        "[" * 900 + "]" * 900,
+        "[" * 100000,
+    ):
         variants.append((f"task {task[:20]}", file.tensors, {**metadata, "task": task}))
     variants.append(("no task", file.tensors, {"config": metadata["config"]}))
     variants.append(("no config", file.tensors, {"task": "null"}))

@@ -1,4 +1,4 @@
-"""What tiny models really do on Max-of-K: an oracle that shares no code with the project, and models to ask it about.
+"""What tiny models really do on the tasks: an oracle that shares no code with the project, and models to ask it about.
 
 `truth` decodes the stored bytes of a `TinyModel` itself, into fractions, and runs the transformer on every input as a
 textbook would: embed, attend with a softmax, mix the values, unembed, with mpmath at 60 digits (more when scores are
@@ -34,7 +34,10 @@ Matrix = list[list[Fraction]]
 
 @dataclass(frozen=True)
 class TinyModel:
-    """Sizes, and the tensors as they are stored: name -> (dtype, shape, little-endian bytes). Absent biases are zero."""
+    """Sizes, and the tensors as they are stored: name -> (dtype, shape, little-endian bytes). Absent biases are zero.
+
+    The true output is the rank-th largest token of an input, equal ones counted separately.
+    """
 
     vocab: int
     n_ctx: int
@@ -43,6 +46,11 @@ class TinyModel:
     outputs: int
     tensors: Mapping[str, tuple[str, tuple[int, ...], bytes]]
     kind: str = ""
+    rank: int = 1
+
+    def label(self, tokens: Sequence[int]) -> int:
+        """The true output."""
+        return sorted(tokens, reverse=True)[self.rank - 1]
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -96,9 +104,9 @@ def stored(number: float, dtype: str) -> bytes:
 
 @dataclass(frozen=True)
 class Truth:
-    """Of all V**K inputs, "n k" in lexicographic order, which the model classifies correctly.
+    """Of all V**K inputs, "n k" in lexicographic order, which the model classifies correctly; `label` "n": the true outputs.
 
-    `margin` "n" is the least lead of the maximum over another output, times the softmax denominator relative to the
+    `margin` "n" is the least lead of the true output over another one, times the softmax denominator relative to the
     largest weight of the query, divided by the largest number that the logits are made of: what is small here is close
     to a tie for anyone who computes with rounding.
     """
@@ -106,6 +114,12 @@ class Truth:
     tokens: np.ndarray
     correct: np.ndarray
     margin: np.ndarray
+    label: np.ndarray
+    smallest: bool = False
+
+    def numbers(self, tokens: np.ndarray) -> np.ndarray:
+        """What certificates call these tokens: t, or V-1-t where the true output is the smallest (FORMAT.md)."""
+        return np.array(int(self.tokens.max()) - tokens) if self.smallest else tokens
 
     @cached_property
     def count(self) -> int:
@@ -139,7 +153,8 @@ def truth(model: TinyModel) -> Truth:
     margin = np.zeros((len(free), vocab))
     for q in range(vocab):
         correct[:, q], margin[:, q] = tables.run(q, np.array([(*x, q) for x in free], np.int64))
-    return Truth(tokens, correct.reshape(-1), margin.reshape(-1))
+    label = np.array([model.label(x) for x in tokens.tolist()])
+    return Truth(tokens, correct.reshape(-1), margin.reshape(-1), label, model.rank == n_ctx)
 
 
 class _Tables:
@@ -147,6 +162,7 @@ class _Tables:
 
     def __init__(self, model: TinyModel) -> None:
         vocab, n_ctx, self.d_head = model.vocab, model.n_ctx, model.d_head
+        self.label_of = model.label
         embed, position, unembed = (model.matrix(n) for n in ("embed.W_E", "pos_embed.W_pos", "unembed.W_U"))
         w_q, w_k, w_v, w_o, b_q, b_k, b_v, b_o = (
             model.matrix(ATTENTION + n) for n in ("W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V", "b_O")
@@ -187,7 +203,7 @@ class _Tables:
         mixed = sum(attention[:, j, None] * head[j, tokens[:, j]] for j in positions)
         logits = skip + mixed
 
-        label = tokens.max(axis=1)
+        label = np.array([self.label_of(x) for x in tokens.tolist()])
         everyone = np.arange(len(tokens))
         lead = logits[everyone, label][:, None] - logits
         doubt = number(self.largest) * context.mpf(10) ** (20 - _DIGITS)
@@ -241,29 +257,32 @@ KINDS = ("maximum", "maximum", "maximum", "edge", "noise", "integers", "wild")
 Weights = dict[str, np.ndarray]
 
 
-def random_model(seed: int, kinds: Sequence[str] = KINDS, largest: int = 700) -> TinyModel:
-    """A tiny model; kinds take turns. `largest` bounds the number of inputs.
+def random_model(seed: int, kinds: Sequence[str] = KINDS, largest: int = 700, place: str = "largest") -> TinyModel:
+    """A tiny model; kinds take turns. `largest` bounds the number of inputs. place: which token is the true output,
+    the "largest", the "smallest", or one in the "middle".
 
-    maximum: built to find the maximum, then perturbed; edge: the same, with some outputs' biases such that an input is
-    within 1e-6 of a tie, or on it; tilted: Gaussian weights, with the largest token's bias such that some of its inputs
+    maximum: built to find that token, then perturbed; edge: the same, with some outputs' biases such that an input is
+    within 1e-6 of a tie, or on it; tilted: Gaussian weights, with one token's bias such that some of its inputs
     are correct and one is on the edge; noise: Gaussian weights; integers: small integers, full of ties; wild: from subnormals
     to 1e20. About a third of all models have ties made on purpose.
     """
     rng = random.Random(seed)
     kind = kinds[seed % len(kinds)]
-    vocab, n_ctx = rng.choice([(v, k) for v in range(2, 7) for k in range(2, 5) if v**k <= largest])
+    least = 3 if place == "middle" else 2
+    vocab, n_ctx = rng.choice([(v, k) for v in range(2, 7) for k in range(least, 5) if v**k <= largest])
+    rank = {"largest": 1, "smallest": n_ctx}.get(place) or rng.randint(2, n_ctx - 1)
     d_model, d_head = rng.randint(1, 4), rng.randint(1, 4)
     outputs = vocab + rng.choice((0, 0, 1, 2))
     shape = shapes(vocab, n_ctx, d_model, d_head, outputs)
     if kind == "maximum":
-        weights = _maximum(rng, shape, perturbed=rng.choice((0.0, 0.01, 0.1, 0.3)))
+        weights = _maximum(rng, shape, place, perturbed=rng.choice((0.0, 0.01, 0.1, 0.3)))
     elif kind == "noise":
         size = 10.0 ** rng.uniform(-1, 0.5)
         weights = {name: _gaussian(rng, sizes) * size for name, sizes in shape.items()}
     elif kind == "tilted":
-        weights = _tilted(rng, {name: _gaussian(rng, sizes) for name, sizes in shape.items()})
+        weights = _tilted(rng, {name: _gaussian(rng, sizes) for name, sizes in shape.items()}, rank)
     elif kind == "edge":
-        weights = _edge(rng, _maximum(rng, shape, perturbed=rng.choice((0.1, 0.5))))
+        weights = _edge(rng, _maximum(rng, shape, place, perturbed=rng.choice((0.1, 0.5))), rank)
     elif kind == "integers":
         weights = {name: _integers(rng, sizes) for name, sizes in shape.items()}
     else:
@@ -274,10 +293,10 @@ def random_model(seed: int, kinds: Sequence[str] = KINDS, largest: int = 700) ->
         _make_ties(rng, weights)
     dtype = "F64" if kind in ("edge", "tilted") else rng.choice(DTYPES)
     mixed = kind in ("maximum", "noise", "integers", "wild") and rng.random() < 0.2
-    return pack(weights, lambda: rng.choice(DTYPES) if mixed else dtype, kind)
+    return pack(weights, lambda: rng.choice(DTYPES) if mixed else dtype, kind, rank)
 
 
-def pack(weights: Weights, dtype: object, kind: str = "") -> TinyModel:
+def pack(weights: Weights, dtype: object, kind: str = "", rank: int = 1) -> TinyModel:
     """Store float64 arrays; `dtype` is a name, or called for every tensor to give one."""
     tensors = {}
     for name, weight in weights.items():
@@ -285,7 +304,7 @@ def pack(weights: Weights, dtype: object, kind: str = "") -> TinyModel:
         tensors[name] = (chosen, weight.shape, b"".join(stored(float(x), chosen) for x in weight.reshape(-1)))
     vocab, d_model = weights["embed.W_E"].shape
     d_head, outputs = weights[ATTENTION + "W_Q"].shape[2], weights["unembed.W_U"].shape[1]
-    return TinyModel(vocab, weights["pos_embed.W_pos"].shape[0], d_model, d_head, outputs, tensors, kind)
+    return TinyModel(vocab, weights["pos_embed.W_pos"].shape[0], d_model, d_head, outputs, tensors, kind, rank)
 
 
 def _gaussian(rng: random.Random, sizes: tuple[int, ...]) -> np.ndarray:
@@ -296,12 +315,15 @@ def _integers(rng: random.Random, sizes: tuple[int, ...]) -> np.ndarray:
     return np.array([float(rng.randint(-2, 2)) for _ in range(int(np.prod(sizes)))]).reshape(sizes)
 
 
-def _maximum(rng: random.Random, shape: dict[str, tuple[int, ...]], perturbed: float) -> Weights:
-    """Token t embeds as its size; attention prefers large tokens; output o at value y is 2 y o - o**2, largest at y."""
+def _maximum(rng: random.Random, shape: dict[str, tuple[int, ...]], place: str, perturbed: float) -> Weights:
+    """Token t embeds as its size; attention prefers large tokens (or small ones, or none); output o at value y is
+    2 y o - o**2, largest at y.
+    """
     weights = {name: np.zeros(sizes) for name, sizes in shape.items()}
     vocab, d_model = shape["embed.W_E"]
     outputs = shape["unembed.b_U"][0]
     steep = rng.uniform(1.0, 6.0) * shape[ATTENTION + "b_Q"][1] ** 0.5
+    steep *= {"largest": 1.0, "smallest": -1.0}.get(place) or rng.uniform(-0.3, 0.3)
     share = rng.choice((0.0, 0.01, 0.1))  # how much of the query's own size reaches the logits directly
     size, read = np.arange(vocab), d_model - 1  # the size is written to dimension 0 and the answer to the last
     own = share if read == 0 else 1.0
@@ -340,27 +362,37 @@ def textbook(weights: Weights, tokens: Sequence[int]) -> np.ndarray:
     return logits
 
 
-def _edge(rng: random.Random, weights: Weights) -> Weights:
-    """Shift some outputs' biases until the maximum of some input all but ties with them."""
+def _label(tokens: Sequence[int], rank: int) -> int:
+    return sorted(tokens)[-rank]
+
+
+def _edge(rng: random.Random, weights: Weights, rank: int) -> Weights:
+    """Shift some outputs' biases until the true output of some input all but ties with them."""
     vocab, n_ctx = len(weights["embed.W_E"]), len(weights["pos_embed.W_pos"])
     weights.setdefault("unembed.b_U", np.zeros(weights["unembed.W_U"].shape[1]))
     for _ in range(rng.randint(1, 3)):
         tokens = [rng.randrange(vocab) for _ in range(n_ctx)]
-        rival = rng.choice([o for o in range(len(weights["unembed.b_U"])) if o != max(tokens)])
+        label = _label(tokens, rank)
+        rival = rng.choice([o for o in range(len(weights["unembed.b_U"])) if o != label])
         logits = textbook(weights, tokens)
-        lead = logits[max(tokens)] - logits[rival]
+        lead = logits[label] - logits[rival]
         weights["unembed.b_U"][rival] += lead + rng.choice((0.0, 1e-13, 1e-9, 1e-6)) * abs(logits).max()
     return weights
 
 
-def _tilted(rng: random.Random, weights: Weights) -> Weights:
-    """Shift the last token's bias until it wins on a random share of the inputs whose maximum it is."""
+def tilted_token(vocab: int, n_ctx: int, rank: int) -> int:
+    """The token whose bias is shifted in tilted models: the true output of many inputs."""
+    return {1: vocab - 1, n_ctx: 0}.get(rank, vocab // 2)
+
+
+def _tilted(rng: random.Random, weights: Weights, rank: int) -> Weights:
+    """Shift one token's bias until it wins on a random share of the inputs whose true output it is."""
     vocab, n_ctx = len(weights["embed.W_E"]), len(weights["pos_embed.W_pos"])
     weights["pos_embed.W_pos"] *= rng.choice((0.0, 0.0, 0.2, 1.0))
     weights[ATTENTION + "W_Q"] *= rng.choice((0.3, 1.0, 2.0))
-    top, leads, largest = vocab - 1, [], 0.0
+    top, leads, largest = tilted_token(vocab, n_ctx, rank), [], 0.0
     for tokens in itertools.product(range(vocab), repeat=n_ctx):
-        if max(tokens) == top:
+        if _label(tokens, rank) == top:
             logits = textbook(weights, tokens)
             leads.append(logits[top] - np.delete(logits, top).max())
             largest = max(largest, abs(logits).max())

@@ -26,6 +26,7 @@ import pytest
 from mutate import Document, Mutant
 
 from certificates import Certificate, Model, ModelConfig, RawTensor, Statement, Step, write_certificate, write_model
+from certificates.canonical_json import dumps
 from certificates.certificate import MAX_STEPS
 from certificates.input_order import boxes
 from certificates.tensor_file import parse_tensor_file
@@ -69,7 +70,7 @@ class Referee:
 
     folder: Path
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
-    truths: dict[bytes, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    truths: dict[tuple[bytes, str], tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     slowest: tuple[float, str] = (0.0, "")
     family: str = "bases"
     accepted: int = 0
@@ -115,7 +116,7 @@ class Referee:
 
     def confirm(self, mutant: Mutant, verdict: Verdict) -> None:
         """What was accepted is true: by exhaustion, and input by input for those that it says it covers."""
-        inputs, right = self.truth(mutant.model)
+        inputs, right = self.truth(mutant.model, verdict.task)
         assert verdict.correct is not None and verdict.correct <= int(right.sum()), (mutant.what, verdict.theorem)
         assert verdict.total == len(inputs), mutant.what
         assert verdict.correct == int(Document.of(mutant.certificate).statement["correct"]), mutant.what
@@ -126,25 +127,28 @@ class Referee:
         assert int(covered.sum()) == verdict.correct, mutant.what
         assert np.all(right[covered]), mutant.what
 
-    def truth(self, model: bytes) -> tuple[np.ndarray, np.ndarray]:
+    def truth(self, model: bytes, task: Any) -> tuple[np.ndarray, np.ndarray]:
         """All inputs, and on which the model is right: in float64, or exactly where that is not clear."""
-        if model not in self.truths:
+        key = model, dumps(task)
+        if key not in self.truths:
             tensors = parse_tensor_file(model).tensors
             tensors = {name: t for name, t in tensors.items() if not name.endswith((".mask", ".IGNORE"))}
             weights = {name: mutate.decoded(tensor) for name, tensor in tensors.items()}
             vocab, n_ctx = len(weights["embed.W_E"]), len(weights["pos_embed.W_pos"])
+            rank = {"max-of-k": 1, "min-of-k": n_ctx}.get(task["name"]) or int(task["n"])
             inputs = make_golden.all_inputs(vocab, n_ctx)
             with np.errstate(all="ignore"):
-                leads = make_golden.leads(weights, inputs)
+                leads = make_golden.leads(weights, inputs, rank)
                 clear = bool(np.all(np.abs(leads) > float64_error(weights)))  # never so if anything is not finite
             right = leads > 0
             if not clear:
                 (_, d_model), outputs = weights["embed.W_E"].shape, weights["unembed.W_U"].shape[1]
                 d_head = weights[make_golden.ATTENTION + "W_Q"].shape[2]
                 stored = {name: (t.dtype, t.shape, t.data) for name, t in tensors.items()}
-                right = oracle.truth(oracle.TinyModel(vocab, n_ctx, d_model, d_head, outputs, stored)).correct
-            self.truths[model] = inputs, right
-        return self.truths[model]
+                tiny = oracle.TinyModel(vocab, n_ctx, d_model, d_head, outputs, stored, rank=rank)
+                right = oracle.truth(tiny).correct
+            self.truths[key] = inputs, right
+        return self.truths[key]
 
     def share(self, *families: str) -> float:
         """The share of these families' mutants on which the rules had the say."""
@@ -238,19 +242,43 @@ def _one_input_each(count: int) -> tuple[Step, ...]:
 
 
 def _many_classes() -> tuple[Step, ...]:
-    """20,000 compositions of 32 groups in one cell."""
-    rng = np.random.default_rng(0)
-    counts = np.unique(rng.multinomial(63, np.full(32, 1 / 32), size=20000), axis=0)
-    rows = np.concatenate([np.zeros((len(counts), 1), np.int64), counts], axis=1)
-    return TABLES, make_golden.classes([[*range(1, 33), *[1] * 8]], [(39, 39, 0, 0)], rows)
+    """The same class in 40,000 rows but for its grouping."""
+    groupings = np.random.default_rng(0).integers(1, 5, (2000, 40))
+    cells = [(39, q, c, (64 * q + c) * 7 % 2000) for q in range(40) for c in range(1 if q < 39 else 0, 64)]
+    numbers = [(63 - c - 2 * ((63 - c) // 3), (63 - c) // 3, (63 - c) // 3, 0) for _, _, c, _ in cells]
+    return TABLES, make_golden.groups(groupings, cells, numbers, range(40))
 
 
 def _huge_counts() -> tuple[Step, ...]:
-    size = np.full((8, 8, 64), -1)
+    size = np.full((8, 8, 64, 4), -1)
     for q in range(8):
         size[q, q:, 63] = 0
-        size[q, 7, 1:63] = 7
-    return TABLES, make_golden.thresholds(size)
+        size[q, 7, 1:63] = (2, 4, 6, 7)
+    numbers = [make_numbers(63 - c) for c in range(64)]
+    return TABLES, make_golden.chains(size, numbers, [0] * 8, joint=1)
+
+
+def make_numbers(free: int) -> tuple[int, int, int, int]:
+    """So many tokens in four levels, which leave many patterns."""
+    return free - 3 * (free // 4), free // 4, free // 4, free // 4
+
+
+def _many_patterns() -> tuple[Step, ...]:
+    """Up to 45,760 patterns for each of 20,000 different classes, which are all true."""
+    rng = np.random.default_rng(0)
+    groupings = rng.integers(1, 5, (300, 300))
+    cells = [(299, q, c, (q + c) % 300) for q in range(299) for c in range(1, 63)]
+    numbers = [(0, 0, 0, 63 - c) for _, _, c, _ in cells]
+    return TABLES, make_golden.groups(groupings, cells, numbers, [0] * 300)
+
+
+def _always_last(vocab: int, n_ctx: int) -> Model:
+    """A model that gives one output whatever it sees: the last token."""
+    model = random_model(vocab, n_ctx)
+    bias = np.zeros(vocab, "<f4")
+    bias[-1] = 1
+    zero = {name: RawTensor(t.dtype, t.shape, bytes(len(t.data))) for name, t in model.tensors.items()}
+    return replace(model, tensors={**zero, "unembed.b_U": RawTensor("F32", (vocab,), bias.tobytes())})
 
 
 @dataclass(frozen=True)
@@ -297,10 +325,16 @@ HOGS = {
     "a megabyte of groupings": Hog(
         "every step",
         lambda: random_model(8, 3),
-        lambda: (TABLES, make_golden.classes(np.zeros((2**17 - 99, 8), int), np.zeros((0, 4), int), np.zeros((0, 33), int))),
+        lambda: (TABLES, make_golden.groups(np.zeros((2**17 - 99, 8)), np.zeros((0, 4)), np.zeros((0, 4)), range(8))),
     ),
-    "compositions of 32 groups": Hog("is not proved correct", lambda: random_model(40, 64), _many_classes),
+    "thousands of classes": Hog("is not proved correct", lambda: random_model(40, 64), _many_classes),
     "counts of 50 digits": Hog("is not proved correct", lambda: random_model(8, 64), _huge_counts, claim=8**63),
+    "patterns of four levels": Hog("PATTERNS", lambda: _always_last(300, 64), _many_patterns),
+    "a megabyte of inputs": Hog(
+        "is not proved correct",
+        lambda: random_model(64, 3),
+        lambda: (TABLES, Step("disjoint-sum"), make_golden.further(make_golden.all_inputs(64, 3))),
+    ),
     "a wide model": Hog("its proof shows", lambda: random_model(2, 2, 2**15), lambda: _one_input_each(2)),
 }
 

@@ -64,12 +64,14 @@ def test_what_is_accepted_is_true(entry: dict[str, Any]) -> None:
     model = read_model(FOLDER / entry["model"])
     config = model.config
     tensors = {name: (t.dtype, t.shape, t.data) for name, t in model.tensors.items()}
-    tiny = oracle.TinyModel(config.d_vocab, config.n_ctx, config.d_model, config.d_head, config.d_vocab_out, tensors)
-    truth = oracle.truth(tiny)
+    task = read_certificate(FOLDER / entry["certificate"])[0].statement.task
+    rank = {"max-of-k": 1, "min-of-k": config.n_ctx}.get(task["name"]) or task["n"]
+    sizes = (config.d_vocab, config.n_ctx, config.d_model, config.d_head, config.d_vocab_out)
+    truth = oracle.truth(oracle.TinyModel(*sizes, tensors, rank=rank))
     counted = covers(FOLDER / entry["certificate"], FOLDER / entry["model"], truth.tokens) >= 0
     assert int(counted.sum()) == int(entry["correct"])
     assert np.all(truth.correct[counted])
-    if entry["certificate"] in ("enumeration.cert", "all-biases.cert", "ties-not-counted.cert"):
+    if entry["certificate"] in ("enumeration.cert", "enumeration-smallest.cert", "all-biases.cert", "ties-not-counted.cert"):
         assert truth.count == int(entry["correct"])
     certificate, _ = read_certificate(FOLDER / entry["certificate"])
     assert Fraction(certificate.statement.total) == config.d_vocab**config.n_ctx == len(truth.tokens)
