@@ -346,43 +346,53 @@ def further(inputs: Any, step: int = 1) -> Step:
     return Step("further-inputs", (0, step), {}, {"inputs": tensor(inputs)})
 
 
-def fit(entries: Iterable[int], numbers: Iterable[int], limits: Iterable[int]) -> bool:
-    """Whether, in ascending order, the first k_1 entries are below s_1, the next k_2 below s_2, and so on."""
-    allowed = [limit for number, limit in zip(numbers, limits, strict=True) for _ in range(number)]
-    return all(entry < limit for entry, limit in zip(sorted(entries), allowed, strict=True))
+BEYOND = 2**60
+"""Larger than any token or level."""
 
 
 def members_of_chains(step: Step, numbers: np.ndarray) -> np.ndarray:
-    """Which inputs (in numbers, "n k") the prefix chains claim, straight from their definition."""
-    size, of_level = step.hints["size"].integers(), step.hints["numbers"].integers().tolist()
-    members = []
-    for *free, query in numbers.tolist():
-        maximum = max(*free, query)
-        copies = free.count(maximum)
-        limits = size[query, maximum, copies].tolist()
-        others = [t for t in free if t != maximum]
-        members.append(-1 not in limits and fit(others, of_level[copies], limits))
-    return np.array(members)
+    """Which inputs (in numbers, "n k") the prefix chains claim, straight from their definition: in ascending order, the first
+    k_1 free tokens other than the maximum are below s_1, the next k_2 below s_2, and so on.
+    """
+    size, of_level = step.hints["size"].integers(), step.hints["numbers"].integers()
+    free, query, maximum = numbers[:, :-1], numbers[:, -1], numbers.max(1)
+    others = np.sort(np.where(free == maximum[:, None], BEYOND, free), axis=1)
+    copies = (free == maximum[:, None]).sum(1)
+    members = np.zeros(len(numbers), np.bool_)
+    for c in range(free.shape[1] + 1):
+        here = copies == c
+        limits = size[query[here], maximum[here], c]
+        allowed = np.repeat(limits, of_level[c], axis=1)
+        if allowed.shape[1] != free.shape[1] - c:
+            raise ValueError("numbers that do not fill the free positions")
+        members[here] = (limits != -1).all(1) & (others[here, : allowed.shape[1]] < allowed).all(1)
+    return members
 
 
 def members_of_groups(step: Step, numbers: np.ndarray, rank: int = 1) -> np.ndarray:
-    """Which inputs (in numbers, "n k") the group chains claim, straight from their definition."""
-    groupings, cells, rows = (step.hints[name].integers().tolist() for name in ("groupings", "cells", "numbers"))
-    levels = len(rows[0]) // (1 if rank == 1 else 2) if rows else 0
-    claimed = {}
-    for (m, q, c, grouping), row in zip(cells, rows, strict=True):
-        sides = (row[:levels], row[levels:] or [0] * levels)
-        claimed[m, q, c, sum(sides[1])] = (groupings[grouping], sides)
-    members = []
-    for *free, query in numbers.tolist():
-        true = sorted((*free, query))[-rank]
-        below, above = [t for t in free if t < true], [t for t in free if t > true]
-        grouping, sides = claimed.get((true, query, free.count(true), len(above)), ([], ([], [])))
-        level = [[grouping[t] for t in side] for side in (below, above)] if grouping else [[0], [0]]
-        limits = range(2, levels + 2)  # level i or less
-        fits = [0 not in entries and fit(entries, of_level, limits) for entries, of_level in zip(level, sides, strict=True)]
-        members.append(all(fits) if grouping else False)
-    return np.array(members)
+    """Which inputs (in numbers, "n k") the group chains claim, straight from their definition: on either side of the true
+    output, in ascending order of level, the first k_1 free tokens have level 1, the next k_2 level 2 or less, and so on.
+    """
+    groupings, cells, rows = (step.hints[name].integers() for name in ("groupings", "cells", "numbers"))
+    sides = 1 if rank == 1 else 2
+    of_side = rows.reshape(len(rows), sides, rows.shape[1] // sides)
+    free, query, true = numbers[:, :-1], numbers[:, -1], np.sort(numbers, axis=1)[:, -rank]
+    copies, above = (free == true[:, None]).sum(1), (free > true[:, None]).sum(1)
+    claimed = {(m, q, c, int(k[1:].sum())): i for i, ((m, q, c, _), k) in enumerate(zip(cells.tolist(), of_side, strict=True))}
+    found = [claimed.get(key, -1) for key in zip(true.tolist(), query.tolist(), copies.tolist(), above.tolist(), strict=True)]
+    here, row = np.flatnonzero(np.array(found) >= 0), np.array(found)[np.array(found) >= 0]
+    level = np.take_along_axis(groupings[cells[row, 3]], free[here], axis=1)
+    level = np.where(level == 0, BEYOND, level)  # excluded
+    members = np.zeros(len(numbers), np.bool_)
+    members[here] = True
+    for side in range(of_side.shape[1]):
+        on_side = free[here] > true[here, None] if side else free[here] < true[here, None]
+        levels = np.sort(np.where(on_side, level, 2 * BEYOND), axis=1)
+        allowed = np.full((len(rows), free.shape[1]), 2 * BEYOND)
+        for i, number in enumerate(of_side[:, side]):
+            allowed[i, : number.sum()] = np.repeat(np.arange(1, len(number) + 1), number)
+        members[here] &= (levels <= allowed[row]).all(1) & (on_side.sum(1) == of_side[row, side].sum(1))
+    return members
 
 
 def in_patterns(widths: list[int], numbers: list[int]) -> int:
