@@ -607,6 +607,9 @@ def test_facts_are_frozen() -> None:
 
     from checker.facts import CertifiedInputs  # noqa: PLC0415
 
-    fact = CertifiedInputs(0, np.zeros((1, 1, 1), np.bool_), lambda tokens: np.zeros(len(tokens), np.bool_))
+    def none(tokens: np.ndarray) -> np.ndarray:
+        return np.zeros(len(tokens), np.bool_)
+
+    fact = CertifiedInputs(0, np.zeros((1, 1, 1), np.bool_), none, none)
     with pytest.raises(FrozenInstanceError):
         fact.correct = 1  # type: ignore[misc]

@@ -55,8 +55,7 @@ class RivalBlocks:
     def members(self, label: int) -> list[IntArray]:
         """The outputs of each of the label's blocks, in order."""
         block = self.block[0 if self.shared else label]
-        order = np.argsort(block, kind="stable")
-        return np.split(order, np.flatnonzero(np.diff(block[order])) + 1)
+        return [np.flatnonzero(block == number) for number in range(int(block.max()) + 1)]
 
     def rivals(self, label: int) -> list[IntArray]:
         """The outputs other than the label of each of its blocks that has any."""
