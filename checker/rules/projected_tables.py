@@ -41,6 +41,8 @@ def projected_tables(setting: Setting, step: Step, premises: tuple[Fact, ...]) -
     scale, *tilts = take_parameters(step, "scale", *_PROJECTED)
     if premises:
         raise Refused("projected-tables takes no premises")
+    if min(tilts) < -1:
+        raise Refused("score, direct and value are -1, 0 or the tilt of a basis")
     config = setting.model.config
     factors = FactoredLogits.of(setting)
     (_, d_model), (outputs, width) = factors.token.shape, factors.unembed.shape
