@@ -532,7 +532,17 @@ def claim_members(subject: str, step: Step, more: int = 0) -> Certificate:
 def cases() -> list[Case]:
     """The corpus."""
     corpus = Corpus()
-    for part in (accepted, refused_counts, refused_chains, refused_groups, refused_further, refused_steps, other_tasks, unread):
+    for part in (
+        accepted,
+        projected,
+        refused_counts,
+        refused_chains,
+        refused_groups,
+        refused_further,
+        refused_steps,
+        other_tasks,
+        unread,
+    ):
         part(corpus)
     return sorted(corpus.cases, key=lambda case: case.certificate)
 
@@ -618,6 +628,44 @@ def accepted(corpus: Corpus) -> None:
     nested = (*steps[:4], Step("disjoint-sum", (3, 1)), Step("disjoint-sum"), Step("disjoint-sum", (2, 5, 4)))
     add("disjoint-sum-nested", claim("small", total, *nested), 0, "sums of sums, one of them empty")
     add("nothing", claim("small", 0, Step("disjoint-sum")), 0, "the empty sum: no input is claimed")
+
+
+def projection(**changes: Any) -> Step:
+    """A step of rule projected-tables about the small model: the direct path without coordinates, all else as it is.
+
+    x_q and u_o have lengths below 9/8, and numbers are in units of 1/8.
+    """
+    parameters = {"scale": 3, "score": -1, "direct": 0, "value": -1}
+    hints = {"token_centre": [1, 0, 0, 0], "unembed_centre": [2, 2, 2, 2], "direct_centre": [2, 2, 2, 2]}
+    hints |= {"direct_left": [9] * 4, "direct_right": [9] * 4}
+    parameters |= {name: change for name, change in changes.items() if name in parameters}
+    hints |= {name: change for name, change in changes.items() if name not in parameters}
+    return Step("projected-tables", (), parameters, {name: tensor(h) for name, h in hints.items() if h is not None})
+
+
+def projected(corpus: Corpus) -> None:
+    """Rule projected-tables."""
+    plain = projection(direct=-1, direct_centre=None, direct_left=None, direct_right=None)
+    full = small_groups()
+    exact = claim("small", members("small", full), plain, full)
+    corpus.add("projected-tables-plain", exact, 0, "rule projected-tables, no table projected")
+    few = groups(((1, 1, 1, 1),), ((0, 0, 2, 0), (1, 1, 2, 0), (2, 2, 2, 0)), ((0,),) * 3, EACH)
+    count = members("small", few)
+    corpus.add("projected-tables", claim("small", count, projection(), few), 0, "the direct path without coordinates")
+    for name, why, changes in (
+        ("left-too-small", "a vector of the left side is longer than its rest", {"direct_left": [9, 9, 7, 9]}),
+        ("right-too-small", "a vector of the right side is longer than its rest", {"direct_right": [9, 9, 7, 9]}),
+        ("left-negative", "a rest is negative", {"direct_left": [9, 9, -9, 9]}),
+        ("no-centre", "a projected table without its centre", {"direct_centre": None}),
+        ("centre-too-short", "a centre of three coordinates", {"direct_centre": [0, 0, 0]}),
+        ("unasked", "rests of a table that is taken as it is", {"direct": -1}),
+        ("tilt-minus-two", "-2 is no way to take a table", {"value": -2}),
+        ("scale-too-large", "scales end at 1100", {"scale": 1101}),
+    ):
+        content = claim("small", count, projection(**changes), few)
+        corpus.add(f"projected-tables-{name}", content, 1, why)
+    upon = claim("small", count, TABLES, replace(projection(), premises=(0,)), replace(few, premises=(1,)))
+    corpus.add("projected-tables-premise", upon, 1, "projected-tables takes no premises")
 
 
 def summed() -> tuple[int, *tuple[Step, ...]]:
