@@ -42,7 +42,7 @@ PLACES = ("largest", "smallest", "middle")
 CPU = torch.device("cpu")
 PRECISIONS = (30, 30, 30, 20, 12, 40, 64)
 LEAST_SHARE = 0.3
-ONE_SIDED = ("brute-force", "sampling", "pessimized", "thresholds")
+ONE_SIDED = ("brute-force", "sampling", "pessimized", "thresholds", "interpretation", "low-rank-chains")
 """Strategies for the largest or smallest token only."""
 
 
