@@ -15,7 +15,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 ENCLOSURES = ("tests/test_enclosures.py",)
-RULES = ("tests/test_golden.py", "tests/test_attacks.py", "tests/test_theorems.py")
+RULES = ("tests/test_golden.py", "tests/test_theorems.py", "tests/test_attacks.py")
+THEOREMS = ("tests/test_golden.py", "tests/test_theorems.py")
+HOGS = ("tests/test_attacks.py",)
 
 
 @dataclass(frozen=True)
@@ -52,63 +54,225 @@ MUTANTS = [
     # Theorems.
     Mutant(
         "checker/rules/additive_tables.py",
-        'plus_bias(last @ weight("blocks.0.attn.W_Q"), "blocks.0.attn.b_Q")',
-        'last @ weight("blocks.0.attn.W_Q")',
+        'plus_bias(setting, last @ weight(setting, "blocks.0.attn.W_Q"), "blocks.0.attn.b_Q")',
+        'last @ weight(setting, "blocks.0.attn.W_Q")',
         RULES,
     ),
-    Mutant("checker/rules/additive_tables.py", "direct = direct + weight", "weight", RULES),
+    Mutant("checker/rules/additive_tables.py", "direct = direct + weight", "direct = weight", RULES),
     Mutant("checker/rules/additive_tables.py", "positions[config.n_ctx - 1 :]", "positions[:1]", RULES),
-    Mutant(
-        "checker/rules/label_terms.py",
-        "np.delete(np.arange(outputs), label)",
-        "np.delete(np.arange(outputs), label)[:1]",
-        RULES,
+    *(
+        Mutant("checker/rules/label_terms.py", old, new, THEOREMS)
+        for old, new in (
+            ("free_low=free.min(1)", "free_low=free.max(1)"),
+            ("free_high=free.max(1)", "free_high=free.min(1)"),
+            ("free = tables.position_score[:, :-1]", "free = tables.position_score[:, :1]"),
+            ("prefix_low=tables.token_score.running_min(1)", "prefix_low=tables.token_score"),
+            ("prefix_high=tables.token_score.running_max(1)", "prefix_high=tables.token_score"),
+            ("tables.direct - common", "tables.direct"),
+            ("value[:, -1], value[:, :-1].min(1)", "value[:, -1], value[:, :-1].max(1)"),
+            ("value[:, -1], value[:, :-1].min(1)", "value[:, -1], value[:, 0]"),
+            ("value[:, -1], value[:, :-1].min(1)", "value[:, 0], value[:, :-1].min(1)"),
+            ("token + position[-1:]", "token + position[:1]"),
+            ("token + position[:-1].min(0)", "token + position[:-1].max(0)"),
+            ("token + position[:-1].min(0)", "token + position[:1].min(0)"),
+            ("direct + gaps.last[queries]", "direct + gaps.free[queries]"),
+            ("direct + gaps.free[label : label + 1]", "direct + gaps.free[:1]"),
+            ("scores.position[queries, -1:]", "scores.position[queries, :1]"),
+            ("(label_score + scores.free_high[queries]).exp()", "(label_score + scores.free_low[queries]).exp()"),
+            ("(label_score + scores.free_low[queries]).exp()", "(label_score + scores.free_high[queries]).exp()"),
+        )
     ),
-    Mutant("checker/rules/label_terms.py", "position[:-1].min(0)", "position[:-1].max(0)", RULES),
-    Mutant("checker/rules/label_terms.py", "free_high=free.max(1)", "free_high=free.min(1)", RULES),
-    Mutant(
-        "checker/rules/label_terms.py", "prefix_high=tables.token_score.running_max(1)", "prefix_high=tables.token_score", RULES
+    *(
+        Mutant("checker/rules/rival_blocks.py", old, new, THEOREMS)
+        for old, new in (
+            ("if len(block) not in (1, labels)", "if False"),
+            ("np.any(block < 0) or np.any(block >= block.shape[1])", "np.any(block < 0)"),
+            ("np.any(block < 0) or np.any(block >= block.shape[1])", "np.any(block >= block.shape[1])"),
+            ("np.any(present[:, 1:] > present[:, :-1])", "False"),
+            ("self.block[0 if self.shared else label]", "self.block[0]"),
+            ("blocks = [members[members != label]", "blocks = [members[members > label]"),
+            ("if len(rivals)]", "if len(rivals) > 1]"),
+            ("self.table[np.ix_(rows, rivals)].max(1)", "self.table[np.ix_(rows, rivals)].min(1)"),
+            ("columns[own] = self.blocks.most + label", "columns[own] = self.blocks.most"),
+            ("np.count_nonzero(block == own) > 1", "np.count_nonzero(block == own) > 2"),
+            ("else np.delete(columns, own)", "else np.delete(columns, 0)"),
+            ("upto = part.running_max(1)", "upto = part.running_min(1)"),
+            ("upto[:, : last - 1].maximum(after[:, 2:])", "upto[:, : last - 1].minimum(after[:, 2:])"),
+            ("upto[:, : last - 1].maximum(after[:, 2:])", "upto[:, : last - 1]"),
+            ("after = part[:, ::-1].running_max(1)[:, ::-1]", "after = part.running_max(1)"),
+            ("axis=1)[:, place]]", "axis=1)]"),
+        )
     ),
-    Mutant("checker/rules/thresholds.py", "gaps.token.running_min(0)", "gaps.token", RULES),
-    Mutant("checker/rules/thresholds.py", "proved.all()", "proved.any()", RULES),
-    Mutant("checker/rules/thresholds.py", ".times(setting.task.free - copies)", "", RULES),
-    Mutant("checker/rules/pessimized.py", "free_value.running_min(0)", "free_value", RULES),
-    Mutant("checker/rules/pessimized.py", "before = table.running_max(1)", "before = table", RULES),
-    Mutant("checker/rules/pessimized.py", "if not proved.all()", "if not proved.any()", RULES),
-    Mutant("checker/rules/composition_classes.py", ".segment_min(starts)", "[starts]", RULES),
-    Mutant("checker/rules/composition_classes.py", ".times(chosen[:, group][:, None])", "", RULES),
-    Mutant("checker/rules/composition_classes.py", "if not proved.all()", "if not proved.any()", RULES),
+    *(
+        Mutant("checker/chain_counts.py", old, new, THEOREMS)
+        for old, new in (
+            ("for after in range(needed,", "for after in range(least,"),
+            ("for before in range(least,", "for before in range(needed,"),
+            ("(after if level else 0) + 1", "(after if level else 0)"),
+            ("math.comb(total - before, after - before)", "math.comb(total, after - before)"),
+            ("** (after - before)", "** after"),
+            ("np.diff(sizes, axis=1, prepend=0)", "sizes"),
+            (".astype(object)", ""),
+        )
+    ),
+    Mutant("checker/chain_counts.py", "meter.check_affordable(_SLOWNESS * steps * (rows + 16))", "pass", HOGS),
+    *(
+        Mutant("checker/rules/prefix_chains.py", old, new, THEOREMS)
+        for old, new in (
+            ("not 1 <= levels <= _MAX_LEVELS", "not levels <= _MAX_LEVELS"),
+            ("not 1 <= levels <= _MAX_LEVELS", "not 1 <= levels"),
+            ('or hints["size"].shape[3] != levels', ""),
+            ("task.require_largest(step.rule)", "pass"),
+            ("if joint not in (0, 1)", "if False"),
+            (
+                "leads = ValueLeads.of(setting, tables, blocks, joint == 1)",
+                "leads = ValueLeads.of(setting, tables, blocks, True)",
+            ),
+            ("np.any(numbers < 0) or np.any(numbers > task.free)", "np.any(numbers > task.free)"),
+            (
+                "numbers.sum(axis=1) + np.arange(task.n_ctx) != task.free",
+                "numbers.sum(axis=1) + np.arange(task.n_ctx) > task.free",
+            ),
+            (
+                "numbers.sum(axis=1) + np.arange(task.n_ctx) != task.free",
+                "numbers.sum(axis=1) + np.arange(task.n_ctx) < task.free",
+            ),
+            ("np.any(query > label) or", ""),
+            ("or np.any((copies == 0) & (query < label))", ""),
+            ("(copies == 0) & (query < label)", "(copies == 0) & (query <= label)"),
+            ("np.any(levels < 0) or", ""),
+            ("or np.any(levels > label[:, None])", ""),
+            ("levels > label[:, None]", "levels >= label[:, None]"),
+            ("if np.any(levels[:, 1:] < levels[:, :-1])", "if False"),
+            ("levels[:, 1:] < levels[:, :-1]", "levels[:, 1:] <= levels[:, :-1]"),
+            ("(size != -1).any(axis=3).transpose", "(size != -1).all(axis=3).transpose"),
+            ("math.comb(self.task.free, copies)", "math.comb(self.task.n_ctx, copies)"),
+            ("fitting * classes.astype(object)", "fitting"),
+            ("self.task.d_vocab, tokens[:, :-1])", "0, tokens[:, :-1])"),
+            ("others[:, None, :] < levels[:, :, None]", "others[:, None, :] <= levels[:, :, None]"),
+            ("(levels != -1).all(axis=1) &", ""),
+            ("(below >= needed).all(axis=1)", "(below >= needed).any(axis=1)"),
+            ("np.cumsum(self.numbers[copies], axis=1)", "self.numbers[copies]"),
+            ("least = gaps.free.running_min(0)", "least = gaps.free"),
+            ("np.arange(1, chains.numbers.shape[1] + 1)", "np.arange(chains.numbers.shape[1])"),
+            ('side="right")', 'side="left")'),
+            ("terms.copy[row].times(chains.copies[part].reshape(-1, 1))", "terms.copy[row]"),
+            ("if not proved.all()", "if not proved.any()"),
+            ("chains.levels[rest, level] - 1, 0)", "chains.levels[rest, level] - 2, 0)"),
+            ("chains.levels[rest, level] - 1, 0)", "chains.levels[rest, 0] - 1, 0)"),
+            ("+ scores.free_low[query] - reference", "+ scores.free_high[query] - reference"),
+            ("+ scores.free_high[query] - reference", "+ scores.free_low[query] - reference"),
+            ("others.times(chains.numbers[chains.copies[rest], level].reshape(-1, 1))", "others"),
+            (".positive().all(axis=1)", ".positive().any(axis=1)"),
+        )
+    ),
+    *(
+        Mutant("checker/rules/group_chains.py", old, new, THEOREMS)
+        for old, new in (
+            ("if rest or not 1 <= levels <= _MAX_LEVELS", "if not 1 <= levels <= _MAX_LEVELS"),
+            ("not 1 <= levels <= _MAX_LEVELS", "not levels <= _MAX_LEVELS"),
+            ("not 1 <= levels <= _MAX_LEVELS", "not 1 <= levels"),
+            ("or len(flat_numbers) != len(cells)", ""),
+            ("np.any(groupings < 0) or", ""),
+            ("or np.any(groupings > levels)", ""),
+            ("groupings > levels", "groupings >= levels"),
+            ("np.any(cells < 0) or", ""),
+            ("np.any(tokens >= task.d_vocab) or", ""),
+            ("or np.any(copies > task.free)", ""),
+            ("np.any(grouping >= len(groupings)) or", ""),
+            ("np.any(flat_numbers < 0) or", ""),
+            ("np.any(numbers.sum(axis=(1, 2)) + copies != task.free)", "np.any(numbers.sum(axis=(1, 2)) + copies > task.free)"),
+            ("np.any(numbers.sum(axis=(1, 2)) + copies != task.free)", "np.any(numbers.sum(axis=(1, 2)) + copies < task.free)"),
+            ("larger = above + (query > label)", "larger = above"),
+            ("larger = above + (query > label)", "larger = above + (query >= label)"),
+            ("(larger >= task.rank) |", ""),
+            ("larger >= task.rank", "larger > task.rank"),
+            ("| (task.rank > larger + copies + (query == label))", ""),
+            ("task.rank > larger + copies + (query == label)", "task.rank > larger + copies + 1"),
+            ("task.rank > larger + copies + (query == label)", "task.rank > larger + copies"),
+            ("if not strictly_increasing(", "if False and not strictly_increasing("),
+            (
+                "np.stack([label, query, copies, above], axis=1)):",
+                "np.stack([label, query, copies, above, grouping], axis=1)):",
+            ),
+            ("self.groupings <= level + 1)", "self.groupings == level + 1)"),
+            ("(self.groupings > 0) &", ""),
+            ("upto[self.grouping, self.label + 1]", "upto[self.grouping, self.label]"),
+            ("below = upto[self.grouping, self.label]", "below = upto[self.grouping, self.label + 1]"),
+            ("// math.factorial(copies)", ""),
+            ("arrangements //= math.factorial(sum(numbers))", "pass"),
+            ("tuples = multiplicity[start:stop].astype(object)", "tuples = np.ones(stop - start, object)"),
+            ("cells[self.query, self.label, self.copies] = True", "pass"),
+            ("result &= ~(on_side & (level == 0)).any(axis=1)", "pass"),
+            ("on_side = free > label[:, None] if side else free < label[:, None]", "on_side = free != label[:, None]"),
+            ("(level <= upto + 1)).sum(axis=1) >= needed", "(level <= upto + 1)).sum(axis=1) > needed"),
+            ("(level <= upto + 1)).sum(axis=1) >= needed", "(level == upto + 1)).sum(axis=1) >= needed"),
+            ("if joint not in (0, 1)", "if False"),
+            ("(classes.level_sizes() == 0) & (classes.numbers > 0)", "(classes.level_sizes() < 0) & (classes.numbers > 0)"),
+            ("top = label + 1 if task.rank == 1 else task.d_vocab", "top = label + 1"),
+            ("terms.copy[rows].times(classes.copies[chosen].reshape(-1, 1))", "terms.copy[rows]"),
+            ("minima[of_side].times(numbers[:, side, level].reshape(-1, 1))", "minima[of_side]"),
+            ("minima[of_side].times(numbers", "minima[rows].times(numbers"),
+            ("if not proved.all()", "if not proved.any()"),
+            (".positive().all(axis=1)", ".positive().any(axis=1)"),
+            ("(tokens > label) * levels + level - 1", "level - 1"),
+            ("scores.token[np.ix_(queries, tokens)]", "scores.token[np.ix_(queries, np.arange(len(tokens)))]"),
+            ("(scores.free_low, scores.free_high)", "(scores.free_low, scores.free_low)"),
+            ("(scores.free_low, scores.free_high)", "(scores.free_high, scores.free_high)"),
+            ("gaps.free[tokens].reshape(", "gaps.free[: len(tokens)].reshape("),
+            (".segment_min(starts)", "[starts]"),
+            ("least.append(least[-1].minimum(of_level[column_of_level]))", "least.append(of_level[column_of_level])"),
+            ("least.append(least[-1].minimum(of_level[column_of_level]))", "least.append(least[-1])"),
+        )
+    ),
+    *(
+        Mutant("checker/rules/further_inputs.py", old, new, THEOREMS)
+        for old, new in (
+            ("np.any(inputs < 0) or", ""),
+            ("or np.any(inputs >= task.d_vocab)", ""),
+            ("if not strictly_increasing(inputs)", "if False"),
+            ("if already.any()", "if already.all()"),
+            ("already = before.may_count(inputs)", "already = before.covers(inputs)"),
+            ("if not proved.all()", "if not proved.any()"),
+            ("premises if len(premises) == 2 else (None, None)", "premises[:2]"),
+            ("cells[query, label, copies] = True", "pass"),
+            ("before.correct + len(inputs)", "len(inputs)"),
+            ("value[rows, label].reshape(-1, 1) - value", "value[rows, query].reshape(-1, 1) - value"),
+            ("tables.position_value[j : j + 1]", "tables.position_value[:1]"),
+            ("tables.position_score[query, j] for j", "tables.position_score[query, 0] for j"),
+            ("term if margin is None else margin + term", "term"),
+            ("proved.all(axis=1), np.bool_)", "proved.any(axis=1), np.bool_)"),
+            ("before.may_count(tokens) |", ""),
+            ("before.covers(tokens) |", ""),
+        )
+    ),
+    *(
+        Mutant("checker/tasks.py", old, new, THEOREMS)
+        for old, new in (
+            ("self.d_vocab - 1 - tokens if self.reverse else tokens", "tokens"),
+            ("places[: self.d_vocab] = self.numbered", "places[:] = self.numbered"),
+            ("np.sort(numbers, axis=1)[:, self.n_ctx - self.rank]", "np.sort(numbers, axis=1)[:, -1]"),
+            ("(numbers[:, :-1] == true[:, None])", "(numbers == true[:, None])"),
+            ("if self.rank != 1:", "if False:"),
+            ("type(rank) is int and", ""),
+            ('"n": rank} and 1 <= rank <= length', '"n": rank} and rank <= length'),
+            ("1 <= rank <= length:", "1 <= rank:"),
+            ("if config.d_vocab_out < vocab", "if False"),
+            ("1 if smallest else rank", "rank"),
+            ("smallest = rank == length and rank > 1", "smallest = rank > 1"),
+        )
+    ),
+    Mutant("checker/ordering.py", "(difference != 0", "(difference >= 0", RULES),
+    Mutant("checker/ordering.py", "first] > 0", "first] >= 0", RULES),
     Mutant("checker/rules/enumeration.py", "margin.min(0).positive()", "margin.max(0).positive()", RULES),
     Mutant("checker/rules/enumeration.py", "if len(skip):\n", "if False:\n", RULES),
     # Counting and disjointness.
-    Mutant(
-        "checker/rules/composition_classes.py",
-        "not _strictly_increasing(cells[:, :3]) or not _strictly_increasing(rows)",
-        "False",
-        RULES,
-    ),
-    Mutant("checker/rules/composition_classes.py", "(difference != 0", "(difference >= 0", RULES),
-    Mutant(
-        "checker/rules/composition_classes.py", "if np.any(chosen.sum(axis=1) + copies[cell] != task.free)", "if False", RULES
-    ),
-    Mutant(
-        "checker/rules/composition_classes.py",
-        "if np.any((classes.group_sizes()[classes.cell] == 0) & (classes.chosen > 0))",
-        "if False",
-        RULES,
-    ),
-    Mutant("checker/rules/composition_classes.py", " or np.any((copies == 0) & (query < label))", "", RULES),
-    Mutant(
-        "checker/rules/prefix_classes.py",
-        "if np.any(query > label) or np.any((copies == 0) & (query < label))",
-        "if False",
-        RULES,
-    ),
-    Mutant("checker/rules/prefix_classes.py", "np.any(chosen < 0) or np.any(chosen > label)", "np.any(chosen < 0)", RULES),
-    Mutant("checker/rules/prefix_classes.py", "math.comb(free, int(copies))", "math.comb(free + 1, int(copies))", RULES),
     Mutant("checker/rules/disjoint_sum.py", "if np.any(cells & premise.cells)", "if False", RULES),
     Mutant("checker/rules/enumeration.py", "np.any(edges[1:] < edges[:-1])", "False", RULES),
     Mutant("checker/rules/enumeration.py", "not 0 <= start < stop <= task.total", "False", RULES),
+    Mutant("checker/rules/enumeration.py", "task.require_largest(step.rule)", "pass", RULES),
+    Mutant("checker/rules/enumeration.py", "return inside & ~self.skipped(relative)", "return self.covers(tokens)", RULES),
+    Mutant("checker/rules/disjoint_sum.py", "cells |= premise.cells", "pass", RULES),
     # The verdict.
     Mutant("checker/verdict.py", "if statement.model_digest != model.digest()", "if False", RULES),
     Mutant("checker/verdict.py", "if statement.total != known_task.total", "if False", RULES),
