@@ -25,15 +25,16 @@ _ALMOST = 1 - 2.0**-9
 
 @dataclass(frozen=True)
 class LowRankChains(Strategy):
-    """rank: coordinates of values. bands: of queries. profiles: of a query's own share. distance: in hundredths, of the rivals
-    that matter from their label. slack: per cent of a lead that larger balls may cost.
+    """rank: coordinates of values (0: twice the binary logarithm of V). bands: of queries. profiles: levels of what a query
+    below the maximum may cost. distance: in hundredths, of the rivals that matter from their label, where the bound for the
+    direct path is tight. slack: per cent of a lead that larger balls may cost.
     """
 
     name: ClassVar[str] = "low-rank-chains"
     cost: ClassVar[str] = "V d^2 + V r balls + V bands"
     summary: ClassVar[str] = "chains of harmless prefixes without any table of size V^2: coordinates, balls, bands"
 
-    rank: int = 12
+    rank: int = 0
     bands: int = 24
     profiles: int = 12
     distance: int = 150
@@ -42,18 +43,19 @@ class LowRankChains(Strategy):
     @classmethod
     def sweep(cls, problem: Problem) -> tuple[Self, ...]:
         """From the fewest operations to the best bound."""
-        return tuple(cls(rank=rank, bands=bands) for rank, bands in ((8, 12), (10, 24), (12, 24), (14, 40), (16, 64)))
+        return tuple(cls(rank=rank, bands=bands) for rank, bands in ((8, 12), (10, 24), (0, 24), (0, 48), (20, 48)))
 
     def prove(self, problem: Problem) -> Evidence:
         """Bounds for leads and scores, then chains band by band."""
         if problem.task.rank != 1:
             raise DoesNotFit(f"{self.name} is for the largest or smallest token only; use classes")
-        if min(self.rank, self.bands, self.profiles, self.distance) < 1 or self.slack < 0:
-            raise DoesNotFit(f"{self.name} needs positive switches")
+        if min(self.bands, self.profiles, self.distance) < 1 or min(self.rank, self.slack) < 0:
+            raise DoesNotFit(f"{self.name} needs bands, profiles, distance >= 1 and rank, slack >= 0")
+        rank = self.rank or 2 * (problem.d_vocab - 1).bit_length()
         factors = FactoredLogits.of(problem)
         largest = max(f.largest for f in (factors.value, factors.direct, factors.query, factors.token, factors.unembed))
         grid = Grid.fitting(max(largest, largest**2), problem.precision)
-        leads = Leads.of(factors, grid, self.rank, self.distance / 100, self.slack / 100)
+        leads = Leads.of(factors, grid, rank, self.distance / 100, self.slack / 100)
         scores = Scores.of(factors, grid)
         bands = min(self.bands, problem.d_vocab)
         band = np.empty(problem.d_vocab, np.int64)
