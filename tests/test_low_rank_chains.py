@@ -4,6 +4,7 @@ Certificates of the prover are accepted and true in both arithmetics. Whatever h
 edge of what is accepted, the bounds that the checker then believes hold, and the inputs that it certifies are correct.
 """
 
+import contextlib
 import itertools
 import math
 import random
@@ -20,6 +21,7 @@ from checker.facts import CertifiedInputs, Setting
 from checker.meter import Budget, Meter
 from checker.mpmath_intervals import MpmathArithmetic
 from checker.rules import RULES
+from checker.rules.ball_covers import Balls
 from checker.rules.factored_logits import FactoredLogits
 from checker.rules.low_rank_chains import _check_leads, _Scores
 from checker.rules.projections import UNIT_BITS, Basis, hinted
@@ -421,6 +423,86 @@ def test_hints_of_another_shape_or_beyond_53_bits_are_refused(name):
         values = step.hints[name].integers().copy()
         values.reshape(-1)[0] = huge
         assert applied(model, with_hint(step, name, values), 30) is None or name in ("log_loss", "size")
+
+
+def test_balls_bound_linear_functions_of_all_other_outputs():
+    """Random balls, rests, squares and rows: whatever passes is an upper bound, for covers with and without the label."""
+    setting, passed, refused = setting_for(small_step()[0], 40), 0, 0
+    unit = 1 << 20
+    for seed in range(300):
+        rng, gen = random.Random(seed), np.random.default_rng(seed)
+        outputs, rank = rng.randint(2, 9), rng.randint(1, 3)
+        vocab = rng.randint(1, outputs)
+        points = gen.integers(-3 * unit, 3 * unit, (outputs, rank))
+        rest, square = gen.integers(0, unit, outputs), gen.integers(0, 2 * unit, outputs)
+        order = gen.permutation(outputs)
+        cuts = sorted({0, outputs, *(rng.randrange(outputs) for _ in range(2))})
+        tiles = list(itertools.pairwise(cuts))
+        runs = tiles + [(i, i + 1) for i in range(outputs)]
+        centre = np.array([points[order[b:e]].mean(axis=0).astype(np.int64) for b, e in runs])
+        away = [np.abs(points[order[b:e]] - c).astype(np.float64) for (b, e), c in zip(runs, centre, strict=True)]
+        radius = np.array([math.ceil(math.sqrt((a**2).sum(axis=1).max())) + 4 for a in away])
+        radius[rng.randrange(len(radius))] -= rng.choice((0, 0, 0, 8, unit))
+        rows = gen.integers(-2 * unit, 2 * unit, (vocab, rank + 3))
+        length = np.ceil(np.sqrt((rows[:, :rank].astype(np.float64) ** 2).sum(axis=1))).astype(np.int64) + 1
+        rows[:, rank], rows[:, rank + 1 :] = length, np.abs(rows[:, rank + 1 :])
+        cover = []
+        for m in range(vocab):
+            place = int(np.flatnonzero(order == m)[0])
+            for ball, (b, e) in enumerate(tiles):
+                if b <= place < e and rng.random() < 0.7:  # single outputs instead, without m
+                    cover += [(m, len(tiles) + i) for i in range(b, e) if i != place or rng.random() < 0.1]
+                else:
+                    cover.append((m, ball))
+        if rng.random() < 0.2 and cover:
+            del cover[rng.randrange(len(cover))]
+        hints = {"order": order, "runs": np.array(runs), "centre": centre, "radius": radius}
+        try:
+            balls = Balls.of(setting, hinted(setting, points, 20), rest, square, hints, 20)
+            labels, largest = balls.largest(setting, hinted(setting, rows, 20), np.array(cover).reshape(-1, 2))
+        except CheckError:
+            refused += 1
+            continue
+        passed += 1
+        numbers = np.concatenate([points, rest[:, None], square[:, None]], axis=1).astype(np.float64) / unit
+        found = numbers @ (np.delete(rows, rank, axis=1).astype(np.float64) / unit).T  # o m
+        for m, bound in zip(labels.tolist(), endpoints(largest)[0][:, 0], strict=True):
+            others = np.delete(found[:, m], m)
+            assert bound >= others.max() - 1e-4
+    assert passed > 100 and refused > 30
+
+
+def test_rests_bound_what_coordinates_leave_out():
+    """Random bases, some far from orthonormal, and rests as small as the checker lets them be."""
+    setting, passed = setting_for(small_step()[0], 40), 0
+    for seed in range(150):
+        rng, gen = random.Random(seed), np.random.default_rng(seed)
+        width = rng.randint(1, 5)
+        rank, tilt = rng.randint(1, width), rng.choice((2, 2, 3, 6, 20))
+        columns = np.linalg.qr(gen.standard_normal((width, rank)))[0]
+        columns = columns + rng.choice((0, 2.0**-tilt)) * gen.standard_normal(columns.shape) / width
+        try:
+            basis = Basis.of(setting, np.rint(columns * 2.0**UNIT_BITS).astype(np.int64), tilt)
+        except CheckError:
+            continue
+        passed += 1
+        vectors = [gen.integers(-(1 << 20), 1 << 20, (6, width)) for _ in range(2)]
+        for part in vectors:  # some all but in the range of the basis, where the rests are smallest
+            part[:4] = np.rint(gen.standard_normal((4, rank)) @ columns.T * 2**18).astype(np.int64)
+        rests = []
+        for part in vectors:
+            rest = np.full(len(part), 1 << 24)
+            for bit, row in itertools.product(range(23, -1, -1), range(len(part))):
+                trial = rest.copy()
+                trial[row] -= 1 << bit
+                with contextlib.suppress(CheckError):
+                    basis.coordinates(setting, hinted(setting, part, 20), trial, 20, "a vector")
+                    rest = trial
+            rests.append(rest / 2.0**20)
+        left, right = (part / 2.0**20 for part in vectors)
+        error = np.abs(left @ right.T - (left @ columns) @ (right @ columns).T)
+        assert np.all(error <= np.outer(*rests) + 1e-6)
+    assert passed > 60
 
 
 def test_parameters_out_of_range_are_refused():
