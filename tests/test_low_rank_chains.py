@@ -23,11 +23,12 @@ from checker.mpmath_intervals import MpmathArithmetic
 from checker.rules import RULES
 from checker.rules.ball_covers import Balls
 from checker.rules.factored_logits import FactoredLogits
-from checker.rules.low_rank_chains import _check_leads, _Scores
+from checker.rules.low_rank_chains import Claims, _check_band, _check_leads, _Scores, _Shares
 from checker.rules.projections import UNIT_BITS, Basis, hinted
 from checker.scaled_integers import ScaledArithmetic
 from checker.tasks import parse_task
 from checker.verdict import check_proof
+from prover import low_rank_bounds
 from prover.prove import prove
 from prover.strategies import STRATEGIES
 from prover.strategy import DoesNotFit, Problem
@@ -244,6 +245,32 @@ def test_leads_and_scores_hold_at_the_edge_of_what_is_believed(part):
                 step = pushed(step, name, index, rng.choice(directions), believes)
 
 
+def test_leads_hold_at_the_edge_with_badly_chosen_coordinates(monkeypatch):
+    """A large part of the values is left to the rests, which are tight if all but one direction is kept."""
+    covered = 0
+    for seed in range(30):
+        tiny, gen = capable_model(4000 + seed), np.random.default_rng(seed)
+
+        def directions(vectors, rank, gen=gen):
+            width = vectors.shape[1]
+            return np.linalg.qr(gen.standard_normal((width, width)))[0][:, : max(width - 1, 1) if rank > 1 else 1]
+
+        monkeypatch.setattr(low_rank_bounds, "main_directions", directions)
+        reality = Reality.of(tiny)
+        step = proved_step(as_model(tiny), 40, rank=9, slack=50 * (seed % 2), distance=100)
+
+        def leads(trial, tiny=tiny, reality=reality):
+            return leads_hold(tiny, reality, trial, 40)
+
+        for label in np.unique(step.hints["cover"].integers()[:, 0]).tolist():
+            rest = step.hints["lead_rest"].integers()[label]
+            covered += rest > step.hints["lead_length"].integers()[label] // 4
+            for name, index in (("lead_rest", (label,)), ("unembed_rest", (label - 1,)), ("unembed_square", (label - 1,))):
+                step = pushed(step, name, index, -1, leads)
+            step = pushed(step, "log_gain", (label,), 1, leads)
+    assert covered > 5
+
+
 @pytest.mark.parametrize("part", range(4))
 def test_leads_and_scores_hold_for_random_hints(part):
     """Large and small random changes of several hints at once: most are refused, and what is believed is true."""
@@ -377,6 +404,63 @@ def with_shares_drawn(rng: random.Random, step: Step) -> Step:
             parts *= budget * (1 - 1e-2) / max((parts * numbers[c]).sum(), 1e-9)
             log_share[p, c] = np.floor(np.log(np.minimum(parts, 20.0)) * unit)
     return with_hint(with_hint(step, "log_own", log_own), "log_share", log_share)
+
+
+def test_shares_must_leave_something():
+    """Accepted with 0.1% to spare, refused with 0.1% too much, for every profile and number of copies by itself."""
+    model, step = small_step()
+    hints, unit = integers(step), float(1 << UNIT_BITS)
+    numbers, profiles = hints["numbers"], hints["own"].shape[2]
+    for p, c in itertools.product(range(profiles + 1), range(len(numbers))):
+        own = 0.0 if p == profiles else math.exp(hints["log_own"][p] / unit)
+        if numbers[c].sum() == 0 or (c == 0 and p < profiles):
+            continue
+        for factor in (0.999, 1.001):
+            changed = hints["log_share"].copy()
+            share = factor * (c + (p == profiles) - own) / numbers[c].sum()
+            changed[p, c] = round(math.log(share) * unit)
+            setting = setting_for(model, 30)
+            if factor < 1:
+                _Shares.of(setting, hints | {"log_share": changed})
+            else:
+                with pytest.raises(CheckError):
+                    _Shares.of(setting, hints | {"log_share": changed})
+
+
+def test_sizes_must_stay_within_their_shares():
+    """With risks and bases written by hand: the largest size that holds for every level and profile, and one more."""
+    model, step = small_step()
+    setting, hints = setting_for(model, 30), integers(step)
+    vocab, _, profiles = hints["own"].shape
+    task, label, band, unit = setting.task, vocab - 1, int(hints["band"][vocab - 1]), 1 << UNIT_BITS
+    shares = _Shares.of(setting, hints)
+    base = hinted(setting, np.zeros((vocab, 1), np.int64), 0)
+    for allowed, p, c in itertools.product(range(label + 1), range(profiles + 1), range(1, task.n_ctx)):
+        numbers = hints["numbers"][c]
+        for level in [i for i in range(len(numbers)) if numbers[i]] + ([-1] if p < profiles else []):
+            limit = int(hints["log_own"][p] if level == -1 else hints["log_share"][p, c, level])
+            low = int(min(hints["log_own"].min(), hints["log_share"].min())) - unit
+            risk = hinted(setting, np.where(np.arange(vocab) < allowed, low, limit + unit).reshape(-1, 1), UNIT_BITS)
+            for more in (0, 1):
+                if allowed + more > label:
+                    continue
+                size, own = np.full(hints["size"].shape, -1), np.zeros_like(hints["own"])
+                size[label, band, p, c] = 0
+                if level == -1:
+                    own[label, band, p:] = allowed + more
+                else:
+                    size[label, band, p, c, level:] = allowed + more
+                    size[label, band, p, c, :level] = 0
+                    if any(
+                        numbers[i] and hints["log_share"][p, c, i] < limit + 2 * unit and i != level for i in range(level, 3)
+                    ):
+                        continue  # levels above are tried by themselves
+                claims = Claims.of(task, hints | {"size": size, "own": own})
+                if more:
+                    with pytest.raises(CheckError):
+                        _check_band(claims, shares, band, risk, base)
+                else:
+                    _check_band(claims, shares, band, risk, base)
 
 
 def test_smaller_tokens_through_min_of_k():
