@@ -21,6 +21,7 @@ from checker.meter import Meter
 
 _SLOWNESS = 256
 """How much slower a step on Python integers is than an operation on arrays of machine integers."""
+_BYTES_PER_INTEGER = 64
 
 
 def _steps(numbers: Sequence[int]) -> Iterator[tuple[int, int, int]]:
@@ -35,9 +36,10 @@ def _steps(numbers: Sequence[int]) -> Iterator[tuple[int, int, int]]:
 
 
 def charge_for_counting(meter: Meter, rows: int, numbers: Sequence[int]) -> None:
-    """Charge one operation for each of `rows` counts, and refuse what would take much longer than that."""
+    """Charge one operation for each of `rows` counts, and the time and memory that they really take."""
     steps = sum(1 for _ in _steps(numbers))
-    meter.check_affordable(_SLOWNESS * steps * (rows + 16))
+    meter.toil(_SLOWNESS * steps * (rows + 16))
+    meter.allocate(_BYTES_PER_INTEGER * (len(numbers) + 1) * (sum(numbers) + 1) * rows)
     meter.charge(rows)
 
 

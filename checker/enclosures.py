@@ -29,20 +29,24 @@ class Enclosure(ABC):
     meter: Meter
     element_bytes: int
     """Memory per element of an array that an operation needs, temporary arrays included (roughly)."""
+    slowness: int
+    """How much longer an operation takes than on machine integers (roughly)."""
+    exp_slowness: int
+    """The same, for an exponential."""
 
     @property
     @abstractmethod
     def shape(self) -> tuple[int, ...]:
         """Shape of the array."""
 
-    def _charge_elementwise(self, *others: tuple[int, ...], each: int = 1) -> None:
+    def _charge_elementwise(self, *others: tuple[int, ...], each: int = 1, slowness: int | None = None) -> None:
         elements = math.prod(np.broadcast_shapes(self.shape, *others))
         self.meter.allocate(elements * self.element_bytes)
-        self.meter.charge(each * elements)
+        self.meter.charge(each * elements, self.slowness if slowness is None else slowness)
 
     def _charge_reduction(self, axis: int) -> None:
         elements = math.prod(self.shape)
-        self.meter.charge(elements - elements // self.shape[axis])
+        self.meter.charge(elements - elements // self.shape[axis], self.slowness)
 
     def __add__(self, other: Self) -> Self:
         self._charge_elementwise(other.shape)
@@ -60,7 +64,7 @@ class Enclosure(ABC):
         """Matrix product of two-dimensional enclosures."""
         (n, k), (_, m) = self.shape, other.shape
         self.meter.allocate(n * m * self.element_bytes)
-        self.meter.charge(2 * n * k * m)
+        self.meter.charge(2 * n * k * m, self.slowness)
         return self._matmul(other)
 
     def times(self, counts: IntArray) -> Self:
@@ -70,7 +74,7 @@ class Enclosure(ABC):
 
     def exp(self) -> Self:
         """Elementwise exponential."""
-        self._charge_elementwise()
+        self._charge_elementwise(slowness=self.exp_slowness)
         return self._exp()
 
     def minimum(self, other: Self) -> Self:
@@ -106,7 +110,7 @@ class Enclosure(ABC):
     def segment_min(self, starts: IntArray) -> Self:
         """Minima of consecutive, non-empty segments of axis 0; segment i is starts[i] .. starts[i+1]-1."""
         rows, columns = self.shape[0], math.prod(self.shape[1:])
-        self.meter.charge((rows - len(starts)) * columns)
+        self.meter.charge((rows - len(starts)) * columns, self.slowness)
         return self._segment_min(starts)
 
     def least_product(self, low: Self, high: Self) -> Self:
@@ -123,7 +127,7 @@ class Enclosure(ABC):
 
     def positive(self) -> BoolArray:
         """Where the value is *proved* to be greater than zero."""
-        self.meter.charge(math.prod(self.shape))
+        self.meter.charge(math.prod(self.shape), self.slowness)
         return self._positive()
 
     @abstractmethod

@@ -93,6 +93,8 @@ class MpmathIntervals(Enclosure):
 
     __slots__ = ("meter", "values")
     element_bytes = 2048
+    slowness = 512
+    exp_slowness = 8192
 
     def __init__(self, meter: Meter, values: Intervals) -> None:
         self.meter, self.values = meter, values

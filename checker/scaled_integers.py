@@ -40,6 +40,8 @@ class ScaledArithmetic(Arithmetic):
         self.ln2_bits = self.exp_bits + (10 if self.machine else 32)
         self.ln2, self.ln2_above = _ln2(self.ln2_bits)
         self.exp_terms = _exp_terms(self.exp_bits)
+        self.slowness = 1 if self.machine else 64
+        self.exp_slowness = 1 if self.machine else 4 * self.slowness * self.exp_terms
 
     def exact(self, mantissas: IntArray, exponents: IntArray) -> "ScaledIntegers":
         """See Arithmetic. The largest element keeps `precision` bits; smaller ones lose what lies below that."""
@@ -66,12 +68,13 @@ class ScaledArithmetic(Arithmetic):
 class ScaledIntegers(Enclosure):
     """See the module's docstring. Immutable; arrays may be shared between enclosures."""
 
-    __slots__ = ("arithmetic", "bound", "element_bytes", "hi", "lo", "meter", "shift")
+    __slots__ = ("arithmetic", "bound", "element_bytes", "exp_slowness", "hi", "lo", "meter", "shift", "slowness")
 
     def __init__(self, arithmetic: ScaledArithmetic, lo: IntArray, hi: IntArray, shift: int, bound: int) -> None:
         if lo.dtype != arithmetic.dtype or hi.dtype != arithmetic.dtype or bound >= 1 << (arithmetic.width + 1):
             raise AssertionError("an enclosure of the wrong type or size: a bug of the checker")
         self.arithmetic, self.meter, self.element_bytes = arithmetic, arithmetic.meter, arithmetic.element_bytes
+        self.slowness, self.exp_slowness = arithmetic.slowness, arithmetic.exp_slowness
         self.lo, self.hi, self.shift, self.bound = lo, hi, shift, bound
 
     @property

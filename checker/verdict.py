@@ -17,7 +17,7 @@ import math
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
@@ -35,14 +35,12 @@ from checker.exact_weights import decode
 from checker.facts import CertifiedInputs, Fact, Setting
 from checker.meter import Budget, Meter
 from checker.rules import RULES
-from checker.scaled_integers import LARGEST_MACHINE_PRECISION, ScaledArithmetic
+from checker.scaled_integers import ScaledArithmetic
 from checker.tasks import OrderStatistic, parse_task
 
 ArithmeticName = Literal["integers", "mpmath"]
 _ACCURACY = re.compile(r"[0-9]{1,3}(\.[0-9]{1,100})?")
 _BYTES_PER_WEIGHT = 128
-_SLOWNESS = 32
-"""How much slower an operation is that is not on machine integers: the budget of operations shrinks accordingly."""
 
 
 @dataclass(frozen=True)
@@ -127,8 +125,6 @@ def check_proof(
             f"the certificate is about a model with digest {statement.model_digest}, "
             f"but the model file has digest {model.digest()}"
         )
-    if arithmetic != "integers" or certificate.precision > LARGEST_MACHINE_PRECISION:
-        budget = replace(budget, operations=budget.operations // _SLOWNESS)
     meter = Meter(budget)
     for tensor in model.tensors.values():
         meter.allocate(_BYTES_PER_WEIGHT * math.prod(tensor.shape))

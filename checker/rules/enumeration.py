@@ -159,7 +159,7 @@ def enumeration(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Cer
     edges = skip.reshape(-1)
     if np.any(skip[:, 0] >= skip[:, 1]) or np.any(edges[1:] < edges[:-1]) or np.any((edges < 0) | (edges > stop - start)):
         raise Refused("skipped runs must be non-empty, increasing, disjoint and inside the range")
-    setting.meter.check_affordable(2 * (stop - start) * (tables.direct.shape[1] - 1))
+    setting.meter.check_affordable(2 * (stop - start) * (tables.direct.shape[1] - 1), tables.direct.slowness)
     run = Enumeration(task, tables, start, stop, skip)
     scores = Scores.of(tables)
     cells = no_cells(setting)

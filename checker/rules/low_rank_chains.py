@@ -61,12 +61,15 @@ from checker.chain_counts import charge_for_counting, fitting_tuples
 from checker.enclosures import BoolArray, Enclosure
 from checker.errors import Refused
 from checker.facts import CertifiedInputs, Fact, Setting, no_cells, take_hints, take_parameters
+from checker.meter import Meter
 from checker.rules.ball_covers import Balls
 from checker.rules.factored_logits import FactoredLogits
 from checker.rules.projections import UNIT_BITS, Basis, hinted, inner, require, require_lengths
 from checker.tasks import OrderStatistic
 
 _MAX_LEVELS = 4
+_BYTES_PER_CLASS = 256
+"""Memory for what is remembered of a class, roughly."""
 _PARAMETERS = (
     "scale",
     "value_tilt",
@@ -95,7 +98,7 @@ class Claims:
     levels: IntArray
 
     @staticmethod
-    def of(task: OrderStatistic, hints: dict[str, IntArray]) -> "Claims":
+    def of(task: OrderStatistic, hints: dict[str, IntArray], meter: Meter) -> "Claims":
         """From the hints; refuses claims that are no classes."""
         numbers, band, own, size = (hints[name] for name in ("numbers", "band", "own", "size"))
         vocab, bands, profiles = own.shape
@@ -109,6 +112,7 @@ class Claims:
             raise Refused("a query is in a band that does not exist")
         if np.any(own < 0) or np.any(own > np.arange(vocab).reshape(-1, 1, 1)) or np.any(np.diff(own, axis=2) < 0):
             raise Refused("the sizes of profiles must not decrease, and lie between 0 and the label")
+        meter.allocate(_BYTES_PER_CLASS * (size.size // size.shape[4]))
         label, of_band, profile, copies = np.nonzero((size != -1).any(axis=4))
         levels = size[label, of_band, profile, copies]
         if np.any((profile < profiles) & (copies == 0)) or np.any((profile == profiles) & (band[label] != of_band)):
@@ -203,7 +207,7 @@ def low_rank_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) ->
     if premises:
         raise Refused(f"{step.rule} takes no premises")
     task.require_largest(step.rule)
-    claims = Claims.of(task, hints)
+    claims = Claims.of(task, hints, setting.meter)
     factors = FactoredLogits.of(setting)
     labels = _check_leads(setting, factors, values, hints)
     if not np.isin(claims.label, labels).all():

@@ -38,6 +38,8 @@ from checker.tasks import OrderStatistic
 _BLOCK = 2**19
 """Elements in the largest array of one block of classes."""
 _MAX_LEVELS = 4
+_BYTES_PER_CLASS = 128
+"""Memory for what is remembered of a class, roughly."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ def prefix_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> C
     task.require_largest(step.rule)
     if joint not in (0, 1):
         raise Refused("joint is 0 or 1")
+    setting.meter.allocate(_BYTES_PER_CLASS * vocab * vocab * n_ctx)
     chains = Chains.claimed(task, hints["numbers"], hints["size"])
     blocks = RivalBlocks.of(hints["rivals"], vocab)
     scores = Scores.of(tables)
