@@ -7,7 +7,9 @@
 and let u_o be column o of W_U, followed by b_U[o] if there is one, less any vector common to all outputs; f_q is followed by 1,
 y_t and z_j by 0. Then an input of query q is classified as m, strictly, if and only if for every output o other than m
 
-    sum_j w_j(q, x_j) (f_q + y_t + z_j) . (u_m - u_o) > 0  at t = x_j,      w_j(q, t) = exp(k_q . (E[t] + P[j]) - r(q)).
+    sum_j w_j(q, x_j) (f_q + y_t + z_j) . (u_m - u_o) > 0  at t = x_j,      w_j(q, t) = exp(k_q . (E[t] + P[j]) - r(q)),
+
+with any real r(q) (that of the key bias b_K is part of it).
 
 *Proof.* This is the theorem of additive-tables: k_q . E[t], k_q . P[j], f_q . u_o, y_t . u_o and z_j . u_o are its tables, but
 for what is common to all outputs, which cancels in u_m - u_o.

@@ -1,7 +1,7 @@
 """Rule `low-rank-chains`: chains of harmless prefixes, proved without any table of size V x V.
 
 Notation of rules/factored_logits. All else is hinted: a centre of the u_o; centres x, z of the f_q and z_j; a centre e of the
-E[t]; numbers nu >= |f_q - x|, pi >= |z_j - z|, U >= |u_o|, kappa, mu >= 0 with 2 kappa mu >= nu^2; bands of queries.
+E[t]; numbers nu > |f_q - x|, pi > |z_j - z|, U > |u_o|, kappa, mu >= 0 with 2 kappa mu >= nu^2; bands of queries.
 
 *Leads.* Let a_t = y_t + x + z, followed by f's 1. For a label m and all queries q, positions j and rivals o other than m
 
@@ -15,7 +15,8 @@ E[t]; numbers nu >= |f_q - x|, pi >= |z_j - z|, U >= |u_o|, kappa, mu >= 0 with 
 lead_m is bounded by rules/projections and rules/ball_covers: a linear function of the coordinates of u_o, plus the product
 of two rests, plus kappa / 2 times |u_o|^2.
 
-*Losses.* (f_q + y_t + z_j) . (u_m - u_o) >= -loss_t, where loss_t = 2 U (|a_t| + nu + pi): |u_m - u_o| <= 2 U.
+*Losses.* (f_q + y_t + z_j) . (u_m - u_o) >= -loss_t, where loss_t = 2 U (|a_t| + nu + pi): the vector on the left is a_t +
+(f_q - x) + (z_j - z), and |u_m - u_o| <= 2 U.
 
 *Scores.* By rules/projections with a single column, k_q . (E[t] - e) differs from alpha_q beta_t by at most rho_q n_t (alpha,
 beta: coordinates; rho, n: rests). In a band b let alpha_q lie in [A, A'], rho_q <= rho, and the numbers k_q . P[j], over
@@ -36,8 +37,8 @@ other free tokens fit sizes s_1 <= .. <= s_r <= m (checker/chain_counts), and le
 If q < m, let also q < s_0 <= m, lambda_0 such that the largest risk_b(t) over t < s_0 is below base_b(m) + lambda_0, and
 own = exp(lambda_0); if q = m, own = 0. If sum_i k_i exp(lambda_i) + own < C, the input is classified correctly.
 
-*Proof.* Let W > 0 be the least w_i(q, m) over the positions i of m. They contribute W gain_m or more each to the sum of
-factored_logits. In ascending order, the other free tokens have the levels 1 (k_1 times), 2, .., and one of level i is below
+*Proof.* Let W > 0 be the least w_i(q, m) over the positions i of m, the last one among them if q = m. As gain_m > 0, they
+contribute W gain_m or more each to the sum of factored_logits. In ascending order, the other free tokens have the levels 1 (k_1 times), 2, .., and one of level i is below
 s_i. A token t of level i at position j contributes at least -w_j(q, t) loss_t >= -W gain_m exp(risk_b(t) - base_b(m)) >=
 -W gain_m exp(lambda_i); likewise the query, if q < m, with lambda_0. The sum is at least
 W gain_m (C - sum_i k_i exp(lambda_i) - own) > 0.
@@ -47,7 +48,9 @@ that of q = m is the last one. A class (m, b, p, c) with sizes s_1, .., s_r hold
 
 *Hints* beside those named: integers in units of 2**-scale, or 2**-30 for logarithms and bases. `log_gain`: at most
 log gain_m, `log_loss`: at least log loss_t, `log_own` "p" and `log_share` "p c r": lambda_0 and lambda_i, `numbers` "c r": k_i,
-`own` "m b p" and `size` "m b p c r": s_0 and s_i, or -1 throughout where nothing is claimed. *Checked:* every inequality above.
+`own` "m b p" and `size` "m b p c r": s_0 and s_i, or -1 throughout where nothing is claimed. *Checked:* every inequality above (for `log_gain`: of labels with a
+cover; for shares: of all profiles and copies); that claims are such classes, for labels with a cover and bands with a query;
+that own[m, b, .] does not decrease and lies within 0 .. m, so that every query has one profile.
 """
 
 import math
