@@ -38,19 +38,20 @@ If q < m, let also q < s_0 <= m, lambda_0 such that the largest risk_b(t) over t
 own = exp(lambda_0); if q = m, own = 0. If sum_i k_i exp(lambda_i) + own < C, the input is classified correctly.
 
 *Proof.* Let W > 0 be the least w_i(q, m) over the positions i of m, the last one among them if q = m. As gain_m > 0, they
-contribute W gain_m or more each to the sum of factored_logits. In ascending order, the other free tokens have the levels 1 (k_1 times), 2, .., and one of level i is below
-s_i. A token t of level i at position j contributes at least -w_j(q, t) loss_t >= -W gain_m exp(risk_b(t) - base_b(m)) >=
--W gain_m exp(lambda_i); likewise the query, if q < m, with lambda_0. The sum is at least
-W gain_m (C - sum_i k_i exp(lambda_i) - own) > 0.
+contribute W gain_m or more each to the sum of factored_logits. In ascending order, the other free tokens have the levels
+1 (k_1 times), 2, .., and one of level i is below s_i. A token t of level i at position j contributes at least
+-w_j(q, t) loss_t >= -W gain_m exp(risk_b(t) - base_b(m)) >= -W gain_m exp(lambda_i); likewise the query, if q < m, with
+lambda_0. The sum is at least W gain_m (C - sum_i k_i exp(lambda_i) - own) > 0.
 
 *Classes.* For label m and band b the *profile* of a query q < m is the first p whose size s_0 = own[m, b, p] exceeds q, and
 that of q = m is the last one. A class (m, b, p, c) with sizes s_1, .., s_r holds the inputs of its cells (q, m, c) that fit.
 
 *Hints* beside those named: integers in units of 2**-scale, or 2**-30 for logarithms and bases. `log_gain`: at most
 log gain_m, `log_loss`: at least log loss_t, `log_own` "p" and `log_share` "p c r": lambda_0 and lambda_i, `numbers` "c r": k_i,
-`own` "m b p" and `size` "m b p c r": s_0 and s_i, or -1 throughout where nothing is claimed. *Checked:* every inequality above (for `log_gain`: of labels with a
-cover; for shares: of all profiles and copies); that claims are such classes, for labels with a cover and bands with a query;
-that own[m, b, .] does not decrease and lies within 0 .. m, so that every query has one profile.
+`own` "m b p" and `size` "m b p c r": s_0 and s_i, or -1 throughout where nothing is claimed. *Checked:* every inequality
+above (for `log_gain`: of labels with a cover; for shares: of all profiles and copies); that claims are such classes, for
+labels with a cover and bands with a query; that own[m, b, .] does not decrease and lies within 0 .. m, so that every query
+has one profile.
 """
 
 import math

@@ -1,7 +1,7 @@
 """Inner products by few coordinates, what these leave out being bounded by lengths.
 
-*Lemma.* Let G be a matrix "d r", r >= 1, with |G^T G - I| <= eps <= 1/4 (Frobenius norm). For vectors v and u, let s, t >= 0 with
-s^2 >= |v|^2 - (1 - 3 eps) |G^T v|^2, and t^2 likewise for u. Then |v . u - (G^T v) . (G^T u)| <= s t.
+*Lemma.* Let G be a matrix "d r", r >= 1, with |G^T G - I| <= eps <= 1/4 (Frobenius norm). For vectors v and u, let
+s, t >= 0 with s^2 >= |v|^2 - (1 - 3 eps) |G^T v|^2, and t^2 likewise for u. Then |v . u - (G^T v) . (G^T u)| <= s t.
 
 *Proof.* The difference is v . N u with N = I - G G^T, symmetric, with eigenvalues n_i. In a basis of eigenvectors,
 |v . N u| <= sum_i |n_i| |v_i| |u_i|, so by Cauchy and Schwarz it is enough that sum_i |n_i| v_i^2 <= s^2, and the same for u.
