@@ -13,16 +13,21 @@ class Budget:
     memory: int = 2**31
 
 
+_SMALL_EFFORT = 10**9
+"""Effort that is allowed in any case: some seconds."""
+
+
 class Meter:
     """Counts real-number operations (add, multiply, compare, .. one each; keeping two endpoints is free) and memory.
 
     Beside the operations, which are the length of the proof, it counts *effort*: the same, weighted by how much slower some
-    are than an operation on arrays of machine integers. Effort is limited as well, so that time is, whatever a file asks for.
+    are than an operation on arrays of machine integers. Effort may not exceed the budget of operations either (beyond some
+    seconds' worth), so that time is limited, whatever a file asks for.
     """
 
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
-        self.most_effort = max(budget.operations, Budget.operations)
+        self.most_effort = max(budget.operations, _SMALL_EFFORT)
         self.operations = 0
         self.effort = 0
         self.held = 0

@@ -300,7 +300,7 @@ def test_interrupted_at_any_moment(moment: str, path: Path, finished: Path, tmp_
         runs = Runs(patch)
         assert frontier_command(path, tmp_path, "--strategies", "classes,thresholds,pessimized")[0] == 0
     assert runs.names == ["thresholds", "pessimized"]
-    assert len(json.loads((tmp_path / "frontier.json").read_text())) == 3
+    assert len(json.loads((tmp_path / "frontier.json").read_text())) >= 5
     for certificate in tmp_path.glob("*.cert"):
         assert certificate.read_bytes() == (finished / certificate.name).read_bytes()
 
@@ -308,7 +308,7 @@ def test_interrupted_at_any_moment(moment: str, path: Path, finished: Path, tmp_
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_killed_by_ctrl_c(jobs: int, path: Path, tmp_path: Path) -> None:
     """A real Ctrl-C, to the whole process group, as a terminal sends it."""
-    some = ("--strategies", "brute-force,exact,sampling")
+    some = ("--strategies", "brute-force,exact,classes,thresholds,pessimized")  # with their sweeps: enough to be interrupted
     command = [sys.executable, "-m", "prover", "frontier", path, "-o", tmp_path, "--jobs", str(jobs), "--device", "cpu", *some]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, cwd=tmp_path, env=environment, start_new_session=True, stderr=subprocess.PIPE)
@@ -321,10 +321,10 @@ def test_killed_by_ctrl_c(jobs: int, path: Path, tmp_path: Path) -> None:
     time.sleep(0.2)
     assert not [name for name in visible(tmp_path) if name.startswith(".")], "temporary files are gone"
     before = {file: file.stat().st_mtime_ns for file in tmp_path.glob("*.cert") if file.with_suffix(".json").exists()}
-    assert 1 <= len(before) < 3
+    assert 1 <= len(before) < 20
     assert frontier_command(path, tmp_path, *some)[0] == 0
     assert all(file.stat().st_mtime_ns == when for file, when in before.items())
-    assert len(json.loads((tmp_path / "frontier.json").read_text())) == 3
+    assert len(json.loads((tmp_path / "frontier.json").read_text())) >= 5
 
 
 def test_a_refused_certificate_is_shown_and_fails_the_command(

@@ -455,7 +455,7 @@ def test_sizes_must_stay_within_their_shares():
                         numbers[i] and hints["log_share"][p, c, i] < limit + 2 * unit and i != level for i in range(level, 3)
                     ):
                         continue  # levels above are tried by themselves
-                claims = Claims.of(task, hints | {"size": size, "own": own})
+                claims = Claims.of(task, hints | {"size": size, "own": own}, setting.meter)
                 if more:
                     with pytest.raises(CheckError):
                         _check_band(claims, shares, band, risk, base)
