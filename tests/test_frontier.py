@@ -300,7 +300,7 @@ def test_interrupted_at_any_moment(moment: str, path: Path, finished: Path, tmp_
         runs = Runs(patch)
         assert frontier_command(path, tmp_path, "--strategies", "classes,thresholds,pessimized")[0] == 0
     assert runs.names == ["thresholds", "pessimized"]
-    assert len(json.loads((tmp_path / "frontier.json").read_text())) >= 5
+    assert len(json.loads((tmp_path / "frontier.json").read_text())) == 3
     for certificate in tmp_path.glob("*.cert"):
         assert certificate.read_bytes() == (finished / certificate.name).read_bytes()
 
@@ -311,7 +311,14 @@ def test_killed_by_ctrl_c(jobs: int, path: Path, tmp_path: Path) -> None:
     some = ("--strategies", "brute-force,exact,classes,thresholds,pessimized")  # with their sweeps: enough to be interrupted
     command = [sys.executable, "-m", "prover", "frontier", path, "-o", tmp_path, "--jobs", str(jobs), "--device", "cpu", *some]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, cwd=tmp_path, env=environment, start_new_session=True, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=environment,
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - shells have background jobs ignore it
+    )
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("*.json")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
