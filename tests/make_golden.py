@@ -759,7 +759,7 @@ def refused_chains(corpus: Corpus) -> None:
         ("blocks-of-two-labels", "blocks of rivals for two of four labels", (EACH, EACH)),
         ("blocks-of-no-label", "no blocks of rivals", np.zeros((0, 4))),
         ("block-of-label-negative", "a block of the last label is numbered -1", (EACH, EACH, EACH, (-1, 0, 1, 2))),
-        ("blocks-of-label-with-gap", "the blocks of the last label have a gap", (EACH, EACH, EACH, (0, 0, 2, 3))),
+        ("blocks-of-label-with-gap", "the blocks of the last label have a gap", (EACH, EACH, EACH, (0, 1, 3, 3))),
     ):
         corpus.add(f"prefix-chains-{name}", claim_members("small", small_chains(rivals=rivals)), 1, why)
     for name, why, joint in (("joint-two", "joint is 0 or 1", 2), ("joint-negative", "joint is 0 or 1", -1)):
