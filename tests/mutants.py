@@ -111,7 +111,7 @@ MUTANTS = [
     *(
         Mutant("checker/chain_counts.py", old, new, THEOREMS)
         for old, new in (
-            ("for after in range(needed,", "for after in range(least,"),
+            ("needed += number", "needed = number"),
             ("for before in range(least,", "for before in range(needed,"),
             ("(after if level else 0) + 1", "(after if level else 0)"),
             ("math.comb(total - before, after - before)", "math.comb(total, after - before)"),
@@ -124,7 +124,6 @@ MUTANTS = [
     *(
         Mutant("checker/rules/prefix_chains.py", old, new, THEOREMS)
         for old, new in (
-            ("not 1 <= levels <= _MAX_LEVELS", "not levels <= _MAX_LEVELS"),
             ("not 1 <= levels <= _MAX_LEVELS", "not 1 <= levels"),
             ('or hints["size"].shape[3] != levels', ""),
             ("task.require_largest(step.rule)", "pass"),

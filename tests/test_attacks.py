@@ -330,6 +330,9 @@ HOGS = {
     "thousands of classes": Hog("is not proved correct", lambda: random_model(40, 64), _many_classes),
     "counts of 50 digits": Hog("is not proved correct", lambda: random_model(8, 64), _huge_counts, claim=8**63),
     "patterns of four levels": Hog("its proof shows", lambda: _always_last(300, 64), _many_patterns),
+    "patterns within a budget": Hog(
+        "operations", lambda: _always_last(300, 64), _many_patterns, options=("--max-operations", "100000000")
+    ),
     "a megabyte of inputs": Hog(
         "is not proved correct",
         lambda: random_model(64, 3),
