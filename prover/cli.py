@@ -67,6 +67,9 @@ def parse_task(text: str | None) -> Json:
 @click.version_option(__version__)
 def cli() -> None:
     """Find compact proofs of model performance and write them as certificates, for `checker verify` to check."""
+    # Tables are small: further threads gain little, wait for each other at great length on a busy machine, and change the
+    # order of sums, and with it certificates.
+    torch.set_num_threads(1)
 
 
 @cli.group()
