@@ -1,20 +1,24 @@
 """The language that prover and checker share: model files, certificates, the order of inputs (see FORMAT.md)."""
 
+from certificates.architectures import AttentionOnly, GroupMLP, ModelConfig, UniformAttention
 from certificates.certificate import Certificate, Statement, Step, read_certificate, write_certificate
 from certificates.errors import FormatError
-from certificates.model_file import Model, ModelConfig, read_model, write_model
+from certificates.model_file import Model, read_model, write_model
 from certificates.tensor_file import RawTensor
 
 __version__ = "0.2.0"
 
 __all__ = [
+    "AttentionOnly",
     "Certificate",
     "FormatError",
+    "GroupMLP",
     "Model",
     "ModelConfig",
     "RawTensor",
     "Statement",
     "Step",
+    "UniformAttention",
     "read_certificate",
     "read_model",
     "write_certificate",

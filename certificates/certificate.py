@@ -25,6 +25,7 @@ MAX_STEPS = 256
 _DIGITS = re.compile(r"0|[1-9][0-9]{0,3999}")
 _HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[a-z_-]{1,40}")
+_TABLE = "table"
 _HINT_NAME = re.compile(r"(0|[1-9][0-9]{0,2})\.([a-z_]+)")
 
 
@@ -50,11 +51,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Certificate:
-    """A statement and its proof. `precision` is the number of bits to which the checker rounds (outward)."""
+    """A statement and its proof. `precision` is the number of bits to which the checker rounds (outward).
+
+    table: the multiplication table "a b" that the statement's task is about, where the task does not name a group.
+    """
 
     statement: Statement
     precision: int
     steps: tuple[Step, ...]
+    table: RawTensor | None = None
 
 
 def _fields(value: Json, names: set[str], what: str) -> dict[str, Json]:
@@ -116,6 +121,8 @@ def parse_certificate(file: TensorFile) -> Certificate:
         raise FormatError(f"a proof is a list of 1 to {MAX_STEPS} steps")
     hints: list[dict[str, RawTensor]] = [{} for _ in raw_steps]
     for name, tensor in file.tensors.items():
+        if name == _TABLE:
+            continue
         match = _HINT_NAME.fullmatch(name)
         if match is None or int(match[1]) >= len(hints):
             raise FormatError(f"tensor {name!r} belongs to no step")
@@ -125,7 +132,7 @@ def parse_certificate(file: TensorFile) -> Certificate:
         step = _parse_step(raw, index)
         steps.append(Step(step.rule, step.premises, step.parameters, hints[index]))
     precision = _integer(proof["precision"], "proof: precision")
-    return Certificate(_parse_statement(metadata["statement"]), precision, tuple(steps))
+    return Certificate(_parse_statement(metadata["statement"]), precision, tuple(steps), file.tensors.get(_TABLE))
 
 
 def read_certificate(path: Path) -> tuple[Certificate, int]:
@@ -157,6 +164,8 @@ def serialize_certificate(certificate: Certificate) -> bytes:
         "proof": dumps({"precision": certificate.precision, "steps": steps}),
     }
     tensors = {f"{index}.{name}": tensor for index, step in enumerate(certificate.steps) for name, tensor in step.hints.items()}
+    if certificate.table is not None:
+        tensors[_TABLE] = certificate.table
     return serialize_tensor_file(metadata, tensors)
 
 

@@ -9,13 +9,17 @@ from checker.facts import Setting
 
 
 def weight(setting: Setting, name: str) -> Enclosure:
-    """A weight of the one head, or of none, as a matrix; a bias as a row."""
+    """A weight as a matrix, the heads side by side (in W_O: below each other); a bias as a row."""
+
+    def arranged(array: IntArray) -> IntArray:
+        if ".b_" in name:
+            return array.reshape(1, -1)
+        if name.endswith("W_O"):
+            return array.reshape(-1, array.shape[2])
+        return array.transpose(1, 0, 2).reshape(array.shape[1], -1) if array.ndim == 3 else array
+
     mantissas, exponents = decode(name, setting.model.tensors[name])
-    if mantissas.ndim == 3:  # one head
-        mantissas, exponents = mantissas[0], exponents[0]
-    if mantissas.ndim == 1:
-        mantissas, exponents = mantissas[None], exponents[None]
-    return setting.arithmetic.exact(mantissas, exponents)
+    return setting.arithmetic.exact(arranged(mantissas), arranged(exponents))
 
 
 def plus_bias(setting: Setting, value: Enclosure, name: str, columns: IntArray | slice = slice(None)) -> Enclosure:

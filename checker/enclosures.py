@@ -6,7 +6,8 @@ the fast implementation and `mpmath_intervals` an independent, slow one.
 
 This is the one layer that counts. Public methods charge the meter from the shapes they process and check the size of
 the result before it exists; subclasses implement the underscored kernels. One operation per element for add, subtract,
-multiply, compare, minimum, maximum and exp; 2nkm for a matrix product. Structure (indexing, reshaping) is free.
+multiply, compare, minimum, maximum, absolute value, square root and exp; 2nkm for a matrix product. Structure (indexing,
+reshaping) is free.
 """
 
 import math
@@ -33,6 +34,8 @@ class Enclosure(ABC):
     """How much longer an operation takes than on machine integers (roughly)."""
     exp_slowness: int
     """The same, for an exponential."""
+    sqrt_slowness: int
+    """The same, for a square root."""
 
     @property
     @abstractmethod
@@ -76,6 +79,25 @@ class Enclosure(ABC):
         """Elementwise exponential."""
         self._charge_elementwise(slowness=self.exp_slowness)
         return self._exp()
+
+    def sqrt(self) -> Self:
+        """Elementwise square root of the value, or of 0 if that is greater."""
+        self._charge_elementwise(slowness=self.sqrt_slowness)
+        return self._sqrt()
+
+    def __abs__(self) -> Self:
+        self._charge_elementwise()
+        return self._abs()
+
+    def relu(self) -> Self:
+        """Elementwise maximum with 0."""
+        self._charge_elementwise()
+        return self._relu()
+
+    def sum(self, axis: int) -> Self:
+        """Sum along an axis."""
+        self._charge_reduction(axis)
+        return self._sum(axis)
 
     def minimum(self, other: Self) -> Self:
         """Elementwise minimum of two enclosures."""
@@ -163,6 +185,14 @@ class Enclosure(ABC):
     def _times(self, counts: IntArray) -> Self: ...
     @abstractmethod
     def _exp(self) -> Self: ...
+    @abstractmethod
+    def _sqrt(self) -> Self: ...
+    @abstractmethod
+    def _abs(self) -> Self: ...
+    @abstractmethod
+    def _relu(self) -> Self: ...
+    @abstractmethod
+    def _sum(self, axis: int) -> Self: ...
     @abstractmethod
     def _minimum(self, other: Self) -> Self: ...
     @abstractmethod

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from certificates.architectures import AttentionOnly
 from certificates.certificate import Step
 from certificates.model_file import Model
 from certificates.tensor_file import IntArray, RawTensor
@@ -15,7 +16,7 @@ from checker.enclosures import Arithmetic, BoolArray, Enclosure
 from checker.errors import Refused
 from checker.meter import Meter
 from checker.parallel import Item, Result, in_order
-from checker.tasks import OrderStatistic
+from checker.tasks import Composition, OrderStatistic, Task
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,31 @@ class Setting:
     """What every rule may look at: the model and task of the statement, the arithmetic, and the meter; jobs: processes."""
 
     model: Model
-    task: OrderStatistic
+    task: Task
     arithmetic: Arithmetic
     meter: Meter
     jobs: int = 1
+
+    @property
+    def attention_only(self) -> AttentionOnly:
+        """The sizes of an attention-only transformer. Refuses other models."""
+        if not isinstance(self.model.config, AttentionOnly):
+            raise Refused(f"this rule is about attention-only transformers, not a {self.model.config.described}")
+        return self.model.config
+
+    @property
+    def order_statistic(self) -> OrderStatistic:
+        """The task, if it is about sequences. Refuses other tasks."""
+        if not isinstance(self.task, OrderStatistic):
+            raise Refused("this rule is about the order of the tokens of a sequence")
+        return self.task
+
+    @property
+    def composition(self) -> Composition:
+        """The task, if it is about products of two elements. Refuses other tasks."""
+        if not isinstance(self.task, Composition):
+            raise Refused("this rule is about products of two elements")
+        return self.task
 
     def for_each(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """The results of function(item) for all items, in order, perhaps from several processes (see checker/parallel)."""
@@ -49,12 +71,31 @@ class AdditiveTables:
 
 
 @dataclass(frozen=True)
+class HiddenTables:
+    """One hidden layer on two inputs (see rules/hidden_tables): neurons of interest, and the `slack` "1 1" of all others.
+
+    left "a i", right "b i", bias "1 i", unembed "i z". direct "a z": what either input adds to the logits by itself (None:
+    nothing). constant "1 z". `symmetric`: left and right are the same, so that (a, b) and (b, a) have the same logits.
+    """
+
+    left: Enclosure
+    right: Enclosure
+    bias: Enclosure
+    unembed: Enclosure
+    direct: Enclosure | None
+    constant: Enclosure
+    slack: Enclosure
+    symmetric: bool
+    unexplained_dimension: int
+
+
+@dataclass(frozen=True)
 class CertifiedInputs:
     """At least `correct` inputs, all of them in `cells`, are classified correctly: those that a rule counted.
 
-    `cells` "q m c" marks cells of the task. For inputs of shape "n k", `may_count` tells which might be among those counted:
-    it is true of every one that is, and free of any arithmetic that could come out differently than it did when counting.
-    `covers` tells which are proved correct; it serves to answer questions only, and no rule may rely on it.
+    `cells` ("q m c" or "a b") marks cells of the task. For inputs of shape "n k", `may_count` tells which might be among
+    those counted: it is true of every one that is, and free of any arithmetic that could come out differently than it did
+    when counting. `covers` tells which are proved correct; it serves to answer questions only, and no rule may rely on it.
     """
 
     correct: int
@@ -64,13 +105,20 @@ class CertifiedInputs:
     unexplained_dimension: int = 0
 
 
-Fact = AdditiveTables | CertifiedInputs
+Fact = AdditiveTables | HiddenTables | CertifiedInputs
 
 
 def take_tables(step: Step, premises: tuple[Fact, ...]) -> AdditiveTables:
     """The only premise of a rule that works on tables."""
     if len(premises) != 1 or not isinstance(premises[0], AdditiveTables):
         raise Refused(f"{step.rule} needs exactly one premise, which establishes additive tables")
+    return premises[0]
+
+
+def take_hidden_tables(step: Step, premises: tuple[Fact, ...]) -> HiddenTables:
+    """The first premise of a rule that works on a hidden layer."""
+    if not premises or not isinstance(premises[0], HiddenTables):
+        raise Refused(f"the first premise of {step.rule} establishes the tables of a hidden layer")
     return premises[0]
 
 
@@ -99,7 +147,7 @@ def _integers(name: str, tensor: RawTensor, shape: tuple[int | None, ...]) -> In
 
 
 def no_cells(setting: Setting) -> BoolArray:
-    """A mask "q m c" with no cell in it, to be filled by a rule."""
-    task = setting.task
-    setting.meter.hold(task.d_vocab**2 * task.n_ctx)
-    return np.zeros((task.d_vocab, task.d_vocab, task.n_ctx), np.bool_)
+    """A mask with no cell of the task in it, to be filled by a rule."""
+    shape = setting.task.cell_shape
+    setting.meter.hold(math.prod(shape))
+    return np.zeros(shape, np.bool_)

@@ -58,6 +58,7 @@ def _exp(x: Any) -> Any:
 _MINIMUM = np.frompyfunc(_minimum, 2, 1)
 _MAXIMUM = np.frompyfunc(_maximum, 2, 1)
 _EXP = np.frompyfunc(_exp, 1, 1)
+_SQRT = np.frompyfunc(lambda x: _CONTEXT.sqrt(_maximum(x, _CONTEXT.mpf(0))), 1, 1)
 _TO_INTERVAL = np.frompyfunc(lambda number: _CONTEXT.mpf(int(number)), 1, 1)
 _POSITIVE = np.frompyfunc(lambda x: bool(mpf_gt(x._mpi_[0], _ZERO)), 1, 1)
 _HULL = np.frompyfunc(lambda x, y: _of_endpoints(_least(x._mpi_[0], y._mpi_[0]), _greatest(x._mpi_[1], y._mpi_[1])), 2, 1)
@@ -95,6 +96,7 @@ class MpmathIntervals(Enclosure):
     element_bytes = 2048
     slowness = 512
     exp_slowness = 8192
+    sqrt_slowness = 2048
 
     def __init__(self, meter: Meter, values: Intervals) -> None:
         self.meter, self.values = meter, values
@@ -123,6 +125,18 @@ class MpmathIntervals(Enclosure):
 
     def _exp(self) -> Self:
         return self._new(_EXP(self.values))
+
+    def _sqrt(self) -> Self:
+        return self._new(_SQRT(self.values))
+
+    def _abs(self) -> Self:
+        return self._new(_MAXIMUM(self.values, -self.values))
+
+    def _relu(self) -> Self:
+        return self._new(_MAXIMUM(self.values, _CONTEXT.mpf(0)))
+
+    def _sum(self, axis: int) -> Self:
+        return self._new(np.add.reduce(self.values, axis=axis))
 
     def _minimum(self, other: Self) -> Self:
         return self._new(_MINIMUM(self.values, other.values))

@@ -42,6 +42,7 @@ class ScaledArithmetic(Arithmetic):
         self.exp_terms = _exp_terms(self.exp_bits)
         self.slowness = 1 if self.machine else 64
         self.exp_slowness = 1 if self.machine else 4 * self.slowness * self.exp_terms
+        self.sqrt_slowness = 4 * self.slowness
 
     def exact(self, mantissas: IntArray, exponents: IntArray) -> "ScaledIntegers":
         """See Arithmetic. The largest element keeps `precision` bits; smaller ones lose what lies below that."""
@@ -68,13 +69,28 @@ class ScaledArithmetic(Arithmetic):
 class ScaledIntegers(Enclosure):
     """See the module's docstring. Immutable; arrays may be shared between enclosures."""
 
-    __slots__ = ("arithmetic", "bound", "element_bytes", "exp_slowness", "hi", "lo", "meter", "shift", "slowness")
+    __slots__ = (
+        "arithmetic",
+        "bound",
+        "element_bytes",
+        "exp_slowness",
+        "hi",
+        "lo",
+        "meter",
+        "shift",
+        "slowness",
+        "sqrt_slowness",
+    )
 
     def __init__(self, arithmetic: ScaledArithmetic, lo: IntArray, hi: IntArray, shift: int, bound: int) -> None:
         if lo.dtype != arithmetic.dtype or hi.dtype != arithmetic.dtype or bound >= 1 << (arithmetic.width + 1):
             raise AssertionError("an enclosure of the wrong type or size: a bug of the checker")
         self.arithmetic, self.meter, self.element_bytes = arithmetic, arithmetic.meter, arithmetic.element_bytes
-        self.slowness, self.exp_slowness = arithmetic.slowness, arithmetic.exp_slowness
+        self.slowness, self.exp_slowness, self.sqrt_slowness = (
+            arithmetic.slowness,
+            arithmetic.exp_slowness,
+            arithmetic.sqrt_slowness,
+        )
         self.lo, self.hi, self.shift, self.bound = lo, hi, shift, bound
 
     @property
@@ -216,6 +232,26 @@ class ScaledIntegers(Enclosure):
             total = np.where(underflow, 0, total).astype(arithmetic.dtype)
         return total, n
 
+    def _sqrt(self) -> Self:
+        """sqrt(v * 2**-s) = sqrt(v * 2**up) * 2**-((s + up) / 2), with v * 2**up within the width and s + up even."""
+        up = self.arithmetic.width - self.bound.bit_length()
+        up -= (self.shift + up) % 2
+        a = self._rescaled(self.shift + up)
+        low, high = _isqrt_each(np.maximum(a.lo, 0)), _isqrt_each(np.maximum(a.hi, 0))
+        high = np.where(high * high < np.maximum(a.hi, 0), high + 1, high).astype(self.arithmetic.dtype)
+        return self._new(low, high, a.shift // 2, _isqrt(a.bound) + 1)
+
+    def _abs(self) -> Self:
+        return self._new(np.maximum(np.maximum(self.lo, -self.hi), 0), np.maximum(np.abs(self.lo), np.abs(self.hi)))
+
+    def _relu(self) -> Self:
+        return self._new(np.maximum(self.lo, 0), np.maximum(self.hi, 0))
+
+    def _sum(self, axis: int) -> Self:
+        terms = self.shape[axis]
+        a = self._rounded(self.arithmetic.width - terms.bit_length())
+        return self._new(np.add.reduce(a.lo, axis=axis), np.add.reduce(a.hi, axis=axis), a.shift, terms * a.bound)
+
     def _minimum(self, other: Self) -> Self:
         a, b = self._aligned(other)
         return self._new(np.minimum(a.lo, b.lo), np.minimum(a.hi, b.hi), a.shift, max(a.bound, b.bound))
@@ -297,6 +333,18 @@ def _isqrt(number: int) -> int:
     while root * root > number:
         root = (root + number // root) // 2
     return root
+
+
+def _isqrt_each(numbers: IntArray) -> IntArray:
+    """Largest r with r * r <= number, elementwise, for numbers from 0 to 2**62 (or of any size, as Python integers)."""
+    if numbers.dtype == object:
+        return np.asarray(np.frompyfunc(_isqrt, 1, 1)(numbers), object)
+    root = 1 << ((_bit_length(numbers) + 1) // 2)  # at least the root, and less than 3 times as large
+    while True:
+        smaller = (root + numbers // np.maximum(root, 1)) // 2  # Newton's iteration falls until it has reached the result
+        if not np.any(smaller < root):
+            return root
+        root = np.minimum(root, smaller)
 
 
 def _bit_length(numbers: IntArray) -> IntArray:

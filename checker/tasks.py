@@ -1,12 +1,15 @@
 """Tasks: which inputs there are, and which output is the true one."""
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 
+from certificates.architectures import AttentionOnly, ModelConfig, UniformAttention
 from certificates.canonical_json import Json, dumps
 from certificates.errors import FormatError
-from certificates.model_file import ModelConfig
+from certificates.groups import LARGEST_ORDER, group_table, table_digest
 from certificates.tensor_file import IntArray
 from checker.errors import Refused
 
@@ -39,6 +42,11 @@ class OrderStatistic:
         return total
 
     @property
+    def cell_shape(self) -> tuple[int, ...]:
+        """How many queries, true outputs and numbers of copies there are."""
+        return self.d_vocab, self.d_vocab, self.n_ctx
+
+    @property
     def free(self) -> int:
         """Number of free positions, K - 1."""
         return self.n_ctx - 1
@@ -65,8 +73,94 @@ class OrderStatistic:
             raise Refused(f"{rule} is about the largest or smallest token only; use group-chains or further-inputs")
 
 
-def parse_task(task: Json, config: ModelConfig) -> OrderStatistic:
-    """The task that a statement names, for a model of these sizes. Raises FormatError if it is unknown."""
+@dataclass(frozen=True)
+class Composition:
+    """Inputs: all pairs (a, b) of elements of a finite set, 0 .. n-1. True output: their product table[a, b] ("a b").
+
+    `group` tells that the table is known to be that of a group. Every input is a cell of its own.
+    """
+
+    json: Json
+    sentence: str
+    table: IntArray
+    group: bool
+
+    n_ctx: int = 2
+
+    @property
+    def d_vocab(self) -> int:
+        """Number of elements n."""
+        return len(self.table)
+
+    @property
+    def total(self) -> int:
+        """Number of inputs."""
+        return self.d_vocab**2
+
+    @property
+    def cell_shape(self) -> tuple[int, ...]:
+        """How many first and second elements there are."""
+        return self.table.shape
+
+    @cached_property
+    def commutative(self) -> bool:
+        """Whether ab = ba for all a, b."""
+        return bool(np.array_equal(self.table, self.table.T))
+
+    def numbered(self, elements: IntArray) -> IntArray:
+        """Elements are numbers already."""
+        return elements
+
+
+Task: TypeAlias = OrderStatistic | Composition
+
+
+def parse_task(task: Json, config: ModelConfig, table: IntArray | None = None) -> Task:
+    """The task that a statement names, for a model of these sizes; `table` is what came with the certificate, if anything.
+
+    Raises FormatError if it is unknown, or not one for this model.
+    """
+    if isinstance(config, AttentionOnly):
+        if table is not None:
+            raise FormatError("a multiplication table came with a certificate whose task needs none")
+        return _order_statistic(task, config)
+    return _composition(task, config, table)
+
+
+def _composition(task: Json, config: ModelConfig, table: IntArray | None) -> Composition:
+    fields = task if isinstance(task, dict) else {}
+    group, modulus, digest = fields.get("group"), fields.get("modulus"), fields.get("table")
+    given = table is not None
+    if task == {"name": "modular-addition", "modulus": modulus} and type(modulus) is int:
+        table, product = group_table(f"cyclic:{modulus}"), f"sum modulo {modulus}"
+    elif task == {"name": "group-composition", "group": group} and isinstance(group, str):
+        table, product = group_table(group), f"product in the group {group}"
+    elif task == {"name": "group-composition", "table": digest} and table is not None:
+        if (
+            table.shape != (len(table),) * 2
+            or not 2 <= len(table) <= LARGEST_ORDER
+            or table.min() < 0
+            or table.max() >= len(table)
+        ):
+            raise FormatError("a multiplication table is a square of numbers below its size")
+        if digest != table_digest(table):
+            raise FormatError(f"the multiplication table with this certificate has digest {table_digest(table)}, not {digest}")
+        given, product = False, f"entry in the multiplication table with SHA-256 {digest}"
+    else:
+        raise FormatError(
+            f'task {dumps(task)} is unknown; for this model this checker knows {{"group":NAME,"name":"group-composition"}}, '
+            '{"modulus":P,"name":"modular-addition"}, and {"name":"group-composition","table":SHA256} with a table'
+        )
+    if given:
+        raise FormatError("a multiplication table came with a certificate whose task needs none")
+    size, tokens = len(table), config.d_vocab - isinstance(config, UniformAttention)
+    if tokens != size or config.d_vocab_out < size:
+        raise FormatError(f"{dumps(task)} is about {size} elements: the model has {tokens}, and {config.d_vocab_out} outputs")
+    sentence = f"{dumps(task)}: given two elements a, b from 0 to {size - 1}, the output is their {product}"
+    return Composition(task, sentence, table, group=digest is None)
+
+
+def _order_statistic(task: Json, config: AttentionOnly) -> OrderStatistic:
     vocab, length = config.d_vocab, config.n_ctx
     rank = task.get("n") if isinstance(task, dict) else None
     if task == {"name": "max-of-k"}:

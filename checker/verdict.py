@@ -36,7 +36,7 @@ from checker.facts import CertifiedInputs, Fact, Setting
 from checker.meter import Budget, Meter
 from checker.rules import RULES
 from checker.scaled_integers import ScaledArithmetic
-from checker.tasks import OrderStatistic, parse_task
+from checker.tasks import Task, parse_task
 
 ArithmeticName = Literal["integers", "mpmath"]
 _ACCURACY = re.compile(r"[0-9]{1,3}(\.[0-9]{1,100})?")
@@ -77,7 +77,7 @@ class Proof:
 
     certificate: Certificate
     model: Model
-    task: OrderStatistic
+    task: Task
     facts: tuple[Fact, ...]
     result: CertifiedInputs
     operations: int
@@ -91,12 +91,12 @@ class Proof:
     def theorem(self) -> str:
         """What has been proved, in one sentence."""
         statement = self.certificate.statement
-        outputs = self.model.config.d_vocab_out
+        config = self.model.config
         return (
-            f"In real arithmetic, the attention-only transformer with model digest {statement.model_digest} is right about at "
+            f"In real arithmetic, the {config.described} with model digest {statement.model_digest} is right about at "
             f"least {statement.correct} of {statement.total} inputs: its accuracy on uniformly random ones is at least "
             f"{floor_decimal(statement.correct, statement.total)}. The task is {self.task.sentence}. To be right means that "
-            f"the true output's logit is strictly greater than that of every other of the {outputs} outputs."
+            f"the true output's logit is strictly greater than that of every other of the {config.d_vocab_out} outputs."
         )
 
 
@@ -131,7 +131,8 @@ def check_proof(
     try:
         for name, tensor in model.tensors.items():  # also those that no rule will look at
             decode(name, tensor)
-        known_task = parse_task(statement.task, model.config)
+        table = None if certificate.table is None else certificate.table.integers()
+        known_task = parse_task(statement.task, model.config, table)
     except FormatError as error:
         raise InvalidInput(str(error)) from error
     if statement.total != known_task.total:
@@ -153,7 +154,7 @@ def check_proof(
 
 
 def _apply_rules(
-    certificate: Certificate, model: Model, task: OrderStatistic, meter: Meter, arithmetic: ArithmeticName, jobs: int
+    certificate: Certificate, model: Model, task: Task, meter: Meter, arithmetic: ArithmeticName, jobs: int
 ) -> tuple[Fact, ...]:
     steps = certificate.steps
     used = {premise for step in steps for premise in step.premises} | {len(steps) - 1}

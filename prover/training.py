@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from certificates import Model, ModelConfig
+from certificates import AttentionOnly, Model
 from prover.strategy import Track, silent
 from prover.tasks import order_statistic, parse_task
 from prover.weights import Weights, load_weights, logits, raw_tensor
@@ -34,7 +34,7 @@ def train_max_of_k(recipe: MaxOfKRecipe, device: torch.device, track: Track = si
     """Train a model; its weights are stored in float32. Raises ValueError if n is not one of 1 .. length."""
     if not 1 <= recipe.n <= recipe.length:
         raise ValueError(f"n must be 1 to {recipe.length}, the length")
-    config = ModelConfig(recipe.d_head, recipe.d_model, recipe.vocab, recipe.vocab, recipe.length)
+    config = AttentionOnly(recipe.d_head, recipe.d_model, recipe.vocab, recipe.vocab, recipe.length)
     generator = torch.Generator().manual_seed(recipe.seed)
     weights: dict[str, Tensor] = {}
     for name, shape in config.tensor_shapes().items():

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from certificates import Certificate, Model, ModelConfig, RawTensor, Statement, Step
+from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement, Step
 from certificates.canonical_json import dumps
 from certificates.certificate import FORMAT_NAME, serialize_certificate
 from certificates.input_order import rank_of
@@ -66,7 +66,7 @@ def stored(weights: Mapping[str, np.ndarray], dtype: str = "F16") -> dict[str, R
 def constructed_model(vocab: int, n_ctx: int, outputs: int | None = None, steep: float = 2.0, salt: int = 0) -> Model:
     """The model with `constructed_weights`."""
     outputs = outputs or vocab
-    config = ModelConfig(vocab, vocab, vocab, outputs, n_ctx)
+    config = AttentionOnly(vocab, vocab, vocab, outputs, n_ctx)
     return Model(config, stored(constructed_weights(vocab, n_ctx, outputs, steep, salt)), TASK)
 
 
@@ -109,11 +109,11 @@ class Subject:
     reverse: bool = False
 
     @property
-    def config(self) -> ModelConfig:
+    def config(self) -> AttentionOnly:
         """The sizes."""
         (vocab, d_model), n_ctx = self.tensors["embed.W_E"].shape, self.tensors["pos_embed.W_pos"].shape[0]
         d_head, outputs = self.tensors[ATTENTION + "W_Q"].shape[2], self.tensors["unembed.W_U"].shape[1]
-        return ModelConfig(d_head, d_model, vocab, outputs, n_ctx)
+        return AttentionOnly(d_head, d_model, vocab, outputs, n_ctx)
 
     @property
     def model(self) -> Model:

@@ -22,9 +22,9 @@ import torch
 from make_golden import ATTENTION, REQUIRED, TASK
 
 from certificates import Certificate, FormatError, Model, RawTensor, Statement, Step, read_model
+from certificates.architectures import AttentionOnly
 from certificates.canonical_json import dumps
 from certificates.certificate import serialize_certificate
-from certificates.model_file import REQUIRED_VALUES
 from certificates.tensor_file import parse_tensor_file
 from checker.rules import RULES
 from prover.prove import prove
@@ -707,7 +707,7 @@ def _config_variants(config: dict[str, Json]) -> Iterator[tuple[str, str]]:
         for value in (here + 1, here - 1, 0, -1, 1, True, None, str(here), float(here), here + 0.5, 10**9, 10**30, [here], {}):
             yield f"{key}={value!r}", text({**config, key: value})
         yield f"without {key}", text({k: v for k, v in config.items() if k != key})
-    for key, (wanted, _) in REQUIRED_VALUES.items():
+    for key, (wanted, _) in AttentionOnly.required.items():
         for value in (
             wanted,
             True,

@@ -158,7 +158,7 @@ FLOAT_METHODS = {"mean", "std", "var", "average", "as_integer_ratio", "hex", "fr
 FLOAT_CODE = re.compile(r"[<>=|]?(f[248]|c8|c16|[efdgFDG]|float\d*|double|half|single|longdouble|complex\d*)")
 EXCEPTIONS = {
     # (file, function): how many divisions there are, and of what
-    ("certificates/model_file.py", "parse_config"): 1,  # of exact Fractions: scale * scale / d_head
+    ("certificates/architectures.py", "parse_config"): 1,  # of exact Fractions: scale * scale / d_head
     ("checker/mpmath_intervals.py", "reciprocal_sqrt"): 1,  # of mpmath intervals: 1 / sqrt(n)
 }
 FREE_ARRAYS = {("checker/verdict.py", "covers"), ("checker/mpmath_intervals.py", "_new")}
@@ -489,11 +489,11 @@ def test_the_watch_notices_floats(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def tiny_model(seed: int) -> Any:
     """Max of 3 over 4 tokens by attention to large tokens, with noise, half precision and odd values among the weights."""
-    from certificates import Model, ModelConfig, RawTensor  # noqa: PLC0415
+    from certificates import AttentionOnly, Model, RawTensor  # noqa: PLC0415
 
     vocab, n_ctx = 4, 3
     random = np.random.default_rng(seed)
-    config = ModelConfig(d_head=vocab + 1, d_model=2 * vocab, d_vocab=vocab, d_vocab_out=vocab + seed % 2, n_ctx=n_ctx)
+    config = AttentionOnly(d_head=vocab + 1, d_model=2 * vocab, d_vocab=vocab, d_vocab_out=vocab + seed % 2, n_ctx=n_ctx)
     weights = {name: 0.02 * random.standard_normal(shape) for name, shape in config.tensor_shapes().items()}
     tokens = np.arange(vocab)
     attention = "blocks.0.attn."

@@ -25,7 +25,7 @@ import oracle
 import pytest
 from mutate import Document, Mutant
 
-from certificates import Certificate, Model, ModelConfig, RawTensor, Statement, Step, write_certificate, write_model
+from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement, Step, write_certificate, write_model
 from certificates.canonical_json import dumps
 from certificates.certificate import MAX_STEPS
 from certificates.input_order import boxes
@@ -221,7 +221,7 @@ def limited_check(folder: Path, *options: str) -> dict[str, Any]:
 
 def random_model(vocab: int, n_ctx: int, d_model: int = 1) -> Model:
     """Noise with as few bytes as these sizes can have."""
-    config = ModelConfig(1, d_model, vocab, vocab, n_ctx)
+    config = AttentionOnly(1, d_model, vocab, vocab, n_ctx)
     rng = np.random.default_rng(0)
     shapes = {name: shape for name, shape in config.tensor_shapes().items() if ".b_" not in name}
     return Model(

@@ -10,7 +10,7 @@ import numpy as np
 import oracle
 import pytest
 
-from certificates import Certificate, Model, ModelConfig, RawTensor, Statement, Step
+from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement, Step
 from checker import CheckError
 from checker.facts import CertifiedInputs, Fact, Setting
 from checker.meter import Budget, Meter
@@ -37,7 +37,7 @@ def cancelling_model(depth: float) -> oracle.TinyModel:
 @pytest.mark.parametrize(("depth", "precision"), [(28.25, 30), (72.5, 31), (85.0, 40)])
 def test_further_inputs_do_not_repeat_what_an_enumeration_counted(depth: float, precision: int) -> None:
     tiny = cancelling_model(depth)
-    sizes = ModelConfig(tiny.d_head, tiny.d_model, tiny.vocab, tiny.outputs, tiny.n_ctx)
+    sizes = AttentionOnly(tiny.d_head, tiny.d_model, tiny.vocab, tiny.outputs, tiny.n_ctx)
     model = Model(sizes, {name: RawTensor(*tensor) for name, tensor in tiny.tensors.items()}, TASK)
     task, meter = parse_task(TASK, sizes), Meter(Budget())
     setting = Setting(model, task, ScaledArithmetic(precision, meter), meter)

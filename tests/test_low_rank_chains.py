@@ -15,7 +15,7 @@ import oracle
 import pytest
 import torch
 
-from certificates import Certificate, Model, ModelConfig, RawTensor, Statement, Step
+from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement, Step
 from checker.errors import CheckError
 from checker.facts import CertifiedInputs, Setting
 from checker.meter import Budget, Meter
@@ -42,7 +42,7 @@ RULE = "low-rank-chains"
 
 
 def as_model(tiny: oracle.TinyModel, task: object = TASK) -> Model:
-    config = ModelConfig(tiny.d_head, tiny.d_model, tiny.vocab, tiny.outputs, tiny.n_ctx)
+    config = AttentionOnly(tiny.d_head, tiny.d_model, tiny.vocab, tiny.outputs, tiny.n_ctx)
     return Model(config, {name: RawTensor(*tensor) for name, tensor in tiny.tensors.items()}, task)
 
 

@@ -9,7 +9,7 @@ import oracle
 import pytest
 import torch
 
-from certificates import Certificate, Model, ModelConfig, RawTensor, Statement, Step
+from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement, Step
 from checker import CheckError
 from checker.facts import AdditiveTables, CertifiedInputs, Fact, Setting
 from checker.meter import Budget, Meter
@@ -26,7 +26,7 @@ TASK = {"name": "max-of-k"}
 
 
 def as_model(tiny: oracle.TinyModel) -> Model:
-    sizes = ModelConfig(tiny.d_head, tiny.d_model, tiny.vocab, tiny.outputs, tiny.n_ctx)
+    sizes = AttentionOnly(tiny.d_head, tiny.d_model, tiny.vocab, tiny.outputs, tiny.n_ctx)
     return Model(sizes, {name: RawTensor(*tensor) for name, tensor in tiny.tensors.items()}, TASK)
 
 

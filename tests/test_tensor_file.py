@@ -22,10 +22,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from certificates.architectures import AttentionOnly
 from certificates.canonical_json import dumps, loads, loads_config, loads_relaxed
 from certificates.certificate import Certificate, Statement, Step, parse_certificate, read_certificate, write_certificate
 from certificates.errors import FormatError
-from certificates.model_file import Model, ModelConfig, read_model, write_model
+from certificates.model_file import Model, read_model, write_model
 from certificates.tensor_file import (
     ITEM_BYTES,
     RawTensor,
@@ -448,7 +449,7 @@ def test_nesting_near_the_recursion_limit(depth: int, tmp_path: Path) -> None:
 
 
 def tiny_model() -> Model:
-    config = ModelConfig(d_head=1, d_model=2, d_vocab=3, d_vocab_out=3, n_ctx=2)
+    config = AttentionOnly(d_head=1, d_model=2, d_vocab=3, d_vocab_out=3, n_ctx=2)
     tensors = {
         name: RawTensor("F32", shape, struct.pack("<f", 0.5) * int(np.prod(shape)))
         for name, shape in config.tensor_shapes().items()

@@ -19,7 +19,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from certificates import Certificate, Model, ModelConfig, RawTensor, Statement, Step, write_certificate, write_model
+from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement, Step, write_certificate, write_model
 from certificates.input_order import rank_of
 from checker import CheckError, InvalidInput, covers, verify
 from checker.chain_counts import fitting_tuples
@@ -54,7 +54,7 @@ def task_json(tiny: oracle.TinyModel) -> object:
 
 def as_model(tiny: oracle.TinyModel) -> Model:
     """The project's view of the same stored bytes."""
-    config = ModelConfig(tiny.d_head, tiny.d_model, tiny.vocab, tiny.outputs, tiny.n_ctx)
+    config = AttentionOnly(tiny.d_head, tiny.d_model, tiny.vocab, tiny.outputs, tiny.n_ctx)
     return Model(config, {name: RawTensor(*tensor) for name, tensor in tiny.tensors.items()}, task_json(tiny))
 
 

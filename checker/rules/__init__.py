@@ -7,8 +7,10 @@ from checker.facts import Fact, Setting
 from checker.rules.additive_tables import additive_tables
 from checker.rules.disjoint_sum import disjoint_sum
 from checker.rules.enumeration import enumeration
+from checker.rules.evaluated_pairs import evaluated_pairs
 from checker.rules.further_inputs import further_inputs
 from checker.rules.group_chains import group_chains
+from checker.rules.hidden_tables import hidden_tables
 from checker.rules.low_rank_chains import low_rank_chains
 from checker.rules.prefix_chains import prefix_chains
 from checker.rules.projected_tables import projected_tables
@@ -19,8 +21,10 @@ RULES: Mapping[str, Rule] = {
     "additive-tables": additive_tables,
     "disjoint-sum": disjoint_sum,
     "enumeration": enumeration,
+    "evaluated-pairs": evaluated_pairs,
     "further-inputs": further_inputs,
     "group-chains": group_chains,
+    "hidden-tables": hidden_tables,
     "low-rank-chains": low_rank_chains,
     "prefix-chains": prefix_chains,
     "projected-tables": projected_tables,

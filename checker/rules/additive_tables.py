@@ -40,9 +40,9 @@ def additive_tables(setting: Setting, step: Step, premises: tuple[Fact, ...]) ->
     take_hints(setting, step)
     if premises:
         raise Refused("additive-tables takes no premises")
-    config = setting.model.config
+    config = setting.attention_only
 
-    order = setting.task.in_numbered_order
+    order = setting.order_statistic.in_numbered_order
     outputs = order(config.d_vocab_out)
     tokens, positions = weight(setting, "embed.W_E")[order(config.d_vocab)], weight(setting, "pos_embed.W_pos")
     unembed = weight(setting, "unembed.W_U")[:, outputs]

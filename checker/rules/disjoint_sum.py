@@ -25,8 +25,8 @@ def disjoint_sum(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Ce
             raise Refused("disjoint-sum adds facts about certified inputs only")
         setting.meter.charge(cells.size)
         if np.any(cells & premise.cells):
-            query, label, copies = (int(axis[0]) for axis in np.nonzero(cells & premise.cells))
-            raise Refused(f"two premises both count inputs of the cell (query {query}, maximum {label}, copies {copies})")
+            cell = tuple(int(axis[0]) for axis in np.nonzero(cells & premise.cells))
+            raise Refused(f"two premises both count inputs of the cell {cell}")
         cells |= premise.cells
         if premise.cells.any():  # otherwise it counts nothing
             parts.append(premise)

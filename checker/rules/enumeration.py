@@ -152,7 +152,7 @@ def enumeration(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Cer
     tables = take_tables(step, premises)
     start, stop = take_parameters(step, "start", "stop")
     skip = take_hints(setting, step, skip=(None, 2))["skip"]
-    task = setting.task
+    task = setting.order_statistic
     task.require_largest(step.rule)
     if not 0 <= start < stop <= task.total:
         raise Refused(f"the range {start}..{stop} is empty or not within the {task.total} inputs")

@@ -41,7 +41,7 @@ class FactoredLogits:
     @staticmethod
     def of(setting: Setting) -> "FactoredLogits":
         """From the weights, tokens and outputs in the order of the task's numbers."""
-        config, order = setting.model.config, setting.task.in_numbered_order
+        config, order = setting.attention_only, setting.order_statistic.in_numbered_order
         outputs = order(config.d_vocab_out)
         token, position = weight(setting, "embed.W_E")[order(config.d_vocab)], weight(setting, "pos_embed.W_pos")
         last = token + position[config.n_ctx - 1 :]

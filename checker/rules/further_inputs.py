@@ -32,7 +32,7 @@ _BYTES_PER_INPUT = 512
 def further_inputs(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> CertifiedInputs:
     """Apply the rule to additive tables and certified inputs. Hint: `inputs` "x k"."""
     take_parameters(step)
-    task = setting.task
+    task = setting.order_statistic
     inputs = take_hints(setting, step, inputs=(None, task.n_ctx))["inputs"]
     tables, before = premises if len(premises) == 2 else (None, None)
     if not isinstance(tables, AdditiveTables) or not isinstance(before, CertifiedInputs):
@@ -70,8 +70,10 @@ def further_inputs(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> 
 def _classified_correctly(setting: Setting, tables: AdditiveTables, inputs: IntArray) -> BoolArray:
     """Which inputs "x k" satisfy the theorem's inequality for every rival."""
     rows = np.arange(len(inputs))
-    query, label, _ = setting.task.cells_of(inputs)
-    scores = [tables.token_score[query, inputs[:, j]] + tables.position_score[query, j] for j in range(setting.task.n_ctx)]
+    query, label, _ = setting.order_statistic.cells_of(inputs)
+    scores = [
+        tables.token_score[query, inputs[:, j]] + tables.position_score[query, j] for j in range(setting.order_statistic.n_ctx)
+    ]
     reference = scores[0]
     for score in scores[1:]:
         reference = reference.maximum(score)

@@ -147,7 +147,7 @@ def group_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Ce
     """Apply the rule to additive tables. Parameter: `joint`. Hints: `rivals`, `groupings`, `cells`, `numbers`."""
     tables = take_tables(step, premises)
     (joint,) = take_parameters(step, "joint")
-    task, outputs = setting.task, tables.direct.shape[1]
+    task, outputs = setting.order_statistic, tables.direct.shape[1]
     shapes = {"rivals": (None, outputs), "groupings": (None, task.d_vocab), "cells": (None, 4), "numbers": (None, None)}
     hints = take_hints(setting, step, **shapes)
     if joint not in (0, 1):

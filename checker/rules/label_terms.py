@@ -85,7 +85,7 @@ class ValueLeads:
     @staticmethod
     def of(setting: Setting, tables: AdditiveTables, blocks: RivalBlocks, joint: bool) -> "ValueLeads":
         """Prepare the tables for leads over these blocks, the values of token and position taken together or apart."""
-        n_ctx, (vocab, outputs) = setting.task.n_ctx, tables.token_value.shape
+        n_ctx, (vocab, outputs) = setting.order_statistic.n_ctx, tables.token_value.shape
         half = setting.arithmetic.exact(np.ones((1, 1), np.int64), np.full((1, 1), -1))
         extremes = tables.direct.max(0) + tables.direct.min(0)
         common = (extremes.reshape(1, outputs) * half).representative()

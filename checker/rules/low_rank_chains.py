@@ -174,7 +174,7 @@ class Claims:
 
 def low_rank_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> CertifiedInputs:
     """Apply the rule. Takes no premises; parameters and hints as in the module's docstring."""
-    task, config = setting.task, setting.model.config
+    task, config = setting.order_statistic, setting.attention_only
     values = dict(zip(_PARAMETERS, take_parameters(step, *_PARAMETERS), strict=True))
     vocab, outputs, width, n_ctx = config.d_vocab, config.d_vocab_out, config.d_model, config.n_ctx
     biased = width + ("unembed.b_U" in setting.model.tensors)

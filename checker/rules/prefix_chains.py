@@ -93,7 +93,7 @@ def prefix_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> C
     """Apply the rule to additive tables. Parameter: `joint`. Hints: `rivals` "l o", `numbers` "c r", `size` "q m c r"."""
     tables = take_tables(step, premises)
     (joint,) = take_parameters(step, "joint")
-    task, outputs = setting.task, tables.direct.shape[1]
+    task, outputs = setting.order_statistic, tables.direct.shape[1]
     vocab, n_ctx = task.d_vocab, task.n_ctx
     hints = take_hints(setting, step, rivals=(None, outputs), numbers=(n_ctx, None), size=(vocab, vocab, n_ctx, None))
     levels = hints["numbers"].shape[1]

@@ -43,7 +43,7 @@ def projected_tables(setting: Setting, step: Step, premises: tuple[Fact, ...]) -
         raise Refused("projected-tables takes no premises")
     if min(tilts) < -1:
         raise Refused("score, direct and value are -1, 0 or the tilt of a basis")
-    config = setting.model.config
+    config = setting.attention_only
     factors = FactoredLogits.of(setting)
     (_, d_model), (outputs, width) = factors.token.shape, factors.unembed.shape
     sizes = {"score": (d_model, config.d_vocab), "direct": (width, outputs), "value": (width, outputs)}
