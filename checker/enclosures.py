@@ -135,6 +135,17 @@ class Enclosure(ABC):
         self.meter.charge((rows - len(starts)) * columns, self.slowness)
         return self._segment_min(starts)
 
+    def segment_sum(self, starts: IntArray) -> Self:
+        """Sums of consecutive, non-empty segments of axis 0, as for `segment_min`."""
+        rows, columns = self.shape[0], math.prod(self.shape[1:])
+        self.meter.charge((rows - len(starts)) * columns, self.slowness)
+        return self._segment_sum(starts)
+
+    def sort(self, axis: int) -> Self:
+        """The numbers in ascending order along an axis; counted as n log2 n comparisons, rounded up."""
+        self._charge_elementwise(each=(self.shape[axis] - 1).bit_length())
+        return self._sort(axis)
+
     def least_product(self, low: Self, high: Self) -> Self:
         """Min over w in [low, high] of w * value, elementwise, for real numbers 0 <= low <= high.
 
@@ -193,6 +204,10 @@ class Enclosure(ABC):
     def _relu(self) -> Self: ...
     @abstractmethod
     def _sum(self, axis: int) -> Self: ...
+    @abstractmethod
+    def _segment_sum(self, starts: IntArray) -> Self: ...
+    @abstractmethod
+    def _sort(self, axis: int) -> Self: ...
     @abstractmethod
     def _minimum(self, other: Self) -> Self: ...
     @abstractmethod

@@ -90,6 +90,19 @@ class HiddenTables:
 
 
 @dataclass(frozen=True)
+class MarginPart:
+    """What some `neurons` (mask "i" over those of the tables) add to the logit of c = ab less that of any z.
+
+    At least `margin[a^-1 z b^-1]`, "g", for all a, b and z, where the task is a group's and outputs are its elements.
+    """
+
+    tables: HiddenTables
+    neurons: BoolArray
+    margin: Enclosure
+    unexplained_dimension: int = 0
+
+
+@dataclass(frozen=True)
 class CertifiedInputs:
     """At least `correct` inputs, all of them in `cells`, are classified correctly: those that a rule counted.
 
@@ -105,7 +118,7 @@ class CertifiedInputs:
     unexplained_dimension: int = 0
 
 
-Fact = AdditiveTables | HiddenTables | CertifiedInputs
+Fact = AdditiveTables | HiddenTables | MarginPart | CertifiedInputs
 
 
 def take_tables(step: Step, premises: tuple[Fact, ...]) -> AdditiveTables:

@@ -5,6 +5,7 @@ operations, on every certificate that the prover wrote.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -28,6 +29,16 @@ _SLACK: Any = _CONTEXT.mpf([1, 1]) + _CONTEXT.mpf([-1, 1]) * _CONTEXT.ldexp(_CON
 
 def _of_endpoints(low: Any, high: Any) -> Any:
     return _CONTEXT.make_mpf((low, high))
+
+
+@dataclass(frozen=True)
+class _End:
+    """A number that can be sorted."""
+
+    number: Any
+
+    def __lt__(self, other: "_End") -> bool:
+        return bool(mpf_lt(self.number, other.number))
 
 
 def _least(a: Any, b: Any) -> Any:
@@ -62,6 +73,9 @@ _SQRT = np.frompyfunc(lambda x: _CONTEXT.sqrt(_maximum(x, _CONTEXT.mpf(0))), 1, 
 _TO_INTERVAL = np.frompyfunc(lambda number: _CONTEXT.mpf(int(number)), 1, 1)
 _POSITIVE = np.frompyfunc(lambda x: bool(mpf_gt(x._mpi_[0], _ZERO)), 1, 1)
 _HULL = np.frompyfunc(lambda x, y: _of_endpoints(_least(x._mpi_[0], y._mpi_[0]), _greatest(x._mpi_[1], y._mpi_[1])), 2, 1)
+_LOWER_END = np.frompyfunc(lambda x: _End(x._mpi_[0]), 1, 1)
+_UPPER_END = np.frompyfunc(lambda x: _End(x._mpi_[1]), 1, 1)
+_OF_END = np.frompyfunc(lambda end: _of_endpoints(end.number, end.number), 1, 1)
 _UPPER = np.frompyfunc(lambda x: _of_endpoints(x._mpi_[1], x._mpi_[1]), 1, 1)
 
 
@@ -137,6 +151,14 @@ class MpmathIntervals(Enclosure):
 
     def _sum(self, axis: int) -> Self:
         return self._new(np.add.reduce(self.values, axis=axis))
+
+    def _segment_sum(self, starts: IntArray) -> Self:
+        return self._new(np.add.reduceat(self.values, starts))
+
+    def _sort(self, axis: int) -> Self:
+        lower = np.sort(_LOWER_END(self.values), axis=axis)
+        upper = np.sort(_UPPER_END(self.values), axis=axis)
+        return self._new(_HULL(_OF_END(lower), _OF_END(upper)))
 
     def _minimum(self, other: Self) -> Self:
         return self._new(_MINIMUM(self.values, other.values))

@@ -252,6 +252,14 @@ class ScaledIntegers(Enclosure):
         a = self._rounded(self.arithmetic.width - terms.bit_length())
         return self._new(np.add.reduce(a.lo, axis=axis), np.add.reduce(a.hi, axis=axis), a.shift, terms * a.bound)
 
+    def _segment_sum(self, starts: IntArray) -> Self:
+        a = self._rounded(self.arithmetic.width - self.shape[0].bit_length())
+        return self._new(np.add.reduceat(a.lo, starts), np.add.reduceat(a.hi, starts), a.shift, self.shape[0] * a.bound)
+
+    def _sort(self, axis: int) -> Self:
+        """The k-th smallest of some numbers lies between the k-th smallest of their lower and that of their upper ends."""
+        return self._new(np.sort(self.lo, axis=axis), np.sort(self.hi, axis=axis))
+
     def _minimum(self, other: Self) -> Self:
         a, b = self._aligned(other)
         return self._new(np.minimum(a.lo, b.lo), np.minimum(a.hi, b.hi), a.shift, max(a.bound, b.bound))

@@ -10,10 +10,13 @@ from checker.rules.enumeration import enumeration
 from checker.rules.evaluated_pairs import evaluated_pairs
 from checker.rules.further_inputs import further_inputs
 from checker.rules.group_chains import group_chains
+from checker.rules.group_sets import group_sets
 from checker.rules.hidden_tables import hidden_tables
 from checker.rules.low_rank_chains import low_rank_chains
+from checker.rules.low_rank_output import low_rank_output
 from checker.rules.prefix_chains import prefix_chains
 from checker.rules.projected_tables import projected_tables
+from checker.rules.uniform_margin import uniform_margin
 
 Rule = Callable[[Setting, Step, tuple[Fact, ...]], Fact]
 
@@ -24,9 +27,12 @@ RULES: Mapping[str, Rule] = {
     "evaluated-pairs": evaluated_pairs,
     "further-inputs": further_inputs,
     "group-chains": group_chains,
+    "group-sets": group_sets,
     "hidden-tables": hidden_tables,
     "low-rank-chains": low_rank_chains,
+    "low-rank-output": low_rank_output,
     "prefix-chains": prefix_chains,
     "projected-tables": projected_tables,
+    "uniform-margin": uniform_margin,
 }
 """Every rule a certificate can name."""

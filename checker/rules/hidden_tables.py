@@ -30,6 +30,7 @@ import numpy as np
 
 from certificates.architectures import GroupMLP, UniformAttention
 from certificates.certificate import Step
+from certificates.tensor_file import IntArray
 from checker.enclosed_weights import plus_bias, weight
 from checker.enclosures import Enclosure
 from checker.errors import Refused
@@ -69,6 +70,9 @@ def hidden_tables(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> H
     if not len(chosen) or np.any((chosen < 0) | (chosen >= neurons)) or len(np.unique(chosen)) < len(chosen):
         raise Refused("the chosen neurons must be at least one, and different neurons of the model")
     symmetric = network.left is network.right
+    others, slack = np.delete(np.arange(neurons), chosen), _zeros(setting, 1, 1)
+    if len(others):
+        slack = most_of_neurons(network.left, network.right, network.bias, network.unembed, others).reshape(1, 1)
     left = network.left[:, chosen]
     dimension = len(chosen) * ((1 if symmetric else 2) * size + outputs)
     setting.meter.hold(dimension * left.element_bytes // 4)
@@ -79,19 +83,17 @@ def hidden_tables(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> H
         network.unembed[chosen],
         network.direct,
         network.constant,
-        _slack(setting, network, np.delete(np.arange(neurons), chosen)),
+        slack,
         symmetric,
         dimension,
     )
 
 
-def _slack(setting: Setting, network: _Network, others: np.ndarray) -> Enclosure:
-    """An upper bound "1 1" of what other neurons add to a difference of logits."""
-    if not len(others):
-        return _zeros(setting, 1, 1)
-    active = (network.left[:, others].max(0) + network.right[:, others].max(0) + network.bias[0, others]).relu()
-    unembed = network.unembed[others]
-    return (active * (unembed.max(1) - unembed.min(1))).sum(0).reshape(1, 1)
+def most_of_neurons(left: Enclosure, right: Enclosure, bias: Enclosure, unembed: Enclosure, some: IntArray) -> Enclosure:
+    """The most "1" that some neurons, at least one, can add to a difference of logits."""
+    active = (left[:, some].max(0) + right[:, some].max(0) + bias[0, some]).relu()
+    row = unembed[some]
+    return (active * (row.max(1) - row.min(1))).reshape(-1, 1).sum(0)
 
 
 def _group_mlp(setting: Setting) -> _Network:

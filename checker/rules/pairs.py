@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from certificates.tensor_file import IntArray
-from checker.enclosures import Enclosure
+from checker.enclosures import BoolArray, Enclosure
 from checker.errors import Refused
 from checker.facts import CertifiedInputs, HiddenTables, Setting
 
@@ -51,8 +51,11 @@ class Pairs:
         """Consecutive pairs, few enough for arrays with `width` elements for each."""
         size = max(1, _BLOCK // width)
         for start in range(0, len(self.left), size):
-            part = slice(start, start + size)
-            yield Pairs(self.left[part], self.right[part], self.label[part], self.mirrored)
+            yield self.part(slice(start, start + size))
+
+    def part(self, where: slice) -> "Pairs":
+        """Some of them."""
+        return Pairs(self.left[where], self.right[where], self.label[where], self.mirrored)
 
     def by_label(self) -> Iterator[tuple[int, slice]]:
         """Every label that occurs, and where."""
@@ -79,20 +82,18 @@ class Pairs:
             raise Refused(f"the pair ({self.left[first]}, {self.right[first]}) is not proved correct")
 
     def certified(self, setting: Setting) -> CertifiedInputs:
-        """That all of them are correct."""
-        return certified_pairs(setting, self.left, self.right, self.mirrored)
+        """That all of them are correct, and their mirror images."""
+        size = setting.composition.d_vocab
+        setting.meter.hold(size**2)
+        cells = np.zeros((size, size), np.bool_)
+        cells[self.left, self.right] = True
+        return certified_pairs(cells | cells.T if self.mirrored else cells)
 
 
-def certified_pairs(setting: Setting, left: IntArray, right: IntArray, mirrored: bool = False) -> CertifiedInputs:
-    """The fact that pairs are classified correctly, and their mirror images too, if they are `mirrored`."""
-    size = setting.composition.d_vocab
-    setting.meter.hold(size**2)
-    cells = np.zeros((size, size), np.bool_)
-    cells[left, right] = True
-    if mirrored:
-        cells[right, left] = True
+def certified_pairs(cells: BoolArray) -> CertifiedInputs:
+    """The fact that the pairs marked, "a b", are classified correctly."""
 
-    def member(pairs: IntArray) -> np.ndarray:
+    def member(pairs: IntArray) -> BoolArray:
         return np.asarray(cells[pairs[:, 0], pairs[:, 1]], np.bool_)
 
     return CertifiedInputs(int(np.count_nonzero(cells)), cells, member, member)

@@ -1,0 +1,108 @@
+"""Rule `low-rank-output`: pairs of inputs by a few coordinates of their neurons, what these leave out being bounded.
+
+*Theorem.* Let T and s be those of a fact of hidden-tables, U = unembed, and x = left[a] + right[b] + bias. Let the neurons be
+divided into consecutive blocks B, and let P "i r", Q "B r z" and mu "i" be real. Put E_i(z) = U_i(z) - P_i . Q_B(z) for i in B,
+and
+
+    V(z) = sum_B (|x_B| P_B) . Q_B(z) + (left U)[a] + (right U)[b] + bias U + mu E(z) + 2 (direct[a] + direct[b] + constant).
+
+Let D_B(y, z) be at least the length of E_B(y) - E_B(z), a vector over the neurons of B. If for every pair (a, b) marked, with
+the true output c = ab, and every other output z
+
+    V(c) - V(z)  >  sum_B | |x_B| - mu_B | D_B(c, z)  +  2 s        (| . | outside: the length of a vector),
+
+then all marked pairs are classified correctly (and their mirror images; see rules/pairs).
+
+*Proof.* 2 relu(x) = x + |x|, so 2 T = |x| U + x U + 2 (direct[a] + direct[b] + constant); x U = (left U)[a] + (right U)[b] +
+bias U, and |x| U(z) = sum_B (|x_B| P_B) . Q_B(z) + mu E(z) + (|x| - mu) E(z). So 2 T(c) - 2 T(z) differs from V(c) - V(z) by
+sum_B (|x_B| - mu_B) . (E_B(c) - E_B(z)), at most the sum above (Cauchy and Schwarz): 2 T(c) - 2 T(z) > 2 s.
+
+With `pairwise` = 1, D_B(y, z)^2 = |E_B(y)|^2 + |E_B(z)|^2 - 2 E_B(y) . E_B(z); else D_B(y, z) = |E_B(y)| + |E_B(z)|.
+
+*Premise:* the tables. *Parameters:* `mirrored`, `pairwise`, `scale`. *Hints:* `pairs` "a b", 1 for the pairs to look at, 0 for
+all others; `starts` "B", the first neuron of every block; in units of 2**-scale `left_factor` "i r" (P), `right_factor`
+"B r z" (Q), `centre` "i" (mu).
+"""
+
+import numpy as np
+
+from certificates.certificate import Step
+from checker.enclosures import Enclosure
+from checker.errors import Refused
+from checker.facts import CertifiedInputs, Fact, Setting, take_hidden_tables, take_hints, take_parameters
+from checker.rules.pairs import Pairs
+from checker.rules.projections import hinted
+
+
+def low_rank_output(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> CertifiedInputs:
+    """Apply the rule to the tables of a hidden layer."""
+    tables = take_hidden_tables(step, premises)
+    mirrored, pairwise, scale = take_parameters(step, "mirrored", "pairwise", "scale")
+    size, (neurons, outputs) = setting.composition.d_vocab, tables.unembed.shape
+    blocks, rank = _shape(step)
+    shapes: dict[str, tuple[int | None, ...]] = {
+        "pairs": (size, size),
+        "starts": (blocks,),
+        "left_factor": (neurons, rank),
+        "right_factor": (blocks, rank, outputs),
+        "centre": (neurons,),
+    }
+    hints = take_hints(setting, step, **shapes)
+    starts = hints["starts"]
+    if len(premises) != 1 or pairwise not in (0, 1):
+        raise Refused("low-rank-output takes one premise, and pairwise is 0 or 1")
+    if starts[0] != 0 or np.any(np.diff(starts) <= 0) or starts[-1] >= neurons:
+        raise Refused("blocks start at neuron 0 and follow each other; none is empty")
+    pairs = Pairs.of(setting, tables, hints["pairs"], mirrored)
+    parts = [slice(int(start), int(stop)) for start, stop in zip(starts, [*starts[1:], neurons], strict=True)]
+    left_factor = hinted(setting, hints["left_factor"], scale)
+    right_factor = hinted(setting, hints["right_factor"], scale)
+    centre = hinted(setting, hints["centre"].reshape(-1, 1), scale)
+    setting.meter.hold(blocks * outputs**2 * left_factor.element_bytes // 4)
+
+    rests = [tables.unembed[part] - left_factor[part] @ right_factor[b] for b, part in enumerate(parts)]
+    distance = [_distances(rest, pairwise) for rest in rests]
+    rest = rests[0].concatenate(rests[1:], axis=0)
+    two = np.full((1, 1), 2, np.int64)
+    constant = tables.bias @ tables.unembed + centre.T @ rest + tables.constant.times(two)
+    of_left = tables.left @ tables.unembed
+    of_right = of_left if tables.symmetric else tables.right @ tables.unembed
+    if tables.direct is not None:
+        direct = tables.direct.times(two)
+        of_left = of_left + direct
+        of_right = of_left if tables.symmetric else of_right + direct
+    of_left = of_left + constant
+    coordinates_to_values = right_factor.reshape(blocks * rank, outputs)
+    allowed = tables.slack.times(two)
+    shifted, right = (tables.left + tables.bias).T, tables.right.T
+    for block in pairs.blocks(max(neurons, outputs)):
+        size_of_input = abs(shifted[:, block.left] + right[:, block.right])  # i p
+        coordinates = [left_factor[part].T @ size_of_input[part] for part in parts]
+        off = size_of_input - centre
+        lengths = (off * off).segment_sum(starts).sqrt()  # B p
+        values = coordinates[0].concatenate(coordinates[1:], axis=0).T @ coordinates_to_values
+        margins = block.margins(values + of_left[block.left] + of_right[block.right]) - allowed
+        for label, where in block.by_label():
+            to_label = distance[0][label : label + 1].concatenate([d[label : label + 1] for d in distance[1:]], axis=0)
+            block.part(where).require_positive(margins[where] - lengths[:, where].T @ to_label)
+    return pairs.certified(setting)
+
+
+def _shape(step: Step) -> tuple[int, int]:
+    """Number of blocks and rank, both at least one."""
+    hint = step.hints.get("right_factor")
+    if hint is None or len(hint.shape) != 3 or 0 in hint.shape:
+        raise Refused("low-rank-output needs a hint right_factor with at least one block and one column")
+    return hint.shape[0], hint.shape[1]
+
+
+def _distances(rest: Enclosure, pairwise: int) -> Enclosure:
+    """D_B "y z" from E_B "i z"."""
+    outputs = rest.shape[1]
+    if not pairwise:
+        length = (rest * rest).sum(0).sqrt()
+        return length.reshape(outputs, 1) + length.reshape(1, outputs)
+    products = rest.T @ rest
+    squares = products[np.arange(outputs), np.arange(outputs)]
+    twice = products.times(np.full((1, 1), 2, np.int64))
+    return (squares.reshape(outputs, 1) + squares.reshape(1, outputs) - twice).sqrt()
