@@ -820,21 +820,21 @@ def refused_groups(corpus: Corpus) -> None:
     wrong("repeated-cell", "a cell is listed twice, with two groupings", **both)
     swapped = {"cells": (CELLS[1], CELLS[0], *CELLS[2:]), "numbers": (COUNTS[1], COUNTS[0], *COUNTS[2:])}
     wrong("unsorted", "two classes are out of order", **swapped)
-    no_second = GROUPINGS[0], (1, 0, 1, 1)
     fewer = {"cells": CELLS[:2] + CELLS[3:], "numbers": COUNTS[:2] + COUNTS[3:]}
     empty_level = {**fewer, "groupings": ((2, 2, 2, 2), (0, 0, 0, 0))}
     wrong("empty-level", "takes tokens from a level without tokens", **empty_level)
-    wrong("level-unknown", "a grouping names level 3 of 2", groupings=((3, 1, 1, 1), no_second[1]))
-    wrong("level-negative", "a grouping names level -1", groupings=((-1, 1, 1, 1), GROUPINGS[1]))
+    wrong("level-unknown", "a grouping names level 3 of 2, where it is not used", groupings=((1, 1, 1, 3), GROUPINGS[1]))
+    wrong("level-negative", "a grouping names level -1, where it is not used", groupings=((1, 1, 1, -1), GROUPINGS[1]))
     for name, why, index, value in (
         ("grouping-unknown", "a class names grouping 2 of 0..1", (0, 3), 2),
         ("grouping-negative", "a class names grouping -1", (0, 3), -1),
-        ("label-unknown", "a class names true output 4 of 0..3", (8, 0), 4),
         ("query-unknown", "a class names query 4 of 0..3", (8, 1), 4),
         ("copies-negative", "-1 copies of the true output", (0, 2), -1),
         ("copies-too-many", "three copies in two free positions", (8, 2), 3),
     ):
         wrong(name, why, cells=changed(CELLS, index, value))
+    beyond = {"cells": changed(CELLS, 8, (4, 3, 2, 0)), "numbers": changed(COUNTS, 8, (0, 0))}
+    wrong("label-unknown", "a class names true output 4 of 0..3", **beyond)
     for name, why, index, row in (
         ("positions-left-over", "a class leaves a free position unfilled", 2, (1, 0)),
         ("too-many-tokens", "a class fills more than the free positions", 2, (2, 1)),
@@ -847,7 +847,7 @@ def refused_groups(corpus: Corpus) -> None:
     wrong("query-above", "the query is larger than the true output", **last)
     wrong("rows-differ", "a class without numbers", numbers=COUNTS[:-1])
     wrong("five-levels", "at most four levels", numbers=np.array(COUNTS) @ np.eye(2, 5, dtype=int))
-    wrong("no-level", "at least one level", numbers=np.zeros((len(CELLS), 0)))
+    wrong("no-level", "at least one level", cells=((0, 0, 2, 0), (1, 0, 2, 0)), numbers=np.zeros((2, 0)))
     wrong("blocks-with-gap", "blocks of rivals numbered 0, 2", rivals=(0, 0, 2, 2))
     wrong("joint-two", "joint is 0 or 1", joint=2)
     bad, (query, maximum, copies) = least_lead("small")
@@ -970,6 +970,9 @@ def other_tasks(corpus: Corpus) -> None:
     why = "enumeration is about the largest or smallest token only"
     add("task-second-enumeration", claim("second", count, TABLES, every), 1, why, "second")
     first = claim("second", members("second", second_groups()), TABLES, second_groups())
+    uneven = second_groups(numbers=np.pad(SECOND_COUNTS, ((0, 0), (0, 1))))
+    uneven_sides = claim("second", first.statement.correct, TABLES, uneven)
+    add("group-chains-uneven-sides", uneven_sides, 1, "three numbers of tokens for two sides", "second")
     as_largest = with_statement(first, task={"n": 1, "name": "nth-max-of-k"})
     add("task-second-as-first", as_largest, 1, "classes with two sides about the largest token", "second")
     by_number = claim_members("smallest", chains(sizes_of({(3, 3, 0): (3,)}, 4, 3, 1), NUMBERS, range(5)))
