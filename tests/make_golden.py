@@ -650,7 +650,7 @@ def projection(**changes: Any) -> Step:
 
     x_q and u_o have lengths below 9/8, and numbers are in units of 1/8.
     """
-    parameters = {"scale": 3, "score": -1, "direct": 0, "value": -1}
+    parameters = {"scale": 3, "residual": 0, "diagonal": 0, "score": -1, "direct": 0, "value": -1}
     hints = {"token_centre": [1, 0, 0, 0], "unembed_centre": [2, 2, 2, 2], "direct_centre": [2, 2, 2, 2]}
     hints |= {"direct_left": [9] * 4, "direct_right": [9] * 4}
     parameters |= {name: change for name, change in changes.items() if name in parameters}
@@ -658,27 +658,58 @@ def projection(**changes: Any) -> Step:
     return Step("projected-tables", (), parameters, {name: tensor(h) for name, h in hints.items() if h is not None})
 
 
+# The first r axes as a basis.
+AXES = [np.eye(4, r, dtype=np.int64) << 30 for r in range(5)]
+PLAIN = {"direct": -1, "direct_centre": None, "direct_left": None, "direct_right": None}
+# Values 3 x_t (u_o - u*), |x_t - x*| < 7/8: y along three axes, so that a matrix of norm 3 is left out.
+BY_NORM = {**PLAIN, "residual": 2, "value": 30, "value_basis": AXES[3], "value_centre": [2, 2, 2, 2]}
+BY_NORM |= {"value_left": [7] * 4, "value_right": [2, 3, 2, 6], "value_norm": [25]}
+# Scores along all axes, so that next to nothing is left out.
+SCORE = {"score": 30, "score_basis": AXES[4], "score_centre": [2, 2, 2, 2]}
+# Values along two axes: without the diagonal their lengths leave too much open.
+COPYING = {**PLAIN, "value": 30, "value_basis": AXES[2], "value_centre": [6, 6, 6, 6]}
+COPYING |= {"value_left": [9, 9, 20, 20], "value_right": [3, 4, 8, 6], "diagonal": 1}
+# Row differences, without coordinates for the direct path and with two for the values.
+DIFFERENCES = {"residual": 1, "direct_left": None, "direct_right": None}
+
+
 def projected(corpus: Corpus) -> None:
     """Rule projected-tables."""
-    plain = projection(direct=-1, direct_centre=None, direct_left=None, direct_right=None)
     full = small_groups()
-    exact = claim("small", members("small", full), plain, full)
+    exact = claim("small", members("small", full), projection(**PLAIN), full)
     corpus.add("projected-tables-plain", exact, 0, "rule projected-tables, no table projected")
     few = groups(((1, 1, 1, 1),), ((0, 0, 2, 0), (1, 1, 2, 0), (2, 2, 2, 0)), ((0,),) * 3, EACH)
     count = members("small", few)
-    corpus.add("projected-tables", claim("small", count, projection(), few), 0, "the direct path without coordinates")
-    for name, why, changes in (
-        ("left-too-small", "a vector of the left side is longer than its rest", {"direct_left": [9, 9, 7, 9]}),
-        ("right-too-small", "a vector of the right side is longer than its rest", {"direct_right": [9, 9, 7, 9]}),
-        ("left-negative", "a rest is negative", {"direct_left": [9, 9, -9, 9]}),
-        ("no-centre", "a projected table without its centre", {"direct_centre": None}),
-        ("centre-too-short", "a centre of three coordinates", {"direct_centre": [0, 0, 0]}),
-        ("unasked", "rests of a table that is taken as it is", {"direct": -1}),
-        ("tilt-minus-two", "-2 is no way to take a table", {"value": -2}),
-        ("scale-too-large", "scales end at 1100", {"scale": 1101}),
+    of_score = {"score_left": [9] * 4, "score_right": [1] * 4}
+    for name, status, why, changes in (
+        ("", 0, "the direct path without coordinates", {}),
+        ("-left-too-small", 1, "a vector of the left side is longer than its rest", {"direct_left": [9, 9, 7, 9]}),
+        ("-right-too-small", 1, "a vector of the right side is longer than its rest", {"direct_right": [9, 9, 7, 9]}),
+        ("-left-negative", 1, "a rest is negative", {"direct_left": [9, 9, -9, 9]}),
+        ("-no-centre", 1, "a projected table without its centre", {"direct_centre": None}),
+        ("-centre-too-short", 1, "a centre of three coordinates", {"direct_centre": [0, 0, 0]}),
+        ("-unasked", 1, "rests of a table that is taken as it is", {"direct": -1}),
+        ("-tilt-minus-two", 1, "-2 is no way to take a table", {"value": -2}),
+        ("-scale-too-large", 1, "scales end at 1100", {"scale": 1101}),
+        ("-norms", 0, "values along three axes, a spectral norm bounding the residual", BY_NORM),
+        ("-norms-score", 0, "scores as well", {**BY_NORM, **SCORE, **of_score, "score_norm": [1]}),
+        ("-norm-too-small", 1, "the matrix left out has the norm 3", {**BY_NORM, "value_norm": [24]}),
+        ("-norm-negative", 1, "a norm is negative", {**BY_NORM, "value_norm": [-25]}),
+        ("-norm-rows-too-long", 1, "a row is longer than claimed", {**BY_NORM, "value_left": [7, 7, 6, 7]}),
+        ("-norm-right-too-small", 1, "a vector of the right side has a larger rest", {**BY_NORM, "value_right": [2, 3, 2, 5]}),
+        ("-norm-missing", 1, "no norm", {**BY_NORM, "value_norm": None}),
+        ("-norms-direct", 1, "the direct path has no matrix: no norm", {"residual": 2, "direct_norm": [9]}),
+        ("-norms-direct-lengths", 0, "the direct path takes lengths where others take norms", {"residual": 2}),
+        ("-differences", 0, "row differences", DIFFERENCES),
+        ("-differences-score", 0, "row differences of scores with coordinates", {**DIFFERENCES, **SCORE}),
+        ("-differences-left", 1, "row differences need no rests", {"residual": 1}),
+        ("-diagonal", 0, "the values' diagonal as it is, the rest along two axes", COPYING),
+        ("-no-diagonal", 1, "the same without the diagonal, whose widths are then too large", {**COPYING, "diagonal": 0}),
+        ("-diagonal-two", 1, "diagonal is 0 or 1", {"diagonal": 2}),
+        ("-residual-three", 1, "residual is 0, 1 or 2", {"residual": 3}),
+        ("-residual-negative", 1, "residual is 0, 1 or 2", {"residual": -1}),
     ):
-        content = claim("small", count, projection(**changes), few)
-        corpus.add(f"projected-tables-{name}", content, 1, why)
+        corpus.add(f"projected-tables{name}", claim("small", count, projection(**changes), few), status, why)
     upon = claim("small", count, TABLES, replace(projection(), premises=(0,)), replace(few, premises=(1,)))
     corpus.add("projected-tables-premise", upon, 1, "projected-tables takes no premises")
 
