@@ -868,14 +868,16 @@ def refused_groups(corpus: Corpus) -> None:
     wrong("label-unknown", "a class names true output 4 of 0..3", **beyond)
     for name, why, index, row in (
         ("positions-left-over", "a class leaves a free position unfilled", 2, (1, 0)),
-        ("too-many-tokens", "a class fills more than the free positions", 2, (2, 1)),
-        ("number-negative", "a class takes -1 tokens of a level", 2, (3, -1)),
+        ("too-many-tokens", "a class fills more than the free positions", 1, (1, 0)),
+        ("number-negative", "a class takes -1 tokens of a level", 1, (1, -1)),
     ):
         wrong(name, why, numbers=changed(COUNTS, index, row))
     no_copy = {"cells": changed(CELLS, 3, (2, 0, 0, 0)), "numbers": changed(COUNTS, 3, (2, 0))}
     wrong("no-copy", "q < m and c = 0: the true output does not occur", **no_copy)
     last = {"cells": (*CELLS[:2], (1, 2, 1, 0), *CELLS[3:]), "numbers": (*COUNTS[:2], (1, 0), *COUNTS[3:])}
     wrong("query-above", "the query is larger than the true output", **last)
+    false = {"cells": (*CELLS[:7], (3, 2, 1, 0), *CELLS[7:]), "numbers": (*COUNTS[:7], (1, 0), *COUNTS[7:])}
+    wrong("false-among-true", "not all members of one class are classified correctly", **false)
     wrong("rows-differ", "a class without numbers", numbers=COUNTS[:-1])
     wrong("five-levels", "at most four levels", numbers=np.array(COUNTS) @ np.eye(2, 5, dtype=int))
     wrong("no-level", "at least one level", cells=((0, 0, 2, 0), (1, 0, 2, 0)), numbers=np.zeros((2, 0)))
