@@ -706,8 +706,8 @@ def projected(corpus: Corpus) -> None:
         ("-diagonal", 0, "the values' diagonal as it is, the rest along two axes", COPYING),
         ("-no-diagonal", 1, "the same without the diagonal, whose widths are then too large", {**COPYING, "diagonal": 0}),
         ("-diagonal-two", 1, "diagonal is 0 or 1", {"diagonal": 2}),
-        ("-residual-three", 1, "residual is 0, 1 or 2", {"residual": 3}),
-        ("-residual-negative", 1, "residual is 0, 1 or 2", {"residual": -1}),
+        ("-residual-three", 1, "residual is 0, 1 or 2", {**DIFFERENCES, "residual": 3}),
+        ("-residual-negative", 1, "residual is 0, 1 or 2", {**DIFFERENCES, "residual": -1}),
     ):
         corpus.add(f"projected-tables{name}", claim("small", count, projection(**changes), few), status, why)
     upon = claim("small", count, TABLES, replace(projection(), premises=(0,)), replace(few, premises=(1,)))
