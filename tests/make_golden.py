@@ -868,7 +868,6 @@ def refused_groups(corpus: Corpus) -> None:
     wrong("label-unknown", "a class names true output 4 of 0..3", **beyond)
     for name, why, index, row in (
         ("positions-left-over", "a class leaves a free position unfilled", 2, (1, 0)),
-        ("too-many-tokens", "a class fills more than the free positions", 1, (1, 0)),
         ("number-negative", "a class takes -1 tokens of a level", 1, (1, -1)),
     ):
         wrong(name, why, numbers=changed(COUNTS, index, row))
@@ -878,9 +877,12 @@ def refused_groups(corpus: Corpus) -> None:
     wrong("query-above", "the query is larger than the true output", **last)
     false = {"cells": (*CELLS[:7], (3, 2, 1, 0), *CELLS[7:]), "numbers": (*COUNTS[:7], (1, 0), *COUNTS[7:])}
     wrong("false-among-true", "not all members of one class are classified correctly", **false)
+    more = {"cells": (*CELLS, (3, 3, 2, 0)), "numbers": (*COUNTS, (1, 0))}
+    wrong("too-many-tokens", "a class fills more than the free positions", **more)
     wrong("rows-differ", "a class without numbers", numbers=COUNTS[:-1])
     wrong("five-levels", "at most four levels", numbers=np.array(COUNTS) @ np.eye(2, 5, dtype=int))
-    wrong("no-level", "at least one level", cells=((0, 0, 2, 0), (1, 0, 2, 0)), numbers=np.zeros((2, 0)))
+    no_level = {"groupings": ((0, 0, 0, 0),), "cells": ((0, 0, 2, 0), (1, 0, 2, 0)), "numbers": np.zeros((2, 0))}
+    wrong("no-level", "at least one level", **no_level)
     wrong("blocks-with-gap", "blocks of rivals numbered 0, 2", rivals=(0, 0, 2, 2))
     wrong("joint-two", "joint is 0 or 1", joint=2)
     bad, (query, maximum, copies) = least_lead("small")
