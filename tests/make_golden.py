@@ -645,14 +645,22 @@ def accepted(corpus: Corpus) -> None:
     add("nothing", claim("small", 0, Step("disjoint-sum")), 0, "the empty sum: no input is claimed")
 
 
+BY_EIGHTHS: Mapping[str, Any] = {
+    "token_centre": [1, 0, 0, 0],
+    "unembed_centre": [2, 2, 2, 2],
+    "direct_centre": [2, 2, 2, 2],
+    "direct_left": [9] * 4,
+    "direct_right": [9] * 4,
+}
+
+
 def projection(**changes: Any) -> Step:
     """A step of rule projected-tables about the small model: the direct path without coordinates, all else as it is.
 
     x_q and u_o have lengths below 9/8, and numbers are in units of 1/8.
     """
     parameters = {"scale": 3, "residual": 0, "diagonal": 0, "score": -1, "direct": 0, "value": -1}
-    hints = {"token_centre": [1, 0, 0, 0], "unembed_centre": [2, 2, 2, 2], "direct_centre": [2, 2, 2, 2]}
-    hints |= {"direct_left": [9] * 4, "direct_right": [9] * 4}
+    hints = dict(BY_EIGHTHS)
     parameters |= {name: change for name, change in changes.items() if name in parameters}
     hints |= {name: change for name, change in changes.items() if name not in parameters}
     return Step("projected-tables", (), parameters, {name: tensor(h) for name, h in hints.items() if h is not None})
@@ -681,6 +689,10 @@ def projected(corpus: Corpus) -> None:
     few = groups(((1, 1, 1, 1),), ((0, 0, 2, 0), (1, 1, 2, 0), (2, 2, 2, 0)), ((0,),) * 3, EACH)
     count = members("small", few)
     of_score = {"score_left": [9] * 4, "score_right": [1] * 4}
+    axes = {**SCORE, "score_left": [1] * 4, "score_right": [1] * 4}  # scores by lengths; what is left out is tiny
+    wide = {"score_left": [44] * 4, "score_right": [14] * 4}
+    fine = {name: [entry << 49 for entry in hint] for name, hint in BY_EIGHTHS.items()} | {"scale": 52}
+    zeros = {**PLAIN, "token_centre": [0] * 4, "unembed_centre": [0] * 4}
     for name, status, why, changes in (
         ("", 0, "the direct path without coordinates", {}),
         ("-left-too-small", 1, "a vector of the left side is longer than its rest", {"direct_left": [9, 9, 7, 9]}),
@@ -690,7 +702,19 @@ def projected(corpus: Corpus) -> None:
         ("-centre-too-short", 1, "a centre of three coordinates", {"direct_centre": [0, 0, 0]}),
         ("-unasked", 1, "rests of a table that is taken as it is", {"direct": -1}),
         ("-tilt-minus-two", 1, "-2 is no way to take a table", {"value": -2}),
-        ("-scale-too-large", 1, "scales end at 1100", {"scale": 1101}),
+        ("-scale-too-large", 1, "scales end at 1100, even for zeros", {**zeros, "scale": 1101}),
+        ("-scale-too-small", 1, "scales start at -1100, even for zeros", {**zeros, "scale": -1101}),
+        ("-fine", 0, "units of 2**-52", fine),
+        ("-beyond-53-bits", 1, "a hint is 2**53", {**fine, "token_centre": [1 << 53, 0, 0, 0]}),
+        ("-below-53-bits", 1, "a hint is -2**53", {**fine, "token_centre": [-(1 << 53), 0, 0, 0]}),
+        ("-axes", 0, "scores along all axes", axes),
+        ("-tilt-two", 0, "a tilt of 2 makes rests large", {**axes, **wide, "score": 2}),
+        ("-tilt-two-rests", 1, "rests that neglect the tilt", {**axes, "score": 2}),
+        ("-tilt-one", 1, "tilts start at 2", {**axes, **wide, "score": 1}),
+        ("-tilt-31", 1, "tilts end at 30", {**axes, "score": 31}),
+        ("-no-axes", 1, "a basis without columns", {**axes, **wide, "score_basis": AXES[0]}),
+        ("-not-orthonormal", 1, "axes too long for the tilt", {**axes, "score": 10, "score_basis": AXES[4] * 513 // 512}),
+        ("-rest-negative", 1, "a rest is negative", {**axes, "score_left": [1, 1, -1, 1]}),
         ("-norms", 0, "values along three axes, a spectral norm bounding the residual", BY_NORM),
         ("-norms-score", 0, "scores as well", {**BY_NORM, **SCORE, **of_score, "score_norm": [1]}),
         ("-norm-too-small", 1, "the matrix left out has the norm 3", {**BY_NORM, "value_norm": [24]}),

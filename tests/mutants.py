@@ -327,7 +327,6 @@ MUTANTS = [
             ("if not 2 <= tilt", "if not tilt"),
             ("2 <= tilt <= UNIT_BITS", "2 <= tilt"),
             ("1 <= rank <= hint.shape[0]", "rank <= hint.shape[0]"),
-            ("1 <= rank <= hint.shape[0]", "1 <= rank"),
             ("np.ones((1, 1), np.int64), 2 * tilt)", "np.ones((1, 1), np.int64), tilt)"),
             ('require((bound - inner(setting, excess, excess)).positive(), "that a basis is nearly orthonormal")', "pass"),
             ("(1 << tilt) - 3", "1 << tilt"),
