@@ -85,11 +85,16 @@ class Basis:
             raise DoesNotFit("low-rank-chains needs more precision")
         return Basis(hint, tilt, matrix)
 
+    @property
+    def share(self) -> Approximate:
+        """1 - 3 eps, "1 1"."""
+        value = torch.full((1, 1), 1 - 3 * 2.0**-self.tilt, dtype=torch.float64)
+        return Approximate(value, 2.0**-30, self.matrix.precision)
+
     def split(self, vectors: Approximate, grid: Grid) -> tuple[Approximate, np.ndarray]:
         """Coordinates of vectors "n d", and the hint for their rests "n"."""
         inside = vectors @ self.matrix
-        share = Approximate(torch.full((1, 1), 1 - 3 * 2.0**-self.tilt, dtype=torch.float64), 2.0**-30, grid.precision)
-        outside = inner(vectors, vectors) - inner(inside, inside) * share
+        outside = inner(vectors, vectors) - inner(inside, inside) * self.share
         return inside, grid.above(safe_root(outside, 2.0**-grid.scale))
 
 

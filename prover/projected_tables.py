@@ -1,17 +1,21 @@
 """Hints for rule projected-tables: which directions hold the tables, and what they leave out."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from prover.factored_logits import FactoredLogits
-from prover.low_rank_bounds import Basis, Grid, inner, safe_root
+from prover.factored_logits import Affine, FactoredLogits
+from prover.low_rank_bounds import Basis, Grid, inner, main_directions, safe_root
 from prover.pessimistic_tables import Approximate, Tables
 from prover.strategy import Problem
 
 EXACT = -1
 """The rank of a table that is taken as it is."""
+LENGTHS, DIFFERENCES, NORMS = range(3)
+"""How residuals are bounded."""
 
 
 @dataclass(frozen=True)
@@ -23,29 +27,40 @@ class ProjectedTables:
     hints: dict[str, np.ndarray]
 
     @staticmethod
-    def of(problem: Problem, score: int, direct: int, value: int) -> "ProjectedTables":
-        """Project on so many directions each (EXACT: not at all)."""
+    def of(problem: Problem, ranks: dict[str, int], residual: int, diagonal: bool) -> "ProjectedTables":
+        """Project score, direct and value on so many directions each (EXACT: not at all)."""
         factors = FactoredLogits.of(problem)
-        largest = max(f.largest for f in (factors.value, factors.direct, factors.query, factors.token, factors.unembed))
+        circuits = (factors.queries.rows, factors.queries.matrix, factors.query, factors.values.matrix, factors.value)
+        largest = max(f.largest for f in (factors.direct, factors.token, factors.unembed, *circuits))
         grid = Grid.fitting(max(largest, largest**2), problem.precision)
-        hints = {"token_centre": _middle(factors.token, grid), "unembed_centre": _middle(factors.unembed, grid)}
+        middle = _middle_of_extremes if residual == DIFFERENCES else _mean
+        hints = {"token_centre": middle(factors.token, grid), "unembed_centre": middle(factors.unembed, grid)}
         token, unembed = (
             v - grid.exact(hints[h][None]) for v, h in ((factors.token, "token_centre"), (factors.unembed, "unembed_centre"))
         )
+        values = Affine(factors.values.rows, _extended(factors, factors.values.matrix, 0.0), None)
         vectors = {
-            "score": (factors.query, token, score),
-            "direct": (_extended(factors, factors.direct, 1.0), unembed, direct),
-            "value": (_extended(factors, factors.value, 0.0), unembed, value),
+            "score": (factors.queries, token),
+            "direct": (_extended(factors, factors.direct, 1.0), unembed),
+            "value": (values, unembed),
         }
-        parameters, tables, spreads = {"scale": grid.scale}, {}, {}
-        for name, (left, right, rank) in vectors.items():
-            if rank == EXACT:
-                parameters[name], tables[name] = EXACT, left @ right.T
+        parameters = {"scale": grid.scale, "residual": residual, "diagonal": int(diagonal)}
+        tables, spreads = {}, {}
+        for name, (left, right) in vectors.items():
+            if ranks[name] == EXACT:
+                parameters[name], tables[name] = EXACT, _vectors(left) @ right.T
                 spreads[name] = torch.zeros_like(tables[name].value)
                 continue
-            parameters[name], tables[name], spreads[name], of_table = _project(left, right, rank, grid)
-            hints |= {f"{name}_{hint}": numbers for hint, numbers in of_table.items()}
-        position_score = factors.query @ factors.position.T
+            projection = _Projection.best(left, right, ranks[name], residual, grid)
+            parameters[name], tables[name], spreads[name] = projection.tilt, projection.main, projection.width
+            hints |= {f"{name}_{hint}": numbers for hint, numbers in projection.hints.items()}
+            if name == "value" and diagonal:
+                own = inner(values.vectors, Approximate(unembed.value[: problem.d_vocab], unembed.radius, unembed.precision))
+                tables[name] = _with_diagonal(tables[name], own)
+                spreads[name].fill_diagonal_(0.0)
+        position = factors.position.T
+        by_norm = "score_norm" in hints
+        position_score = factors.queries.then(position).vectors if by_norm else factors.query @ position
         position_value = _extended(factors, factors.position_value, 0.0) @ unembed.T
         return ProjectedTables(
             Tables(
@@ -66,9 +81,13 @@ class ProjectedTables:
         )
 
 
-def _middle(vectors: Approximate, grid: Grid) -> np.ndarray:
+def _mean(vectors: Approximate, grid: Grid) -> np.ndarray:
     """The mean of some vectors "n d", rounded to the grid."""
     return grid.nearest(vectors.value.mean(0).cpu().numpy())
+
+
+def _middle_of_extremes(vectors: Approximate, grid: Grid) -> np.ndarray:
+    return grid.nearest(((vectors.value.amax(0) + vectors.value.amin(0)) / 2).cpu().numpy())
 
 
 def _extended(factors: FactoredLogits, vectors: Approximate, last: float) -> Approximate:
@@ -77,28 +96,81 @@ def _extended(factors: FactoredLogits, vectors: Approximate, last: float) -> App
     return Approximate(torch.nn.functional.pad(vectors.value, (0, 1), value=last), vectors.radius, vectors.precision)
 
 
-def _project(
-    left: Approximate, right: Approximate, rank: int, grid: Grid
-) -> tuple[int, Approximate, torch.Tensor, dict[str, np.ndarray]]:
-    """Tilt, middle, spread and hints of a table of products of "i d" and "o d"."""
-    hints = {"centre": _middle(left, grid)}
-    middle = grid.exact(hints["centre"][None])
-    difference, main, tilt = left - middle, middle @ right.T, 0
-    if rank:
-        basis = Basis.of(_directions(difference.value, right.value, rank), grid.precision)
-        hints["basis"], tilt = basis.hint, basis.tilt
-        of_left, hints["left"] = basis.split(difference, grid)
-        of_right, hints["right"] = basis.split(right, grid)
-        main = of_left @ of_right.T + main
-    else:
-        for name, vectors in (("left", difference), ("right", right)):
-            hints[name] = grid.above(safe_root(inner(vectors, vectors), 2.0**-grid.scale))
-    width = grid.exact(hints["left"][:, None]) @ grid.exact(hints["right"][None])
-    middle_of_table = Approximate(main.value.expand_as(width.value), main.radius + 2 * width.radius, grid.precision)
-    return tilt, middle_of_table, width.value, hints
+def _vectors(vectors: Affine | Approximate) -> Approximate:
+    return vectors.vectors if isinstance(vectors, Affine) else vectors
 
 
-def _directions(left: torch.Tensor, right: torch.Tensor, rank: int) -> np.ndarray:
-    """Orthonormal directions "d r" that hold most of the products: of the right vectors, seen by the left ones."""
-    seen = torch.linalg.svd(left @ right.T, full_matrices=False)[2][:rank]  # r o
-    return np.asarray(torch.linalg.qr(right.T @ seen.T)[0].cpu())
+def _with_diagonal(table: Approximate, diagonal: Approximate) -> Approximate:
+    value = table.value.clone()
+    value[: len(value), : len(value)].diagonal().copy_(diagonal.value[:, 0])
+    return Approximate(value, max(table.radius, diagonal.radius), table.precision)
+
+
+@dataclass(frozen=True)
+class _Projection:
+    """Tilt (0: no basis), middle, spread and hints of a table of products of "i e" and "o e"."""
+
+    tilt: int
+    main: Approximate
+    width: Tensor
+    hints: dict[str, np.ndarray]
+
+    @staticmethod
+    def best(left: Affine | Approximate, right: Approximate, rank: int, residual: int, grid: Grid) -> "_Projection":
+        """With the directions that leave the least spread."""
+        bases = [Basis.of(columns, grid.precision) for columns in _directions(left, right, rank)] if rank else [None]
+        projections = [_Projection.of(left, right, basis, residual, grid) for basis in bases]
+        return min(projections, key=lambda projection: float(projection.width.mean()))
+
+    @staticmethod
+    def of(left: Affine | Approximate, right: Approximate, basis: Basis | None, residual: int, grid: Grid) -> "_Projection":
+        """As the checker does it, hints chosen as small as it will accept them."""
+        rows = left.rows if residual == NORMS and isinstance(left, Affine) else _vectors(left)
+        hints = {"centre": _mean(rows, grid)}
+        centre = grid.exact(hints["centre"][None])
+        difference, middle = rows - centre, centre
+        of_left = of_right = None
+        if basis:
+            hints["basis"] = basis.hint
+        if residual == NORMS and isinstance(left, Affine):
+            gram = left.matrix @ left.matrix.T
+            if basis:
+                along = left.matrix @ basis.matrix
+                of_left, gram = difference @ along, gram - (along @ along.T) * basis.share
+            entries = Approximate(gram.value.reshape(1, -1), gram.radius, grid.precision)
+            root = safe_root(inner(entries, entries), 2.0**-grid.scale)
+            hints["norm"] = grid.above(np.sqrt(root * (1 + 2.0 ** (6 - min(grid.precision, 26))) + 2.0**-grid.scale))
+            hints["left"] = _lengths(difference, grid)
+            middle = Affine(centre, left.matrix, left.shift).vectors
+            of_right, hints["right"] = basis.split(right, grid) if basis else (None, _lengths(right, grid))
+            reach = grid.exact(hints["left"][:, None]) * grid.exact(hints["norm"][None])
+            width = reach @ grid.exact(hints["right"][None])
+        elif residual == DIFFERENCES:
+            if basis:
+                of_left, of_right = difference @ basis.matrix, right @ basis.matrix
+                difference = difference - of_left @ basis.matrix.T
+            largest = Approximate(right.value.abs().amax(0)[:, None], right.radius, grid.precision)
+            width = Approximate(difference.value.abs(), difference.radius, grid.precision) @ largest
+        else:
+            of_left, hints["left"] = basis.split(difference, grid) if basis else (None, _lengths(difference, grid))
+            of_right, hints["right"] = basis.split(right, grid) if basis else (None, _lengths(right, grid))
+            width = grid.exact(hints["left"][:, None]) @ grid.exact(hints["right"][None])
+        main = middle @ right.T
+        if of_left is not None and of_right is not None:
+            main = of_left @ of_right.T + main
+        shape = (len(rows.value), len(right.value))
+        table = Approximate(main.value.expand(shape), main.radius + 2 * width.radius, grid.precision)
+        return _Projection(basis.tilt if basis else 0, table, width.value.expand(shape).clone(), hints)
+
+
+def _lengths(vectors: Approximate, grid: Grid) -> np.ndarray:
+    return grid.above(safe_root(inner(vectors, vectors), 2.0**-grid.scale))
+
+
+def _directions(left: Affine | Approximate, right: Approximate, rank: int) -> Iterable[np.ndarray]:
+    """Orthonormal directions "e r" that hold much: of the right vectors, as the left ones see them; of the circuit's matrix."""
+    vectors = _vectors(left).value
+    seen = torch.linalg.svd((vectors - vectors.mean(0)) @ right.value.T, full_matrices=False)[2][:rank]  # r o
+    yield np.asarray(torch.linalg.qr(right.value.T @ seen.T)[0].cpu())
+    if isinstance(left, Affine):
+        yield main_directions(left.matrix.value, rank)

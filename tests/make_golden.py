@@ -645,40 +645,95 @@ def accepted(corpus: Corpus) -> None:
     add("nothing", claim("small", 0, Step("disjoint-sum")), 0, "the empty sum: no input is claimed")
 
 
+BY_EIGHTHS: Mapping[str, Any] = {
+    "token_centre": [1, 0, 0, 0],
+    "unembed_centre": [2, 2, 2, 2],
+    "direct_centre": [2, 2, 2, 2],
+    "direct_left": [9] * 4,
+    "direct_right": [9] * 4,
+}
+
+
 def projection(**changes: Any) -> Step:
     """A step of rule projected-tables about the small model: the direct path without coordinates, all else as it is.
 
     x_q and u_o have lengths below 9/8, and numbers are in units of 1/8.
     """
-    parameters = {"scale": 3, "score": -1, "direct": 0, "value": -1}
-    hints = {"token_centre": [1, 0, 0, 0], "unembed_centre": [2, 2, 2, 2], "direct_centre": [2, 2, 2, 2]}
-    hints |= {"direct_left": [9] * 4, "direct_right": [9] * 4}
+    parameters = {"scale": 3, "residual": 0, "diagonal": 0, "score": -1, "direct": 0, "value": -1}
+    hints = dict(BY_EIGHTHS)
     parameters |= {name: change for name, change in changes.items() if name in parameters}
     hints |= {name: change for name, change in changes.items() if name not in parameters}
     return Step("projected-tables", (), parameters, {name: tensor(h) for name, h in hints.items() if h is not None})
 
 
+# The first r axes as a basis.
+AXES = [np.eye(4, r, dtype=np.int64) << 30 for r in range(5)]
+PLAIN = {"direct": -1, "direct_centre": None, "direct_left": None, "direct_right": None}
+# Values 3 x_t (u_o - u*), |x_t - x*| < 7/8: y along three axes, so that a matrix of norm 3 is left out.
+BY_NORM = {**PLAIN, "residual": 2, "value": 30, "value_basis": AXES[3], "value_centre": [2, 2, 2, 2]}
+BY_NORM |= {"value_left": [7] * 4, "value_right": [2, 3, 2, 6], "value_norm": [25]}
+# Scores along all axes, so that next to nothing is left out.
+SCORE = {"score": 30, "score_basis": AXES[4], "score_centre": [2, 2, 2, 2]}
+# Values along two axes: without the diagonal their lengths leave too much open.
+COPYING = {**PLAIN, "value": 30, "value_basis": AXES[2], "value_centre": [6, 6, 6, 6]}
+COPYING |= {"value_left": [9, 9, 20, 20], "value_right": [3, 4, 8, 6], "diagonal": 1}
+# Row differences, without coordinates for the direct path and with two for the values.
+DIFFERENCES = {"residual": 1, "direct_left": None, "direct_right": None}
+
+
 def projected(corpus: Corpus) -> None:
     """Rule projected-tables."""
-    plain = projection(direct=-1, direct_centre=None, direct_left=None, direct_right=None)
     full = small_groups()
-    exact = claim("small", members("small", full), plain, full)
+    exact = claim("small", members("small", full), projection(**PLAIN), full)
     corpus.add("projected-tables-plain", exact, 0, "rule projected-tables, no table projected")
     few = groups(((1, 1, 1, 1),), ((0, 0, 2, 0), (1, 1, 2, 0), (2, 2, 2, 0)), ((0,),) * 3, EACH)
     count = members("small", few)
-    corpus.add("projected-tables", claim("small", count, projection(), few), 0, "the direct path without coordinates")
-    for name, why, changes in (
-        ("left-too-small", "a vector of the left side is longer than its rest", {"direct_left": [9, 9, 7, 9]}),
-        ("right-too-small", "a vector of the right side is longer than its rest", {"direct_right": [9, 9, 7, 9]}),
-        ("left-negative", "a rest is negative", {"direct_left": [9, 9, -9, 9]}),
-        ("no-centre", "a projected table without its centre", {"direct_centre": None}),
-        ("centre-too-short", "a centre of three coordinates", {"direct_centre": [0, 0, 0]}),
-        ("unasked", "rests of a table that is taken as it is", {"direct": -1}),
-        ("tilt-minus-two", "-2 is no way to take a table", {"value": -2}),
-        ("scale-too-large", "scales end at 1100", {"scale": 1101}),
+    of_score = {"score_left": [9] * 4, "score_right": [1] * 4}
+    axes = {**SCORE, "score_left": [1] * 4, "score_right": [1] * 4}  # scores by lengths; what is left out is tiny
+    wide = {"score_left": [44] * 4, "score_right": [14] * 4}
+    fine = {name: [entry << 49 for entry in hint] for name, hint in BY_EIGHTHS.items()} | {"scale": 52}
+    zeros = {**PLAIN, "token_centre": [0] * 4, "unembed_centre": [0] * 4}
+    for name, status, why, changes in (
+        ("", 0, "the direct path without coordinates", {}),
+        ("-left-too-small", 1, "a vector of the left side is longer than its rest", {"direct_left": [9, 9, 7, 9]}),
+        ("-right-too-small", 1, "a vector of the right side is longer than its rest", {"direct_right": [9, 9, 7, 9]}),
+        ("-left-negative", 1, "a rest is negative", {"direct_left": [9, 9, -9, 9]}),
+        ("-no-centre", 1, "a projected table without its centre", {"direct_centre": None}),
+        ("-centre-too-short", 1, "a centre of three coordinates", {"direct_centre": [0, 0, 0]}),
+        ("-unasked", 1, "rests of a table that is taken as it is", {"direct": -1}),
+        ("-tilt-minus-two", 1, "-2 is no way to take a table", {"value": -2}),
+        ("-scale-too-large", 1, "scales end at 1100, even for zeros", {**zeros, "scale": 1101}),
+        ("-scale-too-small", 1, "scales start at -1100, even for zeros", {**zeros, "scale": -1101}),
+        ("-fine", 0, "units of 2**-52", fine),
+        ("-beyond-53-bits", 1, "a hint is 2**53", {**fine, "token_centre": [1 << 53, 0, 0, 0]}),
+        ("-below-53-bits", 1, "a hint is -2**53", {**fine, "token_centre": [-(1 << 53), 0, 0, 0]}),
+        ("-axes", 0, "scores along all axes", axes),
+        ("-tilt-two", 0, "a tilt of 2 makes rests large", {**axes, **wide, "score": 2}),
+        ("-tilt-two-rests", 1, "rests that neglect the tilt", {**axes, "score": 2}),
+        ("-tilt-one", 1, "tilts start at 2", {**axes, **wide, "score": 1}),
+        ("-tilt-31", 1, "tilts end at 30", {**axes, "score": 31}),
+        ("-no-axes", 1, "a basis without columns", {**axes, **wide, "score_basis": AXES[0]}),
+        ("-not-orthonormal", 1, "axes too long for the tilt", {**axes, "score": 10, "score_basis": AXES[4] * 513 // 512}),
+        ("-rest-negative", 1, "a rest is negative", {**axes, "score_left": [1, 1, -1, 1]}),
+        ("-norms", 0, "values along three axes, a spectral norm bounding the residual", BY_NORM),
+        ("-norms-score", 0, "scores as well", {**BY_NORM, **SCORE, **of_score, "score_norm": [1]}),
+        ("-norm-too-small", 1, "the matrix left out has the norm 3", {**BY_NORM, "value_norm": [24]}),
+        ("-norm-negative", 1, "a norm is negative", {**BY_NORM, "value_norm": [-25]}),
+        ("-norm-rows-too-long", 1, "a row is longer than claimed", {**BY_NORM, "value_left": [7, 7, 6, 7]}),
+        ("-norm-right-too-small", 1, "a vector of the right side has a larger rest", {**BY_NORM, "value_right": [2, 3, 2, 5]}),
+        ("-norm-missing", 1, "no norm", {**BY_NORM, "value_norm": None}),
+        ("-norms-direct", 1, "the direct path has no matrix: no norm", {"residual": 2, "direct_norm": [9]}),
+        ("-norms-direct-lengths", 0, "the direct path takes lengths where others take norms", {"residual": 2}),
+        ("-differences", 0, "row differences", DIFFERENCES),
+        ("-differences-score", 0, "row differences of scores with coordinates", {**DIFFERENCES, **SCORE}),
+        ("-differences-left", 1, "row differences need no rests", {"residual": 1}),
+        ("-diagonal", 0, "the values' diagonal as it is, the rest along two axes", COPYING),
+        ("-no-diagonal", 1, "the same without the diagonal, whose widths are then too large", {**COPYING, "diagonal": 0}),
+        ("-diagonal-two", 1, "diagonal is 0 or 1", {"diagonal": 2}),
+        ("-residual-three", 1, "residual is 0, 1 or 2", {**DIFFERENCES, "residual": 3}),
+        ("-residual-negative", 1, "residual is 0, 1 or 2", {**DIFFERENCES, "residual": -1}),
     ):
-        content = claim("small", count, projection(**changes), few)
-        corpus.add(f"projected-tables-{name}", content, 1, why)
+        corpus.add(f"projected-tables{name}", claim("small", count, projection(**changes), few), status, why)
     upon = claim("small", count, TABLES, replace(projection(), premises=(0,)), replace(few, premises=(1,)))
     corpus.add("projected-tables-premise", upon, 1, "projected-tables takes no premises")
 
@@ -820,34 +875,38 @@ def refused_groups(corpus: Corpus) -> None:
     wrong("repeated-cell", "a cell is listed twice, with two groupings", **both)
     swapped = {"cells": (CELLS[1], CELLS[0], *CELLS[2:]), "numbers": (COUNTS[1], COUNTS[0], *COUNTS[2:])}
     wrong("unsorted", "two classes are out of order", **swapped)
-    no_second = GROUPINGS[0], (1, 0, 1, 1)
     fewer = {"cells": CELLS[:2] + CELLS[3:], "numbers": COUNTS[:2] + COUNTS[3:]}
     empty_level = {**fewer, "groupings": ((2, 2, 2, 2), (0, 0, 0, 0))}
     wrong("empty-level", "takes tokens from a level without tokens", **empty_level)
-    wrong("level-unknown", "a grouping names level 3 of 2", groupings=((3, 1, 1, 1), no_second[1]))
-    wrong("level-negative", "a grouping names level -1", groupings=((-1, 1, 1, 1), GROUPINGS[1]))
+    wrong("level-unknown", "a grouping names level 3 of 2, where it is not used", groupings=((1, 1, 1, 3), GROUPINGS[1]))
+    wrong("level-negative", "a grouping names level -1, where it is not used", groupings=((1, 1, 1, -1), GROUPINGS[1]))
     for name, why, index, value in (
         ("grouping-unknown", "a class names grouping 2 of 0..1", (0, 3), 2),
         ("grouping-negative", "a class names grouping -1", (0, 3), -1),
-        ("label-unknown", "a class names true output 4 of 0..3", (8, 0), 4),
         ("query-unknown", "a class names query 4 of 0..3", (8, 1), 4),
         ("copies-negative", "-1 copies of the true output", (0, 2), -1),
         ("copies-too-many", "three copies in two free positions", (8, 2), 3),
     ):
         wrong(name, why, cells=changed(CELLS, index, value))
+    beyond = {"cells": changed(CELLS, 8, (4, 3, 2, 0)), "numbers": changed(COUNTS, 8, (0, 0))}
+    wrong("label-unknown", "a class names true output 4 of 0..3", **beyond)
     for name, why, index, row in (
         ("positions-left-over", "a class leaves a free position unfilled", 2, (1, 0)),
-        ("too-many-tokens", "a class fills more than the free positions", 2, (2, 1)),
-        ("number-negative", "a class takes -1 tokens of a level", 2, (3, -1)),
+        ("number-negative", "a class takes -1 tokens of a level", 1, (1, -1)),
     ):
         wrong(name, why, numbers=changed(COUNTS, index, row))
     no_copy = {"cells": changed(CELLS, 3, (2, 0, 0, 0)), "numbers": changed(COUNTS, 3, (2, 0))}
     wrong("no-copy", "q < m and c = 0: the true output does not occur", **no_copy)
     last = {"cells": (*CELLS[:2], (1, 2, 1, 0), *CELLS[3:]), "numbers": (*COUNTS[:2], (1, 0), *COUNTS[3:])}
     wrong("query-above", "the query is larger than the true output", **last)
+    false = {"cells": (*CELLS[:7], (3, 2, 1, 0), *CELLS[7:]), "numbers": (*COUNTS[:7], (1, 0), *COUNTS[7:])}
+    wrong("false-among-true", "not all members of one class are classified correctly", **false)
+    more = {"cells": (*CELLS, (3, 3, 2, 0)), "numbers": (*COUNTS, (1, 0))}
+    wrong("too-many-tokens", "a class fills more than the free positions", **more)
     wrong("rows-differ", "a class without numbers", numbers=COUNTS[:-1])
     wrong("five-levels", "at most four levels", numbers=np.array(COUNTS) @ np.eye(2, 5, dtype=int))
-    wrong("no-level", "at least one level", numbers=np.zeros((len(CELLS), 0)))
+    no_level = {"groupings": ((0, 0, 0, 0),), "cells": ((0, 0, 2, 0), (1, 0, 2, 0)), "numbers": np.zeros((2, 0))}
+    wrong("no-level", "at least one level", **no_level)
     wrong("blocks-with-gap", "blocks of rivals numbered 0, 2", rivals=(0, 0, 2, 2))
     wrong("joint-two", "joint is 0 or 1", joint=2)
     bad, (query, maximum, copies) = least_lead("small")
@@ -970,6 +1029,9 @@ def other_tasks(corpus: Corpus) -> None:
     why = "enumeration is about the largest or smallest token only"
     add("task-second-enumeration", claim("second", count, TABLES, every), 1, why, "second")
     first = claim("second", members("second", second_groups()), TABLES, second_groups())
+    uneven = second_groups(numbers=np.pad(SECOND_COUNTS, ((0, 0), (0, 1))))
+    uneven_sides = claim("second", first.statement.correct, TABLES, uneven)
+    add("group-chains-uneven-sides", uneven_sides, 1, "three numbers of tokens for two sides", "second")
     as_largest = with_statement(first, task={"n": 1, "name": "nth-max-of-k"})
     add("task-second-as-first", as_largest, 1, "classes with two sides about the largest token", "second")
     by_number = claim_members("smallest", chains(sizes_of({(3, 3, 0): (3,)}, 4, 3, 1), NUMBERS, range(5)))

@@ -22,6 +22,8 @@ THEOREMS = (
     *(f"tests/test_theorems.py::test_{name}_greedily_are_true" for name in GREEDY),  # the quickest to notice something
     "tests/test_theorems.py",
 )
+PROJECTED = ("tests/test_golden.py", "tests/test_projected_tables.py")
+LOW_RANK = ("tests/test_golden.py", "tests/test_low_rank_chains.py")
 HOGS = ("tests/test_attacks.py",)
 
 
@@ -182,7 +184,6 @@ MUTANTS = [
             ("groupings > levels", "groupings >= levels"),
             ("np.any(cells < 0) or", ""),
             ("np.any(tokens >= task.d_vocab) or", ""),
-            ("or np.any(copies > task.free)", ""),
             ("np.any(grouping >= len(groupings)) or", ""),
             ("np.any(flat_numbers < 0) or", ""),
             ("np.any(numbers.sum(axis=(1, 2)) + copies != task.free)", "np.any(numbers.sum(axis=(1, 2)) + copies > task.free)"),
@@ -207,7 +208,7 @@ MUTANTS = [
             ("arrangements //= math.factorial(sum(numbers))", "pass"),
             ("tuples = multiplicity[start:stop].astype(object)", "tuples = np.ones(stop - start, object)"),
             ("cells[self.query, self.label, self.copies] = True", "pass"),
-            ("result &= ~(on_side & (level == 0)).any(axis=1)", "pass"),
+            ("(on_side & (level > 0) &", "(on_side &"),
             ("on_side = free > label[:, None] if side else free < label[:, None]", "on_side = free != label[:, None]"),
             ("(level <= upto + 1)).sum(axis=1) >= needed", "(level <= upto + 1)).sum(axis=1) > needed"),
             ("(level <= upto + 1)).sum(axis=1) >= needed", "(level == upto + 1)).sum(axis=1) >= needed"),
@@ -264,6 +265,143 @@ MUTANTS = [
             ("if config.d_vocab_out < vocab", "if False"),
             ("1 if smallest else rank", "rank"),
             ("smallest = rank == length and rank > 1", "smallest = rank > 1"),
+        )
+    ),
+    *(
+        Mutant("checker/rules/projected_tables.py", old, new, PROJECTED)
+        for old, new in (
+            ("if min(tilts) < -1", "if False"),
+            ("residual not in (_LENGTHS, _DIFFERENCES, _NORMS)", "residual > _NORMS"),
+            ("residual not in (_LENGTHS, _DIFFERENCES, _NORMS)", "residual < _LENGTHS"),
+            ("or diagonal not in (0, 1)", ""),
+            ('"direct": residual % _NORMS', '"direct": residual'),
+            ("factors.direct, width, 1)", "factors.direct, width, 0)"),
+            ("rank * (vocab + columns[name]) + columns[name]", "rank * (vocab + columns[name])"),
+            ("columns[name] + 1)[residuals", "columns[name])[residuals"),
+            ("            dimension += vocab\n", "            pass\n"),
+            ("numbers.maximum(numbers.times(", "numbers.minimum(numbers.times("),
+            ("return numbers.maximum(numbers.times(np.full((1, 1), -1, np.int64)))", "return numbers"),
+            ("np.where(rows[:, None] == columns", "np.where(rows[:, None] >= columns"),
+            ("(main - width).up_to(main + width)", "main.up_to(main + width)"),
+            ("(main - width).up_to(main + width)", "(main - width).up_to(main)"),
+            ('left - middle, "left")', 'left, "left")'),
+            ("main = of_left @ of_right.T + main", "main = of_left @ of_right.T"),
+            ("main, of_right = middle @ right.T", "main, of_right = right[:1] @ right.T"),
+            ("beyond, main = left - middle, middle @ right.T", "beyond, main = left - middle, right[:1] @ right.T"),
+            ("beyond - inside @ matrix.T, inside", "beyond, inside"),
+            ("_magnitude(right).max(0)", "_magnitude(right).min(0)"),
+            ("_magnitude(right).max(0)", "right.max(0)"),
+            ("_magnitude(beyond) @", "beyond @"),
+            ("require_lengths(self.setting, rows, self", "require_lengths(self.setting, rows - rows, self"),
+            ("gram - (along @ along.T) * self.basis.share", "gram - along @ along.T - gram"),
+            ("proved = (square * square - inner", "proved = (square - inner"),
+            ('proved & (self.hints["norm"] >= 0)', "proved"),
+            ('require(proved & (self.hints["norm"] >= 0), "the norm of a matrix")', "pass"),
+            ("Affine(centre, left.matrix, left.shift).vectors", "Affine(centre, left.matrix, None).vectors"),
+            ("Affine(centre, left.matrix, left.shift).vectors", "Affine(left.rows[:1], left.matrix, left.shift).vectors"),
+            ('self._hint("left", -1, 1) * norm', 'self._hint("left", -1, 1)'),
+        )
+    ),
+    *(
+        Mutant("checker/rules/factored_logits.py", old, new, (*PROJECTED, *LOW_RANK[1:]))
+        for old, new in (
+            ("return product if self.shift is None else product + self.shift", "return product"),
+            ("None if self.shift is None else self.shift @ matrix", "None"),
+            ("position[config.n_ctx - 1 :]", "position[:1]"),
+            ("* setting.arithmetic.reciprocal_sqrt(config.d_head)", ""),
+            ("direct = direct + weight", "direct = weight"),
+            ('direct = plus_bias(setting, last, _ATTENTION + "b_O")', "direct = last"),
+            ("Affine(last, weight", "Affine(token, weight"),
+        )
+    ),
+    *(
+        Mutant("checker/rules/projections.py", old, new, (*PROJECTED, *LOW_RANK[1:]))
+        for old, new in (
+            ("if np.any(numbers >= 1 << 53) or", "if"),
+            ("or np.any(numbers <= -(1 << 53))", ""),
+            ("if not -_LARGEST_SCALE <= bits", "if not bits"),
+            ("<= bits <= _LARGEST_SCALE", "<= bits"),
+            ("if not proved.all()", "if not proved.any()"),
+            (".positive() & (lengths >= 0).reshape(-1, 1), what", ".positive(), what"),
+            ("bound * bound - inner(setting, vectors, vectors)", "bound - inner(setting, vectors, vectors)"),
+            ("if not 2 <= tilt", "if not tilt"),
+            ("2 <= tilt <= UNIT_BITS", "2 <= tilt"),
+            ("1 <= rank <= hint.shape[0]", "rank <= hint.shape[0]"),
+            ("np.ones((1, 1), np.int64), 2 * tilt)", "np.ones((1, 1), np.int64), tilt)"),
+            ('require((bound - inner(setting, excess, excess)).positive(), "that a basis is nearly orthonormal")', "pass"),
+            ("(1 << tilt) - 3", "1 << tilt"),
+            (
+                "inner(setting, vectors, vectors) - inner(setting, inside, inside) * self.share",
+                "inner(setting, inside, inside)",
+            ),
+            ("(bound * bound - outside).positive() & (rest >= 0).reshape(-1, 1)", "(bound * bound - outside).positive()"),
+            ("(bound * bound - outside).positive() & (rest >= 0)", "(bound - outside).positive() & (rest >= 0)"),
+        )
+    ),
+    *(
+        Mutant("checker/rules/ball_covers.py", old, new, LOW_RANK)
+        for old, new in (
+            ("if not np.array_equal(order[place], np.arange(outputs))", "if False"),
+            ("np.any(begin < 0) or", ""),
+            ("np.any(end > outputs) or", ""),
+            ("or np.any(begin >= end)", ""),
+            ("or len(radius) != len(begin)", ""),
+            ("require(inside & (radius >= 0)", "require((inside | True) & (radius >= 0)"),
+            ("inside & (radius >= 0)[ball].reshape(-1, 1)", "inside"),
+            ("np.maximum.reduceat", "np.minimum.reduceat"),
+            ("if np.any(label < 0) or", "if"),
+            ("np.any(label >= rows.shape[0]) or", ""),
+            ("or np.any(ball >= len(self.begin))", ""),
+            ("if np.any(np.diff(label) < 0)", "if False"),
+            ("(before + 1 == after) & (before == self.place[m])", "(before + 1 == after)"),
+            ("(before == after) | (", "(before >= after) | ("),
+            ("(before == after) | (", "(before <= after) | ("),
+            ("rows[m : m + 1].T).max(0)", "rows[m : m + 1].T).min(0)"),
+        )
+    ),
+    *(
+        Mutant("checker/rules/low_rank_chains.py", old, new, LOW_RANK)
+        for old, new in (
+            ("or not 1 <= numbers.shape[1] <= _MAX_LEVELS", ""),
+            ("np.any(numbers < 0) or", ""),
+            (
+                "numbers.sum(axis=1) + np.arange(task.n_ctx) != task.free",
+                "numbers.sum(axis=1) + np.arange(task.n_ctx) < task.free",
+            ),
+            (
+                "numbers.sum(axis=1) + np.arange(task.n_ctx) != task.free",
+                "numbers.sum(axis=1) + np.arange(task.n_ctx) > task.free",
+            ),
+            ("or np.any(own > np.arange(vocab).reshape(-1, 1, 1))", ""),
+            ("or np.any(np.diff(own, axis=2) < 0)", ""),
+            ("(profile < profiles) & (copies == 0)", "(profile > profiles)"),
+            ("or np.any((profile == profiles) & (band[label] != of_band))", ""),
+            ("if np.any(levels < 0) or np.any(levels > label[:, None])", "if np.any(levels > label[:, None])"),
+            ("or np.any(levels > label[:, None]) or", "or"),
+            ("or np.any(levels[:, 1:] < levels[:, :-1])", ""),
+            ("math.comb(self.task.free, copies)", "math.comb(self.task.n_ctx, copies)"),
+            ("task.require_largest(step.rule)", "pass"),
+            ("if not np.isin(claims.label, labels).all()", "if False"),
+            ("or 2 * kappa * mu < nu * nu", ""),
+            ("2 * kappa * mu < nu * nu", "4 * kappa * mu < nu * nu"),
+            ("loss = length * (number(reach) + number(reach))", "loss = length * number(reach)"),
+            ('require((log_loss.exp() - loss).positive(), "log_loss")', "pass"),
+            ('require((own[labels] - largest - log_gain.exp()).positive(), "log_gain")', "pass"),
+            ("- number(mu) - behind", "- behind"),
+            ("- number(mu) - behind", "- number(mu)"),
+            ("lead = value - of_tokens * number(kappa)", "lead = value"),
+            ("require(left[profiles:].positive()", "require(left[:profiles].positive()"),
+            ("(left[:profiles] - own.exp()).positive()", "left[:profiles].positive()"),
+            ("ahead=beta.running_max(0) - beta", "ahead=beta - beta"),
+            ("spread=position.max(1) - position.min(1)", "spread=position.max(1) - position.max(1)"),
+            ("risk = (score + rest + log_loss).running_max(0)", "risk = score + rest + log_loss"),
+            ("risk = (score + rest + log_loss)", "risk = (score + log_loss)"),
+            ("base = log_gain + score - rest", "base = log_gain + score"),
+            ("- self.ahead * width", ""),
+            ("shares.levels[share] - risk[levels[used, level] - 1]", "shares.levels[share] - risk[levels[used, 0] - 1]"),
+            ("shares.own[pairs[:, 1]] - risk[size - 1]", "shares.own[pairs[:, 1]] - risk[size - 2]"),
+            ('require(left.positive(), f"that the queries of band {number} are harmless")', "pass"),
+            ('require(left.positive(), f"that a prefix of level {level} in band {number} is harmless")', "pass"),
         )
     ),
     Mutant("checker/ordering.py", "(difference != 0", "(difference >= 0", RULES),

@@ -37,6 +37,7 @@ Variants = Iterator[tuple[str, Json]]
 
 _SCRATCH = tempfile.NamedTemporaryFile()  # noqa: SIM115 - lives as long as the process
 _INTEGERS = {"U8": "<u1", "I8": "<i1", "I16": "<i2", "I32": "<i4", "I64": "<i8"}
+_BOUNDS = ("_left", "_right", "_norm", "_rest", "_length", "_square", "radius")
 _PALETTE: tuple[Json, ...] = (
     *(None, True, False, 0, 1, -1, 2, 2**63 - 1, 2**63, -(2**63), 10**40),
     *("", "0", "1", "-1", "+1", "01", "1.5", "1e3", "9" * 5000, "max-of-k", "\u00e9", "\ud800", "\x00"),
@@ -256,6 +257,10 @@ _base("precise", lambda: _constructed(4, 3), lambda m: _proved(m, "classes", 60,
 _base("smallest", _smallest, lambda m: _proved(m, "thresholds"))
 _base("second", _second, lambda m: _proved(m, "exact"))
 _base("trained", _trained, lambda m: _proved(m, "exact"))
+_base("lengths", lambda: _constructed(5, 3, steep=3.0), lambda m: _proved(m, "interpretation", direct="2", copying="3"))
+_base("differences", lambda: _constructed(4, 3, outputs=6), lambda m: _proved(m, "interpretation", direct="3", residual="1"))
+_base("norms", lambda: _constructed(5, 3), lambda m: _proved(m, "interpretation", copying="4", residual="2", diagonal="1"))
+_base("low-rank", lambda: _constructed(5, 3, steep=3.0), lambda m: _proved(m, "low-rank-chains"))
 BASES = tuple(_BASES)
 
 
@@ -569,7 +574,9 @@ def claims(base: Base) -> Iterator[Mutant]:
         values = tensor.integers()
         changes: Iterator[tuple[str, np.ndarray]] = iter(())
         if hint == "size":
-            changes = _claimed_sizes(values)
+            changes = _claimed_sizes(values) if values.ndim == 4 else _claimed_bands(values)
+        elif hint.endswith(_BOUNDS):
+            changes = _claimed_bounds(values)
         elif hint == "groupings":
             changes = _claimed_levels(values)
         elif hint == "numbers" and f"{step}.cells" in base.document.tensors:
@@ -606,6 +613,22 @@ def _claimed_sizes(values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     possible = ((query < label) & (copies > 0)) | (query == label)
     everything = np.where(possible, np.where(copies < n_ctx - 1, label, 0), -1)
     yield "everything", np.broadcast_to(everything, values.shape)
+
+
+def _claimed_bands(values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Sizes "m b p c r" of rule low-rank-chains."""
+    for label, *rest in np.argwhere(values[..., -1] < np.arange(len(values)).reshape(-1, 1, 1, 1)).tolist():
+        for size in range(label + 1):
+            larger = np.maximum(values[(label, *rest)], size)
+            yield f"size {larger.tolist()} at {(label, *rest)}", _changed(values, (label, *rest), larger)
+
+
+def _claimed_bounds(values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Lengths, rests and norms that are too small."""
+    for index in np.ndindex(values.shape):
+        for smaller in (0, values[index] // 2, values[index] * 15 // 16, -values[index]):
+            yield f"bound {smaller} at {index}", _changed(values, index, smaller)
+    yield "bounds halved", values // 2
 
 
 def _claimed_levels(values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:

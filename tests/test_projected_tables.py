@@ -32,7 +32,7 @@ def as_model(tiny: oracle.TinyModel) -> Model:
 
 def interpretations(tiny: oracle.TinyModel, rng: random.Random) -> list[Interpretation]:
     ranks = range(-1, min(tiny.d_model, 3) + 1)
-    choices = list(itertools.product(ranks, ranks, ranks, (0, 1), (1, 2, 3)))
+    choices = list(itertools.product(ranks, ranks, ranks, (0, 1), (1, 2, 3), (0, 1, 2), (0, 1)))
     return [Interpretation(*choice) for choice in rng.sample(choices, 6)]
 
 
@@ -89,10 +89,11 @@ def test_both_arithmetics_agree() -> None:
 def test_changed_hints_are_refused_or_still_true() -> None:
     """Rests made smaller, bases bent, centres moved: the tables still enclose what they should, or there are none."""
     accepted = refused = 0
-    for seed in range(60):
+    for seed in range(90):
         rng, tiny = random.Random(seed), oracle.random_model(seed, ("tilted", "maximum", "edge"), largest=90)
         truth = oracle.truth(tiny)
-        strategy = Interpretation(rng.choice((0, 1)), rng.choice((0, 1)), rng.choice((0, 1)), joint=rng.choice((0, 1)))
+        ranks, switches = [rng.choice((0, 1)) for _ in range(3)], [rng.choice((0, 1)) for _ in range(2)]
+        strategy = Interpretation(*ranks, joint=switches[0], residual=seed % 3, diagonal=switches[1])
         try:
             model, certificate = proved(tiny, strategy, 30)
         except DoesNotFit:
@@ -122,9 +123,10 @@ def test_changed_hints_are_refused_or_still_true() -> None:
 
 def test_tables_enclose_what_they_stand_for() -> None:
     """Differences that matter, of the projected tables, lie within the exact ones' reach: entry by entry."""
-    for seed in range(20):
+    for seed in range(45):
         rng, tiny = random.Random(seed), oracle.random_model(seed, ("tilted", "integers", "maximum"), largest=60)
-        strategy = Interpretation(rng.choice((0, 1, -1)), rng.choice((0, 1)), rng.choice((0, 1, -1)))
+        ranks = rng.choice((0, 1, -1)), rng.choice((0, 1)), rng.choice((0, 1, -1))
+        strategy = Interpretation(*ranks, residual=seed % 3, diagonal=rng.choice((0, 1)))
         model, certificate = proved(tiny, strategy, 30)
         exact, projected = (established(model, 30, (step,)) for step in (Step("additive-tables"), certificate.steps[0]))
         assert exact is not None and projected is not None
@@ -138,17 +140,30 @@ def test_tables_enclose_what_they_stand_for() -> None:
 
 def test_the_unexplained_dimension_counts_coordinates_and_rests() -> None:
     tiny = oracle.random_model(3, ("maximum",), largest=90)
-    model, certificate = proved(tiny, Interpretation(1, 0, -1), 30)
     vocab, outputs, n_ctx = tiny.vocab, tiny.outputs, tiny.n_ctx
-    score, value, direct = (vocab + vocab) + vocab + 2 * vocab, vocab + 2 * outputs, vocab * outputs
-    dimension = check_proof(certificate, model).unexplained_dimension
-    assert dimension == score + value + direct + n_ctx * (vocab + outputs)
+    for residual, of_score, of_value in (
+        (0, vocab + vocab, vocab + outputs),
+        (1, vocab, vocab),
+        (2, vocab + vocab + 1, vocab + outputs + 1),
+    ):
+        for diagonal in (0, 1):
+            model, certificate = proved(tiny, Interpretation(1, 0, -1, residual=residual, diagonal=diagonal), 30)
+            score = (vocab + vocab) + vocab + of_score  # coordinates, products with the centre, residual
+            value = outputs + of_value + diagonal * vocab
+            dimension = check_proof(certificate, model).unexplained_dimension
+            assert dimension == score + value + vocab * outputs + n_ctx * (vocab + outputs)
 
 
 @pytest.mark.parametrize(
     "change",
     [
         {"score": -2},
+        {"residual": -1},
+        {"residual": 1},
+        {"residual": 2},
+        {"residual": 3},
+        {"diagonal": -1},
+        {"diagonal": 2},
         {"score": 1},
         {"score": 31},
         {"scale": 2000},

@@ -16,6 +16,7 @@ for what is common to all outputs, which cancels in u_m - u_o.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from checker.enclosed_weights import ones, plus_bias, weight
 from checker.enclosures import Enclosure
@@ -25,16 +26,35 @@ _ATTENTION = "blocks.0.attn."
 
 
 @dataclass(frozen=True)
+class Affine:
+    """Vectors x_i M + b: rows "n d", matrix "d e", shift "1 e" (None: zero)."""
+
+    rows: Enclosure
+    matrix: Enclosure
+    shift: Enclosure | None = None
+
+    @cached_property
+    def vectors(self) -> Enclosure:
+        """The vectors, "n e", multiplied out when they are first asked for."""
+        product = self.rows @ self.matrix
+        return product if self.shift is None else product + self.shift
+
+    def then(self, matrix: Enclosure) -> "Affine":
+        """The products of the vectors with a matrix "e f", for which they need not be multiplied out."""
+        return Affine(self.rows, self.matrix @ matrix, None if self.shift is None else self.shift @ matrix)
+
+
+@dataclass(frozen=True)
 class FactoredLogits:
-    """query "q d": k. token "t d": E. position "j d": P. direct "q d": f without its 1. value "t d", position_value "j d": y
-    and z without their 0. unembed "o e": u before anything is taken off.
+    """queries "q d": k. token "t d": E. position "j d": P. direct "q d": f without its 1. values "t d", position_value "j d":
+    y and z without their 0. unembed "o e": u before anything is taken off.
     """
 
-    query: Enclosure
+    queries: Affine
     token: Enclosure
     position: Enclosure
     direct: Enclosure
-    value: Enclosure
+    values: Affine
     position_value: Enclosure
     unembed: Enclosure
 
@@ -46,9 +66,8 @@ class FactoredLogits:
         token, position = weight(setting, "embed.W_E")[order(config.d_vocab)], weight(setting, "pos_embed.W_pos")
         last = token + position[config.n_ctx - 1 :]
         keys = weight(setting, _ATTENTION + "W_K").T * setting.arithmetic.reciprocal_sqrt(config.d_head)
-        query = last @ (weight(setting, _ATTENTION + "W_Q") @ keys)
-        if _ATTENTION + "b_Q" in setting.model.tensors:
-            query = query + weight(setting, _ATTENTION + "b_Q") @ keys
+        bias = weight(setting, _ATTENTION + "b_Q") @ keys if _ATTENTION + "b_Q" in setting.model.tensors else None
+        queries = Affine(last, weight(setting, _ATTENTION + "W_Q") @ keys, bias)
         output = weight(setting, _ATTENTION + "W_O")
         values = weight(setting, _ATTENTION + "W_V") @ output
         direct = plus_bias(setting, last, _ATTENTION + "b_O")
@@ -57,7 +76,7 @@ class FactoredLogits:
         unembed = weight(setting, "unembed.W_U")[:, outputs].T
         if "unembed.b_U" in setting.model.tensors:
             unembed = unembed.concatenate([weight(setting, "unembed.b_U")[:, outputs].T], axis=1)
-        return FactoredLogits(query, token, position, direct, token @ values, position @ values, unembed)
+        return FactoredLogits(queries, token, position, direct, Affine(token, values), position @ values, unembed)
 
     def homogeneous(self, setting: Setting, vectors: Enclosure) -> Enclosure:
         """Vectors "n d" with the trailing 1 that f has, "n e"."""

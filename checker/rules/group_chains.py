@@ -136,9 +136,9 @@ class Classes:
         level = self.groupings[self.grouping[row][:, None], free]
         for side in range(self.numbers.shape[1]):
             on_side = free > label[:, None] if side else free < label[:, None]
-            result &= ~(on_side & (level == 0)).any(axis=1)
             for upto in range(self.numbers.shape[2]):
                 needed = self.numbers[row, side, : upto + 1].sum(axis=1)
+                # The last condition is that all tokens on the side, just as many as there are numbers, have a level.
                 result &= (on_side & (level > 0) & (level <= upto + 1)).sum(axis=1) >= needed
         return np.asarray(result, np.bool_)
 

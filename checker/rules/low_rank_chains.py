@@ -229,7 +229,7 @@ def low_rank_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) ->
 
 def _check_leads(setting: Setting, factors: FactoredLogits, values: dict[str, int], hints: dict[str, IntArray]) -> IntArray:
     """Check `log_gain` for the labels with a cover, which are returned, and `log_loss` for all tokens."""
-    scale, vocab = values["scale"], factors.value.shape[0]
+    scale, vocab = values["scale"], factors.token.shape[0]
     nu, pi, kappa, mu = (values[name] for name in ("direct_radius", "position_radius", "pull", "allowance"))
     reach = values["unembed_radius"]
     if not all(0 <= number < 1 << 53 for number in (nu, pi, kappa, mu, reach)) or 2 * kappa * mu < nu * nu:
@@ -251,7 +251,7 @@ def _check_leads(setting: Setting, factors: FactoredLogits, values: dict[str, in
     require_lengths(setting, direct, np.full(vocab, nu, np.int64), scale, "direct_radius")
     require_lengths(setting, positions, np.full(positions.shape[0], pi, np.int64), scale, "position_radius")
 
-    value = factors.homogeneous(setting, factors.value + (row("direct_centre") + row("position_centre")))
+    value = factors.homogeneous(setting, factors.values.vectors + (row("direct_centre") + row("position_centre")))
     require_lengths(setting, value, hints["value_length"], scale, "the length of a value")
     length = hinted(setting, hints["value_length"].reshape(-1, 1), scale) + number(nu) + number(pi)
     loss = length * (number(reach) + number(reach))
@@ -325,9 +325,9 @@ class _Scores:
         """Check the coordinate and the rests of queries and tokens."""
         scale, basis = values["scale"], Basis.of(setting, hints["key_basis"], values["key_tilt"])
         token = factors.token - hinted(setting, hints["token_centre"].reshape(1, -1), scale)
-        alpha = basis.coordinates(setting, factors.query, hints["query_rest"], scale, "a query")
+        alpha = basis.coordinates(setting, factors.queries.vectors, hints["query_rest"], scale, "a query")
         beta = basis.coordinates(setting, token, hints["token_rest"], scale, "a token")
-        position = factors.query @ factors.position.T
+        position = factors.queries.vectors @ factors.position.T
         return _Scores(
             setting=setting,
             scale=scale,

@@ -1,8 +1,9 @@
 """Strategy `interpretation`: mechanistic claims about the circuits, each switched on or off, and then `pessimized`.
 
 What the literature says of such models becomes a choice of projected tables (checker/rules/projected_tables): attention (the
-query-key circuit) is one direction, the size of a token; the output-value circuit copies along few directions; the direct path
-adds the same for all queries. What a claim leaves out is bounded by lengths, so a claim that is wrong costs accuracy.
+query-key circuit) is one direction, the size of a token; the output-value circuit copies: a token raises its own output, and
+others along few directions; the direct path adds the same for all queries. What a claim leaves out is bounded by lengths about
+a mean, by row differences, or by spectral norms of the circuits' matrices, so a claim that is wrong costs accuracy.
 """
 
 import itertools
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from certificates import RawTensor, Step
-from prover.projected_tables import EXACT, ProjectedTables
+from prover.projected_tables import DIFFERENCES, EXACT, LENGTHS, NORMS, ProjectedTables
 from prover.strategies.prefix_chains import claim_chains
 from prover.strategy import DoesNotFit, Evidence, Problem, Strategy
 
@@ -18,7 +19,9 @@ from prover.strategy import DoesNotFit, Evidence, Problem, Strategy
 @dataclass(frozen=True)
 class Interpretation(Strategy):
     """attention, copying, direct: how many directions describe the query-key circuit, the output-value circuit and the direct
-    path, beside their means (-1: the circuit as it is). joint, levels: as for pessimized.
+    path, beside their means (-1: the circuit as it is). diagonal: whether a token's effect on its own output is taken as it is
+    (1) where copying is not -1. residual: what is left out is bounded by lengths (0), row differences (1) or spectral norms
+    (2). joint, levels: as for pessimized.
     """
 
     name: ClassVar[str] = "interpretation"
@@ -30,19 +33,30 @@ class Interpretation(Strategy):
     direct: int = EXACT
     joint: int = 1
     levels: int = 3
+    residual: int = LENGTHS
+    diagonal: int = 0
 
     @classmethod
     def sweep(cls, problem: Problem) -> tuple[Self, ...]:
-        """The product of the choices."""
-        choices = itertools.product((EXACT, 1, 2, 4), (EXACT, 4, 8), (EXACT, 0, 8), (1, 0))
-        return tuple(cls(*choice) for choice in choices if choice[:3] != (EXACT, EXACT, EXACT))
+        """The product of the choices, but for those that change nothing."""
+        attention = itertools.product((EXACT, 1, 4), (LENGTHS, DIFFERENCES, NORMS))
+        copying = ((EXACT, 0), (8, 0), (8, 1))
+        choices = itertools.product(attention, copying, (EXACT, 0), (1, 0))
+        return tuple(
+            cls(rank, directions, direct, joint, residual=residual, diagonal=diagonal)
+            for (rank, residual), (directions, diagonal), direct, joint in choices
+            if residual == LENGTHS or max(rank, directions, direct if residual == DIFFERENCES else EXACT) != EXACT
+        )
 
     def prove(self, problem: Problem) -> Evidence:
         """Project, then search label by label."""
-        ranks, largest = (self.attention, self.direct, self.copying), problem.model.config.d_model
-        if not all(EXACT <= rank <= largest for rank in ranks):
+        ranks = {"score": self.attention, "direct": self.direct, "value": self.copying}
+        largest = problem.model.config.d_model
+        if not all(EXACT <= rank <= largest for rank in ranks.values()):
             raise DoesNotFit(f"interpretation needs attention, copying and direct from -1 to {largest}")
-        projected = ProjectedTables.of(problem, *ranks)
+        if self.residual not in (LENGTHS, DIFFERENCES, NORMS) or self.diagonal not in (0, 1):
+            raise DoesNotFit("interpretation needs residual 0, 1 or 2 and diagonal 0 or 1")
+        projected = ProjectedTables.of(problem, ranks, self.residual, self.diagonal == 1)
         step, cells = claim_chains(self, problem, projected.tables, 1, self.levels, self.joint)
         stored = {name: RawTensor.of_integers(hint) for name, hint in projected.hints.items()}
         steps = (Step("projected-tables", (), projected.parameters, stored), step)
