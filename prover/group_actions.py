@@ -102,7 +102,7 @@ def _few_generators(table: IntArray, subgroup: BoolArray) -> list[int]:
 
 @dataclass(frozen=True)
 class GroupSet:
-    """A transitive action: action "g x" is the point gx. Point 0 is the coset of the identity; orders: |G|, |X|."""
+    """A transitive action: action "g x" is the point gx."""
 
     action: IntArray
 
@@ -120,6 +120,15 @@ class GroupSet:
         """The points with the same stabiliser as one: the images of it under maps that commute with the action."""
         fixed = self.stabilisers
         return np.flatnonzero(np.all(fixed == fixed[:, [point]], 0))
+
+    def symmetries(self) -> list[IntArray]:
+        """The permutations "x" of the points that commute with the action, the identity first."""
+        maps = []
+        for image in self.twins(0):
+            permutation = np.empty(self.size, np.int64)
+            permutation[self.action[:, 0]] = self.action[:, image]
+            maps.append(permutation)
+        return maps
 
 
 def coset_action(table: IntArray, subgroup: BoolArray) -> GroupSet:

@@ -12,8 +12,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from certificates.tensor_file import IntArray
-from prover.group_actions import BoolArray, FloatArray, GroupSet, coset_action, generators, identity, inverses, orbits
-from prover.group_actions import subgroup_classes
+from prover.group_actions import (
+    BoolArray,
+    FloatArray,
+    GroupSet,
+    coset_action,
+    generators,
+    identity,
+    inverses,
+    orbits,
+    subgroup_classes,
+)
 
 S_BITS = 30
 _KERNEL_STEPS = 256
@@ -154,27 +163,34 @@ class Proof:
         return float(self.margin.min())
 
 
+def best_subset(
+    layer: Layer, neurons: Sequence[IntArray], margins: Sequence[FloatArray]
+) -> tuple[list[int], float, FloatArray]:
+    """Which blocks to use, given the neurons and the margin "g" of each: all but those that cost more than leaving them.
+
+    Returns their numbers, what the neurons in none of them cost, and the total margin "g", of which the range of b_U is subtracted.
+    """
+
+    def total(kept: Sequence[int]) -> tuple[float, float, FloatArray]:
+        rest = float(np.delete(layer.slack, np.concatenate([np.zeros(0, np.int64), *(neurons[k] for k in kept)])).sum())
+        margin = sum((margins[k] for k in kept), np.full(len(layer.left) - 1, -rest - layer.bias_range))
+        return float(margin.min()), rest, margin
+
+    kept = list(range(len(neurons)))
+    while kept:
+        gain, without = max((total([j for j in kept if j != k])[0], k) for k in kept)
+        if gain <= total(kept)[0]:
+            break
+        kept.remove(without)
+    return kept, *total(kept)[1:]
+
+
 def assemble(layer: Layer, table: IntArray, blocks: Sequence[GroupSetBlock]) -> Proof:
     """The proof from these blocks, or from fewer where a block costs more than its neurons left over."""
     others = np.arange(len(table)) != identity(table)
     bounds = [bound(layer, block) for block in blocks]
-
-    def proof(kept: Sequence[int]) -> Proof:
-        used = [n for k in kept for n in blocks[k].neurons.tolist()]
-        leftover = float(np.delete(layer.slack, used).sum())
-        margins = sum((bounds[k].margin for k in kept), np.zeros(len(table))) - leftover - layer.bias_range
-        return Proof(
-            tuple(blocks[k] for k in kept), tuple(bounds[k] for k in kept), leftover, layer.bias_range, margins[others]
-        )
-
-    kept = list(range(len(blocks)))
-    best = proof(kept)
-    while kept:
-        trial, without = max(((proof([j for j in kept if j != k]), k) for k in kept), key=lambda pair: pair[0].worst)
-        if trial.worst <= best.worst:
-            break
-        best, kept = trial, [j for j in kept if j != without]
-    return best
+    kept, leftover, margin = best_subset(layer, [block.neurons for block in blocks], [one.margin[others] for one in bounds])
+    return Proof(tuple(blocks[k] for k in kept), tuple(bounds[k] for k in kept), leftover, layer.bias_range, margin)
 
 
 @dataclass(frozen=True)
@@ -258,9 +274,9 @@ def group_set_blocks(sets: Sequence[GroupSet], layer: Layer, table: IntArray, to
 
 
 def clusters(
-    sets: Sequence[GroupSet], layer: Layer, table: IntArray, tolerance: float
+    sets: Sequence[GroupSet], layer: Layer, table: IntArray, tolerance: float, same_functions: bool = True
 ) -> list[tuple[GroupSet, GroupSet, list[list[Placed]]]]:
-    """Placed neurons by pair of sets, and then by agreement."""
+    """Placed neurons by pair of sets, and then by agreement: of lam, mu and K, or of K only (not same_functions)."""
     alive = np.flatnonzero(layer.slack > 1e-3 * layer.slack.max())
     lefts = seats(layer.left[inverses(table)][:, alive], sets, tolerance)
     rights = seats(layer.right[:, alive], sets, tolerance)
@@ -278,10 +294,12 @@ def clusters(
                 for beta, lam in zip(left.points, left.values, strict=True)
                 for gamma, mu in zip(right.points, right.values, strict=True)
             ]
-            distances = [(min(_distance(group[0], choice) for choice in choices), k) for k, group in enumerate(groups)]
-            if distances and min(distances)[0] < tolerance:
-                group = groups[min(distances)[1]]
-                group.append(min(choices, key=lambda choice: _distance(group[0], choice)))
+            fits = [
+                (*min((_distance(group[0], choice, same_functions), c) for c, choice in enumerate(choices)), k)
+                for k, group in enumerate(groups)
+            ]
+            if fits and min(fits)[0][0] < tolerance:
+                groups[min(fits)[2]].append(choices[min(fits)[1]])
             else:
                 groups.append([choices[0]])
         found.append((sets[x], sets[y], groups))
@@ -297,11 +315,15 @@ def _placed(
     return Placed(neuron, beta, gamma, lam, mu, kernel)
 
 
-def _distance(first: Placed, second: Placed) -> float:
-    """How far two neurons are from being multiples of each other, relative to their size; constants don't count."""
+def _distance(first: Placed, second: Placed, same_functions: bool) -> tuple[float, float]:
+    """How far two neurons are from being multiples of each other, relative to their size; constants don't count.
+
+    The first number decides whether they may be in one block; the second, which of the points with one stabiliser to choose.
+    """
     sides = [np.concatenate([one.lam - one.lam.mean(), one.mu - one.mu.mean()]) for one in (first, second)]
-    inputs = _sine(*sides) if sides[0] @ sides[1] > 0 else 1.0
-    return max(inputs, _sine(first.kernel, second.kernel))
+    functions = _sine(*sides) if sides[0] @ sides[1] > 0 else 1.0
+    kernels = _sine(first.kernel, second.kernel)
+    return (max(functions, kernels), 0.0) if same_functions else (kernels, functions)
 
 
 def _sine(first: FloatArray, second: FloatArray) -> float:
@@ -316,8 +338,8 @@ def fitted(
     group = sorted(group, key=lambda placed: (placed.beta, placed.gamma, placed.neuron))
     neurons = np.array([placed.neuron for placed in group])
     beta, gamma = np.array([placed.beta for placed in group]), np.array([placed.gamma for placed in group])
-    kernel = _integer_kernel(_direction(np.array([placed.kernel for placed in group])))[orbit]
-    profile = _direction(np.array([np.concatenate([placed.lam, placed.mu]) for placed in group]), positive=True)
+    kernel = integer_kernel(main_direction(np.array([placed.kernel for placed in group])))[orbit]
+    profile = main_direction(np.array([np.concatenate([placed.lam, placed.mu]) for placed in group]), positive=True)
     profile /= np.abs(profile).max()
     lam, mu = profile[: first.size], profile[first.size :]
     scale = 20
@@ -331,11 +353,11 @@ def fitted(
         total: FloatArray = gaps[sides].max(0) + gaps[~sides].max(0)
         return total
 
-    s = _least(embedding, np.zeros(len(neurons)), 2 * (wanted * ideal).sum(0).clip(0) / (ideal**2).sum(0))
+    s = minimised(embedding, np.zeros(len(neurons)), 2 * (wanted * ideal).sum(0).clip(0) / (ideal**2).sum(0))
     at_z, rows = kernel[beta[:, None], second.action[:, gamma].T], layer.unembed[neurons]
     centred = at_z - at_z.mean(1, keepdims=True)
     guess = (rows * centred).sum(1) / np.maximum((centred**2).sum(1), 1e-300)
-    t = _least(lambda t: np.ptp(rows - t[:, None] * at_z, axis=1), guess - np.abs(guess), guess + np.abs(guess))
+    t = minimised(lambda t: np.ptp(rows - t[:, None] * at_z, axis=1), guess - np.abs(guess), guess + np.abs(guess))
     weight_scale = min(30, 38 - int(np.ceil(np.log2(np.abs(t).max() * max(s.max(), 1) * len(t) + 1e-9))))
     block = GroupSetBlock(
         first.action,
@@ -361,7 +383,7 @@ def fitted(
     return max(trials, key=lambda trial: float(bound(layer, trial).margin[others].min()))
 
 
-def _direction(rows: FloatArray, positive: bool = False) -> FloatArray:
+def main_direction(rows: FloatArray, positive: bool = False) -> FloatArray:
     """The vector whose multiples fit the rows best, pointing the way most of them do (positive: as the rows' sum does)."""
     vector = np.linalg.svd(rows, full_matrices=False)[2][0]
     along = rows @ vector
@@ -370,7 +392,7 @@ def _direction(rows: FloatArray, positive: bool = False) -> FloatArray:
     return result
 
 
-def _integer_kernel(values: FloatArray) -> IntArray:
+def integer_kernel(values: FloatArray) -> IntArray:
     """Integers "o" in proportion to the values up to a constant: 0 and 1 if there are two of them."""
     spread = np.ptp(values)
     rounded = np.rint((values - values.min()) / (spread or 1) * _KERNEL_STEPS).astype(np.int64)
@@ -384,7 +406,7 @@ def _background(kernel: IntArray) -> int:
     return int(min(np.unique(kernel), key=lambda value: int((kernel != value).sum(0).max())))
 
 
-def _least(function: Callable[[FloatArray], FloatArray], low: FloatArray, high: FloatArray) -> FloatArray:
+def minimised(function: Callable[[FloatArray], FloatArray], low: FloatArray, high: FloatArray) -> FloatArray:
     """Where convex functions "i" of one number each are least between low and high."""
     for _ in range(60):
         first, second = low + (high - low) / 3, high - (high - low) / 3
