@@ -1,36 +1,42 @@
 """A stronger form of rule `group-sets`: neurons that share sets and kernel, each with its own functions on the sets.
 
-Notation of checker/rules/group_sets. *Theorem.* Let G act on finite sets X and Y, K "x y" be invariant, and neuron i of S be at the
-cell (beta_i, gamma_i) with *its own* tables lam_i "x" and mu_i "y" and a number t_i. With ranges max - min over all places, put
+Notation of checker/rules/group_sets. *Theorem.* Let G act on finite sets X and Y, K "x y" be invariant, and neuron i of S be at
+the cell (beta_i, gamma_i), with tables lam_i "x" and mu_i "y" and numbers t_i and m_i *of its own*. With ranges max - min over
+all places, put
 
     e_i = max_a |left[a, i] + bias_i - lam_i(a^-1 beta_i)| + max_b |right[b, i] - mu_i(b gamma_i)|
-    r_i = range over z of E_i(z),   E_i(z) = U_i(z) - t_i K(beta_i, z gamma_i)
-    M(cell, x, y) = sum over the neurons i of the cell of t_i H_i(x, y),   H_i(x, y) = relu(lam_i(x) + mu_i(y))
-    N(cell, x, y), Q(cell, x, y): the same sums of r_i H_i and of H_i^2;  D_g(x, y) = K(x, y) - K(x, g y).
+    E_i(z) = U_i(z) - t_i K(beta_i, z gamma_i),   r_i = range of E_i,   H_i(x, y) = relu(lam_i(x) + mu_i(y))
+    M(cell, x, y) = sum over the neurons i of the cell of t_i H_i(x, y);
+    N(cell, x, y) and Q(cell, x, y), the same sums of r_i |H_i - m_i| and of (H_i - m_i)^2;   D_g(x, y) = K(x, y) - K(x, g y).
 
 Then for all a, b and z, with c = ab and g = a^-1 z b^-1,
 
-    sum over i in S of h_i(a, b) (U_i(c) - U_i(z))  >=  sum over x, y of min over cells of M(cell, x, y) D_g(x, y)  -  A - B - C_g
-    A = the least of: sum over x, y of max over cells of N;  sum over cells of max over x, y of N;
-                      sqrt(sum over x, y of max over cells of Q) max over y, z of |E(y) - E(z)|  (Cauchy-Schwarz)
-    B = sum of e_i r_i,   C_g = the lesser of: the sum of the products of k(cell) = sum of e_i |t_i| and |D_g(x, y)|, both sorted;
-    and the C of rule `group-sets`.
+    sum over i in S of h_i(a, b) (U_i(c) - U_i(z))  >=  sum over x, y of min over cells of M(cell, x, y) D_g(x, y) - A - B - C_g
 
-*Proof.* With x = a^-1 beta_i and y = b gamma_i, the ideal activation is H_i(x, y), and K(beta_i, c gamma_i) - K(beta_i, z gamma_i) =
-K(x, y) - K(x, gy) = D_g(x, y), as in rule `group-sets`. As cells run over X x Y, so does (x, y), each once; hence sum_i t_i H_i D_g is a
-sum over (x, y) of M(cell, x, y) D_g(x, y) for some bijection of cells to places, and at least that of the minima. The terms A, B and C
-follow in the same way (|h_i - H_i| <= e_i; rearrangement). No two neurons need the same lam, mu or scale, no number W is needed,
-and several incomplete orbits on the same sets complete each other: what counts is that M is alike in all cells. lam_i and mu_i need
-not be hints: the checker takes the middle of the range of the n/|X| entries of left that have the same a^-1 beta_i.
+where A is the range over z of sum_i m_i E_i(z), plus the least of: the sum over x, y of the maxima of N over cells; the sum
+over cells of the maxima of N over x, y; the root of the sum over x, y of the maxima of Q over cells, times the largest distance
+|E(y) - E(z)| of two columns. B is the sum of e_i r_i. C_g is the lesser of: the sum of the products of all k(cell) = sum of e_i
+|t_i| and all |D_g(x, y)|, both sorted; and the C of rule `group-sets`.
 
-*Symmetries.* Let sigma and tau be permutations of X and Y that commute with the action, with K(sigma x, tau y) = K(x, y). A neuron at
-(beta, gamma) with lam and mu is also one at (sigma beta, tau gamma) with lam o sigma^-1 and mu o tau^-1. So it may be divided evenly
-among its places under a group of such pairs, with t, r, e and H^2 divided by their number.
+*Proof.* With x = a^-1 beta_i and y = b gamma_i the ideal activation is H_i(x, y), and K(beta_i, c gamma_i) - K(beta_i, z
+gamma_i) is K(x, y) - K(x, gy) = D_g(x, y), as in rule `group-sets`. As the cells run over X x Y, so do the places (x, y), each
+once; hence the sum of t_i H_i D_g over all neurons is one of M(cell, x, y) D_g(x, y) over places, for some bijection of cells
+to places, and at least that of the minima. What remains of H_i (U_i(c) - U_i(z)) is H_i (E_i(c) - E_i(z)); with m_i for H_i,
+these add to at least minus the range of the sum; with H_i - m_i, to at most the sum of N over the same bijection, or by
+Cauchy-Schwarz the third bound. B and C follow as in rule `group-sets` (|h_i - H_i| <= e_i; rearrangement).
 
-*Halves.* relu(u) = u/2 + |u|/2. With H_i = |lam_i + mu_i|/2 and e_i halved, the theorem holds for the absolute values alone; to the
-right side comes the linear part, exactly: for all a and b, P(a, c) - P(a, z) + Q(b, c) - Q(b, z), where P = (left + bias) U/2 and
-Q = right U/2 are n x n tables of the neurons in S; at least minus the largest range over z of P(a, z), minus that of Q(b, z).
-Halves are alike under lam, mu -> -lam, -mu, so that with symmetries a cell is filled where only its opposite has neurons.
+So no two neurons need the same functions or scale, no number W is needed, and incomplete orbits on the same sets complete each
+other: what counts is that M is alike in all cells. lam_i, mu_i and m_i need not be hints: the checker takes the middle of the
+range of those entries of left that have the same a^-1 beta_i, and 0 or the mean of H_i.
+
+*Symmetries.* Let sigma and tau be permutations of X and Y that commute with the action, with K(sigma x, tau y) = K(x, y). A
+neuron at (beta, gamma) with lam and mu is also one at (sigma beta, tau gamma) with lam o sigma^-1 and mu o tau^-1. So it may be
+divided evenly among its places under a group of such pairs, each with its share of M, N, Q and k.
+
+*Halves.* relu(u) = u/2 + |u|/2. With H_i = |lam_i + mu_i|/2, and e_i halved, the theorem holds for the absolute values alone.
+The linear part adds exactly P(a, c) - P(a, z) + Q(b, c) - Q(b, z), where P = (left + bias) U/2 and Q = right U/2 are n x n
+tables of the neurons in S; at least minus the largest range over z of P(a, z), minus that of Q(b, z). With symmetries that
+change the signs of lam and mu, a cell is filled where only its opposite has neurons.
 """
 
 from collections.abc import Sequence
@@ -110,8 +116,7 @@ def cell_bound(layer: Layer, table: IntArray, block: CellBlock) -> CellBound:
             np.add.at(total, sigma[block.beta] * shape[1] + tau[block.gamma], moved / len(block.symmetries))
         return total
 
-    tables, loose = per_cell(block.t[:, None, None] * active), per_cell(r[:, None, None] * active)
-    squares = np.sqrt(per_cell(active**2).max(0).sum())
+    tables = per_cell(block.t[:, None, None] * active)
     gram = rest.T @ rest
     apart = np.sqrt(max(0.0, (np.diag(gram)[:, None] + np.diag(gram) - 2 * gram).max()))
     change = kernel - np.moveaxis(kernel[:, block.second.action], 1, 0)  # "g x y"
@@ -122,7 +127,12 @@ def cell_bound(layer: Layer, table: IntArray, block: CellBlock) -> CellBound:
     columns = np.sort(loads.reshape(shape), axis=0)[::-1][:differing].sum() * np.ptp(kernel)
     placed = np.sort(np.abs(change).reshape(len(table), -1), 1) @ np.sort(loads)
     embedding = e @ r + np.minimum(placed, columns)
-    return CellBound(gap, float(min(loose.max(0).sum(), loose.max((1, 2)).sum(), squares * apart)), embedding)
+    terms = []
+    for middle in (np.zeros(len(r)), active.mean((1, 2))):
+        off = active - middle[:, None, None]
+        loose, squares = per_cell(r[:, None, None] * np.abs(off)), np.sqrt(per_cell(off**2).max(0).sum())
+        terms.append(min(loose.max(0).sum(), loose.max((1, 2)).sum(), squares * apart) + np.ptp(middle @ rest))
+    return CellBound(gap, float(min(terms)), embedding)
 
 
 def linear_part(layer: Layer, table: IntArray, neurons: IntArray) -> tuple[FloatArray, float]:
@@ -162,7 +172,7 @@ def _cell_block(layer: Layer, first: GroupSet, second: GroupSet, group: Sequence
 
 @dataclass(frozen=True)
 class CellProof:
-    """Blocks and bounds, what neurons in no block cost, and margin and linear part "g" without the identity (range: cheaper)."""
+    """Blocks and bounds, what neurons in no block cost; margin and linear part "g" without 1. linear_range: the cheaper bound."""
 
     blocks: tuple[CellBlock, ...]
     bounds: tuple[CellBound, ...]

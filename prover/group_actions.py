@@ -18,7 +18,7 @@ _MOST_CLASSES = 400
 
 
 def inverses(table: IntArray) -> IntArray:
-    """The inverse "g" of every element, given the multiplication table "a b" (element 0 or not, whichever is the identity)."""
+    """The inverse "g" of every element, given the multiplication table "a b"."""
     return np.argmax(table == identity(table), 1)
 
 
@@ -150,8 +150,8 @@ def orbits(first: GroupSet, second: GroupSet) -> IntArray:
 
 
 def real_characters(table: IntArray) -> FloatArray:
-    """Characters "r g" of the irreducible real representations, up to sign of none: chi(1) is the dimension or, for complex
-    and quaternionic types, the multiple of it for which chi(1)^2 / |chi|^2 counts the representation in the regular one.
+    """Characters "r g" of the irreducible real representations; of norm 1, so that those of complex type are divided by sqrt 2
+    and those of quaternionic type by 2.
 
     A generic symmetric element of the centre of the group algebra has one eigenspace in the regular representation for each
     irreducible real representation; the projection to it is the central idempotent e, and e(g) is proportional to chi(g).

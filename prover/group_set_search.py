@@ -168,7 +168,7 @@ def best_subset(
 ) -> tuple[list[int], float, FloatArray]:
     """Which blocks to use, given the neurons and the margin "g" of each: all but those that cost more than leaving them.
 
-    Returns their numbers, what the neurons in none of them cost, and the total margin "g", of which the range of b_U is subtracted.
+    Returns their numbers, what the neurons in none of them cost, and the total margin "g", less the range of b_U.
     """
 
     def total(kept: Sequence[int]) -> tuple[float, float, FloatArray]:
