@@ -172,7 +172,7 @@ def _cell_block(layer: Layer, first: GroupSet, second: GroupSet, group: Sequence
 
 @dataclass(frozen=True)
 class CellProof:
-    """Blocks and bounds, what neurons in no block cost; margin and linear part "g" without 1. linear_range: the cheaper bound."""
+    """Blocks and bounds, what neurons in no block cost; margin and linear part "g" without 1; linear_range, the cheaper one."""
 
     blocks: tuple[CellBlock, ...]
     bounds: tuple[CellBound, ...]

@@ -1,7 +1,7 @@
 """Two earlier interpretations of group networks, as claims to be measured against the rule `group-sets`.
 
-cosets (Stander et al., "Grokking group multiplication with cosets", 2024): a neuron's left side is constant on the right cosets
-of a subgroup, its right side on the left cosets of a conjugate, the preactivation vanishes exactly where ab is in a coset of that
+cosets (Stander et al., "Grokking group multiplication with cosets", 2024): a neuron's left side is constant on right cosets of
+a subgroup, its right side on the left cosets of a conjugate, the preactivation vanishes exactly where ab is in a coset of that
 conjugate, and the unembedding tells membership in this coset. In terms of sets: X = Y, mu = -lam, and K(x, y) tells x = y.
 
 irreps (Chughtai et al., "A toy model of universality", 2023): the embeddings hold matrix entries of real representations rho(a)
@@ -55,9 +55,9 @@ def _as_coset(placed: Placed, graph: int, partner: IntArray) -> Placed:
 class IrrepClaim:
     """How far a network is from logits = sum of c_rho chi_rho(a b z^-1), in differences of logits.
 
-    ranks (squared dimensions, for real types) and coefficients "r" of the representations used; `gap`, the claim's least margin.
-    Bounds that add the deviation of each part, neuron by neuron: `left`, `right` (from the span of matrix entries of rho), `hidden`
-    (activations from functions of ab), `unembedding` (from the span). `actual`: the largest error of a difference of logits, which
+    ranks (squared dimensions, for real types) and coefficients "r" of the representations used; gap: the claim's least margin.
+    Bounds that add the deviation of each part, neuron by neuron: left, right (from the span of matrix entries of rho), hidden
+    (activations from functions of ab), unembedding (from the span). actual: the largest error of a difference of logits, which
     costs brute force.
     """
 
@@ -77,7 +77,7 @@ class IrrepClaim:
 
 
 def irrep_claim(layer: Layer, table: IntArray) -> IrrepClaim:
-    """Fit the claim with the representations that hold at least 2% of the unembedding, and measure it. O(n^2 m + n^3) numbers."""
+    """Fit the claim with the representations that hold at least 2% of the unembedding, and measure it."""
     size, one, inverse = len(table), identity(table), inverses(table)
     idempotents = np.array([chi * chi[one] / size for chi in real_characters(table)])
     unembed = layer.unembed - layer.unembed.mean(1, keepdims=True)

@@ -5,19 +5,17 @@ range over z of U_i(z) - t_i K(beta_i, z gamma_i). For a pair (a, b) with c = ab
 
     V_k(x, y) = sum over the neurons i of block k with gamma_i = y of t_i h_i K_k(beta_i, x)   for x and y in Y_k.
 
-Then for all z and any numbers m_i, logit(c) - logit(z) is at least f(c) - f(z) - sum_i |h_i - m_i| r_i - the slack of all other
-neurons, where f(z) = sum over k and y of V_k(z y, y) + sum_i m_i E_i(z), E_i(z) = U_i(z) - t_i K(beta_i, z gamma_i): *exact
-rivals*, in n sum |Y_k| additions. And for any numbers p_k(x) and
+Then for all z, logit(c) - logit(z) is at least f(c) - f(z) - sum_i h_i r_i - the slack of all other neurons, where f(z) = sum
+over k and y of V_k(z y, y): *exact rivals*, in n sum |Y_k| additions. And for any numbers p_k(x) and
 
-    gap_k(y) = V_k(c y, y) - p_k(c y) - max over x != c y in the orbit of V_k(x, y) - p_k(x),
+    gap_k(y) = V_k(c y, y) - p_k(c y) - max over x != c y of V_k(x, y) - p_k(x),
 
 f(c) - f(z) is at least the least sum over k of the d_k smallest gaps, over the tuples (d_k) of numbers of points of Y_k that
-some g != 1 moves, less the range of sum_i m_i E_i: *assignment*, in 5 sum |Y_k|^2 operations or so.
+some g != 1 moves: *assignment*, in 5 sum |Y_k|^2 operations or so.
 
-*Proof.* sum_i h_i t_i K(beta_i, z gamma_i) = sum over y of V(z y, y); the rest is sum_i (m_i + h_i - m_i) E_i(z). As z y runs
-over Y once, p drops out of f(c) - f(z) = sum over y of (V(c y, y) - p(c y)) - (V(z y, y) - p(z y)), which vanishes for the y
-with z y = c y and is at least gap(y) for the others; these are as many as c^-1 z moves. (V_k is a table on Y_k x Y_k, whatever
-X_k: z gamma is a point of Y_k.)
+*Proof.* sum_i h_i t_i K(beta_i, z gamma_i) = sum over y of V(z y, y). As z y runs over Y once, p drops out of f(c) - f(z) = sum
+over y of (V(c y, y) - p(c y)) - (V(z y, y) - p(z y)), whose terms vanish where z y = c y and are at least gap(y) for the other
+y, which are as many as c^-1 z moves. (V_k is a table on Y_k x Y_k, whatever X_k: z gamma is a point of Y_k.)
 """
 
 from collections.abc import Sequence
@@ -33,9 +31,9 @@ from prover.group_set_search import Layer
 
 @dataclass(frozen=True)
 class StructuredBound:
-    """Which pairs "a b" are certified by either bound of the rivals; operations as fractions of brute force on the same neurons.
+    """Which pairs "a b" are certified by either bound of the rivals; operations as fractions of brute force on live neurons.
 
-    error: the largest sum of |h_i - m_i| r_i over pairs; slack: of the neurons in no block.
+    error: the largest sum of h_i r_i over pairs; slack: of the neurons in no block.
     """
 
     assignment: BoolArray
@@ -58,20 +56,17 @@ def structured_bound(layer: Layer, table: IntArray, blocks: Sequence[CellBlock])
     used = np.concatenate([block.neurons for block in blocks])
     alive = int((layer.slack > 1e-6 * layer.slack.max()).sum())
     slack = float(np.delete(layer.slack, used).sum()) + layer.bias_range
-    plain, errors, logits, constant = np.zeros(pairs), np.zeros(pairs), np.zeros((pairs, size)), np.zeros(size)
+    errors, logits = np.zeros(pairs), np.zeros((pairs, size))
     moved = np.array([(block.second.action != np.arange(block.second.size)).sum(1)[others] for block in blocks])
     tuples = np.unique(moved, axis=1).T
     least = np.zeros((pairs, len(tuples)))
-    entries = adds = 0
+    entries = adds = mixed = 0
     for k, block in enumerate(blocks):
         kernel, action, points = block.kernel.astype(np.float64), block.second.action, block.second.size
         h = active[:, block.neurons]
         rows = block.t[:, None] * kernel[block.beta]  # "i x"
         rest = layer.unembed[block.neurons] - np.take_along_axis(rows, action[:, block.gamma].T, 1)
-        middle = np.median(h, axis=0)
-        plain += h @ np.ptp(rest, axis=1)
-        errors += np.abs(h - middle) @ np.ptp(rest, axis=1)
-        constant += middle @ rest
+        errors += h @ np.ptp(rest, axis=1)
         spread = np.zeros((len(block.neurons), points, points))
         spread[np.arange(len(block.neurons)), :, block.gamma] = rows
         values = (h @ spread.reshape(len(h.T), -1)).reshape(pairs, points, points)  # "p x y"
@@ -79,13 +74,14 @@ def structured_bound(layer: Layer, table: IntArray, blocks: Sequence[CellBlock])
         for z in range(size):
             logits[:, z] += values[:, action[z], columns].sum(1)
         least += _least_sums(values, action[product])[:, tuples[:, k]]
-        entries, adds = entries + points**2, adds + points
-    logits += constant
+        others_in_column = kernel != np.median(kernel, axis=0)
+        mixing = 2 * int(others_in_column.sum()) * points if others_in_column.sum(0).max() > 1 else 0
+        entries, adds, mixed = entries + points**2, adds + points, mixed + mixing
     right = np.take_along_axis(logits, product[:, None], 1)[:, 0]
     np.put_along_axis(logits, product[:, None], -np.inf, 1)
-    brute, hidden = 2 * alive * (size + 1), 2 * alive + 8 * len(used)
+    brute, hidden = 2 * alive * (size + 1), 2 * alive + 4 * len(used) + mixed
     return StructuredBound(
-        (least.min(1) > np.minimum(plain, errors + np.ptp(constant)) + slack).reshape(size, size),
+        (least.min(1) > errors + slack).reshape(size, size),
         (right - logits.max(1) > errors + slack).reshape(size, size),
         (hidden + 5 * entries) / brute,
         (hidden + size * (adds + 1)) / brute,
