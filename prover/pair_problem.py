@@ -1,0 +1,185 @@
+"""What to prove about a network with one hidden layer on two inputs, and its tables in float64 (see rules/hidden_tables)."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from certificates import FormatError, GroupMLP, Model, RawTensor, Step, UniformAttention
+from certificates.canonical_json import Json, dumps
+from certificates.groups import group_table, table_digest
+from certificates.tensor_file import IntArray
+from prover.group_actions import BoolArray, FloatArray
+from prover.strategy import DoesNotFit, Track, silent
+from prover.weights import load_weights
+
+_DROPPED = 0.02
+"""Neurons are dropped while all they can do is at most this share of the median margin."""
+
+
+@dataclass(frozen=True)
+class PairTask:
+    """The true output of (a, b) is table[a, b]."""
+
+    json: Json
+    table: IntArray
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """logits = relu(left[a] + right[b] + bias) unembed + direct[a] + direct[b] + constant, up to a positive factor.
+
+    left, right "a i", bias "i", unembed "i z", direct "a z", constant "z". symmetric: left and right are the same.
+    """
+
+    left: FloatArray
+    right: FloatArray
+    bias: FloatArray
+    unembed: FloatArray
+    direct: FloatArray
+    constant: FloatArray
+    symmetric: bool
+
+    @property
+    def reach(self) -> FloatArray:
+        """What each neuron "i" can at most add to a difference of logits."""
+        active = np.maximum(self.left.max(0) + self.right.max(0) + self.bias, 0)
+        reach: FloatArray = active * np.ptp(self.unembed, axis=1)
+        return reach
+
+    def active(self, a: int) -> FloatArray:
+        """Activations "b i" for one first input."""
+        return np.maximum(self.left[a] + self.right + self.bias, 0)
+
+    def of(self, neurons: IntArray) -> "Hidden":
+        """The same with some neurons only, in this order."""
+        sides = self.left[:, neurons], self.right[:, neurons], self.bias[neurons], self.unembed[neurons]
+        return Hidden(*sides, self.direct, self.constant, self.symmetric)
+
+
+@dataclass(frozen=True)
+class PairProblem:
+    """How well a network composes two elements; `given` is the multiplication table if the task names none."""
+
+    model: Model
+    device: torch.device
+    precision: int = 30
+    track: Track = silent
+    task_json: Json = None
+    given: IntArray | None = None
+
+    @cached_property
+    def task(self) -> PairTask:
+        """The task. Raises FormatError if it is unknown, or the model is unfit for it."""
+        task, config = self.model.task if self.task_json is None else self.task_json, self.model.config
+        fields = task if isinstance(task, dict) else {}
+        if fields.get("name") == "modular-addition" and type(fields.get("modulus")) is int and len(fields) == 2:
+            table = group_table(f"cyclic:{fields['modulus']}")
+        elif fields.get("name") == "group-composition" and isinstance(fields.get("group"), str) and len(fields) == 2:
+            table = group_table(str(fields["group"]))
+        elif fields.get("name") == "group-composition" and self.given is not None and set(fields) <= {"name", "table"}:
+            table, task = self.given, {"name": "group-composition", "table": table_digest(self.given)}
+        else:
+            raise FormatError(
+                f"task {dumps(task)} is unknown for this model; give one with --task: "
+                '\'{"name": "modular-addition", "modulus": 59}\', \'{"name": "group-composition", "group": "symmetric:5"}\', '
+                "or group-composition and --table FILE"
+            )
+        elements = config.d_vocab - isinstance(config, UniformAttention)
+        if elements != len(table) or config.d_vocab_out < len(table):
+            raise FormatError(f"the task is about {len(table)} elements, the model has {elements}")
+        return PairTask(task, table)
+
+    @property
+    def total(self) -> int:
+        """Number of inputs."""
+        return len(self.task.table) ** 2
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether (b, a) is right if (a, b) is."""
+        return self.hidden.symmetric and np.array_equal(self.task.table, self.task.table.T)
+
+    @cached_property
+    def hidden(self) -> Hidden:
+        """All neurons."""
+        weights = {name: tensor.cpu().numpy() for name, tensor in load_weights(self.model, self.device).items()}
+        if isinstance(self.model.config, GroupMLP):
+            left, right = weights["embed_left.W_E"], weights["embed_right.W_E"]
+            tied = self.model.tensors["embed_left.W_E"] == self.model.tensors["embed_right.W_E"]
+            unembed, constant = weights["unembed.W_U"], weights["unembed.b_U"]
+            return Hidden(left, right, weights["mlp.b_in"], unembed, np.zeros((len(left), len(constant))), constant, tied)
+        if not isinstance(self.model.config, UniformAttention):
+            raise DoesNotFit(f"this strategy is about networks with a hidden layer, not a {self.model.config.described}")
+        return _folded(weights, self.model.config.d_vocab - 1)
+
+    @cached_property
+    def margins(self) -> FloatArray:
+        """By how much the true output leads, "a b", in units of the tables."""
+        hidden, table = self.hidden, self.task.table
+        rows = []
+        for a in range(len(table)):
+            logits = hidden.active(a) @ hidden.unembed + hidden.direct[a] + hidden.direct + hidden.constant
+            rows.append(lead(logits, table[a]))
+        return np.array(rows)
+
+    @cached_property
+    def neurons(self) -> IntArray:
+        """Neurons that matter: the others together can change no difference of logits by more than a share of the margins."""
+        reach = self.hidden.reach
+        order = np.argsort(reach, kind="stable")
+        dropped = np.searchsorted(np.cumsum(reach[order]), _DROPPED * max(float(np.median(self.margins)), 0.0), side="right")
+        kept: IntArray = np.sort(order[min(int(dropped), len(order) - 1) :])
+        return kept
+
+    def slack(self, neurons: IntArray) -> float:
+        """What all neurons but these can at most add to a difference of logits."""
+        return float(np.delete(self.hidden.reach, neurons).sum())
+
+    @cached_property
+    def tolerance(self) -> float:
+        """How far the checker's rounding can shift a difference of logits, generously."""
+        hidden = self.hidden
+        active = max(float(np.abs(hidden.left).max() + np.abs(hidden.right).max() + np.abs(hidden.bias).max()), 1e-300)
+        largest = active * float(np.abs(hidden.unembed).max()) + float(
+            np.abs(hidden.direct).max() + np.abs(hidden.constant).max()
+        )
+        return 2.0 ** (4 - self.precision) * len(hidden.bias) * largest
+
+    def marked(self, certain: BoolArray) -> BoolArray:
+        """Those of the pairs "a b" that are to be looked at: one of each two mirror images."""
+        return np.triu(certain & certain.T) if self.mirrored else certain
+
+    def hidden_step(self, neurons: IntArray) -> Step:
+        """The first step of every proof."""
+        return Step("hidden-tables", (), {}, {"neurons": RawTensor.of_integers(neurons)})
+
+
+def lead(logits: FloatArray, true: IntArray) -> FloatArray:
+    """By how much the true outputs "p" lead in logits "p z"."""
+    rows = np.arange(len(true))
+    rivals = logits.copy()
+    rivals[rows, true] = -np.inf
+    result: FloatArray = logits[rows, true] - rivals.max(1)
+    return result
+
+
+def _folded(weights: dict[str, FloatArray], elements: int) -> Hidden:
+    """A transformer with uniform attention, its logits three times as large (see rules/hidden_tables)."""
+    attention, mlp = "blocks.0.attn.", "blocks.0.mlp."
+    embed, positions, unembed = weights["embed.W_E"], weights["pos_embed.W_pos"], weights["unembed.W_U"]
+    moving = np.einsum("hdk,hke->de", weights[attention + "W_V"], weights[attention + "W_O"])
+    always = np.einsum("hk,hke->e", weights[attention + "b_V"], weights[attention + "W_O"]) + weights[attention + "b_O"]
+    constant = 3 * (embed[elements] + positions[2] + always) + (positions.sum(0) + embed[elements]) @ moving
+    moved = embed[:elements] @ moving
+    left = moved @ weights[mlp + "W_in"]
+    return Hidden(
+        left,
+        left,
+        constant @ weights[mlp + "W_in"] + 3 * weights[mlp + "b_in"],
+        weights[mlp + "W_out"] @ unembed,
+        moved @ unembed,
+        (constant + 3 * weights[mlp + "b_out"]) @ unembed + 3 * weights["unembed.b_U"],
+        True,
+    )

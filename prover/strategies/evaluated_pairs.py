@@ -1,0 +1,41 @@
+"""Strategy `brute-force` for networks on two inputs: every pair is evaluated, neuron by neuron."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from certificates import RawTensor, Step
+from prover.pair_problem import PairProblem
+from prover.strategy import Evidence, Strategy
+
+
+@dataclass(frozen=True)
+class BruteForcePairs(Strategy):
+    """All correct pairs; of mirror images only one, where the network is symmetric."""
+
+    name: ClassVar[str] = "brute-force"
+    cost: ClassVar[str] = "n^2 m n"
+    summary: ClassVar[str] = "every pair, evaluated: the exact number, and the yardstick for all others"
+
+    def prove(self, problem: PairProblem) -> Evidence:
+        """List the pairs that are right beyond rounding."""
+        neurons = problem.neurons
+        right = problem.margins > 2 * problem.slack(neurons) + problem.tolerance
+        return pairs_evidence(problem, (problem.hidden_step(neurons),), "evaluated-pairs", right, {}, {})
+
+
+def pairs_evidence(
+    problem: PairProblem,
+    steps: tuple[Step, ...],
+    rule: str,
+    right: np.ndarray,
+    parameters: dict[str, int],
+    hints: dict[str, RawTensor],
+) -> Evidence:
+    """Evidence of a rule that looks at pairs, those marked in `right` "a b"; the first step establishes the tables."""
+    marked = problem.marked(right)
+    certified = marked | marked.T if problem.mirrored else marked
+    pairs = {"pairs": RawTensor.of_integers(marked.astype(np.uint8))}
+    step = Step(rule, (0,), {"mirrored": int(problem.mirrored), **parameters}, {**hints, **pairs})
+    return Evidence((*steps, step), int(certified.sum()), problem.total, certified)
