@@ -24,9 +24,10 @@ def evaluated_pairs(setting: Setting, step: Step, premises: tuple[Fact, ...]) ->
     pairs = Pairs.of(setting, tables, wanted, mirrored)
     neurons, outputs = tables.unembed.shape
     setting.meter.check_affordable(2 * len(pairs.left) * neurons * (outputs + 1), tables.unembed.slowness)
+    left = tables.left + tables.bias
     for block in pairs.blocks(max(neurons, outputs)):
-        values = block.inputs_of_neurons(tables).relu() @ tables.unembed + tables.constant
+        values = (left[block.left] + tables.right[block.right]).relu() @ tables.unembed + tables.constant
         if tables.direct is not None:
             values = values + tables.direct[block.left] + tables.direct[block.right]
-        block.require_positive(block.margins(values) - tables.slack)
+        block.require_lead(block.of_true_output(values) - tables.slack, values)
     return pairs.certified(setting)

@@ -6,18 +6,18 @@ and
 
     V(z) = sum_B (|x_B| P_B) . Q_B(z) + (left U)[a] + (right U)[b] + bias U + mu E(z) + 2 (direct[a] + direct[b] + constant).
 
-Let D_B(y, z) be at least the length of E_B(y) - E_B(z), a vector over the neurons of B. If for every pair (a, b) marked, with
-the true output c = ab, and every other output z
+Let D(y, z) be at least the length of the vector E(y) - E(z) over the neurons. If for every pair (a, b) marked, with the true
+output c = ab, and every other output z
 
-    V(c) - V(z)  >  sum_B | |x_B| - mu_B | D_B(c, z)  +  2 s        (| . | outside: the length of a vector),
+    V(c) - V(z)  >  | |x| - mu | D(c, z)  +  2 s        (| . | outside: the length of a vector),
 
 then all marked pairs are classified correctly (and their mirror images; see rules/pairs).
 
 *Proof.* 2 relu(x) = x + |x|, so 2 T = |x| U + x U + 2 (direct[a] + direct[b] + constant); x U = (left U)[a] + (right U)[b] +
 bias U, and |x| U(z) = sum_B (|x_B| P_B) . Q_B(z) + mu E(z) + (|x| - mu) E(z). So 2 T(c) - 2 T(z) differs from V(c) - V(z) by
-sum_B (|x_B| - mu_B) . (E_B(c) - E_B(z)), at most the sum above (Cauchy and Schwarz): 2 T(c) - 2 T(z) > 2 s.
+(|x| - mu) . (E(c) - E(z)), at most the product above (Cauchy and Schwarz): 2 T(c) - 2 T(z) > 2 s.
 
-With `pairwise` = 1, D_B(y, z)^2 = |E_B(y)|^2 + |E_B(z)|^2 - 2 E_B(y) . E_B(z); else D_B(y, z) = |E_B(y)| + |E_B(z)|.
+With `pairwise` = 1, D(y, z)^2 = |E(y)|^2 + |E(z)|^2 - 2 E(y) . E(z); else D(y, z) = |E(y)| + |E(z)|.
 
 *Premise:* the tables. *Parameters:* `mirrored`, `pairwise`, `scale`. *Hints:* `pairs` "a b", 1 for the pairs to look at, 0 for
 all others; `starts` "B", the first neuron of every block; in units of 2**-scale `left_factor` "i r" (P), `right_factor`
@@ -58,11 +58,10 @@ def low_rank_output(setting: Setting, step: Step, premises: tuple[Fact, ...]) ->
     left_factor = hinted(setting, hints["left_factor"], scale)
     right_factor = hinted(setting, hints["right_factor"], scale)
     centre = hinted(setting, hints["centre"].reshape(-1, 1), scale)
-    setting.meter.hold(blocks * outputs**2 * left_factor.element_bytes // 4)
 
-    rests = [tables.unembed[part] - left_factor[part] @ right_factor[b] for b, part in enumerate(parts)]
-    distance = [_distances(rest, pairwise) for rest in rests]
-    rest = rests[0].concatenate(rests[1:], axis=0)
+    described = [left_factor[part] @ right_factor[b] for b, part in enumerate(parts)]
+    rest = tables.unembed - described[0].concatenate(described[1:], axis=0)
+    distance = _distances(rest, pairwise)
     two = np.full((1, 1), 2, np.int64)
     constant = tables.bias @ tables.unembed + centre.T @ rest + tables.constant.times(two)
     of_left = tables.left @ tables.unembed
@@ -79,12 +78,10 @@ def low_rank_output(setting: Setting, step: Step, premises: tuple[Fact, ...]) ->
         size_of_input = abs(shifted[:, block.left] + right[:, block.right])  # i p
         coordinates = [left_factor[part].T @ size_of_input[part] for part in parts]
         off = size_of_input - centre
-        lengths = (off * off).segment_sum(starts).sqrt()  # B p
+        length = (off * off).sum(0).sqrt().reshape(-1, 1)
         values = coordinates[0].concatenate(coordinates[1:], axis=0).T @ coordinates_to_values
-        margins = block.margins(values + of_left[block.left] + of_right[block.right]) - allowed
-        for label, where in block.by_label():
-            to_label = distance[0][label : label + 1].concatenate([d[label : label + 1] for d in distance[1:]], axis=0)
-            block.part(where).require_positive(margins[where] - lengths[:, where].T @ to_label)
+        values = values + of_left[block.left] + of_right[block.right]
+        block.require_lead(block.of_true_output(values) - allowed, values + length * distance[block.label])
     return pairs.certified(setting)
 
 
@@ -97,7 +94,7 @@ def _shape(step: Step) -> tuple[int, int]:
 
 
 def _distances(rest: Enclosure, pairwise: int) -> Enclosure:
-    """D_B "y z" from E_B "i z"."""
+    """D "y z" from E "i z"."""
     outputs = rest.shape[1]
     if not pairwise:
         length = (rest * rest).sum(0).sqrt()

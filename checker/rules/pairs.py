@@ -22,7 +22,7 @@ _BLOCK = 2**18
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs (left[p], right[p]) with the true outputs label[p], sorted by label; all arrays "p"."""
+    """Pairs (left[p], right[p]) with the true outputs label[p]."""
 
     left: IntArray
     right: IntArray
@@ -43,42 +43,26 @@ class Pairs:
         if mirrored and np.any(left > right):
             raise Refused("where pairs are mirrored, only those with a <= b are marked")
         setting.meter.hold(64 * len(left))
-        order = np.argsort(task.table[left, right], kind="stable")
-        left, right = left[order], right[order]
         return Pairs(left, right, task.table[left, right], bool(mirrored))
 
     def blocks(self, width: int) -> Iterator["Pairs"]:
         """Consecutive pairs, few enough for arrays with `width` elements for each."""
         size = max(1, _BLOCK // width)
         for start in range(0, len(self.left), size):
-            yield self.part(slice(start, start + size))
+            part = slice(start, start + size)
+            yield Pairs(self.left[part], self.right[part], self.label[part], self.mirrored)
 
-    def part(self, where: slice) -> "Pairs":
-        """Some of them."""
-        return Pairs(self.left[where], self.right[where], self.label[where], self.mirrored)
+    def of_true_output(self, values: Enclosure) -> Enclosure:
+        """From values "p z" that of the true output, "p 1"."""
+        return values[np.arange(len(self.label)), self.label].reshape(-1, 1)
 
-    def by_label(self) -> Iterator[tuple[int, slice]]:
-        """Every label that occurs, and where."""
-        starts = np.flatnonzero(np.diff(self.label, prepend=-1))
-        for start, stop in zip(starts, [*starts[1:], len(self.label)], strict=True):
-            yield int(self.label[start]), slice(int(start), int(stop))
-
-    def inputs_of_neurons(self, tables: HiddenTables) -> Enclosure:
-        """What the ReLUs are applied to, "p i"."""
-        return (tables.left + tables.bias)[self.left] + tables.right[self.right]
-
-    def margins(self, values: Enclosure) -> Enclosure:
-        """The values "p z" of the true output less those of every other, "p z"."""
-        true = values[np.arange(len(self.label)), self.label].reshape(-1, 1)
-        return true - values
-
-    def require_positive(self, margins: Enclosure) -> None:
-        """Refuse unless the margins "p z" over all outputs but the true one are proved to be positive."""
-        proved = margins.positive()
+    def require_lead(self, true: Enclosure, rivals: Enclosure) -> None:
+        """Refuse unless `true` "p 1" is proved to be greater than `rivals` "p z" at all outputs but the true one."""
+        proved = (true - rivals).positive()
         proved[np.arange(len(self.label)), self.label] = True
-        right = proved.all(axis=1)
-        if not right.all():
-            first = int(np.argmin(right))
+        leads = proved.all(axis=1)
+        if not leads.all():
+            first = int(np.argmin(leads))
             raise Refused(f"the pair ({self.left[first]}, {self.right[first]}) is not proved correct")
 
     def certified(self, setting: Setting) -> CertifiedInputs:

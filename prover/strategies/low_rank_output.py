@@ -1,0 +1,151 @@
+"""Strategy `low-rank-output`: the unembedding of the hidden layer by few directions, what these leave out being bounded.
+
+Directions come from singular vectors, or from representations: those of the group whose matrix entries hold most of the
+unembedding (for cyclic groups: Fourier modes). With `blocks`, every neuron is described by the representation that holds most
+of its own row only, as in "each neuron is a single frequency": few coordinates for each, at the price of what it mixes in.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+
+from certificates import RawTensor
+from prover.group_actions import FloatArray, identity, inverses, real_characters
+from prover.pair_problem import Hidden, PairProblem, lead
+from prover.strategies.evaluated_pairs import pairs_evidence
+from prover.strategy import DoesNotFit, Evidence, Strategy
+
+_SCALE_BITS = 24
+
+
+@dataclass(frozen=True)
+class Factors:
+    """U by blocks of consecutive neurons, which begin at `starts` "B": left "i r", right "B r z"; centre "i" of |x|."""
+
+    starts: np.ndarray
+    left: FloatArray
+    right: FloatArray
+    centre: FloatArray
+
+    def rest(self, hidden: Hidden) -> FloatArray:
+        """E "i z"."""
+        parts = np.split(self.left, self.starts[1:])
+        return hidden.unembed - np.concatenate([left @ right for left, right in zip(parts, self.right, strict=True)])
+
+
+@dataclass(frozen=True)
+class LowRankOutput(Strategy):
+    """rank: directions for each block. blocks: 1: neurons by their main representation, 0: all together. basis: 0: singular
+    vectors, 1: representations (the rank then counts their dimensions, and is rounded up). pairwise: 1: distances of rests of
+    outputs one by one.
+    """
+
+    name: ClassVar[str] = "low-rank-output"
+    cost: ClassVar[str] = "n^2 m r"
+    summary: ClassVar[str] = "the unembedding by few directions, the rest bounded by lengths"
+
+    rank: int = 12
+    blocks: int = 0
+    basis: int = 0
+    pairwise: int = 1
+
+    @classmethod
+    def sweep(cls, problem: PairProblem) -> tuple[Self, ...]:
+        """Ranks with and without blocks."""
+        together = [cls(rank, 0, basis) for rank in (4, 6, 8, 10, 12, 16, 20, 24, 32) for basis in (0, 1)]
+        by_block = [cls(rank, 1, 0, pairwise) for rank in (2, 3, 4, 6) for pairwise in (0, 1)]
+        return (*together, *by_block)
+
+    def prove(self, problem: PairProblem) -> Evidence:
+        """Factor the unembedding, and list the pairs for which the bound holds beyond rounding."""
+        if self.rank < 1 or not {self.blocks, self.basis, self.pairwise} <= {0, 1}:
+            raise DoesNotFit("low-rank-output needs a rank of at least 1; blocks, basis and pairwise are 0 or 1")
+        neurons, factors, scale = self.factors(problem)
+        hidden = problem.hidden.of(neurons)
+        right = low_rank_margins(problem, hidden, factors, self.pairwise) > 4 * problem.slack(neurons) + 4 * problem.tolerance
+        numbers = {"left_factor": factors.left, "right_factor": factors.right, "centre": factors.centre}
+        hints = {name: RawTensor.of_integers(np.rint(np.ldexp(n, scale)).astype(np.int64)) for name, n in numbers.items()}
+        hints["starts"] = RawTensor.of_integers(factors.starts)
+        parameters = {"pairwise": self.pairwise, "scale": scale}
+        return pairs_evidence(problem, (problem.hidden_step(neurons),), "low-rank-output", right, parameters, hints)
+
+    def factors(self, problem: PairProblem) -> tuple[np.ndarray, Factors, int]:
+        """Neurons in the order of their blocks, the factors rounded to units of 2**-scale, and scale."""
+        neurons, table = problem.neurons, problem.task.table
+        unembed = problem.hidden.unembed[neurons]
+        unembed = unembed - unembed.mean(1, keepdims=True)
+        if self.blocks or self.basis:
+            if unembed.shape[1] != len(table):
+                raise DoesNotFit("representations need one output for each element, and no other: use basis=0 blocks=0")
+            onto = isotypic_projections(table)
+            held = np.array([((unembed @ projection) ** 2).sum(1) for projection in onto])  # r i
+        block = held.argmax(0) if self.blocks else np.zeros(len(neurons), np.int64)
+        order = np.argsort(block, kind="stable")
+        neurons, unembed, block = neurons[order], unembed[order], block[order]
+        starts = np.flatnonzero(np.diff(block, prepend=-1))
+        left, right = [], []
+        for rows in np.split(unembed, starts[1:]):
+            if self.basis:
+                shares = np.array([((rows @ projection) ** 2).sum() for projection in onto])
+                ranks = np.array([round(np.trace(projection)) for projection in onto])
+                best = np.argsort(-shares)
+                rows = rows @ onto[best[: 1 + np.searchsorted(np.cumsum(ranks[best]), self.rank)]].sum(0)  # noqa: PLW2901
+            p, sizes, q = np.linalg.svd(rows, full_matrices=False)
+            rank = int((sizes > 1e-9 * sizes.max()).sum()) if self.basis else self.rank
+            left.append(p[:, :rank] * np.sqrt(sizes[:rank]))
+            right.append(np.sqrt(sizes[:rank, None]) * q[:rank])
+        rank = max(part.shape[1] for part in left)
+        factors = Factors(
+            starts,
+            np.concatenate([np.pad(part, ((0, 0), (0, rank - part.shape[1]))) for part in left]),
+            np.array([np.pad(part, ((0, rank - len(part)), (0, 0))) for part in right]),
+            mean_size(problem.hidden.of(neurons)),
+        )
+        largest = max(float(np.abs(part).max()) for part in (factors.left, factors.right, factors.centre))
+        scale = _SCALE_BITS - int(np.ceil(np.log2(max(largest, 1e-300))))
+        rounded = (np.ldexp(np.rint(np.ldexp(part, scale)), -scale) for part in (factors.left, factors.right, factors.centre))
+        return neurons, Factors(starts, *rounded), scale
+
+
+def isotypic_projections(table: np.ndarray) -> FloatArray:
+    """For every real irreducible representation but the trivial one, the projection "g h" onto its matrix entries."""
+    size, one, inverse = len(table), identity(table), inverses(table)
+    idempotents = np.array([chi * chi[one] / size for chi in real_characters(table)])
+    projections: FloatArray = idempotents[:, table[inverse]]
+    projections /= np.array([projection[0] @ projection[:, 0] / projection[0, 0] for projection in projections])[:, None, None]
+    return projections[[np.ptp(projection) > 1e-9 for projection in projections]]
+
+
+def mean_size(hidden: Hidden) -> FloatArray:
+    """The mean "i" of |left[a] + right[b] + bias| over all pairs."""
+    total: FloatArray = sum(np.abs(row + hidden.right + hidden.bias).mean(0) for row in hidden.left) / len(hidden.left)
+    return total
+
+
+def low_rank_margins(problem: PairProblem, hidden: Hidden, factors: Factors, pairwise: int) -> FloatArray:
+    """The least "a b" of what the rule compares with twice the slack (see checker/rules/low_rank_output)."""
+    table, outputs = problem.task.table, hidden.unembed.shape[1]
+    rest = factors.rest(hidden)
+    products = rest.T @ rest
+    squares = np.diag(products)
+    if pairwise:
+        distances = np.sqrt(np.maximum(squares[:, None] + squares - 2 * products, 0))
+    else:
+        distances = np.sqrt(squares)[:, None] + np.sqrt(squares)
+    constant = hidden.bias @ hidden.unembed + factors.centre @ rest + 2 * hidden.constant
+    of_left, of_right = (side @ hidden.unembed + 2 * hidden.direct for side in (hidden.left, hidden.right))
+    margins = np.empty(table.shape)
+    columns = factors.right.reshape(-1, outputs)
+    for a in range(len(table)):
+        size = np.abs(hidden.left[a] + hidden.right + hidden.bias)
+        parts = np.split(size, factors.starts[1:], axis=1)
+        lefts = np.split(factors.left, factors.starts[1:])
+        coordinates = np.concatenate([part @ left for part, left in zip(parts, lefts, strict=True)], axis=1)
+        length = np.sqrt(((size - factors.centre) ** 2).sum(1))
+        values = coordinates @ columns + of_left[a] + of_right + constant
+        rivals = values + length[:, None] * distances[table[a]]
+        true = np.arange(len(table)), table[a]
+        rivals[true] = values[true]
+        margins[a] = lead(rivals, table[a])
+    return margins
