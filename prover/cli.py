@@ -1,12 +1,14 @@
 """The `prover` command: train, import, strategies, prove, demo, frontier, bench."""
 
+import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import click
+import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import Progress
@@ -15,15 +17,16 @@ from rich.table import Table
 import certificates
 from certificates import FormatError, __version__, read_model, write_certificate, write_model
 from certificates.canonical_json import Json, dumps, loads_relaxed
+from certificates.tensor_file import IntArray
 from checker import verify
 from prover.bench import bench
 from prover.demo import demo_table, floor_percent
 from prover.frontier import explore, frontier_table, write_results
 from prover.growth import growth_table
 from prover.importing import import_model
-from prover.prove import prove
+from prover.prove import problem_about, prove
 from prover.report import write_report
-from prover.strategies import STRATEGIES
+from prover.strategies import PAIR_STRATEGIES, STRATEGIES, strategies_for
 from prover.strategy import DoesNotFit, Problem, Strategy, Track
 from prover.training import MaxOfKRecipe, sampled_accuracy, train_max_of_k
 
@@ -61,6 +64,17 @@ def parse_task(text: str | None) -> Json:
     if text is None:
         return None
     return loads_relaxed(text) if text.lstrip().startswith("{") else {"name": text}
+
+
+def read_table(path: Path) -> IntArray:
+    """A multiplication table: a file with a JSON list of rows, table[a][b] = ab."""
+    try:
+        table = np.array(json.loads(path.read_text()))
+    except (OSError, ValueError) as error:
+        raise click.ClickException(f"cannot read the table {path}: {error}") from error
+    if table.ndim != 2 or table.shape[0] != table.shape[1] or table.dtype.kind != "i":
+        raise click.ClickException(f"{path} is not a multiplication table: a square JSON list of rows of integers")
+    return table.astype(np.int64)
 
 
 @click.group(context_settings=_CONTEXT)
@@ -152,21 +166,30 @@ def import_command(state: Path, config: str, task: str, output: Path) -> None:
     epilog="Example: prover strategies",
 )
 def strategies_command() -> None:
-    """List the strategies, with their asymptotic cost (V tokens, K positions, d = d_model, out = outputs)."""
-    table = Table("strategy", "cost", "what it does", "switches (--set)")
-    for strategy in STRATEGIES.values():
-        switches = ", ".join(f"{key}={value}" for key, value in vars(strategy()).items())
-        table.add_row(strategy.name, strategy.cost, strategy.summary, switches)
-    _CONSOLE.print(table)
+    """List the strategies, with their asymptotic cost.
+
+    V tokens, K positions, d = d_model, out = outputs; n elements, m neurons, r directions.
+    """
+    for title, strategies in (
+        ("attention-only transformers", STRATEGIES),
+        ("networks with one hidden layer on two inputs", PAIR_STRATEGIES),
+    ):
+        table = Table("strategy", "cost", "what it does", "switches (--set)", title=title)
+        for strategy in strategies.values():
+            switches = ", ".join(f"{key}={value}" for key, value in vars(strategy()).items())
+            table.add_row(strategy.name, strategy.cost, strategy.summary, switches)
+        _CONSOLE.print(table)
 
 
-def _build_strategy(name: str, settings: tuple[str, ...]) -> Strategy:
+def _build_strategy(known: Mapping[str, type[Strategy]], name: str, settings: tuple[str, ...]) -> Strategy:
+    if name not in known:
+        raise click.ClickException(f"strategy {name} is not for models like this one; there are {', '.join(known)}")
     for setting in settings:
         if "=" not in setting:
             raise click.ClickException(f"--set takes KEY=VALUE, found {setting!r}")
     pairs = dict(setting.partition("=")[::2] for setting in settings)
     try:
-        return STRATEGIES[name].with_settings(pairs)
+        return known[name].with_settings(pairs)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
 
@@ -177,9 +200,14 @@ def _build_strategy(name: str, settings: tuple[str, ...]) -> Strategy:
     epilog="Example: prover prove model.safetensors --strategy classes -o proof.cert --check",
 )
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--strategy", required=True, type=click.Choice(list(STRATEGIES)), help="See `prover strategies`.")
+@click.option(
+    "--strategy", required=True, type=click.Choice(list({**STRATEGIES, **PAIR_STRATEGIES})), help="See `prover strategies`."
+)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a switch of the strategy.")
 @click.option("--task", help="Task: a name or JSON; default: the model file's.")
+@click.option(
+    "--table", type=click.Path(path_type=Path), help="Multiplication table, a JSON list of rows, for group-composition."
+)
 @click.option("--precision", type=click.IntRange(12, 256), default=30, help="Bits to which the checker rounds.")
 @click.option("--check", is_flag=True, help="Run the checker on what was written.")
 @_DEVICE
@@ -189,6 +217,7 @@ def prove_command(
     strategy: str,
     settings: tuple[str, ...],
     task: str | None,
+    table: Path | None,
     precision: int,
     check: bool,
     device: str,
@@ -197,9 +226,11 @@ def prove_command(
     """Search for a proof about MODEL and write it as a certificate."""
     if output.exists() and output.resolve() == model.resolve():
         raise click.ClickException(f"{output} is the model itself; name another file to write")
-    search = _build_strategy(strategy, settings)
+    parsed = read_model(model)
+    search = _build_strategy(strategies_for(parsed), strategy, settings)
     with progress_bars() as track:
-        problem = Problem(read_model(model), pick_device(device), precision, track, parse_task(task))
+        given = None if table is None else read_table(table)
+        problem = problem_about(parsed, pick_device(device), precision, track, parse_task(task), given)
         certificate, evidence = prove(problem, search)
     size = write_certificate(output, certificate)
     click.echo(f"wrote {output} ({size} bytes); expected bound: {floor_percent(evidence.correct, problem.total)}")
@@ -223,7 +254,7 @@ def prove_command(
 def demo_command(model: Path, device: str, output: Path) -> None:
     """Prove with every strategy, check each certificate in a separate process, and print one table."""
     with progress_bars() as track:
-        problem = Problem(read_model(model), pick_device(device), track=track)
+        problem = problem_about(read_model(model), pick_device(device), track=track)
         table, accepted = demo_table(problem, model, output)
     Console(width=max(_CONSOLE.width, 150)).print(table)
     click.echo(f"certificates and results.json are in {output}")

@@ -12,8 +12,9 @@ from rich.table import Table
 
 from certificates import write_certificate
 from certificates.tensor_file import write_atomically
+from prover.pair_problem import PairProblem
 from prover.prove import prove
-from prover.strategies import STRATEGIES
+from prover.strategies import strategies_for
 from prover.strategy import DoesNotFit, Problem
 
 
@@ -40,7 +41,7 @@ def check_in_separate_process(certificate: Path, model: Path) -> dict[str, Any]:
     return verdict
 
 
-def demo_table(problem: Problem, model: Path, output: Path) -> tuple[Table, bool]:
+def demo_table(problem: Problem | PairProblem, model: Path, output: Path) -> tuple[Table, bool]:
     """Prove with every strategy, write `output`/*.cert and results.json; the table, and whether all were accepted."""
     table = Table(title=f"{model.name}: {problem.total} inputs")
     for heading, justify in [
@@ -56,8 +57,9 @@ def demo_table(problem: Problem, model: Path, output: Path) -> tuple[Table, bool
     ]:
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]
     results: list[dict[str, Any]] = []
-    for name in problem.track(STRATEGIES, "proving and checking"):
-        strategy = STRATEGIES[name]()
+    strategies = strategies_for(problem.model)
+    for name in problem.track(strategies, "proving and checking"):
+        strategy = strategies[name]()
         started = time.perf_counter()
         try:
             certificate, evidence = prove(problem, strategy)

@@ -28,8 +28,9 @@ from rich.table import Table
 from certificates import Model, read_model, write_certificate
 from certificates.tensor_file import write_atomically
 from prover.demo import ceil_scientific, check_in_separate_process, floor_percent
-from prover.prove import prove
-from prover.strategies import STRATEGIES
+from prover.pair_problem import PairProblem
+from prover.prove import problem_about, prove
+from prover.strategies import strategies_for
 from prover.strategy import DoesNotFit, Problem, Strategy, Track, silent
 from prover.tasks import Task, parse_task
 
@@ -123,14 +124,20 @@ def certificate_name(strategy: Strategy) -> str:
 
 
 def explore(
-    problem: Problem, path: Path, output: Path, names: Sequence[str] = (), jobs: int = 1, track: Track = silent
+    problem: Problem | PairProblem,
+    path: Path,
+    output: Path,
+    names: Sequence[str] = (),
+    jobs: int = 1,
+    track: Track = silent,
 ) -> Generator[Frontier, None, None]:
     """Prove and check what is still missing in `output`; yields what is known at the start and after every run.
 
     problem: about the model stored at `path`. names: the strategies to sweep (default: all). jobs: processes. Closing the
     iterator, or an exception in it (KeyboardInterrupt), stops all processes and leaves whole files only.
     """
-    planned = [strategy for name in dict.fromkeys(names or STRATEGIES) for strategy in STRATEGIES[name].sweep(problem)]
+    known_strategies = strategies_for(problem.model)
+    planned = [one for name in dict.fromkeys(names or known_strategies) for one in known_strategies[name].sweep(problem)]
     results = {result.name: result for result in _results_in(output, problem.model)}
     todo = [strategy for strategy in planned if not _is_finished(results.get(certificate_name(strategy)), strategy)]
     misfits: list[Misfit] = []
@@ -190,7 +197,7 @@ def frontier_table(frontier: Frontier) -> Table:
 # --- one run ----------------------------------------------------------------------------------------------------------------
 
 
-def carry_out(problem: Problem, path: Path, output: Path, strategy: Strategy) -> Result | Misfit:
+def carry_out(problem: Problem | PairProblem, path: Path, output: Path, strategy: Strategy) -> Result | Misfit:
     """Prove, write the certificate, check it in a separate process, write the sidecar."""
     name = certificate_name(strategy)
     started = time.perf_counter()
@@ -257,14 +264,16 @@ def _single_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _one_by_one(problem: Problem, path: Path, output: Path, todo: Sequence[Strategy]) -> Generator[Result | Misfit, None, None]:
+def _one_by_one(
+    problem: Problem | PairProblem, path: Path, output: Path, todo: Sequence[Strategy]
+) -> Generator[Result | Misfit, None, None]:
     with _single_thread():
         for strategy in todo:
             yield carry_out(problem, path, output, strategy)
 
 
 def _in_processes(
-    problem: Problem, path: Path, output: Path, todo: Sequence[Strategy], jobs: int
+    problem: Problem | PairProblem, path: Path, output: Path, todo: Sequence[Strategy], jobs: int
 ) -> Generator[Result | Misfit, None, None]:
     """As `_one_by_one`, in any order. Raises BrokenProcessPool if a process dies (of too little memory, most likely)."""
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _start_worker) as pool:
@@ -297,8 +306,8 @@ def _start_worker() -> None:
 
 
 @lru_cache(maxsize=1)
-def _problem(path: Path, device: torch.device, precision: int) -> Problem:
-    return Problem(read_model(path), device, precision)
+def _problem(path: Path, device: torch.device, precision: int) -> Problem | PairProblem:
+    return problem_about(read_model(path), device, precision)
 
 
 def _work(path: Path, device: torch.device, precision: int, output: Path, strategy: Strategy) -> Result | Misfit:

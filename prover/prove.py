@@ -1,8 +1,26 @@
 """From a model and a strategy to a certificate."""
 
-from certificates import Certificate, RawTensor, Statement
+import torch
+
+from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement
+from certificates.canonical_json import Json
+from certificates.tensor_file import IntArray
 from prover.pair_problem import PairProblem
-from prover.strategy import Evidence, Problem, Strategy
+from prover.strategy import Evidence, Problem, Strategy, Track, silent
+
+
+def problem_about(
+    model: Model,
+    device: torch.device,
+    precision: int = 30,
+    track: Track = silent,
+    task: Json = None,
+    given: IntArray | None = None,
+) -> Problem | PairProblem:
+    """What there is to prove about a model. task: default, that of the model file; given: a multiplication table for it."""
+    if isinstance(model.config, AttentionOnly):
+        return Problem(model, device, precision, track, task)
+    return PairProblem(model, device, precision, track, task, given)
 
 
 def prove(problem: Problem | PairProblem, strategy: Strategy) -> tuple[Certificate, Evidence]:

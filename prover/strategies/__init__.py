@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 
+from certificates import AttentionOnly, Model
 from prover.strategies.classes import Classes
 from prover.strategies.enumeration import BruteForce, Sampling
+from prover.strategies.evaluated_pairs import BruteForcePairs
 from prover.strategies.exact import Exact
 from prover.strategies.interpretation import Interpretation
 from prover.strategies.low_rank_chains import LowRankChains
+from prover.strategies.low_rank_output import LowRankOutput
 from prover.strategies.prefix_chains import Pessimized, Thresholds
 from prover.strategy import Strategy
 
@@ -14,4 +17,12 @@ STRATEGIES: Mapping[str, type[Strategy]] = {
     strategy.name: strategy
     for strategy in (BruteForce, Exact, Classes, Thresholds, Pessimized, Interpretation, LowRankChains, Sampling)
 }
-"""Every strategy, from most to least thorough."""
+"""Every strategy for attention-only transformers, from most to least thorough."""
+
+PAIR_STRATEGIES: Mapping[str, type[Strategy]] = {strategy.name: strategy for strategy in (BruteForcePairs, LowRankOutput)}
+"""Every strategy for networks with one hidden layer on two inputs."""
+
+
+def strategies_for(model: Model) -> Mapping[str, type[Strategy]]:
+    """The strategies for models of this architecture."""
+    return STRATEGIES if isinstance(model.config, AttentionOnly) else PAIR_STRATEGIES
