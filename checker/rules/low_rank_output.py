@@ -57,13 +57,13 @@ def low_rank_output(setting: Setting, step: Step, premises: tuple[Fact, ...]) ->
     parts = [slice(int(start), int(stop)) for start, stop in zip(starts, [*starts[1:], neurons], strict=True)]
     left_factor = hinted(setting, hints["left_factor"], scale)
     right_factor = hinted(setting, hints["right_factor"], scale)
-    centre = hinted(setting, hints["centre"].reshape(-1, 1), scale)
+    centre = hinted(setting, hints["centre"].reshape(1, -1), scale)
 
     described = [left_factor[part] @ right_factor[b] for b, part in enumerate(parts)]
     rest = tables.unembed - described[0].concatenate(described[1:], axis=0)
     distance = _distances(rest, pairwise)
     two = np.full((1, 1), 2, np.int64)
-    constant = tables.bias @ tables.unembed + centre.T @ rest + tables.constant.times(two)
+    constant = tables.bias @ tables.unembed + centre @ rest + tables.constant.times(two)
     of_left = tables.left @ tables.unembed
     of_right = of_left if tables.symmetric else tables.right @ tables.unembed
     if tables.direct is not None:
@@ -73,13 +73,13 @@ def low_rank_output(setting: Setting, step: Step, premises: tuple[Fact, ...]) ->
     of_left = of_left + constant
     coordinates_to_values = right_factor.reshape(blocks * rank, outputs)
     allowed = tables.slack.times(two)
-    shifted, right = (tables.left + tables.bias).T, tables.right.T
+    left = tables.left + tables.bias
     for block in pairs.blocks(max(neurons, outputs)):
-        size_of_input = abs(shifted[:, block.left] + right[:, block.right])  # i p
-        coordinates = [left_factor[part].T @ size_of_input[part] for part in parts]
-        off = size_of_input - centre
-        length = (off * off).sum(0).sqrt().reshape(-1, 1)
-        values = coordinates[0].concatenate(coordinates[1:], axis=0).T @ coordinates_to_values
+        sizes = abs(left[block.left] + tables.right[block.right])  # p i
+        coordinates = [sizes[:, part] @ left_factor[part] for part in parts]
+        off = sizes - centre
+        length = (off * off).sum(1).sqrt().reshape(-1, 1)
+        values = coordinates[0].concatenate(coordinates[1:], axis=1) @ coordinates_to_values
         values = values + of_left[block.left] + of_right[block.right]
         block.require_lead(block.of_true_output(values) - allowed, values + length * distance[block.label])
     return pairs.certified(setting)
