@@ -15,8 +15,9 @@ from rich.progress import Progress
 from rich.table import Table
 
 import certificates
-from certificates import FormatError, __version__, read_model, write_certificate, write_model
+from certificates import FormatError, GroupMLP, Model, UniformAttention, __version__, read_model, write_certificate, write_model
 from certificates.canonical_json import Json, dumps, loads_relaxed
+from certificates.groups import group_table
 from certificates.tensor_file import IntArray
 from checker import verify
 from prover.bench import bench
@@ -24,11 +25,21 @@ from prover.demo import demo_table, floor_percent
 from prover.frontier import explore, frontier_table, write_results
 from prover.growth import growth_table
 from prover.importing import import_model
+from prover.pair_problem import PairProblem
 from prover.prove import problem_about, prove
 from prover.report import write_report
 from prover.strategies import PAIR_STRATEGIES, STRATEGIES, strategies_for
 from prover.strategy import DoesNotFit, Problem, Strategy, Track
 from prover.training import MaxOfKRecipe, sampled_accuracy, train_max_of_k
+from prover.two_input_training import (
+    GroupRecipe,
+    PizzaRecipe,
+    TiedRecipe,
+    train_group_composition,
+    train_pizza_addition,
+    train_tied_addition,
+)
+from prover.weights import raw_tensor
 
 _CONSOLE = Console()
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110, "show_default": True}
@@ -140,6 +151,58 @@ def train_nth_max_of_k_command(n: int, device: str, output: Path, **sizes: int) 
     if n > sizes["length"]:
         raise click.ClickException(f"-n must be at most {sizes['length']}, the length")
     _train(MaxOfKRecipe(n=n, **sizes), device, output)
+
+
+@train.command(
+    "group-composition",
+    short_help="Train a network with one hidden layer to multiply in a group.",
+    epilog="Example: prover train group-composition --group symmetric:5 --hidden 128 --seed 1 -o model.safetensors",
+)
+@click.option("--group", required=True, help="cyclic:N, dihedral:N, symmetric:N, alternating:N or product(G,H).")
+@click.option("--hidden", type=click.IntRange(1, 2**16), help="Number of neurons.  [default: 128, tied: 512]")
+@click.option("--tied", is_flag=True, help="One embedding for both inputs (cyclic groups only).")
+@click.option("--seed", type=click.IntRange(0, 2**32), default=GroupRecipe.seed)
+@_OUTPUT
+def train_group_composition_command(group: str, hidden: int | None, tied: bool, seed: int, output: Path) -> None:
+    """Train logits(a, b) = relu(W_L[a] + W_R[b] + b_in) W_U + b_U on all pairs of elements (a minute or two)."""
+    table = group_table(group)
+    with progress_bars() as track:
+        if not tied:
+            recipe = GroupRecipe(seed=seed, hidden=hidden or GroupRecipe.hidden)
+            weights = train_group_composition(torch.from_numpy(table), recipe, track)
+        elif group.startswith("cyclic:"):
+            weights = train_tied_addition(TiedRecipe(len(table), hidden or TiedRecipe.hidden, seed), track)
+        else:
+            raise click.ClickException("--tied is for cyclic groups: a network with one embedding has ab = ba")
+    config = GroupMLP(d_mlp=weights["mlp.b_in"].shape[0], d_vocab=len(table), d_vocab_out=len(table))
+    _save_pairs(config, weights, {"name": "group-composition", "group": group}, output)
+
+
+@train.command(
+    "modular-addition",
+    short_help="Train a transformer with uniform attention to add.",
+    epilog="Example: prover train modular-addition --modulus 113 --seed 1 -o model.safetensors",
+)
+@click.option("--modulus", type=click.IntRange(2, 2047), default=PizzaRecipe.modulus)
+@click.option("--hidden", type=click.IntRange(1, 2**16), default=PizzaRecipe.hidden, help="Number of neurons.")
+@click.option("--seed", type=click.IntRange(0, 2**32), default=PizzaRecipe.seed)
+@_OUTPUT
+def train_modular_addition_command(modulus: int, hidden: int, seed: int, output: Path) -> None:
+    """Train a one-layer transformer with a ReLU MLP and uniform attention on all pairs (two or three minutes)."""
+    recipe = PizzaRecipe(modulus, hidden, seed)
+    with progress_bars() as track:
+        weights = train_pizza_addition(recipe, track)
+    d_head = recipe.d_model // recipe.heads
+    config = UniformAttention(d_head, hidden, recipe.d_model, modulus + 1, modulus, 3, recipe.heads)
+    _save_pairs(config, weights, {"name": "modular-addition", "modulus": modulus}, output)
+
+
+def _save_pairs(config: GroupMLP | UniformAttention, weights: dict[str, torch.Tensor], task: Json, output: Path) -> None:
+    model = Model(config, {name: raw_tensor(tensor) for name, tensor in weights.items()}, task)
+    write_model(output, model)
+    right = (PairProblem(model, torch.device("cpu")).margins > 0).mean()
+    click.echo(f"wrote {output}: accuracy {right:.4f} on all pairs, in floating point")
+    click.echo(f"  model digest {model.digest()}")
 
 
 @cli.command(

@@ -16,6 +16,7 @@ from checker.rules.low_rank_chains import low_rank_chains
 from checker.rules.low_rank_output import low_rank_output
 from checker.rules.prefix_chains import prefix_chains
 from checker.rules.projected_tables import projected_tables
+from checker.rules.structured_output import structured_output
 from checker.rules.uniform_margin import uniform_margin
 
 Rule = Callable[[Setting, Step, tuple[Fact, ...]], Fact]
@@ -33,6 +34,7 @@ RULES: Mapping[str, Rule] = {
     "low-rank-output": low_rank_output,
     "prefix-chains": prefix_chains,
     "projected-tables": projected_tables,
+    "structured-output": structured_output,
     "uniform-margin": uniform_margin,
 }
 """Every rule a certificate can name."""

@@ -68,7 +68,9 @@ def group_sets(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Marg
     group = Group.of(setting, hints["generators"])
     kernel, action_x, action_y = hints["kernel"], hints["action_x"], hints["action_y"]
     for action in (action_x, action_y):
-        group.require_transitive_action(setting, action)
+        group.require_action(setting, action)
+        if len(np.unique(action[:, 0])) < action.shape[1]:
+            raise Refused("an action is not transitive")
     setting.meter.charge(len(group.generators) * kernel.size)
     for generator in group.generators:
         if not np.array_equal(kernel[np.ix_(action_x[generator], action_y[generator])], kernel):

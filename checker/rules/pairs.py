@@ -60,9 +60,12 @@ class Pairs:
         """Refuse unless `true` "p 1" is proved to be greater than `rivals` "p z" at all outputs but the true one."""
         proved = (true - rivals).positive()
         proved[np.arange(len(self.label)), self.label] = True
-        leads = proved.all(axis=1)
-        if not leads.all():
-            first = int(np.argmin(leads))
+        self.require(np.asarray(proved.all(axis=1), np.bool_))
+
+    def require(self, proved: BoolArray) -> None:
+        """Refuse unless all pairs "p" are proved correct."""
+        if not proved.all():
+            first = int(np.argmin(proved))
             raise Refused(f"the pair ({self.left[first]}, {self.right[first]}) is not proved correct")
 
     def certified(self, setting: Setting) -> CertifiedInputs:
