@@ -99,6 +99,10 @@ class Enclosure(ABC):
         self._charge_reduction(axis)
         return self._sum(axis)
 
+    def lengths(self) -> Self:
+        """The Euclidean lengths of the columns of a matrix."""
+        return (self * self).sum(0).sqrt()
+
     def minimum(self, other: Self) -> Self:
         """Elementwise minimum of two enclosures."""
         self._charge_elementwise(other.shape)
@@ -228,6 +232,7 @@ class Arithmetic(ABC):
     """Makes enclosures of known numbers; every enclosure made by one arithmetic charges its meter."""
 
     meter: Meter
+    element_bytes: int
 
     @abstractmethod
     def exact(self, mantissas: IntArray, exponents: IntArray) -> Enclosure:

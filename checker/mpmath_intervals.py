@@ -83,7 +83,7 @@ class MpmathArithmetic(Arithmetic):
     """Intervals with 160-bit endpoints, each element with its own exponent."""
 
     def __init__(self, meter: Meter) -> None:
-        self.meter = meter
+        self.meter, self.element_bytes = meter, MpmathIntervals.element_bytes
 
     def exact(self, mantissas: IntArray, exponents: IntArray) -> "MpmathIntervals":
         """See Arithmetic. A 53-bit mantissa is exact at this precision."""

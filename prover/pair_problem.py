@@ -30,7 +30,8 @@ class PairTask:
 class Hidden:
     """logits = relu(left[a] + right[b] + bias) unembed + direct[a] + direct[b] + constant, up to a positive factor.
 
-    left, right "a i", bias "i", unembed "i z", direct "a z", constant "z". symmetric: left and right are the same.
+    left, right "a i", bias "i", unembed "i z", direct "a z", constant "z". reach "i": what a neuron that is not chosen is taken
+    to add to a difference of logits at most. symmetric: left and right are the same.
     """
 
     left: FloatArray
@@ -39,14 +40,8 @@ class Hidden:
     unembed: FloatArray
     direct: FloatArray
     constant: FloatArray
+    reach: FloatArray
     symmetric: bool
-
-    @property
-    def reach(self) -> FloatArray:
-        """What each neuron "i" can at most add to a difference of logits."""
-        active = np.maximum(self.left.max(0) + self.right.max(0) + self.bias, 0)
-        reach: FloatArray = active * np.ptp(self.unembed, axis=1)
-        return reach
 
     def active(self, a: int) -> FloatArray:
         """Activations "b i" for one first input."""
@@ -55,7 +50,7 @@ class Hidden:
     def of(self, neurons: IntArray) -> "Hidden":
         """The same with some neurons only, in this order."""
         sides = self.left[:, neurons], self.right[:, neurons], self.bias[neurons], self.unembed[neurons]
-        return Hidden(*sides, self.direct, self.constant, self.symmetric)
+        return Hidden(*sides, self.direct, self.constant, self.reach[neurons], self.symmetric)
 
 
 @dataclass(frozen=True)
@@ -108,8 +103,9 @@ class PairProblem:
         if isinstance(self.model.config, GroupMLP):
             left, right = weights["embed_left.W_E"], weights["embed_right.W_E"]
             tied = self.model.tensors["embed_left.W_E"] == self.model.tensors["embed_right.W_E"]
-            unembed, constant = weights["unembed.W_U"], weights["unembed.b_U"]
-            return Hidden(left, right, weights["mlp.b_in"], unembed, np.zeros((len(left), len(constant))), constant, tied)
+            bias, unembed, constant = weights["mlp.b_in"], weights["unembed.W_U"], weights["unembed.b_U"]
+            reach = np.maximum(left.max(0) + right.max(0) + bias, 0) * np.ptp(unembed, axis=1)
+            return Hidden(left, right, bias, unembed, np.zeros((len(left), len(constant))), constant, reach, tied)
         if not isinstance(self.model.config, UniformAttention):
             raise DoesNotFit(f"this strategy is about networks with a hidden layer, not a {self.model.config.described}")
         return _folded(weights, self.model.config.d_vocab - 1)
@@ -174,12 +170,17 @@ def _folded(weights: dict[str, FloatArray], elements: int) -> Hidden:
     constant = 3 * (embed[elements] + positions[2] + always) + (positions.sum(0) + embed[elements]) @ moving
     moved = embed[:elements] @ moving
     left = moved @ weights[mlp + "W_in"]
+    bias = constant @ weights[mlp + "W_in"] + 3 * weights[mlp + "b_in"]
+    read, write = np.linalg.norm(weights[mlp + "W_in"], axis=0), np.linalg.norm(weights[mlp + "W_out"], axis=1)
+    farthest = 2 * float(np.linalg.norm(unembed, axis=0).max())
+    reach = (2 * float(np.linalg.norm(moved, axis=1).max()) * read + np.abs(bias)) * write * farthest
     return Hidden(
         left,
         left,
-        constant @ weights[mlp + "W_in"] + 3 * weights[mlp + "b_in"],
+        bias,
         weights[mlp + "W_out"] @ unembed,
         moved @ unembed,
         (constant + 3 * weights[mlp + "b_out"]) @ unembed + 3 * weights["unembed.b_U"],
+        reach,
         True,
     )

@@ -77,8 +77,7 @@ def low_rank_output(setting: Setting, step: Step, premises: tuple[Fact, ...]) ->
     for block in pairs.blocks(max(neurons, outputs)):
         sizes = abs(left[block.left] + tables.right[block.right])  # p i
         coordinates = [sizes[:, part] @ left_factor[part] for part in parts]
-        off = sizes - centre
-        length = (off * off).sum(1).sqrt().reshape(-1, 1)
+        length = (sizes - centre).T.lengths().reshape(-1, 1)
         values = coordinates[0].concatenate(coordinates[1:], axis=1) @ coordinates_to_values
         values = values + of_left[block.left] + of_right[block.right]
         block.require_lead(block.of_true_output(values) - allowed, values + length * distance[block.label])
@@ -97,7 +96,7 @@ def _distances(rest: Enclosure, pairwise: int) -> Enclosure:
     """D "y z" from E "i z"."""
     outputs = rest.shape[1]
     if not pairwise:
-        length = (rest * rest).sum(0).sqrt()
+        length = rest.lengths()
         return length.reshape(outputs, 1) + length.reshape(1, outputs)
     products = rest.T @ rest
     squares = products[np.arange(outputs), np.arange(outputs)]

@@ -49,7 +49,7 @@ def uniform_margin(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> 
     assert margin is not None
     others = np.flatnonzero(rest)
     if len(others):
-        allowed = allowed + most_of_neurons(tables.left, tables.right, tables.bias, tables.unembed, others)
+        allowed = allowed + most_of_neurons(tables.left, tables.right, tables.bias, tables.unembed, others).reshape(1)
     proved = (margin - allowed).positive()
     elements = np.arange(len(table))
     proved |= table[elements, elements] == elements  # only the unit of a group is its own square
