@@ -26,11 +26,19 @@ Weights = dict[str, Tensor]
 class GroupRecipe:
     """logits(a, b) = relu(W_L[a] + W_R[b] + b_in) W_U + b_U, each embedding a product n x rank x hidden until it is saved.
 
-    Without a factorised embedding every irreducible representation stays alive. Where a run ends is decided in its first
-    steps: in about four of ten runs on symmetric:5 the standard representation and the sign win, with complete orbits; the rest
-    keep two 4-dimensional representations, a higher loss and incomplete orbits. So there are `candidates` runs, halved
-    twice after `trial` steps each by the objective that is minimised anyway, and only the best one is trained to the end.
-    Each step sees all pairs (a, b) with a in a random `fraction` of the group, except the last `decay_steps`, which see all.
+    Where a run ends is decided in its first steps: four of eleven single runs on symmetric:5 (mixed schedules) ended, or were
+    ending, with the standard representation and the sign (once a 5-dimensional one as well) on complete orbits; the others kept
+    two 4-dimensional representations or more, a higher loss and incomplete orbits. So there are `candidates` runs, cut to
+    a third twice after `trial` steps each by the objective that is minimised anyway, and only the best one is trained to the
+    end. Each step sees all pairs (a, b) with a in a random `fraction` of the group, and all pairs in the last `decay_steps`.
+
+    Measured on one core, seeds 0 to 9 of symmetric:5: 100% accuracy with margins of 5.83 or more in 44 to 62 seconds, 36 to 75
+    neurons alive, the standard representation and the sign on complete orbits for every seed (seed 1 keeps 23 neurons of an
+    incomplete third orbit beside them, worth at most 1.1 of a gap of 5.8). The same recipe, two seeds each, gives 100% for
+    symmetric:4 and alternating:5 with complete orbits, for dihedral:30 and cyclic:6 x symmetric:3 with incomplete ones, and for
+    cyclic:59 (one seed; four frequencies dominate), in 5 to 12 seconds. A decay of 5e-4 in the first half killed every neuron
+    on symmetric:5 (two seeds); rank 16 and a factorised unembedding (one seed each) and 256 neurons (two) gave no complete
+    network in single runs.
     """
 
     hidden: int = 128
@@ -47,7 +55,12 @@ class GroupRecipe:
 
 @dataclass(frozen=True)
 class TiedRecipe:
-    """Addition modulo N by a group network with W_L = W_R (two equal tensors); pairs are seen up to their order."""
+    """Addition modulo N by a group network with W_L = W_R (two equal tensors); pairs are seen up to their order.
+
+    Measured on one core, N = 59, seeds 0 to 2: 100% accuracy with margins of 5.3 or more in about 16 seconds, 144 to 165
+    neurons alive, five or six frequencies. On average a neuron's strongest frequency holds 93 to 94% of its output row, the
+    two strongest 98 to 99%. Without the factorised embedding all 29 frequencies stay (one seed: 407 neurons, 98%).
+    """
 
     modulus: int = 59
     hidden: int = 512
@@ -66,6 +79,11 @@ class PizzaRecipe:
     Attention being uniform, everything but the ReLU folds into p x hidden, hidden x p and p x p tables once per step; the
     gradient goes through the fold to every TransformerLens tensor. (AdamW with weight decay 1.0 on half of the pairs needs
     12,000 steps and four minutes for 99.6% at p = 59.)
+
+    Measured on one core, three seeds each: p = 59, 100% in about 20 seconds, three to five frequencies; p = 113, 100% in 70 to
+    95 seconds, four frequencies. On average a neuron's strongest frequency holds 96 to 99% of its output row (99.95% for
+    p = 59, seed 1); with the rest of the row cut off the accuracy is still 100% (99.5% for p = 113, seed 2). A decay of 2e-4
+    gave p = 113, seed 0, a network that mixes nine frequencies, with margins down to 0.1.
     """
 
     modulus: int = 113
