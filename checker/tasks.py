@@ -156,7 +156,8 @@ def _composition(task: Json, config: ModelConfig, table: IntArray | None) -> Com
     size, tokens = len(table), config.d_vocab - isinstance(config, UniformAttention)
     if tokens != size or config.d_vocab_out < size:
         raise FormatError(f"{dumps(task)} is about {size} elements: the model has {tokens}, and {config.d_vocab_out} outputs")
-    sentence = f"{dumps(task)}: given two elements a, b from 0 to {size - 1}, the output is their {product}"
+    follows = f", followed by the token {size}" if isinstance(config, UniformAttention) else ""
+    sentence = f"{dumps(task)}: given two elements a, b from 0 to {size - 1}{follows}, the output is their {product}"
     return Composition(task, sentence, table, group=digest is None)
 
 

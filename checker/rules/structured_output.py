@@ -49,6 +49,7 @@ def structured_output(setting: Setting, step: Step, premises: tuple[Fact, ...]) 
         raise Refused("structured-output takes one premise, and needs one output for each element and no direct path")
     action, beta, gamma = hints["action"], hints["beta"], hints["gamma"]
     points = action.shape[1]
+    setting.meter.hold(8 * size * points**2)
     cell = beta * points + gamma
     if np.any((beta < 0) | (beta >= points) | (gamma < 0) | (gamma >= points)) or np.any(np.diff(cell) < 0):
         raise Refused("beta and gamma are points of the set, and neurons in the order of their cells")
@@ -63,7 +64,6 @@ def structured_output(setting: Setting, step: Step, premises: tuple[Fact, ...]) 
     starts = np.flatnonzero(np.diff(cell, prepend=-1))
     place = np.full(points**2, len(starts))  # of a zero, for cells without neurons
     place[cell[starts]] = np.arange(len(starts))
-    setting.meter.hold(8 * size * points**2)
     orbits = _orbits(group, action, place.reshape(points, points))
     if not orbits:
         raise Refused("the action moves no point")
