@@ -85,6 +85,11 @@ class Enclosure(ABC):
         self._charge_elementwise(slowness=self.sqrt_slowness)
         return self._sqrt()
 
+    def square(self) -> Self:
+        """Elementwise square."""
+        self._charge_elementwise()
+        return self._square()
+
     def __abs__(self) -> Self:
         self._charge_elementwise()
         return self._abs()
@@ -101,7 +106,7 @@ class Enclosure(ABC):
 
     def lengths(self) -> Self:
         """The Euclidean lengths of the columns of a matrix."""
-        return (self * self).sum(0).sqrt()
+        return self.square().sum(0).sqrt()
 
     def minimum(self, other: Self) -> Self:
         """Elementwise minimum of two enclosures."""
@@ -202,6 +207,8 @@ class Enclosure(ABC):
     def _exp(self) -> Self: ...
     @abstractmethod
     def _sqrt(self) -> Self: ...
+    @abstractmethod
+    def _square(self) -> Self: ...
     @abstractmethod
     def _abs(self) -> Self: ...
     @abstractmethod

@@ -143,6 +143,10 @@ class MpmathIntervals(Enclosure):
     def _sqrt(self) -> Self:
         return self._new(_SQRT(self.values))
 
+    def _square(self) -> Self:
+        size = self._abs().values
+        return self._new(size * size)
+
     def _abs(self) -> Self:
         return self._new(_MAXIMUM(self.values, -self.values))
 

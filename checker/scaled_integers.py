@@ -241,6 +241,10 @@ class ScaledIntegers(Enclosure):
         high = np.where(high * high < np.maximum(a.hi, 0), high + 1, high).astype(self.arithmetic.dtype)
         return self._new(low, high, a.shift // 2, _isqrt(a.bound) + 1)
 
+    def _square(self) -> Self:
+        a = self._abs()._rounded(self.arithmetic.width // 2)
+        return self._new(a.lo * a.lo, a.hi * a.hi, 2 * a.shift, a.bound**2)
+
     def _abs(self) -> Self:
         return self._new(np.maximum(np.maximum(self.lo, -self.hi), 0), np.maximum(np.abs(self.lo), np.abs(self.hi)))
 
