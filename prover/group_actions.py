@@ -39,15 +39,24 @@ def generated(table: IntArray, elements: Iterable[int]) -> BoolArray:
     return members
 
 
-def generators(table: IntArray) -> IntArray:
-    """Few elements that generate the group: each the one that adds most to what those before it generate."""
+def generators(table: IntArray, subgroup: BoolArray | None = None) -> IntArray:
+    """Few elements that generate the group, or a subgroup given as a mask "g": each one that those before it don't generate."""
+    wanted = np.ones(len(table), np.bool_) if subgroup is None else subgroup
     found: list[int] = []
     members = generated(table, found)
-    while not members.all():
-        grown = [(int(generated(table, [*found, int(g)]).sum()), -int(g)) for g in np.flatnonzero(~members)]
-        found.append(-max(grown)[1])
+    while (left := np.flatnonzero(wanted & ~members)).size:
+        found.append(int(left[-1]))
         members = generated(table, found)
     return np.array(found, np.int64)
+
+
+def is_group(table: IntArray) -> bool:
+    """Whether a table is the multiplication table of a group (see checker/rules/group_laws)."""
+    every = np.broadcast_to(np.arange(len(table)), table.shape)
+    latin = np.array_equal(np.sort(table, 1), every) and np.array_equal(np.sort(table.T, 1), every)
+    if not latin or not np.array_equal(table[identity(table)], every[0]):
+        return False
+    return all(np.array_equal(table[table[:, s]], table[:, table[s]]) for s in generators(table))
 
 
 def subgroup_classes(table: IntArray, largest_index: int) -> list[BoolArray]:
@@ -62,6 +71,7 @@ def subgroup_classes(table: IntArray, largest_index: int) -> list[BoolArray]:
     first = generated(table, [])
     found = {first.tobytes(): (first, list[int]())}
     queue = [(first, list[int]())]
+    seen = {first.tobytes()}
     while queue and len(found) < _MOST_CLASSES:
         subgroup, chosen = queue.pop()
         tried = subgroup.copy()
@@ -69,11 +79,14 @@ def subgroup_classes(table: IntArray, largest_index: int) -> list[BoolArray]:
             element = int(np.argmin(tried))
             larger = generated(table, [*chosen, element])
             tried |= larger if len(chosen) == 0 and _prime(int(larger.sum())) else _same(table, subgroup, element)
+            if larger.tobytes() in seen:
+                continue
+            seen.add(larger.tobytes())
             name = min(np.unique(np.sort(conjugates[:, larger], 1), axis=0).tolist())
             mask = np.zeros(size, np.bool_)
             mask[name] = True
             if mask.tobytes() not in found:
-                found[mask.tobytes()] = (mask, _few_generators(table, mask))
+                found[mask.tobytes()] = (mask, generators(table, mask).tolist())
                 queue.append(found[mask.tobytes()])
     masks = [mask for mask, _ in found.values() if 1 < size // int(mask.sum()) <= largest_index]
     return sorted(masks, key=lambda mask: (-int(mask.sum()), np.flatnonzero(mask).tolist()))
@@ -89,15 +102,6 @@ def _same(table: IntArray, subgroup: BoolArray, element: int) -> BoolArray:
     mask[table[subgroup, element]] = True
     mask[table[element, subgroup]] = True
     return mask
-
-
-def _few_generators(table: IntArray, subgroup: BoolArray) -> list[int]:
-    chosen: list[int] = []
-    members = generated(table, chosen)
-    while (left := np.flatnonzero(subgroup & ~members)).size:
-        chosen.append(int(left[-1]))
-        members = generated(table, chosen)
-    return chosen
 
 
 @dataclass(frozen=True)
@@ -120,15 +124,6 @@ class GroupSet:
         """The points with the same stabiliser as one: the images of it under maps that commute with the action."""
         fixed = self.stabilisers
         return np.flatnonzero(np.all(fixed == fixed[:, [point]], 0))
-
-    def symmetries(self) -> list[IntArray]:
-        """The permutations "x" of the points that commute with the action, the identity first."""
-        maps = []
-        for image in self.twins(0):
-            permutation = np.empty(self.size, np.int64)
-            permutation[self.action[:, 0]] = self.action[:, image]
-            maps.append(permutation)
-        return maps
 
 
 def coset_action(table: IntArray, subgroup: BoolArray) -> GroupSet:

@@ -24,9 +24,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from certificates.tensor_file import IntArray
-from prover.cell_tables import CellBlock
 from prover.group_actions import BoolArray, FloatArray, identity
-from prover.group_set_search import Layer
+from prover.group_set_bound import SetBlock
+from prover.pair_problem import Hidden
 
 
 @dataclass(frozen=True)
@@ -44,18 +44,18 @@ class StructuredBound:
     slack: float
 
 
-def structured_bound(layer: Layer, table: IntArray, blocks: Sequence[CellBlock]) -> StructuredBound:
+def structured_bound(hidden: Hidden, table: IntArray, blocks: Sequence[SetBlock]) -> StructuredBound:
     """Evaluate the theorem in float64, with these p: for x = c y, half of V(x, y) + the mean of row x - the mean of column y.
 
     Then the gaps of two points with each other are equal, on average over points.
     """
     size, pairs = len(table), len(table) ** 2
-    active = np.maximum(layer.left[:, None] + layer.right, 0).reshape(pairs, -1)
+    active = np.maximum((hidden.left + hidden.bias)[:, None] + hidden.right, 0).reshape(pairs, -1)
     product = table.reshape(-1)
     others = np.arange(size) != identity(table)
     used = np.concatenate([block.neurons for block in blocks])
-    alive = int((layer.slack > 1e-6 * layer.slack.max()).sum())
-    slack = float(np.delete(layer.slack, used).sum()) + layer.bias_range
+    alive = int((hidden.reach > 1e-6 * hidden.reach.max()).sum())
+    slack = float(np.delete(hidden.reach, used).sum()) + float(np.ptp(hidden.constant))
     errors, logits = np.zeros(pairs), np.zeros((pairs, size))
     moved = np.array([(block.second.action != np.arange(block.second.size)).sum(1)[others] for block in blocks])
     tuples = np.unique(moved, axis=1).T
@@ -65,7 +65,7 @@ def structured_bound(layer: Layer, table: IntArray, blocks: Sequence[CellBlock])
         kernel, action, points = block.kernel.astype(np.float64), block.second.action, block.second.size
         h = active[:, block.neurons]
         rows = block.t[:, None] * kernel[block.beta]  # "i x"
-        rest = layer.unembed[block.neurons] - np.take_along_axis(rows, action[:, block.gamma].T, 1)
+        rest = hidden.unembed[block.neurons] - np.take_along_axis(rows, action[:, block.gamma].T, 1)
         errors += h @ np.ptp(rest, axis=1)
         spread = np.zeros((len(block.neurons), points, points))
         spread[np.arange(len(block.neurons)), :, block.gamma] = rows
@@ -79,12 +79,12 @@ def structured_bound(layer: Layer, table: IntArray, blocks: Sequence[CellBlock])
         entries, adds, mixed = entries + points**2, adds + points, mixed + mixing
     right = np.take_along_axis(logits, product[:, None], 1)[:, 0]
     np.put_along_axis(logits, product[:, None], -np.inf, 1)
-    brute, hidden = 2 * alive * (size + 1), 2 * alive + 4 * len(used) + mixed
+    brute, layer = 2 * alive * (size + 1), 2 * alive + 4 * len(used) + mixed
     return StructuredBound(
         (least.min(1) > errors + slack).reshape(size, size),
         (right - logits.max(1) > errors + slack).reshape(size, size),
-        (hidden + 5 * entries) / brute,
-        (hidden + size * (adds + 1)) / brute,
+        (layer + 5 * entries) / brute,
+        (layer + size * (adds + 1)) / brute,
         float(errors.max()),
         slack,
     )

@@ -7,10 +7,12 @@ from prover.strategies.classes import Classes
 from prover.strategies.enumeration import BruteForce, Sampling
 from prover.strategies.evaluated_pairs import BruteForcePairs
 from prover.strategies.exact import Exact
+from prover.strategies.group_sets import Cosets, RhoSets
 from prover.strategies.interpretation import Interpretation
 from prover.strategies.low_rank_chains import LowRankChains
-from prover.strategies.low_rank_output import LowRankOutput
+from prover.strategies.low_rank_output import Fourier, LowRankOutput
 from prover.strategies.prefix_chains import Pessimized, Thresholds
+from prover.strategies.structured_output import StructuredOutput
 from prover.strategy import Strategy
 
 STRATEGIES: Mapping[str, type[Strategy]] = {
@@ -19,8 +21,11 @@ STRATEGIES: Mapping[str, type[Strategy]] = {
 }
 """Every strategy for attention-only transformers, from most to least thorough."""
 
-PAIR_STRATEGIES: Mapping[str, type[Strategy]] = {strategy.name: strategy for strategy in (BruteForcePairs, LowRankOutput)}
-"""Every strategy for networks with one hidden layer on two inputs."""
+PAIR_STRATEGIES: Mapping[str, type[Strategy]] = {
+    strategy.name: strategy
+    for strategy in (BruteForcePairs, LowRankOutput, Fourier, StructuredOutput, RhoSets, Cosets)
+}
+"""Every strategy for networks with one hidden layer on two inputs, likewise."""
 
 
 def strategies_for(model: Model) -> Mapping[str, type[Strategy]]:

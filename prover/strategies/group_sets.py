@@ -1,0 +1,115 @@
+"""Strategies `rho-sets` and `cosets`: neurons sit on finite sets on which the group acts; every pair at once, or none.
+
+The rules are group-sets, one step for each pair of sets and kernel, and uniform-margin. What the interpretations claim becomes
+the choice of the kernels; all else the checker computes from the weights.
+"""
+
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from certificates import Step
+from certificates.tensor_file import IntArray
+from prover.error_terms import ERRORS, ErrorTerms
+from prover.group_actions import is_group
+from prover.group_interpretations import coset_deviation, coset_kernel
+from prover.group_set_search import Cluster, SetProof, any_kernel, search, transitive_sets
+from prover.pair_problem import PairProblem
+from prover.strategies.evaluated_pairs import pairs_evidence
+from prover.strategy import DoesNotFit, Evidence, Strategy
+
+
+@dataclass(frozen=True)
+class GroupSets(Strategy):
+    """Base of both strategies."""
+
+    cost: ClassVar[str] = "m X Y + n X Y"
+
+    @abstractmethod
+    def kernel(self, cluster: Cluster) -> IntArray | None:
+        """The kernel "x y" that the interpretation has for a cluster of neurons, if any."""
+
+    def deviation(self, problem: PairProblem, proof: SetProof) -> float:
+        """How far the network is from what the interpretation claims beside, in logits."""
+        return 0.0
+
+    def found(self, problem: PairProblem) -> SetProof:
+        """The best proof. Raises DoesNotFit if the rules are not about such networks or tasks."""
+        hidden, table = problem.hidden, problem.task.table
+        if hidden.direct.any() or hidden.unembed.shape[1] != len(table):
+            raise DoesNotFit(f"{self.name} is about networks without a direct path, and with one output for each element")
+        if not is_group(table):
+            raise DoesNotFit(f"{self.name} is about the multiplication table of a group")
+        return search(hidden, table, transitive_sets(table), self.kernel)
+
+    def prove(self, problem: PairProblem) -> Evidence:
+        """Certify all pairs, or none."""
+        proof = self.found(problem)
+        if proof.worst <= problem.tolerance:
+            nothing = np.zeros(problem.task.table.shape, np.bool_)
+            return pairs_evidence(problem, (problem.hidden_step(problem.neurons),), "evaluated-pairs", nothing, {}, {})
+        starts = np.cumsum([0, *(len(block.neurons) for block in proof.blocks)])
+        parts = [block.step(problem.task.table, int(start)) for block, start in zip(proof.blocks, starts, strict=False)]
+        last = Step("uniform-margin", tuple(range(len(parts) + 1)))
+        steps = (problem.hidden_step(proof.neurons), *parts, last)
+        return Evidence(steps, problem.total, problem.total, np.ones(problem.task.table.shape, np.bool_))
+
+    def error_terms(self, problem: PairProblem) -> ErrorTerms:
+        """What makes the margin of the best proof, at the element for which it is least."""
+        proof = self.found(problem)
+        at = int(np.argmin(proof.margin))
+        gap, left, right, unevenness = (
+            float(sum(getattr(bound, name)[at] for bound in proof.bounds)) for name in ("gap", "left", "right", "unevenness")
+        )
+        unembedding = float(sum(bound.unembedding for bound in proof.bounds))
+        others = proof.bias, proof.leftover, self.deviation(problem, proof)
+        terms = ErrorTerms(gap, left, right, unembedding, unevenness, *others)
+        return replace(terms, conclusion=_conclusion(terms, proof, problem.tolerance))
+
+
+@dataclass(frozen=True)
+class RhoSets(GroupSets):
+    """Wu et al. 2025: any kernel that is invariant under the group."""
+
+    name: ClassVar[str] = "rho-sets"
+    summary: ClassVar[str] = "neurons on finite sets on which the group acts, with the kernels that fit best; all pairs or none"
+
+    def kernel(self, cluster: Cluster) -> IntArray | None:
+        """The one that fits best."""
+        return any_kernel(cluster)
+
+
+@dataclass(frozen=True)
+class Cosets(GroupSets):
+    """Stander et al. 2024: both sets are the same, and neurons tell by two values whether ab is in a coset.
+
+    Of the claim, the proof uses that X = Y and K(x, y) = [x ~ y] (prover/group_interpretations). That mu(y) = -lam(x) where
+    x ~ y, so that preactivations vanish there, the rule does not need: it takes lam and mu from the weights, neuron by neuron.
+    How far this is from true, in logits, is the term `beside` of a report.
+    """
+
+    name: ClassVar[str] = "cosets"
+    summary: ClassVar[str] = "rho-sets where X = Y and the kernel tells whether ab is in a coset; all pairs or none"
+
+    def kernel(self, cluster: Cluster) -> IntArray | None:
+        """[x ~ y]."""
+        return coset_kernel(cluster)
+
+    def deviation(self, problem: PairProblem, proof: SetProof) -> float:
+        """By how much preactivations fail to vanish where x ~ y."""
+        return sum(coset_deviation(problem.hidden, problem.task.table, block) for block in proof.blocks)
+
+
+def _conclusion(terms: ErrorTerms, proof: SetProof, tolerance: float) -> str:
+    if proof.worst > tolerance:
+        return f"every pair is certified: of a gap of {terms.gap:.3g}, errors leave {terms.margin:.3g}"
+    lacking = max(proof.incomplete, key=lambda orbits: orbits.reach, default=None)
+    if lacking is not None:
+        sizes = f"{lacking.first} x {lacking.second}"
+        return f"vacuous: of {lacking.cells} cells of the {sizes} orbit only {lacking.filled} have neurons"
+    if not proof.blocks:
+        return "vacuous: no neurons sit on sets as the interpretation has them"
+    worst = max(ERRORS, key=lambda name: terms.errors[name])
+    return f"vacuous: errors of {terms.gap - terms.margin:.3g}, most of them {worst}, exceed the gap of {terms.gap:.3g}"
