@@ -50,7 +50,7 @@ _WITH_PEAK_MEMORY = (
 )
 
 
-def _timed_check(certificate: Path, model: Path) -> tuple[dict[str, Any], int]:
+def timed_check(certificate: Path, model: Path) -> tuple[dict[str, Any], int]:
     """The checker's verdict, from a process of its own, and that process's peak memory in MiB."""
     check = ["-m", "checker", "verify", str(certificate), "--model", str(model), "--json"]
     command = [sys.executable, "-c", _WITH_PEAK_MEMORY, sys.executable, *check]
@@ -83,7 +83,7 @@ def bench(models: list[Path], output: Path, device: torch.device, track: Track) 
             prove_seconds = time.perf_counter() - started
             file = output / f"{path.stem}-{name}.cert"
             write_certificate(file, certificate)
-            verdict, memory = _timed_check(file, path)
+            verdict, memory = timed_check(file, path)
             seconds = float(verdict["seconds"])
             results.append({**verdict, "model": path.stem, "strategy": name, "peak_mib": memory, "pytorch": yardstick})
             table.add_row(

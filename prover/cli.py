@@ -15,7 +15,17 @@ from rich.progress import Progress
 from rich.table import Table
 
 import certificates
-from certificates import FormatError, GroupMLP, Model, UniformAttention, __version__, read_model, write_certificate, write_model
+from certificates import (
+    AttentionOnly,
+    FormatError,
+    GroupMLP,
+    Model,
+    UniformAttention,
+    __version__,
+    read_model,
+    write_certificate,
+    write_model,
+)
 from certificates.canonical_json import Json, dumps, loads_relaxed
 from certificates.groups import group_table
 from certificates.tensor_file import IntArray
@@ -25,11 +35,14 @@ from prover.demo import demo_table, floor_percent
 from prover.frontier import explore, frontier_table, write_results
 from prover.growth import growth_table
 from prover.importing import import_model
+from prover.interpret import findings, findings_table, write_findings
+from prover.interpret_page import write_page
+from prover.pair_bench import pair_bench
 from prover.pair_problem import PairProblem
 from prover.prove import problem_about, prove
 from prover.report import write_report
 from prover.strategies import PAIR_STRATEGIES, STRATEGIES, strategies_for
-from prover.strategy import DoesNotFit, Problem, Strategy, Track
+from prover.strategy import DoesNotFit, Strategy, Track
 from prover.training import MaxOfKRecipe, sampled_accuracy, train_max_of_k
 from prover.two_input_training import (
     GroupRecipe,
@@ -349,7 +362,9 @@ def frontier_command(model: Path, strategies: tuple[str, ...], jobs: int, device
     Writes certificates, frontier.json and report.html. Whatever OUTPUT already holds about this model is kept and shown;
     an interrupted run continues where it stopped.
     """
-    problem = Problem(read_model(model), pick_device(device))
+    problem = problem_about(read_model(model), pick_device(device))
+    if isinstance(problem, PairProblem):
+        raise click.ClickException("frontier is for attention-only transformers; use `prover interpret` for this model")
     with progress_bars() as track, closing(explore(problem, model, output, strategies, jobs, track)) as states:
         frontier = next(states)
         try:
@@ -367,6 +382,34 @@ def frontier_command(model: Path, strategies: tuple[str, ...], jobs: int, device
 
 
 @cli.command(
+    "interpret",
+    short_help="Compare interpretations of a network on two inputs by what they prove.",
+    epilog="Example: prover interpret certificates/models/symmetric-5.safetensors -o interpret-out",
+)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--jobs", type=click.IntRange(1), default=1, help="Number of processes.")
+@_DEVICE
+@_FOLDER
+def interpret_command(model: Path, jobs: int, device: str, output: Path) -> None:
+    """Prove with every interpretation of MODEL, check every certificate, and say what each is worth.
+
+    Writes certificates, frontier.json, interpretations.json and report.html. An interrupted run continues where it stopped.
+    """
+    problem = problem_about(read_model(model), pick_device(device))
+    if not isinstance(problem, PairProblem):
+        raise click.ClickException("interpret is for networks on two inputs; use `prover frontier` for this model")
+    with progress_bars() as track, closing(explore(problem, model, output, (), jobs, track)) as states:
+        for frontier in states:
+            write_results(frontier, output)
+    found = findings(problem, frontier)
+    write_findings(found, output)
+    write_page(frontier, found, output)
+    Console(width=max(_CONSOLE.width, 160)).print(findings_table(model.stem, found))
+    click.echo(f"certificates, frontier.json, interpretations.json and report.html are in {output}")
+    sys.exit(0 if all(result.accepted for result in frontier.results) else 1)
+
+
+@cli.command(
     "bench",
     short_help="Time proving and checking.",
     epilog="Example: prover bench -o bench-out certificates/models/max-of-4-seed123.safetensors",
@@ -375,14 +418,19 @@ def frontier_command(model: Path, strategies: tuple[str, ...], jobs: int, device
 @_DEVICE
 @_FOLDER
 def bench_command(models: tuple[Path, ...], device: str, output: Path) -> None:
-    """Time proving and checking on MODELS, against PyTorch enumerating all inputs.
+    """Time proving and checking on MODELS, against PyTorch enumerating all inputs, or brute force on pairs of inputs.
 
     Without MODELS: on the shipped ones; and how proofs grow with the vocabulary, on models trained for it (some minutes).
     """
     paths = list(models) or sorted((Path(certificates.__file__).parent / "models").glob("*.safetensors"))
     with progress_bars() as track:
         console = Console(width=max(_CONSOLE.width, 130))
-        console.print(bench(paths, output, pick_device(device), track))
+        on_pairs = [path for path in paths if not isinstance(read_model(path).config, AttentionOnly)]
+        on_sequences = [path for path in paths if path not in on_pairs]
+        if on_sequences:
+            console.print(bench(on_sequences, output, pick_device(device), track))
+        if on_pairs:
+            console.print(pair_bench(on_pairs, output, pick_device(device), track))
         if not models:
             console.print(growth_table(output, pick_device(device), track))
 

@@ -21,7 +21,7 @@ _LARGEST_SET = 60
 _MOST_CELLS = 2000
 _LEAST_REACH = 1e-3
 """Neurons that can do less than this share of what the strongest can are left over."""
-_TOLERANCES = (0.03, 0.1, 0.3)
+TOLERANCES = (0.03, 0.1, 0.3)
 _KERNEL_STEPS = 4096
 _BITS = 40
 """Accuracy of t, relative to the largest of a block."""
@@ -246,7 +246,7 @@ class SetProof:
 def search(hidden: Hidden, table: IntArray, sets: Sequence[GroupSet], interpretation: Interpretation) -> SetProof:
     """The best proof of rule `group-sets` found, whether or not it certifies anything."""
     proofs = []
-    for tolerance in _TOLERANCES:
+    for tolerance in TOLERANCES:
         found, vast = clusters(sets, hidden, table, tolerance)
         kernels = [(cluster, interpretation(cluster)) for cluster in found]
         blocks = [block_of(cluster, kernel, hidden) for cluster, kernel in kernels if kernel is not None and np.ptp(kernel)]

@@ -12,7 +12,7 @@ from torch import Tensor
 from certificates import FormatError, Model
 from certificates.canonical_json import Json, loads_config
 from certificates.model_file import build_model
-from prover.tasks import parse_task
+from prover.prove import problem_about
 from prover.weights import raw_tensor
 
 
@@ -59,7 +59,7 @@ def import_model(state: Path, config: str, task: Json) -> Model:
     except FormatError as error:
         raise FormatError(f"the configuration {config[:60]!r} is not usable: {error}") from error
     model = build_model(keys, tensors, task)
-    parse_task(task, model.config)
+    _ = problem_about(model, torch.device("cpu"), task=task).task  # raises if the model is unfit for it
     return model
 
 

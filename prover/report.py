@@ -50,9 +50,9 @@ def page(frontier: Frontier) -> str:
         heading=f"What can be proved about {escape(frontier.model_name)}",
         digest=frontier.model.digest(),
         theorem=_theorem(frontier, task),
-        frontier_figure=_embed(frontier_figure(frontier), "frontier-figure"),
+        frontier_figure=embed(frontier_figure(frontier), "frontier-figure"),
         published_text=_PUBLISHED_TEXT if published_for(frontier) else "",
-        dimension_figure=_embed(dimension_figure(frontier), "dimension-figure"),
+        dimension_figure=embed(dimension_figure(frontier), "dimension-figure"),
         waterfall=_waterfall(frontier),
         cells=_cells(frontier),
         table=_table(frontier),
@@ -69,7 +69,8 @@ def _true_output(frontier: Frontier) -> str:
     return "minimum" if task.reverse else "maximum"
 
 
-def _embed(figure: go.Figure, name: str) -> str:
+def embed(figure: go.Figure, name: str) -> str:
+    """A figure as HTML, for a page that holds plotly already."""
     config = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
     html = figure.to_html(include_plotlyjs=False, full_html=False, div_id=name, config=config, default_width="100%")
     return str(html)
@@ -122,7 +123,7 @@ def _waterfall(frontier: Frontier) -> str:
         names = ", ".join(f"<code>{name}</code>" for _, name, _ in STAGES)
         return _paragraphs(f"This figure compares {names}; fewer than two of them have results here.")
     first, last = stages[0][1], stages[-1][1]
-    return _embed(waterfall_figure(stages), "waterfall-figure") + _paragraphs(
+    return embed(waterfall_figure(stages), "waterfall-figure") + _paragraphs(
         "Cheap proofs simplify, and every simplification costs some inputs: the model may well get them right, but the proof "
         "can no longer tell. From top to bottom, the proofs become shorter. The first bar is what "
         f"<code>{first.strategy}</code>, the most exact one, leaves open (among it the model's real mistakes); each further "
@@ -148,7 +149,7 @@ def _cells(frontier: Frontier) -> str:
 
     groups = f'<optgroup label="on the frontier">{options(True)}</optgroup><optgroup label="others">{options(False)}</optgroup>'
     picker = f'<label>Certificate: <select id="choose-certificate">{groups}</select></label>'
-    figure = _embed(cells_figure(_true_output(frontier)), "cells-figure")
+    figure = embed(cells_figure(_true_output(frontier)), "cells-figure")
     return f'{picker}<div class="beside"><div>{figure}</div><div>{_cells_text(_true_output(frontier))}</div></div>'
 
 

@@ -22,8 +22,7 @@ STRATEGIES: Mapping[str, type[Strategy]] = {
 """Every strategy for attention-only transformers, from most to least thorough."""
 
 PAIR_STRATEGIES: Mapping[str, type[Strategy]] = {
-    strategy.name: strategy
-    for strategy in (BruteForcePairs, LowRankOutput, Fourier, StructuredOutput, RhoSets, Cosets)
+    strategy.name: strategy for strategy in (BruteForcePairs, LowRankOutput, Fourier, StructuredOutput, RhoSets, Cosets)
 }
 """Every strategy for networks with one hidden layer on two inputs, likewise."""
 

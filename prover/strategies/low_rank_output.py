@@ -17,6 +17,9 @@ from prover.strategies.evaluated_pairs import pairs_evidence
 from prover.strategy import DoesNotFit, Evidence, Strategy
 
 _SCALE_BITS = 24
+_TOGETHER, _BY_BLOCK = (4, 6, 8, 10, 12, 14, 16, 17, 20, 24, 32, 48), (2, 3, 4, 6, 8)
+_NEARLY = 200
+"""Nearly as much: within total / 200 pairs."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Factors:
 
 @dataclass(frozen=True)
 class LowRankOutput(Strategy):
-    """rank: directions for each block. blocks: 1: neurons by their main representation, 0: all together. basis: 0: singular
+    """rank: directions for each block (0: the fewest that prove nearly as much as any). blocks: 1: neurons by their main representation, 0: all together. basis: 0: singular
     vectors, 1: representations (the rank then counts their dimensions, and is rounded up). pairwise: 1: distances of rests of
     outputs one by one.
     """
@@ -45,32 +48,37 @@ class LowRankOutput(Strategy):
     cost: ClassVar[str] = "n^2 m r"
     summary: ClassVar[str] = "the unembedding by few directions, the rest bounded by lengths"
 
-    rank: int = 12
+    rank: int = 0
     blocks: int = 0
     basis: int = 0
     pairwise: int = 1
 
     @classmethod
     def sweep(cls, problem: PairProblem) -> tuple[Self, ...]:
-        """Ranks with and without blocks."""
-        together = [cls(rank, 0, basis) for rank in (4, 6, 8, 10, 12, 16, 20, 24, 32) for basis in (0, 1)]
-        by_block = [cls(rank, 1, 0, pairwise) for rank in (2, 3, 4, 6) for pairwise in (0, 1)]
-        return (*together, *by_block)
+        """Ranks, with either basis."""
+        return tuple(cls(rank, 0, basis) for rank in _TOGETHER for basis in (0, 1))
 
     def prove(self, problem: PairProblem) -> Evidence:
         """Factor the unembedding, and list the pairs for which the bound holds beyond rounding."""
-        if self.rank < 1 or not {self.blocks, self.basis, self.pairwise} <= {0, 1}:
-            raise DoesNotFit("low-rank-output needs a rank of at least 1; blocks, basis and pairwise are 0 or 1")
-        neurons, factors, scale = self.factors(problem)
-        hidden = problem.hidden.of(neurons)
-        right = low_rank_margins(problem, hidden, factors, self.pairwise) > 4 * problem.slack(neurons) + 4 * problem.tolerance
+        if self.rank < 0 or not {self.blocks, self.basis, self.pairwise} <= {0, 1}:
+            raise DoesNotFit(f"{self.name} needs a rank of at least 0; blocks, basis and pairwise are 0 or 1")
+        ranks = (self.rank,) if self.rank else _BY_BLOCK if self.blocks else _TOGETHER
+        found = [self._proved(problem, rank) for rank in ranks]
+        most = max(int(right.sum()) for *_, right in found)
+        neurons, factors, scale, right = next(one for one in found if _NEARLY * (most - one[3].sum()) <= problem.total)
         numbers = {"left_factor": factors.left, "right_factor": factors.right, "centre": factors.centre}
         hints = {name: RawTensor.of_integers(np.rint(np.ldexp(n, scale)).astype(np.int64)) for name, n in numbers.items()}
         hints["starts"] = RawTensor.of_integers(factors.starts)
         parameters = {"pairwise": self.pairwise, "scale": scale}
         return pairs_evidence(problem, (problem.hidden_step(neurons),), "low-rank-output", right, parameters, hints)
 
-    def factors(self, problem: PairProblem) -> tuple[np.ndarray, Factors, int]:
+    def _proved(self, problem: PairProblem, rank: int) -> tuple[np.ndarray, Factors, int, np.ndarray]:
+        """What `factors` gives, and the pairs "a b" that can be proved with it."""
+        neurons, factors, scale = self.factors(problem, rank)
+        margins = low_rank_margins(problem, problem.hidden.of(neurons), factors, self.pairwise)
+        return neurons, factors, scale, margins > 4 * problem.slack(neurons) + 4 * problem.tolerance
+
+    def factors(self, problem: PairProblem, rank: int) -> tuple[np.ndarray, Factors, int]:
         """Neurons in the order of their blocks, the factors rounded to units of 2**-scale, and scale."""
         neurons, table = problem.neurons, problem.task.table
         unembed = problem.hidden.unembed[neurons]
@@ -90,11 +98,11 @@ class LowRankOutput(Strategy):
                 shares = np.array([((rows @ projection) ** 2).sum() for projection in onto])
                 ranks = np.array([round(np.trace(projection)) for projection in onto])
                 best = np.argsort(-shares)
-                rows = rows @ onto[best[: 1 + np.searchsorted(np.cumsum(ranks[best]), self.rank)]].sum(0)  # noqa: PLW2901
+                rows = rows @ onto[best[: 1 + np.searchsorted(np.cumsum(ranks[best]), rank)]].sum(0)  # noqa: PLW2901
             p, sizes, q = np.linalg.svd(rows, full_matrices=False)
-            rank = int((sizes > 1e-9 * sizes.max()).sum()) if self.basis else self.rank
-            left.append(p[:, :rank] * np.sqrt(sizes[:rank]))
-            right.append(np.sqrt(sizes[:rank, None]) * q[:rank])
+            kept = int((sizes > 1e-9 * sizes.max()).sum()) if self.basis else rank
+            left.append(p[:, :kept] * np.sqrt(sizes[:kept]))
+            right.append(np.sqrt(sizes[:kept, None]) * q[:kept])
         rank = max(part.shape[1] for part in left)
         factors = Factors(
             starts,
@@ -149,3 +157,24 @@ def low_rank_margins(problem: PairProblem, hidden: Hidden, factors: Factors, pai
         rivals[true] = values[true]
         margins[a] = lead(rivals, table[a])
     return margins
+
+
+@dataclass(frozen=True)
+class Fourier(LowRankOutput):
+    """low-rank-output where every neuron writes along one frequency: its cosine and sine, for rank 2; switches as there."""
+
+    name: ClassVar[str] = "fourier"
+    summary: ClassVar[str] = "every neuron writes along the cosine and sine of one frequency (cyclic groups)"
+
+    blocks: int = 1
+
+    @classmethod
+    def sweep(cls, problem: PairProblem) -> tuple[Self, ...]:
+        """With more directions than the frequency's own, and rests bounded together or output by output."""
+        return tuple(cls(rank, pairwise=pairwise) for rank in _BY_BLOCK for pairwise in (0, 1))
+
+    def prove(self, problem: PairProblem) -> Evidence:
+        """As low-rank-output, for commutative groups."""
+        if not np.array_equal(problem.task.table, problem.task.table.T):
+            raise DoesNotFit("fourier is about commutative groups; use low-rank-output with basis=1")
+        return super().prove(problem)
