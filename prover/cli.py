@@ -198,11 +198,14 @@ def train_group_composition_command(group: str, hidden: int | None, tied: bool, 
 )
 @click.option("--modulus", type=click.IntRange(2, 2047), default=PizzaRecipe.modulus)
 @click.option("--hidden", type=click.IntRange(1, 2**16), default=PizzaRecipe.hidden, help="Number of neurons.")
+@click.option("--d-model", type=click.IntRange(4, 2**12), default=PizzaRecipe.d_model, help="A multiple of 4, the heads.")
 @click.option("--seed", type=click.IntRange(0, 2**32), default=PizzaRecipe.seed)
 @_OUTPUT
-def train_modular_addition_command(modulus: int, hidden: int, seed: int, output: Path) -> None:
-    """Train a one-layer transformer with a ReLU MLP and uniform attention on all pairs (two or three minutes)."""
-    recipe = PizzaRecipe(modulus, hidden, seed)
+def train_modular_addition_command(modulus: int, hidden: int, d_model: int, seed: int, output: Path) -> None:
+    """Train a one-layer transformer with a ReLU MLP and uniform attention on all pairs (a minute or two)."""
+    if d_model % PizzaRecipe.heads:
+        raise click.ClickException(f"--d-model must be a multiple of {PizzaRecipe.heads}, the number of heads")
+    recipe = PizzaRecipe(modulus, hidden, seed, d_model)
     with progress_bars() as track:
         weights = train_pizza_addition(recipe, track)
     d_head = recipe.d_model // recipe.heads
@@ -404,7 +407,7 @@ def interpret_command(model: Path, jobs: int, device: str, output: Path) -> None
     found = findings(problem, frontier)
     write_findings(found, output)
     write_page(frontier, found, output)
-    Console(width=max(_CONSOLE.width, 160)).print(findings_table(model.stem, found))
+    Console(width=max(_CONSOLE.width, 190)).print(findings_table(model.stem, found))
     click.echo(f"certificates, frontier.json, interpretations.json and report.html are in {output}")
     sys.exit(0 if all(result.accepted for result in frontier.results) else 1)
 

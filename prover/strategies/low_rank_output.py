@@ -39,9 +39,9 @@ class Factors:
 
 @dataclass(frozen=True)
 class LowRankOutput(Strategy):
-    """rank: directions for each block (0: the fewest that prove nearly as much as any). blocks: 1: neurons by their main representation, 0: all together. basis: 0: singular
-    vectors, 1: representations (the rank then counts their dimensions, and is rounded up). pairwise: 1: distances of rests of
-    outputs one by one.
+    """rank: directions for each block (0: the fewest that prove nearly as much as any). blocks: 1: neurons by their main
+    representation, 0: all together. basis: 0: singular vectors, 1: representations (the rank then counts their dimensions, and
+    is rounded up). pairwise: 1: distances of rests of outputs one by one.
     """
 
     name: ClassVar[str] = "low-rank-output"
