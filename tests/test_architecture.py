@@ -137,6 +137,7 @@ INTEGER_NUMPY = {
         "abs",
         "all",
         "any",
+        "add",
         "append",
         "arange",
         "argmax",

@@ -51,7 +51,7 @@ def low_rank_output(setting: Setting, step: Step, premises: tuple[Fact, ...]) ->
     starts = hints["starts"]
     if len(premises) != 1 or pairwise not in (0, 1):
         raise Refused("low-rank-output takes one premise, and pairwise is 0 or 1")
-    if starts[0] != 0 or np.any(np.diff(starts) <= 0) or starts[-1] >= neurons:
+    if starts[0] != 0 or np.any((starts < 0) | (starts >= neurons)) or np.any(np.diff(starts) <= 0):
         raise Refused("blocks start at neuron 0 and follow each other; none is empty")
     pairs = Pairs.of(setting, tables, hints["pairs"], mirrored)
     parts = [slice(int(start), int(stop)) for start, stop in zip(starts, [*starts[1:], neurons], strict=True)]

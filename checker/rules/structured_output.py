@@ -62,12 +62,12 @@ def structured_output(setting: Setting, step: Step, premises: tuple[Fact, ...]) 
     off = tables.unembed - t.times(hit)
     r = (off.max(1) - off.min(1)).reshape(-1, 1)
     starts = np.flatnonzero(np.diff(cell, prepend=-1))
-    place = np.full(points**2, len(starts))  # of a zero, for cells without neurons
+    place = np.full(points**2, len(starts), np.int64)  # of a zero, for cells without neurons
     place[cell[starts]] = np.arange(len(starts))
     orbits = _orbits(group, action, place.reshape(points, points))
     if not orbits:
         raise Refused("the action moves no point")
-    moves = np.unique(np.array([orbit.moved for orbit in orbits])[:, np.arange(size) != group.unit], axis=1)
+    moves = np.unique(np.array([orbit.moved for orbit in orbits], np.int64)[:, np.arange(size) != group.unit], axis=1)
 
     allowed = tables.slack + (tables.constant.max(1) - tables.constant.min(1)).reshape(1, 1)
     left, right = (tables.left + tables.bias).T, tables.right.T
