@@ -236,7 +236,8 @@ def import_command(state: Path, config: str, task: str, output: Path) -> None:
     write_model(output, model)
     config = model.config
     click.echo(f"wrote {output}: model digest {model.digest()}")
-    click.echo(f"  task {dumps(model.task)}: sequences of n_ctx = {config.n_ctx} tokens from 0 to {config.d_vocab - 1}")
+    inputs = f"sequences of n_ctx = {config.n_ctx} tokens" if isinstance(config, AttentionOnly) else "pairs of elements"
+    click.echo(f"  task {dumps(model.task)}: {inputs} from 0 to {config.d_vocab - 1 - isinstance(config, UniformAttention)}")
 
 
 @cli.command(

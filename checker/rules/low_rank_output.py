@@ -74,7 +74,7 @@ def low_rank_output(setting: Setting, step: Step, premises: tuple[Fact, ...]) ->
     coordinates_to_values = right_factor.reshape(blocks * rank, outputs)
     allowed = tables.slack.times(two)
     left = tables.left + tables.bias
-    for block in pairs.blocks(max(neurons, outputs)):
+    for block in pairs.blocks(max(neurons, outputs, blocks * rank)):
         sizes = abs(left[block.left] + tables.right[block.right])  # p i
         coordinates = [sizes[:, part] @ left_factor[part] for part in parts]
         length = (sizes - centre).T.lengths().reshape(-1, 1)
