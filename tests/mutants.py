@@ -24,6 +24,8 @@ THEOREMS = (
 )
 PROJECTED = ("tests/test_golden.py", "tests/test_projected_tables.py")
 LOW_RANK = ("tests/test_golden.py", "tests/test_low_rank_chains.py")
+HIDDEN = ("tests/test_hidden_rules.py",)
+GROUPS = ("tests/test_groups.py",)
 HOGS = ("tests/test_attacks.py",)
 
 
@@ -425,6 +427,177 @@ MUTANTS = [
     Mutant("checker/verdict.py", "task is not None and task != statement.task", "False", ("tests/test_commands.py",)),
     Mutant("certificates/model_file.py", "absorb(tensor.data)", "pass", RULES),
     Mutant("certificates/canonical_json.py", "if dumps(value) != text", "if False", RULES),
+    # Groups, and networks with one hidden layer.
+    *(
+        Mutant("checker/scaled_integers.py", old, new, ENCLOSURES)
+        for old, new in (
+            ("up -= (self.shift + up) % 2", "pass"),
+            ("up = self.arithmetic.width - self.bound.bit_length()", "up = 63 - self.bound.bit_length()"),
+            ("np.where(high * high < np.maximum(a.hi, 0), high + 1, high)", "np.where(high < 0, high + 1, high)"),
+            ("_isqrt(a.bound) + 1", "_isqrt(a.bound)"),
+            ("np.maximum(np.maximum(self.lo, -self.hi), 0)", "np.maximum(self.lo, 0)"),
+            ("np.maximum(np.maximum(self.lo, -self.hi), 0)", "np.minimum(np.abs(self.lo), np.abs(self.hi))"),
+            ("np.maximum(self.lo, 0), np.maximum(self.hi, 0)", "np.maximum(self.lo, 0), self.hi"),
+            ("a = self._rounded(self.arithmetic.width - terms.bit_length())", "a = self"),
+            ("a = self._rounded(self.arithmetic.width - self.shape[0].bit_length())", "a = self"),
+            ("a.shift, terms * a.bound", "a.shift, a.bound"),
+            ("np.sort(self.lo, axis=axis), np.sort(self.hi, axis=axis)", "np.sort(self.lo, axis=axis), self.hi"),
+        )
+    ),
+    *(
+        Mutant("checker/rules/hidden_tables.py", old, new, HIDDEN)
+        for old, new in (
+            ("if len(others):", "if False:"),
+            ("left[:, some].max(0) + right[:, some].max(0)", "left[:, some].max(0) + right[:, some].min(0)"),
+            ("right[:, some].max(0) + bias[0, some]).relu()", "right[:, some].max(0)).relu()"),
+            ("right[:, some].max(0) + bias[0, some]).relu()", "right[:, some].max(0) + bias[0, some])"),
+            ("row.max(1) - row.min(1)", "row.max(1) - row.max(1)"),
+            ("(active * (row.max(1) - row.min(1))).reshape(-1, 1).sum(0)", "(active * (row.max(1) - row.min(1))).max(0)"),
+            ("constant = here.times(triple)", "constant = here"),
+            ("positions.sum(0).reshape(1, config.d_model) + embed[size:]", "positions.sum(0).reshape(1, config.d_model)"),
+            ("positions.sum(0).reshape(1, config.d_model) + embed[size:]", "embed[size:]"),
+            ("positions.sum(0).reshape(1, config.d_model)", "positions[2:].times(triple)"),
+            ("here = embed[size:] + positions[2:]", "here = embed[size:] + positions[:1]"),
+            ("here = embed[size:] + positions[2:]", "here = positions[2:]"),
+            ('if _ATTENTION + "b_V" in setting.model.tensors', "if False"),
+            ('here = plus_bias(setting, here, _ATTENTION + "b_O")', "pass"),
+            ('_bias(setting, _MLP + "b_in", config.d_mlp).times(triple)', '_bias(setting, _MLP + "b_in", config.d_mlp)'),
+            ('_bias(setting, _MLP + "b_out", config.d_model).times(triple)', '_bias(setting, _MLP + "b_out", config.d_model)'),
+            (
+                '_bias(setting, "unembed.b_U", config.d_vocab_out).times(triple)',
+                '_bias(setting, "unembed.b_U", config.d_vocab_out)',
+            ),
+            ("logits = out @ unembed", "logits = constant @ unembed"),
+            ("moved @ unembed, logits", "None, logits"),
+            ("symmetric = network.left is network.right", "symmetric = True"),
+            ("or len(np.unique(chosen)) < len(chosen)", ""),
+            ("np.any((chosen < 0) | (chosen >= neurons))", "np.any(chosen >= neurons)"),
+            ("left if symmetric else network.right[:, chosen]", "left"),
+            ("network.bias[:, chosen]", "network.bias[:, np.sort(chosen)]"),
+            ("network.unembed[chosen]", "network.unembed[np.sort(chosen)]"),
+            ('tied = tensors["embed_left.W_E"] == tensors["embed_right.W_E"]', "tied = True"),
+        )
+    ),
+    *(
+        Mutant("checker/rules/pairs.py", old, new, HIDDEN)
+        for old, new in (
+            ("np.any((wanted != 0) & (wanted != 1))", "False"),
+            ("if mirrored not in (0, 1)", "if False"),
+            ("tables.symmetric and task.commutative", "tables.symmetric"),
+            ("tables.symmetric and task.commutative", "task.commutative"),
+            ("if mirrored and np.any(left > right)", "if False"),
+            ("cells | cells.T if self.mirrored else cells", "cells | cells.T"),
+            ("cells | cells.T if self.mirrored else cells", "cells"),
+            ("proved[np.arange(len(self.label)), self.label] = True", "proved[:, -1] = True"),
+            ("right = proved.all(axis=1)", "right = proved.any(axis=1)"),
+            ("if not right.all()", "if not right.any()"),
+            ("int(np.count_nonzero(cells)), cells", "cells.size, cells"),
+            ("(tables.left + tables.bias)[self.left]", "tables.left[self.left]"),
+            ("tables.right[self.right]", "tables.left[self.right]"),
+            ("yield self.part(slice(start, start + size))", "yield self.part(slice(start, start + 1))"),
+        )
+    ),
+    *(
+        Mutant("checker/rules/evaluated_pairs.py", old, new, HIDDEN)
+        for old, new in (
+            ("- tables.slack", ""),
+            ("+ tables.constant", ""),
+            ("+ tables.direct[block.right]", ""),
+            ("tables.direct is not None", "False"),
+            (".relu() @", "@"),
+            ("if len(premises) != 1", "if False"),
+        )
+    ),
+    *(
+        Mutant("checker/rules/low_rank_output.py", old, new, HIDDEN)
+        for old, new in (
+            ("allowed = tables.slack.times(two)", "allowed = tables.slack"),
+            ("- allowed", ""),
+            ("tables.bias @ tables.unembed + centre.T @ rest", "centre.T @ rest"),
+            ("+ centre.T @ rest", ""),
+            ("tables.constant.times(two)", "tables.constant"),
+            ("direct = tables.direct.times(two)", "direct = tables.direct"),
+            ("else tables.right @ tables.unembed", "else tables.left @ tables.unembed"),
+            ("abs(shifted[:, block.left] + right[:, block.right])", "(shifted[:, block.left] + right[:, block.right])"),
+            ("(tables.left + tables.bias).T", "tables.left.T"),
+            ("off = size_of_input - centre", "off = size_of_input"),
+            ("- lengths[:, where].T @ to_label", ""),
+            ("(off * off).segment_sum(starts).sqrt()", "(off * off).segment_sum(starts)"),
+            ("d[label : label + 1] for d in distance[1:]", "d[label : label + 1] for d in distance[:-1]"),
+            (
+                "length.reshape(outputs, 1) + length.reshape(1, outputs)",
+                "length.reshape(outputs, 1) - length.reshape(1, outputs)",
+            ),
+            ("(rest * rest).sum(0).sqrt()", "abs(rest).max(0)"),
+            ("squares.reshape(1, outputs) - twice", "squares.reshape(1, outputs) - twice - twice"),
+            ("starts[0] != 0 or", ""),
+            ("np.any(np.diff(starts) <= 0) or", ""),
+            ("or starts[-1] >= neurons", ""),
+            ("or pairwise not in (0, 1)", ""),
+            (
+                "tables.unembed[part] - left_factor[part] @ right_factor[b]",
+                "tables.unembed[part] - left_factor[part] @ right_factor[0]",
+            ),
+        )
+    ),
+    *(
+        Mutant("checker/rules/uniform_margin.py", old, new, HIDDEN)
+        for old, new in (
+            ("if not rest[part.neurons].all()", "if not rest[part.neurons].any()"),
+            ("rest &= ~part.neurons", "pass"),
+            ("or part.tables is not tables", ""),
+            ("tables.slack.reshape(1) + tables.constant.max(1)", "tables.constant.max(1)"),
+            ("tables.constant.max(1) - tables.constant.min(1)", "tables.constant.max(1) - tables.constant.max(1)"),
+            ("if len(others):", "if False:"),
+            ("proved = (margin - allowed).positive()", "proved = margin.positive()"),
+            ("proved |= table[elements, elements] == elements", "proved |= elements == 1"),
+            ("tables.direct is not None or", ""),
+        )
+    ),
+    *(
+        Mutant("checker/rules/group_laws.py", old, new, GROUPS)
+        for old, new in (
+            ("if not task.group:", "if False:"),
+            ("if not reached.all()", "if False"),
+            ("or len(np.unique(generators)) < len(generators)", ""),
+            ("np.array_equal(np.sort(table, axis=1), every) and", ""),
+            ("and np.array_equal(np.sort(table.T, axis=1), every)", ""),
+            ("np.array_equal(table[table[:, generator]], table[:, table[generator]])", "True"),
+            ("if not np.array_equal(np.sort(action, axis=1)", "if False and not np.array_equal(np.sort(action, axis=1)"),
+            ("np.array_equal(action[self.table[generator]], action[generator][action])", "True"),
+            ("action[generator][action]", "action[:, action[generator]]"),
+            ("np.argmax(table == unit, axis=1)", "np.argmax(table == 0, axis=1)"),
+        )
+    ),
+    *(
+        Mutant("checker/tasks.py", old, new, (*GROUPS, *HIDDEN))
+        for old, new in (
+            (
+                'task == {"name": "modular-addition", "modulus": modulus} and type(modulus) is int',
+                'task == {"name": "modular-addition", "modulus": modulus}',
+            ),
+            ("or table.min() < 0", ""),
+            ("or table.max() >= len(table)", ""),
+            ("table.shape != (len(table),) * 2", "False"),
+            ("if digest != table_digest(table)", "if False"),
+            ("if given:", "if False:"),
+            ("config.d_vocab - isinstance(config, UniformAttention)", "config.d_vocab"),
+            ("or config.d_vocab_out < size", ""),
+            ("group=digest is None", "group=True"),
+            ("np.array_equal(self.table, self.table.T)", "True"),
+        )
+    ),
+    *(
+        Mutant("certificates/groups.py", old, new, GROUPS)
+        for old, new in (
+            ("len(left) * len(right) > LARGEST_ORDER", "False"),
+            ("(power[:, None] + (1 - 2 * sign[:, None]) * power)", "(power[:, None] + power)"),
+            ("permutation[every] @ weights", "every[:, permutation] @ weights"),
+            ("every = every[inversions % 2 == 0]", "every = every[inversions % 2 == 1]"),
+            ("size * signs > LARGEST_ORDER", "size > LARGEST_ORDER"),
+            ("or len(table) < 2", ""),
+        )
+    ),
     Mutant("certificates/tensor_file.py", "if position != len(body)", "if False", ("tests/test_tensor_file.py", *RULES)),
 ]
 

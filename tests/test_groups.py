@@ -392,7 +392,10 @@ def magmas(rng: random.Random) -> Iterator[Table]:
         yield [[a * b % size for b in range(size)] for a in range(size)]
         yield renumbered(rng, [[max(a, b) for b in range(size)] for a in range(size)])
         yield [[(a - b) % (size + 1) for b in range(size + 1)] for a in range(size + 1)]
-    yield [[a for _ in range(4)] for a in range(4)]  # associative: left zeros
+    left_zeros, right_zeros = [[a for _ in range(3)] for a in range(3)], [list(range(3)) for _ in range(3)]
+    for zeros in (left_zeros, right_zeros):  # associative, with products that have a quotient on one side
+        yield zeros
+        yield renumbered(rng, product([[0, 1], [1, 0]], zeros))
     table = renumbered(rng, group_table("dihedral:4").tolist())
     a, b = rng.sample(range(8), 2)
     table[a], table[b] = table[b], table[a]
