@@ -267,6 +267,8 @@ def test_other_tasks_are_refused(task: object) -> None:
             parse_task(task, mlp(2), given_table)
     with pytest.raises(FormatError):
         parse_task({"name": COMPOSITION, "group": "cyclic:2"}, AttentionOnly(1, 1, 2, 2, 2))
+    with pytest.raises(FormatError, match="needs none"):
+        parse_task({"name": "max-of-k"}, AttentionOnly(1, 1, 2, 2, 2), table)
 
 
 @pytest.mark.parametrize(

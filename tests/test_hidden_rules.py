@@ -393,6 +393,16 @@ def test_certificates_in_files_say_what_covers_says(tmp_path: Any) -> None:
     assert proved > 100
 
 
+def test_covers_is_asked_about_pairs_of_elements(tmp_path: Any) -> None:
+    check, cert, file = Check(biased(2)), tmp_path / "certificate", tmp_path / "model"
+    write_model(file, check.model)
+    write_certificate(cert, check.certificate((tables_step([0]), evaluated(marked(2, (0, 1)))), 1))
+    assert covers(cert, file, [[0, 1], [1, 0], [1, 1]]).tolist() == [1, -1, -1]
+    for wrong in ([[0, 2]], [[-1, 0]], [[0, 1, 0]], [[0]], [0, 1], [["0", "1"]], [[0.0, 1.0]]):
+        with pytest.raises(InvalidInput):
+            covers(cert, file, wrong)
+
+
 def test_both_arithmetics_agree_on_exact_networks() -> None:
     @settings(HYPOTHESIS, max_examples=15)
     @given(tiny=EXACT)
