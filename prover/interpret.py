@@ -19,6 +19,7 @@ from prover.group_interpretations import irrep_claim
 from prover.pair_problem import PairProblem
 from prover.strategies import PAIR_STRATEGIES
 from prover.strategies.group_sets import GroupSets
+from prover.strategies.quadrature import Quadrature
 from prover.strategy import DoesNotFit
 
 BRUTE_FORCE = "brute-force"
@@ -62,7 +63,7 @@ def findings(problem: PairProblem, frontier: Frontier) -> list[Finding]:
 
 def _error_terms(problem: PairProblem, name: str) -> ErrorTerms | None:
     strategy = PAIR_STRATEGIES[name]()
-    if not isinstance(strategy, GroupSets):
+    if not isinstance(strategy, GroupSets | Quadrature):
         return None
     try:
         return strategy.error_terms(problem)

@@ -74,7 +74,7 @@ def test_every_strategy_is_accepted_on_every_architecture() -> None:
         problem = problem_about(model, CPU)
         assert isinstance(problem, PairProblem) and problem.mirrored
         assert (problem.margins > 0).mean() > 0.9
-        for name in ("brute-force", "low-rank-output", "fourier"):
+        for name in ("brute-force", "quadrature", "low-rank-output", "fourier"):
             certificate, evidence = prove(problem, PAIR_STRATEGIES[name]())
             proof = check_proof(certificate, model)
             assert proof.result.correct == evidence.correct == evidence.cells.sum()

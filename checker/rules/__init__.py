@@ -16,6 +16,7 @@ from checker.rules.low_rank_chains import low_rank_chains
 from checker.rules.low_rank_output import low_rank_output
 from checker.rules.prefix_chains import prefix_chains
 from checker.rules.projected_tables import projected_tables
+from checker.rules.quadrature import quadrature
 from checker.rules.structured_output import structured_output
 from checker.rules.uniform_margin import uniform_margin
 
@@ -34,6 +35,7 @@ RULES: Mapping[str, Rule] = {
     "low-rank-output": low_rank_output,
     "prefix-chains": prefix_chains,
     "projected-tables": projected_tables,
+    "quadrature": quadrature,
     "structured-output": structured_output,
     "uniform-margin": uniform_margin,
 }

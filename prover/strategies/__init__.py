@@ -12,6 +12,7 @@ from prover.strategies.interpretation import Interpretation
 from prover.strategies.low_rank_chains import LowRankChains
 from prover.strategies.low_rank_output import Fourier, LowRankOutput
 from prover.strategies.prefix_chains import Pessimized, Thresholds
+from prover.strategies.quadrature import Quadrature
 from prover.strategies.structured_output import StructuredOutput
 from prover.strategy import Strategy
 
@@ -22,7 +23,8 @@ STRATEGIES: Mapping[str, type[Strategy]] = {
 """Every strategy for attention-only transformers, from most to least thorough."""
 
 PAIR_STRATEGIES: Mapping[str, type[Strategy]] = {
-    strategy.name: strategy for strategy in (BruteForcePairs, LowRankOutput, Fourier, StructuredOutput, RhoSets, Cosets)
+    strategy.name: strategy
+    for strategy in (BruteForcePairs, LowRankOutput, Fourier, StructuredOutput, Quadrature, RhoSets, Cosets)
 }
 """Every strategy for networks with one hidden layer on two inputs, likewise."""
 
