@@ -137,7 +137,8 @@ def _composition(task: Json, config: ModelConfig, table: IntArray | None) -> Com
         table, product = group_table(group), f"product in the group {group}"
     elif task == {"name": "group-composition", "table": digest} and table is not None:
         if (
-            table.shape != (len(table),) * 2
+            table.ndim != 2
+            or table.shape != (len(table),) * 2
             or not 2 <= len(table) <= LARGEST_ORDER
             or table.min() < 0
             or table.max() >= len(table)

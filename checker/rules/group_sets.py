@@ -136,6 +136,6 @@ def _take_hints(setting: Setting, step: Step, tables: HiddenTables) -> dict[str,
         raise Refused("there must be neurons, and sets for them; neurons, beta and gamma must be in range")
     if len(np.unique(hints["neurons"])) < count or np.any(np.diff(hints["beta"] * y + hints["gamma"]) < 0):
         raise Refused("neurons must be different, and in the order of their cells")
-    if np.any(np.abs(hints["kernel"]) > _LARGEST_KERNEL):
+    if np.any((hints["kernel"] > _LARGEST_KERNEL) | (hints["kernel"] < -_LARGEST_KERNEL)):
         raise Refused(f"entries of the kernel must not be larger than {_LARGEST_KERNEL}")
     return hints
