@@ -8,9 +8,10 @@ from typing import Any
 import make_golden
 import numpy as np
 import oracle
+import pair_oracle
 import pytest
 
-from certificates import read_model
+from certificates import AttentionOnly, read_model
 from certificates.certificate import read_certificate
 from checker import covers, verify
 from checker.rules import RULES
@@ -59,10 +60,23 @@ def test_the_slow_arithmetic_agrees(entry: dict[str, Any]) -> None:
     assert verdict.operations == entry["operations"]
 
 
+def pairs_are_right(entry: dict[str, Any]) -> None:
+    """The same about pairs of elements."""
+    certificate, _ = read_certificate(FOLDER / entry["certificate"])
+    table = pair_oracle.table_of(certificate.statement.task, certificate.table)
+    right = pair_oracle.right(read_model(FOLDER / entry["model"]).tensors, table)
+    counted = covers(FOLDER / entry["certificate"], FOLDER / entry["model"], np.argwhere(right | ~right)) >= 0
+    assert int(counted.sum()) == int(entry["correct"])
+    assert np.all(right.reshape(-1)[counted])
+    assert certificate.statement.total == table.size
+
+
 @pytest.mark.parametrize("entry", ACCEPTED, ids=_name)
 def test_what_is_accepted_is_true(entry: dict[str, Any]) -> None:
     model = read_model(FOLDER / entry["model"])
     config = model.config
+    if not isinstance(config, AttentionOnly):
+        return pairs_are_right(entry)
     tensors = {name: (t.dtype, t.shape, t.data) for name, t in model.tensors.items()}
     task = read_certificate(FOLDER / entry["certificate"])[0].statement.task
     rank = {"max-of-k": 1, "min-of-k": config.n_ctx}.get(task["name"]) or task["n"]

@@ -1,0 +1,1073 @@
+"""The part of the golden corpus that is about networks with one hidden layer on two inputs (see make_golden).
+
+Where a rule stops proving something is found by `pair_oracle`: most networks come in two versions, one just inside and one at
+or just beyond that place, so that nothing in a bound can be forgotten, or be too large, without a verdict changing.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pair_oracle as oracle
+from make_golden import ATTENTION, Corpus, changed, model_file, noise, stored, tensor, with_statement, with_tensor
+
+from certificates import Certificate, GroupMLP, Model, RawTensor, Statement, Step, UniformAttention
+
+MLP = "blocks.0.mlp."
+FINE = Fraction(1, 512)
+CYCLIC = {"modulus": 3, "name": "modular-addition"}
+SYMMETRIC = {"group": "symmetric:3", "name": "group-composition"}
+UNIFORM = {"act_fn": "relu", "attention_pattern": "uniform", "n_layers": 1, "normalization_type": None}
+
+
+@dataclass(frozen=True)
+class PairSubject:
+    """A network on two inputs and its task; `given`: the multiplication table, if the task does not name a group."""
+
+    tensors: Mapping[str, RawTensor]
+    task: Any
+    given: RawTensor | None = None
+
+    @property
+    def config(self) -> GroupMLP | UniformAttention:
+        """The sizes."""
+        outputs = self.tensors["unembed.W_U"].shape[1]
+        if "embed_left.W_E" in self.tensors:
+            size, d_mlp = self.tensors["embed_left.W_E"].shape
+            return GroupMLP(d_mlp, size, outputs)
+        vocab, d_model = self.tensors["embed.W_E"].shape
+        heads, _, d_head = self.tensors[ATTENTION + "W_V"].shape
+        return UniformAttention(d_head, self.tensors[MLP + "W_in"].shape[1], d_model, vocab, outputs, 3, heads)
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The configuration."""
+        config = self.config
+        return {**vars(config), **({"architecture": "group-mlp"} if isinstance(config, GroupMLP) else UNIFORM)}
+
+    @property
+    def model(self) -> Model:
+        """The project's view of it."""
+        weights = {name: t for name, t in self.tensors.items() if not name.endswith((".mask", ".IGNORE"))}
+        return Model(self.config, weights, self.task)
+
+    @property
+    def table(self) -> np.ndarray:
+        """The multiplication table."""
+        return oracle.table_of(self.task, self.given)
+
+    def file(self) -> bytes:
+        """The model file."""
+        return model_file(self.json, self.tensors, self.task)
+
+    def tables(self, neurons: Sequence[int]) -> oracle.Tables:
+        """The tables of its neurons."""
+        return oracle.Tables.of(self.tensors, neurons)
+
+    def with_tensors(self, **weights: Any) -> "PairSubject":
+        """The same network with other tensors (`__` stands for a dot in their names)."""
+        more = {name.replace("__", "."): np.asarray(value, np.float64) for name, value in weights.items()}
+        return replace(self, tensors={**self.tensors, **stored(more, "F32")})
+
+    def claim(self, correct: int | np.ndarray, *steps: Step, precision: int = 30) -> Certificate:
+        """A certificate about it."""
+        size = len(self.table)
+        statement = Statement(self.model.digest(), self.task, int(np.sum(correct)), size**2)
+        return Certificate(statement, precision, steps, self.given)
+
+
+def floats(numbers: Any) -> np.ndarray:
+    """Fractions as floats."""
+    return np.asarray(numbers).astype(np.float64)
+
+
+def mlp(left: Any, right: Any, unembed: Any, bias: Any = None, out: Any = None, dtype: str = "F32") -> dict[str, RawTensor]:
+    """The tensors of a group MLP."""
+    weights = {"embed_left.W_E": left, "embed_right.W_E": right, "mlp.b_in": bias, "unembed.W_U": unembed, "unembed.b_U": out}
+    return stored({name: floats(value) for name, value in weights.items() if value is not None}, dtype)
+
+
+def given_task(table: np.ndarray) -> dict[str, str]:
+    """The task with this table."""
+    text = json.dumps(table.tolist(), separators=(",", ":"))
+    return {"name": "group-composition", "table": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def with_table(subject: PairSubject, table: Any) -> PairSubject:
+    """The same network with a task that comes with its table."""
+    array = np.array(table, np.int64)
+    return replace(subject, task=given_task(array), given=RawTensor.of_integers(array))
+
+
+# --- networks --------------------------------------------------------------------------------------------------------
+
+# Functions of s = a + b = 0 .. 4 that are 1 where s mod 3 is 0, 1, 2 and else 0: constants, and weights of relu(s - 0, .., 3).
+CORNERS = np.array([[-1, 1, 0], [1, -2, 1], [1, 1, -2], [-2, 1, 1]])
+START = (1, 0, 0)
+KNOTS = (0, -1, -2, -3)
+STEPS = np.arange(3.0)[:, None]
+
+
+def sums(reach: Fraction = Fraction(0), out: Any = START) -> PairSubject:
+    """Addition modulo 3 by four neurons, which gives a margin of 1 everywhere; two further neurons can add `reach` and 0."""
+    more = np.array([[-1, 1], [0, -1], [1, -2]]) / 4
+    table = np.concatenate([STEPS.repeat(4, 1), more], axis=1)
+    rest = np.array([[-reach, reach, 0], [3, 0, -3]])
+    return PairSubject(mlp(table, table, np.concatenate([CORNERS, rest]), (*KNOTS, 0, -1 / 2), out), CYCLIC)
+
+
+def differences(dtype: str = "F32") -> PairSubject:
+    """Subtraction modulo 3, which is no group: s = a + (2 - b)."""
+    left, right = STEPS.repeat(4, 1), (2 - STEPS).repeat(4, 1)
+    weights = mlp(left, right, np.roll(CORNERS, 1, axis=1), KNOTS, np.roll(START, 1), dtype)
+    return with_table(PairSubject(weights, None), (np.arange(3)[:, None] - np.arange(3)) % 3)
+
+
+def exclusive(outputs: int = 3) -> PairSubject:
+    """Addition modulo 2 without biases, with an output that is no element."""
+    left = [[0, -1 / 2, 1], [1, 1 / 2, 1]]
+    right = [[0, -1 / 2, 0], [1, 1 / 2, 0]]
+    unembed = np.array([[0, 1, 0], [0, -2, 0], [1 / 2, 0, 1 / 4]])[:, :outputs]
+    return PairSubject(mlp(left, right, unembed, dtype="F16"), {"modulus": 2, "name": "modular-addition"})
+
+
+def constant(task: Any, size: int, favourite: int, given: RawTensor | None = None) -> PairSubject:
+    """A network that always gives the same output."""
+    bias = np.eye(size)[favourite]
+    return PairSubject(mlp(np.zeros((size, 1)), np.zeros((size, 1)), np.ones((1, size)), None, bias, "F16"), task, given)
+
+
+def uniform_weights(size: float = 0.0, outputs: int = 4) -> dict[str, np.ndarray]:
+    """Addition modulo 3 by attention: two heads carry the sum of the tokens, of which four neurons make logits; and noise."""
+    values = np.zeros((2, 5, 1))
+    values[:, 0, 0] = 1, 2
+    output = np.zeros((2, 1, 5))
+    output[:, 0, 1] = 1
+    embed = np.zeros((4, 5))
+    embed[:3, 0] = range(3)
+    read, write = np.zeros((5, 6)), np.zeros((6, 5))
+    read[1, :4], write[:4, 2:] = 1, CORNERS
+    weights = {
+        "embed.W_E": embed + size * noise(4, 5, 31),
+        "pos_embed.W_pos": size * noise(3, 5, 32),
+        ATTENTION + "W_V": values + size * noise(10, 1, 33).reshape(2, 5, 1),
+        ATTENTION + "W_O": output + size * noise(2, 5, 34).reshape(2, 1, 5),
+        MLP + "W_in": read + size * noise(5, 6, 35),
+        MLP + "W_out": write + size * noise(6, 5, 36),
+        MLP + "b_in": np.array([*KNOTS, -1, 1 / 2]) + size * noise(1, 6, 37)[0],
+        "unembed.W_U": np.eye(5, outputs, -2) + size * noise(5, outputs, 38),
+        "unembed.b_U": np.array([*START, -1])[:outputs] + size * noise(1, outputs, 39)[0],
+    }
+    if not size:
+        return weights
+    return weights | {
+        ATTENTION + "b_V": size * noise(2, 1, 40),
+        ATTENTION + "b_O": size * noise(1, 5, 41)[0],
+        MLP + "b_out": size * noise(1, 5, 42)[0],
+    }
+
+
+def uniform_subject(reach: float = 0.0, size: float = 1 / 32, outputs: int = 4) -> PairSubject:
+    """The network, with the last two neurons' weights scaled by `reach`."""
+    weights = uniform_weights(size, outputs)
+    weights[MLP + "W_out"][4:] = noise(2, 5, 43) * reach
+    return PairSubject(stored(weights, "F32"), CYCLIC)
+
+
+# Neurons (beta, gamma, t) that together are 1 where a + b = beta - gamma and else 0, all multiplied by 3 in the tables.
+ATTENDING = [
+    (x, y, int(t))
+    for x, y in np.ndindex(3, 3)
+    for t in (*CORNERS[:, (x - y) % 3], int(x == y))  # relu(a + b), .., relu(a + b - 3), 1
+    if t or x == y
+]
+
+
+def attending_to_sets() -> PairSubject:
+    """Uniform attention whose direct path does nothing; and neurons at cells of two sets of three points."""
+    weights = uniform_weights(0, 3)
+    knots = [k for x, y in np.ndindex(3, 3) for k, t in enumerate((*CORNERS[:, (x - y) % 3], int(x == y))) if t or x == y]
+    write = np.zeros((len(knots), 5))
+    write[range(len(knots)), [2 + (x - y) % 3 for x, y, _ in ATTENDING]] = [t for *_, t in ATTENDING]
+    read = np.zeros((5, len(knots)))
+    read[1] = [float(k < 4) for k in knots]
+    weights |= {MLP + "W_in": read, MLP + "W_out": write, MLP + "b_in": np.array([-k if k < 4 else 1 for k in knots])}
+    return PairSubject(stored(weights | {"unembed.b_U": np.zeros(3)}), CYCLIC)
+
+
+def swapping() -> PairSubject:
+    """Addition modulo 2 by a neuron at each cell of two sets of two points."""
+    swaps = np.array([[0, 1], [1, 0]])
+    neurons = [(x, y, 1.0, (-1, 1), (-1, 1)) for x, y in np.ndindex(2, 2)]
+    left, right, unembed = on_sets(swaps, [(swaps, swaps, np.eye(2), neurons)])
+    return PairSubject(mlp(left, right, unembed.T, dtype="F16"), {"modulus": 2, "name": "modular-addition"})
+
+
+def with_outputs(out: Sequence[float]) -> PairSubject:
+    """A network for addition modulo 2 that always gives these outputs."""
+    weights = mlp(np.zeros((2, 1)), np.zeros((2, 1)), np.zeros((1, len(out))), None, out, "F16")
+    return PairSubject(weights, {"modulus": 2, "name": "modular-addition"})
+
+
+Neuron = tuple[int, int, float, Any, Any]
+"""beta, gamma, t, and the functions lam and mu."""
+
+
+def on_sets(table: np.ndarray, sets: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray, Sequence[Neuron]]]) -> list[np.ndarray]:
+    """left, right and unembed of neurons at cells of sets: (action on X, action on Y, kernel, neurons)."""
+    unit = next(g for g in range(len(table)) if all(table[g] == np.arange(len(table))))
+    back = [int(np.flatnonzero(row == unit)[0]) for row in table]
+    columns: list[list[Any]] = [[], [], []]
+    for action_x, action_y, kernel, neurons in sets:
+        for beta, gamma, t, lam, mu in neurons:
+            columns[0].append(np.array(lam)[action_x[back, beta]])
+            columns[1].append(np.array(mu)[action_y[:, gamma]])
+            columns[2].append(t * kernel[beta, action_y[:, gamma]])
+    return [np.array(part, np.float64).T for part in columns]
+
+
+CELLS_3 = tuple(np.ndindex(3, 3))
+SHIFTS = (np.arange(3)[:, None] + np.arange(3)) % 3
+POINTS = np.array([[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]])
+REGULAR = np.array(oracle.named_group("symmetric:3"))
+# A function of y^-1 x is invariant.
+SKEW = np.array([[(0, 3, -1)[POINTS[REGULAR[y].tolist().index(0), x]] for y in range(6)] for x in range(3)])
+SOME_CELLS = ((0, 1), (0, 4), (1, 0), (1, 5), (2, 2), (2, 2))
+EYE = np.eye(3, dtype=np.int64)
+UPWARDS = (-1, 0, 1)
+
+
+@cache
+def rotations(out: Fraction = Fraction(0), size: float = 0.0) -> PairSubject:
+    """Addition modulo 3 by two neurons at each cell of two sets of three points, and one more; noise of a size."""
+    neurons = [(x, y, 1.0, UPWARDS, np.array(UPWARDS) + 1 - 2 * k) for x, y in CELLS_3 for k in (0, 1)]
+    left, right, unembed = on_sets(SHIFTS, [(SHIFTS, SHIFTS, EYE, neurons)])
+    left, right = left + size * noise(3, 18, 51), right + size * noise(3, 18, 52)
+    unembed = np.concatenate([unembed.T + size * noise(18, 3, 53), [[0, size, -size]]])
+    left, right = (np.concatenate([part, STEPS / 4 - 1 / 4], axis=1) for part in (left, right))
+    return PairSubject(mlp(left, right, unembed, None, (0, out / 4, out)), CYCLIC)
+
+
+@cache
+def permutations(out: Fraction = Fraction(0), outer: float = 1 / 256) -> PairSubject:
+    """S3 by two neurons at each cell of two sets of three points, and six at cells of sets of three and six, all with noise.
+
+    Two more neurons belong to no cell.
+    """
+    first = [(x, y, 1 + k / 4, UPWARDS, np.array(UPWARDS) + 1 - 2 * k) for x, y in CELLS_3 for k in (0, 1)]
+    second = [(x, y, 1 / 128, (0, 1 / 2, 1), np.arange(6) / 4) for x, y in SOME_CELLS]
+    parts = on_sets(REGULAR, [(POINTS, POINTS, EYE, first), (POINTS, REGULAR, SKEW, second)])
+    more = [noise(6, 2, 60 + k) / 16 for k in range(3)]
+    left, right, unembed = (
+        np.concatenate([part, others], axis=1) + outer * noise(6, 26, 63 + k)
+        for k, (part, others) in enumerate(zip(parts, more, strict=True))
+    )
+    bias = np.arange(26) % 3 / 4
+    left = left - bias
+    return PairSubject(mlp(left, right, unembed.T, bias, [0, out, out / 2, out / 4, out, 0]), SYMMETRIC)
+
+
+# --- steps -----------------------------------------------------------------------------------------------------------
+
+
+def hidden(neurons: Any) -> Step:
+    """A step of rule hidden-tables."""
+    return Step("hidden-tables", (), {}, {"neurons": tensor(neurons)})
+
+
+def pairs_step(pairs: Any, mirrored: int = 0, premises: tuple[int, ...] = (0,)) -> Step:
+    """A step of rule evaluated-pairs."""
+    return Step("evaluated-pairs", premises, {"mirrored": mirrored}, {"pairs": tensor(pairs)})
+
+
+def low_rank_step(
+    pairs: Any, starts: Any, factors: Sequence[Any], mirrored: int = 0, pairwise: int = 1, scale: int = 6
+) -> Step:
+    """A step of rule low-rank-output; the factors are in units of 2**-scale."""
+    hints = {"pairs": pairs, "starts": starts, "left_factor": factors[0], "right_factor": factors[1], "centre": factors[2]}
+    parameters = {"mirrored": mirrored, "pairwise": pairwise, "scale": scale}
+    return Step("low-rank-output", (0,), parameters, {name: tensor(hint) for name, hint in hints.items()})
+
+
+def in_units(hint: Any, scale: int = 6) -> Any:
+    """The numbers that a hint stands for."""
+    return oracle.fractions(np.asarray(hint)) / Fraction(2) ** scale
+
+
+def structured_step(
+    pairs: Any, action: Any, generators: Any, neurons: Sequence[tuple[int, int, int]], mirrored: int = 0, scale: int = 4
+) -> Step:
+    """A step of rule structured-output; neurons: (beta, gamma, t), t in units of 2**-scale."""
+    columns = dict(zip(("beta", "gamma", "t"), np.array(neurons).T, strict=True))
+    hints = {"pairs": pairs, "action": action, "generators": generators, **columns}
+    parameters = {"mirrored": mirrored, "scale": scale}
+    return Step("structured-output", (0,), parameters, {name: tensor(hint) for name, hint in hints.items()})
+
+
+def sets_step(
+    actions: Sequence[Any], kernel: Any, generators: Any, neurons: Sequence[tuple[int, int, int, int]], scale: int = 4
+) -> Step:
+    """A step of rule group-sets; neurons: (number, beta, gamma, t), t in units of 2**-scale."""
+    columns = dict(zip(("neurons", "beta", "gamma", "t"), np.array(neurons).T, strict=True))
+    hints = {"action_x": actions[0], "action_y": actions[1], "kernel": kernel, "generators": generators, **columns}
+    return Step("group-sets", (0,), {"scale": scale}, {name: tensor(hint) for name, hint in hints.items()})
+
+
+def of_all(*parts: int) -> Step:
+    """A step of rule uniform-margin."""
+    return Step("uniform-margin", (0, *parts))
+
+
+EVERY = np.ones((3, 3), np.int64)
+UPPER = np.triu(EVERY)
+FOUR = (2, 0, 3, 1)
+"""The neurons of `sums` that are of use, in some order."""
+
+STARTS = (0, 2)
+# In units of 1/64: rows of unembed of FOUR, block by block, but not quite.
+LEFT_FACTOR = np.array([[64, 1], [0, 63], [64, 0], [-1, 65]])
+CENTRE = np.array([50, 130, 60, 100])
+
+
+def right_factor(outputs: int = 3, off: int = 1) -> np.ndarray:
+    """Rows of unembed, nearly, block by block."""
+    rows = np.pad(CORNERS[list(FOUR)], ((0, 0), (0, outputs - 3))) * 64
+    rows[:, 0] += off
+    rows[1::2, 1] -= 2 * off
+    return rows.reshape(2, 2, outputs)
+
+
+def factors(outputs: int = 3) -> tuple[Any, Any, Any]:
+    """Factors that leave something out."""
+    return LEFT_FACTOR, right_factor(outputs), CENTRE
+
+
+ROTATING = [(*cell, 16) for cell in CELLS_3 for _ in (0, 1)]
+ROTATING_SETS = [(i, *at) for i, at in enumerate(ROTATING)]
+PERMUTING = [(*cell, t) for cell in CELLS_3 for t in (16, 20)]
+PERMUTING_SETS = [(i, *at) for i, at in enumerate(PERMUTING)]
+SKEW_SETS = [(18 + i, *cell, 1) for i, cell in enumerate(SOME_CELLS)]
+KEPT = (*range(18), 18, 19, 20, 21, 22, 23, 24)
+"""Neurons of `permutations`: all but the last."""
+
+
+def rotating(pairs: Any = EVERY, neurons: Any = ROTATING, **more: Any) -> Step:
+    """Rule structured-output about `rotations`."""
+    return structured_step(pairs, more.pop("action", SHIFTS), more.pop("generators", [1]), neurons, **more)
+
+
+def rotating_sets(neurons: Any = ROTATING_SETS, **more: Any) -> Step:
+    """Rule group-sets about `rotations`."""
+    actions = more.pop("action_x", SHIFTS), more.pop("action_y", SHIFTS)
+    return sets_step(actions, more.pop("kernel", EYE), more.pop("generators", [1]), neurons, **more)
+
+
+def permuting_sets() -> Step:
+    """Rule group-sets about most of `permutations`."""
+    return sets_step((POINTS, POINTS), EYE, [1, 2], PERMUTING_SETS)
+
+
+def skew_sets() -> Step:
+    """Rule group-sets about the others: different sets, of whose cells some are empty; t in units of 2**-7."""
+    return sets_step((POINTS, REGULAR), SKEW, [1, 2], SKEW_SETS, scale=7)
+
+
+def exact_sets(step: Step) -> oracle.Sets:
+    """What a step of group-sets says."""
+    hints = {name: hint.integers() for name, hint in step.hints.items()}
+    t = in_units(hints["t"], step.parameters["scale"])
+    rows = zip(hints["neurons"].tolist(), hints["beta"].tolist(), hints["gamma"].tolist(), t, strict=True)
+    return oracle.Sets(hints["action_x"], hints["action_y"], hints["kernel"], list(rows))
+
+
+def limit(excess: Fraction | float, inside: bool) -> Fraction:
+    """A number just below `excess`, or equal to it or just above."""
+    fine = int(excess * 4096)
+    if isinstance(excess, Fraction) and fine == excess * 4096 and not inside:
+        return Fraction(excess)
+    return Fraction(fine, 4096) + (-FINE if inside else FINE)
+
+
+def summing_pairs(inside: bool) -> PairSubject:
+    """`sums` that evaluated-pairs proves, or does not any more."""
+    return sums(limit(oracle.evaluated(sums().tables(FOUR), sums().table, EVERY), inside))
+
+
+def summing_factors(inside: bool, pairwise: int) -> PairSubject:
+    """`sums` that low-rank-output proves, or does not any more."""
+    p, q, mu = map(in_units, factors())
+    excess = oracle.low_rank(sums().tables(FOUR), sums().table, UPPER, STARTS, (p, q, mu), pairwise)
+    return sums(limit(excess / 2, inside))
+
+
+def attending(inside: bool, pairwise: int | None) -> PairSubject:
+    """A network with uniform attention that evaluated-pairs (None) or low-rank-output proves, or does not any more."""
+
+    def excess(subject: PairSubject) -> float:
+        tables, table = subject.tables(FOUR), subject.table
+        if pairwise is None:
+            return float(oracle.evaluated(tables, table, UPPER))
+        return oracle.low_rank(tables, table, UPPER, STARTS, tuple(map(in_units, factors(4))), pairwise) / 2
+
+    none, one = excess(uniform_subject()), excess(uniform_subject(1.0))
+    reach = none / (none - one) * (0.998 if inside else 1.002)
+    return uniform_subject(round(reach * 2**12) / 2**12)
+
+
+def turning(inside: bool, by_sets: bool) -> PairSubject:
+    """`rotations` that group-sets or structured-output prove, or do not any more."""
+    subject = rotations(size=1 / 256)
+    tables = subject.tables(range(18))
+    if by_sets:
+        excess = oracle.uniform(tables, subject.table, [exact_sets(rotating_sets())])
+    else:
+        of_each = [(x, y, Fraction(t, 16)) for x, y, t in ROTATING]
+        excess = oracle.structured(tables, subject.table, EVERY, SHIFTS, of_each)
+    return rotations(limit(excess, inside), 1 / 256)
+
+
+def shuffling(inside: bool, by_sets: bool) -> PairSubject:
+    """`permutations` that group-sets or structured-output prove, or do not any more."""
+    subject = permutations()
+    if by_sets:
+        parts = [exact_sets(permuting_sets()), exact_sets(skew_sets())]
+        return permutations(limit(oracle.uniform(subject.tables(KEPT), subject.table, parts), inside))
+    of_each = [(x, y, Fraction(t, 16)) for x, y, t in PERMUTING]
+    every = np.ones((6, 6), np.int64)
+    excess = oracle.structured(subject.tables(range(18)), subject.table, every, POINTS, of_each)
+    return permutations(limit(excess, inside))
+
+
+# --- the corpus ------------------------------------------------------------------------------------------------------
+
+
+@cache
+def subjects() -> dict[str, PairSubject]:
+    """Networks by name."""
+    found = {
+        "sums": sums(Fraction(255, 256)),
+        "sums-edge": summing_pairs(False),
+        "sums-beyond": sums(Fraction(257, 256)),
+        "factors-pairwise": summing_factors(True, 1),
+        "factors-pairwise-edge": summing_factors(False, 1),
+        "factors": summing_factors(True, 0),
+        "factors-edge": summing_factors(False, 0),
+        "differences": differences(),
+        "differences-bf16": differences("F64"),
+        "exclusive": exclusive(),
+        "exclusive-two": exclusive(2),
+        "uniform-plain": uniform_subject(size=0),
+        "uniform": attending(True, None),
+        "uniform-edge": attending(False, None),
+        "uniform-factors": attending(True, 0),
+        "uniform-factors-edge": attending(False, 0),
+        "uniform-factors-pairwise": attending(True, 1),
+        "uniform-factors-pairwise-edge": attending(False, 1),
+        "uniform-three": uniform_subject(size=0, outputs=3),
+        "attending": attending_to_sets(),
+        "swaps": swapping(),
+        "output-behind": with_outputs((1, 0, 1 / 2)),
+        "output-tied": with_outputs((1, 0, 1)),
+        "output-ahead": with_outputs((1, 0, 2)),
+        "favourite-2": constant(None, 2, 0),
+        "favourite-3": constant(None, 3, 0),
+        "structured": turning(True, False),
+        "structured-edge": turning(False, False),
+        "sets": turning(True, True),
+        "sets-edge": turning(False, True),
+        "structured-symmetric": shuffling(True, False),
+        "structured-symmetric-edge": shuffling(False, False),
+        "sets-symmetric": shuffling(True, True),
+        "sets-symmetric-edge": shuffling(False, True),
+    }
+    for name, (task, favourite) in GROUPS.items():
+        found[f"group-{name}"] = constant(task, len(oracle.table_of(task)), favourite)
+    return found
+
+
+GROUPS: Mapping[str, tuple[Any, int]] = {
+    "cyclic": ({"group": "cyclic:4", "name": "group-composition"}, 3),
+    "dihedral": ({"group": "dihedral:3", "name": "group-composition"}, 4),
+    "symmetric": (SYMMETRIC, 3),
+    "alternating": ({"group": "alternating:4", "name": "group-composition"}, 5),
+    "product": ({"group": "product(dihedral:3,cyclic:2)", "name": "group-composition"}, 9),
+    "nested": ({"group": "product(cyclic:2,product(cyclic:2,cyclic:3))", "name": "group-composition"}, 7),
+}
+
+
+class PairCorpus:
+    """Collects cases about these networks."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        self.corpus = corpus
+
+    def add(self, name: str, content: Certificate | bytes, exit_code: int, why: str, model: str) -> None:
+        """One certificate, and what it must get."""
+        self.corpus.add(f"pairs-{name}", content, exit_code, why, f"pairs-{model}")
+
+    def claim(self, name: str, code: int, why: str, model: str, correct: Any, *steps: Step, **more: Any) -> None:
+        """One certificate about a network, under its own task."""
+        self.add(name, subjects()[model].claim(correct, *steps, **more), code, why, model)
+
+    def both(self, name: str, why: str, model: str, correct: Any, *steps: Step, **more: Any) -> None:
+        """A network just inside of what a rule proves, and one beyond."""
+        self.claim(name, 0, why, model, correct, *steps, **more)
+        self.claim(f"{name}-edge", 1, f"{why}: a little too much", f"{model}-edge", correct, *steps, **more)
+
+
+def add_cases(corpus: Corpus) -> None:
+    """All cases about networks on two inputs."""
+    pairs = PairCorpus(corpus)
+    for part in (proved, of_tables, of_pairs, of_factors, of_structure, of_sets, of_margins, of_tasks, of_models):
+        part(pairs)
+
+
+def proved(corpus: PairCorpus) -> None:
+    """Every rule, just where it stops proving something."""
+    claim, both = corpus.claim, corpus.both
+    four, every = hidden(FOUR), np.ones((6, 6), np.int64)
+    both("evaluated", "rules hidden-tables and evaluated-pairs, two neurons left out", "sums", EVERY, four, pairs_step(EVERY))
+    claim("evaluated-beyond", 1, "the neurons left out can do more", "sums-beyond", EVERY, four, pairs_step(EVERY))
+    claim("evaluated-precise", 0, "rounded to 60 bits", "sums", EVERY, four, pairs_step(EVERY), precision=60)
+    claim("evaluated-precise-edge", 1, "rounded to 60 bits: a tie", "sums-edge", EVERY, four, pairs_step(EVERY), precision=60)
+    claim("evaluated-mirrored", 0, "pairs and their mirror images", "sums", EVERY, four, pairs_step(UPPER, 1))
+    claim("evaluated-mirrored-edge", 1, "a tie, and its mirror image", "sums-edge", EVERY, four, pairs_step(UPPER, 1))
+    claim("evaluated-upper", 0, "pairs without their mirror images", "sums", UPPER, four, pairs_step(UPPER))
+    claim("evaluated-none", 0, "no pairs", "sums", 0, four, pairs_step(0 * EVERY))
+    apart = (pairs_step(UPPER), pairs_step(1 - UPPER), Step("disjoint-sum", (1, 2)))
+    claim("evaluated-sum", 0, "two sets of pairs, added up", "sums", EVERY, four, *apart)
+    overlapping = (pairs_step(UPPER), pairs_step(UPPER.T), Step("disjoint-sum", (1, 2)))
+    claim("evaluated-sum-overlaps", 1, "the diagonal is counted twice", "sums", 12, four, *overlapping)
+    claim("evaluated-given", 0, "subtraction, by its table", "differences", EVERY, four, pairs_step(EVERY))
+    claim("evaluated-doubles", 0, "the same in double precision", "differences-bf16", EVERY, four, pairs_step(EVERY))
+    two = np.ones((2, 2), np.int64)
+    claim("evaluated-exclusive", 0, "no biases, three outputs", "exclusive", two, hidden([0, 1, 2]), pairs_step(two))
+    both("uniform", "uniform attention, two heads, two neurons left out", "uniform", EVERY, four, pairs_step(UPPER, 1))
+    claim("uniform-plain", 0, "no biases of attention", "uniform-plain", EVERY, four, pairs_step(UPPER, 1))
+    claim("uniform-all", 0, "all neurons", "uniform", EVERY, hidden(range(6)), pairs_step(EVERY))
+    by_factors = [low_rank_step(UPPER, STARTS, factors(), 1, pairwise) for pairwise in (0, 1)]
+    for name, pairwise in (("factors", 0), ("factors-pairwise", 1)):
+        why = "rule low-rank-output, " + ("distances of all pairs of outputs" if pairwise else "lengths")
+        both(f"low-rank-{name}", why, name, EVERY, four, by_factors[pairwise])
+        both(
+            f"low-rank-uniform-{name}",
+            f"{why}, with uniform attention",
+            f"uniform-{name}",
+            EVERY,
+            four,
+            low_rank_step(UPPER, STARTS, factors(4), 1, pairwise),
+        )
+    tilted = [LEFT_FACTOR, right_factor(off=0), CENTRE]
+    untied = low_rank_step(EVERY, STARTS, [np.rint(LEFT_FACTOR / 64), np.roll(tilted[1], 1, 2) // 64, CENTRE // 64], scale=0)
+    claim("low-rank-given", 0, "the two inputs differ, and nothing is left out", "differences", EVERY, four, untied)
+    one_block = [[[4, 0], [-8, 0], [0, 4]], [[[0, 4, 0], [2, 0, 1]]], [0, 0, 0]]
+    exact = low_rank_step(two, [0], one_block, scale=2)
+    claim("low-rank-exclusive", 0, "no biases, one block", "exclusive", two, hidden([0, 1, 2]), exact)
+    eighteen = hidden(range(18))
+    both("structured", "rule structured-output", "structured", EVERY, eighteen, rotating())
+    both("structured-symmetric", "of S3", "structured-symmetric", every, eighteen, permuting())
+    both("sets", "rules group-sets and uniform-margin", "sets", EVERY, eighteen, rotating_sets(), of_all(1))
+    parts = hidden(KEPT), permuting_sets(), skew_sets(), of_all(1, 2)
+    both("sets-symmetric", "of S3, two parts, a neuron in none, another left out", "sets-symmetric", every, *parts)
+    reordered = [*range(18, 25), *range(17, -1, -1)]
+    other = (
+        [(reordered.index(i), *rest) for i, *rest in PERMUTING_SETS],
+        [(reordered.index(i), *rest) for i, *rest in SKEW_SETS],
+    )
+    parts = (
+        hidden(reordered),
+        sets_step((POINTS, POINTS), EYE, [1, 2], other[0]),
+        sets_step((POINTS, REGULAR), SKEW, [3, 1], other[1], scale=7),
+        of_all(2, 1),
+    )
+    claim("sets-reordered", 0, "neurons, parts and generators in another order", "sets-symmetric", every, *parts)
+    claim("sets-reordered-edge", 1, "a little too much", "sets-symmetric-edge", every, *parts)
+
+
+def permuting(generators: Any = (1, 2), **more: Any) -> Step:
+    """Rule structured-output about `permutations`."""
+    return structured_step(np.ones((6, 6)), more.pop("action", POINTS), generators, PERMUTING, **more)
+
+
+def with_hints(step: Step, **hints: Any) -> Step:
+    """A step with some hints replaced, or left out (None)."""
+    new = {name: hint if isinstance(hint, RawTensor) else tensor(hint) for name, hint in hints.items() if hint is not None}
+    kept = {name: hint for name, hint in step.hints.items() if name not in hints}
+    return replace(step, hints={**kept, **new})
+
+
+def with_parameters(step: Step, **parameters: int) -> Step:
+    """A step with some parameters replaced."""
+    return replace(step, parameters={**step.parameters, **parameters})
+
+
+def refused(corpus: PairCorpus, prefix: str, model: str, correct: Any, good: Sequence[Step], cases: Sequence[Any]) -> None:
+    """An accepted proof, of which one step is another: (name, why, position, step)."""
+    for name, why, position, step in cases:
+        steps = list(good)
+        steps[position] = step
+        corpus.claim(f"{prefix}-{name}", 1, why, model, correct, *steps)
+
+
+def of_tables(corpus: PairCorpus) -> None:
+    """Rule hidden-tables."""
+    good, step = (hidden(FOUR), pairs_step(EVERY)), hidden(FOUR)
+    cases = [
+        ("none", "no neuron is chosen", hidden(np.zeros(0))),
+        ("repeated", "a neuron is chosen twice", hidden((*FOUR, 0))),
+        ("unknown", "neuron 6 of 6", hidden((*FOUR, 6))),
+        ("negative", "neuron -2", hidden((*FOUR, -2))),
+        ("in-rows", "neurons are a list", with_hints(step, neurons=[FOUR])),
+        ("no-hint", "no neurons", with_hints(step, neurons=None)),
+        ("more-hints", "an unknown hint", with_hints(step, more=[0])),
+        ("parameter", "an unknown parameter", with_parameters(step, scale=0)),
+    ]
+    refused(corpus, "tables", "sums", EVERY, good, [(name, why, 0, step) for name, why, step in cases])
+    twice = (hidden(FOUR), replace(step, premises=(0,)), pairs_step(EVERY, premises=(1,)))
+    corpus.claim("tables-premise", 1, "hidden-tables takes no premises", "sums", EVERY, *twice)
+    corpus.claim("tables-last", 1, "tables are no correct inputs", "sums", 0, hidden(FOUR))
+    for rule in ("additive-tables", "projected-tables", "low-rank-chains"):
+        corpus.claim(f"tables-{rule}", 1, "a rule about attention only", "sums", 0, Step(rule))
+    ranks = Step("enumeration", (0,), {"start": 0, "stop": 9}, {"skip": tensor(np.zeros((0, 2)))})
+    corpus.claim("tables-enumeration", 1, "a rule about sequences", "sums", EVERY, hidden(FOUR), ranks)
+    listed = Step("further-inputs", (0, 1), {}, {"inputs": tensor([(0, 0)])})
+    corpus.claim("tables-further-inputs", 1, "a rule about sequences", "sums", 1, hidden(FOUR), pairs_step(0 * EVERY), listed)
+
+
+def of_pairs(corpus: PairCorpus) -> None:
+    """Rule evaluated-pairs, and what all rules about pairs have in common."""
+    step, four = pairs_step(EVERY), hidden(FOUR)
+    cases = [
+        ("marked-2", "an entry 2", pairs_step(2 * EVERY)),
+        ("marked-negative", "an entry -1", pairs_step(-EVERY)),
+        ("shape", "a row too many", pairs_step(np.ones((4, 3)))),
+        ("mirrored-2", "mirrored is 0 or 1", pairs_step(UPPER, 2)),
+        ("mirrored-negative", "mirrored is 0 or 1", pairs_step(UPPER, -1)),
+        ("mirrored-lower", "a > b, mirrored", pairs_step(UPPER.T, 1)),
+        ("two-premises", "tables twice", replace(step, premises=(0, 0))),
+        ("no-parameter", "no parameter mirrored", replace(step, parameters={})),
+        ("parameter", "an unknown parameter", with_parameters(step, scale=0)),
+        ("hint", "an unknown hint", with_hints(step, t=[0])),
+    ]
+    refused(corpus, "evaluated", "sums", EVERY, (four, step), [(name, why, 1, other) for name, why, other in cases])
+    for other in (step, low_rank_step(UPPER, STARTS, factors()), rotating(), rotating_sets()):
+        corpus.claim(f"{other.rule}-alone", 1, "no tables", "sums", EVERY, replace(other, premises=()))
+    # Not an error of the count alone: the number is what these pairs and their mirror images are.
+    corpus.claim("evaluated-mirrored-all", 1, "a > b, mirrored", "sums", EVERY, four, pairs_step(EVERY, 1))
+    corpus.claim(
+        "evaluated-from-fact", 1, "a premise that is no tables", "sums", EVERY, four, step, replace(step, premises=(1,))
+    )
+    corpus.claim(
+        "evaluated-untied", 1, "the two inputs have different weights", "differences", EVERY, four, pairs_step(UPPER, 1)
+    )
+    plus = with_table(subjects()["differences"], (np.arange(3)[:, None] + np.arange(3)) % 3)
+    diagonal = oracle.right(plus.tensors, plus.table)
+    claim = plus.claim(np.diag(diagonal), hidden(FOUR), pairs_step(diagonal * EYE, 1))
+    corpus.add(
+        "evaluated-untied-only", claim, 1, "mirrored, the task being commutative, the network not symmetric", "differences"
+    )
+    minus = with_table(subjects()["sums"], (np.arange(3)[:, None] - np.arange(3)) % 3)
+    diagonal = oracle.right(minus.tensors, minus.table) * EYE
+    claim = minus.claim(diagonal, four, pairs_step(diagonal, 1))
+    corpus.add("evaluated-not-commutative", claim, 1, "mirrored, the network being symmetric, the task not", "sums")
+    for name, code in (("output-behind", 0), ("output-tied", 1), ("output-ahead", 1)):
+        why = "an output that is no element is " + name.removeprefix("output-")
+        corpus.claim(f"evaluated-{name}", code, why, name, 1, hidden([0]), pairs_step([[1, 0], [0, 0]]))
+
+
+def of_factors(corpus: PairCorpus) -> None:
+    """Rule low-rank-output."""
+    step = low_rank_step(UPPER, STARTS, factors(), 1, 0)
+    left, rows, centre = factors()
+    empty = with_hints(step, starts=np.zeros(0), right_factor=np.zeros((0, 2, 3)))
+    no_rank = with_hints(step, left_factor=np.zeros((4, 0)), right_factor=np.zeros((2, 0, 3)))
+    huge = np.iinfo(np.int64)
+    once_more = with_hints(step, right_factor=np.concatenate([rows, rows[:1]]))
+    cases = [
+        ("pairwise-2", "pairwise is 0 or 1", with_parameters(step, pairwise=2)),
+        ("pairwise-negative", "pairwise is 0 or 1", with_parameters(step, pairwise=-1)),
+        ("no-blocks", "no block", empty),
+        ("no-rank", "no column", no_rank),
+        ("flat-factor", "blocks in a row", with_hints(step, right_factor=rows.reshape(4, 3))),
+        ("no-factor", "no right_factor", with_hints(step, right_factor=None)),
+        ("starts-late", "blocks from neuron 1", with_hints(step, starts=[1, 2])),
+        ("starts-equal", "an empty block", with_hints(once_more, starts=[0, 2, 2])),
+        ("starts-decrease", "blocks that overlap", with_hints(once_more, starts=[0, 2, 1])),
+        ("starts-beyond", "a block beyond the neurons", with_hints(once_more, starts=[0, 2, 4])),
+        ("starts-wrap", "differences beyond 64 bits", with_hints(once_more, starts=[0, huge.max, huge.min])),
+        ("starts-few", "a block without a start", with_hints(step, starts=[0])),
+        ("left-short", "a neuron without a row", with_hints(step, left_factor=left[:3])),
+        ("centre-short", "a neuron without a centre", with_hints(step, centre=centre[:3])),
+        ("outputs", "an output without a column", with_hints(step, right_factor=rows[..., :2])),
+        ("scale", "a scale beyond the range", with_parameters(step, scale=1101)),
+        ("scale-negative", "a scale beyond the range", with_parameters(step, scale=-1101)),
+        ("mirrored-lower", "a > b, mirrored", with_hints(step, pairs=UPPER.T)),
+        ("two-premises", "tables twice", replace(step, premises=(0, 0))),
+        ("parameter", "no parameter scale", replace(step, parameters={"mirrored": 1, "pairwise": 0})),
+        ("hint", "no centre", with_hints(step, centre=None)),
+    ]
+    cases += [("starts-wrap-short", "differences beyond 64 bits", with_hints(once_more, starts=[0, huge.max, -2]))]
+    good = (hidden(FOUR), step)
+    refused(corpus, "low-rank", "factors", EVERY, good, [(name, why, 1, other) for name, why, other in cases])
+    for bits, code in ((53, 1), (52, 0)):  # 64 times 1/64, or 32 times 1/32
+        large = 2**bits * np.eye(2, dtype=np.int64)[[0, 1, 0, 1]], right_factor(off=0) * 2 ** (94 - bits - 6), 0 * CENTRE
+        same = low_rank_step(UPPER, STARTS, large, 1, scale=47)
+        corpus.claim(f"low-rank-{bits}-bits", code, f"a factor of 2**{bits} units", "factors", EVERY, hidden(FOUR), same)
+
+
+def of_structure(corpus: PairCorpus) -> None:
+    """Rule structured-output, and group laws."""
+    model, eighteen = "structured", hidden(range(18))
+    step = rotating()
+    beyond = [(x, y, t) if x < 2 else (3, y, t) for x, y, t in ROTATING]
+    unsorted = [ROTATING[i] for i in (2, 1, 0, *range(3, 18))]
+    constant_map = np.zeros((3, 3), np.int64)
+    cases = [
+        ("beta-beyond", "beta is no point", rotating(neurons=beyond)),
+        ("beta-negative", "beta is no point", rotating(neurons=[(-1, 2, 16), *ROTATING[1:]])),
+        ("gamma-beyond", "gamma is no point", rotating(neurons=[*ROTATING[:-1], (2, 3, 16)])),
+        ("gamma-negative", "gamma is no point", rotating(neurons=[(0, -3, 16), *ROTATING[1:]])),
+        ("unsorted", "neurons out of order", rotating(neurons=unsorted)),
+        ("short", "a neuron without a cell", rotating(neurons=ROTATING[:-1])),
+        ("generators-none", "no generators", rotating(generators=np.zeros(0))),
+        ("generators-repeated", "a generator twice", rotating(generators=[1, 1])),
+        ("generators-unknown", "element 3 of 3", rotating(generators=[1, 3])),
+        ("generators-negative", "element -2", rotating(generators=[-2])),
+        ("generators-few", "the unit generates nothing else", rotating(generators=[0])),
+        ("action-constant", "rows that are no permutations", rotating(action=constant_map)),
+        ("action-false", "an element acts as another", rotating(action=SHIFTS[[0, 1, 1]])),
+        ("action-reversed", "an element acts as its inverse", rotating(action=changed(SHIFTS, 2, (1, 2, 0)))),
+        ("action-trivial", "no point is moved", rotating(action=np.tile(np.arange(3), (3, 1)))),
+        ("action-empty", "no points", rotating(action=np.zeros((3, 0)))),
+        ("t-53-bits", "a number beyond 53 bits", rotating(neurons=[(0, 0, 2**53), *ROTATING[1:]])),
+        ("scale", "a scale beyond the range", with_parameters(step, scale=1101)),
+        ("mirrored", "the two inputs have different weights", rotating(UPPER, mirrored=1)),
+        ("marked", "an entry 2", rotating(2 * EVERY)),
+        ("two-premises", "tables twice", replace(step, premises=(0, 0))),
+        ("parameter", "no parameter scale", replace(step, parameters={"mirrored": 0})),
+        ("hint", "no generators", with_hints(step, generators=None)),
+        ("false", "t negative", rotating(neurons=[(x, y, -t) for x, y, t in ROTATING])),
+    ]
+    refused(corpus, "structured", model, EVERY, (eighteen, step), [(name, why, 1, other) for name, why, other in cases])
+    one = structured_step([[1]], [[0]], [0], [(0, 0, 1)])
+    direct = with_hints(one, pairs=EVERY, action=SHIFTS, generators=[1], **dict.fromkeys(("beta", "gamma", "t"), [0] * 4))
+    corpus.claim("structured-direct", 1, "a network with a direct path", "uniform-three", EVERY, hidden(FOUR), direct)
+    swaps = np.array([[0, 1], [1, 0]])
+    for name, neurons in (("exclusive", [(0, 0, -4), (0, 0, 8), (0, 0, 8)]), ("exclusive-two", [(0, 0, 0)] * 3)):
+        exclusive_step = structured_step(np.ones((2, 2)), swaps, [1], neurons)
+        why = "an output that is no element" if name == "exclusive" else "too little said about the neurons"
+        corpus.claim(f"structured-{name}", 1, why, name, np.ones((2, 2)), hidden(range(3)), exclusive_step)
+    stray = np.array([[0, 1, 0], [1, 0, 1]])
+    for name, action, code in (("swap", swaps, 0), ("stray", stray, 1), ("fixed", np.array([[0, 1, 2], [1, 0, 2]]), 0)):
+        neurons = [(x, y, 16) for x, y in np.ndindex(2, 2)]
+        steps = hidden(range(4)), structured_step(np.ones((2, 2)), action, [1], neurons)
+        why = {"swap": "two points", "stray": "a third point, which is mapped away", "fixed": "a third point, which stays"}[
+            name
+        ]
+        corpus.claim(f"structured-{name}", code, why, "swaps", np.ones((2, 2)), *steps)
+    some = changed(np.ones((6, 6), np.int64), (2, 3), 0)
+    part = with_hints(permuting(generators=[2, 1, 5]), pairs=some)
+    corpus.claim("structured-some", 0, "all pairs but one", "structured-symmetric", some, eighteen, part)
+    untransitive = np.concatenate([POINTS, REGULAR + 3], axis=1)
+    wider = permuting(action=untransitive)
+    corpus.claim("structured-two-orbits", 0, "a second orbit, empty", "structured-symmetric", 36, eighteen, wider)
+    not_by_table = with_table(subjects()["structured"], SHIFTS)
+    corpus.add("structured-table", not_by_table.claim(EVERY, eighteen, step), 0, "a group by its table", model)
+    backwards = with_table(subjects()["structured-symmetric"], REGULAR)
+    corpus.add(
+        "structured-table-symmetric", backwards.claim(36, eighteen, permuting()), 0, "S3 by its table", "structured-symmetric"
+    )
+
+
+def trivial(size: int, generators: Any) -> tuple[Step, ...]:
+    """A proof by sets of one point, which proves nothing about any element but those that are their own squares."""
+    dot = np.zeros((size, 1), np.int64)
+    return hidden([0]), sets_step((dot, dot), [[1]], generators, [(0, 0, 0, 0)]), of_all(1)
+
+
+def of_sets(corpus: PairCorpus) -> None:
+    """Rule group-sets."""
+    eighteen, step, last = hidden(range(18)), rotating_sets(), of_all(1)
+    at = list(ROTATING_SETS)
+    tiny = [(*row[:3], 1) for row in at]
+    huge = np.iinfo(np.int64).min
+    twice = np.concatenate([SHIFTS, SHIFTS + 3], axis=1)
+    in_both = np.tile(EYE, (2, 1))
+    cases = [
+        ("none", "no neurons", sets_step((SHIFTS, SHIFTS), EYE, [1], np.zeros((0, 4)))),
+        ("repeated", "a neuron twice", rotating_sets([*at, (17, 2, 2, 0)])),
+        ("unknown", "neuron 18 of 18", rotating_sets([*at[:-1], (18, 2, 2, 16)])),
+        ("negative", "neuron -1", rotating_sets([*at[:-1], (-1, 2, 2, 16)])),
+        ("beta-beyond", "beta is no point", rotating_sets([*at[:-1], (17, 3, 2, 16)])),
+        ("beta-negative", "beta is no point", rotating_sets([(0, -3, 0, 16), *at[1:]])),
+        ("gamma-beyond", "gamma is no point", rotating_sets([*at[:-1], (17, 2, 3, 16)])),
+        ("gamma-negative", "gamma is no point", rotating_sets([(0, 0, -3, 16), *at[1:]])),
+        ("unsorted", "neurons out of order", rotating_sets([at[2], at[1], at[0], *at[3:]])),
+        ("intransitive-x", "two orbits", rotating_sets(action_x=twice, kernel=in_both)),
+        ("intransitive-y", "two orbits", rotating_sets(action_y=twice, kernel=in_both.T)),
+        (
+            "fixed",
+            "a third orbit",
+            rotating_sets(action_x=np.pad(SHIFTS, ((0, 0), (0, 1)), constant_values=3), kernel=np.eye(4, 3)),
+        ),
+        ("action-x", "an element acts as another", rotating_sets(action_x=SHIFTS[[0, 1, 1]])),
+        ("action-y", "an element acts as another", rotating_sets(action_y=SHIFTS[[0, 1, 1]])),
+        ("kernel", "not invariant", rotating_sets(kernel=changed(EYE, (0, 1), 1))),
+        ("kernel-skew", "invariant the other way", rotating_sets(kernel=EYE[::-1])),
+        ("kernel-large", "beyond 2**20", rotating_sets(tiny, kernel=EYE * (2**20 + 1), scale=20)),
+        ("kernel-small", "beyond -2**20", rotating_sets(tiny, kernel=EYE * (2**20 + 1) - 2**20 - 1, scale=20)),
+        ("kernel-least", "the least of 64 bits", rotating_sets(kernel=np.full((3, 3), huge))),
+        ("kernel-shape", "a point without a row", rotating_sets(kernel=EYE[:2])),
+        ("kernel-flat", "a kernel is a matrix", rotating_sets(kernel=EYE.reshape(-1))),
+        ("generators-few", "the unit generates nothing else", rotating_sets(generators=[0])),
+        ("in-rows", "neurons are a list", with_hints(step, neurons=[range(18)])),
+        ("short", "a neuron without a cell", with_hints(step, beta=[0])),
+        ("t-53-bits", "a number beyond 53 bits", with_hints(step, t=[2**53, *[16] * 17])),
+        ("scale", "a scale beyond the range", with_parameters(step, scale=1101)),
+        ("no-kernel", "no kernel", with_hints(step, kernel=None)),
+        ("no-neurons", "no neurons", with_hints(step, neurons=None)),
+        ("two-premises", "tables twice", replace(step, premises=(0, 0))),
+        ("parameter", "an unknown parameter", with_parameters(step, mirrored=0)),
+    ]
+    good = (eighteen, step, last)
+    refused(corpus, "sets", "sets", EVERY, good, [(name, why, 1, other) for name, why, other in cases])
+    by_table = with_table(subjects()["sets"], SHIFTS)
+    corpus.add("sets-table", by_table.claim(EVERY, *good), 0, "a group by its table", "sets")
+    large = rotating_sets(tiny, kernel=EYE * 2**20, scale=20)
+    corpus.claim("sets-kernel-largest", 0, "a kernel of 2**20, and small t", "sets", EVERY, eighteen, large, last)
+    swaps = np.array([[0, 1], [1, 0]])
+    outputs = sets_step((swaps, swaps), [[1, 0], [0, 1]], [1], [(0, 0, 0, 16)])
+    corpus.claim("sets-outputs", 1, "an output that is no element", "exclusive", 4, hidden(range(3)), outputs, last)
+    # Tables whose elements are their own squares: with them, uniform-margin has nothing to prove, if nobody looks at the table.
+    for name, why, table in (
+        ("rows", "rows hold one element only", np.tile(np.arange(2)[:, None], (1, 2))),
+        ("columns", "columns hold one element only", np.tile(np.arange(2), (2, 1))),
+        ("loop", "not associative", 2 * (np.arange(3)[:, None] + np.arange(3)) % 3),
+    ):
+        subject = with_table(constant(None, len(table), 0), table)
+        steps = trivial(len(table), range(len(table)))
+        corpus.add(f"table-{name}", subject.claim(table.size, *steps), 1, why, f"favourite-{len(table)}")
+    subject = constant({"modulus": 2, "name": "modular-addition"}, 2, 0)
+    corpus.add("sets-trivial", subject.claim(4, *trivial(2, [1])), 1, "sets of one point say nothing", "favourite-2")
+
+
+def of_margins(corpus: PairCorpus) -> None:
+    """Rule uniform-margin."""
+    every, kept = np.ones((6, 6), np.int64), hidden(KEPT)
+    good = [kept, permuting_sets(), skew_sets(), of_all(1, 2)]
+    last = good[-1]
+    cases = [
+        ("no-part", "no margin", (hidden(KEPT), of_all())),
+        ("one-part-twice", "a part twice", (*good[:2], of_all(1, 1))),
+        (
+            "parts-overlap",
+            "a neuron in two parts",
+            (*good[:2], sets_step((POINTS, REGULAR), SKEW, [1, 2], [(17, 0, 0, 0)]), last),
+        ),
+        ("other-tables", "a part about other tables", (kept, *good[1:3], hidden(KEPT), replace(last, premises=(3, 1, 2)))),
+        ("no-tables", "a part first", (*good[:2], Step("uniform-margin", (1, 0)))),
+        ("tables-as-part", "tables in place of a part", (*good[:2], Step("uniform-margin", (0, 1, 0)))),
+        ("parameter", "an unknown parameter", (*good[:3], with_parameters(last, scale=0))),
+        ("hint", "an unknown hint", (*good[:3], with_hints(last, t=[0]))),
+    ]
+    for name, why, steps in cases:
+        corpus.claim(f"margin-{name}", 1, why, "sets-symmetric", every, *steps)
+    # The tables of both premises are equal, but a second step established them.
+    twins = (kept, good[1], hidden(KEPT), replace(good[2], premises=(2,)), Step("uniform-margin", (0, 1, 3)))
+    corpus.claim("margin-twin-tables", 1, "one of the parts is about other tables", "sets-symmetric", every, *twins)
+    evaluated = (hidden(FOUR), pairs_step(EVERY), of_all(1))
+    corpus.claim("margin-of-pairs", 1, "correct pairs are no margin", "sums", EVERY, *evaluated)
+    direct = (hidden([0]), sets_step((SHIFTS, SHIFTS), EYE, [1], [(0, 0, 0, 0)]), of_all(1))
+    corpus.claim("margin-direct", 1, "a network with a direct path", "uniform-three", EVERY, *direct)
+    steps = hidden(range(len(ATTENDING))), rotating_sets([(i, *at) for i, at in enumerate(ATTENDING)], scale=0), of_all(1)
+    corpus.claim("margin-direct-only", 1, "the same, but for that a proof", "attending", EVERY, *steps)
+    only = (good[0], good[1], of_all(1))
+    corpus.claim("margin-alone", 1, "the other neurons may do too much", "sets-symmetric-edge", every, *only)
+
+
+def of_tasks(corpus: PairCorpus) -> None:
+    """Tasks of every kind, and what is no task."""
+    for name, (task, favourite) in GROUPS.items():
+        marks = (oracle.table_of(task) == favourite).astype(np.int64)
+        corpus.claim(f"task-{name}", 0, f"the group {task['group']}", f"group-{name}", marks, hidden([0]), pairs_step(marks))
+    good = subjects()["sums"].claim(EVERY, hidden(FOUR), pairs_step(EVERY))
+    composition = {"name": "group-composition"}
+    long_name = "product(cyclic:1," * 12 + "cyclic:3" + ")" * 12
+    corpus.add("task-by-name", with_statement(good, task={**composition, "group": "cyclic:3"}), 0, "the same by name", "sums")
+    for name, why, task in (
+        ("modulus-text", "a modulus is an integer", {"modulus": "3", "name": "modular-addition"}),
+        ("modulus-true", "a modulus is an integer", {"modulus": True, "name": "modular-addition"}),
+        ("modulus-list", "a modulus is an integer", {"modulus": [3], "name": "modular-addition"}),
+        ("modulus-4", "four elements", {"modulus": 4, "name": "modular-addition"}),
+        ("modulus-2", "two elements", {"modulus": 2, "name": "modular-addition"}),
+        ("modulus-negative", "a modulus is positive", {"modulus": -3, "name": "modular-addition"}),
+        ("modulus-large", "a modulus of 40 digits", {"modulus": 10**40, "name": "modular-addition"}),
+        ("extra", "an unknown field", {"modulus": 3, "name": "modular-addition", "group": "cyclic:3"}),
+        ("null-group", "no group", {**composition, "group": None}),
+        ("null-table", "no table", {**composition, "table": None}),
+        ("nothing", "no group", composition),
+        ("group-unknown", "no such group", {**composition, "group": "quaternion:3"}),
+        ("group-padded", "a leading zero", {**composition, "group": "cyclic:03"}),
+        ("group-space", "a space", {**composition, "group": "cyclic:3 "}),
+        ("group-newline", "a line feed", {**composition, "group": "cyclic:3\n"}),
+        ("group-one", "one element", {**composition, "group": "cyclic:1"}),
+        ("group-large", "2049 elements", {**composition, "group": "cyclic:2049"}),
+        ("group-open", "a parenthesis is missing", {**composition, "group": "product(cyclic:1,cyclic:3"}),
+        ("group-long", "a name of more than 200 characters", {**composition, "group": long_name}),
+        ("group-list", "a name is a string", {**composition, "group": ["cyclic:3"]}),
+        ("table-missing", "no table", given_task(SHIFTS)),
+        ("max-of-k", "a task about sequences", {"name": "max-of-k"}),
+        ("text", "a task is an object", "modular-addition"),
+    ):
+        corpus.add(f"task-{name}", with_statement(good, task=task), 2, why, "sums")
+    superfluous = with_tensor(good, "table", tensor(SHIFTS))
+    corpus.add("task-table-superfluous", superfluous, 2, "a table, though the task has a name", "sums")
+    named = with_statement(good, task={**composition, "group": "cyclic:3"})
+    corpus.add("task-table-beside-group", with_tensor(named, "table", tensor(SHIFTS)), 2, "a table, and a group", "sums")
+    for name, why, table in (
+        ("square", "a row is missing", SHIFTS[:2]),
+        ("entry", "an entry 3", changed(SHIFTS, (2, 2), 3)),
+        ("negative", "an entry -1", changed(SHIFTS, (2, 2), -1)),
+        ("flat", "a table is a matrix", SHIFTS.reshape(-1)),
+        ("deep", "a table is a matrix", SHIFTS[None]),
+        ("scalar", "a table is a matrix", np.array(0)),
+        ("empty", "no elements", np.zeros((0, 0))),
+        ("single", "one element", np.zeros((1, 1))),
+        ("four", "four elements", (np.arange(4)[:, None] + np.arange(4)) % 4),
+    ):
+        subject = with_table(subjects()["sums"], table)
+        content = replace(with_statement(good, task=subject.task), table=subject.given)
+        corpus.add(f"task-table-{name}", content, 2, why, "sums")
+    given = replace(with_statement(good, task=given_task(SHIFTS)), table=tensor(SHIFTS))
+    corpus.add("task-table", given, 0, "the same by its table", "sums")
+    corpus.add(
+        "task-table-32-bits",
+        replace(given, table=RawTensor("I32", (3, 3), SHIFTS.astype("<i4").tobytes())),
+        0,
+        "any dtype",
+        "sums",
+    )
+    corpus.add("task-table-other", replace(given, table=tensor(SHIFTS[::-1])), 2, "another table", "sums")
+    corpus.add("task-table-floats", replace(given, table=RawTensor("F32", (3, 3), bytes(36))), 2, "a table of floats", "sums")
+    nameless = with_statement(given, task={**composition, "table": None})
+    corpus.add("task-table-null", nameless, 2, "a table without its digest", "sums")
+    upper = given_task(SHIFTS)
+    upper["table"] = upper["table"].upper()
+    corpus.add("task-table-upper-case", with_statement(given, task=upper), 2, "upper-case digest", "sums")
+    corpus.add("task-total", with_statement(good, total=8), 2, "there are nine pairs", "sums")
+    corpus.add(
+        "task-few-outputs", few().claim(0, hidden([0]), pairs_step(0 * EVERY)), 2, "an element without an output", "few-outputs"
+    )
+    attention = with_statement(subjects()["uniform"].claim(EVERY, hidden(FOUR), pairs_step(EVERY)), total=16)
+    attention = with_statement(attention, task={"modulus": 4, "name": "modular-addition"})
+    corpus.add("task-uniform-4", attention, 2, 'the token "=" is no element', "uniform")
+
+
+def few() -> PairSubject:
+    """A network with two outputs for three elements."""
+    return PairSubject(mlp(np.zeros((3, 1)), np.zeros((3, 1)), np.ones((1, 2))), CYCLIC)
+
+
+def of_models(corpus: PairCorpus) -> None:
+    """Configurations and tensors."""
+    good = subjects()["sums"].claim(EVERY, hidden(FOUR), pairs_step(EVERY))
+    attention = subjects()["uniform"].claim(EVERY, hidden(FOUR), pairs_step(UPPER, 1))
+    for name, (subject, _, tensors, code, why) in variants().items():
+        certificate = good if subject == "sums" else attention
+        digest = replace(subjects()[subject], tensors={**subjects()[subject].tensors, **tensors}).model.digest()
+        corpus.add(f"model-{name}", with_statement(certificate, model_digest=digest), code, why, name)
+    corpus.add("model-mlp-missing", good, 2, "a tensor is missing", "mlp-missing")
+    corpus.add("model-other-digest", attention, 2, "query weights are part of the digest", "uniform-queries")
+
+
+Variant = tuple[str, Callable[[dict[str, Any]], dict[str, Any]], dict[str, RawTensor], int, str]
+
+
+def variants() -> dict[str, Variant]:
+    """Model files: the network, how its configuration is changed, more tensors, exit status, reason."""
+
+    def having(**more: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
+        return lambda config: {**config, **more}
+
+    def without(*keys: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+        return lambda config: {key: value for key, value in config.items() if key not in keys}
+
+    head = (2, 5, 1)
+    queries = {ATTENTION + name: RawTensor("F16", head, bytes(20)) for name in ("W_Q", "W_K")}
+    biases = {ATTENTION + name: RawTensor("F16", (2, 1), bytes(4)) for name in ("b_Q", "b_K")}
+    nan = {ATTENTION + "W_Q": RawTensor("F16", head, b"\x00\x7e" + bytes(18))}
+    mask = {ATTENTION + "mask": RawTensor("BOOL", (3, 3), bytes([1, 0, 0, 1, 1, 0, 1, 1, 1]))}
+    open_mask = {ATTENTION + "mask": RawTensor("BOOL", (3, 3), bytes([1] * 9))}
+    stray = {"pos_embed.W_pos": RawTensor("F16", (3, 1), bytes(6))}
+    ranked = {"mlp.b_in": RawTensor("F16", (1, 6), bytes(12))}
+    same, plain = having(), "sums"
+    found: dict[str, Variant] = {
+        "mlp-scale": (plain, having(attn_scale=7, act_fn="relu", seed=1, eps=1e-05), {}, 0, "keys that mean nothing"),
+        "mlp-outputs-default": (plain, having(d_vocab_out=-1), {}, 0, "as many outputs as elements"),
+        "mlp-outputs-absent": (plain, without("d_vocab_out"), {}, 0, "as many outputs as elements"),
+        "mlp-unnamed": (plain, without("architecture"), {}, 2, "no architecture is named"),
+        "mlp-misnamed": (plain, having(architecture="mlp"), {}, 2, "no such architecture"),
+        "mlp-gelu": (plain, having(act_fn="gelu"), {}, 2, "another activation function"),
+        "mlp-true": (plain, having(d_mlp=True), {}, 2, "a size is an integer"),
+        "mlp-heads": (plain, having(n_heads=1), {}, 2, "a key of other architectures"),
+        "mlp-pattern": (plain, having(attention_pattern="uniform"), {}, 2, "a key of other architectures"),
+        "mlp-gated": (plain, having(gated_mlp=False), {}, 2, "a key of other architectures"),
+        "mlp-unknown": (plain, having(dropout=0), {}, 2, "an unknown key"),
+        "mlp-width": (plain, without("d_mlp"), {}, 2, "no d_mlp"),
+        "mlp-wrong-width": (plain, having(d_mlp=5), {}, 2, "tensors do not fit"),
+        "mlp-wide": (plain, having(d_vocab=2049), {}, 2, "a vocabulary of 2049"),
+        "mlp-positions": (plain, same, stray, 2, "a tensor of other architectures"),
+        "mlp-mask": (plain, same, mask, 2, "a buffer of other architectures"),
+        "mlp-bias": (plain, same, ranked, 2, "a bias with two axes"),
+        "uniform-queries": ("uniform", same, queries | biases, 0, "queries and keys mean nothing"),
+        "uniform-keys": ("uniform", same, {ATTENTION + "W_K": queries[ATTENTION + "W_K"]}, 0, "keys without queries"),
+        "uniform-nan": ("uniform", same, nan, 2, "a weight without meaning is not a number"),
+        "uniform-mask": ("uniform", same, mask, 0, "the mask is ignored"),
+        "uniform-open-mask": ("uniform", same, open_mask, 2, "the mask buffer is not causal"),
+        "uniform-scale": ("uniform", having(attn_scale=3, n_params=5), {}, 0, "attention has no scores"),
+        "uniform-named": ("uniform", having(architecture="uniform-attention", attn_only=False), {}, 0, "its name"),
+        "uniform-misnamed": ("uniform", having(architecture="group-mlp"), {}, 2, "another's name"),
+        "uniform-attention-only": ("uniform", having(architecture="attention-only"), {}, 2, "another's name"),
+        "uniform-softmax": ("uniform", having(attention_pattern="softmax"), {}, 2, "attention is not uniform"),
+        "uniform-no-pattern": ("uniform", without("attention_pattern"), {}, 2, "attention is not uniform"),
+        "uniform-no-pattern-named": (
+            "uniform",
+            lambda config: {**without("attention_pattern")(config), "architecture": "uniform-attention"},
+            {},
+            2,
+            "the pattern is not said",
+        ),
+        "uniform-gelu": ("uniform", having(act_fn="gelu"), {}, 2, "another activation function"),
+        "uniform-no-function": ("uniform", without("act_fn"), {}, 2, "no activation function"),
+        "uniform-attn-only": ("uniform", having(attn_only=True), {}, 2, "there is an MLP"),
+        "uniform-gated": ("uniform", having(gated_mlp=True), {}, 2, "a gated MLP"),
+        "uniform-layers": ("uniform", having(n_layers=2), {}, 2, "two layers"),
+        "uniform-no-layers": ("uniform", without("n_layers"), {}, 2, "no number of layers"),
+        "uniform-norm": ("uniform", having(normalization_type="LN"), {}, 2, "layers are normalised"),
+        "uniform-no-norm": ("uniform", without("normalization_type"), {}, 2, "the default is to normalise"),
+        "uniform-context": ("uniform", having(n_ctx=4), {}, 2, "four positions"),
+        "uniform-heads": ("uniform", having(n_heads=1), {}, 2, "tensors do not fit"),
+        "uniform-no-heads": ("uniform", without("n_heads"), {}, 2, "no number of heads"),
+        "uniform-window": ("uniform", having(window_size=2), {}, 2, "a window"),
+        "uniform-rotary": ("uniform", having(positional_embedding_type="rotary"), {}, 2, "rotary positions"),
+        "uniform-unknown": ("uniform", having(dropout=0), {}, 2, "an unknown key"),
+    }
+    return found
+
+
+def model_files() -> dict[str, bytes]:
+    """Every network of these cases, by file name."""
+    files = {name: subject.file() for name, subject in subjects().items()}
+    for name, (subject, change, tensors, _, _) in variants().items():
+        about = subjects()[subject]
+        files[name] = model_file(change(about.json), {**about.tensors, **tensors}, about.task)
+    missing = dict(subjects()["sums"].tensors)
+    del missing["embed_right.W_E"]
+    files["mlp-missing"] = model_file(subjects()["sums"].json, missing, CYCLIC)
+    files["few-outputs"] = few().file()
+    return {f"pairs-{name}.safetensors": content for name, content in files.items()}

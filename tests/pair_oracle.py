@@ -1,0 +1,312 @@
+"""Networks on two inputs as FORMAT.md defines them, in fractions: what they really do, and what the rules about them need.
+
+Nothing here is shared with the checker. Where a rule takes a length, it is a float: such numbers serve to find the place where
+a rule stops proving something, never to decide what is true.
+"""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from certificates import RawTensor
+
+ATTENTION, MLP = "blocks.0.attn.", "blocks.0.mlp."
+_CODES = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}
+_EXACT = np.frompyfunc(Fraction, 1, 1)
+Array = Any
+"""A numpy array of fractions."""
+
+
+def fractions(numbers: Any) -> Array:
+    """Numbers that floats or integers hold, exactly."""
+    return np.asarray(_EXACT(np.asarray(numbers)), object)
+
+
+def decoded(tensor: Any) -> Array:
+    """The elements of a weight tensor."""
+    if tensor.dtype == "BF16":
+        return fractions(
+            (np.frombuffer(tensor.data, "<u2").astype("<u4") << 16).view("<f4").astype(float).reshape(tensor.shape)
+        )
+    return fractions(np.frombuffer(tensor.data, _CODES[tensor.dtype]).astype(np.float64).reshape(tensor.shape))
+
+
+def relu(numbers: Array) -> Array:
+    """Elementwise."""
+    return np.maximum(numbers, Fraction(0))
+
+
+# --- tasks -----------------------------------------------------------------------------------------------------------
+
+
+def named_group(name: str) -> list[list[int]]:
+    """The multiplication table of a named group, element by element."""
+    if name.startswith("product("):
+        inner = name[len("product(") : -1]
+        commas = [i for i, letter in enumerate(inner) if letter == "," and inner[:i].count("(") == inner[:i].count(")")]
+        left, right = named_group(inner[: commas[0]]), named_group(inner[commas[0] + 1 :])
+        pairs = [(g, h) for g in range(len(left)) for h in range(len(right))]
+        return [[left[g][k] * len(right) + right[h][m] for k, m in pairs] for g, h in pairs]
+    family, size = name.partition(":")[0], int(name.partition(":")[2])
+    if family == "cyclic":
+        return [[(a + b) % size for b in range(size)] for a in range(size)]
+    if family == "dihedral":  # rho^r sigma^s rho^q sigma^t = rho^(r + q or r - q) sigma^(s + t)
+        pairs = [(r, s) for s in (0, 1) for r in range(size)]
+        return [[(r + (-q if s else q)) % size + size * ((s + t) % 2) for q, t in pairs] for r, s in pairs]
+    every = list(itertools.permutations(range(size)))
+    if family == "alternating":
+        every = [p for p in every if sum(p[i] > p[j] for i in range(size) for j in range(i + 1, size)) % 2 == 0]
+    return [[every.index(tuple(p[q[i]] for i in range(size))) for q in every] for p in every]
+
+
+def table_of(task: Mapping[str, Any], given: RawTensor | None = None) -> np.ndarray:
+    """The multiplication table of a task."""
+    if "table" in task:
+        if given is None:
+            raise ValueError("a table is missing")
+        return given.integers()
+    return np.array(named_group(task.get("group") or f"cyclic:{task['modulus']}"))
+
+
+# --- what a network does ---------------------------------------------------------------------------------------------
+
+
+def logits(tensors: Mapping[str, Any]) -> Array:
+    """The outputs "a b z" for all pairs of elements."""
+    w = {name: decoded(tensor) for name, tensor in tensors.items()}
+    if "embed_left.W_E" in w:
+        hidden = relu(w["embed_left.W_E"][:, None] + w["embed_right.W_E"][None] + w.get("mlp.b_in", 0))
+        return hidden @ w["unembed.W_U"] + w.get("unembed.b_U", 0)
+    embed, positions = w["embed.W_E"], w["pos_embed.W_pos"]
+    size = len(embed) - 1
+    out = np.empty((size, size, w["unembed.W_U"].shape[1]), object)
+    for a, b in np.ndindex(size, size):
+        seen = [embed[token] + positions[j] for j, token in enumerate((a, b, size))]
+        residual = seen[2] + w.get(ATTENTION + "b_O", 0)
+        for head, (value, output) in enumerate(zip(w[ATTENTION + "W_V"], w[ATTENTION + "W_O"], strict=True)):
+            bias = w[ATTENTION + "b_V"][head] if ATTENTION + "b_V" in w else 0
+            residual = residual + (sum(row @ value for row in seen) / Fraction(3) + bias) @ output
+        hidden = relu(residual @ w[MLP + "W_in"] + w.get(MLP + "b_in", 0))
+        last = residual + hidden @ w[MLP + "W_out"] + w.get(MLP + "b_out", 0)
+        out[a, b] = last @ w["unembed.W_U"] + w.get("unembed.b_U", 0)
+    return out
+
+
+def right(tensors: Mapping[str, Any], table: np.ndarray) -> np.ndarray:
+    """For which pairs "a b" the true output's logit is greater than every other."""
+    values = logits(tensors)
+    answer = np.zeros(table.shape, np.bool_)
+    for a, b in np.ndindex(*table.shape):
+        others = np.delete(values[a, b], table[a, b])
+        answer[a, b] = values[a, b, table[a, b]] > others.max()
+    return answer
+
+
+# --- what the rules need ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Tables:
+    """FORMAT.md, 5.8."""
+
+    left: Array
+    right: Array
+    bias: Array
+    unembed: Array
+    direct: Array
+    constant: Array
+    slack: Fraction
+
+    @staticmethod
+    def of(tensors: Mapping[str, Any], neurons: Sequence[int]) -> "Tables":
+        """The tables with these neurons."""
+        w = {name: decoded(tensor) for name, tensor in tensors.items()}
+        if "embed_left.W_E" in w:
+            left, right, unembed = w["embed_left.W_E"], w["embed_right.W_E"], w["unembed.W_U"]
+            bias = w.get("mlp.b_in", fractions(np.zeros(left.shape[1])))
+            constant = w.get("unembed.b_U", fractions(np.zeros(unembed.shape[1])))
+            direct = fractions(np.zeros((len(left), unembed.shape[1])))
+            everything = Tables(left, right, bias, unembed, direct, constant, Fraction(0))
+            others = [i for i in range(len(bias)) if i not in neurons]
+            return everything.chosen(neurons, sum((everything.reach(i) for i in others), Fraction(0)))
+        embed, positions, read, write = (w[n] for n in ("embed.W_E", "pos_embed.W_pos", MLP + "W_in", MLP + "W_out"))
+        copied = sum(v @ o for v, o in zip(w[ATTENTION + "W_V"], w[ATTENTION + "W_O"], strict=True))
+        biases = zip(w.get(ATTENTION + "b_V", ()), w[ATTENTION + "W_O"], strict=False)
+        here = embed[-1] + positions[2] + w.get(ATTENTION + "b_O", 0) + sum(b @ o for b, o in biases)
+        c = 3 * here + (positions.sum(0) + embed[-1]) @ copied
+        e = embed[:-1] @ copied
+        unembed = write @ w["unembed.W_U"]
+        bias = c @ read + 3 * w.get(MLP + "b_in", 0)
+        constant = (c + 3 * w.get(MLP + "b_out", 0)) @ w["unembed.W_U"] + 3 * w.get("unembed.b_U", 0)
+        everything = Tables(e @ read, e @ read, bias, unembed, e @ w["unembed.W_U"], constant, Fraction(0))
+        longest = max(map(length, e))
+        farthest = max(map(length, w["unembed.W_U"].T))
+        slack = sum(
+            (2 * longest * length(read[:, i]) + abs(float(bias[i]))) * length(write[i]) * 2 * farthest
+            for i in range(len(bias))
+            if i not in neurons
+        )
+        return everything.chosen(neurons, Fraction(slack))
+
+    def chosen(self, neurons: Sequence[int], slack: Fraction) -> "Tables":
+        """Some of the neurons only."""
+        n = list(neurons)
+        return Tables(self.left[:, n], self.right[:, n], self.bias[n], self.unembed[n], self.direct, self.constant, slack)
+
+    def reach(self, i: int) -> Fraction:
+        """The most that a neuron can add to a difference."""
+        active = max(self.left[:, i].max() + self.right[:, i].max() + self.bias[i], Fraction(0))
+        return Fraction(active * (self.unembed[i].max() - self.unembed[i].min()))
+
+    def before(self, a: int, b: int) -> Array:
+        """The neurons before ReLU."""
+        return self.left[a] + self.right[b] + self.bias
+
+    def outputs(self, a: int, b: int) -> Array:
+        """T(a, b)."""
+        return relu(self.before(a, b)) @ self.unembed + self.direct[a] + self.direct[b] + self.constant
+
+    @property
+    def spread(self) -> Fraction:
+        """The range of the constant."""
+        return Fraction(self.constant.max() - self.constant.min())
+
+
+def length(vector: Array) -> float:
+    """Euclidean."""
+    return math.sqrt(sum(float(x) ** 2 for x in vector))
+
+
+def evaluated(tables: Tables, table: np.ndarray, pairs: np.ndarray) -> Fraction:
+    """By how much rule evaluated-pairs has more than it needs, at the worst pair."""
+    worst = []
+    for a, b in np.argwhere(pairs).tolist():
+        values, true = tables.outputs(a, b), table[a, b]
+        worst.append(values[true] - np.delete(values, true).max() - tables.slack)
+    return Fraction(min(worst))
+
+
+def low_rank(
+    tables: Tables,
+    table: np.ndarray,
+    pairs: np.ndarray,
+    starts: Sequence[int],
+    factors: tuple[Array, Array, Array],
+    pairwise: int,
+) -> float:
+    """By how much rule low-rank-output has more than it needs. factors: P "i r", Q "B r z", mu "i"."""
+    p, q, mu = factors
+    stops = [*starts[1:], len(p)]
+    block = [next(k for k, stop in enumerate(stops) if i < stop) for i in range(len(p))]
+    e = np.array([tables.unembed[i] - p[i] @ q[block[i]] for i in range(len(p))])
+    worst = []
+    for a, b in np.argwhere(pairs).tolist():
+        x = tables.before(a, b)
+        v = x @ tables.unembed + mu @ e + 2 * (tables.direct[a] + tables.direct[b] + tables.constant)
+        v = v + sum(abs(x[i]) * (p[i] @ q[block[i]]) for i in range(len(p)))
+        off, true = length(abs(x) - mu), table[a, b]
+        for z in set(range(len(v))) - {true}:
+            d = length(e[:, true] - e[:, z]) if pairwise else length(e[:, true]) + length(e[:, z])
+            worst.append(float(v[true] - v[z] - 2 * tables.slack) - off * d)
+    return min(worst)
+
+
+def structured(
+    tables: Tables, table: np.ndarray, pairs: np.ndarray, action: np.ndarray, neurons: Sequence[tuple[int, int, Fraction]]
+) -> Fraction:
+    """By how much rule structured-output has more than it needs. neurons: (beta, gamma, t) of each."""
+    n, points = action.shape
+    unit = next(g for g in range(n) if all(table[g] == np.arange(n)))
+    r = [off.max() - off.min() for off in (tables.unembed[i] - one_hot(action, *at) for i, at in enumerate(neurons))]
+    orbits = sorted({tuple(sorted(set(action[:, y].tolist()))) for y in range(points)})
+    worst = []
+    for a, b in np.argwhere(pairs).tolist():
+        c, h = table[a, b], relu(tables.before(a, b))
+        v = fractions(np.zeros((points, points)))
+        for i, (x, y, t) in enumerate(neurons):
+            v[x, y] += t * h[i]
+        gaps: dict[tuple[int, ...], list[Fraction]] = {}
+        for orbit in orbits:
+            own = {y: v[action[c, y], y] for y in orbit}
+            along = {y: sum(v[action[c, y], y2] for y2 in orbit) / Fraction(len(orbit)) for y in orbit}
+            across = {y: sum(v[x, y] for x in orbit) / Fraction(len(orbit)) for y in orbit}
+            p = {action[c, y]: (own[y] + along[y] - across[y]) / 2 for y in orbit}
+            gaps[orbit] = sorted(
+                own[y] - p[action[c, y]] - max((v[x, y] - p[x] for x in orbit if x != action[c, y]), default=Fraction(0))
+                for y in orbit
+            )
+        needed = sum(h[i] * r[i] for i in range(len(h))) + tables.spread + tables.slack
+        for g in set(range(n)) - {unit}:
+            moved = {orbit: sum(int(action[g, y] != y) for y in orbit) for orbit in orbits}
+            worst.append(sum((sum(gaps[o][: moved[o]]) for o in orbits), Fraction(0)) - needed)
+    return Fraction(min(worst))
+
+
+def one_hot(action: np.ndarray, beta: int, gamma: int, t: Fraction) -> Array:
+    """t [z gamma = beta], over z."""
+    return fractions(action[:, gamma] == beta) * t
+
+
+@dataclass(frozen=True)
+class Sets:
+    """The hints of a step of group-sets. neurons: (number, beta, gamma, t)."""
+
+    action_x: np.ndarray
+    action_y: np.ndarray
+    kernel: np.ndarray
+    neurons: Sequence[tuple[int, int, int, Fraction]]
+
+    def margin(self, tables: Tables, table: np.ndarray) -> list[Fraction]:
+        """M(g), with the middle for lam and mu."""
+        n, (xs, ys) = len(table), self.kernel.shape
+        unit = next(g for g in range(n) if all(table[g] == np.arange(n)))
+        inverse = [next(h for h in range(n) if table[g, h] == unit) for g in range(n)]
+        cells = {(x, y): fractions(np.zeros((2, xs, ys))) for x in range(xs) for y in range(ys)}
+        k = dict.fromkeys(cells, Fraction(0))
+        rest = Fraction(0)
+        for i, beta, gamma, t in self.neurons:
+            lam, e_lam = self._middles(
+                {(a, self.action_x[inverse[a], beta]): tables.left[a, i] + tables.bias[i] for a in range(n)}
+            )
+            mu, e_mu = self._middles({(b, self.action_y[b, gamma]): tables.right[b, i] for b in range(n)})
+            e = e_lam + e_mu
+            off = [tables.unembed[i, z] - t * int(self.kernel[beta, self.action_y[z, gamma]]) for z in range(n)]
+            r = max(off) - min(off)
+            h = np.array([[max(lam[x] + mu[y], Fraction(0)) for y in range(ys)] for x in range(xs)])
+            cells[beta, gamma][0] += t * h
+            cells[beta, gamma][1] += r * h
+            k[beta, gamma] += e * abs(t)
+            rest += e * r
+        places = list(np.ndindex(xs, ys))
+        by_place = sum(max(n_[1][at] for n_ in cells.values()) for at in places)
+        rest += min(by_place, sum(n_[1].max() for n_ in cells.values()))
+        result = []
+        for g in range(n):
+            d = {(x, y): int(self.kernel[x, y] - self.kernel[x, self.action_y[g, y]]) for x, y in places}
+            least = sum(min(m[0][at] * d[at] for m in cells.values()) for at in places)
+            moved = sum(a * b for a, b in zip(sorted(k.values()), sorted(map(abs, d.values())), strict=True))
+            result.append(Fraction(least - rest - moved))
+        return result
+
+    @staticmethod
+    def _middles(values: Mapping[tuple[int, Any], Fraction]) -> tuple[dict[int, Fraction], Fraction]:
+        at: dict[int, list[Fraction]] = {}
+        for (_, place), value in values.items():
+            at.setdefault(int(place), []).append(value)
+        middle = {place: (min(v) + max(v)) / 2 for place, v in at.items()}
+        return middle, max((max(v) - min(v)) / 2 for v in at.values())
+
+
+def uniform(tables: Tables, table: np.ndarray, parts: Sequence[Sets]) -> Fraction:
+    """By how much rule uniform-margin has more than it needs, at the worst element."""
+    margins = [part.margin(tables, table) for part in parts]
+    used = {i for part in parts for i, *_ in part.neurons}
+    needed = sum((tables.reach(i) for i in range(len(tables.bias)) if i not in used), Fraction(0))
+    needed += tables.spread + tables.slack
+    unit = next(g for g in range(len(table)) if all(table[g] == np.arange(len(table))))
+    return min(sum((m[g] for m in margins), Fraction(0)) - needed for g in range(len(table)) if g != unit)
