@@ -41,8 +41,9 @@ class PairSubject:
             size, d_mlp = self.tensors["embed_left.W_E"].shape
             return GroupMLP(d_mlp, size, outputs)
         vocab, d_model = self.tensors["embed.W_E"].shape
+        n_ctx = len(oracle.decoded(self.tensors["pos_embed.W_pos"]))
         heads, _, d_head = self.tensors[ATTENTION + "W_V"].shape
-        return UniformAttention(d_head, self.tensors[MLP + "W_in"].shape[1], d_model, vocab, outputs, 3, heads)
+        return UniformAttention(d_head, self.tensors[MLP + "W_in"].shape[1], d_model, vocab, outputs, n_ctx, heads)
 
     @property
     def json(self) -> dict[str, Any]:
@@ -471,6 +472,9 @@ def subjects() -> dict[str, PairSubject]:
         "uniform-three": uniform_subject(size=0, outputs=3),
         "attending": attending_to_sets(),
         "swaps": swapping(),
+        "swaps-diagonal": swapping().with_tensors(unembed__W_U=np.array([[1, 0], [0, 0], [0, 0], [1, 0]])),
+        "rotations": rotations(),
+        "permutations": permutations(),
         "output-behind": with_outputs((1, 0, 1 / 2)),
         "output-tied": with_outputs((1, 0, 1)),
         "output-ahead": with_outputs((1, 0, 2)),
@@ -493,9 +497,12 @@ def subjects() -> dict[str, PairSubject]:
 GROUPS: Mapping[str, tuple[Any, int]] = {
     "cyclic": ({"group": "cyclic:4", "name": "group-composition"}, 3),
     "dihedral": ({"group": "dihedral:3", "name": "group-composition"}, 4),
+    "dihedral-rotation": ({"group": "dihedral:3", "name": "group-composition"}, 1),
     "symmetric": (SYMMETRIC, 3),
     "alternating": ({"group": "alternating:4", "name": "group-composition"}, 5),
     "product": ({"group": "product(dihedral:3,cyclic:2)", "name": "group-composition"}, 9),
+    "product-second": ({"group": "product(cyclic:2,symmetric:3)", "name": "group-composition"}, 9),
+    "nested-first": ({"group": "product(product(cyclic:2,cyclic:2),cyclic:3)", "name": "group-composition"}, 4),
     "nested": ({"group": "product(cyclic:2,product(cyclic:2,cyclic:3))", "name": "group-composition"}, 7),
 }
 
@@ -619,7 +626,7 @@ def of_tables(corpus: PairCorpus) -> None:
     good, step = (hidden(FOUR), pairs_step(EVERY)), hidden(FOUR)
     cases = [
         ("none", "no neuron is chosen", hidden(np.zeros(0))),
-        ("repeated", "a neuron is chosen twice", hidden((*FOUR, 0))),
+        ("repeated", "a neuron is chosen twice, which does nothing", hidden((*FOUR, 5, 5))),
         ("unknown", "neuron 6 of 6", hidden((*FOUR, 6))),
         ("negative", "neuron -2", hidden((*FOUR, -2))),
         ("in-rows", "neurons are a list", with_hints(step, neurons=[FOUR])),
@@ -628,6 +635,9 @@ def of_tables(corpus: PairCorpus) -> None:
         ("parameter", "an unknown parameter", with_parameters(step, scale=0)),
     ]
     refused(corpus, "tables", "sums", EVERY, good, [(name, why, 0, step) for name, why, step in cases])
+    marks = (oracle.table_of(SYMMETRIC) == 3).astype(np.int64)
+    steps = hidden(np.zeros(0)), pairs_step(marks)
+    corpus.claim("tables-none-needed", 1, "no neuron is chosen, and none is needed", "group-symmetric", marks, *steps)
     twice = (hidden(FOUR), replace(step, premises=(0,)), pairs_step(EVERY, premises=(1,)))
     corpus.claim("tables-premise", 1, "hidden-tables takes no premises", "sums", EVERY, *twice)
     corpus.claim("tables-last", 1, "tables are no correct inputs", "sums", 0, hidden(FOUR))
@@ -687,6 +697,7 @@ def of_factors(corpus: PairCorpus) -> None:
     empty = with_hints(step, starts=np.zeros(0), right_factor=np.zeros((0, 2, 3)))
     no_rank = with_hints(step, left_factor=np.zeros((4, 0)), right_factor=np.zeros((2, 0, 3)))
     huge = np.iinfo(np.int64)
+    empty_block = with_hints(step, right_factor=np.concatenate([rows, rows[1:]]))
     once_more = with_hints(step, right_factor=np.concatenate([rows, rows[:1]]))
     cases = [
         ("pairwise-2", "pairwise is 0 or 1", with_parameters(step, pairwise=2)),
@@ -694,9 +705,10 @@ def of_factors(corpus: PairCorpus) -> None:
         ("no-blocks", "no block", empty),
         ("no-rank", "no column", no_rank),
         ("flat-factor", "blocks in a row", with_hints(step, right_factor=rows.reshape(4, 3))),
+        ("one-axis", "all in a row", with_hints(step, right_factor=rows.reshape(-1))),
         ("no-factor", "no right_factor", with_hints(step, right_factor=None)),
         ("starts-late", "blocks from neuron 1", with_hints(step, starts=[1, 2])),
-        ("starts-equal", "an empty block", with_hints(once_more, starts=[0, 2, 2])),
+        ("starts-equal", "an empty block", with_hints(empty_block, starts=[0, 2, 2])),
         ("starts-decrease", "blocks that overlap", with_hints(once_more, starts=[0, 2, 1])),
         ("starts-beyond", "a block beyond the neurons", with_hints(once_more, starts=[0, 2, 4])),
         ("starts-wrap", "differences beyond 64 bits", with_hints(once_more, starts=[0, huge.max, huge.min])),
@@ -725,14 +737,10 @@ def of_structure(corpus: PairCorpus) -> None:
     model, eighteen = "structured", hidden(range(18))
     step = rotating()
     beyond = [(x, y, t) if x < 2 else (3, y, t) for x, y, t in ROTATING]
-    unsorted = [ROTATING[i] for i in (2, 1, 0, *range(3, 18))]
     constant_map = np.zeros((3, 3), np.int64)
     cases = [
         ("beta-beyond", "beta is no point", rotating(neurons=beyond)),
-        ("beta-negative", "beta is no point", rotating(neurons=[(-1, 2, 16), *ROTATING[1:]])),
         ("gamma-beyond", "gamma is no point", rotating(neurons=[*ROTATING[:-1], (2, 3, 16)])),
-        ("gamma-negative", "gamma is no point", rotating(neurons=[(0, -3, 16), *ROTATING[1:]])),
-        ("unsorted", "neurons out of order", rotating(neurons=unsorted)),
         ("short", "a neuron without a cell", rotating(neurons=ROTATING[:-1])),
         ("generators-none", "no generators", rotating(generators=np.zeros(0))),
         ("generators-repeated", "a generator twice", rotating(generators=[1, 1])),
@@ -754,6 +762,33 @@ def of_structure(corpus: PairCorpus) -> None:
         ("false", "t negative", rotating(neurons=[(x, y, -t) for x, y, t in ROTATING])),
     ]
     refused(corpus, "structured", model, EVERY, (eighteen, step), [(name, why, 1, other) for name, why, other in cases])
+    all_but_false = hidden([18, *range(18)])  # the first of which does hardly anything
+    for name, first, code in (
+        ("first", (0, 0), 0),
+        ("beta-negative", (-1, 2), 1),
+        ("gamma-negative", (0, -3), 1),
+        ("unsorted", (0, 1), 1),
+    ):
+        why = {"first": "another neuron", "unsorted": "neurons out of order"}.get(name, f"{name.partition('-')[0]} is no point")
+        other = rotating(neurons=[(*first, 0), *ROTATING])
+        corpus.claim(f"structured-{name}", code, why, model, EVERY, all_but_false, other)
+    # Three further points, without neurons: what the elements do to them does not matter to the inequality.
+    for name, why, more, code in (
+        ("more-points", "a second orbit", SHIFTS, 0),
+        ("more-points-false", "no action on a second orbit", SHIFTS[[0, 1, 1]], 1),
+    ):
+        other = rotating(action=np.concatenate([SHIFTS, more + 3], axis=1))
+        corpus.claim(f"structured-{name}", code, why, model, EVERY, eighteen, other)
+    parity = np.zeros(6, np.int64)
+    parity[[2, REGULAR[1, 2]]] = 1  # as element 1 demands, but not element 2
+    other = permuting(action=np.concatenate([POINTS, 3 + (parity[:, None] ^ np.arange(2))], axis=1))
+    why = "an action for the first generator only"
+    corpus.claim("structured-first-generator", 1, why, "structured-symmetric", 36, eighteen, other)
+    direct = structured_step(EVERY, SHIFTS, [1], ATTENDING, scale=0)
+    why = "the same, but for that a proof"
+    corpus.claim("structured-direct-only", 1, why, "attending", EVERY, hidden(range(len(ATTENDING))), direct)
+    corner = structured_step(np.eye(2), [[0, 1], [1, 0]], [1], [(0, 0, 16), (1, 1, 16)])
+    corpus.claim("structured-empty-cells", 0, "two of four cells have no neurons", "swaps-diagonal", 2, hidden([0, 3]), corner)
     one = structured_step([[1]], [[0]], [0], [(0, 0, 1)])
     direct = with_hints(one, pairs=EVERY, action=SHIFTS, generators=[1], **dict.fromkeys(("beta", "gamma", "t"), [0] * 4))
     corpus.claim("structured-direct", 1, "a network with a direct path", "uniform-three", EVERY, hidden(FOUR), direct)
@@ -800,7 +835,6 @@ def of_sets(corpus: PairCorpus) -> None:
     in_both = np.tile(EYE, (2, 1))
     cases = [
         ("none", "no neurons", sets_step((SHIFTS, SHIFTS), EYE, [1], np.zeros((0, 4)))),
-        ("repeated", "a neuron twice", rotating_sets([*at, (17, 2, 2, 0)])),
         ("unknown", "neuron 18 of 18", rotating_sets([*at[:-1], (18, 2, 2, 16)])),
         ("negative", "neuron -1", rotating_sets([*at[:-1], (-1, 2, 2, 16)])),
         ("beta-beyond", "beta is no point", rotating_sets([*at[:-1], (17, 3, 2, 16)])),
@@ -836,6 +870,12 @@ def of_sets(corpus: PairCorpus) -> None:
     ]
     good = (eighteen, step, last)
     refused(corpus, "sets", "sets", EVERY, good, [(name, why, 1, other) for name, why, other in cases])
+    for name, why, more, code in (
+        ("nineteen", "another neuron", 1, 0),
+        ("repeated", "a neuron twice, which does nothing", 2, 1),
+    ):
+        other = rotating_sets([*at, *[(18, 2, 2, 0)] * more])
+        corpus.claim(f"sets-{name}", code, why, "rotations", EVERY, hidden(range(19)), other, last)
     by_table = with_table(subjects()["sets"], SHIFTS)
     corpus.add("sets-table", by_table.claim(EVERY, *good), 0, "a group by its table", "sets")
     large = rotating_sets(tiny, kernel=EYE * 2**20, scale=20)
@@ -877,6 +917,10 @@ def of_margins(corpus: PairCorpus) -> None:
     ]
     for name, why, steps in cases:
         corpus.claim(f"margin-{name}", 1, why, "sets-symmetric", every, *steps)
+    first = sets_step((POINTS, POINTS), EYE, [1, 2], [*PERMUTING_SETS, (24, 2, 2, 0)])
+    second = sets_step((POINTS, REGULAR), SKEW, [1, 2], [*SKEW_SETS, (24, 2, 5, 0)], scale=7)
+    for name, parts, code in (("first", (first, good[2]), 0), ("second", (good[1], second), 0), ("both", (first, second), 1)):
+        corpus.claim(f"margin-of-{name}", code, f"neuron 24 in {name} of the parts", "permutations", every, kept, *parts, last)
     # The tables of both premises are equal, but a second step established them.
     twins = (kept, good[1], hidden(KEPT), replace(good[2], premises=(2,)), Step("uniform-margin", (0, 1, 3)))
     corpus.claim("margin-twin-tables", 1, "one of the parts is about other tables", "sets-symmetric", every, *twins)
@@ -933,6 +977,8 @@ def of_tasks(corpus: PairCorpus) -> None:
         ("square", "a row is missing", SHIFTS[:2]),
         ("entry", "an entry 3", changed(SHIFTS, (2, 2), 3)),
         ("negative", "an entry -1", changed(SHIFTS, (2, 2), -1)),
+        ("narrow", "a column is missing", SHIFTS[:, :2]),
+        ("broad", "a column too many", SHIFTS[:, [0, 1, 2, 0]]),
         ("flat", "a table is a matrix", SHIFTS.reshape(-1)),
         ("deep", "a table is a matrix", SHIFTS[None]),
         ("scalar", "a table is a matrix", np.array(0)),
@@ -1003,6 +1049,7 @@ def variants() -> dict[str, Variant]:
     nan = {ATTENTION + "W_Q": RawTensor("F16", head, b"\x00\x7e" + bytes(18))}
     mask = {ATTENTION + "mask": RawTensor("BOOL", (3, 3), bytes([1, 0, 0, 1, 1, 0, 1, 1, 1]))}
     open_mask = {ATTENTION + "mask": RawTensor("BOOL", (3, 3), bytes([1] * 9))}
+    longer = RawTensor("F16", (4, 5), bytes(40))
     stray = {"pos_embed.W_pos": RawTensor("F16", (3, 1), bytes(6))}
     ranked = {"mlp.b_in": RawTensor("F16", (1, 6), bytes(12))}
     same, plain = having(), "sums"
@@ -1030,7 +1077,13 @@ def variants() -> dict[str, Variant]:
         "uniform-mask": ("uniform", same, mask, 0, "the mask is ignored"),
         "uniform-open-mask": ("uniform", same, open_mask, 2, "the mask buffer is not causal"),
         "uniform-scale": ("uniform", having(attn_scale=3, n_params=5), {}, 0, "attention has no scores"),
-        "uniform-named": ("uniform", having(architecture="uniform-attention", attn_only=False), {}, 0, "its name"),
+        "uniform-named": (
+            "uniform",
+            having(architecture="uniform-attention", attn_only=False, gated_mlp=False),
+            {},
+            0,
+            "its name",
+        ),
         "uniform-misnamed": ("uniform", having(architecture="group-mlp"), {}, 2, "another's name"),
         "uniform-attention-only": ("uniform", having(architecture="attention-only"), {}, 2, "another's name"),
         "uniform-softmax": ("uniform", having(attention_pattern="softmax"), {}, 2, "attention is not uniform"),
@@ -1050,7 +1103,7 @@ def variants() -> dict[str, Variant]:
         "uniform-no-layers": ("uniform", without("n_layers"), {}, 2, "no number of layers"),
         "uniform-norm": ("uniform", having(normalization_type="LN"), {}, 2, "layers are normalised"),
         "uniform-no-norm": ("uniform", without("normalization_type"), {}, 2, "the default is to normalise"),
-        "uniform-context": ("uniform", having(n_ctx=4), {}, 2, "four positions"),
+        "uniform-context": ("uniform", having(n_ctx=4), {"pos_embed.W_pos": longer}, 2, "four positions"),
         "uniform-heads": ("uniform", having(n_heads=1), {}, 2, "tensors do not fit"),
         "uniform-no-heads": ("uniform", without("n_heads"), {}, 2, "no number of heads"),
         "uniform-window": ("uniform", having(window_size=2), {}, 2, "a window"),

@@ -13,6 +13,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import pair_mutants
+
 ROOT = Path(__file__).resolve().parent.parent
 ENCLOSURES = ("tests/test_enclosures.py",)
 RULES = ("tests/test_golden.py", "tests/test_theorems.py", "tests/test_attacks.py")
@@ -417,6 +419,9 @@ MUTANTS = [
     Mutant("checker/rules/enumeration.py", "task.require_largest(step.rule)", "pass", RULES),
     Mutant("checker/rules/enumeration.py", "return inside & ~self.skipped(relative)", "return self.covers(tokens)", RULES),
     Mutant("checker/rules/disjoint_sum.py", "cells |= premise.cells", "pass", RULES),
+    # Networks on two inputs.
+    *(Mutant(file, old, new, ("tests/test_golden.py",)) for file, old, new in pair_mutants.CAUGHT_BY_CASES),
+    *(Mutant(file, old, new, (*ENCLOSURES, "tests/test_golden.py")) for file, old, new in pair_mutants.OF_ARITHMETIC),
     # The verdict.
     Mutant("checker/verdict.py", "if statement.model_digest != model.digest()", "if False", RULES),
     Mutant("checker/verdict.py", "if statement.total != known_task.total", "if False", RULES),
