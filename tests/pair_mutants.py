@@ -433,4 +433,4 @@ OF_ARITHMETIC = [
     *(("checker/scaled_integers.py", old, new) for old, new in INTEGERS),
     *(("checker/enclosures.py", old, new) for old, new in INTERFACE),
 ]
-"""Those that the tests of enclosures notice, or else the golden corpus."""
+"""Those that the tests of enclosures of these rules notice."""
