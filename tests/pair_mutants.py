@@ -105,11 +105,10 @@ LOW_RANK_OUTPUT = (
     ("if len(premises) != 1 or pairwise", "if pairwise"),
     ("or pairwise not in (0, 1)", ""),
     ("if starts[0] != 0 or", "if"),
-    ("or np.any(starts[1:] <= starts[:-1])", ""),
-    ("starts[1:] <= starts[:-1]", "starts[1:] < starts[:-1]"),
-    ("np.any(starts[1:] <= starts[:-1])", "np.any(np.diff(starts) <= 0)"),
-    ("or starts[-1] >= neurons", ""),
-    ("starts[-1] >= neurons", "starts[-1] > neurons"),
+    ("or np.any(np.diff(starts) <= 0)", ""),
+    ("np.any((starts < 0) | (starts >= neurons)) or", ""),
+    ("(starts < 0) | (starts >= neurons)", "starts > neurons"),
+    ("np.diff(starts) <= 0", "np.diff(starts) < 0"),
     ("or 0 in hint.shape", ""),
     ("len(hint.shape) != 3 or", ""),
     ("hint is None or", ""),
@@ -194,7 +193,7 @@ STRUCTURED = (
     ("np.flatnonzero(first == representative)", "np.arange(action.shape[1])"),
     ("if count == 1:", "if count < 3:"),
     ("place[cell[starts]] = np.arange(len(starts))", "place[cell[starts]] = 0"),
-    ("place = np.full(points**2, len(starts))", "place = np.full(points**2, 0)"),
+    ("np.full(points**2, len(starts), np.int64)", "np.full(points**2, 0, np.int64)"),
 )
 LAWS = (
     ("(generators < 0) | ", ""),
@@ -404,10 +403,10 @@ INTEGERS = (
     ("if not np.any(smaller < root)", "if not np.all(smaller < root)"),
 )
 INTERFACE = (
-    ("(self * self).sum(0).sqrt()", "(self * self).sum(0)"),
-    ("(self * self).sum(0).sqrt()", "(self * self).max(0).sqrt()"),
-    ("(self * self).sum(0).sqrt()", "abs(self).max(0)"),
-    ("(self * self).sum(0).sqrt()", "(self * self).sum(1).sqrt()"),
+    ("self.square().sum(0).sqrt()", "self.square().sum(0)"),
+    ("self.square().sum(0).sqrt()", "self.square().max(0).sqrt()"),
+    ("self.square().sum(0).sqrt()", "abs(self).max(0)"),
+    ("self.square().sum(0).sqrt()", "self.square().sum(1).sqrt()"),
 )
 
 IN_RULES = {
