@@ -22,7 +22,7 @@ import torch
 from make_golden import ATTENTION, REQUIRED, TASK
 
 from certificates import Certificate, FormatError, Model, RawTensor, Statement, Step, read_model
-from certificates.architectures import AttentionOnly
+from certificates.architectures import AttentionOnly, UniformAttention
 from certificates.canonical_json import dumps
 from certificates.certificate import serialize_certificate
 from certificates.tensor_file import parse_tensor_file
@@ -408,8 +408,10 @@ def metadata(base: Base) -> Iterator[Mutant]:
 def _renumbered(tensors: Tensors, number: Callable[[int], int | None]) -> dict[str, RawTensor | Tensor]:
     moved = {}
     for name, tensor in tensors.items():
-        step, _, hint = name.partition(".")
-        to = number(int(step))
+        step, dot, hint = name.partition(".")
+        to = number(int(step)) if dot else None
+        if not dot:
+            moved[name] = tensor
         if to is not None:
             moved[f"{to}.{hint}"] = tensor
     return moved
@@ -884,7 +886,9 @@ def about(document: Document, model: bytes, what: str) -> Mutant:
         read = read_model(Path(_SCRATCH.name))
     except FormatError:
         return Mutant(what, document.content(), model)
-    total = str(read.config.d_vocab**read.config.n_ctx)
+    config = read.config
+    pairs = (config.d_vocab - isinstance(config, UniformAttention)) ** 2
+    total = str(config.d_vocab**config.n_ctx if isinstance(config, AttentionOnly) else pairs)
     statement = {**document.statement, "model": read.digest(), "total": total}
     return Mutant(what, replace(document, statement=statement).content(), model)
 
