@@ -421,7 +421,7 @@ MUTANTS = [
     Mutant("checker/rules/disjoint_sum.py", "cells |= premise.cells", "pass", RULES),
     # Networks on two inputs.
     *(Mutant(file, old, new, ("tests/test_golden.py",)) for file, old, new in pair_mutants.CAUGHT_BY_CASES),
-    *(Mutant(file, old, new, ("tests/test_pair_enclosures.py",)) for file, old, new in pair_mutants.OF_ARITHMETIC),
+    *(Mutant(file, old, new, ENCLOSURES) for file, old, new in pair_mutants.OF_ARITHMETIC),
     # The verdict.
     Mutant("checker/verdict.py", "if statement.model_digest != model.digest()", "if False", RULES),
     Mutant("checker/verdict.py", "if statement.total != known_task.total", "if False", RULES),
