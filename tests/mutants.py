@@ -28,6 +28,7 @@ PROJECTED = ("tests/test_golden.py", "tests/test_projected_tables.py")
 LOW_RANK = ("tests/test_golden.py", "tests/test_low_rank_chains.py")
 HIDDEN = ("tests/test_hidden_rules.py",)
 GROUPS = ("tests/test_groups.py",)
+SETS = ("tests/test_group_sets.py",)
 HOGS = ("tests/test_attacks.py",)
 
 
@@ -557,6 +558,45 @@ MUTANTS = [
             ("proved = (margin - allowed).positive()", "proved = margin.positive()"),
             ("proved |= table[elements, elements] == elements", "proved |= elements == 1"),
             ("tables.direct is not None or", ""),
+        )
+    ),
+    *(
+        Mutant("checker/rules/group_sets.py", old, new, SETS)
+        for old, new in (
+            ("error = at_least.reshape(1, 1) + (e * r)", "error = (e * r)"),
+            ("at_least.reshape(1, 1) + (e * r).sum(0).reshape(1, 1)", "at_least.reshape(1, 1)"),
+            (" - moved", ""),
+            (
+                "(active * t).segment_sum",
+                '(active * hinted(setting, -hints["t"].reshape(count, 1), scale)).segment_sum',
+            ),
+            ("tables.unembed[neurons].T - t.times", "tables.unembed[neurons].T + t.times"),
+            ("least, greatest = main.min(0), main.max(0)", "least, greatest = main.max(0), main.min(0)"),
+            ("least, greatest = main.min(0), main.max(0)", "least, greatest = main.max(0), main.max(0)"),
+            ("least, greatest = main.min(0), main.max(0)", "least, greatest = main.min(0), main.min(0)"),
+            ("at_least = loose.max(0).sum(0)", "at_least = loose.max(0).max(0)"),
+            ("at_least = loose.max(0).sum(0)", "at_least = loose.min(0).sum(0)"),
+            ("minimum(loose.max(1).sum(0))", "minimum(loose.min(1).sum(0))"),
+            ("np.sort(np.abs(change), axis=1)", "np.abs(change)"),
+            ("np.sort(np.abs(change), axis=1)", "np.sort(np.maximum(change, 0), axis=1)"),
+            ("load.sort(0)", "load"),
+            ("(e * abs(t)).segment_sum", "(e * t).segment_sum"),
+            ("least.minimum(zeros), greatest.maximum(zeros)", "least, greatest.maximum(zeros)"),
+            ("least.minimum(zeros), greatest.maximum(zeros)", "least.minimum(zeros), greatest"),
+            ("lam = lam + tables.bias[:, neurons].T", "pass"),
+            ("action_x[group.inverse], beta", "action_x, beta"),
+            ("e = (e_left + e_right)", "e = (e_left)"),
+            ("e = (e_left + e_right)", "e = (e_right)"),
+            ("r = (off.max(0) - off.min(0))", "r = off.max(0)"),
+            (".maximum(middle - low).max(1)", ".maximum(middle - low).min(1)"),
+            ('raise Refused("the kernel is not invariant under the group")', "pass"),
+            ('raise Refused("an action is not transitive")', "pass"),
+            ("for action in (action_x, action_y)", "for action in (action_x,)"),
+            ("for action in (action_x, action_y)", "for action in (action_y,)"),
+            ("kernel[:, action_y])", "kernel[:, action_y[group.inverse]])"),
+            (").relu().reshape(count, cells)", ").reshape(count, cells)"),
+            ('len(np.unique(hints["neurons"])) < count or ', ""),
+            ("mask[neurons] = True", "mask[:] = True"),
         )
     ),
     *(
