@@ -138,7 +138,7 @@ def _units(rows: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True)
 class Orbits:
-    """Two sets, whose sizes are given, and how many of their cells have neurons; reach: what these can do."""
+    """Two sets, whose sizes are given, and how many of their cells have neurons at most; reach: what these can do."""
 
     first: int
     second: int

@@ -189,7 +189,7 @@ def test_networks_on_sets_are_certified_as_far_as_they_are(group: str, strategy:
     for lacking in (1, 3):
         problem = _problem(_coset_network(chosen, table, random, 1e-5, lacking), task)
         assert _checked(problem, strategy) == 0
-        sizes = f"of {faithful**2} cells of the {faithful} x {faithful} orbit only {faithful**2 - lacking} have"
+        sizes = f"of {faithful**2} cells of the {faithful} x {faithful} orbit at most {faithful**2 - lacking} have"
         assert sizes in strategy.error_terms(problem).conclusion
 
 

@@ -108,7 +108,7 @@ def _conclusion(terms: ErrorTerms, proof: SetProof, tolerance: float) -> str:
     lacking = max(proof.incomplete, key=lambda orbits: orbits.reach, default=None)
     if lacking is not None:
         sizes = f"{lacking.first} x {lacking.second}"
-        return f"vacuous: of {lacking.cells} cells of the {sizes} orbit only {lacking.filled} have neurons"
+        return f"vacuous: of {lacking.cells} cells of the {sizes} orbit at most {lacking.filled} have neurons"
     if not proof.blocks:
         return "vacuous: no neurons sit on sets as the interpretation has them"
     worst = max(ERRORS, key=lambda name: terms.errors[name])
