@@ -17,6 +17,10 @@ _SMALL_EFFORT = 10**9
 """Effort that is allowed in any case: some seconds."""
 
 
+_EFFORT_OF_A_CALL = 4000
+"""What calling an operation takes, however few numbers it is about: some 20 microseconds."""
+
+
 class Meter:
     """Counts real-number operations (add, multiply, compare, .. one each; keeping two endpoints is free) and memory.
 
@@ -45,7 +49,7 @@ class Meter:
         """Count operations about to be carried out. Raises OverBudget before they are."""
         self.check_affordable(operations, slowness)
         self.operations += operations
-        self.effort += operations * slowness
+        self.effort += operations * slowness + _EFFORT_OF_A_CALL
 
     def toil(self, effort: int, really: bool = True) -> None:
         """Count effort that is no part of the proof's length (or only see whether there is enough left for it)."""

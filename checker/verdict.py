@@ -27,6 +27,7 @@ import numpy as np
 from certificates.canonical_json import Json, dumps
 from certificates.certificate import Certificate, read_certificate
 from certificates.errors import FormatError
+from certificates.groups import LARGEST_ORDER
 from certificates.model_file import Model, read_model
 from certificates.tensor_file import IntArray
 from checker.enclosures import Arithmetic
@@ -131,6 +132,10 @@ def check_proof(
     try:
         for name, tensor in model.tensors.items():  # also those that no rule will look at
             decode(name, tensor)
+        if certificate.table is not None and (
+            len(certificate.table.shape) != 2 or max(certificate.table.shape) > LARGEST_ORDER
+        ):
+            raise InvalidInput(f"a multiplication table has two dimensions of at most {LARGEST_ORDER}")
         table = None if certificate.table is None else certificate.table.integers()
         known_task = parse_task(statement.task, model.config, table)
     except FormatError as error:

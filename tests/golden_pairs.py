@@ -180,6 +180,18 @@ def uniform_subject(reach: float = 0.0, size: float = 1 / 32, outputs: int = 4) 
     return PairSubject(stored(weights, "F32"), CYCLIC)
 
 
+WAVES, PHASES = 5, 2 * np.pi * np.arange(12) / 12
+"""Neurons of frequencies 1 and 2 by turns, at twelve phases."""
+
+
+def waves(tied: bool = True) -> PairSubject:
+    """Addition modulo 5 by neurons that read a single frequency each."""
+    angle = 2 * np.pi * np.outer(np.arange(WAVES), 1 + np.arange(12) % 2) / WAVES
+    left, unembed = np.cos(angle - PHASES), np.cos(angle - 2 * PHASES).T
+    weights = mlp(left, left if tied else np.cos(angle + PHASES), unembed)
+    return PairSubject(weights, {"modulus": WAVES, "name": "modular-addition"})
+
+
 # Neurons (beta, gamma, t) that together are 1 where a + b = beta - gamma and else 0, all multiplied by 3 in the tables.
 ATTENDING = [
     (x, y, int(t))
@@ -451,6 +463,8 @@ def shuffling(inside: bool, by_sets: bool) -> PairSubject:
 def subjects() -> dict[str, PairSubject]:
     """Networks by name."""
     found = {
+        "waves": waves(),
+        "waves-untied": waves(tied=False),
         "sums": sums(Fraction(255, 256)),
         "sums-edge": summing_pairs(False),
         "sums-beyond": sums(Fraction(257, 256)),
@@ -530,7 +544,7 @@ class PairCorpus:
 def add_cases(corpus: Corpus) -> None:
     """All cases about networks on two inputs."""
     pairs = PairCorpus(corpus)
-    for part in (proved, of_tables, of_pairs, of_factors, of_structure, of_sets, of_margins, of_tasks, of_models):
+    for part in (proved, of_waves, of_tables, of_pairs, of_factors, of_structure, of_sets, of_margins, of_tasks, of_models):
         part(pairs)
 
 
@@ -619,6 +633,33 @@ def refused(corpus: PairCorpus, prefix: str, model: str, correct: Any, good: Seq
         steps = list(good)
         steps[position] = step
         corpus.claim(f"{prefix}-{name}", 1, why, model, correct, *steps)
+
+
+def of_waves(corpus: PairCorpus) -> None:
+    """Rule quadrature."""
+    alpha, beta = (np.rint(2**24 * f(PHASES)).astype(np.int64) for f in (np.cos, np.sin))
+    good = {"frequency": 1 + np.arange(12) % 2, "alpha": alpha, "beta": beta, "claimed": np.ones(3, np.int64)}
+
+    def step(**changed_hints: Any) -> Step:
+        return Step("quadrature", (0,), {"scale": 24}, {name: tensor(h) for name, h in {**good, **changed_hints}.items()})
+
+    twelve = hidden(range(12))
+    corpus.claim("quadrature", 0, "neurons of a single frequency", "waves", 25, twelve, step())
+    corpus.claim("quadrature-some", 0, "differences of 0 only", "waves", 5, twelve, step(claimed=[1, 0, 0]))
+    corpus.claim("quadrature-none", 0, "nothing is claimed", "waves", 0, twelve, step(claimed=[0, 0, 0]))
+    for name, why, hints in (
+        ("frequency-zero", "a frequency is at least 1", {"frequency": good["frequency"] - 1}),
+        ("frequency-five", "a frequency is below 5", {"frequency": good["frequency"] + 3}),
+        ("claimed-two", "claimed is 0 or 1", {"claimed": [1, 2, 1]}),
+        ("claimed-short", "one entry for each difference", {"claimed": [1, 1]}),
+        ("phase", "waves that are not those of the neurons", {"alpha": np.roll(alpha, 1)}),
+        ("swapped", "frequencies that are not those of the neurons", {"frequency": 2 - np.arange(12) % 2}),
+    ):
+        corpus.claim(f"quadrature-{name}", 1, why, "waves", 25, twelve, step(**hints))
+    corpus.claim("quadrature-untied", 1, "the network is not symmetric", "waves-untied", 25, twelve, step())
+    three = {"frequency": [1] * 4, "alpha": [1] * 4, "beta": [1] * 4, "claimed": [0, 0]}
+    corpus.claim("quadrature-subtraction", 1, "the task is not addition", "differences", 0, hidden(FOUR), step(**three))
+    corpus.claim("quadrature-premises", 1, "one premise", "waves", 25, twelve, replace(step(), premises=(0, 0)))
 
 
 def of_tables(corpus: PairCorpus) -> None:

@@ -764,7 +764,6 @@ def test_many_blocks_of_large_rank_stay_within_the_budget() -> None:
     assert peak < 2 * 2**24  # budgets are meant roughly
 
 
-@pytest.mark.xfail(reason="a table is decoded before its size is looked at", strict=True)
 def test_a_large_table_is_refused_before_it_is_decoded() -> None:
     check = small()
     certificate = check.certificate((tables_step([0]), evaluated(np.zeros((5, 5), np.int64))), 0)

@@ -52,7 +52,8 @@ def hidden_tables(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> H
     if not len(chosen) or np.any((chosen < 0) | (chosen >= config.d_mlp)) or len(np.unique(chosen)) < len(chosen):
         raise Refused("the chosen neurons must be at least one, and different neurons of the model")
     others = np.delete(np.arange(config.d_mlp), chosen)
-    setting.meter.hold(len(chosen) * (2 * config.d_vocab + config.d_vocab_out) * setting.arithmetic.element_bytes // 4)
+    kept = len(chosen) * (2 * config.d_vocab + config.d_vocab_out) + config.d_vocab * config.d_vocab_out
+    setting.meter.hold(kept * setting.arithmetic.element_bytes // 4)
     if isinstance(config, GroupMLP):
         return _group_mlp(setting, config, chosen, others)
     return _uniform_attention(setting, config, chosen, others)

@@ -34,6 +34,7 @@ def hinted(setting: Setting, numbers: IntArray, bits: int) -> Enclosure:
         raise Refused("a hint in fixed point is beyond 53 bits")
     if not -_LARGEST_SCALE <= bits <= _LARGEST_SCALE:
         raise Refused(f"a scale must lie between -{_LARGEST_SCALE} and {_LARGEST_SCALE}")
+    setting.meter.allocate(numbers.size * setting.arithmetic.element_bytes)
     return setting.arithmetic.exact(numbers, np.full(numbers.shape, -bits, np.int64))
 
 
