@@ -76,7 +76,6 @@ def group_sets(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Marg
         if not np.array_equal(kernel[np.ix_(action_x[generator], action_y[generator])], kernel):
             raise Refused("the kernel is not invariant under the group")
     neurons, beta, gamma = hints["neurons"], hints["beta"], hints["gamma"]
-    cells, rows = kernel.size, np.arange(len(neurons))
 
     count, cells, rows = len(neurons), kernel.size, np.arange(len(neurons))
     setting.meter.allocate(max(count, len(kernel), setting.composition.d_vocab) * cells * tables.left.element_bytes)
