@@ -1,5 +1,7 @@
 """The model's weights as enclosures."""
 
+import math
+
 import numpy as np
 
 from certificates.tensor_file import IntArray
@@ -25,6 +27,12 @@ def weight(setting: Setting, name: str) -> Enclosure:
 def plus_bias(setting: Setting, value: Enclosure, name: str, columns: IntArray | slice = slice(None)) -> Enclosure:
     """A matrix plus a bias (some of its entries), if the model has it: absent biases are zero."""
     return value + weight(setting, name)[:, columns] if name in setting.model.tensors else value
+
+
+def zeros(setting: Setting, *shape: int) -> Enclosure:
+    """Zeros, known exactly."""
+    setting.meter.allocate(math.prod(shape) * setting.arithmetic.element_bytes)
+    return setting.arithmetic.exact(np.zeros(shape, np.int64), np.zeros(shape, np.int64))
 
 
 def ones(setting: Setting, rows: int, columns: int) -> Enclosure:

@@ -128,6 +128,10 @@ class Enclosure(ABC):
         self._charge_reduction(axis)
         return self._reduce(axis, largest=True)
 
+    def range(self, axis: int) -> Self:
+        """Maximum less minimum along an axis."""
+        return self.max(axis) - self.min(axis)
+
     def running_min(self, axis: int) -> Self:
         """Minimum of each prefix along an axis (same shape)."""
         self._charge_reduction(axis)

@@ -17,9 +17,10 @@ from rich.table import Table
 from certificates import read_model, write_certificate
 from certificates.tensor_file import write_atomically
 from prover.demo import ceil_scientific, floor_percent
+from prover.pair_problem import PairProblem
 from prover.prove import prove
 from prover.strategies import STRATEGIES
-from prover.strategy import DoesNotFit, Problem, Track
+from prover.strategy import DoesNotFit, Problem, Strategy, Track
 
 _LARGEST_ENUMERATION = 10**8
 
@@ -50,12 +51,25 @@ _WITH_PEAK_MEMORY = (
 )
 
 
-def timed_check(certificate: Path, model: Path) -> tuple[dict[str, Any], int]:
+def _timed_check(certificate: Path, model: Path) -> tuple[dict[str, Any], int]:
     """The checker's verdict, from a process of its own, and that process's peak memory in MiB."""
     check = ["-m", "checker", "verify", str(certificate), "--model", str(model), "--json"]
     command = [sys.executable, "-c", _WITH_PEAK_MEMORY, sys.executable, *check]
     verdict, kibibytes = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     return json.loads(verdict), -(-int(kibibytes) // 1024)
+
+
+def measured(problem: Problem | PairProblem, strategy: Strategy, path: Path, output: Path) -> tuple[float, dict[str, Any], int]:
+    """Prove, write the certificate, check it: seconds of the proof, the verdict, and the checker's peak memory in MiB.
+
+    Raises DoesNotFit if the model is out of the strategy's reach.
+    """
+    started = time.perf_counter()
+    certificate, _ = prove(problem, strategy)
+    seconds = time.perf_counter() - started
+    file = output / f"{path.stem}-{strategy.name}.cert"
+    write_certificate(file, certificate)
+    return seconds, *_timed_check(file, path)
 
 
 def bench(models: list[Path], output: Path, device: torch.device, track: Track) -> Table:
@@ -74,16 +88,11 @@ def bench(models: list[Path], output: Path, device: torch.device, track: Track) 
             estimate = f"{100 * correct / problem.total:.4f}%"
             table.add_row(path.stem, "PyTorch enumeration", estimate, "", "", f"{yardstick:.2f}", "1.00", "")
         for name, strategy in STRATEGIES.items():
-            started = time.perf_counter()
             try:
-                certificate, _ = prove(problem, strategy())
+                prove_seconds, verdict, memory = measured(problem, strategy(), path, output)
             except DoesNotFit:
                 table.add_row(path.stem, name, "does not fit")
                 continue
-            prove_seconds = time.perf_counter() - started
-            file = output / f"{path.stem}-{name}.cert"
-            write_certificate(file, certificate)
-            verdict, memory = timed_check(file, path)
             seconds = float(verdict["seconds"])
             results.append({**verdict, "model": path.stem, "strategy": name, "peak_mib": memory, "pytorch": yardstick})
             table.add_row(

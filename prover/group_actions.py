@@ -164,3 +164,14 @@ def real_characters(table: IntArray) -> FloatArray:
         space = vectors[:, start:end]
         idempotents.append(space @ space[identity(table)] * size / np.sqrt(end - start))
     return np.array(idempotents)
+
+
+def isotypic_projections(table: IntArray) -> FloatArray:
+    """For every real irreducible representation but the trivial one, the projection "r g h" onto its matrix entries.
+
+    Its row of the identity is the central idempotent, e(h); the others are e(g^-1 h).
+    """
+    characters, one = real_characters(table), identity(table)
+    idempotents = characters * characters[:, one, None] / len(table)
+    projections: FloatArray = idempotents[np.ptp(idempotents, axis=1) > 1e-9][:, table[inverses(table)]]
+    return projections

@@ -15,7 +15,7 @@ import numpy as np
 
 from certificates.tensor_file import IntArray
 from prover.error_terms import ErrorTerms
-from prover.group_actions import FloatArray, identity, inverses, real_characters
+from prover.group_actions import FloatArray, identity, inverses, isotypic_projections
 from prover.group_set_bound import SetBlock, profiles, sides
 from prover.group_set_search import Cluster
 from prover.pair_problem import Hidden
@@ -75,12 +75,11 @@ class IrrepClaim:
 def irrep_claim(hidden: Hidden, table: IntArray) -> IrrepClaim:
     """Fit the claim with the representations that hold at least 2% of the unembedding, and measure it."""
     size, one, inverse = len(table), identity(table), inverses(table)
-    idempotents = np.array([chi * chi[one] / size for chi in real_characters(table)])
+    projections = isotypic_projections(table)
+    idempotents = projections[:, one]
     unembed = hidden.unembed - hidden.unembed.mean(1, keepdims=True)
-    projections = idempotents[:, table[inverse]]  # "r g h": e_rho(g^-1 h)
     shares = np.array([((unembed @ projection) ** 2).sum() for projection in projections]) / (unembed**2).sum()
-    trivial = np.array([np.ptp(idempotent) < 1e-9 for idempotent in idempotents])
-    used = np.flatnonzero((shares >= _LEAST_SHARE) & ~trivial)
+    used = np.flatnonzero(shares >= _LEAST_SHARE)
     onto = projections[used].sum(0)
     active = np.maximum((hidden.left + hidden.bias)[:, None] + hidden.right, 0)  # "a b i"
     by_product = np.zeros_like(hidden.left)

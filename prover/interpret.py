@@ -18,8 +18,6 @@ from prover.frontier import Frontier, Result
 from prover.group_interpretations import irrep_claim
 from prover.pair_problem import PairProblem
 from prover.strategies import PAIR_STRATEGIES
-from prover.strategies.group_sets import GroupSets
-from prover.strategies.quadrature import Quadrature
 from prover.strategy import DoesNotFit
 
 BRUTE_FORCE = "brute-force"
@@ -62,11 +60,8 @@ def findings(problem: PairProblem, frontier: Frontier) -> list[Finding]:
 
 
 def _error_terms(problem: PairProblem, name: str) -> ErrorTerms | None:
-    strategy = PAIR_STRATEGIES[name]()
-    if not isinstance(strategy, GroupSets | Quadrature):
-        return None
     try:
-        return strategy.error_terms(problem)
+        return PAIR_STRATEGIES[name]().error_terms(problem)
     except DoesNotFit:
         return None
 

@@ -1,20 +1,18 @@
 """Benchmarks of networks on two inputs: operations and seconds of every strategy, as fractions of the checker's brute force."""
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.table import Table
 
-from certificates import read_model, write_certificate
+from certificates import read_model
 from certificates.tensor_file import write_atomically
-from prover.bench import timed_check
+from prover.bench import measured
 from prover.demo import ceil_scientific, floor_percent
 from prover.interpret import BRUTE_FORCE
 from prover.pair_problem import PairProblem
-from prover.prove import prove
 from prover.strategies import PAIR_STRATEGIES
 from prover.strategy import DoesNotFit, Track
 
@@ -39,16 +37,11 @@ def pair_bench(models: list[Path], output: Path, device: torch.device, track: Tr
         problem = PairProblem(read_model(path), device, track=track)
         brute: dict[str, Any] | None = None
         for name, strategy in PAIR_STRATEGIES.items():
-            started = time.perf_counter()
             try:
-                certificate, _ = prove(problem, strategy())
+                prove_seconds, verdict, memory = measured(problem, strategy(), path, output)
             except DoesNotFit:
                 table.add_row(path.stem, name, "does not fit")
                 continue
-            prove_seconds = time.perf_counter() - started
-            file = output / f"{path.stem}-{name}.cert"
-            write_certificate(file, certificate)
-            verdict, memory = timed_check(file, path)
             brute = verdict if name == BRUTE_FORCE else brute
             results.append({**verdict, "model": path.stem, "strategy": name, "peak_mib": memory})
             if not verdict["accepted"] or brute is None:

@@ -11,6 +11,7 @@ import torch
 
 from certificates import Model, Step
 from certificates.canonical_json import Json
+from prover.error_terms import ErrorTerms
 from prover.pessimistic_tables import Tables, additive_tables
 from prover.tasks import Task, parse_task
 from prover.weights import Weights, load_weights
@@ -103,6 +104,10 @@ class Strategy(ABC):
     @abstractmethod
     def prove(self, problem: Problem) -> Evidence:
         """Search for evidence. Raises DoesNotFit if the model is out of this strategy's reach."""
+
+    def error_terms(self, problem: Any) -> ErrorTerms | None:
+        """What stands between the interpretation and a proof, if the strategy can tell. Raises as `prove` does."""
+        return None
 
     @classmethod
     def sweep(cls, problem: Problem) -> tuple[Self, ...]:

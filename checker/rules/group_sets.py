@@ -41,6 +41,7 @@ import numpy as np
 
 from certificates.certificate import Step
 from certificates.tensor_file import IntArray
+from checker.enclosed_weights import zeros
 from checker.enclosures import Enclosure
 from checker.errors import Refused
 from checker.facts import (
@@ -86,7 +87,7 @@ def group_sets(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Marg
     e = (e_left + e_right).reshape(count, 1)
     t = hinted(setting, hints["t"].reshape(count, 1), scale)
     off = tables.unembed[neurons].T - t.times(kernel[beta])[rows, action_y[:, gamma]]  # z i
-    r = (off.max(0) - off.min(0)).reshape(count, 1)
+    r = off.range(0).reshape(count, 1)
 
     cell = beta * kernel.shape[1] + gamma
     starts = np.flatnonzero(np.diff(cell, prepend=-1))
@@ -95,9 +96,9 @@ def group_sets(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Marg
     least, greatest = main.min(0), main.max(0)
     load = (e * abs(t)).segment_sum(starts).reshape(-1)
     if len(starts) < cells:  # the other cells have nothing
-        zeros = hinted(setting, np.zeros(cells, np.int64), 0)
-        least, greatest = least.minimum(zeros), greatest.maximum(zeros)
-        load = load.concatenate([zeros[len(starts) :]], axis=0)
+        nothing = zeros(setting, cells)
+        least, greatest = least.minimum(nothing), greatest.maximum(nothing)
+        load = load.concatenate([nothing[len(starts) :]], axis=0)
 
     change = (kernel.reshape(-1, 1, kernel.shape[1]) - kernel[:, action_y]).transpose(1, 0, 2).reshape(-1, cells)  # g xy
     up, down = (hinted(setting, np.maximum(sign * change, 0), 0) for sign in (1, -1))

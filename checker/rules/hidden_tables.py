@@ -30,11 +30,10 @@ import numpy as np
 from certificates.architectures import AttentionOnly, GroupMLP, UniformAttention
 from certificates.certificate import Step
 from certificates.tensor_file import IntArray
-from checker.enclosed_weights import plus_bias, weight
+from checker.enclosed_weights import plus_bias, weight, zeros
 from checker.enclosures import Enclosure
 from checker.errors import Refused
 from checker.facts import Fact, HiddenTables, Setting, take_hints, take_parameters
-from checker.rules.projections import hinted
 
 _ATTENTION, _MLP = "blocks.0.attn.", "blocks.0.mlp."
 
@@ -62,8 +61,7 @@ def hidden_tables(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> H
 def most_of_neurons(left: Enclosure, right: Enclosure, bias: Enclosure, unembed: Enclosure, some: IntArray) -> Enclosure:
     """The most "1 1" that some neurons can add to a difference of logits."""
     active = (left[:, some].max(0) + right[:, some].max(0) + bias[0, some]).relu()
-    row = unembed[some]
-    return (active * (row.max(1) - row.min(1))).reshape(-1, 1).sum(0).reshape(1, 1)
+    return (active * unembed[some].range(1)).reshape(-1, 1).sum(0).reshape(1, 1)
 
 
 def _group_mlp(setting: Setting, config: GroupMLP, chosen: IntArray, others: IntArray) -> HiddenTables:
@@ -78,7 +76,7 @@ def _group_mlp(setting: Setting, config: GroupMLP, chosen: IntArray, others: Int
         unembed[chosen],
         None,
         _bias(setting, "unembed.b_U", config.d_vocab_out),
-        most_of_neurons(left, right, bias, unembed, others) if len(others) else _zeros(setting, 1, 1),
+        most_of_neurons(left, right, bias, unembed, others) if len(others) else zeros(setting, 1, 1),
         tied,
         len(chosen) * ((2 - tied) * config.d_vocab + config.d_vocab_out),
     )
@@ -99,7 +97,7 @@ def _uniform_attention(setting: Setting, config: UniformAttention, chosen: IntAr
     moved = embed[:size] @ values @ output
     bias = constant @ read + _bias(setting, _MLP + "b_in", config.d_mlp).times(triple)
     out = constant + _bias(setting, _MLP + "b_out", config.d_model).times(triple)
-    slack = _zeros(setting, 1, 1)
+    slack = zeros(setting, 1, 1)
     if len(others):
         active = moved.T.lengths().max(0).reshape(1) * read[:, others].lengths()
         reach = (active + active + abs(bias[0, others])) * write[others].T.lengths()
@@ -120,8 +118,4 @@ def _uniform_attention(setting: Setting, config: UniformAttention, chosen: IntAr
 
 
 def _bias(setting: Setting, name: str, width: int) -> Enclosure:
-    return weight(setting, name) if name in setting.model.tensors else _zeros(setting, 1, width)
-
-
-def _zeros(setting: Setting, rows: int, columns: int) -> Enclosure:
-    return hinted(setting, np.zeros((rows, columns), np.int64), 0)
+    return weight(setting, name) if name in setting.model.tensors else zeros(setting, 1, width)

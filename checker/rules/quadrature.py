@@ -28,6 +28,7 @@ the task is addition modulo an odd p with one output for each residue, and the i
 import numpy as np
 
 from certificates.certificate import Step
+from checker.enclosed_weights import zeros
 from checker.enclosures import Enclosure
 from checker.errors import Refused
 from checker.facts import CertifiedInputs, Fact, Setting, take_hidden_tables, take_hints, take_parameters
@@ -58,14 +59,14 @@ def quadrature(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Cert
     places = frequency[:, None] * residues % p
     ideal = alpha * cos[places] + beta * sin[places]  # i a
     off = abs(tables.left.T - ideal).max(1)
-    reach = tables.unembed.max(1) - tables.unembed.min(1)
+    reach = tables.unembed.range(1)
     allowed = ((off + off + abs(tables.bias.reshape(-1))) * reach).reshape(-1, 1).sum(0) + tables.slack.reshape(1)
-    allowed = allowed + tables.constant.max(1) - tables.constant.min(1)
+    allowed = allowed + tables.constant.range(1)
     if tables.direct is not None:
-        direct = (tables.direct.max(1) - tables.direct.min(1)).reshape(-1, 1).max(0)
+        direct = tables.direct.range(1).reshape(-1, 1).max(0)
         allowed = allowed + direct + direct
 
-    differences, zero = np.flatnonzero(claimed), hinted(setting, np.zeros((1, 1), np.int64), 0)
+    differences, zero = np.flatnonzero(claimed), zeros(setting, 1, 1)
     total: Enclosure | None = None
     for k in np.unique(frequency):
         here = np.flatnonzero(frequency == k)

@@ -30,6 +30,7 @@ import numpy as np
 
 from certificates.certificate import Step
 from certificates.tensor_file import IntArray
+from checker.enclosed_weights import zeros
 from checker.enclosures import Enclosure
 from checker.errors import Refused
 from checker.facts import CertifiedInputs, Fact, Setting, take_hidden_tables, take_hints, take_parameters
@@ -59,8 +60,7 @@ def structured_output(setting: Setting, step: Step, premises: tuple[Fact, ...]) 
 
     t = hinted(setting, hints["t"].reshape(-1, 1), scale)
     hit = (action[:, gamma] == beta).T.astype(np.int64)  # i z
-    off = tables.unembed - t.times(hit)
-    r = (off.max(1) - off.min(1)).reshape(-1, 1)
+    r = (tables.unembed - t.times(hit)).range(1).reshape(-1, 1)
     starts = np.flatnonzero(np.diff(cell, prepend=-1))
     place = np.full(points**2, len(starts), np.int64)  # of a zero, for cells without neurons
     place[cell[starts]] = np.arange(len(starts))
@@ -69,11 +69,11 @@ def structured_output(setting: Setting, step: Step, premises: tuple[Fact, ...]) 
         raise Refused("the action moves no point")
     moves = np.unique(np.array([orbit.moved for orbit in orbits], np.int64)[:, np.arange(size) != group.unit], axis=1)
 
-    allowed = tables.slack + (tables.constant.max(1) - tables.constant.min(1)).reshape(1, 1)
+    allowed = tables.slack + tables.constant.range(1).reshape(1, 1)
     left, right = (tables.left + tables.bias).T, tables.right.T
     for block in pairs.blocks(max(neurons, points**2, size)):
         active = (left[:, block.left] + right[:, block.right]).relu()  # i p
-        zero = hinted(setting, np.zeros((1, len(block.left)), np.int64), 0)
+        zero = zeros(setting, 1, len(block.left))
         cells = (active * t).segment_sum(starts).concatenate([zero], axis=0).T  # p cell
         lead = zero.reshape(-1, 1)
         for orbit, counts in zip(orbits, moves, strict=True):
@@ -109,7 +109,7 @@ class _Orbit:
         values = values - potential[rows[:, None], self.back[true]].reshape(len(true), points, 1)
         rivals = values[rows[:, None, None], self.others[true], np.arange(points)[:, None]].max(2)
         gaps = (own - potential - rivals).sort(1)
-        sums = [hinted(setting, np.zeros((len(true), 1), np.int64), 0)]
+        sums = [zeros(setting, len(true), 1)]
         for smallest in range(points):
             sums.append(sums[-1] + gaps[:, smallest : smallest + 1])
         return sums[0].concatenate(sums[1:], axis=1)

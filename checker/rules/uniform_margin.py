@@ -37,7 +37,7 @@ def uniform_margin(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> 
     if tables.direct is not None or len(premises) < 2:
         raise Refused("uniform-margin needs at least one part, and a network without a direct path")
     rest = np.ones(tables.bias.shape[1], np.bool_)
-    allowed = tables.slack.reshape(1) + tables.constant.max(1) - tables.constant.min(1)
+    allowed = tables.slack.reshape(1) + tables.constant.range(1)
     margin = None
     for part in premises[1:]:
         if not isinstance(part, MarginPart) or part.tables is not tables:

@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from certificates import RawTensor
-from prover.group_actions import FloatArray, identity, inverses, real_characters
+from prover.group_actions import FloatArray, isotypic_projections
 from prover.pair_problem import Hidden, PairProblem, lead
 from prover.strategies.evaluated_pairs import pairs_evidence
 from prover.strategy import DoesNotFit, Evidence, Strategy
@@ -114,15 +114,6 @@ class LowRankOutput(Strategy):
         scale = _SCALE_BITS - int(np.ceil(np.log2(max(largest, 1e-300))))
         rounded = (np.ldexp(np.rint(np.ldexp(part, scale)), -scale) for part in (factors.left, factors.right, factors.centre))
         return neurons, Factors(starts, *rounded), scale
-
-
-def isotypic_projections(table: np.ndarray) -> FloatArray:
-    """For every real irreducible representation but the trivial one, the projection "g h" onto its matrix entries."""
-    size, one, inverse = len(table), identity(table), inverses(table)
-    idempotents = np.array([chi * chi[one] / size for chi in real_characters(table)])
-    projections: FloatArray = idempotents[:, table[inverse]]
-    projections /= np.array([projection[0] @ projection[:, 0] / projection[0, 0] for projection in projections])[:, None, None]
-    return projections[[np.ptp(projection) > 1e-9 for projection in projections]]
 
 
 def mean_size(hidden: Hidden) -> FloatArray:

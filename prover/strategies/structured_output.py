@@ -48,9 +48,9 @@ class StructuredOutput(Strategy):
         hidden, table = problem.hidden, problem.task.table
         if hidden.direct.any() or hidden.unembed.shape[1] != len(table) or not is_group(table):
             raise DoesNotFit(f"{self.name} is about networks that multiply in a group, without a direct path")
-        best = None
+        best, sets = None, transitive_sets(table)
         for tolerance in TOLERANCES:
-            found, _ = clusters(transitive_sets(table), hidden, table, tolerance)
+            found, _ = clusters(sets, hidden, table, tolerance)
             writers = writers_of([block_of(cluster, any_kernel(cluster), hidden) for cluster in found], problem.neurons)
             if not writers.actions:
                 continue
