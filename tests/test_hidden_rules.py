@@ -802,7 +802,7 @@ def margin_models(draw: Any) -> HiddenModel:
         weights["unembed.W_U"][i, table[a, b]] = rng.choice([1, 1, 0.75, 1.25])
     for key in ("embed_left.W_E", "embed_right.W_E"):
         weights[key][:, -WEAK:] = rng.integers(-2, 3, (size, WEAK)) / 4
-    weights["unembed.W_U"][-WEAK:] = rng.integers(-2, 3, (WEAK, size)) / draw(st.sampled_from([8, 64]))
+    weights["unembed.W_U"][-WEAK:] = rng.integers(-2, 3, (WEAK, size)) / draw(st.sampled_from([2, 8, 64]))
     weights["unembed.b_U"] = rng.integers(-2, 3, size) / draw(st.sampled_from([8, 64]))
     return HiddenModel(pack(weights, "F64"), {"name": "group-composition", "group": name}, table, True)
 
@@ -860,17 +860,36 @@ def test_uniform_margins_are_true_and_no_smaller_than_stated() -> None:
     assert counts[True] > 10 and counts[False] > 10
 
 
-def test_margins_are_not_added_twice_or_to_other_tables() -> None:
-    """Here each half of the neurons alone is not enough; half of them twice would be."""
+def lookup_model(constant: float = 0.0, weak: float = 0.0) -> HiddenModel:
+    """Four neurons, one for each pair of elements of Z_2, whose margin is 1; a fifth that may disturb; and a constant."""
     table = GROUPS["cyclic:2"]
-    weights = {key: np.zeros(shape) for key, shape in shapes(False, 2, 4, 2, 0, 0, 0).items()}
+    weights = {key: np.zeros(shape) for key, shape in shapes(False, 2, 5, 2, 0, 0, 0).items()}
     for i, (a, b) in enumerate([(0, 0), (0, 1), (1, 0), (1, 1)]):
         weights["embed_left.W_E"][a, i] = weights["embed_right.W_E"][b, i] = 1
         weights["unembed.W_U"][i, table[a, b]] = 1
-    weights["mlp.b_in"][:] = -1
-    weights["unembed.b_U"][0] = 0.75
-    task = {"name": "group-composition", "group": "cyclic:2"}
-    check = Check(HiddenModel(pack(weights, "F64"), task, table, True))
+    weights["mlp.b_in"][:] = [-1, -1, -1, -1, 1]
+    weights["unembed.W_U"][4, 0] = weak
+    weights["unembed.b_U"][0] = constant
+    return HiddenModel(pack(weights, "F64"), {"name": "group-composition", "group": "cyclic:2"}, table, True)
+
+
+@pytest.mark.parametrize("chosen", [[0, 1, 2, 3], [0, 1, 2, 3, 4]])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_margin_must_exceed_all_that_disturbs_it(chosen: list[int], sign: int) -> None:
+    """A neuron that is not among those of the tables, or in no part; and a constant; together less than 1, exactly 1, more."""
+    little = 2.0**-40
+    for constant, weak in ((0, 1), (1, 0), (0.5, 0.5), (0.25, 0.75)):
+        for more in (-little, 0, little):
+            for both in ((constant + more, weak), (constant, weak + more)):
+                check = Check(lookup_model(sign * both[0], sign * both[1]))
+                tables = check.tables(chosen)
+                fact = check.apply(MARGIN, tables, margin_part(check, tables, chosen, [0, 1, 2, 3]))
+                assert (fact is not None) == (abs(both[0]) + abs(both[1]) < 1)
+
+
+def test_margins_are_not_added_twice_or_to_other_tables() -> None:
+    """Here each half of the neurons alone is not enough; half of them twice would be."""
+    check, table = Check(lookup_model(constant=0.75)), GROUPS["cyclic:2"]
     every = [0, 1, 2, 3]
     tables, again = check.tables(every), check.tables(every)
     whole = margin_part(check, tables, every, every)
