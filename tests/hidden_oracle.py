@@ -43,6 +43,10 @@ class HiddenModel:
         return self.tensors["unembed.W_U"][1][1]
 
     @property
+    def elements(self) -> range:
+        return range(len(self.table))
+
+    @property
     def symmetric(self) -> bool:
         """Whether the logits of (a, b) and (b, a) are the same by construction."""
         return self.transformer or self.tensors["embed_left.W_E"] == self.tensors["embed_right.W_E"]
@@ -92,11 +96,26 @@ class Truth:
 
 def truth(model: HiddenModel) -> Truth:
     """Run the model on every pair."""
-    size = len(model.table)
-    forward = _transformer if model.transformer else _group_mlp
-    logits = np.array([[forward(model, a, b) for b in range(size)] for a in range(size)], object)
+    logits = np.array([[_forward(model, a, b)[1] for b in model.elements] for a in model.elements], object)
     lead = leads(logits, model.table)
     return Truth(logits, lead, np.array(lead > 0, np.bool_), _reach(model))
+
+
+def activations(model: HiddenModel) -> Exact:
+    """What the ReLUs are applied to, "a b i"."""
+    return np.array([[_forward(model, a, b)[0] for b in model.elements] for a in model.elements], object)
+
+
+def unembed_of(model: HiddenModel) -> Exact:
+    """What each neuron adds to the logits, "i z"."""
+    unembed = model.weight("unembed.W_U")
+    return model.weight(MLP + "W_out") @ unembed if model.transformer else unembed
+
+
+def slack_of(model: HiddenModel, neurons: Any) -> Fraction:
+    """The sum of relu(max_a left + max_b right + bias) range(U) over some neurons."""
+    most, unembed = relu(activations(model).max(axis=(0, 1))), unembed_of(model)
+    return sum((most[i] * (max(unembed[i]) - min(unembed[i])) for i in neurons), Fraction(0))
 
 
 def leads(logits: Exact, table: np.ndarray) -> Exact:
@@ -108,12 +127,12 @@ def leads(logits: Exact, table: np.ndarray) -> Exact:
     return result
 
 
-def _group_mlp(model: HiddenModel, a: int, b: int) -> Exact:
-    inputs = model.weight("embed_left.W_E")[a] + model.weight("embed_right.W_E")[b] + model.weight("mlp.b_in")
-    return relu(inputs) @ model.weight("unembed.W_U") + model.weight("unembed.b_U")
-
-
-def _transformer(model: HiddenModel, a: int, b: int) -> Exact:
+def _forward(model: HiddenModel, a: int, b: int) -> tuple[Exact, Exact]:
+    """What the ReLUs are applied to, and the logits."""
+    unembed, constant = model.weight("unembed.W_U"), model.weight("unembed.b_U")
+    if not model.transformer:
+        inputs = model.weight("embed_left.W_E")[a] + model.weight("embed_right.W_E")[b] + model.weight("mlp.b_in")
+        return inputs, relu(inputs) @ unembed + constant
     tokens = (a, b, len(model.table))
     stream = [model.weight("embed.W_E")[t] + model.weight("pos_embed.W_pos")[j] for j, t in enumerate(tokens)]
     w_v, w_o, b_v = (model.weight(ATTENTION + name) for name in ("W_V", "W_O", "b_V"))
@@ -122,9 +141,9 @@ def _transformer(model: HiddenModel, a: int, b: int) -> Exact:
         values = [x @ w_v[head] + (b_v[head] if b_v.shape else b_v) for x in stream]
         attended = attended + sum(values) / 3 @ w_o[head]
     middle = stream[2] + attended
-    hidden = relu(middle @ model.weight(MLP + "W_in") + model.weight(MLP + "b_in"))
-    final = middle + hidden @ model.weight(MLP + "W_out") + model.weight(MLP + "b_out")
-    return final @ model.weight("unembed.W_U") + model.weight("unembed.b_U")
+    inputs = middle @ model.weight(MLP + "W_in") + model.weight(MLP + "b_in")
+    final = middle + relu(inputs) @ model.weight(MLP + "W_out") + model.weight(MLP + "b_out")
+    return inputs, final @ unembed + constant
 
 
 def _reach(model: HiddenModel) -> Fraction:

@@ -4,6 +4,7 @@ Rules hidden-tables, evaluated-pairs, low-rank-output and uniform-margin, and th
 are, what is accepted is true; with all neurons and exact numbers, evaluated-pairs accepts all that is true.
 """
 
+import math
 import random
 import tracemalloc
 from collections import Counter
@@ -22,13 +23,16 @@ from hidden_oracle import (
     WILD,
     HiddenModel,
     Truth,
+    activations,
     built_models,
     leads,
     pack,
     random_models,
     relu,
     shapes,
+    slack_of,
     truth,
+    unembed_of,
 )
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -186,28 +190,14 @@ class Factors:
         return Step("low-rank-output", (premise,), parameters, hints)
 
 
-# --- the network's tables, according to the oracle ------------------------------------------------------------------------
+def values_of(check: Check, chosen: Any) -> np.ndarray:
+    """The logits without the neurons that are not chosen, "a b z", according to the oracle."""
+    others = np.setdiff1d(np.arange(check.neurons), chosen).astype(int)
+    return check.truth.logits - relu(activations(check.tiny)[:, :, others]) @ unembed_of(check.tiny)[others]
 
 
-def unembed_of(tiny: HiddenModel) -> np.ndarray:
-    """What each neuron writes, "i z"."""
-    unembed = tiny.weight("unembed.W_U")
-    return tiny.weight(MLP + "W_out") @ unembed if tiny.transformer else unembed
-
-
-def activations(tiny: HiddenModel) -> np.ndarray:
-    """What the ReLUs of a group MLP are applied to, "a b i"."""
-    left, right = tiny.weight("embed_left.W_E"), tiny.weight("embed_right.W_E")
-    return left[:, None] + right[None] + tiny.weight("mlp.b_in")
-
-
-def slack_of(tiny: HiddenModel, others: np.ndarray) -> Fraction:
-    """What other neurons of a group MLP can add, by the formula of the theorem."""
-    x, unembed = activations(tiny), unembed_of(tiny)
-    left, right = tiny.weight("embed_left.W_E"), tiny.weight("embed_right.W_E")
-    bias = x[0, 0] - left[0] - right[0]
-    most = relu(left.max(axis=0) + right.max(axis=0) + bias)
-    return sum((most[i] * (max(unembed[i]) - min(unembed[i])) for i in others), Fraction(0))
+def slack_without(check: Check, chosen: Any) -> Fraction:
+    return slack_of(check.tiny, np.setdiff1d(np.arange(check.neurons), chosen))
 
 
 # --- evaluated-pairs ------------------------------------------------------------------------------------------------------
@@ -248,10 +238,26 @@ def test_with_some_neurons_what_is_accepted_is_true(tiny: HiddenModel, precision
     chosen = data.draw(st.lists(st.integers(0, check.neurons - 1), min_size=1, unique=True))
     accepted = check.one_by_one(check.tables(chosen), evaluated)
     check.assert_true(accepted)
-    if tiny.exact and precision == 64 and not tiny.transformer:  # then exactly what the theorem says
-        x = relu(activations(tiny)[:, :, chosen]) @ unembed_of(tiny)[chosen] + tiny.weight("unembed.b_U")
-        slack = slack_of(tiny, np.setdiff1d(np.arange(check.neurons), chosen))
-        assert np.array_equal(accepted, leads(x, tiny.table) > slack)
+    if tiny.exact and precision == 64:  # then exactly what the theorem says
+        assert np.array_equal(accepted, leads(values_of(check, chosen), tiny.table) > slack_without(check, chosen))
+
+
+@settings(HYPOTHESIS, max_examples=60)
+@given(tiny=EXACT, data=st.data())
+def test_a_lead_must_exceed_the_slack(tiny: HiddenModel, data: st.DataObject) -> None:
+    """The constant of one output is chosen so that a pair's lead is the slack, or just more, to 2**-20."""
+    chosen = data.draw(st.lists(st.integers(0, Check(tiny).neurons - 1), min_size=1, unique=True))
+    pair = data.draw(st.tuples(st.sampled_from(tiny.elements), st.sampled_from(tiny.elements)))
+    check, true = Check(tiny), tiny.table[pair]
+    missing = slack_without(check, chosen) - leads(values_of(check, chosen), tiny.table)[pair]
+    constant = tiny.weight("unembed.b_U") + np.zeros(tiny.outputs, object)
+    constant[true] += Fraction(math.floor(missing * 2**20), 2**20)
+    for expected in (False, True):
+        packed = pack({"unembed.b_U": constant.astype(float)}, "F64")
+        moved = Check(replace(tiny, tensors={**tiny.tensors, **packed}))
+        fact = moved.apply(evaluated(marked(len(tiny.table), pair)), moved.tables(chosen))
+        assert (fact is not None) == expected
+        constant[true] += Fraction(1, 2**20)
 
 
 # --- low-rank-output ------------------------------------------------------------------------------------------------------
@@ -316,12 +322,47 @@ def test_low_rank_output_is_true_whatever_the_hints() -> None:
         mirrored = check.one_by_one(tables, lambda marks: hints.step(marks, 1))
         check.assert_true(mirrored)
         assert (tiny.symmetric and tiny.commutative) or not mirrored.any()
+        if tiny.exact and precision == 64:
+            lead, unit = low_rank_leads(check, chosen, hints)
+            assert np.all(accepted[lead > unit]) and not np.any(accepted[lead < -unit])
         exact = np.all(product_of(hints) == unembed_of(tiny)[chosen])
         counts["exact" if exact else "inexact"] += int(accepted.sum())
         counts["correct"] += int(check.truth.correct.sum())
 
     run()
     assert counts["exact"] > 40 and counts["inexact"] > 80  # or nothing would have been tested
+
+
+def low_rank_leads(check: Check, chosen: list[int], hints: Factors) -> tuple[np.ndarray, float]:
+    """By what the inequality of the theorem holds, "a b", and a number that is small beside what it is made of.
+
+    Everything is as for three times the network if it is a transformer.
+    """
+    times = 3 if check.tiny.transformer else 1
+    x, unembed = abs(activations(check.tiny)[:, :, chosen]) * times, unembed_of(check.tiny)[chosen]
+    centre, product = hints.centre.astype(object) * Fraction(1, 2**hints.scale), product_of(hints)
+    rest, blocks = unembed - product, np.split(np.arange(len(chosen)), hints.starts[1:])
+    values = x @ product + 2 * times * values_of(check, chosen) - x @ unembed + centre @ rest
+    slack = 2 * times * slack_without(check, chosen)
+    lead, reach = np.zeros(check.tiny.table.shape), 0.0
+    for pair in np.ndindex(lead.shape):
+        true, off = check.tiny.table[pair], x[pair] - centre
+        leads_over = []
+        for z in range(check.tiny.outputs):
+            loss = 0.0
+            for block in blocks:
+                first, second = rest[block, true], rest[block, z]
+                apart = length(first - second) if hints.pairwise else length(first) + length(second)
+                loss += length(off[block]) * apart
+            reach = max(reach, loss, abs(float(values[pair][z])))
+            if z != true:
+                leads_over.append(float(values[pair][true] - values[pair][z] - slack) - loss)
+        lead[pair] = min(leads_over)
+    return lead, max(reach, float(slack)) * 2.0**-20
+
+
+def length(vector: np.ndarray) -> float:
+    return math.sqrt(sum(x * x for x in vector))
 
 
 def product_of(hints: Factors) -> np.ndarray:
