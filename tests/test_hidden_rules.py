@@ -36,6 +36,7 @@ from hidden_oracle import (
 )
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from test_enclosures import ends
 
 from certificates import (
     Certificate,
@@ -50,6 +51,7 @@ from certificates import (
 )
 from certificates.groups import table_digest
 from checker import CheckError, InvalidInput, OverBudget, Refused, covers, verify
+from checker.enclosures import Enclosure
 from checker.facts import CertifiedInputs, Fact, HiddenTables, MarginPart, Setting
 from checker.meter import Budget, Meter
 from checker.rules import RULES
@@ -198,6 +200,38 @@ def values_of(check: Check, chosen: Any) -> np.ndarray:
 
 def slack_without(check: Check, chosen: Any) -> Fraction:
     return slack_of(check.tiny, np.setdiff1d(np.arange(check.neurons), chosen))
+
+
+# --- hidden-tables --------------------------------------------------------------------------------------------------------
+
+
+@settings(HYPOTHESIS, max_examples=60)
+@given(tiny=EXACT, data=st.data())
+def test_tables_are_those_of_the_network(tiny: HiddenModel, data: st.DataObject) -> None:
+    """Number by number: with them the formula of the theorem gives the logits (three times, for transformers)."""
+    check, times = Check(tiny), 3 if tiny.transformer else 1
+    chosen = data.draw(st.lists(st.integers(0, check.neurons - 1), min_size=1, unique=True))
+    tables = check.tables(chosen)
+    left, right, bias, unembed, constant, slack = (
+        exact_numbers(table)
+        for table in (tables.left, tables.right, tables.bias, tables.unembed, tables.constant, tables.slack)
+    )
+    inputs = left[:, None] + right[None] + bias[0]
+    assert np.all(inputs == activations(tiny)[:, :, chosen] * times) and np.all(unembed == unembed_of(tiny)[chosen])
+    values = relu(inputs) @ unembed + constant[0]
+    if tables.direct is not None:
+        direct = exact_numbers(tables.direct)
+        values = values + direct[:, None] + direct[None]
+    assert np.all(values == values_of(check, chosen) * times)
+    assert slack[0, 0] == slack_without(check, chosen) * times
+    assert tables.symmetric == tiny.symmetric
+
+
+def exact_numbers(table: Enclosure) -> np.ndarray:
+    """The numbers of an enclosure without width."""
+    low, high = ends(table)
+    assert np.all(low == high)
+    return low
 
 
 # --- evaluated-pairs ------------------------------------------------------------------------------------------------------
