@@ -256,6 +256,8 @@ def test_absolute_values_and_relu_enclose(kind: Kind, name: str, data: st.DataOb
     operation, exact = UNARY[name]
     result = operation(a)
     assert_encloses(result, *(exact(x) for x in (*ends(a), data.draw(members(a)))))
+    (low, high), (below, above) = ends(result), ends(a)
+    assert np.all(high - low <= above - below)
     if name == "relu" or kind != "mpmath":  # there, |a| is the larger of a and -a, each known by an interval
         assert np.all(ends(result)[0] >= 0)
 
