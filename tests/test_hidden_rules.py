@@ -34,7 +34,7 @@ from hidden_oracle import (
     truth,
     unembed_of,
 )
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from test_enclosures import ends
 
@@ -212,9 +212,8 @@ def test_tables_are_those_of_the_network(tiny: HiddenModel, data: st.DataObject)
     check, times = Check(tiny), 3 if tiny.transformer else 1
     chosen = data.draw(st.lists(st.integers(0, check.neurons - 1), min_size=1, unique=True))
     tables = check.tables(chosen)
-    left, right, bias, unembed, constant, slack = (
-        exact_numbers(table)
-        for table in (tables.left, tables.right, tables.bias, tables.unembed, tables.constant, tables.slack)
+    left, right, bias, unembed, constant = (
+        exact_numbers(table) for table in (tables.left, tables.right, tables.bias, tables.unembed, tables.constant)
     )
     inputs = left[:, None] + right[None] + bias[0]
     assert np.all(inputs == activations(tiny)[:, :, chosen] * times) and np.all(unembed == unembed_of(tiny)[chosen])
@@ -223,7 +222,10 @@ def test_tables_are_those_of_the_network(tiny: HiddenModel, data: st.DataObject)
         direct = exact_numbers(tables.direct)
         values = values + direct[:, None] + direct[None]
     assert np.all(values == values_of(check, chosen) * times)
-    assert slack[0, 0] == slack_without(check, chosen) * times
+    if tiny.transformer:  # where it is bounded by lengths
+        assert ends(tables.slack)[1][0, 0] >= slack_without(check, chosen) * times
+    else:
+        assert exact_numbers(tables.slack)[0, 0] == slack_without(check, chosen)
     assert tables.symmetric == tiny.symmetric
 
 
@@ -279,7 +281,11 @@ def test_with_some_neurons_what_is_accepted_is_true(tiny: HiddenModel, precision
 @settings(HYPOTHESIS, max_examples=60)
 @given(tiny=EXACT, data=st.data())
 def test_a_lead_must_exceed_the_slack(tiny: HiddenModel, data: st.DataObject) -> None:
-    """The constant of one output is chosen so that a pair's lead is the slack, or just more, to 2**-20."""
+    """The constant of one output is chosen so that a pair's lead is the slack, or just more, to 2**-20.
+
+    In group MLPs; for transformers the slack is bounded by lengths (the golden corpus has cases at that bound).
+    """
+    assume(not tiny.transformer)
     chosen = data.draw(st.lists(st.integers(0, Check(tiny).neurons - 1), min_size=1, unique=True))
     pair = data.draw(st.tuples(st.sampled_from(tiny.elements), st.sampled_from(tiny.elements)))
     check, true = Check(tiny), tiny.table[pair]
