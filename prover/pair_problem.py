@@ -11,6 +11,7 @@ from certificates.canonical_json import Json, dumps
 from certificates.groups import group_table, table_digest
 from certificates.tensor_file import IntArray
 from prover.group_actions import BoolArray, FloatArray
+from prover.hidden_layer import hidden_layer
 from prover.strategy import DoesNotFit, Track, silent
 from prover.weights import load_weights
 
@@ -99,16 +100,13 @@ class PairProblem:
     @cached_property
     def hidden(self) -> Hidden:
         """All neurons."""
-        weights = {name: tensor.cpu().numpy() for name, tensor in load_weights(self.model, self.device).items()}
+        layer = hidden_layer(load_weights(self.model, self.device), self.model.config)
         if isinstance(self.model.config, GroupMLP):
-            left, right = weights["embed_left.W_E"], weights["embed_right.W_E"]
-            tied = self.model.tensors["embed_left.W_E"] == self.model.tensors["embed_right.W_E"]
-            bias, unembed, constant = weights["mlp.b_in"], weights["unembed.W_U"], weights["unembed.b_U"]
-            reach = np.maximum(left.max(0) + right.max(0) + bias, 0) * np.ptp(unembed, axis=1)
-            return Hidden(left, right, bias, unembed, np.zeros((len(left), len(constant))), constant, reach, tied)
-        if not isinstance(self.model.config, UniformAttention):
-            raise DoesNotFit(f"this strategy is about networks with a hidden layer, not a {self.model.config.described}")
-        return _folded(weights, self.model.config.d_vocab - 1)
+            symmetric = self.model.tensors["embed_left.W_E"] == self.model.tensors["embed_right.W_E"]
+        else:
+            symmetric = True
+        tensors = (layer.left, layer.right, layer.bias, layer.unembed, layer.direct, layer.constant, layer.reach)
+        return Hidden(*(tensor.cpu().numpy() for tensor in tensors), symmetric)
 
     @cached_property
     def margins(self) -> FloatArray:
@@ -159,28 +157,3 @@ def lead(logits: FloatArray, true: IntArray) -> FloatArray:
     rivals[rows, true] = -np.inf
     result: FloatArray = logits[rows, true] - rivals.max(1)
     return result
-
-
-def _folded(weights: dict[str, FloatArray], elements: int) -> Hidden:
-    """A transformer with uniform attention, its logits three times as large (see rules/hidden_tables)."""
-    attention, mlp = "blocks.0.attn.", "blocks.0.mlp."
-    embed, positions, unembed = weights["embed.W_E"], weights["pos_embed.W_pos"], weights["unembed.W_U"]
-    moving = np.einsum("hdk,hke->de", weights[attention + "W_V"], weights[attention + "W_O"])
-    always = np.einsum("hk,hke->e", weights[attention + "b_V"], weights[attention + "W_O"]) + weights[attention + "b_O"]
-    constant = 3 * (embed[elements] + positions[2] + always) + (positions.sum(0) + embed[elements]) @ moving
-    moved = embed[:elements] @ moving
-    left = moved @ weights[mlp + "W_in"]
-    bias = constant @ weights[mlp + "W_in"] + 3 * weights[mlp + "b_in"]
-    read, write = np.linalg.norm(weights[mlp + "W_in"], axis=0), np.linalg.norm(weights[mlp + "W_out"], axis=1)
-    farthest = 2 * float(np.linalg.norm(unembed, axis=0).max())
-    reach = (2 * float(np.linalg.norm(moved, axis=1).max()) * read + np.abs(bias)) * write * farthest
-    return Hidden(
-        left,
-        left,
-        bias,
-        weights[mlp + "W_out"] @ unembed,
-        moved @ unembed,
-        (constant + 3 * weights[mlp + "b_out"]) @ unembed + 3 * weights["unembed.b_U"],
-        reach,
-        True,
-    )

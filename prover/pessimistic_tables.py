@@ -31,7 +31,7 @@ class Approximate:
 
     @property
     def largest(self) -> float:
-        return float(self.value.abs().max()) + self.radius
+        return float(self.value.detach().abs().max()) + self.radius
 
     def rounded(self, bits: int) -> "Approximate":
         return Approximate(self.value, self.radius + self.largest * 2.0 ** (1 - bits), self.precision)
@@ -44,8 +44,8 @@ class Approximate:
         bits = (59 - terms.bit_length()) // 2
         a, b = self.rounded(min(bits, self.precision)), other.rounded(min(bits, self.precision))
         radius = (
-            float(a.value.abs().sum(1).max()) * b.radius
-            + float(b.value.abs().sum(0).max()) * a.radius
+            float(a.value.detach().abs().sum(1).max()) * b.radius
+            + float(b.value.detach().abs().sum(0).max()) * a.radius
             + terms * (a.radius * b.radius + a.largest * b.largest * _FLOAT64)
         )
         return Approximate(a.value @ b.value, radius, self.precision)
@@ -75,7 +75,7 @@ class Approximate:
     @staticmethod
     def of(value: Tensor, precision: int) -> "Approximate":
         """A number that the checker reads off a file."""
-        return Approximate(value, float(value.abs().max()) * 2.0 ** (1 - precision), precision)
+        return Approximate(value, float(value.detach().abs().max()) * 2.0 ** (1 - precision), precision)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from certificates import Model, Step
 from certificates.canonical_json import Json
 from prover.error_terms import ErrorTerms
 from prover.pessimistic_tables import Tables, additive_tables
+from prover.surrogate import Surrogate
 from prover.tasks import Task, parse_task
 from prover.weights import Weights, load_weights
 
@@ -50,14 +51,17 @@ class Problem:
     @cached_property
     def weights(self) -> Weights:
         """The model in float64 on the device, its tokens and outputs in the order of the task's numbers."""
-        weights = dict(load_weights(self.model, self.device))
-        if self.task.reverse:
-            vocab = self.d_vocab
-            weights["embed.W_E"] = weights["embed.W_E"].flip(0)
-            for name in ("unembed.W_U", "unembed.b_U"):
-                kept = weights[name][..., vocab:]
-                weights[name] = torch.cat([weights[name][..., :vocab].flip(-1), kept], -1)
-        return weights
+        return self.in_order(load_weights(self.model, self.device))
+
+    def in_order(self, weights: Weights) -> Weights:
+        """Weights as in the model file, with tokens and outputs in the order of the task's numbers."""
+        if not self.task.reverse:
+            return weights
+        ordered = {**weights, "embed.W_E": weights["embed.W_E"].flip(0)}
+        for name in ("unembed.W_U", "unembed.b_U"):
+            kept = weights[name][..., self.d_vocab :]
+            ordered[name] = torch.cat([weights[name][..., : self.d_vocab].flip(-1), kept], -1)
+        return ordered
 
     @cached_property
     def tables(self) -> Tables:
@@ -108,6 +112,13 @@ class Strategy(ABC):
     def error_terms(self, problem: Any) -> ErrorTerms | None:
         """What stands between the interpretation and a proof, if the strategy can tell. Raises as `prove` does."""
         return None
+
+    def surrogate(self, problem: Any) -> Surrogate:
+        """What this strategy would certify, differentiable (prover/surrogate), for weights near the problem's.
+
+        Raises DoesNotFit as `prove` does, and if the strategy has none.
+        """
+        raise DoesNotFit(f"{self.name} has no differentiable surrogate, so it cannot be an objective")
 
     @classmethod
     def sweep(cls, problem: Problem) -> tuple[Self, ...]:

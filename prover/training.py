@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from certificates import AttentionOnly, Model
-from prover.strategy import Track, silent
-from prover.tasks import order_statistic, parse_task
-from prover.weights import Weights, load_weights, logits, raw_tensor
+from prover.examples import predictions, random_examples
+from prover.strategy import Problem, Track, silent
+from prover.tasks import order_statistic
+from prover.weights import load_weights, logits, raw_tensor
 
 
 @dataclass(frozen=True)
@@ -56,14 +57,6 @@ def train_max_of_k(recipe: MaxOfKRecipe, device: torch.device, track: Track = si
 
 def sampled_accuracy(model: Model, samples: int, device: torch.device, seed: int = 0) -> float:
     """Accuracy on uniformly random inputs, in float64 (an estimate, not a bound)."""
-    generator = torch.Generator().manual_seed(seed)
-    weights: Weights = load_weights(model, device)
-    task = parse_task(model.task, model.config)
-    place = task.rank - 1 if task.reverse else model.config.n_ctx - task.rank  # in ascending order
-    correct = 0
-    for start in range(0, samples, 65536):
-        size = (min(65536, samples - start), model.config.n_ctx)
-        tokens = torch.randint(model.config.d_vocab, size, generator=generator).to(device)
-        with torch.no_grad():
-            correct += int((logits(weights, tokens).argmax(1) == tokens.sort(1).values[:, place]).sum())
-    return correct / samples
+    problem, generator = Problem(model, device), torch.Generator().manual_seed(seed)
+    examples = random_examples(problem, samples, generator)
+    return int((predictions(problem, load_weights(model, device), examples.inputs) == examples.true).sum()) / samples

@@ -18,8 +18,10 @@ from torch import Tensor
 
 from certificates import RawTensor, Step
 from prover.chain_counts import fitting_tuples
+from prover.full_prefixes import full_prefixes
 from prover.pessimistic_tables import LabelTerms, Tables, ValueLeads, contiguous_blocks
 from prover.strategy import DoesNotFit, Evidence, Problem, Strategy
+from prover.surrogate import Surrogate
 
 _SHARES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _ALMOST = 1 - 1e-9
@@ -41,6 +43,10 @@ class _PrefixChains(Strategy):
         """Search label by label."""
         step, cells = claim_chains(self, problem, problem.tables, self.rivals, self.levels, self.joint)
         return Evidence((Step("additive-tables"), step), int(cells.sum()), problem.total, cells)
+
+    def surrogate(self, problem: Problem) -> Surrogate:
+        """Cells in which every smaller token is harmless."""
+        return full_prefixes(problem, self.joint == 1)
 
 
 @dataclass(frozen=True)
