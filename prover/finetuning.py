@@ -7,21 +7,18 @@ fall below a share of the original's. What counts in the end is the certificate,
 A run is a sequence of states, one for each milestone; any of them can be stored and continued, with the same outcome.
 """
 
-import io
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from certificates import Model
-from certificates.tensor_file import write_atomically
 from prover.examples import outputs, predictions, some_examples, varied_examples
 from prover.pair_problem import PairProblem
-from prover.prove import problem_about
 from prover.strategy import DoesNotFit, Problem, Strategy
 from prover.weights import load_weights, raw_tensor
 
@@ -92,17 +89,17 @@ class _Run:
     problem: Problem | PairProblem
     strategy: Strategy
     recipe: Recipe
-    names: Mapping[str, str] = field(init=False)
-    """For every trained tensor, the one of which it is a copy: itself, but for tensors that are tied."""
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """For every trained tensor, the one of which it is a copy: itself, but for tensors that are tied."""
         names: dict[str, str] = {}
         stored = self.problem.model.tensors
         for name, tensor in stored.items():
             if not any(tensor.data) and ".b_" in name:
                 continue  # frozen at zero
             names[name] = next((other for other in names if stored[other] == tensor), name)
-        object.__setattr__(self, "names", names)
+        return names
 
     def first(self) -> State:
         """The model as it is."""

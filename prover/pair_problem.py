@@ -12,7 +12,7 @@ from certificates.groups import group_table, table_digest
 from certificates.tensor_file import IntArray
 from prover.group_actions import BoolArray, FloatArray
 from prover.hidden_layer import hidden_layer
-from prover.strategy import DoesNotFit, Track, silent
+from prover.strategy import Track, silent
 from prover.weights import load_weights
 
 _DROPPED = 0.02
