@@ -1,4 +1,4 @@
-"""The `prover` command: train, import, strategies, prove, demo, frontier, bench."""
+"""The `prover` command: train, import, strategies, prove, finetune, demo, frontier, interpret, bench."""
 
 import json
 import sys
@@ -32,6 +32,15 @@ from certificates.tensor_file import IntArray
 from checker import verify
 from prover.bench import bench
 from prover.demo import demo_table, floor_percent
+from prover.finetuning import Recipe, State, finetune
+from prover.finetuning_files import (
+    compare,
+    comparison_table,
+    read_checkpoint,
+    run_key,
+    write_checkpoint,
+    write_comparison,
+)
 from prover.frontier import explore, frontier_table, write_results
 from prover.growth import growth_table
 from prover.importing import import_model
@@ -321,6 +330,79 @@ def prove_command(
         verdict = verify(output, model)
         click.echo(f"checker: {'ACCEPTED' if verdict.accepted else 'NOT ACCEPTED'}: {verdict.theorem or verdict.reason}")
         sys.exit(verdict.exit_code)
+
+
+@cli.command(
+    "finetune",
+    short_help="Move a model towards a strategy's proof of it.",
+    epilog="Example: prover finetune model.safetensors --strategy pessimized -o tuned.safetensors",
+)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "--strategy", required=True, type=click.Choice(list({**STRATEGIES, **PAIR_STRATEGIES})), help="See `prover strategies`."
+)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a switch of the strategy.")
+@click.option("--task", help="Task: a name or JSON; default: the model file's.")
+@click.option("--steps", type=click.IntRange(1), default=Recipe.steps, help="Gradient steps at most.")
+@click.option("--rate", type=click.FloatRange(0, min_open=True), default=Recipe.rate, help="Learning rate.")
+@click.option(
+    "--keep-accuracy",
+    type=click.FloatRange(0, 1),
+    default=Recipe.keep_accuracy,
+    help="Share of the model's accuracy that must be kept.",
+)
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=Recipe.seed)
+@_DEVICE
+@_OUTPUT
+def finetune_command(
+    model: Path,
+    strategy: str,
+    settings: tuple[str, ...],
+    task: str | None,
+    steps: int,
+    rate: float,
+    keep_accuracy: float,
+    seed: int,
+    device: str,
+    output: Path,
+) -> None:
+    """Move the weights of MODEL by gradient steps until STRATEGY proves more about them, and certify both models.
+
+    Writes the new model, and beside it a folder OUTPUT-finetuning with both certificates, finetuning.json, report.html and a
+    checkpoint: an interrupted run continues where it stopped. The bound is that of the certificates, whatever the steps did.
+    """
+    if output.exists() and output.resolve() == model.resolve():
+        raise click.ClickException(f"{output} is the model itself; name another file to write")
+    parsed = read_model(model)
+    search = _build_strategy(strategies_for(parsed), strategy, settings)
+    problem = problem_about(parsed, pick_device(device), task=parse_task(task))
+    recipe = Recipe(steps=steps, rate=rate, keep_accuracy=keep_accuracy, seed=seed)
+    folder = output.with_name(f"{output.stem}-finetuning")
+    checkpoint, key = folder / "checkpoint.pt", run_key(problem, search, recipe)
+    start = read_checkpoint(checkpoint, key, parsed) if checkpoint.exists() else None
+    if start:
+        click.echo(f"continuing at step {start.step} ({checkpoint})")
+    for state in _with_progress(finetune(problem, search, recipe, start), problem.total, steps):
+        write_checkpoint(checkpoint, key, state)
+    write_model(output, state.best)
+    comparison = compare(problem, model, output, search, state, folder)
+    write_comparison(comparison, output.stem, state.best, folder)
+    Console(width=max(_CONSOLE.width, 110)).print(comparison_table(comparison))
+    click.echo(f"wrote {output}; certificates, finetuning.json and report.html are in {folder}")
+    sys.exit(0 if comparison.accepted else 1)
+
+
+def _with_progress(states: Iterator[State], total: int, steps: int) -> Iterator[State]:
+    """The same states, shown as they come: as a bar on a terminal, else line by line."""
+    with Progress(console=_CONSOLE, transient=True, disable=not _CONSOLE.is_terminal) as progress:
+        bar = progress.add_task("fine-tuning", total=steps)
+        for state in states:
+            last = state.history[-1]
+            text = f"certified {floor_percent(last.correct, total)}, accuracy {floor_percent(last.right, last.examples)}"
+            progress.update(bar, completed=last.step, description=text)
+            if not _CONSOLE.is_terminal:
+                click.echo(f"step {last.step}: {text}")
+            yield state
 
 
 @cli.command(

@@ -9,6 +9,7 @@ A run is a sequence of states, one for each milestone; any of them can be stored
 
 import math
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -31,25 +32,28 @@ _SAMPLES = 100_000
 @dataclass(frozen=True)
 class Recipe:
     """steps at most; Adam at `rate`, which falls linearly over the last third, gradients clipped to length 1; `milestone`:
-    steps between proofs; batch: of the task's loss. keep_accuracy: share of the original's accuracy below which no model is
-    kept. Deterministic given the seed on one machine.
+    steps between proofs; batch: of the task's loss, which alone counts in the first `warmup` steps, so that the model tells
+    inputs apart that it has hardly seen before claims lump them together. keep_accuracy: share of the original's accuracy
+    below which no model is kept. Deterministic given the seed on one machine.
     """
 
-    steps: int = 2000
+    steps: int = 2500
     rate: float = 1e-3
     batch: int = 128
     milestone: int = 50
+    warmup: int = 300
     keep_accuracy: float = 0.999
     seed: int = 0
 
 
 @dataclass(frozen=True)
 class Milestone:
-    """What was measured after some steps: certified inputs, accuracy on examples, both losses (means since the last one)."""
+    """What was measured after some steps: certified inputs; how many of how many examples are right; mean losses so far."""
 
     step: int
     correct: int
-    accuracy: float
+    right: int
+    examples: int
     task_loss: float
     surrogate_loss: float
 
@@ -77,6 +81,7 @@ def finetune(problem: Problem | PairProblem, strategy: Strategy, recipe: Recipe,
     Raises DoesNotFit if the strategy cannot be used on this model, or has no surrogate.
     """
     run = _Run(problem, strategy, recipe)
+    strategy.surrogate(problem)  # tells at once if there is none
     state = start or run.first()
     yield state
     while not state.stopped:
@@ -106,8 +111,7 @@ class _Run:
         original = load_weights(self.problem.model, self.problem.device)
         weights = {name: original[name] for name in dict.fromkeys(self.names.values())}
         correct = self.strategy.prove(self.problem).correct
-        accuracy = self.accuracy(self.problem.model)
-        milestone = Milestone(0, correct, accuracy, math.nan, math.nan)
+        milestone = Milestone(0, correct, *self.accuracy(self.problem.model), math.nan, math.nan)
         return State(weights, {}, self.problem.model, correct, (milestone,), self._reason_to_stop(0, correct))
 
     def _reason_to_stop(self, step: int, correct: int) -> str:
@@ -132,11 +136,11 @@ class _Run:
         """The same problem about other weights."""
         return replace(self.problem, model=model)
 
-    def accuracy(self, model: Model) -> float:
-        """On all inputs, or on random ones if they are too many."""
+    def accuracy(self, model: Model) -> tuple[int, int]:
+        """How many of how many examples are right: of all inputs, or of random ones if they are too many."""
         examples = some_examples(self.problem, _SAMPLES, torch.Generator().manual_seed(self.recipe.seed))
         found = predictions(self.problem, load_weights(model, self.problem.device), examples.inputs)
-        return int((found == examples.true).sum()) / len(examples)
+        return int((found == examples.true).sum()), len(examples)
 
     def next(self, state: State) -> State:
         """Take the steps to the next milestone, and prove."""
@@ -145,7 +149,7 @@ class _Run:
         trained = {name: tensor.detach().clone().requires_grad_() for name, tensor in state.weights.items()}
         adam = torch.optim.Adam(list(trained.values()), lr=recipe.rate)
         if state.optimizer:
-            adam.load_state_dict(dict(state.optimizer))
+            adam.load_state_dict(deepcopy(dict(state.optimizer)))  # or the state would change with its successor
         weights = self.whole(trained)
         end, losses = min(state.step + recipe.milestone, recipe.steps), []
         for step in range(state.step, end):
@@ -155,23 +159,26 @@ class _Run:
             examples = varied_examples(self.problem, recipe.batch, generator)
             task_loss = torch.nn.functional.cross_entropy(outputs(self.problem, weights, examples.inputs), examples.true)
             claims_loss = surrogate(weights, temperature).loss()
+            share = float(step >= recipe.warmup)
             adam.zero_grad()
-            (task_loss + claims_loss).backward()
+            (task_loss + share * claims_loss).backward()
             length = float(torch.nn.utils.clip_grad_norm_(list(trained.values()), 1.0))
             if not math.isfinite(length):
                 return replace(state, stopped=f"step {step}: the gradient is not finite; the best model so far is kept")
             adam.step()
             losses.append((float(task_loss.detach()), float(claims_loss.detach())))
         model = self.rounded(trained)
-        correct, accuracy = 0, self.accuracy(model)
+        if not all(bool(w.isfinite().all()) for w in load_weights(model, self.problem.device).values()):
+            return replace(state, stopped=f"step {end}: weights are not finite; the best model so far is kept")
+        right, count = self.accuracy(model)
         try:
             correct = self.strategy.prove(self.about(model)).correct
         except DoesNotFit as error:
             return replace(state, stopped=f"step {end}: {error}; the best model so far is kept")
         best, best_correct = state.best, state.best_correct
-        if correct > best_correct and accuracy >= recipe.keep_accuracy * state.history[0].accuracy:
+        if correct > best_correct and right >= recipe.keep_accuracy * state.history[0].right:
             best, best_correct = model, correct
         means = (sum(part) / len(losses) for part in zip(*losses, strict=True))
-        history = (*state.history, Milestone(end, correct, accuracy, *means))
+        history = (*state.history, Milestone(end, correct, right, count, *means))
         kept = {name: tensor.detach() for name, tensor in trained.items()}
         return State(kept, adam.state_dict(), best, best_correct, history, self._reason_to_stop(end, best_correct))

@@ -2,34 +2,31 @@
 
 from html import escape
 from pathlib import Path
-from string import Template
 
 import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
 
 from certificates.tensor_file import write_atomically
 from prover.demo import ceil_scientific, floor_percent
 from prover.error_terms import ERRORS
 from prover.frontier import Frontier
 from prover.interpret import BRUTE_FORCE, Finding
-from prover.report import embed
+from prover.page import embed, page
 
 _HEADINGS = ("interpretation", "certified", "operations", "of brute force", "gap", "errors", "conclusion")
 
 
 def write_page(frontier: Frontier, found: list[Finding], output: Path) -> None:
     """Write report.html."""
-    template = Template(Path(__file__).with_name("interpret.html").read_text(encoding="utf-8"))
-    page = template.substitute(
-        title=escape(f"{frontier.model_name}: interpretations"),
-        heading=f"What interpretations of {escape(frontier.model_name)} prove",
-        digest=frontier.model.digest(),
-        plotly=get_plotlyjs(),
+    content = page(
+        f"{frontier.model_name}: interpretations",
+        f"What interpretations of {frontier.model_name} prove",
+        frontier.model.digest(),
+        "interpret.html",
         table=_table(found),
         frontier=embed(_frontier_figure(frontier), "frontier-figure"),
         errors=embed(_errors_figure(found), "errors-figure"),
     )
-    write_atomically(output / "report.html", page.encode())
+    write_atomically(output / "report.html", content.encode())
 
 
 def _table(found: list[Finding]) -> str:
@@ -43,7 +40,7 @@ def _table(found: list[Finding]) -> str:
         if terms is not None:
             cells[4:6] = f"{terms.gap:.3g}", f"{sum(terms.errors.values()):.3g}"
         rows.append("".join(f"<td>{escape(cell)}</td>" for cell in cells))
-    return "<table>" + "".join(f"<tr>{row}</tr>" for row in rows) + "</table>"
+    return '<table class="prose">' + "".join(f"<tr>{row}</tr>" for row in rows) + "</table>"
 
 
 def _frontier_figure(frontier: Frontier) -> go.Figure:

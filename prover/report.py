@@ -1,15 +1,12 @@
-"""The report: one self-contained page about one model's frontier. It loads nothing, and its policy forbids it to."""
+"""The report of `prover frontier`: one page about one model's frontier."""
 
 import json
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from string import Template
 from urllib.parse import quote
 
 import numpy as np
-import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
 
 from certificates.tensor_file import write_atomically
 from prover.cells import by_token, cell_totals
@@ -27,6 +24,7 @@ from prover.figures import (
     waterfall_figure,
 )
 from prover.frontier import Frontier, Result
+from prover.page import card, embed, page, paragraphs
 
 _MOST_CELLS = 96
 """A heat map has at most this many rows; more tokens are merged into ranges."""
@@ -36,19 +34,18 @@ _ORDINALS = {2: "second", 3: "third"}
 
 def write_report(frontier: Frontier, output: Path) -> None:
     """Write report.html."""
-    write_atomically(output / "report.html", page(frontier).encode())
+    write_atomically(output / "report.html", report_page(frontier).encode())
 
 
-def page(frontier: Frontier) -> str:
+def report_page(frontier: Frontier) -> str:
     """The whole page as HTML."""
-    template = Template(Path(__file__).with_name("report.html").read_text(encoding="utf-8"))
     config = frontier.model.config
     task = f"the {_true_output(frontier)} of {config.n_ctx} tokens out of {config.d_vocab}"
-    return template.substitute(
-        title=escape(f"{frontier.model_name}: compact proofs"),
-        plotly=get_plotlyjs(),
-        heading=f"What can be proved about {escape(frontier.model_name)}",
-        digest=frontier.model.digest(),
+    return page(
+        f"{frontier.model_name}: compact proofs",
+        f"What can be proved about {frontier.model_name}",
+        frontier.model.digest(),
+        "report.html",
         theorem=_theorem(frontier, task),
         frontier_figure=embed(frontier_figure(frontier), "frontier-figure"),
         published_text=_PUBLISHED_TEXT if published_for(frontier) else "",
@@ -69,17 +66,6 @@ def _true_output(frontier: Frontier) -> str:
     return "minimum" if task.reverse else "maximum"
 
 
-def embed(figure: go.Figure, name: str) -> str:
-    """A figure as HTML, for a page that holds plotly already."""
-    config = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
-    html = figure.to_html(include_plotlyjs=False, full_html=False, div_id=name, config=config, default_width="100%")
-    return str(html)
-
-
-def _paragraphs(*texts: str) -> str:
-    return "".join(f'<p class="explanation">{text}</p>' for text in texts)
-
-
 # --- the head of the page --------------------------------------------------------------------------------------------------
 
 
@@ -87,11 +73,11 @@ def _theorem(frontier: Frontier, task: str) -> str:
     if not frontier.best:
         return f"<section><p>No certificate was accepted. The task: {task}.</p></section>"
     best = frontier.best[-1]
-    cards = [_card(floor_percent(best.correct, best.total), f"best certified accuracy ({best.name})")]
+    cards = [card(floor_percent(best.correct, best.total), f"best certified accuracy ({best.name})")]
     for target in _TARGETS:
         enough = [result for result in frontier.best if 100 * result.correct >= target * result.total]
         if enough:
-            cards.append(_card(ceil_scientific(enough[0].operations), f"operations prove {target}% ({enough[0].name})"))
+            cards.append(card(ceil_scientific(enough[0].operations), f"operations prove {target}% ({enough[0].name})"))
     introduction = (
         f"This transformer was trained to name {task}. Every point below is a <em>theorem</em> about its accuracy on all "
         f"{best.total:,} inputs: a certificate file that a small program without floating point has checked. A proof may be "
@@ -104,14 +90,10 @@ def _theorem(frontier: Frontier, task: str) -> str:
     )
 
 
-def _card(number: str, label: str) -> str:
-    return f'<div class="card"><b>{number}</b><span>{escape(label)}</span></div>'
-
-
 # --- figures and their explanations -------------------------------------------------------------------------------------------
 
 
-_PUBLISHED_TEXT = _paragraphs(
+_PUBLISHED_TEXT = paragraphs(
     "Diamonds: published proofs for models of this size (Gross et al., NeurIPS 2024: means over 151 models, in float32, "
     "without certificates)."
 )
@@ -121,9 +103,9 @@ def _waterfall(frontier: Frontier) -> str:
     stages = staged_results(frontier)
     if len(stages) < 2:
         names = ", ".join(f"<code>{name}</code>" for _, name, _ in STAGES)
-        return _paragraphs(f"This figure compares {names}; fewer than two of them have results here.")
+        return paragraphs(f"This figure compares {names}; fewer than two of them have results here.")
     first, last = stages[0][1], stages[-1][1]
-    return embed(waterfall_figure(stages), "waterfall-figure") + _paragraphs(
+    return embed(waterfall_figure(stages), "waterfall-figure") + paragraphs(
         "Cheap proofs simplify, and every simplification costs some inputs: the model may well get them right, but the proof "
         "can no longer tell. From top to bottom, the proofs become shorter. The first bar is what "
         f"<code>{first.strategy}</code>, the most exact one, leaves open (among it the model's real mistakes); each further "
@@ -136,7 +118,7 @@ def _cells(frontier: Frontier) -> str:
     best = {result.name for result in frontier.best}
     known = [result for result in frontier.accepted if result.cells is not None]
     if not known:
-        return _paragraphs("No certificate here has counts by query and true output.")
+        return paragraphs("No certificate here has counts by query and true output.")
     chosen = _shown_first(frontier, known)
 
     def options(on_frontier: bool) -> str:
@@ -158,7 +140,7 @@ def _cells_text(true_output: str) -> str:
         "maximum": ": large maxima have far more inputs than small ones, so a dark row at the bottom costs little",
         "minimum": ": small minima have far more inputs than large ones, so a dark row at the top costs little",
     }
-    return _paragraphs(
+    return paragraphs(
         f"The model attends from the last token, the <em>query</em>, and should answer with the <em>{true_output}</em> of all "
         "tokens. Each square holds all inputs with one query and one true output; its colour is the share of them that the "
         "chosen proof does not certify (dark: most of them; logarithmic, rounded up). Where there is no square there are no "

@@ -29,7 +29,7 @@ from prover.cells import by_token, cell_totals
 from prover.figures import STAGES, ceil_share, staged_results
 from prover.frontier import Frontier, Misfit, Result, certificate_name, explore, frontier_table
 from prover.prove import prove
-from prover.report import page
+from prover.report import report_page
 from prover.strategies import STRATEGIES
 from prover.strategies.enumeration import Sampling
 from prover.strategy import DoesNotFit, Problem, Strategy
@@ -376,7 +376,7 @@ def test_the_frontier(problem: Problem) -> None:
     assert [result.name for result in frontier.best] == ["pessimized", "classes", "perfect"]
     assert [result.name for _, result in staged_results(frontier)] == ["classes", "pessimized"]
     assert {name for _, name, _ in STAGES} <= set(STRATEGIES)
-    text = page(frontier)
+    text = report_page(frontier)
     assert "Theorem of perfect" in text and "too large" in text and "has counts by query and true output" in text
     console = Console(width=200, record=True, file=io.StringIO())
     console.print(frontier_table(frontier))
@@ -384,13 +384,13 @@ def test_the_frontier(problem: Problem) -> None:
 
 
 def test_a_page_without_certificates(problem: Problem) -> None:
-    assert "No certificate was accepted" in page(Frontier("m", problem.model, (), ()))
+    assert "No certificate was accepted" in report_page(Frontier("m", problem.model, (), ()))
 
 
 def test_published_points_are_about_their_models_only(problem: Problem) -> None:
-    assert "sub-cubic" not in page(Frontier("m", problem.model, (), ()))
+    assert "sub-cubic" not in report_page(Frontier("m", problem.model, (), ()))
     published = read_model(ROOT / "certificates/models/max-of-4.safetensors")
-    assert "sub-cubic" in page(Frontier("m", published, (), ()))
+    assert "sub-cubic" in report_page(Frontier("m", published, (), ()))
 
 
 BROWSER_ARGUMENTS = [

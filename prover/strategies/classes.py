@@ -11,9 +11,11 @@ from typing import ClassVar, Self
 import numpy as np
 
 from certificates import Step
+from prover.full_prefixes import full_prefixes
 from prover.group_chain_search import Claims, adapted_blocks, cell_sizes, claim_classes
 from prover.pessimistic_tables import contiguous_blocks
 from prover.strategy import DoesNotFit, Evidence, Problem, Strategy
+from prover.surrogate import Surrogate
 
 _LARGEST = 2 * 10**10
 """Terms that a search may look at: some minutes' worth."""
@@ -36,6 +38,10 @@ class Classes(Strategy):
     def sweep(cls, problem: Problem) -> tuple[Self, ...]:
         """Coarse stages alone, then with the second stage."""
         return (*(cls(blocks, fine=0) for blocks in (1, 4, 16)), cls())
+
+    def surrogate(self, problem: Problem) -> Surrogate:
+        """Cells in which every smaller token is harmless."""
+        return full_prefixes(problem)
 
     def prove(self, problem: Problem) -> Evidence:
         """Search stage by stage."""

@@ -10,9 +10,11 @@ from torch import Tensor
 
 from certificates import RawTensor, Step
 from certificates.input_order import Box, boxes
+from prover.full_prefixes import full_prefixes
 from prover.pessimistic_tables import Tables
 from prover.single_inputs import count_by_cell, further_inputs, surely_correct
 from prover.strategy import DoesNotFit, Evidence, Problem, Strategy
+from prover.surrogate import Surrogate
 
 _BLOCK = 2**20
 _LARGEST = 18 * 10**9
@@ -27,6 +29,10 @@ class BruteForce(Strategy):
     name: ClassVar[str] = "brute-force"
     cost: ClassVar[str] = "V^K out"
     summary: ClassVar[str] = "every input, by look-ups in additive tables: the exact number"
+
+    def surrogate(self, problem: Problem) -> Surrogate:
+        """Cells in which every smaller token is harmless."""
+        return full_prefixes(problem)
 
     def prove(self, problem: Problem) -> Evidence:
         """Enumerate everything."""

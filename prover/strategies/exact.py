@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from certificates import Step
+from prover.full_prefixes import full_prefixes
 from prover.single_inputs import count_by_cell, further_inputs, surely_correct
 from prover.strategies.classes import Classes
 from prover.strategy import DoesNotFit, Evidence, Problem, Strategy
+from prover.surrogate import Surrogate
 
 _LARGEST = 10**8
 _MOST_FURTHER = 10**6
@@ -26,6 +28,10 @@ class Exact(Strategy):
     name: ClassVar[str] = "exact"
     cost: ClassVar[str] = "V^3 out + rest K out"
     summary: ClassVar[str] = "classes, and what they miss input by input: the exact number without enumerating everything"
+
+    def surrogate(self, problem: Problem) -> Surrogate:
+        """Cells in which every smaller token is harmless."""
+        return full_prefixes(problem)
 
     def prove(self, problem: Problem) -> Evidence:
         """Search classes, then evaluate what they do not cover."""

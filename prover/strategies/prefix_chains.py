@@ -2,7 +2,8 @@
 
 In a cell with n free tokens below the maximum, a chain of three levels allows the largest of them to cost up to a share of
 what the query and the copies earn, the next one a share of the rest, and divides what remains among the others. The shares
-are those of a grid that certify the most inputs; every size is the largest that its share allows.
+are those of a grid, or the same for all tokens, whichever certifies the most inputs; every size is the largest that its share
+allows.
 
 `pessimized` takes all rivals together, which costs nothing of size V**3; `thresholds` takes them one by one.
 """
@@ -95,7 +96,7 @@ def claim_chains(
     if not (1 <= levels <= 3 and joint in (0, 1) and rivals >= 0):
         raise DoesNotFit(f"{strategy.name} needs rivals >= 0, levels 1 to 3 and joint 0 or 1")
     vocab, n_ctx, outputs = problem.d_vocab, problem.n_ctx, problem.model.config.d_vocab_out
-    work = vocab**2 * n_ctx * len(_SHARES) ** (levels - 1) * (rivals or outputs)
+    work = vocab**2 * n_ctx * (len(_SHARES) + 1) ** (levels - 1) * (rivals or outputs)
     if work > _LARGEST:
         raise DoesNotFit(
             f"the search looks at about {work:.1e} numbers, more than {_LARGEST:.0e}; set levels lower, or use pessimized"
@@ -141,9 +142,10 @@ def _best_chains(terms: LabelTerms, queries: slice, copies: int, numbers: tuple[
         index = (size - 1).clamp_min(0)[..., None].expand(-1, -1, least.shape[2])
         return budget + number * torch.where(size[..., None] > 0, least.gather(1, index), 0.0)
 
-    shares = torch.tensor(_SHARES, dtype=base.dtype, device=base.device)
-    budget, sizes = base[:, None], []  # q f b; from the highest level downwards
+    budget, sizes, tokens = base[:, None], [], sum(numbers)  # q f b; from the highest level downwards
     for number in reversed(numbers[1:depth]):
+        shares = torch.tensor((*_SHARES, number / tokens), dtype=base.dtype, device=base.device)  # the last: all tokens alike
+        tokens -= number
         share = shares.repeat(budget.shape[1])[None, :, None]
         budget = budget.repeat_interleave(len(shares), 1)
         sizes = [size.repeat_interleave(len(shares), 1) for size in sizes]

@@ -1,0 +1,38 @@
+"""What all report pages share: one self-contained file each, which loads nothing, and whose policy forbids it to."""
+
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+
+def page(title: str, heading: str, digest: str, body: str, **parts: str) -> str:
+    """The whole page: the frame of page.html around the file `body`, in which $names stand for `parts` (both HTML)."""
+    frame, inner = (Template(Path(__file__).with_name(name).read_text(encoding="utf-8")) for name in ("page.html", body))
+    return frame.substitute(
+        title=escape(title), heading=escape(heading), digest=digest, plotly=get_plotlyjs(), body=inner.substitute(parts)
+    )
+
+
+def embed(figure: go.Figure, name: str) -> str:
+    """A figure as HTML, for a page that holds plotly already."""
+    config: dict[str, Any] = {
+        "displaylogo": False,
+        "responsive": True,
+        "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
+    }
+    html = figure.to_html(include_plotlyjs=False, full_html=False, div_id=name, config=config, default_width="100%")
+    return str(html)
+
+
+def paragraphs(*texts: str) -> str:
+    """Explanations."""
+    return "".join(f'<p class="explanation">{text}</p>' for text in texts)
+
+
+def card(number: str, label: str) -> str:
+    """A number that matters, and what it is."""
+    return f'<div class="card"><b>{number}</b><span>{escape(label)}</span></div>'
