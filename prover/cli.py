@@ -1,10 +1,11 @@
-"""The `prover` command: train, import, strategies, prove, finetune, demo, frontier, interpret, bench."""
+"""The `prover` command: train, import, strategies, prove, finetune, demo, frontier, interpret, search, bench."""
 
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -32,6 +33,7 @@ from certificates.tensor_file import IntArray
 from checker import verify
 from prover.bench import bench
 from prover.demo import demo_table, floor_percent
+from prover.dictionaries import Dictionary
 from prover.finetuning import Recipe, State, finetune
 from prover.finetuning_files import (
     compare,
@@ -50,7 +52,16 @@ from prover.pair_bench import pair_bench
 from prover.pair_problem import PairProblem
 from prover.prove import problem_about, prove
 from prover.report import write_report
+from prover.representation_search import (
+    FAMILIES,
+    OBJECTIVES,
+    conclusion,
+    search_settings,
+    write_dictionaries,
+    write_search_page,
+)
 from prover.strategies import PAIR_STRATEGIES, STRATEGIES, strategies_for
+from prover.strategies.dictionary_output import DictionaryOutput
 from prover.strategy import DoesNotFit, Strategy, Track
 from prover.training import MaxOfKRecipe, sampled_accuracy, train_max_of_k
 from prover.two_input_training import (
@@ -297,6 +308,7 @@ def _build_strategy(known: Mapping[str, type[Strategy]], name: str, settings: tu
 @click.option(
     "--table", type=click.Path(path_type=Path), help="Multiplication table, a JSON list of rows, for group-composition."
 )
+@click.option("--dictionary", type=click.Path(path_type=Path), help="For strategy dictionary: safetensors with W_enc, W_dec.")
 @click.option("--precision", type=click.IntRange(12, 256), default=30, help="Bits to which the checker rounds.")
 @click.option("--check", is_flag=True, help="Run the checker on what was written.")
 @_DEVICE
@@ -307,6 +319,7 @@ def prove_command(
     settings: tuple[str, ...],
     task: str | None,
     table: Path | None,
+    dictionary: Path | None,
     precision: int,
     check: bool,
     device: str,
@@ -320,6 +333,10 @@ def prove_command(
     with progress_bars() as track:
         given = None if table is None else read_table(table)
         problem = problem_about(parsed, pick_device(device), precision, track, parse_task(task), given)
+        if dictionary is not None:
+            if not isinstance(problem, PairProblem) or strategy != DictionaryOutput.name:
+                raise click.ClickException(f"--dictionary is for strategy {DictionaryOutput.name}")
+            problem = replace(problem, dictionary=Dictionary.read(dictionary))
         certificate, evidence = prove(problem, search)
     size = write_certificate(output, certificate)
     click.echo(f"wrote {output} ({size} bytes); expected bound: {floor_percent(evidence.correct, problem.total)}")
@@ -492,6 +509,38 @@ def interpret_command(model: Path, jobs: int, device: str, output: Path) -> None
     write_page(frontier, found, output)
     Console(width=max(_CONSOLE.width, 190)).print(findings_table(model.stem, found))
     click.echo(f"certificates, frontier.json, interpretations.json and report.html are in {output}")
+    sys.exit(0 if all(result.accepted for result in frontier.results) else 1)
+
+
+@cli.command(
+    "search",
+    short_help="Search factorisations of a network by what they prove.",
+    epilog="Example: prover search certificates/models/modular-addition-59.safetensors --family low-rank -o search-out",
+)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--family", type=click.Choice(list(FAMILIES)), required=True, help="What is factored, and how.")
+@click.option("--objective", type=click.Choice([*OBJECTIVES, "both"]), default="both", help="What the factors are trained for.")
+@click.option("--jobs", type=click.IntRange(1), default=1, help="Number of processes.")
+@_DEVICE
+@_FOLDER
+def search_command(model: Path, family: str, objective: str, jobs: int, device: str, output: Path) -> None:
+    """Train factors of MODEL's unembedding, small and large, to reconstruct it or for the bound; certify each; compare.
+
+    For networks on two inputs. Writes certificates, frontier.json, report.html and dictionaries; an interrupted run continues
+    where it stopped.
+    """
+    problem = problem_about(read_model(model), pick_device(device))
+    if not isinstance(problem, PairProblem):
+        raise click.ClickException("search is for networks on two inputs; `prover frontier` tries settings of this model's")
+    wanted = search_settings(family, list(OBJECTIVES) if objective == "both" else [objective])
+    with progress_bars() as track, closing(explore(problem, model, output, wanted, jobs, track)) as states:
+        for frontier in states:
+            write_results(frontier, output)
+    write_dictionaries(frontier, output)
+    write_search_page(frontier, output)
+    Console(width=max(_CONSOLE.width, 150)).print(frontier_table(frontier))
+    click.echo(conclusion(frontier))
+    click.echo(f"certificates, frontier.json, report.html and dictionaries are in {output}")
     sys.exit(0 if all(result.accepted for result in frontier.results) else 1)
 
 

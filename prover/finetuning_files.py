@@ -245,7 +245,7 @@ def write_comparison(comparison: Comparison, model_name: str, model: Model, fold
         + card(f"{100 * missing[0]:.3g}% to {100 * missing[1]:.3g}%", "not certified, before and after")
         + card(f"{comparison.moved['all weights']:.3f}", "relative distance moved"),
         theorem=str(comparison.after.verdict["theorem"] or comparison.after.verdict["reason"]),
-        table=f'<table class="prose"><tr><th></th><th>before</th><th>after</th></tr>{rows}</table>',
+        table=f"<table><tr><th></th><th>before</th><th>after</th></tr>{rows}</table>",
         history=embed(_history_figure(comparison, total), "history-figure"),
         losses=embed(_losses_figure(comparison), "losses-figure") if comparison.after.losses else "",
         moved=embed(_moved_figure(comparison), "moved-figure"),

@@ -127,17 +127,22 @@ def explore(
     problem: Problem | PairProblem,
     path: Path,
     output: Path,
-    names: Sequence[str] = (),
+    strategies: Sequence[str | Strategy] = (),
     jobs: int = 1,
     track: Track = silent,
 ) -> Generator[Frontier, None, None]:
     """Prove and check what is still missing in `output`; yields what is known at the start and after every run.
 
-    problem: about the model stored at `path`. names: the strategies to sweep (default: all). jobs: processes. Closing the
-    iterator, or an exception in it (KeyboardInterrupt), stops all processes and leaves whole files only.
+    problem: about the model stored at `path`. strategies: those to sweep, by name (default: all), or single ones as they are
+    set. jobs: processes. Closing the iterator, or an exception in it (KeyboardInterrupt), stops all processes and leaves whole
+    files only.
     """
     known_strategies = strategies_for(problem.model)
-    planned = [one for name in dict.fromkeys(names or known_strategies) for one in known_strategies[name].sweep(problem)]
+    planned = [
+        one
+        for wanted in dict.fromkeys(strategies or known_strategies)
+        for one in ((wanted,) if isinstance(wanted, Strategy) else known_strategies[wanted].sweep(problem))
+    ]
     results = {result.name: result for result in _results_in(output, problem.model)}
     todo = [strategy for strategy in planned if not _is_finished(results.get(certificate_name(strategy)), strategy)]
     misfits: list[Misfit] = []

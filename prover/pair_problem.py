@@ -10,6 +10,7 @@ from certificates import FormatError, GroupMLP, Model, RawTensor, Step, UniformA
 from certificates.canonical_json import Json, dumps
 from certificates.groups import group_table, table_digest
 from certificates.tensor_file import IntArray
+from prover.dictionaries import Dictionary
 from prover.group_actions import BoolArray, FloatArray
 from prover.hidden_layer import hidden_layer
 from prover.strategy import Track, silent
@@ -56,7 +57,10 @@ class Hidden:
 
 @dataclass(frozen=True)
 class PairProblem:
-    """How well a network composes two elements; `given` is the multiplication table if the task names none."""
+    """How well a network composes two elements; `given` is the multiplication table if the task names none.
+
+    dictionary: one that was brought along, for strategies that use one.
+    """
 
     model: Model
     device: torch.device
@@ -64,6 +68,7 @@ class PairProblem:
     track: Track = silent
     task_json: Json = None
     given: IntArray | None = None
+    dictionary: Dictionary | None = None
 
     @cached_property
     def task(self) -> PairTask:

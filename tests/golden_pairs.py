@@ -307,6 +307,21 @@ def low_rank_step(
     return Step("low-rank-output", (0,), parameters, {name: tensor(hint) for name, hint in hints.items()})
 
 
+def dictionary_step(pairs: Any, factors: Sequence[Any], mirrored: int = 0, pairwise: int = 1) -> Step:
+    """A step of rule dictionary-output: the same factors, whose two blocks have two atoms each, the second one first."""
+    left, right, centre = map(np.asarray, factors)
+    block = np.searchsorted(STARTS, np.arange(len(left)), side="right") - 1
+    hints = {
+        "pairs": pairs,
+        "atoms": 2 * block[:, None] + [1, 0],
+        "codes": left[:, ::-1],
+        "dictionary": right.reshape(4, -1),
+        "centre": centre,
+    }
+    parameters = {"mirrored": mirrored, "pairwise": pairwise, "scale": 6}
+    return Step("dictionary-output", (0,), parameters, {name: tensor(hint) for name, hint in hints.items()})
+
+
 def in_units(hint: Any, scale: int = 6) -> Any:
     """The numbers that a hint stands for."""
     return oracle.fractions(np.asarray(hint)) / Fraction(2) ** scale
@@ -544,7 +559,19 @@ class PairCorpus:
 def add_cases(corpus: Corpus) -> None:
     """All cases about networks on two inputs."""
     pairs = PairCorpus(corpus)
-    for part in (proved, of_waves, of_tables, of_pairs, of_factors, of_structure, of_sets, of_margins, of_tasks, of_models):
+    for part in (
+        proved,
+        of_waves,
+        of_tables,
+        of_pairs,
+        of_factors,
+        of_dictionaries,
+        of_structure,
+        of_sets,
+        of_margins,
+        of_tasks,
+        of_models,
+    ):
         part(pairs)
 
 
@@ -582,6 +609,16 @@ def proved(corpus: PairCorpus) -> None:
             EVERY,
             four,
             low_rank_step(UPPER, STARTS, factors(4), 1, pairwise),
+        )
+        why = "rule dictionary-output, " + ("distances of all pairs of outputs" if pairwise else "lengths")
+        both(f"dictionary-{name}", why, name, EVERY, four, dictionary_step(UPPER, factors(), 1, pairwise))
+        both(
+            f"dictionary-uniform-{name}",
+            f"{why}, with uniform attention",
+            f"uniform-{name}",
+            EVERY,
+            four,
+            dictionary_step(UPPER, factors(4), 1, pairwise),
         )
     tilted = [LEFT_FACTOR, right_factor(off=0), CENTRE]
     untied = low_rank_step(EVERY, STARTS, [np.rint(LEFT_FACTOR / 64), np.roll(tilted[1], 1, 2) // 64, CENTRE // 64], scale=0)
@@ -771,6 +808,38 @@ def of_factors(corpus: PairCorpus) -> None:
         large = 2**bits * np.eye(2, dtype=np.int64)[[0, 1, 0, 1]], right_factor(off=0) * 2 ** (94 - bits - 6), 0 * CENTRE
         same = low_rank_step(UPPER, STARTS, large, 1, scale=47)
         corpus.claim(f"low-rank-{bits}-bits", code, f"a factor of 2**{bits} units", "factors", EVERY, hidden(FOUR), same)
+
+
+def of_dictionaries(corpus: PairCorpus) -> None:
+    """Rule dictionary-output."""
+    step = dictionary_step(UPPER, factors(), 1, 0)
+    atoms, codes, rows = (step.hints[name].integers() for name in ("atoms", "codes", "dictionary"))
+    split = with_hints(step, atoms=np.concatenate([atoms, atoms], 1), codes=np.concatenate([codes - 3, 0 * codes + 3], 1))
+    cases = [
+        (
+            "split-away",
+            "an atom twice, of which one is forgotten",
+            1,
+            with_hints(split, codes=np.concatenate([codes, codes], 1)),
+        ),
+        ("pairwise-2", "pairwise is 0 or 1", 1, with_parameters(step, pairwise=2)),
+        ("atom-beyond", "an atom that there is not", 1, with_hints(step, atoms=changed(atoms, (0, 0), 4))),
+        ("atom-negative", "an atom counted from the end", 1, with_hints(step, atoms=changed(atoms, (2, 0), -1))),
+        ("atom-unused", "an atom that no neuron has", 1, with_hints(step, dictionary=np.concatenate([rows, rows[:1]]))),
+        ("atoms-swapped", "atoms of other neurons", 1, with_hints(step, atoms=atoms[::-1])),
+        ("no-atoms", "no atoms", 1, with_hints(step, dictionary=rows[:0], atoms=atoms[:, :0], codes=codes[:, :0])),
+        ("codes-few", "a code for the first atom only", 1, with_hints(step, codes=codes[:, :1])),
+        ("codes-other", "another coefficient", 1, with_hints(step, codes=changed(codes, (1, 0), -codes[1, 0]))),
+        ("atoms-short", "a neuron without atoms", 1, with_hints(step, atoms=atoms[:3])),
+        ("centre-short", "a neuron without a centre", 1, with_hints(step, centre=CENTRE[:3])),
+        ("outputs", "an output without a column", 1, with_hints(step, dictionary=rows[:, :2])),
+        ("two-premises", "tables twice", 1, replace(step, premises=(0, 0))),
+        ("no-premise", "no tables", 1, replace(step, premises=())),
+        ("hint", "no centre", 1, with_hints(step, centre=None)),
+    ]
+    refused(corpus, "dictionary", "factors", EVERY, (hidden(FOUR), step), cases)
+    why = "an atom twice, with coefficients that add up"
+    corpus.claim("dictionary-split", 0, why, "factors", EVERY, hidden(FOUR), split)
 
 
 def of_structure(corpus: PairCorpus) -> None:

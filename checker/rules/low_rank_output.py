@@ -24,12 +24,15 @@ all others; `starts` "B", the first neuron of every block; in units of 2**-scale
 "B r z" (Q), `centre` "i" (mu).
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 
 from certificates.certificate import Step
 from checker.enclosures import Enclosure
 from checker.errors import Refused
-from checker.facts import CertifiedInputs, Fact, Setting, take_hidden_tables, take_hints, take_parameters
+from checker.facts import CertifiedInputs, Fact, HiddenTables, Setting, take_hidden_tables, take_hints, take_parameters
 from checker.rules.pairs import Pairs
 from checker.rules.projections import hinted
 
@@ -57,31 +60,58 @@ def low_rank_output(setting: Setting, step: Step, premises: tuple[Fact, ...]) ->
     parts = [slice(int(start), int(stop)) for start, stop in zip(starts, [*starts[1:], neurons], strict=True)]
     left_factor = hinted(setting, hints["left_factor"], scale)
     right_factor = hinted(setting, hints["right_factor"], scale)
-    centre = hinted(setting, hints["centre"].reshape(1, -1), scale)
 
     described = [left_factor[part] @ right_factor[b] for b, part in enumerate(parts)]
-    rest = tables.unembed - described[0].concatenate(described[1:], axis=0)
-    distance = _distances(rest, pairwise)
-    two = np.full((1, 1), 2, np.int64)
-    constant = tables.bias @ tables.unembed + centre @ rest + tables.constant.times(two)
-    of_left = tables.left @ tables.unembed
-    of_right = of_left if tables.symmetric else tables.right @ tables.unembed
-    if tables.direct is not None:
-        direct = tables.direct.times(two)
-        of_left = of_left + direct
-        of_right = of_left if tables.symmetric else of_right + direct
-    of_left = of_left + constant
-    coordinates_to_values = right_factor.reshape(blocks * rank, outputs)
-    allowed = tables.slack.times(two)
-    left = tables.left + tables.bias
-    for block in pairs.blocks(max(neurons, outputs, blocks * rank)):
-        sizes = abs(left[block.left] + tables.right[block.right])  # p i
-        coordinates = [sizes[:, part] @ left_factor[part] for part in parts]
-        length = (sizes - centre).T.lengths().reshape(-1, 1)
-        values = coordinates[0].concatenate(coordinates[1:], axis=1) @ coordinates_to_values
-        values = values + of_left[block.left] + of_right[block.right]
-        block.require_lead(block.of_true_output(values) - allowed, values + length * distance[block.label])
+
+    def coordinates(sizes: Enclosure) -> Enclosure:
+        by_block = [sizes[:, part] @ left_factor[part] for part in parts]
+        return by_block[0].concatenate(by_block[1:], axis=1)
+
+    factors = Factors(
+        described[0].concatenate(described[1:], axis=0),
+        right_factor.reshape(blocks * rank, outputs),
+        hinted(setting, hints["centre"].reshape(1, -1), scale),
+        coordinates,
+        blocks * rank,
+        pairwise,
+    )
+    factors.require(tables, pairs)
     return pairs.certified(setting)
+
+
+@dataclass(frozen=True)
+class Factors:
+    """The unembedding as P Q + E. described "i z": P Q; right "r z": Q; centre "1 i": mu. coordinates: from |x| "p i" to
+    |x| P "p r", in which arrays have `width` elements for each pair.
+    """
+
+    described: Enclosure
+    right: Enclosure
+    centre: Enclosure
+    coordinates: Callable[[Enclosure], Enclosure]
+    width: int
+    pairwise: int
+
+    def require(self, tables: HiddenTables, pairs: Pairs) -> None:
+        """Refuse unless the inequality of the theorem holds for all pairs."""
+        rest = tables.unembed - self.described
+        distance = _distances(rest, self.pairwise)
+        two = np.full((1, 1), 2, np.int64)
+        constant = tables.bias @ tables.unembed + self.centre @ rest + tables.constant.times(two)
+        of_left = tables.left @ tables.unembed
+        of_right = of_left if tables.symmetric else tables.right @ tables.unembed
+        if tables.direct is not None:
+            direct = tables.direct.times(two)
+            of_left = of_left + direct
+            of_right = of_left if tables.symmetric else of_right + direct
+        of_left = of_left + constant
+        allowed = tables.slack.times(two)
+        left = tables.left + tables.bias
+        for block in pairs.blocks(max(*tables.unembed.shape, self.width)):
+            sizes = abs(left[block.left] + tables.right[block.right])  # p i
+            length = (sizes - self.centre).T.lengths().reshape(-1, 1)
+            values = self.coordinates(sizes) @ self.right + of_left[block.left] + of_right[block.right]
+            block.require_lead(block.of_true_output(values) - allowed, values + length * distance[block.label])
 
 
 def _shape(step: Step) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from certificates import RawTensor
+from prover.factor_search import FactorPair, improved
 from prover.group_actions import FloatArray, isotypic_projections
 from prover.pair_problem import Hidden, PairProblem, lead
 from prover.strategies.evaluated_pairs import pairs_evidence
@@ -41,7 +42,8 @@ class Factors:
 class LowRankOutput(Strategy):
     """rank: directions for each block (0: the fewest that prove nearly as much as any). blocks: 1: neurons by their main
     representation, 0: all together. basis: 0: singular vectors, 1: representations (the rank then counts their dimensions, and
-    is rounded up). pairwise: 1: distances of rests of outputs one by one.
+    is rounded up). pairwise: 1: distances of rests of outputs one by one. objective: 0: factors that reconstruct the
+    unembedding best, 1: they are then moved to where they prove the most (prover/factor_search; needs blocks=0).
     """
 
     name: ClassVar[str] = "low-rank-output"
@@ -52,6 +54,7 @@ class LowRankOutput(Strategy):
     blocks: int = 0
     basis: int = 0
     pairwise: int = 1
+    objective: int = 0
 
     @classmethod
     def sweep(cls, problem: PairProblem) -> tuple[Self, ...]:
@@ -60,8 +63,10 @@ class LowRankOutput(Strategy):
 
     def prove(self, problem: PairProblem) -> Evidence:
         """Factor the unembedding, and list the pairs for which the bound holds beyond rounding."""
-        if self.rank < 0 or not {self.blocks, self.basis, self.pairwise} <= {0, 1}:
-            raise DoesNotFit(f"{self.name} needs a rank of at least 0; blocks, basis and pairwise are 0 or 1")
+        if self.rank < 0 or not {self.blocks, self.basis, self.pairwise, self.objective} <= {0, 1}:
+            raise DoesNotFit(f"{self.name} needs a rank of at least 0; blocks, basis, pairwise and objective are 0 or 1")
+        if self.blocks and self.objective:
+            raise DoesNotFit("objective=1 needs blocks=0")
         ranks = (self.rank,) if self.rank else _BY_BLOCK if self.blocks else _TOGETHER
         found = [self._proved(problem, rank) for rank in ranks]
         most = max(int(right.sum()) for *_, right in found)
@@ -103,12 +108,17 @@ class LowRankOutput(Strategy):
             kept = int((sizes > 1e-9 * sizes.max()).sum()) if self.basis else rank
             left.append(p[:, :kept] * np.sqrt(sizes[:kept]))
             right.append(np.sqrt(sizes[:kept, None]) * q[:kept])
+        centre = mean_size(problem.hidden.of(neurons))
+        if self.objective:
+            start = FactorPair(left[0], right[0], centre)
+            found = improved(problem, problem.hidden.of(neurons), start, len(right[0]), self.pairwise)
+            left, right, centre = [found.left], [found.right], found.centre
         rank = max(part.shape[1] for part in left)
         factors = Factors(
             starts,
             np.concatenate([np.pad(part, ((0, 0), (0, rank - part.shape[1]))) for part in left]),
             np.array([np.pad(part, ((0, rank - len(part)), (0, 0))) for part in right]),
-            mean_size(problem.hidden.of(neurons)),
+            centre,
         )
         largest = max(float(np.abs(part).max()) for part in (factors.left, factors.right, factors.centre))
         scale = _SCALE_BITS - int(np.ceil(np.log2(max(largest, 1e-300))))

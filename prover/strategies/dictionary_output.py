@@ -1,0 +1,69 @@
+"""Strategy `dictionary`: every neuron of the hidden layer writes along few atoms of one dictionary (rule dictionary-output)."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+
+from certificates import RawTensor
+from prover.dictionaries import Codes, train
+from prover.factor_search import FactorPair, improved
+from prover.pair_problem import PairProblem
+from prover.strategies.evaluated_pairs import pairs_evidence
+from prover.strategies.low_rank_output import Factors, low_rank_margins, mean_size
+from prover.strategy import DoesNotFit, Evidence, Strategy
+
+_SCALE_BITS = 24
+
+
+@dataclass(frozen=True)
+class DictionaryOutput(Strategy):
+    """atoms, sparsity: of the dictionary, and how many of them a neuron writes along. objective: 0: the dictionary reconstructs
+    the unembedding (a TopK autoencoder, unless one is given), 1: it is then moved to where it proves the most. pairwise: as for
+    low-rank-output.
+    """
+
+    name: ClassVar[str] = "dictionary"
+    cost: ClassVar[str] = "n^2 (m s + n r)"
+    summary: ClassVar[str] = "every neuron writes along few atoms of a dictionary, the rest bounded by lengths"
+
+    atoms: int = 16
+    sparsity: int = 2
+    objective: int = 0
+    pairwise: int = 1
+
+    @classmethod
+    def sweep(cls, problem: PairProblem) -> tuple[Self, ...]:
+        """Small dictionaries and larger ones."""
+        return tuple(cls(atoms, sparsity) for atoms in (8, 12, 16, 24) for sparsity in (1, 2, 3))
+
+    def prove(self, problem: PairProblem) -> Evidence:
+        """Train (or take the dictionary that is given), and list the pairs for which the bound holds beyond rounding."""
+        if self.atoms < 1 or not 1 <= self.sparsity <= self.atoms or not {self.objective, self.pairwise} <= {0, 1}:
+            raise DoesNotFit("dictionary needs 1 <= sparsity <= atoms; objective and pairwise are 0 or 1")
+        neurons = problem.neurons
+        hidden = problem.hidden.of(neurons)
+        rows = hidden.unembed - hidden.unembed.mean(1, keepdims=True)
+        given = problem.dictionary
+        if given is not None and given.atoms.shape[1] != rows.shape[1]:
+            raise DoesNotFit(f"the dictionary has atoms of {given.atoms.shape[1]} numbers, the unembedding has {rows.shape[1]}")
+        found = given or train(rows, self.atoms, self.sparsity)
+        sparsity = min(self.sparsity, len(found.atoms))
+        codes = found.encode(rows, sparsity)
+        factors = FactorPair(codes.matrix(len(found.atoms)), found.atoms, mean_size(hidden))
+        if self.objective:
+            factors = improved(problem, hidden, factors, sparsity, self.pairwise)
+            codes = Codes.of_matrix(factors.left, sparsity)
+        used, places = np.unique(codes.atoms, return_inverse=True)
+        codes, atoms = Codes(places.reshape(codes.atoms.shape), codes.values), factors.right[used]
+        largest = max(float(np.abs(part).max()) for part in (codes.values, atoms, factors.centre))
+        scale = _SCALE_BITS - int(np.ceil(np.log2(max(largest, 1e-300))))
+        named = {"codes": codes.values, "dictionary": atoms, "centre": factors.centre}
+        numbers = {name: np.rint(np.ldexp(n, scale)).astype(np.int64) for name, n in named.items()}
+        coefficients, q, mu = (np.ldexp(n.astype(np.float64), -scale) for n in numbers.values())
+        p = Codes(codes.atoms, coefficients).matrix(len(atoms))
+        margins = low_rank_margins(problem, hidden, Factors(np.zeros(1, np.int64), p, q[None], mu), self.pairwise)
+        right = margins > 4 * problem.slack(neurons) + 4 * problem.tolerance
+        hints = {name: RawTensor.of_integers(n) for name, n in {"atoms": codes.atoms, **numbers}.items()}
+        parameters = {"pairwise": self.pairwise, "scale": scale}
+        return pairs_evidence(problem, (problem.hidden_step(neurons),), "dictionary-output", right, parameters, hints)
