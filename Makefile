@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test bench frontier interpret lint mutants size clean
+.PHONY: demo test bench frontier interpret finetune lint mutants size clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -28,6 +28,9 @@ interpret: $(STAMP)
 	$(BIN)/prover interpret certificates/models/symmetric-5.safetensors -o interpret-out/symmetric-5 --jobs 2
 	$(BIN)/prover interpret certificates/models/modular-addition-59.safetensors -o interpret-out/modular-addition-59 --jobs 2
 
+finetune: $(STAMP)
+	$(BIN)/prover finetune certificates/models/max-of-4-seed123.safetensors --strategy pessimized -o finetune-out/tuned.safetensors
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -40,4 +43,4 @@ size: $(STAMP)
 	$(BIN)/python tests/trusted_size.py
 
 clean:
-	rm -rf $(VENV) demo-out bench-out frontier-out interpret-out build *.egg-info
+	rm -rf $(VENV) demo-out bench-out frontier-out interpret-out finetune-out build *.egg-info
