@@ -1,7 +1,15 @@
 """The language that prover and checker share: model files, certificates, the order of inputs (see FORMAT.md)."""
 
 from certificates.architectures import AttentionOnly, GroupMLP, ModelConfig, UniformAttention
-from certificates.certificate import Certificate, Statement, Step, read_certificate, write_certificate
+from certificates.certificate import (
+    Certificate,
+    FrequencyClaim,
+    MLPStatement,
+    Statement,
+    Step,
+    read_certificate,
+    write_certificate,
+)
 from certificates.errors import FormatError
 from certificates.model_file import Model, read_model, write_model
 from certificates.tensor_file import RawTensor
@@ -12,7 +20,9 @@ __all__ = [
     "AttentionOnly",
     "Certificate",
     "FormatError",
+    "FrequencyClaim",
     "GroupMLP",
+    "MLPStatement",
     "Model",
     "ModelConfig",
     "RawTensor",

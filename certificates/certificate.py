@@ -25,6 +25,7 @@ MAX_STEPS = 256
 _DIGITS = re.compile(r"0|[1-9][0-9]{0,3999}")
 _HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[a-z_-]{1,40}")
+_LARGEST_SCALE = 1100
 _TABLE = "table"
 _HINT_NAME = re.compile(r"(0|[1-9][0-9]{0,2})\.([a-z_]+)")
 
@@ -37,6 +38,25 @@ class Statement:
     task: Json
     correct: int
     total: int
+
+
+@dataclass(frozen=True)
+class FrequencyClaim:
+    """What an MLP adds at a frequency is a quadrature's, of this amplitude, up to this error: in units of 2**-scale."""
+
+    frequency: int
+    amplitude: int
+    error: int
+
+
+@dataclass(frozen=True)
+class MLPStatement:
+    """The MLP of the model with this digest adds what a quadrature does, frequency by frequency (FORMAT.md, 3.3)."""
+
+    model_digest: str
+    task: Json
+    scale: int
+    claims: tuple[FrequencyClaim, ...]
 
 
 @dataclass(frozen=True)
@@ -56,7 +76,7 @@ class Certificate:
     table: the multiplication table "a b" that the statement's task is about, where the task does not name a group.
     """
 
-    statement: Statement
+    statement: Statement | MLPStatement
     precision: int
     steps: tuple[Step, ...]
     table: RawTensor | None = None
@@ -80,14 +100,46 @@ def _natural(value: Json, what: str) -> int:
     return int(value)
 
 
-def _parse_statement(text: str) -> Statement:
-    fields = _fields(loads(text), {"correct", "model", "task", "total"}, "statement")
+def _parse_statement(text: str) -> Statement | MLPStatement:
+    value = loads(text)
+    about_mlp = isinstance(value, dict) and "mlp" in value
+    fields = _fields(
+        value, {"mlp", "model", "scale", "task"} if about_mlp else {"correct", "model", "task", "total"}, "statement"
+    )
     digest = fields["model"]
     if not isinstance(digest, str) or not _HEX_DIGEST.fullmatch(digest):
         raise FormatError("statement: model is not a SHA-256 in lower-case hexadecimal")
+    if about_mlp:
+        claims = fields["mlp"]
+        if not isinstance(claims, list) or not claims:
+            raise FormatError("statement: mlp is not a list of claims")
+        scale = _integer(fields["scale"], "statement: scale")
+        if not 0 <= scale <= _LARGEST_SCALE:
+            raise FormatError(f"statement: scale is not from 0 to {_LARGEST_SCALE}")
+        return MLPStatement(digest, fields["task"], scale, tuple(_parse_claim(claim) for claim in claims))
     correct = _natural(fields["correct"], "statement: correct")
     total = _natural(fields["total"], "statement: total")
     return Statement(digest, fields["task"], correct, total)
+
+
+def _parse_claim(value: Json) -> FrequencyClaim:
+    fields = _fields(value, {"amplitude", "error", "frequency"}, "statement: a claim")
+    numbers = {name: _integer(number, f"statement: {name}") for name, number in fields.items()}
+    if min(numbers.values()) < 0:
+        raise FormatError("statement: a claim has a negative number")
+    return FrequencyClaim(**numbers)
+
+
+def _statement_json(statement: Statement | MLPStatement) -> Json:
+    if isinstance(statement, MLPStatement):
+        claims: list[Json] = [dict(vars(claim)) for claim in statement.claims]
+        return {"mlp": claims, "model": statement.model_digest, "scale": statement.scale, "task": statement.task}
+    return {
+        "correct": str(statement.correct),
+        "model": statement.model_digest,
+        "task": statement.task,
+        "total": str(statement.total),
+    }
 
 
 def _parse_step(value: Json, index: int) -> Step:
@@ -146,21 +198,13 @@ def read_certificate(path: Path) -> tuple[Certificate, int]:
 
 def serialize_certificate(certificate: Certificate) -> bytes:
     """The certificate's bytes; deterministic."""
-    statement = certificate.statement
     steps: list[Json] = [
         {"parameters": dict(step.parameters), "premises": list(step.premises), "rule": step.rule} for step in certificate.steps
     ]
     metadata = {
         "format": FORMAT_NAME,
         "version": VERSION,
-        "statement": dumps(
-            {
-                "correct": str(statement.correct),
-                "model": statement.model_digest,
-                "task": statement.task,
-                "total": str(statement.total),
-            }
-        ),
+        "statement": dumps(_statement_json(certificate.statement)),
         "proof": dumps({"precision": certificate.precision, "steps": steps}),
     }
     tensors = {f"{index}.{name}": tensor for index, step in enumerate(certificate.steps) for name, tensor in step.hints.items()}

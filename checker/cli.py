@@ -11,11 +11,11 @@ import click
 
 from certificates import __version__
 from certificates.canonical_json import dumps, loads_relaxed
-from certificates.certificate import Certificate, read_certificate
+from certificates.certificate import Certificate, MLPStatement, read_certificate
 from certificates.errors import FormatError
 from checker.errors import CheckError, InvalidInput
 from checker.meter import Budget
-from checker.verdict import ArithmeticName, Verdict, covers, floor_decimal, verify
+from checker.verdict import ArithmeticName, FrequencyBound, Verdict, covers, floor_decimal, verify
 
 _INTERNAL_ERROR = 3
 _NAME = re.compile(r"(?!null$)[a-z][a-z-]*")
@@ -128,10 +128,15 @@ def show_command(certificate: Path) -> None:
 def outline(certificate: Certificate, size: int) -> str:
     """The claim and the steps, for a person."""
     statement = certificate.statement
-    ratio = floor_decimal(statement.correct, statement.total) if statement.total else "undefined"
+    if isinstance(statement, MLPStatement):
+        bounds = (FrequencyBound.of(claim, statement.scale).sentence for claim in statement.claims)
+        claim = f"has an MLP that works as a quadrature of these amplitudes A up to errors e: {'; '.join(bounds)}"
+    else:
+        ratio = floor_decimal(statement.correct, statement.total) if statement.total else "undefined"
+        claim = f"is right about at least {statement.correct} of {statement.total} inputs ({ratio})"
     lines = [
         f"CLAIM (not checked): the model with digest {statement.model_digest}",
-        f"  is right about at least {statement.correct} of {statement.total} inputs ({ratio})",
+        f"  {claim}",
         f"  task: {dumps(statement.task)}",
         f"PROOF: {len(certificate.steps)} steps, {certificate.precision}-bit rounding, {size} bytes",
     ]
@@ -163,8 +168,9 @@ def _print_verdict(verdict: Verdict, as_json: bool) -> None:
         return
     click.secho("ACCEPTED", fg="green", bold=True)
     click.echo(verdict.theorem)
+    accuracy = "" if verdict.accuracy_floor is None else f"accuracy >= {verdict.accuracy_floor}   "
     click.echo(
-        f"accuracy >= {verdict.accuracy_floor}   operations {verdict.operations}   "
+        f"{accuracy}operations {verdict.operations}   "
         f"unexplained dimension {verdict.unexplained_dimension}   "
         f"certificate {verdict.certificate_bytes} bytes   {verdict.seconds} s"
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from certificates.architectures import AttentionOnly
-from certificates.certificate import Step
+from certificates.certificate import FrequencyClaim, Step
 from certificates.model_file import Model
 from certificates.tensor_file import IntArray, RawTensor
 from checker.enclosures import Arithmetic, BoolArray, Enclosure
@@ -118,7 +118,16 @@ class CertifiedInputs:
     unexplained_dimension: int = 0
 
 
-Fact = AdditiveTables | HiddenTables | MarginPart | CertifiedInputs
+@dataclass(frozen=True)
+class MLPQuadrature:
+    """The claims hold: each frequency's part of what the neurons add is the quadrature's, within the error (see the rule)."""
+
+    scale: int
+    claims: tuple[FrequencyClaim, ...]
+    unexplained_dimension: int
+
+
+Fact = AdditiveTables | HiddenTables | MarginPart | CertifiedInputs | MLPQuadrature
 
 
 def take_tables(step: Step, premises: tuple[Fact, ...]) -> AdditiveTables:

@@ -107,6 +107,12 @@ class Composition:
         """Whether ab = ba for all a, b."""
         return bool(np.array_equal(self.table, self.table.T))
 
+    @property
+    def is_addition(self) -> bool:
+        """Whether it is addition modulo n."""
+        elements = np.arange(self.d_vocab)
+        return bool(np.array_equal(self.table, (elements[:, None] + elements) % self.d_vocab))
+
     def numbered(self, elements: IntArray) -> IntArray:
         """Elements are numbers already."""
         return elements

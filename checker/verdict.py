@@ -3,10 +3,10 @@
 `check_proof` accepts only if, in this order:
 
 1. both files parse strictly as FORMAT.md says, the statement's digest is that of this model's weights, all finite;
-2. the statement's task is known and fits the model, and its total is the task's number of inputs;
+2. the statement's task is known and fits the model, and its total, if it has one, is the task's number of inputs;
 3. every step names a known rule, builds on earlier steps only, every step but the last is used, and every rule's
    hypotheses hold, within the budget;
-4. the last step establishes exactly the statement's number of correct inputs;
+4. the last step establishes exactly the statement's number of correct inputs, or its claims about an MLP;
 5. the pinned task and accuracy, if the verifier gave any, are what the statement says.
 
 The theorem is about the real-valued function that the stored weights define. Nothing here reads or writes anything but the
@@ -17,7 +17,7 @@ import math
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
@@ -25,7 +25,7 @@ from typing import Literal
 import numpy as np
 
 from certificates.canonical_json import Json, dumps
-from certificates.certificate import Certificate, read_certificate
+from certificates.certificate import Certificate, FrequencyClaim, MLPStatement, Statement, read_certificate
 from certificates.errors import FormatError
 from certificates.groups import LARGEST_ORDER
 from certificates.model_file import Model, read_model
@@ -33,7 +33,7 @@ from certificates.tensor_file import IntArray
 from checker.enclosures import Arithmetic
 from checker.errors import CheckError, ClaimNotMet, InvalidInput, OverBudget, Refused, StepRefused
 from checker.exact_weights import decode
-from checker.facts import CertifiedInputs, Fact, Setting
+from checker.facts import CertifiedInputs, Fact, MLPQuadrature, Setting
 from checker.meter import Budget, Meter
 from checker.rules import RULES
 from checker.scaled_integers import ScaledArithmetic
@@ -45,12 +45,40 @@ _BYTES_PER_WEIGHT = 128
 
 
 @dataclass(frozen=True)
+class FrequencyBound:
+    """What is proved about an MLP at one frequency: exact decimals, but for relative_error = error / amplitude, rounded up.
+
+    relative_error is None where the amplitude is 0.
+    """
+
+    frequency: int
+    amplitude: str
+    error: str
+    relative_error: str | None
+
+    @staticmethod
+    def of(claim: FrequencyClaim, scale: int) -> "FrequencyBound":
+        """A claim in units of 2**-scale."""
+        relative = None if claim.amplitude == 0 else ceil_decimal(claim.error, claim.amplitude)
+        return FrequencyBound(
+            claim.frequency, exact_decimal(claim.amplitude, scale), exact_decimal(claim.error, scale), relative
+        )
+
+    @property
+    def sentence(self) -> str:
+        """For the theorem."""
+        relative = "" if self.relative_error is None else f", relative error e / A <= {self.relative_error}"
+        return f"k = {self.frequency}: A = {self.amplitude}, e = {self.error}{relative}"
+
+
+@dataclass(frozen=True)
 class Verdict:
     """The outcome of a check; the fields are the keys of `checker verify --json`.
 
     `correct` and `total` are integers of any size, repeated as decimal strings for readers that truncate.
     `accuracy_floor` is correct/total as a decimal string, rounded down. `seconds` (a decimal string) excludes start-up.
-    `model_digest` is that of the model file. What could not be determined, and what is not proved, is None. `exit_code`
+    `model_digest` is that of the model file. `mlp` is what a certificate about an MLP proves, which then has no `correct`,
+    `total` or `accuracy_floor`. What could not be determined, and what is not proved, is None. `exit_code`
     is what the command returns (0 accepted, 1 refused, 2 bad input).
     """
 
@@ -70,6 +98,7 @@ class Verdict:
     model_digest: str | None = None
     task: Json = None
     warnings: tuple[str, ...] = ()
+    mlp: tuple[FrequencyBound, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +109,7 @@ class Proof:
     model: Model
     task: Task
     facts: tuple[Fact, ...]
-    result: CertifiedInputs
+    result: CertifiedInputs | MLPQuadrature
     operations: int
 
     @property
@@ -89,10 +118,27 @@ class Proof:
         return sum(fact.unexplained_dimension for fact in self.facts)
 
     @property
+    def mlp(self) -> tuple[FrequencyBound, ...] | None:
+        """What has been proved of each frequency of an MLP, if the statement is about one."""
+        if isinstance(self.result, CertifiedInputs):
+            return None
+        return tuple(FrequencyBound.of(claim, self.result.scale) for claim in self.result.claims)
+
+    @property
     def theorem(self) -> str:
-        """What has been proved, in one sentence."""
+        """What has been proved, in words."""
         statement = self.certificate.statement
         config = self.model.config
+        if isinstance(statement, MLPStatement):
+            p = self.task.d_vocab
+            return (
+                f"In real arithmetic, for all a, b from 0 to {p - 1}: what the neurons of the {config.described} with model "
+                f"digest {statement.model_digest} add to the logits after the tokens a, b, {p} (without b_out) has, at a "
+                f"frequency k, the Fourier component X cos(2 pi k z / {p}) + Y sin(2 pi k z / {p}), z being the output, and "
+                f"(X, Y) is within the distance e of the quadrature's A |cos(pi k (a - b) / {p})| (cos(2 pi k (a + b) / {p}), "
+                f"sin(2 pi k (a + b) / {p})), for each of the following. "
+                f"{'; '.join(bound.sentence for bound in self.mlp or ())}. The task is {self.task.sentence}."
+            )
         return (
             f"In real arithmetic, the {config.described} with model digest {statement.model_digest} is right about at "
             f"least {statement.correct} of {statement.total} inputs: its accuracy on uniformly random ones is at least "
@@ -107,6 +153,20 @@ def floor_decimal(numerator: int, denominator: int, digits: int = 12) -> str:
         digits += 1
     whole, rest = divmod(numerator * 10**digits // denominator, 10**digits)
     return f"{whole}.{rest:0{digits}d}"
+
+
+def ceil_decimal(numerator: int, denominator: int, digits: int = 6) -> str:
+    """Numerator / denominator as a decimal string, rounded up."""
+    whole, rest = divmod(-(-numerator * 10**digits // denominator), 10**digits)
+    return f"{whole}.{rest:0{digits}d}"
+
+
+def exact_decimal(number: int, scale: int) -> str:
+    """Number * 2**-scale, number >= 0, as a decimal string."""
+    if scale <= 0:
+        return str(number << -scale)
+    whole, rest = divmod(number * 5**scale, 10**scale)
+    return f"{whole}.{rest:0{scale}d}".rstrip("0").rstrip(".")
 
 
 def check_proof(
@@ -140,17 +200,24 @@ def check_proof(
         known_task = parse_task(statement.task, model.config, table)
     except FormatError as error:
         raise InvalidInput(str(error)) from error
-    if statement.total != known_task.total:
+    if isinstance(statement, Statement) and statement.total != known_task.total:
         raise InvalidInput(f"the statement's total is {statement.total}, but the task has {known_task.total} inputs")
     facts = _apply_rules(certificate, model, known_task, meter, arithmetic, jobs)
     result = facts[-1]
-    if not isinstance(result, CertifiedInputs):
+    if isinstance(statement, MLPStatement):
+        if not isinstance(result, MLPQuadrature):
+            raise Refused("the statement is about an MLP, but the last step does not establish anything about one")
+        if (result.scale, result.claims) != (statement.scale, statement.claims):
+            raise Refused("the statement's claims about the MLP are not those that its proof shows")
+    elif not isinstance(result, CertifiedInputs):
         raise Refused("the last step does not establish a number of correctly classified inputs")
-    if result.correct != statement.correct:
+    elif result.correct != statement.correct:
         raise Refused(f"the statement claims {statement.correct} correct inputs, but its proof shows {result.correct}")
     if task is not None and task != statement.task:
         raise ClaimNotMet(f"the certificate is about task {dumps(statement.task)}, not the pinned {dumps(task)}")
-    if at_least is not None and statement.correct < at_least * statement.total:
+    if at_least is not None and isinstance(statement, MLPStatement):
+        raise ClaimNotMet("the certificate is about what an MLP adds to the logits: it proves no accuracy that could be pinned")
+    if at_least is not None and isinstance(statement, Statement) and statement.correct < at_least * statement.total:
         raise ClaimNotMet(
             f"the certificate proves an accuracy of at least {floor_decimal(statement.correct, statement.total)}, "
             f"which is less than the pinned {floor_decimal(at_least.numerator, at_least.denominator)}"
@@ -244,16 +311,11 @@ def verify(
             task=None if statement is None else statement.task,
             warnings=warnings,
         )
-    return Verdict(
+    verdict = Verdict(
         accepted=True,
         reason="every step of the proof holds",
         exit_code=0,
         theorem=proof.theorem,
-        correct=proof.result.correct,
-        total=proof.task.total,
-        correct_text=str(proof.result.correct),
-        total_text=str(proof.task.total),
-        accuracy_floor=floor_decimal(proof.result.correct, proof.task.total),
         operations=proof.operations,
         unexplained_dimension=proof.unexplained_dimension,
         certificate_bytes=size,
@@ -261,6 +323,17 @@ def verify(
         model_digest=proof.certificate.statement.model_digest,
         task=proof.certificate.statement.task,
         warnings=warnings,
+        mlp=proof.mlp,
+    )
+    if not isinstance(proof.result, CertifiedInputs):
+        return verdict
+    return replace(
+        verdict,
+        correct=proof.result.correct,
+        total=proof.task.total,
+        correct_text=str(proof.result.correct),
+        total_text=str(proof.task.total),
+        accuracy_floor=floor_decimal(proof.result.correct, proof.task.total),
     )
 
 
@@ -287,6 +360,8 @@ def covers(certificate: Path | str, model: Path | str, inputs: Sequence[Sequence
     """
     parsed_model = read_model(Path(model))
     proof = check_proof(read_certificate(Path(certificate))[0], parsed_model)
+    if not isinstance(proof.result, CertifiedInputs):
+        raise InvalidInput("the certificate is about an MLP: it certifies no inputs")
     task = proof.task
     try:
         tokens = np.asarray(inputs)

@@ -60,9 +60,9 @@ from prover.representation_search import (
     write_dictionaries,
     write_search_page,
 )
-from prover.strategies import PAIR_STRATEGIES, STRATEGIES, strategies_for
+from prover.strategies import MLP_STRATEGIES, PAIR_STRATEGIES, STRATEGIES, all_strategies_for, strategies_for
 from prover.strategies.dictionary_output import DictionaryOutput
-from prover.strategy import DoesNotFit, Strategy, Track
+from prover.strategy import DoesNotFit, MLPEvidence, Strategy, Track
 from prover.training import MaxOfKRecipe, sampled_accuracy, train_max_of_k
 from prover.two_input_training import (
     GroupRecipe,
@@ -273,6 +273,7 @@ def strategies_command() -> None:
     for title, strategies in (
         ("attention-only transformers", STRATEGIES),
         ("networks with one hidden layer on two inputs", PAIR_STRATEGIES),
+        ("transformers with uniform attention: what the MLP does", MLP_STRATEGIES),
     ):
         table = Table("strategy", "cost", "what it does", "switches (--set)", title=title)
         for strategy in strategies.values():
@@ -301,7 +302,10 @@ def _build_strategy(known: Mapping[str, type[Strategy]], name: str, settings: tu
 )
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option(
-    "--strategy", required=True, type=click.Choice(list({**STRATEGIES, **PAIR_STRATEGIES})), help="See `prover strategies`."
+    "--strategy",
+    required=True,
+    type=click.Choice(list({**STRATEGIES, **PAIR_STRATEGIES, **MLP_STRATEGIES})),
+    help="See `prover strategies`.",
 )
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a switch of the strategy.")
 @click.option("--task", help="Task: a name or JSON; default: the model file's.")
@@ -329,7 +333,7 @@ def prove_command(
     if output.exists() and output.resolve() == model.resolve():
         raise click.ClickException(f"{output} is the model itself; name another file to write")
     parsed = read_model(model)
-    search = _build_strategy(strategies_for(parsed), strategy, settings)
+    search = _build_strategy(all_strategies_for(parsed), strategy, settings)
     with progress_bars() as track:
         given = None if table is None else read_table(table)
         problem = problem_about(parsed, pick_device(device), precision, track, parse_task(task), given)
@@ -339,10 +343,16 @@ def prove_command(
             problem = replace(problem, dictionary=Dictionary.read(dictionary))
         certificate, evidence = prove(problem, search)
     size = write_certificate(output, certificate)
-    click.echo(f"wrote {output} ({size} bytes); expected bound: {floor_percent(evidence.correct, problem.total)}")
-    click.echo(f"  {evidence.correct} of {problem.total} inputs")
-    if not evidence.correct:
-        click.echo("  The proof is vacuous: this strategy does not explain the model, or --precision is too low.")
+    if isinstance(evidence, MLPEvidence):
+        click.echo(f"wrote {output} ({size} bytes)")
+        for claim in evidence.claims:
+            unit = 2.0**-evidence.scale
+            click.echo(f"  frequency {claim.frequency}: amplitude {claim.amplitude * unit:.5g}, error {claim.error * unit:.5g}")
+    else:
+        click.echo(f"wrote {output} ({size} bytes); expected bound: {floor_percent(evidence.correct, problem.total)}")
+        click.echo(f"  {evidence.correct} of {problem.total} inputs")
+        if not evidence.correct:
+            click.echo("  The proof is vacuous: this strategy does not explain the model, or --precision is too low.")
     if check:
         verdict = verify(output, model)
         click.echo(f"checker: {'ACCEPTED' if verdict.accepted else 'NOT ACCEPTED'}: {verdict.theorem or verdict.reason}")

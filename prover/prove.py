@@ -2,11 +2,11 @@
 
 import torch
 
-from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement
+from certificates import AttentionOnly, Certificate, Model, RawTensor
 from certificates.canonical_json import Json
 from certificates.tensor_file import IntArray
 from prover.pair_problem import PairProblem
-from prover.strategy import Evidence, Problem, Strategy, Track, silent
+from prover.strategy import Evidence, MLPEvidence, Problem, Strategy, Track, silent
 
 
 def problem_about(
@@ -23,14 +23,14 @@ def problem_about(
     return PairProblem(model, device, precision, track, task, given)
 
 
-def prove(problem: Problem | PairProblem, strategy: Strategy) -> tuple[Certificate, Evidence]:
+def prove(problem: Problem | PairProblem, strategy: Strategy) -> tuple[Certificate, Evidence | MLPEvidence]:
     """Search with the strategy and state what was found.
 
     Raises DoesNotFit if the model is out of the strategy's reach, FormatError if the task is unknown.
     """
     task = problem.task.json
     evidence = strategy.prove(problem)
-    statement = Statement(problem.model.digest(), task, evidence.correct, problem.total)
+    statement = evidence.statement(problem.model.digest(), task, problem.total)
     given = problem.given if isinstance(problem, PairProblem) else None
     table = None if given is None else RawTensor.of_integers(given)
     return Certificate(statement, problem.precision, evidence.steps, table), evidence

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self, TypeVar
 import numpy as np
 import torch
 
-from certificates import Model, Step
+from certificates import FrequencyClaim, MLPStatement, Model, Statement, Step
 from certificates.canonical_json import Json
 from prover.error_terms import ErrorTerms
 from prover.pessimistic_tables import Tables, additive_tables
@@ -96,6 +96,23 @@ class Evidence:
     covered: int
     cells: np.ndarray
 
+    def statement(self, model_digest: str, task: Json, total: int) -> Statement:
+        """What the steps prove."""
+        return Statement(model_digest, task, self.correct, total)
+
+
+@dataclass(frozen=True)
+class MLPEvidence:
+    """Proof steps, and what they establish about an MLP in units of 2**-scale."""
+
+    steps: tuple[Step, ...]
+    scale: int
+    claims: tuple[FrequencyClaim, ...]
+
+    def statement(self, model_digest: str, task: Json, total: int) -> MLPStatement:
+        """What the steps prove."""
+        return MLPStatement(model_digest, task, self.scale, self.claims)
+
 
 @dataclass(frozen=True)
 class Strategy(ABC):
@@ -106,7 +123,7 @@ class Strategy(ABC):
     summary: ClassVar[str]
 
     @abstractmethod
-    def prove(self, problem: Problem) -> Evidence:
+    def prove(self, problem: Problem) -> Evidence | MLPEvidence:
         """Search for evidence. Raises DoesNotFit if the model is out of this strategy's reach."""
 
     def error_terms(self, problem: Any) -> ErrorTerms | None:

@@ -15,6 +15,7 @@ from checker.rules.group_sets import group_sets
 from checker.rules.hidden_tables import hidden_tables
 from checker.rules.low_rank_chains import low_rank_chains
 from checker.rules.low_rank_output import low_rank_output
+from checker.rules.mlp_quadrature import mlp_quadrature
 from checker.rules.prefix_chains import prefix_chains
 from checker.rules.projected_tables import projected_tables
 from checker.rules.quadrature import quadrature
@@ -35,6 +36,7 @@ RULES: Mapping[str, Rule] = {
     "hidden-tables": hidden_tables,
     "low-rank-chains": low_rank_chains,
     "low-rank-output": low_rank_output,
+    "mlp-quadrature": mlp_quadrature,
     "prefix-chains": prefix_chains,
     "projected-tables": projected_tables,
     "quadrature": quadrature,

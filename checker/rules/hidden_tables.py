@@ -82,11 +82,10 @@ def _group_mlp(setting: Setting, config: GroupMLP, chosen: IntArray, others: Int
     )
 
 
-def _uniform_attention(setting: Setting, config: UniformAttention, chosen: IntArray, others: IntArray) -> HiddenTables:
+def constant_residual(setting: Setting, config: UniformAttention) -> Enclosure:
+    """The part c "1 d" of three times the residual of uniform attention that is the same for all inputs."""
     embed, positions = weight(setting, "embed.W_E"), weight(setting, "pos_embed.W_pos")
     values, output = weight(setting, _ATTENTION + "W_V"), weight(setting, _ATTENTION + "W_O")
-    read, write = weight(setting, _MLP + "W_in"), weight(setting, _MLP + "W_out")
-    unembed = weight(setting, "unembed.W_U")
     size, triple = config.d_vocab - 1, np.full((1, 1), 3, np.int64)
     here = embed[size:] + positions[2:]
     if _ATTENTION + "b_V" in setting.model.tensors:
@@ -94,6 +93,19 @@ def _uniform_attention(setting: Setting, config: UniformAttention, chosen: IntAr
     here = plus_bias(setting, here, _ATTENTION + "b_O")
     everywhere = positions.sum(0).reshape(1, config.d_model) + embed[size:]
     constant = here.times(triple) + everywhere @ values @ output
+    return constant
+
+
+def _uniform_attention(setting: Setting, config: UniformAttention, chosen: IntArray, others: IntArray) -> HiddenTables:
+    embed, values, output = (
+        weight(setting, "embed.W_E"),
+        weight(setting, _ATTENTION + "W_V"),
+        weight(setting, _ATTENTION + "W_O"),
+    )
+    read, write = weight(setting, _MLP + "W_in"), weight(setting, _MLP + "W_out")
+    unembed = weight(setting, "unembed.W_U")
+    size, triple = config.d_vocab - 1, np.full((1, 1), 3, np.int64)
+    constant = constant_residual(setting, config)
     moved = embed[:size] @ values @ output
     bias = constant @ read + _bias(setting, _MLP + "b_in", config.d_mlp).times(triple)
     out = constant + _bias(setting, _MLP + "b_out", config.d_model).times(triple)

@@ -43,8 +43,7 @@ def quadrature(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Cert
     (scale,) = take_parameters(step, "scale")
     p, (neurons, outputs) = setting.composition.d_vocab, tables.unembed.shape
     residues = np.arange(p)
-    added = (residues[:, None] + residues) % p
-    if not p % 2 or outputs != p or not np.array_equal(setting.composition.table, added):
+    if not p % 2 or outputs != p or not setting.composition.is_addition:
         raise Refused("quadrature is about addition modulo an odd number, with one output for each residue")
     if len(premises) != 1 or not tables.symmetric:
         raise Refused("quadrature takes one premise, the tables of a symmetric network")

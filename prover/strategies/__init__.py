@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from certificates import AttentionOnly, Model
+from certificates import AttentionOnly, Model, UniformAttention
 from prover.strategies.classes import Classes
 from prover.strategies.dictionary_output import DictionaryOutput
 from prover.strategies.enumeration import BruteForce, Sampling
@@ -12,6 +12,7 @@ from prover.strategies.group_sets import Cosets, RhoSets
 from prover.strategies.interpretation import Interpretation
 from prover.strategies.low_rank_chains import LowRankChains
 from prover.strategies.low_rank_output import Fourier, LowRankOutput
+from prover.strategies.mlp_quadrature import MLPQuadrature
 from prover.strategies.prefix_chains import Pessimized, Thresholds
 from prover.strategies.quadrature import Quadrature
 from prover.strategies.structured_output import StructuredOutput
@@ -30,6 +31,16 @@ PAIR_STRATEGIES: Mapping[str, type[Strategy]] = {
 """Every strategy for networks with one hidden layer on two inputs, likewise."""
 
 
+MLP_STRATEGIES: Mapping[str, type[Strategy]] = {MLPQuadrature.name: MLPQuadrature}
+"""Strategies that prove something about an MLP, not about accuracy."""
+
+
+def all_strategies_for(model: Model) -> Mapping[str, type[Strategy]]:
+    """Those of `strategies_for`, and those about MLPs."""
+    about_mlp = MLP_STRATEGIES if isinstance(model.config, UniformAttention) else {}
+    return {**strategies_for(model), **about_mlp}
+
+
 def strategies_for(model: Model) -> Mapping[str, type[Strategy]]:
-    """The strategies for models of this architecture."""
+    """The strategies that bound the accuracy of models of this architecture."""
     return STRATEGIES if isinstance(model.config, AttentionOnly) else PAIR_STRATEGIES
