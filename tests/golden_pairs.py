@@ -6,6 +6,7 @@ or just beyond that place, so that nothing in a bound can be forgotten, or be to
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -16,7 +17,17 @@ import numpy as np
 import pair_oracle as oracle
 from make_golden import ATTENTION, Corpus, changed, model_file, noise, stored, tensor, with_statement, with_tensor
 
-from certificates import Certificate, GroupMLP, Model, RawTensor, Statement, Step, UniformAttention
+from certificates import (
+    Certificate,
+    FrequencyClaim,
+    GroupMLP,
+    MLPStatement,
+    Model,
+    RawTensor,
+    Statement,
+    Step,
+    UniformAttention,
+)
 
 MLP = "blocks.0.mlp."
 FINE = Fraction(1, 512)
@@ -190,6 +201,23 @@ def waves(tied: bool = True) -> PairSubject:
     left, unembed = np.cos(angle - PHASES), np.cos(angle - 2 * PHASES).T
     weights = mlp(left, left if tied else np.cos(angle + PHASES), unembed)
     return PairSubject(weights, {"modulus": WAVES, "name": "modular-addition"})
+
+
+def five() -> PairSubject:
+    """Any transformer whatever for addition modulo 5: two heads, three dimensions, six neurons."""
+    weights = {
+        "embed.W_E": noise(6, 3, 71),
+        "pos_embed.W_pos": noise(3, 3, 72),
+        ATTENTION + "W_V": noise(6, 1, 73).reshape(2, 3, 1),
+        ATTENTION + "W_O": noise(2, 3, 74).reshape(2, 1, 3),
+        ATTENTION + "b_V": noise(2, 1, 75),
+        ATTENTION + "b_O": noise(1, 3, 76)[0],
+        MLP + "W_in": noise(3, 6, 77),
+        MLP + "b_in": noise(1, 6, 78)[0],
+        MLP + "W_out": noise(6, 3, 79),
+        "unembed.W_U": noise(3, 5, 80),
+    }
+    return PairSubject(stored(weights, "F32"), {"modulus": 5, "name": "modular-addition"})
 
 
 # Neurons (beta, gamma, t) that together are 1 where a + b = beta - gamma and else 0, all multiplied by 3 in the tables.
@@ -498,6 +526,7 @@ def subjects() -> dict[str, PairSubject]:
         "uniform-factors-edge": attending(False, 0),
         "uniform-factors-pairwise": attending(True, 1),
         "uniform-factors-pairwise-edge": attending(False, 1),
+        "uniform-five": five(),
         "uniform-three": uniform_subject(size=0, outputs=3),
         "attending": attending_to_sets(),
         "swaps": swapping(),
@@ -562,6 +591,7 @@ def add_cases(corpus: Corpus) -> None:
     for part in (
         proved,
         of_waves,
+        of_mlps,
         of_tables,
         of_pairs,
         of_factors,
@@ -670,6 +700,87 @@ def refused(corpus: PairCorpus, prefix: str, model: str, correct: Any, good: Seq
         steps = list(good)
         steps[position] = step
         corpus.claim(f"{prefix}-{name}", 1, why, model, correct, *steps)
+
+
+MLP_SAID = {
+    "frequency": [1, 3],
+    "read": [4, 2, 1],
+    "second": [2**27, -(2**26)],
+    "bias": [2**28, 2**27],
+    "basis": [[2**30, 0], [0, 2**30], [0, 0]],
+    "group": [0, 1, 0, 1, 0, 1],
+    "phase": [3, 19, 0, 11, 7, 5],
+    "size": [2**22, 2**23, 0, 2**21, 2**22, 2**23],
+    "amplitude": [2**19, 2**18],
+}
+"""Anything whatever about the six neurons of `five`, in units of 2**-20 and 2**-30."""
+MLP_LEAST = (1.4878416335, 1.7324276465)
+"""The errors that the rule leaves, from a test that computes them on its own (test_mlp_quadrature)."""
+
+
+def mlp_errors(beyond: int | None = None) -> list[int]:
+    """The errors that are just enough, in units of 2**-20; that of one claim (`beyond`) is a little too small."""
+    return [math.floor(least * 2**20 * (1 - 1e-6 if k == beyond else 1 + 1e-6)) for k, least in enumerate(MLP_LEAST)]
+
+
+def mlp_claim(subject: PairSubject, beyond: int | None = None, **said: Any) -> Certificate:
+    """A certificate about what neurons add to the logits."""
+    hints = {**MLP_SAID, "error": mlp_errors(beyond), **said}
+    parameters = {"parts": 2, "scale": 20, "tilt": 29}
+    step = Step("mlp-quadrature", (), parameters, {name: tensor(hint) for name, hint in hints.items()})
+    numbers = zip(*(np.asarray(hints[name]).tolist() for name in ("frequency", "amplitude", "error")), strict=True)
+    claims = tuple(FrequencyClaim(*one) for one in numbers)
+    return Certificate(MLPStatement(subject.model.digest(), subject.task, 20, claims), 60, (step,))
+
+
+def of_mlps(corpus: PairCorpus) -> None:
+    """Rule mlp-quadrature."""
+    good = mlp_claim(five())
+    step = good.steps[0]
+    corpus.add("mlp", good, 0, "any amplitudes, with errors that are just enough", "uniform-five")
+    corpus.add("mlp-edge-first", mlp_claim(five(), 0), 1, "the first error is a little too small", "uniform-five")
+    corpus.add("mlp-edge-second", mlp_claim(five(), 1), 1, "the second error is a little too small", "uniform-five")
+    larger = [2 * error for error in mlp_errors()]
+    corpus.add("mlp-larger", mlp_claim(five(), error=larger), 0, "larger errors are true as well", "uniform-five")
+    for name, why, hints in (
+        ("unread", "twice a frequency is not read", {"read": [4, 1]}),
+        ("repeated", "a frequency is repeated", {"frequency": [1, 1]}),
+        ("zero", "frequency 0", {"frequency": [0, 1]}),
+        ("group", "a third frequency", {"group": [0, 1, 0, 1, 0, 2]}),
+        ("phase", "a phase beyond the circle", {"phase": [3, 20, 0, 11, 7, 5]}),
+        ("size", "a negative size", {"size": [2**22, 2**23, 0, 2**21, 2**22, -(2**23)]}),
+        ("amplitude", "a negative amplitude", {"amplitude": [2**19, -1]}),
+        ("basis", "not orthonormal", {"basis": [[2**30, 0], [0, 2**30], [2**20, 0]]}),
+    ):
+        negative = name == "amplitude"
+        certificate = mlp_claim(five(), **{"error": larger, **hints})
+        corpus.add(f"mlp-{name}", certificate, 2 if negative else 1, why, "uniform-five")
+    corpus.add(
+        "mlp-parts",
+        replace(good, steps=(replace(step, parameters={**step.parameters, "parts": 17}),)),
+        1,
+        "17 parts",
+        "uniform-five",
+    )
+    corpus.add("mlp-scale", replace(good, statement=replace(good.statement, scale=19)), 1, "other units", "uniform-five")
+    less = tuple(replace(claim, error=claim.error - 1) for claim in good.statement.claims)
+    corpus.add(
+        "mlp-less", replace(good, statement=replace(good.statement, claims=less)), 1, "smaller than proved", "uniform-five"
+    )
+    more = tuple(replace(claim, error=claim.error + 1) for claim in good.statement.claims)
+    corpus.add(
+        "mlp-more", replace(good, statement=replace(good.statement, claims=more)), 1, "not what is proved", "uniform-five"
+    )
+    one = replace(good.statement, claims=good.statement.claims[:1])
+    corpus.add("mlp-one", replace(good, statement=one), 1, "one claim of two", "uniform-five")
+    accuracy = Statement(five().model.digest(), five().task, 0, 25)
+    corpus.add("mlp-accuracy", replace(good, statement=accuracy), 1, "no accuracy is proved", "uniform-five")
+    pairs = (hidden(range(6)), pairs_step(np.zeros((5, 5))))
+    corpus.add("mlp-pairs", replace(good, steps=pairs), 1, "nothing is proved about the MLP", "uniform-five")
+    after = (hidden(range(6)), replace(step, premises=(0,)))
+    corpus.add("mlp-premise", replace(good, steps=after), 1, "no premises", "uniform-five")
+    sums_claim = replace(good, statement=MLPStatement(subjects()["sums"].model.digest(), CYCLIC, 20, good.statement.claims))
+    corpus.add("mlp-architecture", sums_claim, 1, "a network of another architecture", "sums")
 
 
 def of_waves(corpus: PairCorpus) -> None:

@@ -501,7 +501,8 @@ class Corpus:
 
     def add(self, name: str, content: Certificate | bytes, exit_code: int, why: str, model: str = "small") -> None:
         """One certificate, and what it must get."""
-        correct = content.statement.correct if isinstance(content, Certificate) and exit_code == 0 else None
+        about_inputs = isinstance(content, Certificate) and isinstance(content.statement, Statement)
+        correct = content.statement.correct if about_inputs and exit_code == 0 else None
         data = content if isinstance(content, bytes) else serialize_certificate(content)
         self.cases.append(Case(f"{name}.cert", data, f"{model}.safetensors", exit_code, correct, why))
 

@@ -107,6 +107,17 @@ def right(tensors: Mapping[str, Any], table: np.ndarray) -> np.ndarray:
     return answer
 
 
+def off_quadrature(tensors: Mapping[str, Any], frequency: int, amplitude: Fraction) -> float:
+    """How far what the neurons of a transformer add is from a quadrature, at one frequency, over all pairs."""
+    silent = RawTensor("F64", tensors[MLP + "W_out"].shape, bytes(8 * math.prod(tensors[MLP + "W_out"].shape)))
+    added = (logits(tensors) - logits({**tensors, MLP + "W_out": silent})).astype(np.float64)
+    p = len(added)
+    a, b = np.ogrid[:p, :p]
+    waves = np.exp(2j * np.pi * frequency * np.arange(p) / p)
+    quadrature = float(amplitude) * abs(np.cos(np.pi * frequency * (a - b) / p)) * waves[(a + b) % p]
+    return float(abs(added @ waves * 2 / p - quadrature).max())
+
+
 # --- what the rules need ---------------------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import golden_pairs
 import hidden_oracle
 import mpmath
 import numpy as np
@@ -221,6 +222,25 @@ def test_what_is_accepted_is_true_and_acceptance_begins_at_the_bound(number: int
     with pytest.raises(Refused, match="is not proved"):
         check_proof(honest(model, said, 0.995, number), model)
     assert check_proof(certificate, model, arithmetic="mpmath").operations == proof.operations
+
+
+def test_the_golden_errors_are_just_enough() -> None:
+    said = {name: np.array(value) for name, value in golden_pairs.MLP_SAID.items()}
+    layer = Layer.of(PairProblem(golden_pairs.five().model, CPU))
+    ideal = Interpretation(
+        said["frequency"],
+        said["read"],
+        said["group"],
+        said["size"] / 2**20 / 5,
+        said["phase"],
+        said["second"] / 2**30,
+        said["bias"] / 2**30,
+        said["basis"] / 2**30,
+        29,
+        2,
+    )
+    error = bound_of(layer, ideal).error(said["amplitude"] / 2**20)
+    assert np.allclose(error, golden_pairs.MLP_LEAST, rtol=1e-9, atol=0)
 
 
 def shipped(**switches: int) -> tuple[Certificate, Model]:
