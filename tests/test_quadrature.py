@@ -1,13 +1,15 @@
 """Rule quadrature: cosines against mpmath, and certified pairs against exact evaluation."""
 
+from dataclasses import replace
 from fractions import Fraction
 
+import hidden_oracle
 import mpmath
 import numpy as np
 import pytest
 import torch
 
-from certificates import Certificate, GroupMLP, Model, RawTensor, Statement, Step
+from certificates import Certificate, GroupMLP, Model, RawTensor, Statement, Step, UniformAttention
 from checker.errors import CheckError, Refused
 from checker.facts import Setting
 from checker.meter import Budget, Meter
@@ -17,7 +19,7 @@ from checker.tasks import parse_task
 from checker.verdict import check_proof
 from prover.pair_problem import PairProblem
 from prover.prove import prove
-from prover.strategies.quadrature import Quadrature
+from prover.strategies.quadrature import Quadrature, lead_by_difference
 
 CPU = torch.device("cpu")
 
@@ -83,6 +85,99 @@ def test_certified_pairs_are_correct(seed: int) -> None:
 def test_it_certifies_something() -> None:
     found = [prove(PairProblem(network(7, 3 * many, 1, 1e-4), CPU), Quadrature())[1].correct for many in (6, 8, 12)]
     assert max(found) == 49
+
+
+def transformer(p: int, seed: int, noise: float, favour: float = 0.0) -> Model:
+    """The same after uniform attention: neurons read and write different directions, and nothing is quite as it should be."""
+    random = np.random.default_rng(seed)
+    half, hidden = p // 2, 12 * (p // 2) + 2
+    k = 1 + np.arange(hidden) % half
+    phase = 2 * np.pi * (np.arange(hidden) // half) / 12
+    waves = 2 * np.pi * np.outer(np.arange(p), np.arange(1, half + 1)) / p
+    embed, into, write = np.zeros((p + 1, 4 * half)), np.zeros((4 * half, hidden)), np.zeros((hidden, 4 * half))
+    embed[:p, : 2 * half] = np.concatenate([np.cos(waves), np.sin(waves)], axis=1)
+    every = np.arange(hidden)
+    into[k - 1, every], into[half + k - 1, every] = np.cos(phase), np.sin(phase)
+    write[every, 2 * half + k - 1], write[every, 3 * half + k - 1] = np.cos(2 * phase), np.sin(2 * phase)
+    write[-2:] = 0
+    unembed = np.zeros((4 * half, p))
+    unembed[2 * half :] = embed[:p, : 2 * half].T
+    attention = np.zeros((4 * half, 4 * half))
+    attention[: 2 * half, : 2 * half] = np.eye(2 * half)
+    weights = {
+        "embed.W_E": embed,
+        "pos_embed.W_pos": np.zeros((3, 4 * half)),
+        "blocks.0.attn.W_V": np.eye(4 * half)[None],
+        "blocks.0.attn.W_O": attention[None],
+        "blocks.0.mlp.W_in": into,
+        "blocks.0.mlp.b_in": np.zeros(hidden),
+        "blocks.0.mlp.W_out": write,
+        "unembed.W_U": unembed,
+        "unembed.b_U": np.zeros(p),
+    }
+    weights = {name: weight + noise * random.normal(size=weight.shape) for name, weight in weights.items()}
+    weights["unembed.b_U"][0] += favour
+    tensors = {name: RawTensor("F64", w.shape, w.astype("<f8").tobytes()) for name, w in weights.items()}
+    config = UniformAttention(4 * half, hidden, 4 * half, p + 1, p, 3, 1)
+    return Model(config, tensors, {"name": "modular-addition", "modulus": p})
+
+
+def with_all_claimed(model: Model) -> tuple[Certificate, float, float]:
+    """All differences claimed from all neurons but the last two; the least margin, and the least of all that disturbs it."""
+    problem = PairProblem(model, CPU, precision=60)
+    object.__setattr__(problem, "neurons", np.arange(model.config.d_mlp - 2))  # type: ignore[union-attr]
+    hidden, waves = Quadrature()._fitted(problem)
+    errors = Quadrature._errors(problem, hidden, waves) | {"slack": problem.slack(problem.neurons)}
+    certificate, _ = prove(problem, Quadrature())
+    hints = dict(certificate.steps[1].hints)
+    hints["claimed"] = RawTensor.of_integers(np.ones(len(model.tensors["unembed.b_U"].data) // 16 + 1, int))
+    p = len(problem.task.table)
+    steps = (certificate.steps[0], replace(certificate.steps[1], hints=hints))
+    claimed = replace(certificate, statement=replace(certificate.statement, correct=p**2), steps=steps)
+    least = float(lead_by_difference(hidden, waves).min())
+    return claimed, least - sum(errors.values()), min(errors.values())
+
+
+@pytest.mark.parametrize("noise", [1e-4, 4e-4])
+@pytest.mark.parametrize("p", [3, 5, 7])
+def test_the_margin_is_exactly_what_the_theorem_says(p: int, noise: float) -> None:
+    """An output is favoured by so much that the inequality just holds, or just fails."""
+    few, many = 0.0, 1e3
+    assert with_all_claimed(transformer(p, 0, noise, few))[1] > 0
+    for _ in range(40):
+        middle = (few + many) / 2
+        inside = with_all_claimed(transformer(p, 0, noise, middle))[1] > 0
+        few, many = (middle, many) if inside else (few, middle)
+    certificate, margin, disturbance = with_all_claimed(model := transformer(p, 0, noise, few - noise / 100))
+    assert 0 < margin < disturbance / 50
+    assert check_proof(certificate, model).result.correct == p**2
+    assert exactly_correct_transformer(model).all()
+    certificate, margin, disturbance = with_all_claimed(model := transformer(p, 0, noise, few + noise / 100))
+    assert 0 > margin > -disturbance / 50
+    with pytest.raises(Refused, match="not proved correct"):
+        check_proof(certificate, model)
+
+
+def exactly_correct_transformer(model: Model) -> np.ndarray:
+    """Which pairs are right, in rational arithmetic."""
+    tensors = {name: (t.dtype, t.shape, t.data) for name, t in model.tensors.items()}
+    every = np.arange(model.config.d_vocab - 1)
+    return hidden_oracle.truth(hidden_oracle.HiddenModel(tensors, model.task, (every[:, None] + every) % len(every))).correct
+
+
+@pytest.mark.parametrize("p", [3, 5, 7, 9, 11, 15])
+def test_a_frequency_may_be_named_by_its_negative(p: int) -> None:
+    """cos and sin of -k: the certificate proves the same, also where p is no prime and a cosine has either sign."""
+    model = transformer(p, 1, 1e-3)
+    certificate, _ = prove(PairProblem(model, CPU), Quadrature())
+    correct = check_proof(certificate, model).result.correct
+    assert correct > 0
+    step = certificate.steps[1]
+    hints = {name: hint.integers() for name, hint in step.hints.items()}
+    hints["frequency"], hints["beta"] = p - hints["frequency"], -hints["beta"]
+    stored = {name: RawTensor.of_integers(hint) for name, hint in hints.items()}
+    other = replace(certificate, steps=(certificate.steps[0], replace(step, hints=stored)))
+    assert check_proof(other, model).result.correct == correct
 
 
 def claim(model: Model, hints: dict[str, np.ndarray], correct: int) -> Certificate:
