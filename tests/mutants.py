@@ -29,6 +29,7 @@ LOW_RANK = ("tests/test_golden.py", "tests/test_low_rank_chains.py")
 HIDDEN = ("tests/test_hidden_rules.py",)
 GROUPS = ("tests/test_groups.py",)
 SETS = ("tests/test_group_sets.py",)
+QUICK = ("tests/test_golden.py::test_the_checker_gives_the_recorded_verdict",)
 HOGS = ("tests/test_attacks.py",)
 
 
@@ -423,10 +424,14 @@ MUTANTS = [
     # Networks on two inputs.
     *(Mutant(file, old, new, ("tests/test_golden.py",)) for file, old, new in pair_mutants.CAUGHT_BY_CASES),
     *(Mutant(file, old, new, ENCLOSURES) for file, old, new in pair_mutants.OF_ARITHMETIC),
+    *(Mutant(file, old, new, ("tests/test_quadrature.py", *QUICK)) for file, old, new in pair_mutants.OF_QUADRATURES),
+    *(Mutant(file, old, new, ("tests/test_mlp_quadrature.py", *QUICK)) for file, old, new in pair_mutants.OF_MLPS),
     # The verdict.
     Mutant("checker/verdict.py", "if statement.model_digest != model.digest()", "if False", RULES),
-    Mutant("checker/verdict.py", "if statement.total != known_task.total", "if False", RULES),
-    Mutant("checker/verdict.py", "if result.correct != statement.correct", "if result.correct > statement.correct", RULES),
+    Mutant(
+        "checker/verdict.py", "if isinstance(statement, Statement) and statement.total != known_task.total", "if False", RULES
+    ),
+    Mutant("checker/verdict.py", "elif result.correct != statement.correct", "elif result.correct > statement.correct", RULES),
     Mutant("checker/verdict.py", "if index not in used", "if False", RULES),
     Mutant("checker/verdict.py", "not 0 <= premise < index for", "not premise < index for", RULES),
     Mutant("checker/verdict.py", "statement.correct < at_least * statement.total", "False", ("tests/test_commands.py",)),

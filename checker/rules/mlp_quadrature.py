@@ -222,6 +222,7 @@ def _error_of_sum(
     if not len(phase):
         return (wanted + wanted).max(0).reshape(1, 1).times(own)
     harmonics = np.arange(circle.parts // 2 + 1).reshape(-1, 1)
+    circle.setting.meter.allocate(len(harmonics) * len(phase) * circle.setting.arithmetic.element_bytes)
     p, q = (part @ weights for part in circle.at(harmonics * phase))
     bound = coefficient_bounds(circle.setting, circle.parts) * bends(values).max(0).reshape(1, 1)
     others = (bound * sway(p[1:], q[1:])).times(1 - (harmonics[1:] == 2) * own).sum(0).reshape(1, -1)
