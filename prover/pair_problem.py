@@ -12,7 +12,7 @@ from certificates.groups import group_table, table_digest
 from certificates.tensor_file import IntArray
 from prover.dictionaries import Dictionary
 from prover.group_actions import BoolArray, FloatArray
-from prover.hidden_layer import hidden_layer
+from prover.hidden_layer import HiddenLayer, hidden_layer
 from prover.strategy import Track, silent
 from prover.weights import load_weights
 
@@ -103,9 +103,14 @@ class PairProblem:
         return self.hidden.symmetric and np.array_equal(self.task.table, self.task.table.T)
 
     @cached_property
+    def layer(self) -> HiddenLayer:
+        """All neurons, on the device."""
+        return hidden_layer(load_weights(self.model, self.device), self.model.config)
+
+    @cached_property
     def hidden(self) -> Hidden:
         """All neurons."""
-        layer = hidden_layer(load_weights(self.model, self.device), self.model.config)
+        layer = self.layer
         if isinstance(self.model.config, GroupMLP):
             symmetric = self.model.tensors["embed_left.W_E"] == self.model.tensors["embed_right.W_E"]
         else:
