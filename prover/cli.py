@@ -371,7 +371,7 @@ def prove_command(
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a switch of the strategy.")
 @click.option("--task", help="Task: a name or JSON; default: the model file's.")
 @click.option("--steps", type=click.IntRange(1), default=Recipe.steps, help="Gradient steps at most.")
-@click.option("--rate", type=click.FloatRange(0, min_open=True), default=Recipe.rate, help="Learning rate.")
+@click.option("--rate", type=click.FloatRange(0, min_open=True), help="Learning rate; default: the strategy's.")
 @click.option(
     "--keep-accuracy",
     type=click.FloatRange(0, 1),
@@ -387,7 +387,7 @@ def finetune_command(
     settings: tuple[str, ...],
     task: str | None,
     steps: int,
-    rate: float,
+    rate: float | None,
     keep_accuracy: float,
     seed: int,
     device: str,

@@ -31,14 +31,14 @@ _SAMPLES = 100_000
 
 @dataclass(frozen=True)
 class Recipe:
-    """steps at most; Adam at `rate`, which falls linearly over the last third, gradients clipped to length 1; `milestone`:
-    steps between proofs; batch: of the task's loss, which alone counts in the first `warmup` steps, so that the model tells
-    inputs apart that it has hardly seen before claims lump them together. keep_accuracy: share of the original's accuracy
-    below which no model is kept. Deterministic given the seed on one machine.
+    """steps at most; Adam at `rate` (default: the strategy's), which falls linearly over the last third, gradients clipped to
+    length 1; `milestone`: steps between proofs; batch: of the task's loss, which alone counts in the first `warmup` steps, so
+    that the model tells inputs apart that it has hardly seen before claims lump them together; there are no such pairs.
+    keep_accuracy: share of the original's accuracy below which no model is kept. Deterministic given the seed on one machine.
     """
 
     steps: int = 2500
-    rate: float = 1e-3
+    rate: float | None = None
     batch: int = 128
     milestone: int = 50
     warmup: int = 300
@@ -147,19 +147,21 @@ class _Run:
         recipe = self.recipe
         surrogate = self.strategy.surrogate(self.about(self.rounded(state.weights)))
         trained = {name: tensor.detach().clone().requires_grad_() for name, tensor in state.weights.items()}
-        adam = torch.optim.Adam(list(trained.values()), lr=recipe.rate)
+        rate = self.strategy.rate if recipe.rate is None else recipe.rate
+        warmup = 0 if isinstance(self.problem, PairProblem) else recipe.warmup
+        adam = torch.optim.Adam(list(trained.values()), lr=rate)
         if state.optimizer:
             adam.load_state_dict(deepcopy(dict(state.optimizer)))  # or the state would change with its successor
         weights = self.whole(trained)
         end, losses = min(state.step + recipe.milestone, recipe.steps), []
         for step in range(state.step, end):
             temperature = _HOTTEST * (_COLDEST / _HOTTEST) ** (step / recipe.steps)
-            adam.param_groups[0]["lr"] = recipe.rate * min(1.0, 3 * (recipe.steps - step) / recipe.steps)
+            adam.param_groups[0]["lr"] = rate * min(1.0, 3 * (recipe.steps - step) / recipe.steps)
             generator = torch.Generator().manual_seed(recipe.seed * 2**32 + step)
             examples = varied_examples(self.problem, recipe.batch, generator)
             task_loss = torch.nn.functional.cross_entropy(outputs(self.problem, weights, examples.inputs), examples.true)
             claims_loss = surrogate(weights, temperature).loss()
-            share = float(step >= recipe.warmup)
+            share = float(step >= warmup)
             adam.zero_grad()
             (task_loss + share * claims_loss).backward()
             length = float(torch.nn.utils.clip_grad_norm_(list(trained.values()), 1.0))

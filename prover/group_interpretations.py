@@ -12,6 +12,7 @@ and rho(b), the neurons multiply them, and the logits are the sum over rho of c_
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from certificates.tensor_file import IntArray
 from prover.error_terms import ErrorTerms
@@ -35,8 +36,8 @@ def coset_kernel(cluster: Cluster) -> IntArray | None:
 
 def coset_deviation(hidden: Hidden, table: IntArray, block: SetBlock) -> float:
     """How far preactivations are from vanishing where x ~ y: what it makes of differences of logits at most."""
-    left, right = sides(hidden.of(block.neurons), table)
-    lam, mu = profiles(left, block.first, block.beta)[0], profiles(right, block.second, block.gamma)[0]
+    left, right = (torch.as_tensor(side) for side in sides(hidden.of(block.neurons), table))
+    lam, mu = profiles(left, block.first, block.beta)[0].numpy(), profiles(right, block.second, block.gamma)[0].numpy()
     partner = np.argmax(block.kernel, 1)
     return float(np.abs(lam + mu[partner]).max(0) @ np.ptp(hidden.unembed[block.neurons], axis=1))
 

@@ -255,7 +255,10 @@ def search(hidden: Hidden, table: IntArray, sets: Sequence[GroupSet], interpreta
 
 
 def assemble(hidden: Hidden, table: IntArray, blocks: Sequence[SetBlock], vast: Sequence[Orbits] = ()) -> SetProof:
-    """The proof from these blocks, less those that cost more than their neurons left over."""
+    """The proof from these blocks, less those that cost more than their neurons left over.
+
+    If that certifies, less those, too, without which at least half of the least margin is left, the largest first.
+    """
     bounds, bias = [set_bound(hidden, table, block) for block in blocks], float(np.ptp(hidden.constant))
     reach = np.array([float(hidden.reach[block.neurons].sum()) for block in blocks])
     filled = [len(np.unique(block.cells)) for block in blocks]
@@ -263,7 +266,7 @@ def assemble(hidden: Hidden, table: IntArray, blocks: Sequence[SetBlock], vast: 
         Orbits(block.first.size, block.second.size, cells, strength)
         for block, cells, strength in zip(blocks, filled, reach.tolist(), strict=True)
     ]
-    gains = np.array([bound.margin for bound in bounds]).reshape(len(blocks), len(table)) + reach[:, None]  # "k g"
+    gains = np.array([bound.margin.numpy() for bound in bounds]).reshape(len(blocks), len(table)) + reach[:, None]  # "k g"
     gains = np.delete(gains, identity(table), 1)
     total = gains.sum(0)
     kept = list(range(len(blocks)))
@@ -272,10 +275,16 @@ def assemble(hidden: Hidden, table: IntArray, blocks: Sequence[SetBlock], vast: 
         if without.max() <= total.min():
             break
         total = total - gains[kept.pop(int(np.argmax(without)))]
+    needed = float(hidden.reach.sum()) + bias
+    worst = float(total.min()) - needed
+    for k in sorted(kept, key=lambda k: -blocks[k].kernel.size):
+        if worst > 0 and (total - gains[k]).min() - needed >= worst / 2:
+            total = total - gains[k]
+            kept.remove(k)
     used = tuple(blocks[k] for k in kept)
     neurons = np.concatenate([np.zeros(0, np.int64), *(block.neurons for block in used)])
     leftover = float(np.delete(hidden.reach, neurons).sum())
-    margin = sum((bounds[k].margin for k in kept), np.full(len(table), -leftover - bias))
+    margin = sum((bounds[k].margin.numpy() for k in kept), np.full(len(table), -leftover - bias))
     margin[identity(table)] = np.inf
     incomplete = (*vast, *(one for one in orbits_of if one.filled < one.cells))
     return SetProof(used, tuple(bounds[k] for k in kept), incomplete, leftover, bias, margin)

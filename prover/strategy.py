@@ -121,6 +121,8 @@ class Strategy(ABC):
     name: ClassVar[str]
     cost: ClassVar[str]
     summary: ClassVar[str]
+    rate: ClassVar[float] = 1e-3
+    """Adam's learning rate in fine-tuning, if the recipe has none: how far weights have to move for such proofs."""
 
     @abstractmethod
     def prove(self, problem: Problem) -> Evidence | MLPEvidence:

@@ -77,7 +77,7 @@ def test_groups_are_told_from_other_tables() -> None:
 
 def _hidden(left: np.ndarray, right: np.ndarray, unembed: np.ndarray, bias: float | np.ndarray = 0.0) -> Hidden:
     """A network without output bias, part of whose inner bias is in the bias."""
-    moved = np.broadcast_to(np.asarray(bias, np.float64), (left.shape[1],))
+    moved = np.zeros(left.shape[1]) + bias
     zeros = np.zeros((len(left), unembed.shape[1]))
     reach = np.maximum(left.max(0) + right.max(0), 0) * np.ptp(unembed, axis=1)
     return Hidden(left - moved, right, moved, unembed, zeros, zeros[0], reach, False)
@@ -123,9 +123,9 @@ def _true_margins(hidden: Hidden, table: np.ndarray) -> np.ndarray:
 def test_bounds_hold(seed: int) -> None:
     hidden, table, block = _network(seed)
     bound = set_bound(hidden, table, block)
-    assert np.all(bound.margin <= _true_margins(hidden, table).min((1, 2)) + 1e-9)
-    terms = (bound.unevenness, bound.left, bound.right, np.array(bound.unembedding))
-    assert all(np.all(term >= -1e-12) for term in terms)
+    assert np.all(bound.margin.numpy() <= _true_margins(hidden, table).min((1, 2)) + 1e-9)
+    terms = (bound.unevenness, bound.left, bound.right, bound.unembedding)
+    assert all(bool((term >= -1e-12).all()) for term in terms)
 
 
 @pytest.mark.parametrize("seed", range(120))

@@ -9,16 +9,25 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from certificates import Step
 from certificates.tensor_file import IntArray
+from prover.complete_sets import CompleteNetwork, nearest_complete
 from prover.error_terms import ERRORS, ErrorTerms
-from prover.group_actions import is_group
+from prover.group_actions import identity, is_group
 from prover.group_interpretations import coset_deviation, coset_kernel
+from prover.group_set_bound import fitted_t, set_bound
 from prover.group_set_search import Cluster, SetProof, any_kernel, search, transitive_sets
+from prover.hidden_layer import HiddenLayer, hidden_layer
 from prover.pair_problem import PairProblem
 from prover.strategies.evaluated_pairs import pairs_evidence
 from prover.strategy import DoesNotFit, Evidence, Strategy
+from prover.surrogate import Claims, Surrogate
+from prover.weights import Weights
+
+_PULL, _SMOOTH = 1.0, 1e-12
 
 
 @dataclass(frozen=True)
@@ -26,6 +35,7 @@ class GroupSets(Strategy):
     """Base of both strategies."""
 
     cost: ClassVar[str] = "m X Y + n X Y"
+    rate: ClassVar[float] = 5e-3
 
     @abstractmethod
     def kernel(self, cluster: Cluster) -> IntArray | None:
@@ -55,6 +65,32 @@ class GroupSets(Strategy):
         last = Step("uniform-margin", tuple(range(len(parts) + 1)))
         steps = (problem.hidden_step(proof.neurons), *parts, last)
         return Evidence(steps, problem.total, problem.total, np.ones(problem.task.table.shape, np.bool_))
+
+    def surrogate(self, problem: PairProblem) -> Surrogate:
+        """One claim, about all pairs, by the best proof's blocks; and a pull towards the nearest network on whole sets.
+
+        Margins are relative to all that makes them, errors included, so that the pull decides where almost nothing holds yet.
+        """
+        proof, layer, table = self.found(problem), problem.layer, problem.task.table
+        target = nearest_complete(problem.hidden, table, transitive_sets(table), self.kernel)
+        if target is None and not proof.blocks:
+            raise DoesNotFit(f"{self.name} finds no sets that are small enough for all their cells to have neurons")
+        others = torch.as_tensor(np.delete(np.arange(len(layer.bias)), proof.neurons))
+        rivals = torch.as_tensor(np.delete(np.arange(len(table)), identity(table)))
+        first = [fitted_t(layer, block) for block in proof.blocks]
+        at = int(np.argmin(proof.margin))
+        usual = sum(float(2 * bound.gap[at] - bound.margin[at]) for bound in proof.bounds) + proof.leftover + proof.bias
+
+        def claims(weights: Weights, temperature: float) -> Claims:
+            now = hidden_layer(weights, problem.model.config)
+            margin = -(now.reach[others].sum() + now.constant.amax() - now.constant.amin()).expand(len(rivals))
+            for block, guess in zip(proof.blocks, first, strict=True):
+                t = torch.as_tensor(block.t, device=guess.device) + fitted_t(now, block) - guess
+                margin = margin + set_bound(now, table, block, t, temperature).margin[rivals]
+            pull = None if target is None else _PULL * _apart(now, target)
+            return Claims(margin[None] / usual, margin.new_ones(1), pull)
+
+        return claims
 
     def error_terms(self, problem: PairProblem) -> ErrorTerms:
         """What makes the margin of the best proof, at the element for which it is least."""
@@ -100,6 +136,17 @@ class Cosets(GroupSets):
     def deviation(self, problem: PairProblem, proof: SetProof) -> float:
         """By how much preactivations fail to vanish where x ~ y."""
         return sum(coset_deviation(problem.hidden, problem.task.table, block) for block in proof.blocks)
+
+
+def _apart(layer: HiddenLayer, target: CompleteNetwork) -> Tensor:
+    """The distance of two networks, as a sum of lengths: the pull does not weaken on the way, and in the end all arrive."""
+    pairs = (
+        (layer.left.T + layer.bias[:, None], target.left.T),
+        (layer.right.T, target.right.T),
+        (layer.unembed, target.unembed),
+    )
+    squares = [(now - torch.as_tensor(then, device=now.device)).square().sum(1) for now, then in pairs]
+    return torch.stack(squares).add(_SMOOTH).sqrt().sum()
 
 
 def _conclusion(terms: ErrorTerms, proof: SetProof, tolerance: float) -> str:
