@@ -26,6 +26,10 @@ class HiddenLayer:
     reach: Tensor
     times: int
 
+    def slack(self, neurons: Tensor) -> Tensor:
+        """What all neurons but these can at most add to a difference of logits."""
+        return self.reach.sum() - self.reach[neurons].sum()
+
     def logits(self, a: Tensor, b: Tensor) -> Tensor:
         """Logits "n z" of pairs "n"."""
         active = (self.left[a] + self.right[b] + self.bias).relu()

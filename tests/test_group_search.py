@@ -9,6 +9,7 @@ import torch
 from certificates import GroupMLP, Model, RawTensor
 from certificates.groups import group_table
 from checker.verdict import check_proof
+from prover.examined_pairs import ExaminedPairs
 from prover.group_actions import (
     GroupSet,
     coset_action,
@@ -24,11 +25,12 @@ from prover.group_actions import (
 from prover.group_interpretations import irrep_claim
 from prover.group_set_bound import SetBlock, set_bound
 from prover.group_set_search import any_kernel, search, transitive_sets
+from prover.hidden_layer import HiddenLayer
 from prover.pair_problem import Hidden, PairProblem
 from prover.prove import prove
 from prover.strategies import PAIR_STRATEGIES
 from prover.strategies.group_sets import Cosets, GroupSets, RhoSets
-from prover.strategies.structured_output import assignment_margins, writers_of
+from prover.strategies.structured_output import assignment_leads, writers_of
 from prover.strategy import DoesNotFit
 
 torch.set_num_threads(1)
@@ -135,7 +137,12 @@ def test_structured_output_holds(seed: int) -> None:
     correct = _true_margins(hidden, table)[others].min(0) > 0
     writers = writers_of([block], np.arange(len(hidden.bias)))
     if writers.actions:
-        assert not np.any((assignment_margins(hidden, table, writers) > 1e-9) & ~correct)
+        tables = (hidden.left, hidden.right, hidden.bias, hidden.unembed, hidden.direct, hidden.constant, hidden.reach)
+        layer = HiddenLayer(*(torch.as_tensor(values) for values in tables), 1)
+        first, second = (torch.as_tensor(side.ravel()) for side in np.indices(table.shape))
+        pairs = ExaminedPairs(first, second, torch.as_tensor(table.ravel()))
+        leads = assignment_leads(layer, table, writers, torch.as_tensor(writers.t), pairs).numpy()
+        assert not np.any((leads.reshape(table.shape) > 1e-9) & ~correct)
 
 
 def _coset_network(

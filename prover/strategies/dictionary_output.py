@@ -4,13 +4,17 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from certificates import RawTensor
 from prover.dictionaries import Codes, train
-from prover.factor_search import FactorPair, improved
+from prover.examined_pairs import ExaminedPairs, leads_of_all
+from prover.factor_search import improved
+from prover.hidden_layer import HiddenLayer
+from prover.output_factors import Factors, low_rank_leads, mean_size
 from prover.pair_problem import PairProblem
 from prover.strategies.evaluated_pairs import pairs_evidence
-from prover.strategies.low_rank_output import Factors, low_rank_margins, mean_size
 from prover.strategy import DoesNotFit, Evidence, Strategy
 
 _SCALE_BITS = 24
@@ -50,20 +54,24 @@ class DictionaryOutput(Strategy):
         found = given or train(rows, self.atoms, self.sparsity)
         sparsity = min(self.sparsity, len(found.atoms))
         codes = found.encode(rows, sparsity)
-        factors = FactorPair(codes.matrix(len(found.atoms)), found.atoms, mean_size(hidden))
+        parts = (codes.matrix(len(found.atoms)), found.atoms[None], mean_size(hidden))
+        factors = Factors(np.zeros(1, np.int64), *(torch.as_tensor(part, device=problem.device) for part in parts))
         if self.objective:
-            factors = improved(problem, hidden, factors, sparsity, self.pairwise)
-            codes = Codes.of_matrix(factors.left, sparsity)
+            factors = improved(problem, neurons, factors, sparsity, self.pairwise)
+        factors, scale = factors.rounded(_SCALE_BITS)
+
+        def leads(layer: HiddenLayer, pairs: ExaminedPairs, temperature: float) -> Tensor:
+            return low_rank_leads(layer, torch.as_tensor(neurons), factors, self.pairwise, pairs, temperature)
+
+        right = leads_of_all(problem, leads) > 4 * problem.slack(neurons) + 4 * problem.tolerance
+        codes = Codes.of_matrix(factors.left.cpu().numpy(), sparsity)
         used, places = np.unique(codes.atoms, return_inverse=True)
-        codes, atoms = Codes(places.reshape(codes.atoms.shape), codes.values), factors.right[used]
-        largest = max(float(np.abs(part).max()) for part in (codes.values, atoms, factors.centre))
-        scale = _SCALE_BITS - int(np.ceil(np.log2(max(largest, 1e-300))))
-        named = {"codes": codes.values, "dictionary": atoms, "centre": factors.centre}
-        numbers = {name: np.rint(np.ldexp(n, scale)).astype(np.int64) for name, n in named.items()}
-        coefficients, q, mu = (np.ldexp(n.astype(np.float64), -scale) for n in numbers.values())
-        p = Codes(codes.atoms, coefficients).matrix(len(atoms))
-        margins = low_rank_margins(problem, hidden, Factors(np.zeros(1, np.int64), p, q[None], mu), self.pairwise)
-        right = margins > 4 * problem.slack(neurons) + 4 * problem.tolerance
-        hints = {name: RawTensor.of_integers(n) for name, n in {"atoms": codes.atoms, **numbers}.items()}
+        numbers = {
+            "codes": codes.values,
+            "dictionary": factors.right[0].cpu().numpy()[used],
+            "centre": factors.centre.cpu().numpy(),
+        }
+        integers = {name: np.rint(np.ldexp(n, scale)).astype(np.int64) for name, n in numbers.items()}
+        hints = {name: RawTensor.of_integers(n) for name, n in {"atoms": places.reshape(codes.atoms.shape), **integers}.items()}
         parameters = {"pairwise": self.pairwise, "scale": scale}
         return pairs_evidence(problem, (problem.hidden_step(neurons),), "dictionary-output", right, parameters, hints)

@@ -4,10 +4,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from certificates import RawTensor, Step
+from prover.examined_pairs import ExaminedPairs, surrogate_by_pairs
+from prover.hidden_layer import HiddenLayer
 from prover.pair_problem import PairProblem
 from prover.strategy import Evidence, Strategy
+from prover.surrogate import Surrogate
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,16 @@ class BruteForcePairs(Strategy):
         neurons = problem.neurons
         right = problem.margins > 2 * problem.slack(neurons) + problem.tolerance
         return pairs_evidence(problem, (problem.hidden_step(neurons),), "evaluated-pairs", right, {}, {})
+
+    def surrogate(self, problem: PairProblem) -> Surrogate:
+        """The margins of all pairs."""
+        neurons = torch.as_tensor(problem.neurons)
+
+        def leads(layer: HiddenLayer, pairs: ExaminedPairs, temperature: float) -> Tensor:
+            logits = layer.times * layer.logits(pairs.first, pairs.second)
+            return pairs.lead(logits, logits, temperature) - 2 * layer.slack(neurons)
+
+        return surrogate_by_pairs(problem, leads)
 
 
 def pairs_evidence(

@@ -75,7 +75,7 @@ class GroupSets(Strategy):
         target = nearest_complete(problem.hidden, table, transitive_sets(table), self.kernel)
         if target is None and not proof.blocks:
             raise DoesNotFit(f"{self.name} finds no sets that are small enough for all their cells to have neurons")
-        others = torch.as_tensor(np.delete(np.arange(len(layer.bias)), proof.neurons))
+        neurons = torch.as_tensor(proof.neurons)
         rivals = torch.as_tensor(np.delete(np.arange(len(table)), identity(table)))
         first = [fitted_t(layer, block) for block in proof.blocks]
         at = int(np.argmin(proof.margin))
@@ -83,7 +83,7 @@ class GroupSets(Strategy):
 
         def claims(weights: Weights, temperature: float) -> Claims:
             now = hidden_layer(weights, problem.model.config)
-            margin = -(now.reach[others].sum() + now.constant.amax() - now.constant.amin()).expand(len(rivals))
+            margin = -(now.slack(neurons) + now.constant.amax() - now.constant.amin()).expand(len(rivals))
             for block, guess in zip(proof.blocks, first, strict=True):
                 t = torch.as_tensor(block.t, device=guess.device) + fitted_t(now, block) - guess
                 margin = margin + set_bound(now, table, block, t, temperature).margin[rivals]

@@ -9,33 +9,25 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from certificates import RawTensor
-from prover.factor_search import FactorPair, improved
-from prover.group_actions import FloatArray, isotypic_projections
-from prover.pair_problem import Hidden, PairProblem, lead
+from certificates.tensor_file import IntArray
+from prover.examined_pairs import ExaminedPairs, leads_of_all, surrogate_by_pairs
+from prover.factor_search import improved
+from prover.group_actions import BoolArray, isotypic_projections
+from prover.hidden_layer import HiddenLayer
+from prover.output_factors import Factors, low_rank_leads, mean_size
+from prover.pair_problem import PairProblem
 from prover.strategies.evaluated_pairs import pairs_evidence
 from prover.strategy import DoesNotFit, Evidence, Strategy
+from prover.surrogate import Surrogate
 
 _SCALE_BITS = 24
 _TOGETHER, _BY_BLOCK = (4, 6, 8, 10, 12, 14, 16, 17, 20, 24, 32, 48), (2, 3, 4, 6, 8)
 _NEARLY = 200
 """Nearly as much: within total / 200 pairs."""
-
-
-@dataclass(frozen=True)
-class Factors:
-    """U by blocks of consecutive neurons, which begin at `starts` "B": left "i r", right "B r z"; centre "i" of |x|."""
-
-    starts: np.ndarray
-    left: FloatArray
-    right: FloatArray
-    centre: FloatArray
-
-    def rest(self, hidden: Hidden) -> FloatArray:
-        """E "i z"."""
-        parts = np.split(self.left, self.starts[1:])
-        return hidden.unembed - np.concatenate([left @ right for left, right in zip(parts, self.right, strict=True)])
 
 
 @dataclass(frozen=True)
@@ -63,6 +55,28 @@ class LowRankOutput(Strategy):
 
     def prove(self, problem: PairProblem) -> Evidence:
         """Factor the unembedding, and list the pairs for which the bound holds beyond rounding."""
+        neurons, factors, scale, right = self._found(problem)
+        numbers = {"left_factor": factors.left, "right_factor": factors.right, "centre": factors.centre}
+        hints = {name: _integers(number, scale) for name, number in numbers.items()}
+        hints["starts"] = RawTensor.of_integers(factors.starts)
+        parameters = {"pairwise": self.pairwise, "scale": scale}
+        return pairs_evidence(problem, (problem.hidden_step(neurons),), "low-rank-output", right, parameters, hints)
+
+    def surrogate(self, problem: PairProblem) -> Surrogate:
+        """The pairs, by the directions found; what neurons write along them follows the weights."""
+        ordered, factors, _, _ = self._found(problem)
+        neurons = torch.as_tensor(ordered)
+        first = problem.layer.unembed[neurons]
+
+        def leads(layer: HiddenLayer, pairs: ExaminedPairs, temperature: float) -> Tensor:
+            change = layer.unembed[neurons] - first
+            moved = factors.moved(change - change.mean(1, keepdim=True))
+            return low_rank_leads(layer, neurons, moved, self.pairwise, pairs, temperature) - 4 * layer.slack(neurons)
+
+        return surrogate_by_pairs(problem, leads)
+
+    def _found(self, problem: PairProblem) -> tuple[IntArray, Factors, int, BoolArray]:
+        """What `factors` gives at the best rank, and the pairs "a b" that can be proved with it."""
         if self.rank < 0 or not {self.blocks, self.basis, self.pairwise, self.objective} <= {0, 1}:
             raise DoesNotFit(f"{self.name} needs a rank of at least 0; blocks, basis, pairwise and objective are 0 or 1")
         if self.blocks and self.objective:
@@ -70,20 +84,17 @@ class LowRankOutput(Strategy):
         ranks = (self.rank,) if self.rank else _BY_BLOCK if self.blocks else _TOGETHER
         found = [self._proved(problem, rank) for rank in ranks]
         most = max(int(right.sum()) for *_, right in found)
-        neurons, factors, scale, right = next(one for one in found if _NEARLY * (most - one[3].sum()) <= problem.total)
-        numbers = {"left_factor": factors.left, "right_factor": factors.right, "centre": factors.centre}
-        hints = {name: RawTensor.of_integers(np.rint(np.ldexp(n, scale)).astype(np.int64)) for name, n in numbers.items()}
-        hints["starts"] = RawTensor.of_integers(factors.starts)
-        parameters = {"pairwise": self.pairwise, "scale": scale}
-        return pairs_evidence(problem, (problem.hidden_step(neurons),), "low-rank-output", right, parameters, hints)
+        return next(one for one in found if _NEARLY * (most - one[3].sum()) <= problem.total)
 
-    def _proved(self, problem: PairProblem, rank: int) -> tuple[np.ndarray, Factors, int, np.ndarray]:
-        """What `factors` gives, and the pairs "a b" that can be proved with it."""
+    def _proved(self, problem: PairProblem, rank: int) -> tuple[IntArray, Factors, int, BoolArray]:
         neurons, factors, scale = self.factors(problem, rank)
-        margins = low_rank_margins(problem, problem.hidden.of(neurons), factors, self.pairwise)
-        return neurons, factors, scale, margins > 4 * problem.slack(neurons) + 4 * problem.tolerance
 
-    def factors(self, problem: PairProblem, rank: int) -> tuple[np.ndarray, Factors, int]:
+        def leads(layer: HiddenLayer, pairs: ExaminedPairs, temperature: float) -> Tensor:
+            return low_rank_leads(layer, torch.as_tensor(neurons), factors, self.pairwise, pairs, temperature)
+
+        return neurons, factors, scale, leads_of_all(problem, leads) > 4 * problem.slack(neurons) + 4 * problem.tolerance
+
+    def factors(self, problem: PairProblem, rank: int) -> tuple[IntArray, Factors, int]:
         """Neurons in the order of their blocks, the factors rounded to units of 2**-scale, and scale."""
         neurons, table = problem.neurons, problem.task.table
         unembed = problem.hidden.unembed[neurons]
@@ -108,56 +119,20 @@ class LowRankOutput(Strategy):
             kept = int((sizes > 1e-9 * sizes.max()).sum()) if self.basis else rank
             left.append(p[:, :kept] * np.sqrt(sizes[:kept]))
             right.append(np.sqrt(sizes[:kept, None]) * q[:kept])
-        centre = mean_size(problem.hidden.of(neurons))
-        if self.objective:
-            start = FactorPair(left[0], right[0], centre)
-            found = improved(problem, problem.hidden.of(neurons), start, len(right[0]), self.pairwise)
-            left, right, centre = [found.left], [found.right], found.centre
         rank = max(part.shape[1] for part in left)
-        factors = Factors(
-            starts,
+        parts = (
             np.concatenate([np.pad(part, ((0, 0), (0, rank - part.shape[1]))) for part in left]),
             np.array([np.pad(part, ((0, rank - len(part)), (0, 0))) for part in right]),
-            centre,
+            mean_size(problem.hidden.of(neurons)),
         )
-        largest = max(float(np.abs(part).max()) for part in (factors.left, factors.right, factors.centre))
-        scale = _SCALE_BITS - int(np.ceil(np.log2(max(largest, 1e-300))))
-        rounded = (np.ldexp(np.rint(np.ldexp(part, scale)), -scale) for part in (factors.left, factors.right, factors.centre))
-        return neurons, Factors(starts, *rounded), scale
+        found = Factors(starts, *(torch.as_tensor(part, device=problem.device) for part in parts))
+        if self.objective:
+            found = improved(problem, neurons, found, rank, self.pairwise)
+        return neurons, *found.rounded(_SCALE_BITS)
 
 
-def mean_size(hidden: Hidden) -> FloatArray:
-    """The mean "i" of |left[a] + right[b] + bias| over all pairs."""
-    total: FloatArray = sum(np.abs(row + hidden.right + hidden.bias).mean(0) for row in hidden.left) / len(hidden.left)
-    return total
-
-
-def low_rank_margins(problem: PairProblem, hidden: Hidden, factors: Factors, pairwise: int) -> FloatArray:
-    """The least "a b" of what the rule compares with twice the slack (see checker/rules/low_rank_output)."""
-    table, outputs = problem.task.table, hidden.unembed.shape[1]
-    rest = factors.rest(hidden)
-    products = rest.T @ rest
-    squares = np.diag(products)
-    if pairwise:
-        distances = np.sqrt(np.maximum(squares[:, None] + squares - 2 * products, 0))
-    else:
-        distances = np.sqrt(squares)[:, None] + np.sqrt(squares)
-    constant = hidden.bias @ hidden.unembed + factors.centre @ rest + 2 * hidden.constant
-    of_left, of_right = (side @ hidden.unembed + 2 * hidden.direct for side in (hidden.left, hidden.right))
-    margins = np.empty(table.shape)
-    columns = factors.right.reshape(-1, outputs)
-    for a in range(len(table)):
-        size = np.abs(hidden.left[a] + hidden.right + hidden.bias)
-        parts = np.split(size, factors.starts[1:], axis=1)
-        lefts = np.split(factors.left, factors.starts[1:])
-        coordinates = np.concatenate([part @ left for part, left in zip(parts, lefts, strict=True)], axis=1)
-        length = np.sqrt(((size - factors.centre) ** 2).sum(1))
-        values = coordinates @ columns + of_left[a] + of_right + constant
-        rivals = values + length[:, None] * distances[table[a]]
-        true = np.arange(len(table)), table[a]
-        rivals[true] = values[true]
-        margins[a] = lead(rivals, table[a])
-    return margins
+def _integers(numbers: Tensor, scale: int) -> RawTensor:
+    return RawTensor.of_integers(np.rint(np.ldexp(numbers.cpu().numpy(), scale)).astype(np.int64))
 
 
 @dataclass(frozen=True)
@@ -174,8 +149,8 @@ class Fourier(LowRankOutput):
         """With more directions than the frequency's own, and rests bounded together or output by output."""
         return tuple(cls(rank, pairwise=pairwise) for rank in _BY_BLOCK for pairwise in (0, 1))
 
-    def prove(self, problem: PairProblem) -> Evidence:
+    def factors(self, problem: PairProblem, rank: int) -> tuple[IntArray, Factors, int]:
         """As low-rank-output, for commutative groups."""
         if not np.array_equal(problem.task.table, problem.task.table.T):
             raise DoesNotFit("fourier is about commutative groups; use low-rank-output with basis=1")
-        return super().prove(problem)
+        return super().factors(problem, rank)

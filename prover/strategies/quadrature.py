@@ -55,7 +55,7 @@ class Quadrature(Strategy):
     def surrogate(self, problem: PairProblem) -> Surrogate:
         """One claim for each difference; the neurons and their frequencies are those of the problem."""
         frequency, bound = self._bound(problem)
-        neurons, others = torch.as_tensor(problem.neurons), np.delete(np.arange(len(problem.hidden.bias)), problem.neurons)
+        neurons = torch.as_tensor(problem.neurons)
         p, usual = len(problem.task.table), bound.lead.abs().mean()
         share = torch.full((p // 2 + 1,), 2 / p, dtype=bound.lead.dtype, device=problem.device)
         share[0] = 1 / p
@@ -63,8 +63,7 @@ class Quadrature(Strategy):
         def claims(weights: Weights, temperature: float) -> Claims:
             layer = hidden_layer(weights, problem.model.config)
             now = wave_bound(layer, neurons, frequency, temperature)
-            slack = layer.reach[torch.as_tensor(others)].sum()
-            margin = now.lead - now.unread - now.bias - now.direct - slack
+            margin = now.lead - now.unread - now.bias - now.direct - layer.slack(neurons)
             return Claims(margin / usual, share, _PULL * now.unlike)
 
         return claims

@@ -8,15 +8,20 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from certificates import RawTensor
 from certificates.tensor_file import IntArray
-from prover.group_actions import FloatArray, generators, identity, inverses, is_group
+from prover.examined_pairs import ExaminedPairs, leads_of_all, surrogate_by_pairs
+from prover.group_actions import BoolArray, FloatArray, generators, identity, inverses, is_group
 from prover.group_set_bound import SetBlock
 from prover.group_set_search import TOLERANCES, any_kernel, block_of, clusters, transitive_sets
-from prover.pair_problem import Hidden, PairProblem
+from prover.hidden_layer import HiddenLayer
+from prover.pair_problem import PairProblem
 from prover.strategies.evaluated_pairs import pairs_evidence
 from prover.strategy import DoesNotFit, Evidence, Strategy
+from prover.surrogate import Surrogate, soft_minimum
 
 _SCALE_BITS = 30
 
@@ -34,6 +39,18 @@ class Writers:
     t: FloatArray
     actions: tuple[IntArray, ...]
 
+    @property
+    def hit(self) -> BoolArray:
+        """[z gamma = beta], "i z"."""
+        hit: BoolArray = self.beta[:, None] == np.concatenate(shifted(self.actions), axis=1)[:, self.gamma].T
+        return hit
+
+    def fitted_t(self, layer: HiddenLayer) -> Tensor:
+        """The t "i" that are nearest to what neurons write, constants aside, by least squares."""
+        centred = torch.as_tensor(self.hit - self.hit.mean(1, keepdims=True), device=layer.unembed.device)
+        written = layer.unembed[torch.as_tensor(self.neurons)]
+        return (written * centred).sum(1) / centred.square().sum(1).clamp_min(1e-300)
+
 
 @dataclass(frozen=True)
 class StructuredOutput(Strategy):
@@ -45,6 +62,23 @@ class StructuredOutput(Strategy):
 
     def prove(self, problem: PairProblem) -> Evidence:
         """Look for the sets, and list the pairs for which the bound holds beyond rounding."""
+        return self.evidence(problem, *self._found(problem))
+
+    def surrogate(self, problem: PairProblem) -> Surrogate:
+        """The pairs, by the sets found; how much neurons write on them follows the weights."""
+        writers, _ = self._found(problem)
+        first = writers.fitted_t(problem.layer)
+
+        def leads(layer: HiddenLayer, pairs: ExaminedPairs, temperature: float) -> Tensor:
+            change = (writers.fitted_t(layer) - first) * torch.as_tensor(writers.t != 0, device=first.device)
+            t = torch.as_tensor(writers.t, device=first.device) + change
+            found = assignment_leads(layer, problem.task.table, writers, t, pairs, temperature)
+            return found - layer.slack(torch.as_tensor(writers.neurons))
+
+        return surrogate_by_pairs(problem, leads)
+
+    def _found(self, problem: PairProblem) -> tuple[Writers, BoolArray]:
+        """The best sets, and the pairs "a b" that can be proved with them."""
         hidden, table = problem.hidden, problem.task.table
         if hidden.direct.any() or hidden.unembed.shape[1] != len(table) or not is_group(table):
             raise DoesNotFit(f"{self.name} is about networks that multiply in a group, without a direct path")
@@ -54,13 +88,12 @@ class StructuredOutput(Strategy):
             writers = writers_of([block_of(cluster, any_kernel(cluster), hidden) for cluster in found], problem.neurons)
             if not writers.actions:
                 continue
-            margins = assignment_margins(hidden, table, writers)
-            right = margins > problem.slack(writers.neurons) + 2 * problem.tolerance
+            right = assignment_margins(problem, writers) > problem.slack(writers.neurons) + 2 * problem.tolerance
             if best is None or right.sum() > best[1].sum():
                 best = writers, right
         if best is None:
             raise DoesNotFit(f"{self.name} finds no set on which neurons write")
-        return self.evidence(problem, *best)
+        return best
 
     def evidence(self, problem: PairProblem, writers: Writers, right: np.ndarray) -> Evidence:
         """One step about the pairs that are right."""
@@ -116,38 +149,45 @@ def partners(kernel: IntArray) -> IntArray | None:
     return None
 
 
-def assignment_margins(hidden: Hidden, table: IntArray, writers: Writers) -> FloatArray:
-    """What the rule compares with the slack, "a b" (see checker/rules/structured_output)."""
-    layer, one = hidden.of(writers.neurons), identity(table)
-    others, back = np.arange(len(table)) != one, inverses(table)
-    hit = writers.beta[:, None] == np.concatenate(shifted(writers.actions), axis=1)[:, writers.gamma].T
-    errors = np.ptp(layer.unembed - writers.t[:, None] * hit, axis=1)
+def assignment_margins(problem: PairProblem, writers: Writers) -> FloatArray:
+    """What the rule compares with the slack, "a b"."""
+    t = torch.as_tensor(writers.t, device=problem.device)
+
+    def leads(layer: HiddenLayer, pairs: ExaminedPairs, temperature: float) -> Tensor:
+        return assignment_leads(layer, problem.task.table, writers, t, pairs, temperature)
+
+    return leads_of_all(problem, leads)
+
+
+def assignment_leads(
+    layer: HiddenLayer, table: IntArray, writers: Writers, t: Tensor, pairs: ExaminedPairs, temperature: float = 0.0
+) -> Tensor:
+    """What the rule compares with the slack, "p" (see checker/rules/structured_output); t "i": instead of the writers'."""
+    device, neurons = layer.unembed.device, torch.as_tensor(writers.neurons)
+    others = np.arange(len(table)) != identity(table)
+    unlike = layer.unembed[neurons] - t[:, None] * torch.as_tensor(writers.hit, device=device)
+    errors = unlike.amax(1) - unlike.amin(1)
     moved = np.array([(action != np.arange(action.shape[1])).sum(1)[others] for action in writers.actions])
-    tuples = np.unique(moved, axis=1)
+    tuples = torch.as_tensor(np.unique(moved, axis=1), device=device)
     points = sum(action.shape[1] for action in writers.actions)
-    cell = writers.beta * points + writers.gamma
-    margins = np.empty(table.shape)
-    for a in range(len(table)):
-        active = layer.active(a)
-        values = np.zeros((points**2, len(table)))
-        np.add.at(values, cell, (active * writers.t).T)
-        square = values.T.reshape(len(table), points, points)
-        least, start = np.zeros((len(table), tuples.shape[1])), 0
-        for action, counts in zip(writers.actions, tuples, strict=True):
-            stop = start + action.shape[1]
-            least += _least_sums(square[:, start:stop, start:stop], action[table[a]], action[back[table[a]]])[:, counts]
-            start = stop
-        margins[a] = least.min(1) - active @ errors - np.ptp(hidden.constant)
-    return margins
+    cell = torch.as_tensor(writers.beta * points + writers.gamma, device=device)
+    active = ((layer.left + layer.bias)[:, neurons][pairs.first] + layer.right[:, neurons][pairs.second]).relu()
+    values = active.new_zeros(len(active), points**2).index_add(1, cell, active * t).reshape(-1, points, points)
+    least, start = active.new_zeros(len(active), tuples.shape[1]), 0
+    for action, counts in zip(writers.actions, tuples, strict=True):
+        stop, acts = start + action.shape[1], torch.as_tensor(action, device=device)
+        back = acts[torch.as_tensor(inverses(table), device=device)]
+        sums = _least_sums(values[:, start:stop, start:stop], acts[pairs.true], back[pairs.true])
+        least = least + sums[:, counts]
+        start = stop
+    return soft_minimum(least, 1, temperature) - active @ errors - (layer.constant.amax() - layer.constant.amin())
 
 
-def _least_sums(values: FloatArray, true: IntArray, back: IntArray) -> FloatArray:
+def _least_sums(values: Tensor, true: Tensor, back: Tensor) -> Tensor:
     """The sums "p d" of the d smallest gaps of tables "p x y"; true "p y": cy, back: its inverse."""
-    pairs, points = true.shape
-    rows, columns = np.arange(pairs)[:, None], np.arange(points)
-    own = values[rows, true, columns]
-    potential = (own + values.mean(2)[rows, true] - values.mean(1)) / 2
-    values = values - potential[rows, back][:, :, None]
-    values[rows, true, columns] = -np.inf
-    gaps = np.sort(own - potential - values.max(1), axis=1)
-    return np.concatenate([np.zeros((pairs, 1)), np.cumsum(gaps, axis=1)], axis=1)
+    own = values.gather(1, true[:, None])[:, 0]
+    potential = (own + values.mean(2).gather(1, true) - values.mean(1)) / 2
+    values = values - potential.gather(1, back)[:, :, None]
+    rivals = values.scatter(1, true[:, None], -torch.inf)
+    gaps = (own - potential - rivals.amax(1)).sort(1).values
+    return torch.cat([gaps.new_zeros(len(gaps), 1), gaps.cumsum(1)], 1)

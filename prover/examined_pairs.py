@@ -1,0 +1,73 @@
+"""The pairs of inputs that a proof looks at one by one, and what it would certify about them, differentiable."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from prover.group_actions import FloatArray
+from prover.hidden_layer import HiddenLayer, hidden_layer
+from prover.pair_problem import PairProblem
+from prover.surrogate import Claims, Surrogate, soft_maximum
+from prover.weights import Weights
+
+_AT_ONCE = 4096
+
+
+@dataclass(frozen=True)
+class ExaminedPairs:
+    """First and second inputs and true outputs "p"."""
+
+    first: Tensor
+    second: Tensor
+    true: Tensor
+
+    @classmethod
+    def every(cls, problem: PairProblem) -> "ExaminedPairs":
+        """All pairs; of mirror images only one, where the network is symmetric."""
+        table = torch.as_tensor(problem.task.table, dtype=torch.long, device=problem.device)
+        pairs = (torch.ones_like(table).triu() if problem.mirrored else torch.ones_like(table)).nonzero()
+        return cls(pairs[:, 0], pairs[:, 1], table[pairs[:, 0], pairs[:, 1]])
+
+    def lead(self, values: Tensor, rivals: Tensor, temperature: float = 0.0) -> Tensor:
+        """By how much the true output leads in values "p z" over others' in rivals "p z", whose maximum is soft."""
+        true = self.true[:, None]
+        others = rivals.scatter(1, true, -torch.inf)
+        return values.gather(1, true)[:, 0] - soft_maximum(others, 1, temperature)
+
+    def split(self) -> Iterator["ExaminedPairs"]:
+        """Parts that fit into memory."""
+        parts = zip(*(tensor.split(_AT_ONCE) for tensor in (self.first, self.second, self.true)), strict=True)
+        return (ExaminedPairs(*part) for part in parts)
+
+
+Leads = Callable[[HiddenLayer, ExaminedPairs, float], Tensor]
+"""From all neurons, pairs and a temperature to what must be positive "p" for the pairs to be certified."""
+
+
+def leads_of_all(problem: PairProblem, leads: Leads) -> FloatArray:
+    """The leads "a b" of all pairs."""
+    pairs = ExaminedPairs.every(problem)
+    found = torch.cat([leads(problem.layer, part, 0.0) for part in pairs.split()]).cpu().numpy()
+    first, second = pairs.first.cpu().numpy(), pairs.second.cpu().numpy()
+    result = np.empty(problem.task.table.shape)
+    if problem.mirrored:
+        result[second, first] = found
+    result[first, second] = found
+    return result
+
+
+def surrogate_by_pairs(problem: PairProblem, leads: Leads) -> Surrogate:
+    """One claim for each pair. All of them at every step: claims about some would not be a bound for all."""
+    pairs = ExaminedPairs.every(problem)
+    images = torch.where(pairs.first == pairs.second, 1.0, 2.0 if problem.mirrored else 1.0)
+    share = images.to(problem.layer.left.dtype) / problem.total
+    usual = leads(problem.layer, pairs, 0.0).abs().mean()
+
+    def claims(weights: Weights, temperature: float) -> Claims:
+        found = leads(hidden_layer(weights, problem.model.config), pairs, temperature)
+        return Claims(found[:, None] / usual, share)
+
+    return claims
