@@ -7,6 +7,7 @@ import torch
 
 from prover.pessimistic_tables import Approximate
 from prover.strategy import Problem
+from prover.weights import Weights
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,12 @@ class FactoredLogits:
         return self.values.vectors
 
     @staticmethod
-    def of(problem: Problem) -> "FactoredLogits":
-        """Computed in the checker's order."""
-        attention = "blocks.0.attn."
+    def of(problem: Problem, other: Weights | None = None) -> "FactoredLogits":
+        """Computed in the checker's order. other: weights in the order of the task's numbers, in place of the model's."""
+        attention, weights = "blocks.0.attn.", problem.weights if other is None else other
 
         def matrix(name: str) -> Approximate:
-            value = problem.weights[name]
+            value = weights[name]
             value = value[0] if value.ndim == 3 else value[None] if value.ndim == 1 else value
             return Approximate.of(value, problem.precision)
 
@@ -69,7 +70,7 @@ class FactoredLogits:
         direct = last + matrix(attention + "b_O") + matrix(attention + "b_V") @ matrix(attention + "W_O")
         unembed, biased = matrix("unembed.W_U").T, "unembed.b_U" in problem.model.tensors
         if biased:
-            both = torch.cat([unembed.value, problem.weights["unembed.b_U"][:, None]], 1)
+            both = torch.cat([unembed.value, weights["unembed.b_U"][:, None]], 1)
             unembed = Approximate.of(both, problem.precision)
         value = Affine(token, values, None)
         return FactoredLogits(queries, token, position, direct, value, position @ values, unembed, biased)

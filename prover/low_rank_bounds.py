@@ -103,6 +103,20 @@ def main_directions(vectors: Tensor, rank: int) -> np.ndarray:
     return np.asarray(torch.linalg.svd(vectors)[2][:rank].T)
 
 
+def key_direction(queries: Tensor) -> np.ndarray:
+    """The main direction "d 1" of queries "q d", such that most of them point along it."""
+    direction = main_directions(queries, 1)
+    return direction * (-1.0 if float((queries @ torch.as_tensor(direction)).mean()) < 0 else 1.0)
+
+
+def bands_of(alpha: np.ndarray, bands: int) -> np.ndarray:
+    """The band of each query "q": neighbours by their coordinate alpha "q", as many in each."""
+    band = np.empty(len(alpha), np.int64)
+    for number, members in enumerate(np.array_split(np.argsort(alpha, kind="stable"), min(bands, len(alpha)))):
+        band[members] = number
+    return band
+
+
 @dataclass(frozen=True)
 class Leads:
     """Hints about values. log_gain and log_loss "t" as real numbers; gains are known for the `labels` with a cover."""
@@ -242,9 +256,7 @@ class Scores:
         """Along the main direction of the queries."""
         token_centre = grid.nearest(factors.token.value.mean(0).numpy())
         token = factors.token - grid.exact(token_centre[None])
-        direction = main_directions(factors.query.value, 1)
-        direction = direction * (-1.0 if float((factors.query.value @ torch.as_tensor(direction)).mean()) < 0 else 1.0)
-        basis = Basis.of(direction, grid.precision)
+        basis = Basis.of(key_direction(factors.query.value), grid.precision)
         alpha, query_rest = basis.split(factors.query, grid)
         beta, token_rest = basis.split(token, grid)
         position = factors.query @ factors.position.T

@@ -15,12 +15,14 @@ import numpy as np
 from certificates import RawTensor, Step
 from prover.chain_counts import fitting_tuples
 from prover.factored_logits import FactoredLogits
-from prover.low_rank_bounds import UNIT_BITS, Grid, Leads, Scores
+from prover.low_rank_bounds import UNIT_BITS, Grid, Leads, Scores, bands_of
+from prover.low_rank_claims import LowRankClaims
 from prover.strategy import DoesNotFit, Evidence, Problem, Strategy
+from prover.surrogate import Surrogate
 
 _SHARES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _LEVELS = 3
-_ALMOST = 1 - 2.0**-9
+_ALMOST, _CLOSE = 1 - 2.0**-9, 1e-9
 
 
 @dataclass(frozen=True)
@@ -45,22 +47,30 @@ class LowRankChains(Strategy):
         """From the fewest operations to the best bound."""
         return tuple(cls(rank=rank, bands=bands) for rank, bands in ((8, 12), (10, 24), (0, 24), (0, 48), (20, 48)))
 
-    def prove(self, problem: Problem) -> Evidence:
-        """Bounds for leads and scores, then chains band by band."""
+    def _rank(self, problem: Problem) -> int:
+        """The number of coordinates. Raises DoesNotFit if the task or the switches are out of this strategy's reach."""
         if problem.task.rank != 1:
             raise DoesNotFit(f"{self.name} is for the largest or smallest token only; use classes")
         if min(self.bands, self.profiles, self.distance) < 1 or min(self.rank, self.slack) < 0:
             raise DoesNotFit(f"{self.name} needs bands, profiles, distance >= 1 and rank, slack >= 0")
-        rank = self.rank or 2 * (problem.d_vocab - 1).bit_length()
+        return self.rank or 2 * (problem.d_vocab - 1).bit_length()
+
+    def surrogate(self, problem: Problem) -> Surrogate:
+        """Cells in which every smaller token is harmless."""
+        parts = (_ALMOST, 1 - self.slack / 100)
+        levels = _levels(self.profiles)
+        return LowRankClaims.of(problem, self._rank(problem), self.bands, levels, parts, self.distance / 100)
+
+    def prove(self, problem: Problem) -> Evidence:
+        """Bounds for leads and scores, then chains band by band."""
+        rank = self._rank(problem)
         factors = FactoredLogits.of(problem)
         largest = max(f.largest for f in (factors.value, factors.direct, factors.query, factors.token, factors.unembed))
         grid = Grid.fitting(max(largest, largest**2), problem.precision)
         leads = Leads.of(factors, grid, rank, self.distance / 100, self.slack / 100)
         scores = Scores.of(factors, grid)
-        bands = min(self.bands, problem.d_vocab)
-        band = np.empty(problem.d_vocab, np.int64)
-        for number, members in enumerate(np.array_split(np.argsort(scores.alpha, kind="stable"), bands)):
-            band[members] = number
+        band = bands_of(scores.alpha, self.bands)
+        bands = int(band.max()) + 1
         risks = [scores.of_band(np.flatnonzero(band == number), leads, problem.precision) for number in range(bands)]
         chains = _Chains(problem.n_ctx, band, leads.labels, tuple(risks), self.profiles)
         own, size, log_share = chains.search()
@@ -82,6 +92,11 @@ class LowRankChains(Strategy):
         return Evidence((Step(self.name, (), parameters, stored),), int(cells.sum()), problem.total, cells)
 
 
+def _levels(profiles: int) -> np.ndarray:
+    """Logarithms of the shares of queries below the label, "p"."""
+    return np.log(0.95 * ((np.arange(profiles) + 1) / profiles) ** 1.6)
+
+
 @dataclass(frozen=True)
 class _Chains:
     """The search for sizes. risks: for every band, the largest risk "t" and the base "m"."""
@@ -99,7 +114,7 @@ class _Chains:
     @property
     def log_own(self) -> np.ndarray:
         """Logarithms of the shares of queries below the label, "p"."""
-        return np.log(0.95 * ((np.arange(self.profiles) + 1) / self.profiles) ** 1.6)
+        return _levels(self.profiles)
 
     @property
     def numbers(self) -> np.ndarray:
@@ -146,7 +161,8 @@ class _Chains:
         """Sizes "x r" and logarithms of shares "r" that certify the most inputs."""
         best, found, chosen = -1.0, np.zeros((len(label), _LEVELS), np.int64), np.full(_LEVELS, -20.0)
         depth = int((numbers > 0).sum())
-        for shares in product(_SHARES, repeat=max(depth - 1, 0)):
+        alike = [numbers[level] / numbers[: level + 1].sum() for level in range(1, depth)][::-1]
+        for shares in product(*((*_SHARES, share) for share in alike)):
             if not depth:
                 break
             left, parts = budget * _ALMOST, []
@@ -155,8 +171,9 @@ class _Chains:
                 left -= left * share
             parts.append(left / numbers[0])
             log_share = np.log(parts[::-1])
-            if np.any(np.diff(log_share) < 0):
+            if np.any(np.diff(log_share) < -_CLOSE):
                 continue
+            log_share = np.maximum.accumulate(log_share)
             sizes = np.empty((len(label), depth), np.int64)
             for band in np.unique(number).tolist():
                 of_band = number == band
