@@ -8,14 +8,16 @@ import torch
 from torch import Tensor
 
 from certificates import RawTensor
+from certificates.tensor_file import IntArray
 from prover.dictionaries import Codes, train
-from prover.examined_pairs import ExaminedPairs, leads_of_all
+from prover.examined_pairs import ExaminedPairs, Leads, leads_of_all, surrogate_by_pairs
 from prover.factor_search import improved
 from prover.hidden_layer import HiddenLayer
 from prover.output_factors import Factors, low_rank_leads, mean_size
 from prover.pair_problem import PairProblem
 from prover.strategies.evaluated_pairs import pairs_evidence
 from prover.strategy import DoesNotFit, Evidence, Strategy
+from prover.surrogate import Surrogate
 
 _SCALE_BITS = 24
 
@@ -43,6 +45,34 @@ class DictionaryOutput(Strategy):
 
     def prove(self, problem: PairProblem) -> Evidence:
         """Train (or take the dictionary that is given), and list the pairs for which the bound holds beyond rounding."""
+        factors, sparsity, scale = self._found(problem)
+        neurons = problem.neurons
+        right = leads_of_all(problem, self._leads(neurons, factors)) > 4 * problem.slack(neurons) + 4 * problem.tolerance
+        codes = Codes.of_matrix(factors.left.cpu().numpy(), sparsity)
+        used, places = np.unique(codes.atoms, return_inverse=True)
+        numbers = {
+            "codes": codes.values,
+            "dictionary": factors.right[0].cpu().numpy()[used],
+            "centre": factors.centre.cpu().numpy(),
+        }
+        integers = {name: np.rint(np.ldexp(n, scale)).astype(np.int64) for name, n in numbers.items()}
+        hints = {"atoms": places.reshape(codes.atoms.shape), **integers}
+        stored = {name: RawTensor.of_integers(hint) for name, hint in hints.items()}
+        parameters = {"pairwise": self.pairwise, "scale": scale}
+        return pairs_evidence(problem, (problem.hidden_step(neurons),), "dictionary-output", right, parameters, stored)
+
+    def surrogate(self, problem: PairProblem) -> Surrogate:
+        """The pairs, by the dictionary and the codes found."""
+        factors, neurons = self._found(problem)[0], problem.neurons
+        of_factors = self._leads(neurons, factors)
+
+        def leads(layer: HiddenLayer, pairs: ExaminedPairs, temperature: float) -> Tensor:
+            return of_factors(layer, pairs, temperature) - 4 * layer.slack(torch.as_tensor(neurons))
+
+        return surrogate_by_pairs(problem, leads)
+
+    def _found(self, problem: PairProblem) -> tuple[Factors, int, int]:
+        """Factors of one block in units of 2**-scale, how many entries each row of the first has, and scale."""
         if self.atoms < 1 or not 1 <= self.sparsity <= self.atoms or not {self.objective, self.pairwise} <= {0, 1}:
             raise DoesNotFit("dictionary needs 1 <= sparsity <= atoms; objective and pairwise are 0 or 1")
         neurons = problem.neurons
@@ -58,20 +88,11 @@ class DictionaryOutput(Strategy):
         factors = Factors(np.zeros(1, np.int64), *(torch.as_tensor(part, device=problem.device) for part in parts))
         if self.objective:
             factors = improved(problem, neurons, factors, sparsity, self.pairwise)
-        factors, scale = factors.rounded(_SCALE_BITS)
+        rounded, scale = factors.rounded(_SCALE_BITS)
+        return rounded, sparsity, scale
 
+    def _leads(self, neurons: IntArray, factors: Factors) -> Leads:
         def leads(layer: HiddenLayer, pairs: ExaminedPairs, temperature: float) -> Tensor:
             return low_rank_leads(layer, torch.as_tensor(neurons), factors, self.pairwise, pairs, temperature)
 
-        right = leads_of_all(problem, leads) > 4 * problem.slack(neurons) + 4 * problem.tolerance
-        codes = Codes.of_matrix(factors.left.cpu().numpy(), sparsity)
-        used, places = np.unique(codes.atoms, return_inverse=True)
-        numbers = {
-            "codes": codes.values,
-            "dictionary": factors.right[0].cpu().numpy()[used],
-            "centre": factors.centre.cpu().numpy(),
-        }
-        integers = {name: np.rint(np.ldexp(n, scale)).astype(np.int64) for name, n in numbers.items()}
-        hints = {name: RawTensor.of_integers(n) for name, n in {"atoms": places.reshape(codes.atoms.shape), **integers}.items()}
-        parameters = {"pairwise": self.pairwise, "scale": scale}
-        return pairs_evidence(problem, (problem.hidden_step(neurons),), "dictionary-output", right, parameters, hints)
+        return leads
