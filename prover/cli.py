@@ -48,6 +48,7 @@ from prover.growth import growth_table
 from prover.importing import import_model
 from prover.interpret import findings, findings_table, write_findings
 from prover.interpret_page import write_page
+from prover.mlp_findings import mlp_findings, mlp_table
 from prover.pair_bench import pair_bench
 from prover.pair_problem import PairProblem
 from prover.prove import problem_about, prove
@@ -515,9 +516,12 @@ def interpret_command(model: Path, jobs: int, device: str, output: Path) -> None
         for frontier in states:
             write_results(frontier, output)
     found = findings(problem, frontier)
-    write_findings(found, output)
-    write_page(frontier, found, output)
+    mlp = mlp_findings(problem, model, output)
+    write_findings(found, mlp, output)
+    write_page(frontier, found, mlp, output)
     Console(width=max(_CONSOLE.width, 190)).print(findings_table(model.stem, found))
+    if mlp is not None:
+        _CONSOLE.print(mlp_table(mlp))
     click.echo(f"certificates, frontier.json, interpretations.json and report.html are in {output}")
     sys.exit(0 if all(result.accepted for result in frontier.results) else 1)
 

@@ -16,6 +16,7 @@ from prover.demo import ceil_scientific, floor_percent
 from prover.error_terms import ErrorTerms
 from prover.frontier import Frontier, Result
 from prover.group_interpretations import irrep_claim
+from prover.mlp_findings import MLPFindings
 from prover.pair_problem import PairProblem
 from prover.strategies import PAIR_STRATEGIES
 from prover.strategy import DoesNotFit
@@ -100,8 +101,8 @@ def findings_table(model: str, found: list[Finding]) -> Table:
     return table
 
 
-def write_findings(found: list[Finding], output: Path) -> None:
-    """Write interpretations.json."""
+def write_findings(found: list[Finding], mlp: MLPFindings | None, output: Path) -> None:
+    """Write interpretations.json, and mlp.json if something is known about an MLP."""
     records = [
         {
             "interpretation": finding.name,
@@ -114,3 +115,5 @@ def write_findings(found: list[Finding], output: Path) -> None:
         for finding in found
     ]
     write_atomically(output / "interpretations.json", json.dumps(records, indent=1).encode())
+    if mlp is not None:
+        write_atomically(output / "mlp.json", json.dumps(asdict(mlp), indent=1).encode())

@@ -10,12 +10,13 @@ from prover.demo import ceil_scientific, floor_percent
 from prover.error_terms import ERRORS
 from prover.frontier import Frontier
 from prover.interpret import BRUTE_FORCE, Finding
+from prover.mlp_findings import MLPFindings, mlp_html
 from prover.page import embed, page
 
 _HEADINGS = ("interpretation", "certified", "operations", "of brute force", "gap", "errors", "conclusion")
 
 
-def write_page(frontier: Frontier, found: list[Finding], output: Path) -> None:
+def write_page(frontier: Frontier, found: list[Finding], mlp: MLPFindings | None, output: Path) -> None:
     """Write report.html."""
     content = page(
         f"{frontier.model_name}: interpretations",
@@ -24,6 +25,7 @@ def write_page(frontier: Frontier, found: list[Finding], output: Path) -> None:
         "interpret.html",
         table=_table(found),
         frontier=embed(_frontier_figure(frontier), "frontier-figure"),
+        mlp=mlp_html(mlp),
         errors=embed(_errors_figure(found), "errors-figure"),
     )
     write_atomically(output / "report.html", content.encode())

@@ -44,6 +44,7 @@ from checker.errors import CheckError, ClaimNotMet, InvalidInput, OverBudget, Re
 from checker.meter import Budget
 from checker.verdict import ceil_decimal, check_proof, covers, exact_decimal, verify
 from prover.mlp_bound import Interpretation, Layer, bound_of
+from prover.mlp_findings import mlp_findings, mlp_html, mlp_table
 from prover.pair_problem import PairProblem
 from prover.prove import prove
 from prover.strategies.mlp_quadrature import MLPQuadrature
@@ -58,23 +59,27 @@ def model_of(p: int, heads: int, weights: dict[str, np.ndarray]) -> Model:
     tensors = {name: RawTensor("F64", w.shape, w.astype("<f8").tobytes()) for name, w in weights.items()}
     d, hidden = weights[MLP + "W_in"].shape
     d_head = weights[ATTENTION + "W_V"].shape[2]
-    return Model(UniformAttention(d_head, hidden, d, p + 1, p, 3, heads), tensors, {"name": "modular-addition", "modulus": p})
+    outputs = weights["unembed.W_U"].shape[1]
+    return Model(
+        UniformAttention(d_head, hidden, d, p + 1, outputs, 3, heads), tensors, {"name": "modular-addition", "modulus": p}
+    )
 
 
-def wild(p: int, seed: int) -> Model:
-    """Random weights of all sizes."""
+def wild(p: int, seed: int, outputs: int = 0) -> Model:
+    """Random weights of all sizes; outputs: instead of p."""
     random = np.random.default_rng(seed)
     d, heads, d_head, hidden = (int(random.integers(1, n)) for n in (6, 3, 4, 7))
-    shapes = hidden_oracle.shapes(True, p, hidden, p, d, heads, d_head)
+    shapes = hidden_oracle.shapes(True, p, hidden, outputs or p, d, heads, d_head)
     weights = {n: random.normal(size=s) * 10.0 ** random.integers(-3, 3, size=s) for n, s in shapes.items()}
     kept = {n: w for n, w in weights.items() if ".b_" not in n or random.random() < 0.7}
     return model_of(p, heads, kept)
 
 
-def planted(p: int, seed: int, noise: float, hidden: int = 12) -> Model:
+def planted(p: int, seed: int, noise: float, frequencies: tuple[int, ...] = ()) -> Model:
     """Neurons of one or two frequencies that do what the theorem says, and noise."""
     random = np.random.default_rng(seed)
-    frequency = random.permutation(np.arange(1, (p + 1) // 2))[: 1 + seed % 2]
+    hidden = 12
+    frequency = np.array(frequencies or random.permutation(np.arange(1, (p + 1) // 2))[: 1 + seed % 2])
     k = frequency[np.arange(hidden) % len(frequency)]
     phase = 2 * np.pi * (np.arange(hidden) + random.random()) / hidden
     waves = 2 * np.pi * np.outer(np.arange(p), np.concatenate([frequency, 2 * frequency])) / p
@@ -185,6 +190,12 @@ def cases() -> list[tuple[str, Model, Interpretation]]:
                 model = planted(p, seed, noise)
                 said = MLPQuadrature(parts=1 + seed % 3).interpretation(Layer.of(PairProblem(model, CPU)), 30)
                 found.append((f"planted-{p}-{seed}-{noise}", model, said))
+    model = planted(9, 1, 1e-3, frequencies=(3, 1))  # multiples of t that are not the same for both
+    said = MLPQuadrature(parts=1).interpretation(Layer.of(PairProblem(model, CPU)), 30)
+    said = replace(said, second=np.full(2, 0.4), bias=np.full(2, 0.5))
+    back = {name: getattr(said, name)[::-1] for name in ("frequency", "second", "bias")}
+    found.append(("nine-up", model, said))
+    found.append(("nine-down", model, replace(said, group=1 - said.group, **back)))
     return found
 
 
@@ -193,8 +204,8 @@ def fine(error: np.ndarray) -> int:
     return 30 - int(np.frexp(max(float(error.max()), 1e-30))[1])
 
 
-def honest(model: Model, said: Interpretation, factor: float, seed: int = 0) -> Certificate:
-    """Claims that are `factor` times the bound, with amplitudes near those that fit, or far from them."""
+def honest(model: Model, said: Interpretation, factor: float | np.ndarray, seed: int = 0) -> Certificate:
+    """Claims that are `factor` (or factors "k") times the bound, with amplitudes near those that fit, or far from them."""
     layer = Layer.of(PairProblem(model, CPU))
     bound = bound_of(layer, said)
     amplitude = np.abs(bound.main).max(1) * (0.0, 0.9, 1.0, 3.0)[seed % 4]
@@ -219,9 +230,23 @@ def test_what_is_accepted_is_true_and_acceptance_begins_at_the_bound(number: int
         most = deviation(model, one.frequency, one.amplitude, scale)
         assert most <= mpmath.mpf(one.error) / mpmath.mpf(2) ** scale
     assert proof.mlp is not None and len(proof.mlp) == len(said.frequency)
-    with pytest.raises(Refused, match="is not proved"):
-        check_proof(honest(model, said, 0.995, number), model)
+    for k, frequency in enumerate(said.frequency):
+        less = np.where(np.arange(len(said.frequency)) == k, 0.995, 1.001)
+        with pytest.raises(Refused, match=f"the error claimed of frequency {frequency} is not proved"):
+            check_proof(honest(model, said, less, number), model)
     assert check_proof(certificate, model, arithmetic="mpmath").operations == proof.operations
+
+
+@pytest.mark.parametrize("amplitude", [0.0, 1.0])
+def test_without_neurons_the_amplitude_is_all_error(amplitude: float) -> None:
+    model = planted(5, 6, 1e-3)
+    layer = Layer.of(PairProblem(model, CPU))
+    said = MLPQuadrature(mechanism=0).interpretation(layer, 30)
+    naive = bound_of(layer, said).error(np.zeros(len(said.frequency)))
+    whole = np.full(len(said.frequency), int(amplitude * 2**20))
+    check_proof(claim(model, said, whole, np.ceil((naive + amplitude) * 2**20 * 1.001), 20), model)
+    with pytest.raises(Refused, match="is not proved"):
+        check_proof(claim(model, said, whole, np.floor((naive + amplitude) * 2**20 * 0.999), 20), model)
 
 
 def test_the_golden_errors_are_just_enough() -> None:
@@ -383,6 +408,17 @@ def test_only_addition_by_uniform_attention() -> None:
     statement = replace(certificate.statement, task=task)
     with pytest.raises(Refused, match="is about addition"):
         check_proof(replace(certificate, statement=statement, table=RawTensor.of_integers(table)), model)
+    for p, outputs in ((2, 2), (5, 6)):
+        other = wild(p, 0, outputs)
+        hidden = other.config.d_mlp  # type: ignore[union-attr]
+        hints = {"frequency": [1], "read": [1], "group": [0] * hidden, "phase": [0] * hidden, "size": [0] * hidden}
+        hints |= {name: [0] for name in ("amplitude", "error", "second", "bias")}
+        hints |= {"basis": np.zeros((other.config.d_model, 1), int)}  # type: ignore[union-attr]
+        statement = replace(certificate.statement, model_digest=other.digest(), task=other.task)
+        with pytest.raises(Refused, match="addition modulo at least 3, with one output"):
+            check_proof(with_hint(replace(certificate, statement=statement), **hints), other)
+        with pytest.raises(DoesNotFit):
+            prove(PairProblem(other, CPU), MLPQuadrature())
     tensors = {
         "embed_left.W_E": RawTensor("F32", (5, 12), bytes(240)),
         "embed_right.W_E": RawTensor("F32", (5, 12), bytes(240)),
@@ -457,7 +493,7 @@ def test_statements_in_files(tmp_path: Path) -> None:
 
 
 def test_decimals() -> None:
-    assert [exact_decimal(*case) for case in ((0, 3), (8, 3), (5, 3), (12345, 0), (3, 1), (100, 0), (80, 3))] == [
+    assert [exact_decimal(*case) for case in ((0, 3), (8, 3), (5, 3), (12345, 0), (3, 1), (100, 0), (80, 3), (1, 4))] == [
         "0",
         "1",
         "0.625",
@@ -465,6 +501,7 @@ def test_decimals() -> None:
         "1.5",
         "100",
         "10",
+        "0.0625",
     ]
     assert [ceil_decimal(*case) for case in ((1, 3), (2, 1), (0, 7), (10**7 - 1, 10**7))] == [
         "0.333334",
@@ -472,3 +509,18 @@ def test_decimals() -> None:
         "0.000000",
         "1.000000",
     ]
+
+
+def test_the_report_shows_both_bounds(tmp_path: Path) -> None:
+    problem = PairProblem(read_model(SHIPPED), CPU)
+    found = mlp_findings(problem, SHIPPED, tmp_path)
+    assert found is not None
+    rows = list(found.rows())
+    assert [row[0] for row in rows] == ["1", "9", "15"]
+    assert all(float(row[3]) < 1 and float(row[5]) > 2 for row in rows)
+    page = mlp_html(found)
+    assert all(cell in page for row in rows for cell in row)
+    assert mlp_table(found).row_count == 3
+    other = PairProblem(read_model(SHIPPED.with_name("symmetric-5.safetensors")), CPU)
+    assert mlp_findings(other, SHIPPED, tmp_path) is None
+    assert "Only for" in mlp_html(None)
