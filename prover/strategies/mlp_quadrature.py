@@ -43,7 +43,8 @@ class MLPQuadrature(Strategy):
         bound = bound_of(layer, said)
         unit = 2.0**_SCALE
         amplitude = np.rint(_amplitudes(bound) * unit) if self.mechanism else np.zeros(len(said.frequency))
-        error = np.ceil(bound.error(amplitude / unit) * unit * (1 + 2.0 ** (19 - problem.precision)) + 1)
+        rounding = layer.p * 2.0 ** (15 - problem.precision)  # what the checker's may add, relatively, by experience
+        error = np.ceil(bound.error(amplitude / unit) * unit * (1 + rounding) + 1)
         hints = {
             "frequency": said.frequency,
             "read": said.read,
