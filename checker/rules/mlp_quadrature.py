@@ -28,7 +28,7 @@ with a basis G and Frobenius norms, |R[a] V W_in,i| <= |R[a] V G| |G^T W_in,i| +
 of W_in,i.
 
 Nothing here takes more operations than a product of a matrix of weights by a few columns (for each frequency, wave and column
-of G), p^2 `parts` for each frequency, and p `parts` for each neuron. No table of neurons and inputs is formed.
+of G), p^2 `parts` for each frequency, and p `parts` for each neuron and frequency. No table of neurons and inputs is formed.
 
 *Parameters:* `parts` (1 to 16), `scale`, `tilt` of the basis. *Hints:* `frequency` "k" and `read` "j", 1 to p - 1;
 `amplitude`, `error` "k" in units of 2**-scale; `second`, `bias` "k": q and r in units of 2**-30; `basis` "d r"; for the
