@@ -46,6 +46,8 @@ class ExaminedPairs:
 Leads = Callable[[HiddenLayer, ExaminedPairs, float], Tensor]
 """From all neurons, pairs and a temperature to what must be positive "p" for the pairs to be certified."""
 
+_PULL = 10.0
+
 
 def leads_of_all(problem: PairProblem, leads: Leads) -> FloatArray:
     """The leads "a b" of all pairs."""
@@ -59,15 +61,20 @@ def leads_of_all(problem: PairProblem, leads: Leads) -> FloatArray:
     return result
 
 
-def surrogate_by_pairs(problem: PairProblem, leads: Leads) -> Surrogate:
-    """One claim for each pair. All of them at every step: claims about some would not be a bound for all."""
+def surrogate_by_pairs(problem: PairProblem, leads: Leads, rest: Callable[[HiddenLayer], Tensor] | None = None) -> Surrogate:
+    """One claim for each pair. All of them at every step: claims about some would not be a bound for all.
+
+    rest: what a structure leaves out of the unembedding, "i z"; its share of the square is to become small as well.
+    """
     pairs = ExaminedPairs.every(problem)
     images = torch.where(pairs.first == pairs.second, 1.0, 2.0 if problem.mirrored else 1.0)
     share = images.to(problem.layer.left.dtype) / problem.total
-    usual = leads(problem.layer, pairs, 0.0).abs().mean()
+    usual = torch.cat([leads(problem.layer, part, 0.0) for part in pairs.split()]).abs().mean()
+    size = problem.layer.unembed.square().sum()
 
     def claims(weights: Weights, temperature: float) -> Claims:
-        found = leads(hidden_layer(weights, problem.model.config), pairs, temperature)
-        return Claims(found[:, None] / usual, share)
+        layer = hidden_layer(weights, problem.model.config)
+        left_out = None if rest is None else _PULL * rest(layer).square().sum() / size
+        return Claims(leads(layer, pairs, temperature)[:, None] / usual, share, left_out)
 
     return claims

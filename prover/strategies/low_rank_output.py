@@ -68,12 +68,17 @@ class LowRankOutput(Strategy):
         neurons = torch.as_tensor(ordered)
         first = problem.layer.unembed[neurons]
 
-        def leads(layer: HiddenLayer, pairs: ExaminedPairs, temperature: float) -> Tensor:
-            change = layer.unembed[neurons] - first
-            moved = factors.moved(change - change.mean(1, keepdim=True))
-            return low_rank_leads(layer, neurons, moved, self.pairwise, pairs, temperature) - 4 * layer.slack(neurons)
+        def moved(layer: HiddenLayer) -> Factors:
+            return factors.moved(_about_mean(layer.unembed[neurons] - first))
 
-        return surrogate_by_pairs(problem, leads)
+        def leads(layer: HiddenLayer, pairs: ExaminedPairs, temperature: float) -> Tensor:
+            found = low_rank_leads(layer, neurons, moved(layer), self.pairwise, pairs, temperature)
+            return found - 4 * layer.slack(neurons)
+
+        def rest(layer: HiddenLayer) -> Tensor:
+            return _about_mean(layer.unembed[neurons] - moved(layer).product)
+
+        return surrogate_by_pairs(problem, leads, rest)
 
     def _found(self, problem: PairProblem) -> tuple[IntArray, Factors, int, BoolArray]:
         """What `factors` gives at the best rank, and the pairs "a b" that can be proved with it."""
@@ -129,6 +134,10 @@ class LowRankOutput(Strategy):
         if self.objective:
             found = improved(problem, neurons, found, rank, self.pairwise)
         return neurons, *found.rounded(_SCALE_BITS)
+
+
+def _about_mean(rows: Tensor) -> Tensor:
+    return rows - rows.mean(1, keepdim=True)
 
 
 def _integers(numbers: Tensor, scale: int) -> RawTensor:

@@ -45,6 +45,10 @@ class Writers:
         hit: BoolArray = self.beta[:, None] == np.concatenate(shifted(self.actions), axis=1)[:, self.gamma].T
         return hit
 
+    def left_out(self, layer: HiddenLayer, t: Tensor) -> Tensor:
+        """What neurons write beside t times that, "i z"."""
+        return layer.unembed[torch.as_tensor(self.neurons)] - t[:, None] * torch.as_tensor(self.hit, device=t.device)
+
     def fitted_t(self, layer: HiddenLayer) -> Tensor:
         """The t "i" that are nearest to what neurons write, constants aside, by least squares."""
         centred = torch.as_tensor(self.hit - self.hit.mean(1, keepdims=True), device=layer.unembed.device)
@@ -59,6 +63,7 @@ class StructuredOutput(Strategy):
     name: ClassVar[str] = "structured-output"
     cost: ClassVar[str] = "n^2 m + n^2 Y^2"
     summary: ClassVar[str] = "neurons write on sets on which the group acts; rivals bounded as an assignment problem"
+    rate: ClassVar[float] = 3e-3
 
     def prove(self, problem: PairProblem) -> Evidence:
         """Look for the sets, and list the pairs for which the bound holds beyond rounding."""
@@ -69,13 +74,19 @@ class StructuredOutput(Strategy):
         writers, _ = self._found(problem)
         first = writers.fitted_t(problem.layer)
 
-        def leads(layer: HiddenLayer, pairs: ExaminedPairs, temperature: float) -> Tensor:
+        def moved(layer: HiddenLayer) -> Tensor:
             change = (writers.fitted_t(layer) - first) * torch.as_tensor(writers.t != 0, device=first.device)
-            t = torch.as_tensor(writers.t, device=first.device) + change
-            found = assignment_leads(layer, problem.task.table, writers, t, pairs, temperature)
+            return torch.as_tensor(writers.t, device=first.device) + change
+
+        def leads(layer: HiddenLayer, pairs: ExaminedPairs, temperature: float) -> Tensor:
+            found = assignment_leads(layer, problem.task.table, writers, moved(layer), pairs, temperature)
             return found - layer.slack(torch.as_tensor(writers.neurons))
 
-        return surrogate_by_pairs(problem, leads)
+        def rest(layer: HiddenLayer) -> Tensor:
+            left_out = writers.left_out(layer, moved(layer))
+            return left_out - left_out.mean(1, keepdim=True)
+
+        return surrogate_by_pairs(problem, leads, rest)
 
     def _found(self, problem: PairProblem) -> tuple[Writers, BoolArray]:
         """The best sets, and the pairs "a b" that can be proved with them."""
@@ -165,8 +176,8 @@ def assignment_leads(
     """What the rule compares with the slack, "p" (see checker/rules/structured_output); t "i": instead of the writers'."""
     device, neurons = layer.unembed.device, torch.as_tensor(writers.neurons)
     others = np.arange(len(table)) != identity(table)
-    unlike = layer.unembed[neurons] - t[:, None] * torch.as_tensor(writers.hit, device=device)
-    errors = unlike.amax(1) - unlike.amin(1)
+    left_out = writers.left_out(layer, t)
+    errors = left_out.amax(1) - left_out.amin(1)
     moved = np.array([(action != np.arange(action.shape[1])).sum(1)[others] for action in writers.actions])
     tuples = torch.as_tensor(np.unique(moved, axis=1), device=device)
     points = sum(action.shape[1] for action in writers.actions)
