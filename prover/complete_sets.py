@@ -22,10 +22,10 @@ from prover.pair_problem import Hidden
 _TOLERANCES = (*TOLERANCES, 0.9)
 """Loose ones, too: they seat neurons on sets that explain only part of what they read."""
 _MOST_BLOCKS = 6
-_LARGEST_FACTOR = 20
-"""Blocks that would have to be strengthened more than this are not worth completing."""
-_LEAST_SIZE = 0.05
-_SIZES = np.geomspace(0.15, 1.5, 8)
+_MOST_SHORT, _MOST_FACTOR = 10, 3
+"""How much less than enough blocks may add to leads, and how many times larger t may become."""
+_LEAST_SIZE = 0.3
+_SIZES = np.geomspace(_LEAST_SIZE, 1.5, 6)
 """How large lam and mu may become for neurons that are moved to empty cells, relative to the others'."""
 
 
@@ -96,8 +96,9 @@ def nearest_complete(
         for count in range(1, len(ideals) + 1):
             for chosen in combinations(ideals, count):
                 lead = sum(ideal.lead for ideal in chosen)[others].min()
-                if lead * _LARGEST_FACTOR > wanted:
-                    best = _completed(hidden, table, chosen, max(1.0, wanted / lead), best) or best
+                if lead * _MOST_SHORT > wanted:
+                    factor = float(np.clip(wanted / lead, 1, _MOST_FACTOR))
+                    best = _completed(hidden, table, chosen, factor, best) or best
     return best
 
 
@@ -113,13 +114,12 @@ def _completed(
     if sum(len(cells) for cells in empty) > rest.sum():
         return None
     for ideal in chosen:
-        block, t = ideal.block, ideal.block.t
-        filled = np.bincount(block.cells, ideal.size * t, block.kernel.size)
-        change = np.sqrt(factor * ideal.total / filled[block.cells])
+        block, size = ideal.block, ideal.size[:, None]
+        filled = np.bincount(block.cells, ideal.size * block.t, block.kernel.size)
+        t = factor * ideal.total / filled[block.cells] * block.t
         rows = ideal.rows(table, block.cells)
-        left[:, block.neurons] = ((change * ideal.size)[:, None] * rows[0]).T
-        right[:, block.neurons] = ((change * ideal.size)[:, None] * rows[1]).T
-        unembed[block.neurons] = (change * t)[:, None] * rows[2]
+        left[:, block.neurons], right[:, block.neurons] = (size * rows[0]).T, (size * rows[1]).T
+        unembed[block.neurons] = t[:, None] * rows[2]
 
     def distance() -> float:
         return float(sum(((new - one) ** 2).sum() for new, one in zip((left, right, unembed), old, strict=True)))

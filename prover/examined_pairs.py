@@ -46,7 +46,7 @@ class ExaminedPairs:
 Leads = Callable[[HiddenLayer, ExaminedPairs, float], Tensor]
 """From all neurons, pairs and a temperature to what must be positive "p" for the pairs to be certified."""
 
-_PULL = 10.0
+_PULL, _NOTHING = 10.0, 1e-300
 
 
 def leads_of_all(problem: PairProblem, leads: Leads) -> FloatArray:
@@ -69,8 +69,8 @@ def surrogate_by_pairs(problem: PairProblem, leads: Leads, rest: Callable[[Hidde
     pairs = ExaminedPairs.every(problem)
     images = torch.where(pairs.first == pairs.second, 1.0, 2.0 if problem.mirrored else 1.0)
     share = images.to(problem.layer.left.dtype) / problem.total
-    usual = torch.cat([leads(problem.layer, part, 0.0) for part in pairs.split()]).abs().mean()
-    size = problem.layer.unembed.square().sum()
+    usual = torch.cat([leads(problem.layer, part, 0.0) for part in pairs.split()]).abs().mean().clamp_min(_NOTHING)
+    size = problem.layer.unembed.square().sum().clamp_min(_NOTHING)
 
     def claims(weights: Weights, temperature: float) -> Claims:
         layer = hidden_layer(weights, problem.model.config)

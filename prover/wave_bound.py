@@ -12,6 +12,8 @@ from torch import Tensor
 from prover.hidden_layer import HiddenLayer
 from prover.surrogate import soft_minimum
 
+_NOTHING = 1e-300
+
 
 def strongest_frequencies(left: Tensor) -> Tensor:
     """The frequency "i" that holds most of what each neuron reads, from left "a i"."""
@@ -49,7 +51,7 @@ def wave_bound(layer: HiddenLayer, neurons: Tensor, frequency: Tensor, temperatu
     alpha, beta = 2 / p * (left * angle.cos()).sum(0), 2 / p * (left * angle.sin()).sum(0)
     ideal = alpha * angle.cos() + beta * angle.sin()
     rest, reach = left - ideal, _range(unembed)
-    weight = reach.square() / (left.square().sum(0) @ reach.square()).detach()
+    weight = reach.square() / (left.square().sum(0) @ reach.square()).clamp_min(_NOTHING)
     direct, constant = _range(layer.direct).amax(), _range(layer.constant)
     beside = (layer.direct - layer.direct.mean(1, keepdim=True)).square().mean()
     lead = _lead(ideal, unembed, frequency, temperature)
@@ -60,7 +62,7 @@ def wave_bound(layer: HiddenLayer, neurons: Tensor, frequency: Tensor, temperatu
         2 * rest.abs().amax(0) @ reach,
         bias.abs() @ reach + constant,
         2 * direct,
-        (rest.square().sum(0) + p * bias.square()) @ weight + beside / lead.detach().square().mean(),
+        (rest.square().sum(0) + p * bias.square()) @ weight + beside / lead.square().mean().clamp_min(_NOTHING),
     )
 
 

@@ -20,7 +20,8 @@ from checker.tasks import parse_task
 from checker.verdict import check_proof
 from prover.pair_problem import PairProblem
 from prover.prove import prove
-from prover.strategies.quadrature import Quadrature, lead_by_difference
+from prover.strategies.quadrature import Quadrature
+from prover.wave_bound import strongest_frequencies, wave_bound
 
 CPU = torch.device("cpu")
 
@@ -127,16 +128,16 @@ def with_all_claimed(model: Model) -> tuple[Certificate, float, float]:
     """All differences claimed from all neurons but the last two; the least margin, and the least of all that disturbs it."""
     problem = PairProblem(model, CPU, precision=60)
     object.__setattr__(problem, "neurons", np.arange(model.config.d_mlp - 2))  # type: ignore[union-attr]
-    hidden, waves = Quadrature()._fitted(problem)
-    errors = Quadrature._errors(problem, hidden, waves) | {"slack": problem.slack(problem.neurons)}
+    neurons = torch.as_tensor(problem.neurons)
+    bound = wave_bound(problem.layer, neurons, strongest_frequencies(problem.layer.left[:, neurons]))
+    errors = [float(error) for error in (bound.unread, bound.bias, bound.direct, problem.layer.slack(neurons))]
     certificate, _ = prove(problem, Quadrature())
     hints = dict(certificate.steps[1].hints)
     hints["claimed"] = RawTensor.of_integers(np.ones(len(model.tensors["unembed.b_U"].data) // 16 + 1, int))
     p = len(problem.task.table)
     steps = (certificate.steps[0], replace(certificate.steps[1], hints=hints))
     claimed = replace(certificate, statement=replace(certificate.statement, correct=p**2), steps=steps)
-    least = float(lead_by_difference(hidden, waves).min())
-    return claimed, least - sum(errors.values()), min(errors.values())
+    return claimed, float(bound.lead.min()) - sum(errors), min(errors)
 
 
 @pytest.mark.parametrize(("p", "seed"), [(3, 0), (3, 4), (5, 0), (5, 4), (7, 2), (7, 4)])

@@ -27,7 +27,7 @@ from prover.strategy import DoesNotFit, Evidence, Strategy
 from prover.surrogate import Claims, Surrogate
 from prover.weights import Weights
 
-_PULL, _SMOOTH = 1.0, 1e-12
+_PULL, _SMOOTH, _NOTHING = 10.0, 1e-12, 1e-300
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class GroupSets(Strategy):
                 t = torch.as_tensor(block.t, device=guess.device) + fitted_t(now, block) - guess
                 margin = margin + set_bound(now, table, block, t, temperature).margin[rivals]
             pull = None if target is None else _PULL * _apart(now, target)
-            return Claims(margin[None] / usual, margin.new_ones(1), pull)
+            return Claims(margin[None] / max(usual, _NOTHING), margin.new_ones(1), pull)
 
         return claims
 

@@ -21,7 +21,7 @@ from prover.wave_bound import WaveBound, strongest_frequencies, wave_bound
 from prover.weights import Weights
 
 _SCALE_BITS = 40
-_PULL = 10.0
+_PULL, _NOTHING = 10.0, 1e-300
 """Weight of the distance from single waves: most errors are maxima, which move one weight at a time; squares move all."""
 
 
@@ -53,10 +53,13 @@ class Quadrature(Strategy):
         return Evidence(steps, int(cells.sum()), problem.total, cells)
 
     def surrogate(self, problem: PairProblem) -> Surrogate:
-        """One claim for each difference; the neurons and their frequencies are those of the problem."""
+        """One claim for each difference; the neurons and their frequencies are those of the problem.
+
+        Margins are relative to the mean of the leads, so that larger weights are no progress.
+        """
         frequency, bound = self._bound(problem)
         neurons = torch.as_tensor(problem.neurons)
-        p, usual = len(problem.task.table), bound.lead.abs().mean()
+        p = len(problem.task.table)
         share = torch.full((p // 2 + 1,), 2 / p, dtype=bound.lead.dtype, device=problem.device)
         share[0] = 1 / p
 
@@ -64,7 +67,7 @@ class Quadrature(Strategy):
             layer = hidden_layer(weights, problem.model.config)
             now = wave_bound(layer, neurons, frequency, temperature)
             margin = now.lead - now.unread - now.bias - now.direct - layer.slack(neurons)
-            return Claims(margin / usual, share, _PULL * now.unlike)
+            return Claims(margin / now.lead.abs().mean().clamp_min(_NOTHING), share, _PULL * now.unlike)
 
         return claims
 
