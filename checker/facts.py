@@ -157,6 +157,8 @@ def take_hints(setting: Setting, step: Step, **shapes: tuple[int | None, ...]) -
         raise Refused(f"{step.rule} takes exactly the hints {sorted(shapes)}, found {sorted(step.hints)}")
     for tensor in step.hints.values():
         setting.meter.hold(8 * math.prod(tensor.shape))
+    # Rules sort one at a time, to see whether its numbers differ.
+    setting.meter.allocate(9 * max((math.prod(tensor.shape) for tensor in step.hints.values()), default=0))
     return {name: _integers(name, step.hints[name], shape) for name, shape in shapes.items()}
 
 

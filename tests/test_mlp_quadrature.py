@@ -5,6 +5,7 @@ rule's bound in float64, tells where acceptance should begin: somewhat above it 
 """
 
 import json
+import tracemalloc
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache
@@ -435,6 +436,21 @@ def test_the_budget_is_respected() -> None:
     certificate, model = shipped()
     with pytest.raises(OverBudget):
         check_proof(certificate, model, budget=Budget(operations=10**6))
+
+
+def test_a_long_hint_is_refused_before_it_is_sorted() -> None:
+    certificate, model = small()
+    step, count, memory = certificate.steps[0], 10**6, 12 * 10**6
+    long = RawTensor("U8", (count,), bytes([1]) * count)
+    tracemalloc.start()
+    try:
+        with pytest.raises(OverBudget):
+            hostile = replace(certificate, steps=(replace(step, hints={**step.hints, "read": long}),))
+            check_proof(hostile, model, budget=Budget(memory=memory))
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < memory
 
 
 def test_files_and_commands(tmp_path: Path) -> None:
