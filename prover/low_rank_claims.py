@@ -28,7 +28,7 @@ _CLOSE = 1e-6
 
 @dataclass(frozen=True)
 class _Values:
-    """What leads and losses are made of, about the centres. reach, nu, pi: radii; kappa = nu / distance, mu = nu distance / 2."""
+    """What leads and losses are made of, about the centres. reach, nu, pi: radii; kappa nu / distance, mu nu distance / 2."""
 
     unembed: Tensor
     positions: Tensor
@@ -64,8 +64,8 @@ def _largest(lengths: Tensor, temperature: float) -> Tensor:
 
 @dataclass(frozen=True)
 class LowRankClaims:
-    """A surrogate. levels "p": logarithms of the shares of queries below the label. parts: how much of what the query leaves the
-    others may use, and how much of a gain covers leave. value_basis "d r", key_direction "d 1", band "q".
+    """A surrogate. levels "p": logarithms of the shares of queries below the label. parts: how much of what the query leaves
+    the others may use, and how much of a gain covers leave. value_basis "d r", key_direction "d 1", band "q".
     """
 
     problem: Problem

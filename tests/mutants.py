@@ -30,6 +30,11 @@ HIDDEN = ("tests/test_hidden_rules.py",)
 GROUPS = ("tests/test_groups.py",)
 SETS = ("tests/test_group_sets.py",)
 QUICK = ("tests/test_golden.py::test_the_checker_gives_the_recorded_verdict",)
+SPARSE = (
+    *QUICK,
+    "tests/test_dictionaries.py::test_the_order_of_the_codes_takes_memory",
+    "tests/test_dictionaries.py::test_there_are_few_pairs_at_a_time_where_there_are_many_codes",
+)
 HOGS = ("tests/test_attacks.py",)
 
 
@@ -424,6 +429,7 @@ MUTANTS = [
     # Networks on two inputs.
     *(Mutant(file, old, new, ("tests/test_golden.py",)) for file, old, new in pair_mutants.CAUGHT_BY_CASES),
     *(Mutant(file, old, new, ENCLOSURES) for file, old, new in pair_mutants.OF_ARITHMETIC),
+    *(Mutant(file, old, new, SPARSE) for file, old, new in pair_mutants.OF_DICTIONARIES),
     *(Mutant(file, old, new, ("tests/test_quadrature.py", *QUICK)) for file, old, new in pair_mutants.OF_QUADRATURES),
     *(Mutant(file, old, new, ("tests/test_mlp_quadrature.py", *QUICK)) for file, old, new in pair_mutants.OF_MLPS),
     # The verdict.
@@ -621,6 +627,12 @@ MUTANTS = [
             ("size * signs > LARGEST_ORDER", "size > LARGEST_ORDER"),
             ("or len(table) < 2", ""),
         )
+    ),
+    Mutant(
+        "checker/facts.py",
+        "setting.meter.allocate(9 * max(",
+        "setting.meter.allocate(0 * max(",
+        ("tests/test_mlp_quadrature.py::test_a_long_hint_is_refused_before_it_is_sorted",),
     ),
     Mutant("certificates/tensor_file.py", "if position != len(body)", "if False", ("tests/test_tensor_file.py", *RULES)),
 ]

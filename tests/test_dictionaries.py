@@ -8,16 +8,29 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from hidden_oracle import HiddenModel
+from hidden_oracle import HiddenModel, pack, shapes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 from test_frontier import BROWSER_ARGUMENTS, chromium
-from test_hidden_rules import ANY, EXACT, PRECISIONS, SIDES, Check, Factors, low_rank_leads, of_integers, rounded, unembed_of
+from test_hidden_rules import (
+    ANY,
+    EXACT,
+    PRECISIONS,
+    SIDES,
+    Check,
+    Factors,
+    low_rank_leads,
+    of_integers,
+    rounded,
+    tables_step,
+    unembed_of,
+)
 
-from certificates import FormatError, GroupMLP, Model, Step, read_certificate, write_model
+from certificates import Certificate, FormatError, GroupMLP, Model, Step, read_certificate, write_model
 from certificates.groups import group_table
-from checker import verify
+from checker import Budget, OverBudget, verify
+from checker.verdict import check_proof
 from prover import factor_search, representation_search
 from prover.cli import cli
 from prover.dictionaries import Codes, Dictionary, train
@@ -91,6 +104,37 @@ def test_it_agrees_with_the_same_factors_written_out(tiny: HiddenModel, data: st
     tables = check.tables(chosen)
     sparse = check.one_by_one(tables, lambda marks: step_of(hints, same, marks))
     assert np.array_equal(sparse, check.one_by_one(tables, same.step))
+
+
+def many_codes(pairs: int) -> tuple[Certificate, Model, int]:
+    """64 neurons with 64 atoms each, some pairs claimed, and the number of codes. All pairs have the same true output."""
+    hidden, size, count = 64, 16, 64
+    weights = {name: np.zeros(shape) for name, shape in shapes(False, size, hidden, size, 0, 0, 0).items()}
+    weights["unembed.b_U"][1] = 1
+    check = Check(HiddenModel(pack(weights, "F16"), None, np.ones((size, size), np.int64), True), 30)
+    marks = (np.arange(size**2) < pairs).reshape(size, size).astype(np.int64)
+    hints = {
+        "atoms": np.tile(np.arange(count), (hidden, 1)),
+        "codes": np.zeros((hidden, count), np.int64),
+        "dictionary": np.zeros((count, size), np.int64),
+        "centre": np.zeros(hidden, np.int64),
+    }
+    stored = {name: of_integers(hint) for name, hint in {"pairs": marks, **hints}.items()}
+    step = Step("dictionary-output", (0,), {"mirrored": 0, "pairwise": 0, "scale": 0}, stored)
+    return check.certificate((tables_step(range(hidden)), step), pairs), check.model, hidden * count
+
+
+def test_the_order_of_the_codes_takes_memory() -> None:
+    certificate, model, codes = many_codes(0)
+    check_proof(certificate, model, budget=Budget(memory=240 * codes))
+    with pytest.raises(OverBudget):
+        check_proof(certificate, model, budget=Budget(memory=190 * codes))
+
+
+def test_there_are_few_pairs_at_a_time_where_there_are_many_codes() -> None:
+    """Some 200 bytes for each code of 64 pairs, not of all 256."""
+    certificate, model, codes = many_codes(256)
+    check_proof(certificate, model, budget=Budget(memory=2 * 64 * 128 * codes))
 
 
 # --- dictionaries -------------------------------------------------------------------------------------------------------------
