@@ -286,6 +286,22 @@ def test_the_shipped_model_is_a_quadrature_up_to_less_than_its_amplitudes_and_tw
         assert other.amplitude == "0" and other.relative_error is None
 
 
+@pytest.mark.parametrize("share", [0.5, 4])
+def test_without_neurons_all_of_the_amplitude_is_an_error(share: float) -> None:
+    model = planted(7, 4, 1e-3)
+    layer = Layer.of(PairProblem(model, CPU))
+    found = MLPQuadrature().interpretation(layer, 30)
+    said = replace(found, size=np.zeros(len(found.size)))
+    bound = bound_of(layer, said)
+    whole = np.rint(np.ldexp(share * bound.error(np.zeros(len(said.frequency))), 20))
+    amplitude = np.ldexp(whole, -20)
+    error = bound.error(amplitude)
+    assert np.allclose(error, (bound.deviation + amplitude)), "nothing else contributes"
+    check_proof(claim(model, said, whole, np.ceil(np.ldexp(error * 1.001, 20)), 20), model)
+    with pytest.raises(Refused, match="is not proved"):
+        check_proof(claim(model, said, whole, np.ceil(np.ldexp(error * 0.995, 20)), 20), model)
+
+
 def small() -> tuple[Certificate, Model]:
     model = planted(5, 6, 1e-3)
     said = MLPQuadrature(parts=1).interpretation(Layer.of(PairProblem(model, CPU)), 30)
@@ -451,6 +467,24 @@ def test_a_long_hint_is_refused_before_it_is_sorted() -> None:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peak < memory
+
+
+def test_phases_times_harmonics_are_refused_before_they_exist() -> None:
+    p, hidden, memory = 9, 20000, 25 * 10**6
+    shapes = hidden_oracle.shapes(True, p, hidden, p, 1, 1, 1)
+    model = model_of(p, 1, {name: np.zeros(shape) for name, shape in shapes.items() if ".b_" not in name})
+    (one, none), each = (np.array([n]) for n in (1, 0)), np.zeros(hidden, np.int64)
+    said = Interpretation(one, np.array([1, 2]), each, each + 1.0, each, none, none, np.ones((1, 1)), 16, 16)
+    certificate = replace(claim(model, said, none, one << 40, 20), precision=30)
+    check_proof(certificate, model)
+    tracemalloc.start()
+    try:
+        with pytest.raises(OverBudget):
+            check_proof(certificate, model, budget=Budget(memory=memory))
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert memory / 4 < peak < memory
 
 
 def test_files_and_commands(tmp_path: Path) -> None:
