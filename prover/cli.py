@@ -35,6 +35,7 @@ from prover.bench import bench
 from prover.demo import demo_table, floor_percent
 from prover.dictionaries import Dictionary
 from prover.finetuning import Recipe, State, finetune
+from prover.finetuning_bench import finetuning_bench
 from prover.finetuning_files import (
     compare,
     comparison_table,
@@ -569,7 +570,8 @@ def search_command(model: Path, family: str, objective: str, jobs: int, device: 
 def bench_command(models: tuple[Path, ...], device: str, output: Path) -> None:
     """Time proving and checking on MODELS, against PyTorch enumerating all inputs, or brute force on pairs of inputs.
 
-    Without MODELS: on the shipped ones; and how proofs grow with the vocabulary, on models trained for it (some minutes).
+    Without MODELS: on the shipped ones; how proofs grow with the vocabulary, on models trained for it (some minutes); and steps
+    of fine-tuning per second.
     """
     paths = list(models) or sorted((Path(certificates.__file__).parent / "models").glob("*.safetensors"))
     with progress_bars() as track:
@@ -582,6 +584,7 @@ def bench_command(models: tuple[Path, ...], device: str, output: Path) -> None:
             console.print(pair_bench(on_pairs, output, pick_device(device), track))
         if not models:
             console.print(growth_table(output, pick_device(device), track))
+            console.print(finetuning_bench(paths, pick_device(device), track))
 
 
 def main() -> None:

@@ -286,6 +286,26 @@ def test_the_shipped_model_is_a_quadrature_up_to_less_than_its_amplitudes_and_tw
         assert other.amplitude == "0" and other.relative_error is None
 
 
+@pytest.mark.parametrize("amplitude", range(3))
+def test_every_frequency_has_its_own_differences(amplitude: int) -> None:
+    """Modulo 9, three times a difference takes fewer values than a difference: not those of the frequency named first."""
+    model = planted(9, 6, 0.0)
+    layer = Layer.of(PairProblem(model, CPU))
+    found = MLPQuadrature(parts=1).interpretation(layer, 30)
+    assert found.frequency.tolist() == [1]
+    said = replace(
+        found,
+        frequency=np.array([3, 1]),
+        read=np.array([*found.read, 3]),
+        group=found.group + 1,
+        second=np.array([0, found.second[0] - 0.3]),
+        bias=np.array([0, found.bias[0]]),
+    )
+    check_proof(honest(model, said, 1.001, amplitude), model)
+    with pytest.raises(Refused, match="is not proved"):
+        check_proof(honest(model, said, 0.995, amplitude), model)
+
+
 @pytest.mark.parametrize("share", [0.5, 4])
 def test_without_neurons_all_of_the_amplitude_is_an_error(share: float) -> None:
     model = planted(7, 4, 1e-3)
@@ -444,6 +464,16 @@ def test_only_addition_by_uniform_attention() -> None:
     other = Model(GroupMLP(12, 5, 5), tensors, model.task)
     with pytest.raises(Refused, match="uniform attention"):
         check_proof(replace(certificate, statement=replace(certificate.statement, model_digest=other.digest())), other)
+    wider = hidden_oracle.shapes(True, 5, 12, 6, 9, 1, 9)
+    other = model_of(5, 1, {name: np.zeros(shape) for name, shape in wider.items()})
+    other = replace(other, config=replace(other.config, d_vocab_out=6))
+    with pytest.raises(Refused, match="one output for each"):
+        check_proof(replace(certificate, statement=replace(certificate.statement, model_digest=other.digest())), other)
+    wider = hidden_oracle.shapes(True, 2, 12, 2, 9, 1, 9)
+    other = model_of(2, 1, {name: np.zeros(shape) for name, shape in wider.items()})
+    statement = replace(certificate.statement, model_digest=other.digest(), task=other.task)
+    with pytest.raises(Refused, match="modulo at least 3"):
+        check_proof(replace(certificate, statement=statement), other)
     with pytest.raises(DoesNotFit):
         prove(PairProblem(other, CPU), MLPQuadrature())
 
@@ -543,7 +573,9 @@ def test_statements_in_files(tmp_path: Path) -> None:
 
 
 def test_decimals() -> None:
-    assert [exact_decimal(*case) for case in ((0, 3), (8, 3), (5, 3), (12345, 0), (3, 1), (100, 0), (80, 3), (1, 4))] == [
+    assert [
+        exact_decimal(*case) for case in ((0, 3), (8, 3), (5, 3), (12345, 0), (3, 1), (100, 0), (80, 3), (33, 5), (1, 4))
+    ] == [
         "0",
         "1",
         "0.625",
@@ -551,6 +583,7 @@ def test_decimals() -> None:
         "1.5",
         "100",
         "10",
+        "1.03125",
         "0.0625",
     ]
     assert [ceil_decimal(*case) for case in ((1, 3), (2, 1), (0, 7), (10**7 - 1, 10**7))] == [
