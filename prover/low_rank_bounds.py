@@ -77,10 +77,10 @@ class Basis:
         grid = Grid(UNIT_BITS, precision)
         hint = grid.nearest(columns)
         matrix = grid.exact(hint)
-        gram = matrix.T @ matrix
-        excess = (gram.value - torch.eye(len(gram.value), dtype=torch.float64)).abs() + 3 * gram.radius
-        size = float(excess.square().sum().sqrt()) * 1.01 + 2.0 ** (4 - precision)
-        tilt = min(math.floor(-math.log2(size)), UNIT_BITS)
+        exact = hint.astype(object)
+        excess = exact.T @ exact - (np.eye(hint.shape[1], dtype=np.int64).astype(object) << (2 * UNIT_BITS))
+        size = math.isqrt(int((excess**2).sum())) + 1  # in units of 2**-60
+        tilt = min(2 * UNIT_BITS - (size - 1).bit_length(), UNIT_BITS)
         if tilt < 2:
             raise DoesNotFit("low-rank-chains needs more precision")
         return Basis(hint, tilt, matrix)

@@ -338,8 +338,10 @@ MUTANTS = [
             ("if not 2 <= tilt", "if not tilt"),
             ("2 <= tilt <= UNIT_BITS", "2 <= tilt"),
             ("1 <= rank <= hint.shape[0]", "rank <= hint.shape[0]"),
-            ("np.ones((1, 1), np.int64), 2 * tilt)", "np.ones((1, 1), np.int64), tilt)"),
-            ('require((bound - inner(setting, excess, excess)).positive(), "that a basis is nearly orthonormal")', "pass"),
+            ("<< (2 * tilt) > one**2", "<< tilt > one**2"),
+            ("(excess**2).sum()", "(excess**2).min()"),
+            ("(np.arange(rank)[:, None] == np.arange(rank), one, 0)", "(np.arange(rank)[:, None] >= 0, one, 0)"),
+            ("if int((excess**2).sum())", "if 0 * int((excess**2).sum())"),
             ("(1 << tilt) - 3", "1 << tilt"),
             (
                 "inner(setting, vectors, vectors) - inner(setting, inside, inside) * self.share",

@@ -26,6 +26,9 @@ from checker.facts import Setting
 UNIT_BITS = 30
 """Logarithms and the entries of bases are in units of 2**-30."""
 _LARGEST_SCALE = 1100
+_BYTES_OF_INTEGER = 64
+_SLOWNESS = 50
+"""An operation on Python's integers, in operations on arrays of machine integers."""
 
 
 def hinted(setting: Setting, numbers: IntArray, bits: int) -> Enclosure:
@@ -69,11 +72,20 @@ class Basis:
         if not 2 <= tilt <= UNIT_BITS or not 1 <= rank <= hint.shape[0]:
             raise Refused(f"a basis has at least one column, no more columns than rows, and a tilt from 2 to {UNIT_BITS}")
         matrix = hinted(setting, hint, UNIT_BITS)
-        identity = (np.arange(rank)[:, None] == np.arange(rank)).astype(np.int64)
-        excess = (matrix.T @ matrix - hinted(setting, identity, 0)).reshape(1, rank * rank)
-        bound = hinted(setting, np.ones((1, 1), np.int64), 2 * tilt)
-        require((bound - inner(setting, excess, excess)).positive(), "that a basis is nearly orthonormal")
+        # Exactly, in Python's integers: rests are small differences of squares, and much is lost with a large eps.
+        setting.meter.charge(2 * hint.size * rank + 4 * rank**2 + 1, _SLOWNESS)
+        setting.meter.allocate(_BYTES_OF_INTEGER * (hint.size + 3 * rank**2))
+        columns, one = hint.astype(object), 1 << (2 * UNIT_BITS)
+        excess = columns.T @ columns - np.where(np.arange(rank)[:, None] == np.arange(rank), one, 0)
+        if int((excess**2).sum()) << (2 * tilt) > one**2:
+            raise Refused("that a basis is nearly orthonormal is not proved: its tilt is too large")
         return Basis(matrix, hinted(setting, np.full((1, 1), (1 << tilt) - 3, np.int64), tilt))
+
+    def parts(self, vectors: Enclosure) -> tuple[Enclosure, Enclosure]:
+        """Coordinates "n r" of vectors "n d", and the squares "n" of their rests."""
+        inside = vectors @ self.matrix
+        of_coordinates = inside.T.square().sum(0) * self.share.reshape(1)
+        return inside, vectors.T.square().sum(0) - of_coordinates
 
     def coordinates(self, setting: Setting, vectors: Enclosure, rest: IntArray, scale: int, what: str) -> Enclosure:
         """Coordinates "n r" of vectors "n d", whose rest is at most the hint `rest` "n": checked."""
