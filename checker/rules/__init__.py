@@ -9,6 +9,7 @@ from checker.rules.dictionary_output import dictionary_output
 from checker.rules.disjoint_sum import disjoint_sum
 from checker.rules.enumeration import enumeration
 from checker.rules.evaluated_pairs import evaluated_pairs
+from checker.rules.fourier_output import fourier_output
 from checker.rules.further_inputs import further_inputs
 from checker.rules.group_chains import group_chains
 from checker.rules.group_sets import group_sets
@@ -17,6 +18,7 @@ from checker.rules.low_rank_chains import low_rank_chains
 from checker.rules.low_rank_output import low_rank_output
 from checker.rules.mlp_quadrature import mlp_quadrature
 from checker.rules.prefix_chains import prefix_chains
+from checker.rules.projected_hidden_tables import projected_hidden_tables
 from checker.rules.projected_tables import projected_tables
 from checker.rules.quadrature import quadrature
 from checker.rules.structured_output import structured_output
@@ -30,6 +32,7 @@ RULES: Mapping[str, Rule] = {
     "disjoint-sum": disjoint_sum,
     "enumeration": enumeration,
     "evaluated-pairs": evaluated_pairs,
+    "fourier-output": fourier_output,
     "further-inputs": further_inputs,
     "group-chains": group_chains,
     "group-sets": group_sets,
@@ -38,6 +41,7 @@ RULES: Mapping[str, Rule] = {
     "low-rank-output": low_rank_output,
     "mlp-quadrature": mlp_quadrature,
     "prefix-chains": prefix_chains,
+    "projected-hidden-tables": projected_hidden_tables,
     "projected-tables": projected_tables,
     "quadrature": quadrature,
     "structured-output": structured_output,

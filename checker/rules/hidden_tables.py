@@ -25,6 +25,8 @@ by 2 max_a |e(a)| |column i of W_in| + |bias_i|, and the range by 2 |row i of W_
 *Hint:* `neurons` "i": the chosen ones, without repetition, in the order they are to have. At least one.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from certificates.architectures import AttentionOnly, GroupMLP, UniformAttention
@@ -42,20 +44,27 @@ def hidden_tables(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> H
     """Apply the rule. Takes no premises or parameters."""
     take_parameters(step)
     chosen = take_hints(setting, step, neurons=(None,))["neurons"]
+    others = other_neurons(setting, premises, chosen)
+    config = setting.model.config
+    if isinstance(config, GroupMLP):
+        return _group_mlp(setting, config, chosen, others)
+    assert isinstance(config, UniformAttention)
+    return _uniform_attention(setting, config, chosen, others)
+
+
+def other_neurons(setting: Setting, premises: tuple[Fact, ...], chosen: IntArray) -> IntArray:
+    """The neurons not chosen. Refuses other models and tasks, premises, and what is no choice; announces the tables' memory."""
     if premises:
-        raise Refused("hidden-tables takes no premises")
+        raise Refused("the tables of a hidden layer take no premises")
     setting.composition  # noqa: B018 - refuses other tasks
     config = setting.model.config
     if isinstance(config, AttentionOnly):
-        raise Refused(f"hidden-tables is about networks with one hidden layer on two inputs, not a {config.described}")
+        raise Refused(f"the tables are those of networks with one hidden layer on two inputs, not of a {config.described}")
     if not len(chosen) or np.any((chosen < 0) | (chosen >= config.d_mlp)) or len(np.unique(chosen)) < len(chosen):
         raise Refused("the chosen neurons must be at least one, and different neurons of the model")
-    others = np.delete(np.arange(config.d_mlp), chosen)
     kept = len(chosen) * (2 * config.d_vocab + config.d_vocab_out) + config.d_vocab * config.d_vocab_out
     setting.meter.hold(kept * setting.arithmetic.element_bytes // 4)
-    if isinstance(config, GroupMLP):
-        return _group_mlp(setting, config, chosen, others)
-    return _uniform_attention(setting, config, chosen, others)
+    return np.delete(np.arange(config.d_mlp), chosen)
 
 
 def most_of_neurons(left: Enclosure, right: Enclosure, bias: Enclosure, unembed: Enclosure, some: IntArray) -> Enclosure:
@@ -82,6 +91,48 @@ def _group_mlp(setting: Setting, config: GroupMLP, chosen: IntArray, others: Int
     )
 
 
+@dataclass(frozen=True)
+class UniformWeights:
+    """The weights of a transformer with uniform attention, under their roles; embed "a d": of the elements only.
+
+    bias "1 i", out "1 z": the tables `bias` (of all neurons) and `constant`.
+    """
+
+    embed: Enclosure
+    values: Enclosure
+    output: Enclosure
+    read: Enclosure
+    write: Enclosure
+    unembed: Enclosure
+    bias: Enclosure
+    out: Enclosure
+
+    @staticmethod
+    def of(setting: Setting, config: UniformAttention) -> "UniformWeights":
+        """From the model."""
+        constant, triple = constant_residual(setting, config), np.full((1, 1), 3, np.int64)
+        values, output = weight(setting, _ATTENTION + "W_V"), weight(setting, _ATTENTION + "W_O")
+        read, unembed = weight(setting, _MLP + "W_in"), weight(setting, "unembed.W_U")
+        written = constant + _bias(setting, _MLP + "b_out", config.d_model).times(triple)
+        return UniformWeights(
+            weight(setting, "embed.W_E")[: config.d_vocab - 1],
+            values,
+            output,
+            read,
+            weight(setting, _MLP + "W_out"),
+            unembed,
+            constant @ read + _bias(setting, _MLP + "b_in", config.d_mlp).times(triple),
+            written @ unembed + _bias(setting, "unembed.b_U", config.d_vocab_out).times(triple),
+        )
+
+    def most_of_others(self, others: IntArray, farthest: Enclosure) -> Enclosure:
+        """The most "1 1" that some neurons can add to a difference of logits, no |e(a)| being greater than `farthest` "1"."""
+        active = farthest * self.read[:, others].lengths()
+        reach = (active + active + abs(self.bias[0, others])) * self.write[others].T.lengths()
+        longest = self.unembed.lengths().max(0).reshape(1, 1)
+        return reach.reshape(-1, 1).sum(0).reshape(1, 1) * (longest + longest)
+
+
 def constant_residual(setting: Setting, config: UniformAttention) -> Enclosure:
     """The part c "1 d" of three times the residual of uniform attention that is the same for all inputs."""
     embed, positions = weight(setting, "embed.W_E"), weight(setting, "pos_embed.W_pos")
@@ -97,35 +148,20 @@ def constant_residual(setting: Setting, config: UniformAttention) -> Enclosure:
 
 
 def _uniform_attention(setting: Setting, config: UniformAttention, chosen: IntArray, others: IntArray) -> HiddenTables:
-    embed, values, output = (
-        weight(setting, "embed.W_E"),
-        weight(setting, _ATTENTION + "W_V"),
-        weight(setting, _ATTENTION + "W_O"),
-    )
-    read, write = weight(setting, _MLP + "W_in"), weight(setting, _MLP + "W_out")
-    unembed = weight(setting, "unembed.W_U")
-    size, triple = config.d_vocab - 1, np.full((1, 1), 3, np.int64)
-    constant = constant_residual(setting, config)
-    moved = embed[:size] @ values @ output
-    bias = constant @ read + _bias(setting, _MLP + "b_in", config.d_mlp).times(triple)
-    out = constant + _bias(setting, _MLP + "b_out", config.d_model).times(triple)
-    slack = zeros(setting, 1, 1)
-    if len(others):
-        active = moved.T.lengths().max(0).reshape(1) * read[:, others].lengths()
-        reach = (active + active + abs(bias[0, others])) * write[others].T.lengths()
-        farthest = unembed.lengths().max(0).reshape(1, 1)
-        slack = reach.reshape(-1, 1).sum(0).reshape(1, 1) * (farthest + farthest)
-    left = moved @ read[:, chosen]
+    weights = UniformWeights.of(setting, config)
+    moved = weights.embed @ weights.values @ weights.output
+    farthest = moved.T.lengths().max(0).reshape(1) if len(others) else None
+    left = moved @ weights.read[:, chosen]
     return HiddenTables(
         left,
         left,
-        bias[:, chosen],
-        write[chosen] @ unembed,
-        moved @ unembed,
-        out @ unembed + _bias(setting, "unembed.b_U", config.d_vocab_out).times(triple),
-        slack,
+        weights.bias[:, chosen],
+        weights.write[chosen] @ weights.unembed,
+        moved @ weights.unembed,
+        weights.out,
+        zeros(setting, 1, 1) if farthest is None else weights.most_of_others(others, farthest),
         True,
-        len(chosen) * (size + config.d_vocab_out),
+        len(chosen) * (config.d_vocab - 1 + config.d_vocab_out),
     )
 
 
