@@ -267,15 +267,17 @@ def train_tied_addition(recipe: TiedRecipe, track: Track = silent) -> Weights:
     draw = drawer(generator)
     parameters = {
         "b_in": torch.zeros(hidden),
-        "W_U": draw(hidden, n, fan=hidden),
+        "out.0": draw(hidden, recipe.rank, fan=hidden),
+        "out.1": draw(recipe.rank, n, fan=recipe.rank),
         "b_U": torch.zeros(n),
         "side.0": draw(n, recipe.rank, fan=recipe.rank),
-        "side.1": draw(recipe.rank, hidden, fan=hidden),
+        "side.1": draw(recipe.rank, hidden, fan=recipe.rank),
     }
     skip = torch.zeros(n, n)
 
     def fold() -> tuple[Tensor, ...]:
-        return parameters["side.0"] @ parameters["side.1"], parameters["b_in"] * 1, parameters["W_U"] * 1, parameters["b_U"] * 1
+        side, unembed = (parameters[f"{name}.0"] @ parameters[f"{name}.1"] for name in ("side", "out"))
+        return side, parameters["b_in"] * 1, unembed, parameters["b_U"] * 1
 
     def gradients(folded: tuple[Tensor, ...], steps: Tensor) -> tuple[Tensor, ...]:
         return symmetric_gradients((*folded, skip), n, steps)[1][:4]
