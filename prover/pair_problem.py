@@ -1,6 +1,6 @@
 """What to prove about a network with one hidden layer on two inputs, and its tables in float64 (see rules/hidden_tables)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -13,9 +13,12 @@ from certificates.tensor_file import IntArray
 from prover.dictionaries import Dictionary
 from prover.group_actions import BoolArray, FloatArray
 from prover.hidden_layer import HiddenLayer, hidden_layer
+from prover.projected_layer import Bases, cheapest_bases
 from prover.strategy import Track, silent
 from prover.weights import load_weights
 
+_ALLOWANCE = 1.1
+"""The slack of bases is found by small differences of squares: the checker's rounding makes it a few percent greater."""
 _DROPPED = 0.02
 """Neurons are dropped while all they can do is at most this share of the median margin."""
 
@@ -59,7 +62,8 @@ class Hidden:
 class PairProblem:
     """How well a network composes two elements; `given` is the multiplication table if the task names none.
 
-    dictionary: one that was brought along, for strategies that use one.
+    dictionary: one that was brought along, for strategies that use one. bases: those by which tables are computed, for the
+    `chosen` neurons (None: tables are folded exactly).
     """
 
     model: Model
@@ -69,6 +73,8 @@ class PairProblem:
     task_json: Json = None
     given: IntArray | None = None
     dictionary: Dictionary | None = None
+    bases: Bases | None = None
+    chosen: IntArray | None = None
 
     @cached_property
     def task(self) -> PairTask:
@@ -105,7 +111,21 @@ class PairProblem:
     @cached_property
     def layer(self) -> HiddenLayer:
         """All neurons, on the device."""
-        return hidden_layer(load_weights(self.model, self.device), self.model.config)
+        weights = load_weights(self.model, self.device)
+        layer = hidden_layer(weights, self.model.config)
+        return layer if self.bases is None else self.bases.project(layer, weights)
+
+    def projected(self, share: float) -> "PairProblem":
+        """The same with tables by few coordinates, where tables are folded from weights and that is enough: bases may leave a
+        share of the median margin open.
+        """
+        config, neurons = self.model.config, self.neurons
+        if not isinstance(config, UniformAttention):
+            return self
+        most = share * max(float(np.median(self.margins)), 0.0)
+        weights = load_weights(self.model, self.device)
+        bases = cheapest_bases(weights, self.layer, neurons, most, self.precision)
+        return self if bases is None else replace(self, bases=bases, chosen=neurons)
 
     @cached_property
     def hidden(self) -> Hidden:
@@ -131,6 +151,8 @@ class PairProblem:
     @cached_property
     def neurons(self) -> IntArray:
         """Neurons that matter: the others together can change no difference of logits by more than a share of the margins."""
+        if self.chosen is not None:
+            return self.chosen
         reach = self.hidden.reach
         order = np.argsort(reach, kind="stable")
         dropped = np.searchsorted(np.cumsum(reach[order]), _DROPPED * max(float(np.median(self.margins)), 0.0), side="right")
@@ -138,8 +160,9 @@ class PairProblem:
         return kept
 
     def slack(self, neurons: IntArray) -> float:
-        """What all neurons but these can at most add to a difference of logits."""
-        return float(np.delete(self.hidden.reach, neurons).sum())
+        """What all neurons but these, and what bases leave out, can at most add to a difference of logits."""
+        others = float(np.delete(self.hidden.reach, neurons).sum())
+        return others if self.bases is None else _ALLOWANCE * (others + self.bases.slack)
 
     @cached_property
     def tolerance(self) -> float:
@@ -157,7 +180,12 @@ class PairProblem:
 
     def hidden_step(self, neurons: IntArray) -> Step:
         """The first step of every proof."""
-        return Step("hidden-tables", (), {}, {"neurons": RawTensor.of_integers(neurons)})
+        chosen = {"neurons": RawTensor.of_integers(neurons)}
+        if self.bases is None:
+            return Step("hidden-tables", (), {}, chosen)
+        reading, writing = self.bases.reading, self.bases.writing
+        hints = {"reading": RawTensor.of_integers(reading.hint), "writing": RawTensor.of_integers(writing.hint)}
+        return Step("projected-hidden-tables", (), {"tilt": min(reading.tilt, writing.tilt)}, chosen | hints)
 
 
 def lead(logits: FloatArray, true: IntArray) -> FloatArray:

@@ -21,8 +21,9 @@ from prover.pair_problem import PairProblem
 from prover.prove import prove
 from prover.strategies import PAIR_STRATEGIES
 from prover.strategies.evaluated_pairs import BruteForcePairs
+from prover.strategies.fourier_output import Fourier
 from prover.strategies.group_sets import Cosets, GroupSets, RhoSets
-from prover.strategies.low_rank_output import Fourier, LowRankOutput
+from prover.strategies.low_rank_output import LowRankOutput
 from prover.strategies.quadrature import Quadrature
 from prover.strategies.structured_output import StructuredOutput
 from prover.strategy import DoesNotFit, Strategy
@@ -34,7 +35,8 @@ STRATEGIES = (
     BruteForcePairs(),
     LowRankOutput(rank=2),
     LowRankOutput(rank=3, basis=1, pairwise=0),
-    Fourier(rank=2),
+    Fourier(exact=20, ideal=1),
+    LowRankOutput(rank=2, blocks=1),
     StructuredOutput(),
     Quadrature(),
     RhoSets(),

@@ -8,10 +8,11 @@ from prover.strategies.dictionary_output import DictionaryOutput
 from prover.strategies.enumeration import BruteForce, Sampling
 from prover.strategies.evaluated_pairs import BruteForcePairs
 from prover.strategies.exact import Exact
+from prover.strategies.fourier_output import Fourier
 from prover.strategies.group_sets import Cosets, RhoSets
 from prover.strategies.interpretation import Interpretation
 from prover.strategies.low_rank_chains import LowRankChains
-from prover.strategies.low_rank_output import Fourier, LowRankOutput
+from prover.strategies.low_rank_output import LowRankOutput
 from prover.strategies.mlp_quadrature import MLPQuadrature
 from prover.strategies.prefix_chains import Pessimized, Thresholds
 from prover.strategies.quadrature import Quadrature

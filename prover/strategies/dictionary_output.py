@@ -16,6 +16,7 @@ from prover.hidden_layer import HiddenLayer
 from prover.output_factors import Factors, low_rank_leads, mean_size
 from prover.pair_problem import PairProblem
 from prover.strategies.evaluated_pairs import pairs_evidence
+from prover.strategies.low_rank_output import OPEN
 from prover.strategy import DoesNotFit, Evidence, Strategy
 from prover.surrogate import Surrogate
 
@@ -26,7 +27,7 @@ _SCALE_BITS = 24
 class DictionaryOutput(Strategy):
     """atoms, sparsity: of the dictionary, and how many of them a neuron writes along. objective: 0: the dictionary reconstructs
     the unembedding (a TopK autoencoder, unless one is given), 1: it is then moved to where it proves the most. pairwise: as for
-    low-rank-output.
+    low-rank-output, as is projected.
     """
 
     name: ClassVar[str] = "dictionary"
@@ -37,6 +38,7 @@ class DictionaryOutput(Strategy):
     sparsity: int = 2
     objective: int = 0
     pairwise: int = 1
+    projected: int = 1
 
     @classmethod
     def sweep(cls, problem: PairProblem) -> tuple[Self, ...]:
@@ -45,9 +47,10 @@ class DictionaryOutput(Strategy):
 
     def prove(self, problem: PairProblem) -> Evidence:
         """Train (or take the dictionary that is given), and list the pairs for which the bound holds beyond rounding."""
+        problem = problem.projected(OPEN) if self.projected else problem
         factors, sparsity, scale = self._found(problem)
         neurons = problem.neurons
-        right = leads_of_all(problem, self._leads(neurons, factors)) > 4 * problem.slack(neurons) + 4 * problem.tolerance
+        right = leads_of_all(problem, self._leads(neurons, factors)) > 2 * problem.slack(neurons) + 4 * problem.tolerance
         codes = Codes.of_matrix(factors.left.cpu().numpy(), sparsity)
         used, places = np.unique(codes.atoms, return_inverse=True)
         numbers = {
@@ -63,18 +66,23 @@ class DictionaryOutput(Strategy):
 
     def surrogate(self, problem: PairProblem) -> Surrogate:
         """The pairs, by the dictionary and the codes found."""
-        factors, neurons = self._found(problem)[0], problem.neurons
+        folded = problem.projected(OPEN) if self.projected else problem
+        factors, neurons, left_open = self._found(folded)[0], folded.neurons, 4 * (folded.bases.slack if folded.bases else 0.0)
         of_factors = self._leads(neurons, factors)
 
         def leads(layer: HiddenLayer, pairs: ExaminedPairs, temperature: float) -> Tensor:
-            return of_factors(layer, pairs, temperature) - 4 * layer.slack(torch.as_tensor(neurons))
+            return of_factors(layer, pairs, temperature) - 4 * layer.slack(torch.as_tensor(neurons)) - left_open
 
         return surrogate_by_pairs(problem, leads)
 
     def _found(self, problem: PairProblem) -> tuple[Factors, int, int]:
         """Factors of one block in units of 2**-scale, how many entries each row of the first has, and scale."""
-        if self.atoms < 1 or not 1 <= self.sparsity <= self.atoms or not {self.objective, self.pairwise} <= {0, 1}:
-            raise DoesNotFit("dictionary needs 1 <= sparsity <= atoms; objective and pairwise are 0 or 1")
+        if (
+            self.atoms < 1
+            or not 1 <= self.sparsity <= self.atoms
+            or not {self.objective, self.pairwise, self.projected} <= {0, 1}
+        ):
+            raise DoesNotFit("dictionary needs 1 <= sparsity <= atoms; objective, pairwise and projected are 0 or 1")
         neurons = problem.neurons
         hidden = problem.hidden.of(neurons)
         rows = hidden.unembed - hidden.unembed.mean(1, keepdims=True)

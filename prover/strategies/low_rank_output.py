@@ -26,6 +26,8 @@ from prover.surrogate import Surrogate
 
 _SCALE_BITS = 24
 _TOGETHER, _BY_BLOCK = (4, 6, 8, 10, 12, 14, 16, 17, 20, 24, 32, 48), (2, 3, 4, 6, 8)
+OPEN = 0.05
+"""Share of the median margin that the bases of a transformer may leave open."""
 _NEARLY = 200
 """Nearly as much: within total / 200 pairs."""
 
@@ -35,7 +37,8 @@ class LowRankOutput(Strategy):
     """rank: directions for each block (0: the fewest that prove nearly as much as any). blocks: 1: neurons by their main
     representation, 0: all together. basis: 0: singular vectors, 1: representations (the rank then counts their dimensions, and
     is rounded up). pairwise: 1: distances of rests of outputs one by one. objective: 0: factors that reconstruct the
-    unembedding best, 1: they are then moved to where they prove the most (prover/factor_search; needs blocks=0).
+    unembedding best, 1: they are then moved to where they prove the most (prover/factor_search; needs blocks=0). projected: 1:
+    the tables of a transformer by few directions, 0: folded exactly.
     """
 
     name: ClassVar[str] = "low-rank-output"
@@ -47,14 +50,17 @@ class LowRankOutput(Strategy):
     basis: int = 0
     pairwise: int = 1
     objective: int = 0
+    projected: int = 1
 
     @classmethod
     def sweep(cls, problem: PairProblem) -> tuple[Self, ...]:
-        """Ranks, with either basis."""
-        return tuple(cls(rank, 0, basis) for rank in _TOGETHER for basis in (0, 1))
+        """Ranks, with either basis; and by blocks."""
+        together = tuple(cls(rank, 0, basis) for rank in _TOGETHER for basis in (0, 1))
+        return together + tuple(cls(rank, 1, pairwise=pairwise) for rank in _BY_BLOCK for pairwise in (0, 1))
 
     def prove(self, problem: PairProblem) -> Evidence:
         """Factor the unembedding, and list the pairs for which the bound holds beyond rounding."""
+        problem = problem.projected(OPEN) if self.projected else problem
         neurons, factors, scale, right = self._found(problem)
         numbers = {"left_factor": factors.left, "right_factor": factors.right, "centre": factors.centre}
         hints = {name: _integers(number, scale) for name, number in numbers.items()}
@@ -64,8 +70,9 @@ class LowRankOutput(Strategy):
 
     def surrogate(self, problem: PairProblem) -> Surrogate:
         """The pairs, by the directions found; what neurons write along them follows the weights."""
-        ordered, factors, _, _ = self._found(problem)
-        neurons = torch.as_tensor(ordered)
+        folded = problem.projected(OPEN) if self.projected else problem
+        ordered, factors, _, _ = self._found(folded)
+        neurons, left_open = torch.as_tensor(ordered), 4 * (folded.bases.slack if folded.bases else 0.0)
         first = problem.layer.unembed[neurons]
 
         def moved(layer: HiddenLayer) -> Factors:
@@ -73,7 +80,7 @@ class LowRankOutput(Strategy):
 
         def leads(layer: HiddenLayer, pairs: ExaminedPairs, temperature: float) -> Tensor:
             found = low_rank_leads(layer, neurons, moved(layer), self.pairwise, pairs, temperature)
-            return found - 4 * layer.slack(neurons)
+            return found - 4 * layer.slack(neurons) - left_open
 
         def rest(layer: HiddenLayer) -> Tensor:
             return _about_mean(layer.unembed[neurons] - moved(layer).product)
@@ -82,8 +89,8 @@ class LowRankOutput(Strategy):
 
     def _found(self, problem: PairProblem) -> tuple[IntArray, Factors, int, BoolArray]:
         """What `factors` gives at the best rank, and the pairs "a b" that can be proved with it."""
-        if self.rank < 0 or not {self.blocks, self.basis, self.pairwise, self.objective} <= {0, 1}:
-            raise DoesNotFit(f"{self.name} needs a rank of at least 0; blocks, basis, pairwise and objective are 0 or 1")
+        if self.rank < 0 or not {self.blocks, self.basis, self.pairwise, self.objective, self.projected} <= {0, 1}:
+            raise DoesNotFit(f"{self.name} needs a rank of at least 0; all other switches are 0 or 1")
         if self.blocks and self.objective:
             raise DoesNotFit("objective=1 needs blocks=0")
         ranks = (self.rank,) if self.rank else _BY_BLOCK if self.blocks else _TOGETHER
@@ -97,7 +104,7 @@ class LowRankOutput(Strategy):
         def leads(layer: HiddenLayer, pairs: ExaminedPairs, temperature: float) -> Tensor:
             return low_rank_leads(layer, torch.as_tensor(neurons), factors, self.pairwise, pairs, temperature)
 
-        return neurons, factors, scale, leads_of_all(problem, leads) > 4 * problem.slack(neurons) + 4 * problem.tolerance
+        return neurons, factors, scale, leads_of_all(problem, leads) > 2 * problem.slack(neurons) + 4 * problem.tolerance
 
     def factors(self, problem: PairProblem, rank: int) -> tuple[IntArray, Factors, int]:
         """Neurons in the order of their blocks, the factors rounded to units of 2**-scale, and scale."""
@@ -142,24 +149,3 @@ def _about_mean(rows: Tensor) -> Tensor:
 
 def _integers(numbers: Tensor, scale: int) -> RawTensor:
     return RawTensor.of_integers(np.rint(np.ldexp(numbers.cpu().numpy(), scale)).astype(np.int64))
-
-
-@dataclass(frozen=True)
-class Fourier(LowRankOutput):
-    """low-rank-output where every neuron writes along one frequency: its cosine and sine, for rank 2; switches as there."""
-
-    name: ClassVar[str] = "fourier"
-    summary: ClassVar[str] = "every neuron writes along the cosine and sine of one frequency (cyclic groups)"
-
-    blocks: int = 1
-
-    @classmethod
-    def sweep(cls, problem: PairProblem) -> tuple[Self, ...]:
-        """With more directions than the frequency's own, and rests bounded together or output by output."""
-        return tuple(cls(rank, pairwise=pairwise) for rank in _BY_BLOCK for pairwise in (0, 1))
-
-    def factors(self, problem: PairProblem, rank: int) -> tuple[IntArray, Factors, int]:
-        """As low-rank-output, for commutative groups."""
-        if not np.array_equal(problem.task.table, problem.task.table.T):
-            raise DoesNotFit("fourier is about commutative groups; use low-rank-output with basis=1")
-        return super().factors(problem, rank)
