@@ -467,7 +467,7 @@ MUTANTS = [
     *(
         Mutant("checker/rules/hidden_tables.py", old, new, HIDDEN)
         for old, new in (
-            ("if len(others):", "if False:"),
+            ("if len(others) else None", "if False else None"),
             ("left[:, some].max(0) + right[:, some].max(0)", "left[:, some].max(0) + right[:, some].min(0)"),
             ("right[:, some].max(0) + bias[0, some]).relu()", "right[:, some].max(0)).relu()"),
             ("right[:, some].max(0) + bias[0, some]).relu()", "right[:, some].max(0) + bias[0, some])"),

@@ -320,7 +320,7 @@ UNIFORM = (
     ("if not rest[part.neurons].all()", "if not rest[part.neurons].any()"),
     ("rest &= ~part.neurons", "rest[:] = False"),
     ("part.margin if margin is None else margin + part.margin", "part.margin"),
-    ("if len(others) else None", "if False else None"),
+    ("if len(others):", "if False:"),
     ("(margin - allowed).positive()", "margin.positive()"),
     ("table[elements, elements] == elements", "table[elements, elements] <= elements"),
     ("proved |= table[elements, elements] == elements", "proved |= ~proved"),

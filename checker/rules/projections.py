@@ -73,7 +73,7 @@ class Basis:
             raise Refused(f"a basis has at least one column, no more columns than rows, and a tilt from 2 to {UNIT_BITS}")
         matrix = hinted(setting, hint, UNIT_BITS)
         # Exactly, in Python's integers: rests are small differences of squares, and much is lost with a large eps.
-        setting.meter.charge(2 * hint.size * rank + 4 * rank**2 + 1, _SLOWNESS)
+        setting.meter.charge(2 * hint.size * rank + 4 * rank**2 + 2, _SLOWNESS)
         setting.meter.allocate(_BYTES_OF_INTEGER * (hint.size + 3 * rank**2))
         columns, one = hint.astype(object), 1 << (2 * UNIT_BITS)
         excess = columns.T @ columns - np.where(np.arange(rank)[:, None] == np.arange(rank), one, 0)
