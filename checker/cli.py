@@ -10,7 +10,7 @@ from typing import Any, get_args
 import click
 
 from certificates import __version__
-from certificates.canonical_json import dumps, loads_relaxed
+from certificates.canonical_json import Json, dumps, loads_relaxed
 from certificates.certificate import Certificate, MLPStatement, read_certificate
 from certificates.errors import FormatError
 from checker.errors import CheckError, InvalidInput
@@ -18,6 +18,7 @@ from checker.meter import Budget
 from checker.verdict import ArithmeticName, FrequencyBound, Verdict, covers, floor_decimal, verify
 
 _INTERNAL_ERROR = 3
+_PINNED_ERROR = re.compile(r"[0-9]{1,9}:[0-9.]+")
 _NAME = re.compile(r"(?!null$)[a-z][a-z-]*")
 _MODEL = click.option("--model", "model", required=True, type=click.Path(path_type=Path), help="The model file.")
 _CERTIFICATE = click.argument("certificate", type=click.Path(path_type=Path))
@@ -44,6 +45,13 @@ def cli(context: click.Context) -> None:
 @_MODEL
 @click.option("--task", help='Pin the task: a name, or JSON: \'{"n":2,"name":"nth-max-of-k"}\'.')
 @click.option("--at-least", help="Pin a least accuracy, as a decimal number: 0.95.")
+@click.option(
+    "--error-at-most",
+    "errors",
+    multiple=True,
+    metavar="K:E",
+    help="About an MLP: pin a frequency's greatest e / A, as in 9:0.83.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, whatever happens.")
 @click.option(
     "--arithmetic",
@@ -59,6 +67,7 @@ def verify_command(
     model: Path,
     task: str | None,
     at_least: str | None,
+    errors: tuple[str, ...],
     as_json: bool,
     arithmetic: ArithmeticName,
     jobs: int,
@@ -67,23 +76,41 @@ def verify_command(
 ) -> None:
     """Check CERTIFICATE against a model file and print the theorem that it proves."""
     try:
-        pinned = task if task is None or _NAME.fullmatch(task) else loads_relaxed(task)
-        if task is not None and pinned is None:
-            raise FormatError("null is not a task")
+        pinned, error_at_most = _pinned_task(task), _pinned_errors(errors)
     except FormatError as error:
-        verdict = refusal(f"--task: {error}", InvalidInput.exit_code)
+        verdict = refusal(str(error), InvalidInput.exit_code)
     else:
         verdict = verify(
             certificate,
             model,
             task=pinned,
             at_least=at_least,
+            error_at_most=error_at_most,
             arithmetic=arithmetic,
             budget=Budget(max_operations, max_memory << 20),
             jobs=jobs,
         )
     _print_verdict(verdict, as_json)
     sys.exit(verdict.exit_code)
+
+
+def _pinned_task(text: str | None) -> Json:
+    try:
+        task = text if text is None or _NAME.fullmatch(text) else loads_relaxed(text)
+    except FormatError as error:
+        raise FormatError(f"--task: {error}") from error
+    if text is not None and task is None:
+        raise FormatError("--task: null is not a task")
+    return task
+
+
+def _pinned_errors(texts: tuple[str, ...]) -> dict[int, str]:
+    if not all(_PINNED_ERROR.fullmatch(text) for text in texts):
+        raise FormatError("--error-at-most: write a frequency and its greatest relative error, as in 9:0.83")
+    errors = {int(frequency): error for frequency, error in (text.split(":") for text in texts)}
+    if len(errors) < len(texts):
+        raise FormatError("--error-at-most: a frequency is pinned twice")
+    return errors
 
 
 @cli.command(

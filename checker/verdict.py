@@ -7,7 +7,7 @@
 3. every step names a known rule, builds on earlier steps only, every step but the last is used, and every rule's
    hypotheses hold, within the budget;
 4. the last step establishes exactly the statement's number of correct inputs, or its claims about an MLP;
-5. the pinned task and accuracy, if the verifier gave any, are what the statement says.
+5. what the verifier pinned (task, accuracy, errors of frequencies) is what the statement says.
 
 The theorem is about the real-valued function that the stored weights define. Nothing here reads or writes anything but the
 two files.
@@ -16,11 +16,11 @@ two files.
 import math
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -40,7 +40,7 @@ from checker.scaled_integers import ScaledArithmetic
 from checker.tasks import Task, parse_task
 
 ArithmeticName = Literal["integers", "mpmath"]
-_ACCURACY = re.compile(r"[0-9]{1,3}(\.[0-9]{1,100})?")
+_DECIMAL = re.compile(r"[0-9]{1,3}(\.[0-9]{1,100})?")
 _BYTES_PER_WEIGHT = 128
 
 
@@ -175,6 +175,7 @@ def check_proof(
     *,
     task: Json = None,
     at_least: Fraction | None = None,
+    error_at_most: Mapping[int, Fraction] | None = None,
     arithmetic: ArithmeticName = "integers",
     budget: Budget = Budget(),  # noqa: B008 - frozen
     jobs: int = 1,
@@ -213,6 +214,13 @@ def check_proof(
         raise Refused("the last step does not establish a number of correctly classified inputs")
     elif result.correct != statement.correct:
         raise Refused(f"the statement claims {statement.correct} correct inputs, but its proof shows {result.correct}")
+    _require_pins(statement, task, at_least, error_at_most or {})
+    return Proof(certificate, model, known_task, facts, result, meter.operations)
+
+
+def _require_pins(
+    statement: Statement | MLPStatement, task: Json, at_least: Fraction | None, error_at_most: Mapping[int, Fraction]
+) -> None:
     if task is not None and task != statement.task:
         raise ClaimNotMet(f"the certificate is about task {dumps(statement.task)}, not the pinned {dumps(task)}")
     if at_least is not None and isinstance(statement, MLPStatement):
@@ -222,7 +230,17 @@ def check_proof(
             f"the certificate proves an accuracy of at least {floor_decimal(statement.correct, statement.total)}, "
             f"which is less than the pinned {floor_decimal(at_least.numerator, at_least.denominator)}"
         )
-    return Proof(certificate, model, known_task, facts, result, meter.operations)
+    claims = {claim.frequency: claim for claim in statement.claims} if isinstance(statement, MLPStatement) else {}
+    for frequency, most in error_at_most.items():
+        if frequency not in claims:
+            raise ClaimNotMet(f"the certificate proves nothing about an MLP at the pinned frequency {frequency}")
+        claim = claims[frequency]
+        if claim.amplitude == 0 or claim.error > most * claim.amplitude:
+            found = "unbounded" if claim.amplitude == 0 else ceil_decimal(claim.error, claim.amplitude)
+            raise ClaimNotMet(
+                f"the relative error that the certificate proves at frequency {frequency} is {found}, which is more than the "
+                f"pinned {floor_decimal(most.numerator, most.denominator, 6)}"
+            )
 
 
 def _apply_rules(
@@ -269,6 +287,7 @@ def verify(
     *,
     task: Json = None,
     at_least: Fraction | str | None = None,
+    error_at_most: Mapping[int, Fraction | str] | None = None,
     arithmetic: ArithmeticName = "integers",
     budget: Budget = Budget(),  # noqa: B008 - frozen
     jobs: int = 1,
@@ -276,9 +295,10 @@ def verify(
     """Check the certificate file against the model file.
 
     certificate, model: paths. task: pin the statement's task (a JSON value, e.g. {"name": "max-of-k"}, or just a name).
-    at_least: pin a least accuracy, exactly (a Fraction, or a decimal string such as "0.95"). arithmetic: "integers" (fast)
-    or "mpmath" (independent, slow). budget: limits on operations and memory. jobs: processes; the verdict does not depend on
-    their number.
+    at_least: pin a least accuracy, exactly (a Fraction, or a decimal string such as "0.95"). error_at_most: for certificates
+    about an MLP, pin frequencies and their greatest relative errors e / A, likewise, e.g. {9: "0.83"}. arithmetic: "integers"
+    (fast) or "mpmath" (independent, slow). budget: limits on operations and memory. jobs: processes; the verdict does not
+    depend on their number.
 
     Always returns a Verdict; `accepted` is True only if the statement is proved and every pin is met. An exception means a
     bug of the checker, never a property of the files.
@@ -289,6 +309,7 @@ def verify(
     warnings: tuple[str, ...] = ()
     try:
         bound = None if at_least is None else parse_accuracy(at_least)
+        errors = {frequency: parse_decimal(text, "relative error") for frequency, text in (error_at_most or {}).items()}
         pinned: Json = {"name": task} if isinstance(task, str) else task
         parsed, size = read_certificate(Path(certificate))
         statement = parsed.statement
@@ -298,7 +319,8 @@ def verify(
                 f"TASK MISMATCH: the certificate is about {dumps(statement.task)}, "
                 f"but the model file says it was trained for {dumps(parsed_model.task)}",
             )
-        proof = check_proof(parsed, parsed_model, task=pinned, at_least=bound, arithmetic=arithmetic, budget=budget, jobs=jobs)
+        pins: dict[str, Any] = {"task": pinned, "at_least": bound, "error_at_most": errors}
+        proof = check_proof(parsed, parsed_model, **pins, arithmetic=arithmetic, budget=budget, jobs=jobs)
     except (CheckError, FormatError, MemoryError) as error:
         reason = "out of memory" if isinstance(error, MemoryError) else str(error)
         return Verdict(
@@ -339,13 +361,18 @@ def verify(
 
 def parse_accuracy(text: Fraction | str) -> Fraction:
     """An exact accuracy from a decimal string or a fraction. Raises InvalidInput unless it lies between 0 and 1."""
-    try:
-        value = text if isinstance(text, Fraction) else Fraction(_ACCURACY.fullmatch(text)[0])  # type: ignore[index]
-    except TypeError as error:
-        raise InvalidInput(f"{text!r} is not a least accuracy: write it as a decimal number such as 0.95") from error
+    value = parse_decimal(text, "least accuracy")
     if not 0 <= value <= 1:
         raise InvalidInput(f"an accuracy lies between 0 and 1, found {text}")
     return value
+
+
+def parse_decimal(text: Fraction | str, what: str) -> Fraction:
+    """An exact number from a decimal string or a fraction. Raises InvalidInput if it is neither."""
+    try:
+        return text if isinstance(text, Fraction) else Fraction(_DECIMAL.fullmatch(text)[0])  # type: ignore[index]
+    except TypeError as error:
+        raise InvalidInput(f"{text!r} is not a {what}: write it as a decimal number such as 0.95") from error
 
 
 def _seconds_since(started: int) -> str:

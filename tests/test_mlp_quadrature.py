@@ -246,6 +246,10 @@ def test_without_neurons_the_amplitude_is_all_error(amplitude: float) -> None:
     naive = bound_of(layer, said).error(np.zeros(len(said.frequency)))
     whole = np.full(len(said.frequency), int(amplitude * 2**20))
     check_proof(claim(model, said, whole, np.ceil((naive + amplitude) * 2**20 * 1.001), 20), model)
+    if amplitude == 0:
+        loose = claim(model, said, whole, np.ceil((naive + amplitude) * 2**20 * 1.001), 20)
+        with pytest.raises(ClaimNotMet, match="is unbounded"):
+            check_proof(loose, model, error_at_most={int(said.frequency[0]): Fraction(10**9)})
     with pytest.raises(Refused, match="is not proved"):
         check_proof(claim(model, said, whole, np.floor((naive + amplitude) * 2**20 * 0.999), 20), model)
 
@@ -399,6 +403,14 @@ def test_pins() -> None:
         check_proof(certificate, model, at_least=Fraction(0))
     with pytest.raises(ClaimNotMet, match="pinned"):
         check_proof(certificate, model, task={"name": "modular-addition", "modulus": 7})
+    assert isinstance(certificate.statement, MLPStatement)
+    claim = certificate.statement.claims[0]
+    exact = Fraction(claim.error, claim.amplitude)
+    check_proof(certificate, model, error_at_most={claim.frequency: exact})
+    with pytest.raises(ClaimNotMet, match="more than the pinned"):
+        check_proof(certificate, model, error_at_most={claim.frequency: exact - Fraction(1, 10**30)})
+    with pytest.raises(ClaimNotMet, match="nothing about an MLP at the pinned frequency 0"):
+        check_proof(certificate, model, error_at_most={0: Fraction(100)})
 
 
 def test_refusals() -> None:
@@ -529,6 +541,16 @@ def test_files_and_commands(tmp_path: Path) -> None:
     for bound in verdict.mlp:
         assert f"k = {bound.frequency}: A = {bound.amplitude}, e = {bound.error}, relative error" in verdict.theorem
     assert verify(*paths, at_least="0.5").exit_code == 1
+    frequency = verdict.mlp[0].frequency
+    assert verify(*paths, error_at_most={frequency: verdict.mlp[0].relative_error or ""}).accepted
+    assert verify(*paths, error_at_most={frequency: "0.000001"}).exit_code == 1
+    assert verify(*paths, error_at_most={frequency: "much"}).exit_code == 2
+    pins = {f"{frequency}:999": 0, f"{frequency}:0.000001": 1, "much": 2, f"{frequency}": 2, f"{frequency}:1.2.3": 2, "a:1": 2}
+    for pin, code in pins.items():
+        command = ["verify", str(paths[0]), "--model", str(paths[1]), "--error-at-most", pin]
+        assert CliRunner().invoke(cli, command).exit_code == code, pin
+    twice = ["--error-at-most", f"{frequency}:5", "--error-at-most", f"{frequency}:6"]
+    assert CliRunner().invoke(cli, ["verify", str(paths[0]), "--model", str(paths[1]), *twice]).exit_code == 2
     with pytest.raises(InvalidInput, match="certifies no inputs"):
         covers(*paths, [[0, 0]])
     shown = CliRunner().invoke(cli, ["show", str(paths[0])]).output
