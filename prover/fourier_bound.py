@@ -56,15 +56,18 @@ class Entries:
 
 @dataclass(frozen=True)
 class FourierBound:
-    """vectors "i j 2", reading "i 2" (alpha and beta); ahead, across "p j": P_j and Q_j of pairs; allowed "d", d = 1 .. p // 2:
-    what is taken off; weight "i", entry_weight "i j": logarithms of weights.
+    """vectors "i j 2", reading "i 2" (alpha and beta); ahead, across "p j": P_j and Q_j of pairs; logarithms of weights: weight
+    "i", entry_weight "i j". What is taken off: deviations "d", d = 1 .. p // 2, of what neurons read; uncovered, of what they
+    write; beside, of the path around the MLP.
     """
 
     vectors: Tensor
     reading: Tensor
     ahead: Tensor
     across: Tensor
-    allowed: Tensor
+    deviations: Tensor
+    uncovered: Tensor
+    beside: Tensor
     weight: Tensor
     entry_weight: Tensor
     waves: Waves
@@ -75,14 +78,19 @@ class FourierBound:
         empty = self.ahead.new_zeros(buckets, self.ahead.shape[1])
         least = empty.scatter_reduce(0, where, self.ahead, "amin", include_self=False)
         most = empty.scatter_reduce(0, where, self.across.abs(), "amax", include_self=False)
-        return self._lead(least, most)
+        return self._left(least, most)
 
     @property
     def of_pairs(self) -> Tensor:
-        """What the inequality would leave if each pair had a bucket of its own, "p"."""
-        return self._lead(self.ahead, self.across.abs()).amin(1)
+        """What it would leave if each pair had a bucket of its own, "p d"."""
+        return self._left(self.ahead, self.across.abs())
 
-    def _lead(self, least: Tensor, most: Tensor) -> Tensor:
+    @property
+    def allowed(self) -> Tensor:
+        """All that is taken off, "d"."""
+        return self.deviations + self.uncovered + self.beside
+
+    def _left(self, least: Tensor, most: Tensor) -> Tensor:
         steps = slice(1, len(self.waves.cos))
         return least @ (1 - self.waves.cos[:, steps]) - most @ self.waves.sin[:, steps].abs() - self.allowed
 
@@ -131,8 +139,8 @@ def fourier_bound(layer: HiddenLayer, neurons: Tensor, entries: Entries, pairs: 
     weight = _weights(left.relu().square().mean(0) + right.relu().square().mean(0), rest.square().mean(1))
     reached = sum((side.relu() * 2.0**-weight).norm(dim=1).amax() for side in (left, right))
     uncovered = 4 * reached * (rest * 2.0 ** weight[:, None]).square().sum(0).clamp_min(_NOTHING).sqrt().amax()
-    allowed = deviations + uncovered + beside
-    return FourierBound(vectors, read, x * c + y * s, y * c - x * s, allowed, weight, entry_weight, waves)
+    errors = deviations, uncovered, beside
+    return FourierBound(vectors, read, x * c + y * s, y * c - x * s, *errors, weight, entry_weight, waves)
 
 
 @torch.no_grad()

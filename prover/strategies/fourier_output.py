@@ -6,7 +6,7 @@ neurons nearly read a single frequency, what they write beside their main freque
 """
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from certificates import RawTensor, Step
 from certificates.tensor_file import IntArray
+from prover.error_terms import ErrorTerms
 from prover.examined_pairs import ExaminedPairs
 from prover.fourier_bound import Entries, FourierBound, Waves, fourier_bound
 from prover.hidden_layer import hidden_layer
@@ -111,7 +112,7 @@ class Fourier(Strategy):
         images = torch.where(found.pairs.first == found.pairs.second, 1.0, 2.0 if problem.mirrored else 1.0).to(torch.float64)
         buckets = int(found.bucket.max()) + 1
         share = torch.zeros(buckets, dtype=images.dtype).index_add(0, found.bucket, images) / problem.total
-        usual = (found.bound.of_pairs + found.bound.allowed.min()).abs().mean().clamp_min(_NOTHING)
+        usual = (found.bound.of_pairs + found.bound.allowed).amin(1).abs().mean().clamp_min(_NOTHING)
         constant = 2 * found.problem.slack(found.problem.neurons) - 2 * float(problem.layer.slack(neurons))
 
         def claims(weights: Weights, temperature: float) -> Claims:
@@ -121,6 +122,27 @@ class Fourier(Strategy):
             return Claims(left / usual, share)
 
         return claims
+
+    def error_terms(self, problem: PairProblem) -> ErrorTerms:
+        """What makes the margin of the pair and rival for which least is left."""
+        found = self._found(problem)
+        bound, slack = found.bound, found.problem.slack(found.problem.neurons)
+        left = bound.of_pairs
+        rival = int(left.amin(0).argmin())
+        gap, deviations = float((left[:, rival] + bound.allowed[rival]).min()) / 2, float(bound.deviations[rival]) / 2
+        written, beside = float(bound.uncovered) / 2, float(bound.beside) / 2
+        terms = ErrorTerms(gap, deviations / 2, deviations / 2, written, 0.0, beside, slack, 0.0)
+        if terms.margin > 2 * problem.tolerance:
+            return replace(terms, conclusion=f"of a gap of {gap:.3g} at the worst pair, errors leave {terms.margin:.3g}")
+        causes = {
+            "what neurons read beside one frequency": deviations,
+            "what neurons write beside their entries": written,
+            "the path around the MLP": beside,
+            "neurons and directions left out": slack,
+        }
+        cause = max(causes, key=lambda name: causes[name])
+        outcome = "not all pairs" if found.covered else "vacuous"
+        return replace(terms, conclusion=f"{outcome}: {cause} may cost {causes[cause]:.3g}, and the gap is {gap:.3g}")
 
     def _found(self, problem: PairProblem) -> _Found:
         """The shortest proof that proves nearly as much as any that was tried."""
@@ -139,7 +161,7 @@ class Fourier(Strategy):
         neurons, pairs = torch.as_tensor(problem.neurons), ExaminedPairs.every(problem)
         entries = _entries(problem, neurons, exact, ideal)
         bound = fourier_bound(problem.layer, neurons, entries, pairs)
-        p, each = len(problem.task.table), bound.of_pairs
+        p, each = len(problem.task.table), bound.of_pairs.amin(1)
         difference = (pairs.first - pairs.second) % p
         order = np.lexsort((each.cpu().numpy(), torch.minimum(difference, p - difference).cpu().numpy()))
         bucket = torch.empty_like(difference)
