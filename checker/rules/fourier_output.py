@@ -122,6 +122,15 @@ class _Entries:
         first, second = self.rows(values)
         return first.segment_sum(self.firsts), second.segment_sum(self.firsts)
 
+    def products(self, values: Enclosure) -> tuple[Enclosure, Enclosure]:
+        """As `sums`, by a matrix product for each frequency: faster where n is large and frequencies are few."""
+        ends = [*self.starts[self.firsts][1:], len(self.neuron)]
+        vectors = self.first.concatenate([self.second], axis=1)
+        parts = [slice(int(start), int(end)) for start, end in zip(self.starts[self.firsts], ends, strict=True)]
+        first, *others = [(values[:, self.neuron[part]] @ vectors[part]).T.reshape(2, 1, -1) for part in parts]
+        both = first.concatenate(others, axis=1)
+        return both[0], both[1]
+
     def written(self, circle: _Circle) -> Enclosure:
         """What entries write, "e z"."""
         cos, sin = circle.waves(self.frequency[:, None] * np.arange(circle.p))
@@ -256,7 +265,7 @@ def _coordinates(
     by_difference = abs(circle.half_waves(ideal.reading[:, None] * np.arange(circle.p))[0])  # row a-b
     found: list[tuple[Enclosure, Enclosure]] = []
     for block in pairs.blocks(max(len(exact.neuron), len(ideal.starts), len(frequencies))):
-        of_exact = doubled.sums((left[block.left] + right[block.right]).relu())
+        of_exact = doubled.products((left[block.left] + right[block.right]).relu())
         factor = by_difference[:, (block.left - block.right) % circle.p]
         of_ideal = [(part[:, block.label] * factor).segment_sum(ideal.firsts) for part in by_sum]
         x, y = (
