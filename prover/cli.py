@@ -32,6 +32,13 @@ from certificates.groups import group_table
 from certificates.tensor_file import IntArray
 from checker import verify
 from prover.bench import bench
+from prover.crosscoder_search import (
+    crosscoder_results,
+    crosscoder_section,
+    crosscoder_table,
+    single_feature_conclusion,
+    write_crosscoders,
+)
 from prover.demo import demo_table, floor_percent
 from prover.dictionaries import Dictionary
 from prover.finetuning import Recipe, State, finetune
@@ -314,7 +321,9 @@ def _build_strategy(known: Mapping[str, type[Strategy]], name: str, settings: tu
 @click.option(
     "--table", type=click.Path(path_type=Path), help="Multiplication table, a JSON list of rows, for group-composition."
 )
-@click.option("--dictionary", type=click.Path(path_type=Path), help="For strategy dictionary: safetensors with W_enc, W_dec.")
+@click.option(
+    "--dictionary", type=click.Path(path_type=Path), help="For dictionary and crosscoder: safetensors with W_enc, W_dec."
+)
 @click.option("--precision", type=click.IntRange(12, 256), default=30, help="Bits to which the checker rounds.")
 @click.option("--check", is_flag=True, help="Run the checker on what was written.")
 @_DEVICE
@@ -340,8 +349,8 @@ def prove_command(
         given = None if table is None else read_table(table)
         problem = problem_about(parsed, pick_device(device), precision, track, parse_task(task), given)
         if dictionary is not None:
-            if not isinstance(problem, PairProblem) or strategy != DictionaryOutput.name:
-                raise click.ClickException(f"--dictionary is for strategy {DictionaryOutput.name}")
+            if not isinstance(problem, PairProblem) or not isinstance(search, DictionaryOutput):
+                raise click.ClickException("--dictionary is for strategies dictionary and crosscoder")
             problem = replace(problem, dictionary=Dictionary.read(dictionary))
         certificate, evidence = prove(problem, search)
     size = write_certificate(output, certificate)
@@ -541,8 +550,8 @@ def interpret_command(model: Path, jobs: int, device: str, output: Path) -> None
 def search_command(model: Path, family: str, objective: str, jobs: int, device: str, output: Path) -> None:
     """Train factors of MODEL's unembedding, small and large, to reconstruct it or for the bound; certify each; compare.
 
-    For networks on two inputs. Writes certificates, frontier.json, report.html and dictionaries; an interrupted run continues
-    where it stopped.
+    Family crosscoder: of what neurons read as well, with and without a penalty on the interaction of features. For networks on
+    two inputs. Writes certificates, frontier.json, report.html and dictionaries; an interrupted run continues where it stopped.
     """
     problem = problem_about(read_model(model), pick_device(device))
     if not isinstance(problem, PairProblem):
@@ -552,9 +561,15 @@ def search_command(model: Path, family: str, objective: str, jobs: int, device: 
         for frontier in states:
             write_results(frontier, output)
     write_dictionaries(frontier, output)
-    write_search_page(frontier, output)
-    Console(width=max(_CONSOLE.width, 150)).print(frontier_table(frontier))
+    crosscoders = crosscoder_results(problem, frontier, output)
+    write_search_page(frontier, output, crosscoder_section(crosscoders) if crosscoders else "")
+    console = Console(width=max(_CONSOLE.width, 150))
+    console.print(frontier_table(frontier))
     click.echo(conclusion(frontier))
+    if crosscoders:
+        write_crosscoders(crosscoders, output)
+        console.print(crosscoder_table(crosscoders))
+        click.echo(single_feature_conclusion(crosscoders))
     click.echo(f"certificates, frontier.json, report.html and dictionaries are in {output}")
     sys.exit(0 if all(result.accepted for result in frontier.results) else 1)
 

@@ -3,9 +3,11 @@
 `train` is the TopK sparse autoencoder of Gao et al. (2024, "Scaling and evaluating sparse autoencoders"): an encoder, of whose
 activations the `sparsity` largest are kept and rectified, and a decoder with atoms of length one that start as rows of the
 data; Adam on the mean squared error. There is no bias beside the atoms: it would be one more atom that every row has. Files are
-safetensors with the names of SAELens: `W_enc` "z r", `W_dec` "r z", `b_enc` "r", `b_dec` "z".
+safetensors with the names of SAELens: `W_enc` "z r", `W_dec` "r z", `b_enc` "r", `b_dec` "z". Crosscoders have one more axis:
+`W_enc` "side z r", `W_dec` "r side z", `b_dec` "side z".
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,16 +46,24 @@ class Codes:
 
 @dataclass(frozen=True)
 class Dictionary:
-    """atoms "r z" (W_dec), encoder "z r" (W_enc), encoder_bias "r" (b_enc)."""
+    """atoms "r z" (W_dec), encoder "z r" (W_enc), encoder_bias "r" (b_enc). Of crosscoders, z runs over all sides in turn."""
 
     atoms: FloatArray
     encoder: FloatArray
     encoder_bias: FloatArray
+    sides: int = 1
 
     @staticmethod
-    def of_atoms(atoms: FloatArray) -> "Dictionary":
+    def of_atoms(atoms: FloatArray, sides: int = 1) -> "Dictionary":
         """With the encoder that is the decoder's inverse as far as there is one."""
-        return Dictionary(atoms, np.linalg.pinv(atoms), np.zeros(len(atoms)))
+        return Dictionary(atoms, np.linalg.pinv(atoms), np.zeros(len(atoms)), sides)
+
+    @staticmethod
+    def of_sides(sides: Sequence[FloatArray]) -> "Dictionary":
+        """From atoms "r z" on every side. Sides of different width are filled up with zeros."""
+        width = max(side.shape[1] for side in sides)
+        padded = [np.pad(side, ((0, 0), (0, width - side.shape[1]))) for side in sides]
+        return Dictionary.of_atoms(np.concatenate(padded, axis=1), len(sides))
 
     def encode(self, rows: FloatArray, sparsity: int) -> Codes:
         """Rows "i z" by `sparsity` different atoms each: orthogonal matching pursuit.
@@ -85,20 +95,25 @@ class Dictionary:
             raise FormatError(
                 f"{path} is no dictionary: it needs W_enc and W_dec, may have b_enc and b_dec, has {list(tensors)}"
             )
-        count, width = tensors["W_dec"].shape if tensors["W_dec"].ndim == 2 else (0, 0)
-        biases = {"b_enc": np.zeros(count), "b_dec": np.zeros(width)}
+        count, *row = tensors["W_dec"].shape if tensors["W_dec"].ndim in (2, 3) else (0, 0)
+        biases = {"b_enc": np.zeros(count), "b_dec": np.zeros(row)}
         found = {name: np.asarray(tensor, np.float64) for name, tensor in (biases | tensors).items()}
-        shapes = {"W_dec": (count, width), "W_enc": (width, count), "b_enc": (count,), "b_dec": (width,)}
-        if not count or any(found[name].shape != shape or not np.isfinite(found[name]).all() for name, shape in shapes.items()):
+        shapes = {"W_dec": (count, *row), "W_enc": (*row, count), "b_enc": (count,), "b_dec": tuple(row)}
+        if not found["W_dec"].size or any(
+            found[name].shape != shape or not np.isfinite(found[name]).all() for name, shape in shapes.items()
+        ):
             raise FormatError(f"{path} is no dictionary: W_dec is r x z, W_enc z x r, b_enc r, b_dec z, all of them finite")
+        atoms, sides = found["W_dec"].reshape(count, -1), row[0] if len(row) == 2 else 1
         if not found["b_dec"].any():
-            return Dictionary(found["W_dec"], found["W_enc"], found["b_enc"])
-        return Dictionary.of_atoms(np.concatenate([found["W_dec"], found["b_dec"][None]]))
+            return Dictionary(atoms, found["W_enc"].reshape(-1, count), found["b_enc"], sides)
+        return Dictionary.of_atoms(np.concatenate([atoms, found["b_dec"].reshape(1, -1)]), sides)
 
     def write(self, path: Path) -> None:
         """Write the file, atomically."""
-        centre = np.zeros(self.atoms.shape[1])
-        tensors = {"W_dec": self.atoms, "W_enc": self.encoder, "b_enc": self.encoder_bias, "b_dec": centre}
+        count, width = self.atoms.shape
+        row = (width,) if self.sides == 1 else (self.sides, width // self.sides)
+        decoder, encoder = self.atoms.reshape(count, *row), self.encoder.reshape(*row, count)
+        tensors = {"W_dec": decoder, "W_enc": encoder, "b_enc": self.encoder_bias, "b_dec": np.zeros(row)}
         write_atomically(path, save({name: np.ascontiguousarray(tensor, np.float32) for name, tensor in tensors.items()}))
 
 

@@ -1,12 +1,11 @@
 """Factors of a hidden layer's unembedding, moved from where they reconstruct it best to where they prove the most.
 
 Whatever the factors P "i r" and Q "r z" are, rule low-rank-output has a margin for every pair (its docstring; P may be sparse,
-see dictionary-output). Reconstruction minimises the length of the rest U - P Q; but what counts is how far the rest can move
-the output that comes closest to the true one, on pairs where that is close. So the objective is made of these margins. Where P
-is sparse, the largest entries of each row count, but all of them receive a gradient, so that others may take their places.
+see dictionary-output; and there may be features, see crosscoder-output). Reconstruction minimises the length of the rest
+U - P Q; but what counts is how far the rest can move the output that comes closest to the true one, on pairs where that is
+close. So the objective is made of these margins. Where P is sparse, the largest entries of each row count, but all of them
+receive a gradient, so that others may take their places.
 """
-
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -25,16 +24,15 @@ _MOST_PAIRS = 4096
 def improved(problem: PairProblem, neurons: IntArray, start: Factors, sparsity: int, pairwise: int) -> Factors:
     """Factors of one block for which more pairs are proved, with at most `sparsity` entries in each row of P."""
     unit = max(2 * float(np.median(problem.margins)), 1e-9)  # the rule's margins are twice those of the logits
-    arrays = (start.left, start.right, start.centre)
-    sizes = [max(float(array.abs().max()), 1e-9) for array in arrays]
-    parameters = [(array / size).requires_grad_() for array, size in zip(arrays, sizes, strict=True)]
+    sizes = [max(float(array.abs().max()), 1e-9) for array in start.arrays]
+    parameters = [(array / size).requires_grad_() for array, size in zip(start.arrays, sizes, strict=True)]
     adam = torch.optim.Adam(parameters, lr=_RATE)
     pairs, chosen = ExaminedPairs.every(problem), torch.as_tensor(neurons, device=problem.device)
     generator = torch.Generator().manual_seed(0)
 
     def factors() -> Factors:
-        p, q, mu = (part * size for part, size in zip(parameters, sizes, strict=True))
-        return replace(start, left=_sparse(p, q[0], sparsity), right=q, centre=mu)
+        p, q, *others = (part * size for part, size in zip(parameters, sizes, strict=True))
+        return start.having(_sparse(p, q[0], sparsity), q, *others)
 
     for step in range(_STEPS):
         some = torch.randperm(len(pairs.true), generator=generator)[:_MOST_PAIRS].to(problem.device)

@@ -19,12 +19,27 @@ _NOTHING = 1e-24
 
 @dataclass(frozen=True)
 class Factors:
-    """U by blocks of consecutive neurons, which begin at `starts` "B": left "i r", right "B r z"; centre "i" of |x|."""
+    """U by blocks of consecutive neurons, which begin at `starts` "B": left "i r", right "B r z"; centre "i" of |x|.
+
+    features "2 a r": what features read of either input (one block; see checker/rules/crosscoder_output). Then `centre` is that
+    of |x| less what is expected from them.
+    """
 
     starts: IntArray
     left: Tensor
     right: Tensor
     centre: Tensor
+    features: Tensor | None = None
+
+    @property
+    def arrays(self) -> tuple[Tensor, ...]:
+        """All numbers, to be changed together (see `having`)."""
+        parts = (self.left, self.right, self.centre)
+        return parts if self.features is None else (*parts, self.features)
+
+    def having(self, left: Tensor, right: Tensor, centre: Tensor, features: Tensor | None = None) -> "Factors":
+        """The same blocks with other numbers."""
+        return Factors(self.starts, left, right, centre, features)
 
     def split(self, values: Tensor) -> tuple[Tensor, ...]:
         """Values "i ..." by blocks."""
@@ -32,10 +47,9 @@ class Factors:
 
     def rounded(self, bits: int) -> "tuple[Factors, int]":
         """In units of 2**-scale, which leave the largest number about so many bits; and scale."""
-        parts = (self.left, self.right, self.centre)
-        largest = max(float(part.abs().max()) for part in parts)
+        largest = max(float(part.abs().max()) for part in self.arrays)
         scale = min(bits - math.ceil(math.log2(max(largest, 1e-300))), 1000)
-        return Factors(self.starts, *((part * 2.0**scale).round() * 2.0**-scale for part in parts)), scale
+        return self.having(*((part * 2.0**scale).round() * 2.0**-scale for part in self.arrays)), scale
 
     @property
     def product(self) -> Tensor:
@@ -59,7 +73,7 @@ def mean_size(hidden: Hidden) -> FloatArray:
 def low_rank_leads(
     layer: HiddenLayer, neurons: Tensor, factors: Factors, pairwise: int, pairs: ExaminedPairs, temperature: float = 0.0
 ) -> Tensor:
-    """The least "p" of what the rule compares with twice the slack (see checker/rules/low_rank_output)."""
+    """The least "p" of what the rule compares with twice the slack (see checker/rules/low_rank_output, crosscoder_output)."""
     left, right, bias = layer.left[:, neurons], layer.right[:, neurons], layer.bias[neurons]
     unembed = layer.unembed[neurons]
     rest = unembed - factors.product
@@ -76,5 +90,9 @@ def low_rank_leads(
     blocks = zip(factors.split(size.T), factors.split(factors.left), factors.right, strict=True)
     modelled = sum((part.T @ columns @ rows for part, columns, rows in blocks), torch.zeros_like(constant))
     values = modelled + of_left[pairs.first] + of_right[pairs.second] + constant
-    length = (size - factors.centre).square().sum(1).clamp_min(_NOTHING).sqrt()
+    beside = size - factors.centre
+    if factors.features is not None:
+        seen = (factors.features[0][pairs.first] + factors.features[1][pairs.second]).abs()
+        values, beside = values + seen @ (factors.left.T @ rest), beside - seen @ factors.left.T
+    length = beside.square().sum(1).clamp_min(_NOTHING).sqrt()
     return pairs.lead(values, values + length[:, None] * distances[pairs.true], temperature)

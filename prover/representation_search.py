@@ -18,11 +18,13 @@ from prover.demo import ceil_scientific, floor_percent
 from prover.dictionaries import Dictionary
 from prover.frontier import Frontier, Result
 from prover.page import embed, page
+from prover.strategies.crosscoder_output import CrosscoderOutput
 from prover.strategies.dictionary_output import DictionaryOutput
 from prover.strategies.low_rank_output import LowRankOutput
 from prover.strategy import Strategy
 
 OBJECTIVES = {"reconstruction": 0, "bound": 1}
+_SIDES = ("dictionary", "left_features", "right_features")
 _COLOURS = {"reconstruction": "#d55e00", "bound": "#0072b2"}
 
 
@@ -34,7 +36,19 @@ def _sparse() -> list[Strategy]:
     return [DictionaryOutput(atoms, sparsity) for atoms in (4, 6, 8, 12, 16, 24) for sparsity in (1, 2, 3)]
 
 
-FAMILIES: Mapping[str, Callable[[], list[Strategy]]] = {"low-rank": _low_rank, "sparse-dictionary": _sparse}
+def _crosscoders() -> list[Strategy]:
+    found: list[Strategy] = []
+    for features in (8, 12, 16, 24, 32):
+        found.append(CrosscoderOutput(features, 1, penalty=0))  # one feature has nothing to interact with
+        found += [CrosscoderOutput(features, 2, penalty=p, single=single) for p in (0, 1) for single in (0, 1)]
+    return found
+
+
+FAMILIES: Mapping[str, Callable[[], list[Strategy]]] = {
+    "low-rank": _low_rank,
+    "sparse-dictionary": _sparse,
+    "crosscoder": _crosscoders,
+}
 """The settings of every family."""
 
 
@@ -52,7 +66,7 @@ def objective_of(result: Result) -> str | None:
 
 def shape_of(result: Result) -> str:
     """The size of a result's factors."""
-    switches = ("rank", "atoms", "sparsity")
+    switches = ("rank", "atoms", "sparsity", "penalty", "single")
     return ", ".join(f"{name} {result.parameters[name]}" for name in switches if name in result.parameters)
 
 
@@ -75,7 +89,7 @@ def conclusion(frontier: Frontier) -> str:
     less = sum(found["bound"].correct < found["reconstruction"].correct for found in pairs)
     nothing = sum(not found["bound"].correct and not found["reconstruction"].correct for found in pairs)
     return (
-        f"Of {len(pairs)} sizes, factors trained for the bound certify more on {more}, less on {less}, the same on "
+        f"Of {len(pairs)} settings, factors trained for the bound certify more on {more}, less on {less}, the same on "
         f"{len(pairs) - more - less} (on {nothing} of them neither certifies anything)."
     )
 
@@ -86,12 +100,14 @@ def write_dictionaries(frontier: Frontier, output: Path) -> None:
         step = read_certificate(output / f"{result.name}.cert")[0].steps[-1]
         if "dictionary" in step.hints:
             scale = -step.parameters["scale"]
-            atoms = np.ldexp(step.hints["dictionary"].integers().astype(np.float64), scale)
-            Dictionary.of_atoms(atoms).write(output / f"{result.name}.dictionary.safetensors")
+            sides = [np.ldexp(step.hints[name].integers().astype(np.float64), scale) for name in _SIDES if name in step.hints]
+            Dictionary.of_sides([*(side.T for side in sides[1:]), sides[0]]).write(
+                output / f"{result.name}.dictionary.safetensors"
+            )
 
 
-def write_search_page(frontier: Frontier, output: Path) -> None:
-    """Write report.html."""
+def write_search_page(frontier: Frontier, output: Path, crosscoders: str = "") -> None:
+    """Write report.html. crosscoders: a section about them, in HTML."""
     content = page(
         f"{frontier.model_name}: representations",
         f"Representations of {frontier.model_name} by what they prove",
@@ -100,6 +116,7 @@ def write_search_page(frontier: Frontier, output: Path) -> None:
         conclusion=escape(conclusion(frontier)),
         operations=embed(_figure(frontier), "operations-figure"),
         table=_table(frontier),
+        crosscoders=crosscoders,
     )
     write_atomically(output / "report.html", content.encode())
 

@@ -355,6 +355,20 @@ def in_units(hint: Any, scale: int = 6) -> Any:
     return oracle.fractions(np.asarray(hint)) / Fraction(2) ** scale
 
 
+def crosscoder_step(pairs: Any, mirrored: int = 0, pairwise: int = 1, outputs: int = 3, uniform: bool = False) -> Step:
+    """A step of rule crosscoder-output about FOUR: atoms as in dictionary_step, with features that read nearly the same."""
+    same = dictionary_step(pairs, (LEFT_FACTOR, right_factor(outputs, 8), [3, -2, 1, 4]), mirrored, pairwise)
+    apart = 0 if uniform else np.array([3, 1, 1, -2]) * 16  # of FOUR, as in `untied`
+    knots = np.array(KNOTS)[list(FOUR)] * 64
+    left, right = 64 * STEPS + knots + apart + [1, -2, 0, 3], 64 * STEPS - apart + [2, 0, -1, 1]
+    if uniform:  # three times as large
+        left, right = 3 * left, 3 * right
+    left, right = left.astype(np.int64), right.astype(np.int64)
+    left[1], right[2] = left[1] + [5, 0, -3, 2], right[2] - [0, 4, 1, 2]
+    features = {"left_features": tensor(left), "right_features": tensor(right)}
+    return Step("crosscoder-output", same.premises, same.parameters, {**same.hints, **features})
+
+
 def structured_step(
     pairs: Any, action: Any, generators: Any, neurons: Sequence[tuple[int, int, int]], mirrored: int = 0, scale: int = 4
 ) -> Step:
@@ -461,6 +475,44 @@ def summing_factors(inside: bool, pairwise: int) -> PairSubject:
     return sums(limit(excess / 2, inside))
 
 
+def crossing_hints(step: Step) -> tuple[Any, Any, Any, Any, Any]:
+    """What a step of crosscoder-output says: P, Q, mu, l and r."""
+    names = ("atoms", "codes", "dictionary", "centre", "left_features", "right_features")
+    atoms, *integers = (step.hints[name].integers() for name in names)
+    codes, q, mu, left, right = (in_units(numbers, step.parameters["scale"]) for numbers in integers)
+    p = in_units(np.zeros((len(atoms), len(q))))
+    for (i, j), k in np.ndenumerate(atoms):
+        p[i, k] += codes[i, j]
+    return p, q, mu, left, right
+
+
+def untied(reach: Fraction = Fraction(0)) -> PairSubject:
+    """`sums`, whose two inputs are read differently; the sums are the same."""
+    subject = sums(reach)
+    left, right = (oracle.decoded(subject.tensors[f"embed_{side}.W_E"]) for side in ("left", "right"))
+    apart = np.array([1, -2, 3, 1, 0, 0]) / 4
+    return subject.with_tensors(embed_left__W_E=floats(left) + apart, embed_right__W_E=floats(right) - apart)
+
+
+def crossing(inside: bool, pairwise: int) -> PairSubject:
+    """`untied` that crosscoder-output proves, or does not any more."""
+    hints = crossing_hints(crosscoder_step(EVERY, pairwise=pairwise))
+    excess = oracle.crosscoder(untied().tables(FOUR), SHIFTS, EVERY, hints, pairwise)
+    return untied(limit(excess / 2, inside))
+
+
+def attending_to_features(inside: bool) -> PairSubject:
+    """A network with uniform attention that crosscoder-output proves, or does not any more."""
+
+    def excess(subject: PairSubject) -> float:
+        hints = crossing_hints(crosscoder_step(UPPER, 1, outputs=4, uniform=True))
+        return oracle.crosscoder(subject.tables(FOUR), subject.table, UPPER, hints, 1)
+
+    none, one = excess(uniform_subject()), excess(uniform_subject(1.0))
+    reach = none / (none - one) * (0.998 if inside else 1.002)
+    return uniform_subject(round(reach * 2**12) / 2**12)
+
+
 def attending(inside: bool, pairwise: int | None) -> PairSubject:
     """A network with uniform attention that evaluated-pairs (None) or low-rank-output proves, or does not any more."""
 
@@ -515,6 +567,13 @@ def subjects() -> dict[str, PairSubject]:
         "factors-pairwise-edge": summing_factors(False, 1),
         "factors": summing_factors(True, 0),
         "factors-edge": summing_factors(False, 0),
+        "crosscoder": crossing(True, 0),
+        "crosscoder-edge": crossing(False, 0),
+        "crosscoder-pairwise": crossing(True, 1),
+        "crosscoder-pairwise-edge": crossing(False, 1),
+        "uniform-crosscoder": attending_to_features(True),
+        "uniform-crosscoder-edge": attending_to_features(False),
+        "sums-untied": untied(Fraction(1, 4)),
         "differences": differences(),
         "differences-bf16": differences("F64"),
         "exclusive": exclusive(),
@@ -596,6 +655,7 @@ def add_cases(corpus: Corpus) -> None:
         of_pairs,
         of_factors,
         of_dictionaries,
+        of_crosscoders,
         of_structure,
         of_sets,
         of_margins,
@@ -650,6 +710,11 @@ def proved(corpus: PairCorpus) -> None:
             four,
             dictionary_step(UPPER, factors(4), 1, pairwise),
         )
+        crossed = "crosscoder-pairwise" if pairwise else "crosscoder"
+        why = "rule crosscoder-output, " + ("distances of all pairs of outputs" if pairwise else "lengths")
+        both(crossed, why, crossed, EVERY, four, crosscoder_step(EVERY, pairwise=pairwise))
+    why, step = "rule crosscoder-output with uniform attention", crosscoder_step(UPPER, 1, outputs=4, uniform=True)
+    both("crosscoder-uniform", why, "uniform-crosscoder", EVERY, four, step)
     tilted = [LEFT_FACTOR, right_factor(off=0), CENTRE]
     untied = low_rank_step(EVERY, STARTS, [np.rint(LEFT_FACTOR / 64), np.roll(tilted[1], 1, 2) // 64, CENTRE // 64], scale=0)
     claim("low-rank-given", 0, "the two inputs differ, and nothing is left out", "differences", EVERY, four, untied)
@@ -951,6 +1016,36 @@ def of_dictionaries(corpus: PairCorpus) -> None:
     refused(corpus, "dictionary", "factors", EVERY, (hidden(FOUR), step), cases)
     why = "an atom twice, with coefficients that add up"
     corpus.claim("dictionary-split", 0, why, "factors", EVERY, hidden(FOUR), split)
+
+
+def of_crosscoders(corpus: PairCorpus) -> None:
+    """Rule crosscoder-output."""
+    step = crosscoder_step(EVERY, pairwise=0)
+    hints = {name: hint.integers() for name, hint in step.hints.items()}
+    left, right, atoms, rows = (hints[name] for name in ("left_features", "right_features", "atoms", "dictionary"))
+    cases = [
+        ("one-sided", "features that read one input only", with_hints(step, right_features=0 * right)),
+        ("reversed", "one side of a feature is reversed", with_hints(step, left_features=left * [1, 1, -1, 1])),
+        ("left-few", "a feature without a shape on the left", with_hints(step, left_features=left[:, :3])),
+        ("right-few", "a feature without a shape on the right", with_hints(step, right_features=right[:, :3])),
+        ("both-few", "a feature without shapes", with_hints(step, left_features=left[:, :3], right_features=right[:, :3])),
+        ("one-column", "one shape for all features", with_hints(step, right_features=right[:, :1])),
+        ("left-short", "an element without a row", with_hints(step, left_features=left[:2])),
+        ("atom-unused", "a feature that no neuron has", with_hints(step, atoms=np.minimum(atoms, 2))),
+        ("atom-beyond", "a feature that there is not", with_hints(step, atoms=changed(atoms, (0, 0), 4))),
+        ("codes-few", "a code for the first feature only", with_hints(step, codes=hints["codes"][:, :1])),
+        ("outputs", "an output without a column", with_hints(step, dictionary=rows[:, :2])),
+        ("mirrored", "a network that is not symmetric", crosscoder_step(UPPER, 1, 0)),
+        ("pairwise-2", "pairwise is 0 or 1", with_parameters(step, pairwise=2)),
+        ("two-premises", "tables twice", replace(step, premises=(0, 0))),
+        ("no-premise", "no tables", replace(step, premises=())),
+        ("hint", "no features", with_hints(step, left_features=None)),
+        ("as-dictionary", "features are no hint of dictionary-output", replace(step, rule="dictionary-output")),
+    ]
+    steps = [(name, why, 1, other) for name, why, other in cases]
+    refused(corpus, "crosscoder", "crosscoder", EVERY, (hidden(FOUR), step), steps)
+    better = with_hints(step, codes=np.abs(hints["codes"]), left_features=-left, right_features=-right)
+    corpus.claim("crosscoder-negative", 0, "all features reversed", "sums-untied", EVERY, hidden(FOUR), better)
 
 
 def of_structure(corpus: PairCorpus) -> None:

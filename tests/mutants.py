@@ -34,6 +34,7 @@ SPARSE = (
     *QUICK,
     "tests/test_dictionaries.py::test_the_order_of_the_codes_takes_memory",
     "tests/test_dictionaries.py::test_there_are_few_pairs_at_a_time_where_there_are_many_codes",
+    "tests/test_crosscoders.py::test_there_are_few_pairs_at_a_time_where_there_are_many_codes",
 )
 HOGS = ("tests/test_attacks.py",)
 

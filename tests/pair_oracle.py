@@ -227,6 +227,26 @@ def low_rank(
     return min(worst)
 
 
+def crosscoder(
+    tables: Tables, table: np.ndarray, pairs: np.ndarray, hints: tuple[Array, Array, Array, Array, Array], pairwise: int
+) -> float:
+    """By how much rule crosscoder-output has more than it needs. hints: P "i f", Q "f z", mu "i", l "a f", r "b f".
+
+    What it needs is twice the lead, less what it does not know of it: rho . (E(c) - E(z)), of either sign.
+    """
+    p, q, mu, reading_left, reading_right = hints
+    e, worst = tables.unembed - p @ q, []
+    for a, b in np.argwhere(pairs).tolist():
+        values, true = tables.outputs(a, b), table[a, b]
+        rho = abs(tables.before(a, b)) - p @ abs(reading_left[a] + reading_right[b]) - mu
+        for z in set(range(len(values))) - {true}:
+            apart = e[:, true] - e[:, z]
+            d = length(apart) if pairwise else length(e[:, true]) + length(e[:, z])
+            known = 2 * (values[true] - values[z]) - rho @ apart
+            worst.append(float(known - 2 * tables.slack) - length(rho) * d)
+    return min(worst)
+
+
 def structured(
     tables: Tables, table: np.ndarray, pairs: np.ndarray, action: np.ndarray, neurons: Sequence[tuple[int, int, Fraction]]
 ) -> Fraction:

@@ -106,8 +106,11 @@ def test_it_agrees_with_the_same_factors_written_out(tiny: HiddenModel, data: st
     assert np.array_equal(sparse, check.one_by_one(tables, same.step))
 
 
-def many_codes(pairs: int) -> tuple[Certificate, Model, int]:
-    """64 neurons with 64 atoms each, some pairs claimed, and the number of codes. All pairs have the same true output."""
+def many_codes(pairs: int, features: bool = False) -> tuple[Certificate, Model, int]:
+    """64 neurons with 64 atoms each, some pairs claimed, and the number of codes. All pairs have the same true output.
+
+    features: by rule crosscoder-output.
+    """
     hidden, size, count = 64, 16, 64
     weights = {name: np.zeros(shape) for name, shape in shapes(False, size, hidden, size, 0, 0, 0).items()}
     weights["unembed.b_U"][1] = 1
@@ -119,8 +122,11 @@ def many_codes(pairs: int) -> tuple[Certificate, Model, int]:
         "dictionary": np.zeros((count, size), np.int64),
         "centre": np.zeros(hidden, np.int64),
     }
+    rule = "crosscoder-output" if features else "dictionary-output"
+    if features:
+        hints |= {"left_features": np.zeros((size, count), np.int64), "right_features": np.zeros((size, count), np.int64)}
     stored = {name: of_integers(hint) for name, hint in {"pairs": marks, **hints}.items()}
-    step = Step("dictionary-output", (0,), {"mirrored": 0, "pairwise": 0, "scale": 0}, stored)
+    step = Step(rule, (0,), {"mirrored": 0, "pairwise": 0, "scale": 0}, stored)
     return check.certificate((tables_step(range(hidden)), step), pairs), check.model, hidden * count
 
 
@@ -258,7 +264,7 @@ def test_search(network: Path, tmp_path: Path, family: str) -> None:
 
 def test_what_is_no_search(network: Path, tmp_path: Path) -> None:
     code, output = run("prove", network, "--strategy", "rho-sets", "--dictionary", "x", "-o", tmp_path / "x.cert")
-    assert code != 0 and "--dictionary is for strategy dictionary" in output
+    assert code != 0 and "--dictionary is for strategies dictionary and crosscoder" in output
     Dictionary.of_atoms(np.eye(4, 9)).write(tmp_path / "other.safetensors")
     command = ("prove", network, "--strategy", "dictionary", "-o", tmp_path / "x.cert")
     code, output = run(*command, "--dictionary", tmp_path / "other.safetensors")

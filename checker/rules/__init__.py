@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from certificates.certificate import Step
 from checker.facts import Fact, Setting
 from checker.rules.additive_tables import additive_tables
+from checker.rules.crosscoder_output import crosscoder_output
 from checker.rules.dictionary_output import dictionary_output
 from checker.rules.disjoint_sum import disjoint_sum
 from checker.rules.enumeration import enumeration
@@ -28,6 +29,7 @@ Rule = Callable[[Setting, Step, tuple[Fact, ...]], Fact]
 
 RULES: Mapping[str, Rule] = {
     "additive-tables": additive_tables,
+    "crosscoder-output": crosscoder_output,
     "dictionary-output": dictionary_output,
     "disjoint-sum": disjoint_sum,
     "enumeration": enumeration,

@@ -12,9 +12,12 @@ So a neuron costs as many multiplications for each pair as it has atoms, not as 
 atoms, each of which some neuron has; in units of 2**-scale `codes` "i s", `dictionary` "r z", `centre` "i" (mu).
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from certificates.certificate import Step
+from certificates.tensor_file import IntArray
 from checker.enclosures import Enclosure
 from checker.errors import Refused
 from checker.facts import CertifiedInputs, Fact, Setting, take_hidden_tables, take_hints, take_parameters
@@ -24,6 +27,39 @@ from checker.rules.projections import hinted
 
 _BYTES_PER_CODE = 64
 """Memory for the order of the codes, roughly."""
+
+
+@dataclass(frozen=True)
+class Codes:
+    """P "i r" by its entries: atoms and values "i s". `order`: entries by atoms, those of atom k from starts[k] on."""
+
+    atoms: IntArray
+    values: Enclosure
+    order: IntArray
+    starts: IntArray
+
+    @staticmethod
+    def of(setting: Setting, atoms: IntArray, codes: IntArray, scale: int, count: int) -> "Codes":
+        """From hints. Refuses unless the atoms are those with the numbers 0 .. count - 1."""
+        if atoms.shape != codes.shape or not np.array_equal(np.unique(atoms), np.arange(count)) or not count:
+            raise Refused("codes are as many as atoms, and every atom of the dictionary is some neuron's")
+        setting.meter.hold(_BYTES_PER_CODE * atoms.size)
+        order = np.argsort(atoms.reshape(-1), kind="stable")
+        starts = np.flatnonzero(np.diff(atoms.reshape(-1)[order], prepend=-1))
+        return Codes(atoms, hinted(setting, codes, scale), order, starts)
+
+    def by_atoms(self, rows: Enclosure) -> Enclosure:
+        """From rows "p i" to rows P "p r"."""
+        entries = self.values.reshape(-1, 1)[self.order]
+        return (rows.T[self.order // self.atoms.shape[1]] * entries).segment_sum(self.starts).T
+
+    def by_neurons(self, rows: Enclosure) -> Enclosure:
+        """From rows "p r" to rows P^T "p i"."""
+        columns = rows.T
+        found = self.values[:, :1] * columns[self.atoms[:, 0]]
+        for j in range(1, self.atoms.shape[1]):
+            found = found + self.values[:, j : j + 1] * columns[self.atoms[:, j]]
+        return found.T
 
 
 def dictionary_output(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> CertifiedInputs:
@@ -39,25 +75,13 @@ def dictionary_output(setting: Setting, step: Step, premises: tuple[Fact, ...]) 
         "centre": (neurons,),
     }
     hints = take_hints(setting, step, **shapes)
-    atoms, count = hints["atoms"], len(hints["dictionary"])
     if len(premises) != 1 or pairwise not in (0, 1):
         raise Refused("dictionary-output takes one premise, and pairwise is 0 or 1")
-    if atoms.shape != hints["codes"].shape or not np.array_equal(np.unique(atoms), np.arange(count)) or not count:
-        raise Refused("codes are as many as atoms, and every atom of the dictionary is some neuron's")
-    setting.meter.hold(_BYTES_PER_CODE * atoms.size)
+    atoms, count = hints["atoms"], len(hints["dictionary"])
+    codes = Codes.of(setting, atoms, hints["codes"], scale, count)
     pairs = Pairs.of(setting, tables, hints["pairs"], mirrored)
-    codes, dictionary = (hinted(setting, hints[name], scale) for name in ("codes", "dictionary"))
-
-    described = codes[:, :1] * dictionary[atoms[:, 0]]
-    for j in range(1, atoms.shape[1]):
-        described = described + codes[:, j : j + 1] * dictionary[atoms[:, j]]
-    order = np.argsort(atoms.reshape(-1), kind="stable")
-    neuron, sorted_codes = order // atoms.shape[1], codes.reshape(-1, 1)[order]
-    starts = np.flatnonzero(np.diff(atoms.reshape(-1)[order], prepend=-1))
-
-    def coordinates(sizes: Enclosure) -> Enclosure:
-        return (sizes.T[neuron] * sorted_codes).segment_sum(starts).T
-
+    dictionary = hinted(setting, hints["dictionary"], scale)
+    described = codes.by_neurons(dictionary.T).T
     centre = hinted(setting, hints["centre"].reshape(1, -1), scale)
-    Factors(described, dictionary, centre, coordinates, max(atoms.size, count), pairwise).require(tables, pairs)
+    Factors(described, dictionary, centre, codes.by_atoms, max(atoms.size, count), pairwise).require(tables, pairs)
     return pairs.certified(setting)

@@ -80,6 +80,18 @@ def low_rank_output(setting: Setting, step: Step, premises: tuple[Fact, ...]) ->
 
 
 @dataclass(frozen=True)
+class Features:
+    """What sizes |x| are expected to be beside mu (rule crosscoder-output): |g| P^T, with g = left[a] + right[b] "f".
+
+    expected: from |g| "p f" to |g| P^T "p i".
+    """
+
+    left: Enclosure
+    right: Enclosure
+    expected: Callable[[Enclosure], Enclosure]
+
+
+@dataclass(frozen=True)
 class Factors:
     """The unembedding as P Q + E. described "i z": P Q; right "r z": Q; centre "1 i": mu. coordinates: from |x| "p i" to
     |x| P "p r", in which arrays have `width` elements for each pair.
@@ -91,6 +103,7 @@ class Factors:
     coordinates: Callable[[Enclosure], Enclosure]
     width: int
     pairwise: int
+    features: Features | None = None
 
     def require(self, tables: HiddenTables, pairs: Pairs) -> None:
         """Refuse unless the inequality of the theorem holds for all pairs."""
@@ -107,10 +120,17 @@ class Factors:
         of_left = of_left + constant
         allowed = tables.slack.times(two)
         left = tables.left + tables.bias
+        features, along = self.features, self.right
+        if features is not None:
+            along = along.concatenate([self.coordinates(rest.T).T], axis=0)  # Q, then P^T E
         for block in pairs.blocks(max(*tables.unembed.shape, self.width)):
             sizes = abs(left[block.left] + tables.right[block.right])  # p i
-            length = (sizes - self.centre).T.lengths().reshape(-1, 1)
-            values = self.coordinates(sizes) @ self.right + of_left[block.left] + of_right[block.right]
+            beside, coordinates = sizes - self.centre, self.coordinates(sizes)
+            if features is not None:
+                seen = abs(features.left[block.left] + features.right[block.right])  # p f
+                beside, coordinates = beside - features.expected(seen), coordinates.concatenate([seen], axis=1)
+            length = beside.T.lengths().reshape(-1, 1)
+            values = coordinates @ along + of_left[block.left] + of_right[block.right]
             block.require_lead(block.of_true_output(values) - allowed, values + length * distance[block.label])
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from certificates import AttentionOnly, Model, UniformAttention
 from prover.strategies.classes import Classes
+from prover.strategies.crosscoder_output import CrosscoderOutput
 from prover.strategies.dictionary_output import DictionaryOutput
 from prover.strategies.enumeration import BruteForce, Sampling
 from prover.strategies.evaluated_pairs import BruteForcePairs
@@ -27,7 +28,17 @@ STRATEGIES: Mapping[str, type[Strategy]] = {
 
 PAIR_STRATEGIES: Mapping[str, type[Strategy]] = {
     strategy.name: strategy
-    for strategy in (BruteForcePairs, LowRankOutput, Fourier, DictionaryOutput, StructuredOutput, Quadrature, RhoSets, Cosets)
+    for strategy in (
+        BruteForcePairs,
+        LowRankOutput,
+        Fourier,
+        DictionaryOutput,
+        CrosscoderOutput,
+        StructuredOutput,
+        Quadrature,
+        RhoSets,
+        Cosets,
+    )
 }
 """Every strategy for networks with one hidden layer on two inputs, likewise."""
 

@@ -14,7 +14,7 @@ from prover.examined_pairs import ExaminedPairs, Leads, leads_of_all, surrogate_
 from prover.factor_search import improved
 from prover.hidden_layer import HiddenLayer
 from prover.output_factors import Factors, low_rank_leads, mean_size
-from prover.pair_problem import PairProblem
+from prover.pair_problem import Hidden, PairProblem
 from prover.strategies.evaluated_pairs import pairs_evidence
 from prover.strategies.low_rank_output import OPEN
 from prover.strategy import DoesNotFit, Evidence, Strategy
@@ -30,6 +30,7 @@ class DictionaryOutput(Strategy):
     low-rank-output, as is projected.
     """
 
+    rule: ClassVar[str] = "dictionary-output"
     name: ClassVar[str] = "dictionary"
     cost: ClassVar[str] = "n^2 (m s + n r)"
     summary: ClassVar[str] = "every neuron writes along few atoms of a dictionary, the rest bounded by lengths"
@@ -58,11 +59,14 @@ class DictionaryOutput(Strategy):
             "dictionary": factors.right[0].cpu().numpy()[used],
             "centre": factors.centre.cpu().numpy(),
         }
+        if factors.features is not None:
+            shapes = factors.features.cpu().numpy()[:, :, used]
+            numbers |= {"left_features": shapes[0], "right_features": shapes[1]}
         integers = {name: np.rint(np.ldexp(n, scale)).astype(np.int64) for name, n in numbers.items()}
         hints = {"atoms": places.reshape(codes.atoms.shape), **integers}
         stored = {name: RawTensor.of_integers(hint) for name, hint in hints.items()}
         parameters = {"pairwise": self.pairwise, "scale": scale}
-        return pairs_evidence(problem, (problem.hidden_step(neurons),), "dictionary-output", right, parameters, stored)
+        return pairs_evidence(problem, (problem.hidden_step(neurons),), self.rule, right, parameters, stored)
 
     def surrogate(self, problem: PairProblem) -> Surrogate:
         """The pairs, by the dictionary and the codes found."""
@@ -77,27 +81,27 @@ class DictionaryOutput(Strategy):
 
     def _found(self, problem: PairProblem) -> tuple[Factors, int, int]:
         """Factors of one block in units of 2**-scale, how many entries each row of the first has, and scale."""
-        if (
-            self.atoms < 1
-            or not 1 <= self.sparsity <= self.atoms
-            or not {self.objective, self.pairwise, self.projected} <= {0, 1}
-        ):
-            raise DoesNotFit("dictionary needs 1 <= sparsity <= atoms; objective, pairwise and projected are 0 or 1")
+        switches = {self.objective, self.pairwise, self.projected}
+        if self.atoms < 1 or not 1 <= self.sparsity <= self.atoms or not switches <= {0, 1}:
+            raise DoesNotFit(f"{self.name} needs 1 <= sparsity <= atoms; all other switches are 0 or 1")
         neurons = problem.neurons
-        hidden = problem.hidden.of(neurons)
+        factors, sparsity = self._reconstruction(problem, problem.hidden.of(neurons))
+        if self.objective:
+            factors = improved(problem, neurons, factors, sparsity, self.pairwise)
+        rounded, scale = factors.rounded(_SCALE_BITS)
+        return rounded, sparsity, scale
+
+    def _reconstruction(self, problem: PairProblem, hidden: Hidden) -> tuple[Factors, int]:
+        """Factors of one block that reconstruct the unembedding, and how many entries each row of the first has."""
         rows = hidden.unembed - hidden.unembed.mean(1, keepdims=True)
         given = problem.dictionary
-        if given is not None and given.atoms.shape[1] != rows.shape[1]:
+        if given is not None and (given.sides != 1 or given.atoms.shape[1] != rows.shape[1]):
             raise DoesNotFit(f"the dictionary has atoms of {given.atoms.shape[1]} numbers, the unembedding has {rows.shape[1]}")
         found = given or train(rows, self.atoms, self.sparsity)
         sparsity = min(self.sparsity, len(found.atoms))
         codes = found.encode(rows, sparsity)
         parts = (codes.matrix(len(found.atoms)), found.atoms[None], mean_size(hidden))
-        factors = Factors(np.zeros(1, np.int64), *(torch.as_tensor(part, device=problem.device) for part in parts))
-        if self.objective:
-            factors = improved(problem, neurons, factors, sparsity, self.pairwise)
-        rounded, scale = factors.rounded(_SCALE_BITS)
-        return rounded, sparsity, scale
+        return Factors(np.zeros(1, np.int64), *(torch.as_tensor(part, device=problem.device) for part in parts)), sparsity
 
     def _leads(self, neurons: IntArray, factors: Factors) -> Leads:
         def leads(layer: HiddenLayer, pairs: ExaminedPairs, temperature: float) -> Tensor:

@@ -1,0 +1,49 @@
+"""Strategy `crosscoder`: neurons read and write few features of one dictionary (rule crosscoder-output)."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+import torch
+
+from prover.crosscoder import Crosscoder, train
+from prover.output_factors import Factors
+from prover.pair_problem import Hidden, PairProblem
+from prover.strategies.dictionary_output import DictionaryOutput
+from prover.strategy import DoesNotFit
+
+
+@dataclass(frozen=True)
+class CrosscoderOutput(DictionaryOutput):
+    """atoms, sparsity: features of the crosscoder, and how many of them a neuron has. objective, pairwise: as for dictionary;
+    what reconstructs is a TopK crosscoder. penalty: 1: it is trained with the feature interaction as a penalty. single: 1: then
+    each neuron keeps its largest feature only.
+    """
+
+    rule: ClassVar[str] = "crosscoder-output"
+    name: ClassVar[str] = "crosscoder"
+    cost: ClassVar[str] = "n^2 (m s + n r)"
+    summary: ClassVar[str] = "every neuron reads and writes few features of one dictionary, the rest bounded by lengths"
+
+    penalty: int = 1
+    single: int = 0
+
+    @classmethod
+    def sweep(cls, problem: PairProblem) -> tuple[Self, ...]:
+        """Small crosscoders and larger ones."""
+        return tuple(cls(atoms, sparsity) for atoms in (8, 16, 24) for sparsity in (1, 2))
+
+    def _reconstruction(self, problem: PairProblem, hidden: Hidden) -> tuple[Factors, int]:
+        """Factors of one block, with features, that reconstruct all sides; and how many entries each row of the first has."""
+        if not {self.penalty, self.single} <= {0, 1}:
+            raise DoesNotFit("penalty and single are 0 or 1")
+        given = problem.dictionary
+        if given is None:
+            found = train(hidden, self.atoms, self.sparsity, self.penalty)
+        else:
+            found = Crosscoder.of_dictionary(given, hidden, self.sparsity)
+        sparsity = 1 if self.single else min(self.sparsity, found.codes.shape[1])
+        found = found.kept(sparsity)
+        features = torch.stack([found.left, found.right])
+        parts = (found.codes, found.output[None], found.centre(hidden), features)
+        return Factors(np.zeros(1, np.int64), *(part.to(problem.device) for part in parts)), sparsity
