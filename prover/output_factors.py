@@ -56,6 +56,13 @@ class Factors:
         """What the factors say of U, "i z"."""
         return torch.cat([left @ right for left, right in zip(self.split(self.left), self.right, strict=True)])
 
+    def tolerance(self, unembed: Tensor, precision: int) -> float:
+        """How far the checker's rounding of what features add can shift a difference of the rule's values, generously."""
+        if self.features is None:
+            return 0.0
+        expected = float(self.left.abs().sum(1).max() * self.features.abs().amax((1, 2)).sum())
+        return 2.0 ** (9 - precision) * len(unembed) * expected * float((unembed - self.product).abs().max())
+
     def moved(self, change: Tensor) -> "Factors":
         """The factors in the same directions when U has changed by "i z": rows of `right` are orthogonal to each other."""
         lengths = self.right.square().sum(2).clamp_min(_NOTHING)

@@ -51,7 +51,8 @@ class DictionaryOutput(Strategy):
         problem = problem.projected(OPEN) if self.projected else problem
         factors, sparsity, scale = self._found(problem)
         neurons = problem.neurons
-        right = leads_of_all(problem, self._leads(neurons, factors)) > 2 * problem.slack(neurons) + 4 * problem.tolerance
+        rounding = 4 * problem.tolerance + factors.tolerance(problem.layer.unembed[torch.as_tensor(neurons)], problem.precision)
+        right = leads_of_all(problem, self._leads(neurons, factors)) > 2 * problem.slack(neurons) + rounding
         codes = Codes.of_matrix(factors.left.cpu().numpy(), sparsity)
         used, places = np.unique(codes.atoms, return_inverse=True)
         numbers = {
