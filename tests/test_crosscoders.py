@@ -26,8 +26,9 @@ from test_hidden_rules import (
     rounded,
     slack_without,
 )
+from test_surrogates_pairs import small_network
 
-from certificates import FormatError, Step, read_model
+from certificates import FormatError, Step, read_model, write_certificate, write_model
 from checker import Budget, verify
 from checker.verdict import check_proof
 from prover import crosscoder, factor_search, representation_search
@@ -35,6 +36,7 @@ from prover.crosscoder import Crosscoder, train
 from prover.crosscoder_search import CrosscoderTerms
 from prover.dictionaries import Dictionary
 from prover.pair_problem import Hidden, PairProblem
+from prover.prove import prove
 from prover.strategies.crosscoder_output import CrosscoderOutput
 from prover.strategy import DoesNotFit
 from prover.weights import load_weights
@@ -182,8 +184,8 @@ def test_there_are_few_pairs_at_a_time_where_there_are_many_codes() -> None:
 
 @pytest.fixture(autouse=True)
 def shorter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crosscoder, "_STEPS", 600)
-    monkeypatch.setattr(factor_search, "_STEPS", 150)
+    monkeypatch.setattr(crosscoder, "_STEPS", 400)
+    monkeypatch.setattr(factor_search, "_STEPS", 50)
 
 
 def planted(neurons: int = 40, size: int = 9, seed: int = 0) -> tuple[Hidden, np.ndarray]:
@@ -325,3 +327,26 @@ def test_terms_of_a_crosscoder_that_is_exact(network: Path, tmp_path: Path) -> N
     assert max(terms.left, terms.right, terms.interaction, terms.writing) < 1e-4
     claims = CrosscoderOutput(len(problem.neurons), 1).surrogate(problem)(load_weights(problem.model, problem.device), 0.0)
     assert round(float(claims.bound()) * problem.total) == evidence.correct
+
+
+@pytest.mark.parametrize("switches", [{}, {"objective": 1, "single": 1}, {"sparsity": 1, "penalty": 0, "pairwise": 0}])
+def test_surrogates_are_at_most_what_is_certified(
+    switches: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also with features that describe little, and on transformers; and the certificates are accepted."""
+    monkeypatch.setattr(crosscoder, "_STEPS", 50)
+    monkeypatch.setattr(factor_search, "_STEPS", 10)
+    found = 0
+    for seed in range(8):
+        problem = small_network(seed)
+        strategy = CrosscoderOutput(**{"atoms": 8, **switches})
+        claims = strategy.surrogate(problem)(load_weights(problem.model, problem.device), 0.0)
+        certificate, evidence = prove(problem, strategy)
+        beyond_rounding = claims.margin.amin(1) > 1e-6
+        assert float((claims.share * beyond_rounding).sum()) * problem.total <= evidence.correct + 1e-6
+        write_model(tmp_path / "m", problem.model)
+        write_certificate(tmp_path / "c", certificate)
+        verdict = verify(tmp_path / "c", tmp_path / "m")
+        assert verdict.accepted, verdict.reason
+        found += evidence.correct
+    assert found > 20
