@@ -78,8 +78,8 @@ class CrosscoderResult:
         """What was trained, and what of it was kept."""
         switches = self.switches
         if switches.sparsity == 1:
-            return "trained with one feature each"
-        trained = f"trained with {switches.sparsity} each, {'with' if switches.penalty else 'without'} the penalty"
+            return "one each"
+        trained = f"{switches.sparsity} each, {'with' if switches.penalty else 'without'} penalty"
         return trained + (", cut to one" if switches.single else "")
 
     @property
@@ -136,7 +136,7 @@ def single_feature_conclusion(found: Sequence[CrosscoderResult]) -> str:
             accuracy = sum(one.terms.accuracy for one in some) / len(some)
             lines.append(f"{kind}: accuracy {100 * accuracy:.1f}%, certified {100 * certified:.1f}%")
     sizes = len({one.switches.atoms for one in found})
-    return f"One feature for each neuron, to reconstruct, means over {sizes} sizes: " + "; ".join(lines) + "."
+    return f"One feature for each neuron (to reconstruct, means over {sizes} sizes): " + "; ".join(lines) + "."
 
 
 def crosscoder_section(found: Sequence[CrosscoderResult]) -> str:

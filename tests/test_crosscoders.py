@@ -296,7 +296,7 @@ def test_search(network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         if single and not entry["parameters"]["objective"]:
             assert entry["interaction"] < 1e-6
         assert 0 <= entry["accuracy"] <= 1 and min(entry[name] for name in ("left", "right", "writing")) >= 0
-    assert "One feature for each neuron" in output and "without the penalty, cut to one" in output
+    assert "One feature for each neuron" in output and "without penalty, cut to one" in output
     assert "What features leave out" in (tmp_path / "out" / "report.html").read_text()
     dictionary = (
         tmp_path / "out" / (next(r for r in terms if not r["parameters"]["objective"])["name"] + ".dictionary.safetensors")
