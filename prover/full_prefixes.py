@@ -22,13 +22,18 @@ _LEAST_LOG_WEIGHT = -30.0
 
 def full_prefixes(problem: Problem, joint: bool = True) -> Surrogate:
     """The surrogate of strategies that look at additive tables. Raises DoesNotFit for the n-th largest, 1 < n < K."""
-    if problem.task.rank != 1:
-        raise DoesNotFit("only for the largest or smallest token is there a surrogate, an objective to fine-tune for")
+    require_extreme(problem)
 
     def claims(weights: Weights, temperature: float) -> Claims:
         return full_prefix_claims(additive_tables(problem.in_order(weights), problem.precision), joint, temperature)
 
     return claims
+
+
+def require_extreme(problem: Problem) -> None:
+    """Raises DoesNotFit unless the task is the largest or smallest token: these surrogates are about nothing else."""
+    if problem.task.rank != 1:
+        raise DoesNotFit("only for the largest or smallest token is there a surrogate, an objective to fine-tune for")
 
 
 def full_prefix_claims(tables: Tables, joint: bool, temperature: float) -> Claims:

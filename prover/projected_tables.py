@@ -35,15 +35,9 @@ class ProjectedTables:
         grid = Grid.fitting(max(largest, largest**2), problem.precision)
         middle = _middle_of_extremes if residual == DIFFERENCES else _mean
         hints = {"token_centre": middle(factors.token, grid), "unembed_centre": middle(factors.unembed, grid)}
-        token, unembed = (
-            v - grid.exact(hints[h][None]) for v, h in ((factors.token, "token_centre"), (factors.unembed, "unembed_centre"))
-        )
-        values = Affine(factors.values.rows, _extended(factors, factors.values.matrix, 0.0), None)
-        vectors = {
-            "score": (factors.queries, token),
-            "direct": (_extended(factors, factors.direct, 1.0), unembed),
-            "value": (values, unembed),
-        }
+        token_centre, unembed_centre = (grid.exact(hints[name][None]) for name in ("token_centre", "unembed_centre"))
+        vectors = projected_vectors(factors, token_centre, unembed_centre)
+        values, unembed = vectors["value"]
         parameters = {"scale": grid.scale, "residual": residual, "diagonal": int(diagonal)}
         tables, spreads = {}, {}
         for name, (left, right) in vectors.items():
@@ -55,7 +49,7 @@ class ProjectedTables:
             parameters[name], tables[name], spreads[name] = projection.tilt, projection.main, projection.width
             hints |= {f"{name}_{hint}": numbers for hint, numbers in projection.hints.items()}
             if name == "value" and diagonal:
-                own = inner(values.vectors, Approximate(unembed.value[: problem.d_vocab], unembed.radius, unembed.precision))
+                own = inner(_vectors(values), Approximate(unembed.value[: problem.d_vocab], unembed.radius, unembed.precision))
                 tables[name] = _with_diagonal(tables[name], own)
                 spreads[name].fill_diagonal_(0.0)
         position = factors.position.T
@@ -79,6 +73,19 @@ class ProjectedTables:
             parameters,
             hints,
         )
+
+
+def projected_vectors(
+    factors: FactoredLogits, token_centre: Approximate, unembed_centre: Approximate
+) -> dict[str, tuple[Affine | Approximate, Approximate]]:
+    """The vectors "i e" and "o e" whose products are the entries of each table; centres "1 e"."""
+    unembed = factors.unembed - unembed_centre
+    values = Affine(factors.values.rows, _extended(factors, factors.values.matrix, 0.0), None)
+    return {
+        "score": (factors.queries, factors.token - token_centre),
+        "direct": (_extended(factors, factors.direct, 1.0), unembed),
+        "value": (values, unembed),
+    }
 
 
 def _mean(vectors: Approximate, grid: Grid) -> np.ndarray:

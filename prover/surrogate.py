@@ -54,3 +54,11 @@ def soft_minimum(values: Tensor, dim: int, temperature: float) -> Tensor:
 def soft_maximum(values: Tensor, dim: int, temperature: float) -> Tensor:
     """At least the maximum along a dimension, and smooth; the maximum itself at temperature 0."""
     return -soft_minimum(-values, dim, temperature)
+
+
+def soft_lengths(vectors: Tensor, temperature: float) -> Tensor:
+    """Lengths of rows "n d", or more, and smooth at zero: for what is to vanish.
+
+    A length is steepest at zero, where steps of Adam throw it from side to side; these gradients would drown all others.
+    """
+    return (vectors.square().sum(1) + temperature**2).sqrt() if temperature else vectors.norm(dim=1)

@@ -24,10 +24,12 @@ from prover.examples import predictions, some_examples, varied_examples
 from prover.finetuning import Recipe, State, finetune
 from prover.finetuning_files import read_checkpoint, run_key, write_checkpoint
 from prover.full_prefixes import full_prefix_claims
+from prover.projected_tables import DIFFERENCES, LENGTHS, NORMS, ProjectedTables
 from prover.prove import prove
 from prover.strategies import STRATEGIES
+from prover.strategies.interpretation import Interpretation
 from prover.strategies.prefix_chains import Pessimized, Thresholds
-from prover.strategy import DoesNotFit, Problem
+from prover.strategy import DoesNotFit, Problem, Strategy
 from prover.surrogate import Claims, soft_maximum, soft_minimum
 from prover.training import MaxOfKRecipe, train_max_of_k
 from prover.weights import load_weights
@@ -93,6 +95,46 @@ def test_surrogates_are_at_most_what_is_certified(seed: int, place: str, name: s
     assert abs(float(claims.share.sum()) - 1) < 1e-9, "every input is in one cell"
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    seed=st.integers(0, 2**32),
+    place=st.sampled_from(("largest", "smallest")),
+    ranks=st.tuples(*[st.integers(-1, 2)] * 3),
+    residual=st.sampled_from((LENGTHS, DIFFERENCES, NORMS)),
+    switches=st.tuples(st.integers(0, 1), st.integers(0, 1)),
+)
+def test_surrogates_of_interpretations_are_at_most_what_is_certified(
+    seed: int, place: str, ranks: tuple[int, ...], residual: int, switches: tuple[int, int]
+) -> None:
+    tiny = oracle.random_model(seed, TAME, place=place)
+    problem = Problem(as_model(tiny), CPU, 40)
+    attention, copying, direct = (min(rank, tiny.d_model) for rank in ranks)
+    strategy = Interpretation(attention, copying, direct, switches[0], residual=residual, diagonal=switches[1])
+    claims = strategy.surrogate(problem)(load_weights(problem.model, CPU), 0.0)
+    held = (claims.margin.amin(1) > rounding(problem)).to(claims.share.dtype)
+    certified = strategy.prove(problem).correct
+    assert float((claims.share * held).sum()) * problem.total <= certified + 1e-6 * problem.total
+    assert abs(float(claims.share.sum()) - 1) < 1e-9, "every input is in one cell"
+
+
+INTERPRETATIONS = [
+    Interpretation(attention, copying, direct, joint=joint, residual=residual, diagonal=diagonal)
+    for residual in (LENGTHS, DIFFERENCES, NORMS)
+    for attention, copying, direct, joint, diagonal in ((1, -1, -1, 1, 0), (2, 3, 0, 0, 1), (0, 1, 2, 1, 0))
+]
+
+
+@pytest.mark.parametrize("strategy", INTERPRETATIONS, ids=str)
+def test_surrogates_of_interpretations_bound_tables_as_the_strategy_does(model: Model, strategy: Interpretation) -> None:
+    """Margins are those of full prefixes about the tables of the proof, but for what roots are rounded up by."""
+    problem = Problem(model, CPU, 40)
+    ranks = {"score": strategy.attention, "direct": strategy.direct, "value": strategy.copying}
+    tables = ProjectedTables.of(problem, ranks, strategy.residual, strategy.diagonal == 1).tables
+    expected = full_prefix_claims(tables, strategy.joint == 1, 0.0).margin
+    found = strategy.surrogate(problem)(load_weights(model, CPU), 0.0).margin
+    assert torch.allclose(found, expected, rtol=1e-3, atol=5e-3)
+
+
 @pytest.mark.parametrize("joint", [True, False])
 def test_warmer_surrogates_claim_less(model: Model, joint: bool) -> None:
     tables = Problem(model, CPU).tables
@@ -118,10 +160,9 @@ def test_chains_reach_what_equal_shares_reach() -> None:
 
 
 @pytest.mark.parametrize("temperature", [0.1, 1.0])
-@pytest.mark.parametrize("joint", [True, False])
-def test_gradients_against_finite_differences(model: Model, temperature: float, joint: bool) -> None:
-    problem = Problem(model, CPU)
-    surrogate = Pessimized(joint=int(joint)).surrogate(problem)
+@pytest.mark.parametrize("strategy", [Pessimized(), Pessimized(joint=0), *INTERPRETATIONS], ids=str)
+def test_gradients_against_finite_differences(model: Model, temperature: float, strategy: Strategy) -> None:
+    surrogate = strategy.surrogate(Problem(model, CPU))
     weights = {name: w.clone().requires_grad_(".b_" not in name) for name, w in load_weights(model, CPU).items()}
     loss = surrogate(weights, temperature).loss()
     loss.backward()

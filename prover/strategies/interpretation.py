@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from certificates import RawTensor, Step
+from prover.full_prefixes import require_extreme
+from prover.projected_claims import ProjectedClaims
 from prover.projected_tables import DIFFERENCES, EXACT, LENGTHS, NORMS, ProjectedTables
 from prover.strategies.prefix_chains import claim_chains
 from prover.strategy import DoesNotFit, Evidence, Problem, Strategy
+from prover.surrogate import Surrogate
 
 
 @dataclass(frozen=True)
@@ -48,15 +51,24 @@ class Interpretation(Strategy):
             if residual == LENGTHS or max(rank, directions, direct if residual == DIFFERENCES else EXACT) != EXACT
         )
 
-    def prove(self, problem: Problem) -> Evidence:
-        """Project, then search label by label."""
+    def _ranks(self, problem: Problem) -> dict[str, int]:
+        """Of the tables. Raises DoesNotFit if the switches are out of this strategy's reach."""
         ranks = {"score": self.attention, "direct": self.direct, "value": self.copying}
         largest = problem.model.config.d_model
         if not all(EXACT <= rank <= largest for rank in ranks.values()):
             raise DoesNotFit(f"interpretation needs attention, copying and direct from -1 to {largest}")
         if self.residual not in (LENGTHS, DIFFERENCES, NORMS) or self.diagonal not in (0, 1):
             raise DoesNotFit("interpretation needs residual 0, 1 or 2 and diagonal 0 or 1")
-        projected = ProjectedTables.of(problem, ranks, self.residual, self.diagonal == 1)
+        return ranks
+
+    def surrogate(self, problem: Problem) -> Surrogate:
+        """Cells in which every smaller token is harmless, by the projected tables."""
+        require_extreme(problem)
+        return ProjectedClaims.of(problem, self._ranks(problem), self.residual, self.diagonal == 1, self.joint == 1)
+
+    def prove(self, problem: Problem) -> Evidence:
+        """Project, then search label by label."""
+        projected = ProjectedTables.of(problem, self._ranks(problem), self.residual, self.diagonal == 1)
         step, cells = claim_chains(self, problem, projected.tables, 1, self.levels, self.joint)
         stored = {name: RawTensor.of_integers(hint) for name, hint in projected.hints.items()}
         steps = (Step("projected-tables", (), projected.parameters, stored), step)
