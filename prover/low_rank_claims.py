@@ -18,7 +18,7 @@ from prover.ball_trees import small_ball
 from prover.factored_logits import FactoredLogits
 from prover.low_rank_bounds import bands_of, key_direction, main_directions
 from prover.strategy import Problem
-from prover.surrogate import Claims, soft_maximum
+from prover.surrogate import Claims, soft_lengths, soft_maximum, soft_minimum
 from prover.weights import Weights
 
 _LEAST_GAIN, _SMALL_GAIN = 2.0**-9, 2.0**-4
@@ -60,6 +60,15 @@ class _Values:
 def _largest(lengths: Tensor, temperature: float) -> Tensor:
     """Softly so, the temperature being relative."""
     return soft_maximum(lengths, 0, temperature * float(lengths.detach().amax()))
+
+
+def _softness(temperature: float) -> float:
+    """Of rests and spreads, which are to vanish: less annealed than the rest.
+
+    Weights of size 0.1 that move by 1e-3 a step change scores of size 100 by about one: to Adam anything sharper is noise, and
+    scores hardly grow. Measured for V = 256: 98.81% certified where the power is 1/2, 99.73% where it is 1/4.
+    """
+    return temperature**0.25
 
 
 @dataclass(frozen=True)
@@ -133,7 +142,7 @@ class LowRankClaims:
         values = _Values.of(factors, self.centres, self.distance, temperature)
         of_tokens, square = values.unembed[: len(values.value)], values.unembed.square().sum(1)
         loss = 2 * values.reach * (values.value.norm(dim=1) + values.nu + values.pi)
-        (lead, lead_rest), (points, rest) = self._split(values.lead), self._split(values.unembed)
+        (lead, lead_rest), (points, rest) = (self._split(v, temperature) for v in (values.lead, values.unembed))
         bound = lead @ points.T + lead_rest[:, None] * rest + values.kappa / 2 * square
         itself = torch.eye(*bound.shape, dtype=torch.bool, device=bound.device)
         rival = soft_maximum(torch.where(itself, -torch.inf, bound), 1, temperature)
@@ -147,21 +156,25 @@ class LowRankClaims:
         log_gain = torch.where(gain > small, gain.clamp_min(small).log(), line)
         return log_gain + math.log(self.parts[1]), log_gain - least.log(), loss.log()
 
-    def _split(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+    def _split(self, vectors: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
         """Coordinates "n r" and rests "n"."""
         inside = vectors @ self.value_basis
-        return inside, (vectors - inside @ self.value_basis.T).norm(dim=1)
+        return inside, soft_lengths(vectors - inside @ self.value_basis.T, _softness(temperature))
 
     def _scores(self, factors: FactoredLogits, log_gain: Tensor, log_loss: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
         """The largest risk of tokens up to t, "b t", and the base of a label, "b m"."""
         query, direction = factors.query.value, self.key_direction
         token = factors.token.value - factors.token.value.mean(0)
         alpha, beta = (query @ direction)[:, 0], (token @ direction)[:, 0]
-        query_rest, token_rest = ((v - (v @ direction) @ direction.T).norm(dim=1) for v in (query, token))
+        query_rest, token_rest = (
+            soft_lengths(v - (v @ direction) @ direction.T, _softness(temperature)) for v in (query, token)
+        )
         position = query @ factors.position.value.T
         low, high = -self._of_bands(-alpha), self._of_bands(alpha)
         rest = self._of_bands(query_rest) * token_rest
-        spread = self._of_bands(position.amax(1) - position.amin(1))
+        spread = self._of_bands(
+            soft_maximum(position, 1, _softness(temperature)) - soft_minimum(position, 1, _softness(temperature))
+        )
         risk = beta * low + rest + log_loss
         risk = temperature * torch.logcumsumexp(risk / temperature, 1) if temperature else risk.cummax(1).values
         ahead = beta.cummax(0).values - beta
