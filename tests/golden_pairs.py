@@ -849,7 +849,7 @@ def of_mlps(corpus: PairCorpus) -> None:
 
 
 def of_waves(corpus: PairCorpus) -> None:
-    """Rule quadrature."""
+    """Rules quadrature and quadrature-waves."""
     alpha, beta = (np.rint(2**24 * f(PHASES)).astype(np.int64) for f in (np.cos, np.sin))
     good = {"frequency": 1 + np.arange(12) % 2, "alpha": alpha, "beta": beta, "claimed": np.ones(3, np.int64)}
 
@@ -873,6 +873,27 @@ def of_waves(corpus: PairCorpus) -> None:
     three = {"frequency": [1] * 4, "alpha": [1] * 4, "beta": [1] * 4, "claimed": [0, 0]}
     corpus.claim("quadrature-subtraction", 1, "the task is not addition", "differences", 0, hidden(FOUR), step(**three))
     corpus.claim("quadrature-premises", 1, "one premise", "waves", 25, twelve, replace(step(), premises=(0, 0)))
+
+    gamma, eta = (np.rint(2**24 * f(2 * PHASES)).astype(np.int64) for f in (np.cos, np.sin))
+    writing = {**good, "gamma": gamma, "eta": eta}
+
+    def both(**changed_hints: Any) -> Step:
+        hints = {name: tensor(h) for name, h in {**writing, **changed_hints}.items()}
+        return Step("quadrature-waves", (0,), {"scale": 24}, hints)
+
+    corpus.claim("quadrature-waves", 0, "neurons that write a single frequency", "waves", 25, twelve, both())
+    for name, why, hints in (
+        ("out-phase", "waves that are not those that neurons write", {"gamma": np.roll(gamma, 1)}),
+        ("out-sign", "waves the other way round", {"eta": -eta}),
+        ("out-zero", "nothing is said to be written", {"gamma": 0 * gamma, "eta": 0 * eta}),
+        ("out-in", "waves that are not those that neurons read", {"beta": -beta}),
+        ("out-frequency", "a frequency is at least 1", {"frequency": good["frequency"] - 1}),
+        ("out-claimed", "claimed is 0 or 1", {"claimed": [1, 2, 1]}),
+        ("out-short", "one number for each neuron", {"eta": eta[:-1]}),
+    ):
+        corpus.claim(f"quadrature-{name}", 1, why, "waves", 25, twelve, both(**hints))
+    corpus.claim("quadrature-out-missing", 1, "no eta", "waves", 25, twelve, replace(both(), hints=step().hints))
+    corpus.claim("quadrature-out-untied", 1, "the network is not symmetric", "waves-untied", 25, twelve, both())
 
 
 def of_tables(corpus: PairCorpus) -> None:

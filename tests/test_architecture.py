@@ -566,7 +566,17 @@ def test_no_floating_point_for_other_tasks(
 
 
 GOLDEN = ROOT / "certificates" / "golden"
-ON_TWO_INPUTS = ("evaluated", "low-rank-factors", "dictionary-split", "crosscoder", "structured", "sets", "quadrature", "mlp")
+ON_TWO_INPUTS = (
+    "evaluated",
+    "low-rank-factors",
+    "dictionary-split",
+    "crosscoder",
+    "structured",
+    "sets",
+    "quadrature",
+    "quadrature-waves",
+    "mlp",
+)
 
 
 @pytest.mark.parametrize("name", ON_TWO_INPUTS)

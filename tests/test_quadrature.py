@@ -1,4 +1,4 @@
-"""Rule quadrature: cosines against mpmath, and certified pairs against exact evaluation."""
+"""Rules quadrature and quadrature-waves: cosines against mpmath, and certified pairs against exact evaluation."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -18,6 +18,7 @@ from checker.rules.circle import cosines_and_sines
 from checker.scaled_integers import ScaledArithmetic
 from checker.tasks import parse_task
 from checker.verdict import check_proof
+from prover.hidden_layer import HiddenLayer
 from prover.pair_problem import PairProblem
 from prover.prove import prove
 from prover.strategies.quadrature import Quadrature
@@ -74,19 +75,51 @@ def test_the_circle_is_enclosed(parts: int, precision: int) -> None:
                 assert int(enclosure.hi[j]) - int(enclosure.lo[j]) <= max(3, 2 ** (precision - 48))
 
 
+OUTPUTS = pytest.mark.parametrize("outputs", [0, 1])
+"""Rule quadrature, or quadrature-waves."""
+
+
+@OUTPUTS
 @pytest.mark.parametrize("seed", range(24))
-def test_certified_pairs_are_correct(seed: int) -> None:
+def test_certified_pairs_are_correct(seed: int, outputs: int) -> None:
     p = (3, 5, 7)[seed % 3]
     model = network(p, (p // 2) * (3 + seed % 5), seed, (0.0, 1e-3, 2e-2, 0.1)[seed % 4], (0.0, 1e-2)[seed % 2])
-    certificate, evidence = prove(PairProblem(model, CPU), Quadrature())
+    certificate, evidence = prove(PairProblem(model, CPU), Quadrature(outputs))
     proof = check_proof(certificate, model)
     assert proof.result.correct == evidence.correct
     assert not np.any(proof.result.cells & ~exactly_correct(model))
 
 
-def test_it_certifies_something() -> None:
-    found = [prove(PairProblem(network(7, 3 * many, 1, 1e-4), CPU), Quadrature())[1].correct for many in (6, 8, 12)]
+@OUTPUTS
+def test_it_certifies_something(outputs: int) -> None:
+    found = [prove(PairProblem(network(7, 3 * many, 1, 1e-4), CPU), Quadrature(outputs))[1].correct for many in (6, 8, 12)]
     assert max(found) == 49
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_what_the_bounds_say_is_less_than_what_a_few_neurons_do(seed: int) -> None:
+    """In floating point, by loops over all pairs: with one neuron or two there is not much room below the true margins."""
+    random = np.random.default_rng(seed)
+    p, neurons = int(random.choice([3, 5, 7, 9])), int(random.integers(1, 4))
+    noises = random.choice([0.0, 1e-3, 0.1, 1.0], 3)
+    frequency = random.integers(1, p, neurons) if seed % 2 else np.full(neurons, random.integers(1, p))
+    a, size = np.arange(p)[:, None], random.uniform(0.2, 2, neurons)
+    phase = random.uniform(0, 2 * np.pi, neurons)
+    left = size * np.cos(2 * np.pi * frequency * a / p - phase) + noises[0] * random.normal(size=(p, neurons))
+    write = np.cos(2 * np.pi * frequency * a / p - 2 * phase - noises[1] * random.normal(size=neurons)).T
+    write = write / size[:, None] + noises[2] * random.normal(size=(neurons, p))
+    bias = noises[int(random.integers(3))] * random.normal(size=neurons)
+    layer = HiddenLayer(*map(torch.as_tensor, (left, left, bias, write, np.zeros((p, p)), np.zeros(p), np.zeros(neurons))), 1)
+    least = np.full(p, np.inf)
+    for first in range(p):
+        for second in range(p):
+            logits = np.maximum(left[first] + left[second] + bias, 0) @ write
+            lead = logits[(first + second) % p] - np.delete(logits, (first + second) % p).max()
+            least[(first - second) % p] = min(least[(first - second) % p], lead)
+    for outputs in (False, True):
+        margins = wave_bound(layer, torch.arange(neurons), torch.as_tensor(frequency), outputs).margins
+        for d, margin in enumerate(margins.tolist()):
+            assert margin <= min(least[2 * d % p], least[-2 * d % p]) + 1e-9
 
 
 def transformer(p: int, seed: int, noise: float, favour: float = 0.0) -> Model:
@@ -124,37 +157,38 @@ def transformer(p: int, seed: int, noise: float, favour: float = 0.0) -> Model:
     return Model(config, tensors, {"name": "modular-addition", "modulus": p})
 
 
-def with_all_claimed(model: Model) -> tuple[Certificate, float, float]:
+def with_all_claimed(model: Model, outputs: int) -> tuple[Certificate, float, float]:
     """All differences claimed from all neurons but the last two; the least margin, and the least of all that disturbs it."""
     problem = PairProblem(model, CPU, precision=60)
     object.__setattr__(problem, "neurons", np.arange(model.config.d_mlp - 2))  # type: ignore[union-attr]
-    neurons = torch.as_tensor(problem.neurons)
-    bound = wave_bound(problem.layer, neurons, strongest_frequencies(problem.layer.left[:, neurons]))
+    neurons, p = torch.as_tensor(problem.neurons), len(problem.task.table)
+    bound = wave_bound(problem.layer, neurons, strongest_frequencies(problem.layer.left[:, neurons]), outputs == 1)
     errors = [float(error) for error in (bound.unread, bound.bias, bound.direct, problem.layer.slack(neurons))]
-    certificate, _ = prove(problem, Quadrature())
+    errors += [float(bound.unwritten)] if outputs and p > 3 else []  # of three numbers, any are a wave and a constant
+    certificate, _ = prove(problem, Quadrature(outputs))
     hints = dict(certificate.steps[1].hints)
     hints["claimed"] = RawTensor.of_integers(np.ones(len(model.tensors["unembed.b_U"].data) // 16 + 1, int))
-    p = len(problem.task.table)
     steps = (certificate.steps[0], replace(certificate.steps[1], hints=hints))
     claimed = replace(certificate, statement=replace(certificate.statement, correct=p**2), steps=steps)
     return claimed, float(bound.lead.min()) - sum(errors), min(errors)
 
 
+@OUTPUTS
 @pytest.mark.parametrize(("p", "seed"), [(3, 0), (3, 4), (5, 0), (5, 4), (7, 2), (7, 4)])
-def test_the_margin_is_exactly_what_the_theorem_says(p: int, seed: int) -> None:
+def test_the_margin_is_exactly_what_the_theorem_says(p: int, seed: int, outputs: int) -> None:
     """An output is favoured by so much that the inequality just holds, or just fails, for one delta (another each time)."""
     noise = 4e-4
     few, many = 0.0, 1e3
-    assert with_all_claimed(transformer(p, seed, noise, few))[1] > 0
+    assert with_all_claimed(transformer(p, seed, noise, few), outputs)[1] > 0
     for _ in range(40):
         middle = (few + many) / 2
-        inside = with_all_claimed(transformer(p, seed, noise, middle))[1] > 0
+        inside = with_all_claimed(transformer(p, seed, noise, middle), outputs)[1] > 0
         few, many = (middle, many) if inside else (few, middle)
-    certificate, margin, disturbance = with_all_claimed(model := transformer(p, seed, noise, few - noise / 100))
+    certificate, margin, disturbance = with_all_claimed(model := transformer(p, seed, noise, few - noise / 100), outputs)
     assert 0 < margin < disturbance / 50
     assert check_proof(certificate, model).result.correct == p**2
     assert exactly_correct_transformer(model).all()
-    certificate, margin, disturbance = with_all_claimed(model := transformer(p, seed, noise, few + noise / 100))
+    certificate, margin, disturbance = with_all_claimed(model := transformer(p, seed, noise, few + noise / 100), outputs)
     assert 0 > margin > -disturbance / 50
     with pytest.raises(Refused, match="not proved correct"):
         check_proof(certificate, model)
@@ -186,16 +220,19 @@ def exactly_correct_transformer(model: Model) -> np.ndarray:
     return hidden_oracle.truth(hidden_oracle.HiddenModel(tensors, model.task, (every[:, None] + every) % len(every))).correct
 
 
+@OUTPUTS
 @pytest.mark.parametrize("p", [3, 5, 7, 9, 11, 15])
-def test_a_frequency_may_be_named_by_its_negative(p: int) -> None:
+def test_a_frequency_may_be_named_by_its_negative(p: int, outputs: int) -> None:
     """cos and sin of -k: the certificate proves the same, also where p is no prime and a cosine has either sign."""
     model = transformer(p, 1, 1e-3)
-    certificate, _ = prove(PairProblem(model, CPU), Quadrature())
+    certificate, _ = prove(PairProblem(model, CPU), Quadrature(outputs))
     correct = check_proof(certificate, model).result.correct
     assert correct > 0
     step = certificate.steps[1]
     hints = {name: hint.integers() for name, hint in step.hints.items()}
     hints["frequency"], hints["beta"] = p - hints["frequency"], -hints["beta"]
+    if outputs:
+        hints["eta"] = -hints["eta"]
     stored = {name: RawTensor.of_integers(hint) for name, hint in hints.items()}
     other = replace(certificate, steps=(certificate.steps[0], replace(step, hints=stored)))
     assert check_proof(other, model).result.correct == correct
@@ -204,20 +241,22 @@ def test_a_frequency_may_be_named_by_its_negative(p: int) -> None:
 def claim(model: Model, hints: dict[str, np.ndarray], correct: int) -> Certificate:
     stored = {name: RawTensor.of_integers(hint) for name, hint in hints.items()}
     neurons = {"neurons": RawTensor.of_integers(np.arange(model.config.d_mlp))}  # type: ignore[union-attr]
-    steps = (Step("hidden-tables", (), {}, neurons), Step("quadrature", (0,), {"scale": 20}, stored))
+    rule = "quadrature-waves" if "eta" in hints else "quadrature"
+    steps = (Step("hidden-tables", (), {}, neurons), Step(rule, (0,), {"scale": 20}, stored))
     return Certificate(Statement(model.digest(), model.task, correct, 49), 30, steps)
 
 
+@OUTPUTS
 @pytest.mark.parametrize("seed", range(40))
-def test_whatever_the_hints_say_nothing_false_is_accepted(seed: int) -> None:
+def test_whatever_the_hints_say_nothing_false_is_accepted(seed: int, outputs: int) -> None:
     random = np.random.default_rng(seed)
     model = network(7, 3 * int(random.integers(2, 9)), seed, float(random.choice([0.0, 0.01])))
-    certificate, _ = prove(PairProblem(model, CPU), Quadrature())
+    certificate, _ = prove(PairProblem(model, CPU), Quadrature(outputs))
     hints = {name: tensor.integers() for name, tensor in certificate.steps[1].hints.items()}
-    scale = certificate.steps[1].parameters["scale"]
-    for name in ("alpha", "beta"):
+    scale, amplitudes = certificate.steps[1].parameters["scale"], ["alpha", "beta", "gamma", "eta"][: 2 + 2 * outputs]
+    for name in amplitudes:
         hints[name] = hints[name] >> (scale - 20)
-    changed = str(random.choice(["frequency", "alpha", "beta", "claimed"]))
+    changed = str(random.choice(["frequency", *amplitudes, "claimed"]))
     hints[changed] = random.permutation(hints[changed]) if changed != "claimed" else np.ones_like(hints[changed])
     right = exactly_correct(model)
     for correct in {int(right.sum()), 49, int(hints["claimed"][0]) * 7 + 14 * int(hints["claimed"][1:].sum())}:
@@ -228,9 +267,11 @@ def test_whatever_the_hints_say_nothing_false_is_accepted(seed: int) -> None:
         assert not np.any(proof.result.cells & ~right)
 
 
-def test_refusals() -> None:
+@OUTPUTS
+def test_refusals(outputs: int) -> None:
     model = network(7, 12, 0, 0.0)
-    good = {"frequency": np.ones(12, int), "alpha": np.ones(12, int), "beta": np.ones(12, int), "claimed": np.zeros(4, int)}
+    amplitudes = ("alpha", "beta", "gamma", "eta")[: 2 + 2 * outputs]
+    good = {"frequency": np.ones(12, int), "claimed": np.zeros(4, int), **dict.fromkeys(amplitudes, np.ones(12, int))}
     assert check_proof(claim(model, good, 0), model).result.correct == 0
     for name, bad in (("frequency", 0), ("frequency", 7), ("claimed", 2), ("claimed", -1), ("frequency", -1)):
         with pytest.raises(Refused, match="frequencies"):

@@ -22,6 +22,7 @@ from checker.rules.prefix_chains import prefix_chains
 from checker.rules.projected_hidden_tables import projected_hidden_tables
 from checker.rules.projected_tables import projected_tables
 from checker.rules.quadrature import quadrature
+from checker.rules.quadrature_waves import quadrature_waves
 from checker.rules.structured_output import structured_output
 from checker.rules.uniform_margin import uniform_margin
 
@@ -46,6 +47,7 @@ RULES: Mapping[str, Rule] = {
     "projected-hidden-tables": projected_hidden_tables,
     "projected-tables": projected_tables,
     "quadrature": quadrature,
+    "quadrature-waves": quadrature_waves,
     "structured-output": structured_output,
     "uniform-margin": uniform_margin,
 }

@@ -5,7 +5,7 @@ transform; what a neuron reads beside its frequency, and its bias, are errors.
 """
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -27,29 +27,37 @@ _PULL, _NOTHING = 10.0, 1e-300
 
 @dataclass(frozen=True)
 class Quadrature(Strategy):
-    """See the module's docstring."""
+    """outputs: whether what a neuron writes is a wave as well (1: rule quadrature-waves, far cheaper), or as it is (0)."""
 
     name: ClassVar[str] = "quadrature"
-    cost: ClassVar[str] = "n^2 m"
+    cost: ClassVar[str] = "n^2 m; outputs=1: n m"
     summary: ClassVar[str] = "every neuron reads a single frequency; one sum over angles for each difference of the inputs"
+
+    outputs: int = 0
+
+    @classmethod
+    def sweep(cls, problem: PairProblem) -> tuple[Self, ...]:
+        """Both rules."""
+        return cls(), cls(outputs=1)
 
     def prove(self, problem: PairProblem) -> Evidence:
         """Fit waves, and list the differences for which the bound holds beyond rounding."""
         frequency, bound = self._bound(problem)
         p = len(problem.task.table)
         claimed = bound.margins.cpu().numpy() > problem.slack(problem.neurons) + problem.tolerance
-        alpha, beta = bound.alpha.cpu().numpy(), bound.beta.cpu().numpy()
-        scale = _SCALE_BITS - int(np.frexp(max(np.abs(alpha).max(), np.abs(beta).max()))[1])
-        hints = {
-            "frequency": frequency.cpu().numpy(),
-            "alpha": np.rint(np.ldexp(alpha, scale)).astype(np.int64),
-            "beta": np.rint(np.ldexp(beta, scale)).astype(np.int64),
-            "claimed": claimed.astype(np.uint8),
-        }
+        amplitudes = dict(zip(("alpha", "beta"), bound.read.cpu().numpy(), strict=True))
+        if self.outputs:
+            amplitudes |= zip(("gamma", "eta"), bound.written.cpu().numpy(), strict=True)
+        scale = _SCALE_BITS - int(np.frexp(max(np.abs(numbers).max() for numbers in amplitudes.values()))[1])
+        hints = {"frequency": frequency.cpu().numpy(), "claimed": claimed.astype(np.uint8)}
+        hints |= {name: np.rint(np.ldexp(numbers, scale)).astype(np.int64) for name, numbers in amplitudes.items()}
         stored = {name: RawTensor.of_integers(hint) for name, hint in hints.items()}
         half = np.subtract.outer(np.arange(p), np.arange(p)) * ((p + 1) // 2) % p
         cells = claimed[np.minimum(half, p - half)]
-        steps = (problem.hidden_step(problem.neurons), Step("quadrature", (0,), {"scale": scale}, stored))
+        steps = (
+            problem.hidden_step(problem.neurons),
+            Step("quadrature-waves" if self.outputs else "quadrature", (0,), {"scale": scale}, stored),
+        )
         return Evidence(steps, int(cells.sum()), problem.total, cells)
 
     def surrogate(self, problem: PairProblem) -> Surrogate:
@@ -65,8 +73,8 @@ class Quadrature(Strategy):
 
         def claims(weights: Weights, temperature: float) -> Claims:
             layer = hidden_layer(weights, problem.model.config)
-            now = wave_bound(layer, neurons, frequency, temperature)
-            margin = now.lead - now.unread - now.bias - now.direct - layer.slack(neurons)
+            now = wave_bound(layer, neurons, frequency, self.outputs == 1, temperature)
+            margin = now.lead - now.unread - now.bias - now.direct - now.unwritten - layer.slack(neurons)
             return Claims(margin / now.lead.abs().mean().clamp_min(_NOTHING), share, _PULL * now.unlike)
 
         return claims
@@ -75,14 +83,16 @@ class Quadrature(Strategy):
         """What makes the margin of the difference that is proved best, or would be."""
         _, bound = self._bound(problem)
         gap = float(bound.lead.amin(1).max())
-        unread, bias, direct = (float(error) for error in (bound.unread, bound.bias, bound.direct))
-        terms = ErrorTerms(gap, unread / 2, unread / 2, direct, 0.0, bias, problem.slack(problem.neurons), 0.0)
+        errors = (bound.unread, bound.bias, bound.direct, bound.unwritten)
+        unread, bias, direct, unwritten = (float(error) for error in errors)
+        terms = ErrorTerms(gap, unread / 2, unread / 2, direct + unwritten, 0.0, bias, problem.slack(problem.neurons), 0.0)
         if terms.margin > problem.tolerance:
             return replace(terms, conclusion=f"of a gap of {gap:.3g} at the best difference, errors leave {terms.margin:.3g}")
         causes = {
             "what neurons read beside their frequency": unread,
             "the neurons' biases and the output's": bias,
             "the path around the MLP": direct,
+            "what neurons write beside their frequency": unwritten,
         }
         cause = max(causes, key=lambda name: causes[name])
         return replace(terms, conclusion=f"vacuous: {cause} may cost {causes[cause]:.3g}, and the gap is at most {gap:.3g}")
@@ -92,8 +102,10 @@ class Quadrature(Strategy):
         table, layer = problem.task.table, problem.layer
         p = len(table)
         cyclic = np.array_equal(table, np.add.outer(np.arange(p), np.arange(p)) % p)
+        if self.outputs not in (0, 1):
+            raise DoesNotFit("quadrature needs outputs 0 or 1")
         if not cyclic or p % 2 == 0 or not problem.hidden.symmetric or layer.unembed.shape[1] != p:
             raise DoesNotFit("quadrature is about addition modulo an odd number by a network that treats both inputs alike")
         neurons = torch.as_tensor(problem.neurons)
         frequency = strongest_frequencies(layer.left[:, neurons])
-        return frequency, wave_bound(layer, neurons, frequency)
+        return frequency, wave_bound(layer, neurons, frequency, self.outputs == 1)
