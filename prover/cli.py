@@ -548,20 +548,19 @@ def interpret_command(model: Path, jobs: int, device: str, output: Path) -> None
 @_DEVICE
 @_FOLDER
 def search_command(model: Path, family: str, objective: str, jobs: int, device: str, output: Path) -> None:
-    """Train factors of MODEL's unembedding, small and large, to reconstruct it or for the bound; certify each; compare.
+    """Train factors of MODEL's tables, small and large, to reconstruct them or for the bound; certify each; compare.
 
-    Family crosscoder: of what neurons read as well, with and without a penalty on the interaction of features. For networks on
-    two inputs. Writes certificates, frontier.json, report.html and dictionaries; an interrupted run continues where it stopped.
+    Factored are the unembedding of a hidden layer; in family crosscoder also what neurons read, with and without a penalty on
+    the interaction of features; of an attention-only transformer (family low-rank), its circuits. Writes certificates,
+    frontier.json, report.html and dictionaries; an interrupted run continues where it stopped.
     """
     problem = problem_about(read_model(model), pick_device(device))
-    if not isinstance(problem, PairProblem):
-        raise click.ClickException("search is for networks on two inputs; `prover frontier` tries settings of this model's")
-    wanted = search_settings(family, list(OBJECTIVES) if objective == "both" else [objective])
+    wanted = search_settings(problem.model, family, list(OBJECTIVES) if objective == "both" else [objective])
     with progress_bars() as track, closing(explore(problem, model, output, wanted, jobs, track)) as states:
         for frontier in states:
             write_results(frontier, output)
     write_dictionaries(frontier, output)
-    crosscoders = crosscoder_results(problem, frontier, output)
+    crosscoders = crosscoder_results(problem, frontier, output) if isinstance(problem, PairProblem) else []
     write_search_page(frontier, output, crosscoder_section(crosscoders) if crosscoders else "")
     console = Console(width=max(_CONSOLE.width, 150))
     console.print(frontier_table(frontier))

@@ -1,6 +1,6 @@
 """Hints for rule projected-tables: which directions hold the tables, and what they leave out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,8 +27,16 @@ class ProjectedTables:
     hints: dict[str, np.ndarray]
 
     @staticmethod
-    def of(problem: Problem, ranks: dict[str, int], residual: int, diagonal: bool) -> "ProjectedTables":
-        """Project score, direct and value on so many directions each (EXACT: not at all)."""
+    def of(
+        problem: Problem,
+        ranks: dict[str, int],
+        residual: int,
+        diagonal: bool,
+        directions: Mapping[str, Tensor] | None = None,
+    ) -> "ProjectedTables":
+        """Project score, direct and value on so many directions each (EXACT: not at all): those given, orthonormal "e r", or
+        those that hold most.
+        """
         factors = FactoredLogits.of(problem)
         circuits = (factors.queries.rows, factors.queries.matrix, factors.query, factors.values.matrix, factors.value)
         largest = max(f.largest for f in (factors.direct, factors.token, factors.unembed, *circuits))
@@ -45,7 +53,8 @@ class ProjectedTables:
                 parameters[name], tables[name] = EXACT, _vectors(left) @ right.T
                 spreads[name] = torch.zeros_like(tables[name].value)
                 continue
-            projection = _Projection.best(left, right, ranks[name], residual, grid)
+            given = (directions or {}).get(name)
+            projection = _Projection.best(left, right, ranks[name], residual, grid, given)
             parameters[name], tables[name], spreads[name] = projection.tilt, projection.main, projection.width
             hints |= {f"{name}_{hint}": numbers for hint, numbers in projection.hints.items()}
             if name == "value" and diagonal:
@@ -123,9 +132,12 @@ class _Projection:
     hints: dict[str, np.ndarray]
 
     @staticmethod
-    def best(left: Affine | Approximate, right: Approximate, rank: int, residual: int, grid: Grid) -> "_Projection":
-        """With the directions that leave the least spread."""
-        bases = [Basis.of(columns, grid.precision) for columns in _directions(left, right, rank)] if rank else [None]
+    def best(
+        left: Affine | Approximate, right: Approximate, rank: int, residual: int, grid: Grid, given: Tensor | None
+    ) -> "_Projection":
+        """With the directions given, or with those that leave the least spread."""
+        columns = _directions(left, right, rank) if given is None else [given.cpu().numpy()]
+        bases = [Basis.of(found, grid.precision) for found in columns] if rank else [None]
         projections = [_Projection.of(left, right, basis, residual, grid) for basis in bases]
         return min(projections, key=lambda projection: float(projection.width.mean()))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import plotly.graph_objects as go
 
-from certificates import read_certificate
+from certificates import AttentionOnly, Model, read_certificate
 from certificates.tensor_file import write_atomically
 from prover.demo import ceil_scientific, floor_percent
 from prover.dictionaries import Dictionary
@@ -20,8 +20,9 @@ from prover.frontier import Frontier, Result
 from prover.page import embed, page
 from prover.strategies.crosscoder_output import CrosscoderOutput
 from prover.strategies.dictionary_output import DictionaryOutput
+from prover.strategies.interpretation import Interpretation
 from prover.strategies.low_rank_output import LowRankOutput
-from prover.strategy import Strategy
+from prover.strategy import DoesNotFit, Strategy
 
 OBJECTIVES = {"reconstruction": 0, "bound": 1}
 _SIDES = ("dictionary", "left_features", "right_features")
@@ -44,18 +45,28 @@ def _crosscoders() -> list[Strategy]:
     return found
 
 
+def _of_circuits() -> list[Strategy]:
+    """Query-key circuit, output-value circuit with its diagonal, and direct path, on few directions each."""
+    copying = [Interpretation(1, rank, diagonal=1) for rank in (1, 2, 4, 6, 8, 12)]
+    return copying + [Interpretation(rank, 8, direct, diagonal=1) for rank in (0, 1, 2) for direct in (0, 2, 4)]
+
+
 FAMILIES: Mapping[str, Callable[[], list[Strategy]]] = {
     "low-rank": _low_rank,
     "sparse-dictionary": _sparse,
     "crosscoder": _crosscoders,
 }
-"""The settings of every family."""
+"""The settings of every family, for networks on two inputs."""
 
 
-def search_settings(family: str, objectives: Sequence[str]) -> list[Strategy]:
-    """All runs of a search."""
-    numbers = [OBJECTIVES[objective] for objective in objectives]
-    return [replace(one, objective=number) for one in FAMILIES[family]() for number in numbers]  # type: ignore[call-arg]
+def search_settings(model: Model, family: str, objectives: Sequence[str]) -> list[Strategy]:
+    """All runs of a search. Raises DoesNotFit if the family has nothing to factor in such a model."""
+    numbers, settings = [OBJECTIVES[objective] for objective in objectives], FAMILIES[family]
+    if isinstance(model.config, AttentionOnly):
+        if family != "low-rank":
+            raise DoesNotFit(f"{family} is about the neurons of a hidden layer; for this model there is --family low-rank")
+        settings = _of_circuits
+    return [replace(one, objective=number) for one in settings() for number in numbers]  # type: ignore[call-arg]
 
 
 def objective_of(result: Result) -> str | None:
@@ -66,7 +77,7 @@ def objective_of(result: Result) -> str | None:
 
 def shape_of(result: Result) -> str:
     """The size of a result's factors."""
-    switches = ("rank", "atoms", "sparsity", "penalty", "single")
+    switches = ("rank", "atoms", "sparsity", "penalty", "single", "attention", "copying", "direct")
     return ", ".join(f"{name} {result.parameters[name]}" for name in switches if name in result.parameters)
 
 

@@ -27,14 +27,16 @@ from test_hidden_rules import (
     unembed_of,
 )
 
+import certificates
 from certificates import Certificate, FormatError, GroupMLP, Model, Step, read_certificate, write_model
 from certificates.groups import group_table
 from checker import Budget, OverBudget, verify
 from checker.verdict import check_proof
-from prover import factor_search, representation_search
+from prover import direction_search, factor_search, representation_search
 from prover.cli import cli
 from prover.dictionaries import Codes, Dictionary, train
 from prover.strategies.dictionary_output import DictionaryOutput
+from prover.strategies.interpretation import Interpretation
 from prover.strategies.low_rank_output import LowRankOutput
 from prover.two_input_training import GroupRecipe, train_group_composition
 from prover.weights import raw_tensor
@@ -260,6 +262,27 @@ def test_search(network: Path, tmp_path: Path, family: str) -> None:
         assert view.title() == "cyclic-7: representations"
         browser.close()
     assert not errors
+
+
+def test_search_of_circuits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(direction_search, "_STEPS", 20)
+    settings = [Interpretation(1, 4, diagonal=1), Interpretation(2, 4, 2)]
+    monkeypatch.setattr(representation_search, "_of_circuits", lambda: settings)
+    model = Path(certificates.__file__).parent / "models" / "max-of-4.safetensors"
+    code, output = run("search", model, "--family", "low-rank", "-o", tmp_path / "out")
+    assert code == 0, output
+    records = json.loads((tmp_path / "out" / "frontier.json").read_text())
+    assert len(records) == 4 and all(record["accepted"] for record in records)
+    switches = ("attention", "copying", "direct", "diagonal")
+    by_setting = {
+        (*(record["parameters"][name] for name in switches), record["parameters"]["objective"]): record["correct"]
+        for record in records
+    }
+    certified = [[by_setting[(one.attention, one.copying, one.direct, one.diagonal, n)] for n in (0, 1)] for one in settings]
+    assert all(before <= after for before, after in certified) and any(before < after for before, after in certified)
+    assert "attention 2, copying 4, direct 2" in (tmp_path / "out" / "report.html").read_text()
+    code, output = run("search", model, "--family", "crosscoder", "-o", tmp_path / "none")
+    assert code != 0 and "for this model there is --family low-rank" in output
 
 
 def test_what_is_no_search(network: Path, tmp_path: Path) -> None:

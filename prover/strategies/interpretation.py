@@ -7,10 +7,14 @@ a mean, by row differences, or by spectral norms of the circuits' matrices, so a
 """
 
 import itertools
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
+from torch import Tensor
+
 from certificates import RawTensor, Step
+from prover.direction_search import improved_directions
 from prover.full_prefixes import require_extreme
 from prover.projected_claims import ProjectedClaims
 from prover.projected_tables import DIFFERENCES, EXACT, LENGTHS, NORMS, ProjectedTables
@@ -24,7 +28,8 @@ class Interpretation(Strategy):
     """attention, copying, direct: how many directions describe the query-key circuit, the output-value circuit and the direct
     path, beside their means (-1: the circuit as it is). diagonal: whether a token's effect on its own output is taken as it is
     (1) where copying is not -1. residual: what is left out is bounded by lengths (0), row differences (1) or spectral norms
-    (2). joint, levels: as for pessimized.
+    (2). objective: directions are those that hold most of a table (0), or are then moved to where they prove the most (1; see
+    prover/direction_search). joint, levels: as for pessimized.
     """
 
     name: ClassVar[str] = "interpretation"
@@ -38,6 +43,7 @@ class Interpretation(Strategy):
     levels: int = 3
     residual: int = LENGTHS
     diagonal: int = 0
+    objective: int = 0
 
     @classmethod
     def sweep(cls, problem: Problem) -> tuple[Self, ...]:
@@ -57,19 +63,29 @@ class Interpretation(Strategy):
         largest = problem.model.config.d_model
         if not all(EXACT <= rank <= largest for rank in ranks.values()):
             raise DoesNotFit(f"interpretation needs attention, copying and direct from -1 to {largest}")
-        if self.residual not in (LENGTHS, DIFFERENCES, NORMS) or self.diagonal not in (0, 1):
-            raise DoesNotFit("interpretation needs residual 0, 1 or 2 and diagonal 0 or 1")
+        if self.residual not in (LENGTHS, DIFFERENCES, NORMS) or not {self.diagonal, self.objective} <= {0, 1}:
+            raise DoesNotFit("interpretation needs residual 0, 1 or 2; diagonal and objective are 0 or 1")
         return ranks
 
     def surrogate(self, problem: Problem) -> Surrogate:
         """Cells in which every smaller token is harmless, by the projected tables."""
         require_extreme(problem)
-        return ProjectedClaims.of(problem, self._ranks(problem), self.residual, self.diagonal == 1, self.joint == 1)
+        claims = ProjectedClaims.of(problem, self._ranks(problem), self.residual, self.diagonal == 1, self.joint == 1)
+        return replace(claims, bases=improved_directions(claims)) if self.objective else claims
 
     def prove(self, problem: Problem) -> Evidence:
         """Project, then search label by label."""
-        projected = ProjectedTables.of(problem, self._ranks(problem), self.residual, self.diagonal == 1)
-        step, cells = claim_chains(self, problem, projected.tables, 1, self.levels, self.joint)
+        ranks, diagonal = self._ranks(problem), self.diagonal == 1
+        tried: list[Mapping[str, Tensor] | None] = [None]
+        if self.objective:
+            require_extreme(problem)
+            claims = ProjectedClaims.of(problem, ranks, self.residual, diagonal, self.joint == 1)
+            tried.append(improved_directions(claims))  # for a surrogate: it may prove less
+        found = []
+        for directions in tried:
+            projected = ProjectedTables.of(problem, ranks, self.residual, diagonal, directions)
+            found.append((projected, *claim_chains(self, problem, projected.tables, 1, self.levels, self.joint)))
+        projected, step, cells = max(found, key=lambda one: int(one[2].sum()))
         stored = {name: RawTensor.of_integers(hint) for name, hint in projected.hints.items()}
         steps = (Step("projected-tables", (), projected.parameters, stored), step)
         return Evidence(steps, int(cells.sum()), problem.total, cells)
