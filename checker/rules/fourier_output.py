@@ -211,7 +211,9 @@ def _hints(setting: Setting, step: Step, p: int, neurons: int) -> dict[str, IntA
         if np.any((frequency < 1) | (frequency >= p) | (neuron < 0) | (neuron >= neurons)):
             raise Refused(f"fourier-output: {name} has frequencies from 1 to {p - 1} and neurons from 0 to {neurons - 1}")
         setting.meter.hold(_BYTES_PER_ENTRY * len(frequency))
-    if any(np.any(abs(hints[name]) > _LARGEST_WEIGHT) for name in ("entry_weight", "weight")):
+        setting.meter.allocate(p * len(frequency) * setting.arithmetic.element_bytes)  # arrays "e z"
+    weights = np.concatenate([hints["entry_weight"], hints["weight"]])
+    if np.any((weights < -_LARGEST_WEIGHT) | (weights > _LARGEST_WEIGHT)):  # abs(-2**63) is negative
         raise Refused(f"fourier-output: weights have logarithms from -{_LARGEST_WEIGHT} to {_LARGEST_WEIGHT}")
     return hints
 
@@ -263,6 +265,7 @@ def _coordinates(
     left, right = (tables.left + tables.bias)[:, evaluated], tables.right[:, evaluated]
     by_sum = ideal.rows(reading.of_sum)  # row s
     by_difference = abs(circle.half_waves(ideal.reading[:, None] * np.arange(circle.p))[0])  # row a-b
+    setting.meter.hold(len(frequencies) * len(pairs.left) * setting.arithmetic.element_bytes)  # both, their parts, extrema
     found: list[tuple[Enclosure, Enclosure]] = []
     for block in pairs.blocks(max(len(exact.neuron), len(ideal.starts), len(frequencies))):
         of_exact = doubled.products((left[block.left] + right[block.right]).relu())
