@@ -341,3 +341,75 @@ def uniform(tables: Tables, table: np.ndarray, parts: Sequence[Sets]) -> Fractio
     needed += tables.spread + tables.slack
     unit = next(g for g in range(len(table)) if all(table[g] == np.arange(len(table))))
     return min(sum((m[g] for m in margins), Fraction(0)) - needed for g in range(len(table)) if g != unit)
+
+
+def fourier(tables: Tables, said: Mapping[str, Any], scale: int) -> dict[int, float]:
+    """By how much rule fourier-output has more than it needs, at the worst output, for each bucket."""
+    p, unit = len(tables.left), 2.0**-scale
+    left, right = tables.left.astype(float) + tables.bias.astype(float), tables.right.astype(float)
+    turn = np.exp(2j * np.pi * np.arange(p) / p)
+
+    def vector(pair: Any) -> complex:
+        return complex(pair[0], pair[1]) * unit
+
+    def wave(v: complex, j: int) -> Any:
+        return (v.conjugate() * turn[j * np.arange(p) % p]).real
+
+    exact, ideal = (
+        [(int(j), int(i), vector(v)) for (j, i), v in zip(said[name], said[f"{name}_vectors"], strict=True)]
+        for name in ("exact", "ideal")
+    )
+    used = sorted({j for j, *_ in (*exact, *ideal)})
+    y = np.array([wave(vector(v), k) for *v, k in zip(said["alpha"], said["beta"], said["reading"], strict=True)]).T
+    share = (2**21 // p) / 2**20
+    along = {j: turn[j * np.arange(p) % p] for j in used}
+
+    def apart(row: Any) -> tuple[dict[int, complex], float]:
+        parts = {j: complex(2 * row.astype(float) @ along[j]) * share for j in used}
+        beside = 2 * row.astype(float) - sum(wave(v, j) for j, v in parts.items())
+        return parts, float(beside.max() - beside.min())
+
+    constant, paths = apart(tables.constant), [apart(row) for row in tables.direct]
+    least, most = {}, {}
+    for (a, b), bucket in np.ndenumerate(said["bucket"]):
+        if bucket < 0:
+            continue
+        x, at = left[a] + right[b], {j: constant[0][j] + paths[a][0][j] + paths[b][0][j] for j in used}
+        for j, i, v in exact:
+            at[j] += 2 * max(x[i], 0) * v
+        for j, i, v in ideal:
+            at[j] += (x[i] + abs(y[a, i] + y[b, i])) * v
+        turned = [at[j] * along[j][(a + b) % p].conjugate() for j in used]
+        least.setdefault(bucket, []).append([v.real for v in turned])
+        most.setdefault(bucket, []).append([abs(v.imag) for v in turned])
+
+    written = np.zeros((len(said["reading"]), p))
+    for j, i, v in (*exact, *ideal):
+        written[i] += wave(v, j)
+    rest = tables.unembed.astype(float) - written
+    rest = (rest - rest.sum(1, keepdims=True) * (2**20 // p) / 2**20) * 2.0 ** np.array(said["weight"])[:, None]
+    reached = [np.linalg.norm(np.maximum(side, 0) * 2.0 ** -np.array(said["weight"]), axis=1).max() for side in (left, right)]
+    always = 4 * sum(reached) * np.linalg.norm(rest, axis=0).max()
+    always += 2 * float(tables.slack) + constant[1] + 2 * max(spread for _, spread in paths)
+    moved = {}
+    for j in {j for j, *_ in ideal}:
+        own = [(i, v, 2.0**g) for (k, i, v), g in zip(ideal, said["entry_weight"], strict=True) if k == j]
+        away = [
+            max(np.linalg.norm([(side[a, i] - y[a, i]) / g for i, _, g in own]) for a in range(p)) for side in (left, right)
+        ]
+        first, second, mixed = (
+            sum(n)
+            for n in zip(*(((g * v.real) ** 2, (g * v.imag) ** 2, g * g * v.real * v.imag) for _, v, g in own), strict=True)
+        )
+        moved[j] = sum(away) * math.sqrt(max(first, second) + abs(mixed))
+
+    def spare(bucket: int, d: int) -> float:
+        ahead, across = np.min(least[bucket], axis=0), np.max(most[bucket], axis=0)
+        angles = [2 * math.pi * j * d / p for j in used]
+        lead = sum(
+            (1 - math.cos(angle)) * up - abs(math.sin(angle)) * off
+            for angle, up, off in zip(angles, ahead, across, strict=True)
+        )
+        return lead - always - sum(2 * abs(math.sin(math.pi * j * d / p)) * size for j, size in moved.items())
+
+    return {int(bucket): min(spare(bucket, d) for d in range(1, p)) for bucket in least}
