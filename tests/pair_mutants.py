@@ -426,7 +426,7 @@ INTEGERS = (
     ("low, high, a.shift // 2", "low, low, a.shift // 2"),
     ("low, high, a.shift // 2", "low, high, a.shift // 2 + 1"),
     ("np.where(high * high < np.maximum(a.hi, 0), high + 1, high)", "high"),
-    ("_isqrt_each(np.maximum(a.lo, 0)), _isqrt_each", "_isqrt_each(np.maximum(a.hi, 0)), _isqrt_each"),
+    ("low, high = _isqrt_each(_array(np.maximum(a.lo, 0)))", "low, high = _isqrt_each(_array(np.maximum(a.hi, 0)))"),
     ("up -= (self.shift + up) % 2", "pass"),
     ("_isqrt(a.bound) + 1", "_isqrt(a.bound) // 2"),
     (

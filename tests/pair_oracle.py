@@ -164,6 +164,40 @@ class Tables:
         )
         return everything.chosen(neurons, Fraction(slack))
 
+    @staticmethod
+    def projected(tensors: Mapping[str, Any], neurons: Sequence[int], reading: Any, writing: Any, tilt: int) -> "Tables":
+        """Rule projected-hidden-tables: with these neurons, by two bases in units of 2**-30."""
+        folded, w = Tables.of(tensors, neurons), {name: decoded(tensor) for name, tensor in tensors.items()}
+        bases = [fractions(np.asarray(basis)) / 2**30 for basis in (reading, writing)]
+        share = 1 - Fraction(3, 2**tilt)
+        embed, unembed, chosen = w["embed.W_E"][:-1], w["unembed.W_U"].T, list(neurons)
+        values = np.concatenate(list(w[ATTENTION + "W_V"]), axis=1)
+        output = np.concatenate(list(w[ATTENTION + "W_O"]), axis=0)
+        read, write = w[MLP + "W_in"].T[chosen], w[MLP + "W_out"][chosen]
+
+        def rests(rows: Array, basis: Array) -> list[float]:
+            return [math.sqrt(row @ row - share * sum(x * x for x in row @ basis)) for row in rows]
+
+        inside = embed @ values @ output @ bases[0]
+        sigma = math.hypot(*rests(output, bases[0]))
+        off = max(map(length, embed)) * length(values.reshape(-1)) * sigma
+        t, g, p, q = (
+            rests(*both) for both in zip((read, unembed, write, unembed), (bases[0], bases[0], bases[1], bases[1]), strict=True)
+        )
+        left, written = inside @ (read @ bases[0]).T, write @ bases[1] @ (unembed @ bases[1]).T
+        slack = 4 * off * max(g)
+        for i in range(len(chosen)):
+            most = max(2 * float(left[:, i].max()) + float(folded.bias[i]), 0.0)
+            slack += 2 * off * t[i] * float(written[i].max() - written[i].min())
+            slack += (4 * off * t[i] + 2 * most) * p[i] * max(q)
+        farthest = math.hypot(max(map(length, inside)), off)
+        for i in set(range(w[MLP + "W_in"].shape[1])) - set(chosen):
+            bias = abs(float(Tables.of(tensors, [i]).bias[0]))
+            active = 2 * farthest * length(w[MLP + "W_in"][:, i]) + bias
+            slack += active * 2 * length(w[MLP + "W_out"][i]) * max(map(length, unembed))
+        direct = inside @ (unembed @ bases[0]).T
+        return Tables(left, left, folded.bias, written, direct, folded.constant, Fraction(slack))
+
     def chosen(self, neurons: Sequence[int], slack: Fraction) -> "Tables":
         """Some of the neurons only."""
         n = list(neurons)
