@@ -203,6 +203,15 @@ def waves(tied: bool = True) -> PairSubject:
     return PairSubject(weights, {"modulus": WAVES, "name": "modular-addition"})
 
 
+def spectral(favour: float) -> PairSubject:
+    """`waves` with noise, and an output that is favoured."""
+    angle = 2 * np.pi * np.outer(np.arange(WAVES), 1 + np.arange(12) % 2) / WAVES
+    left = np.cos(angle - PHASES) + noise(5, 12, 81) / 256
+    unembed, bias = np.cos(angle - 2 * PHASES).T + noise(12, 5, 82) / 256, noise(1, 12, 83)[0] / 256
+    out = noise(1, 5, 84)[0] / 256 + favour * (np.arange(5) == 1)
+    return PairSubject(mlp(left, left, unembed, bias, out), {"modulus": WAVES, "name": "modular-addition"})
+
+
 def five() -> PairSubject:
     """Any transformer whatever for addition modulo 5: two heads, three dimensions, six neurons."""
     weights = {
@@ -426,6 +435,46 @@ KEPT = (*range(18), 18, 19, 20, 21, 22, 23, 24)
 """Neurons of `permutations`: all but the last."""
 
 
+NARROW, TILT = 1 / 64, 14
+READING = 2**30 * np.eye(5, dtype=np.int64)[:, 1:] + 2**12 * np.array(
+    [[0, 0, 1, 2], [1, 0, 0, 0], [2, 1, -3, 0], [0] * 4, [0] * 4]
+)
+WRITING = 2**30 * np.eye(5, dtype=np.int64)[:, 2:] + 2**13 * np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0], [0] * 3, [0] * 3])
+"""Bases of a part of the residual stream, not quite orthonormal."""
+
+
+def projected_step(reading: Any = READING, writing: Any = WRITING, neurons: Any = FOUR, tilt: int = TILT) -> Step:
+    """A step of rule projected-hidden-tables."""
+    hints = {"neurons": tensor(neurons), "reading": tensor(reading), "writing": tensor(writing)}
+    return Step("projected-hidden-tables", (), {"tilt": tilt}, hints)
+
+
+def fourier_hints() -> dict[str, Any]:
+    """Each neuron of `spectral` writes and reads one frequency; four of them nearly ideally."""
+    main = np.stack([1 + np.arange(12) % 2, np.arange(12)], axis=1)
+    twice, once = (np.rint(2**12 * np.array([np.cos(x), np.sin(x)])).astype(np.int64) for x in (2 * PHASES, PHASES))
+    ideal = np.arange(12) % 3 == 1
+    upper = np.triu(5 * np.arange(5)[:, None] + np.arange(5) + 1) - 1
+    return {
+        "bucket": np.where(np.eye(5) > 0, 2**40, upper),
+        "exact": main[~ideal][::-1],
+        "exact_vectors": twice.T[~ideal][::-1],
+        "ideal": main[ideal],
+        "ideal_vectors": twice.T[ideal],
+        "reading": main[:, 0],
+        "alpha": once[0],
+        "beta": once[1],
+        "weight": np.arange(12) % 2,
+        "entry_weight": [1, 0, -1, 0],
+    }
+
+
+def fourier_step(mirrored: int = 1, scale: int = 12, **hints: Any) -> Step:
+    """A step of rule fourier-output."""
+    said = {name: tensor(hint) for name, hint in {**fourier_hints(), **hints}.items()}
+    return Step("fourier-output", (0,), {"mirrored": mirrored, "scale": scale}, said)
+
+
 def rotating(pairs: Any = EVERY, neurons: Any = ROTATING, **more: Any) -> Step:
     """Rule structured-output about `rotations`."""
     return structured_step(pairs, more.pop("action", SHIFTS), more.pop("generators", [1]), neurons, **more)
@@ -527,6 +576,28 @@ def attending(inside: bool, pairwise: int | None) -> PairSubject:
     return uniform_subject(round(reach * 2**12) / 2**12)
 
 
+def projecting(inside: bool) -> PairSubject:
+    """A network that projected-hidden-tables and evaluated-pairs prove, or do not any more."""
+
+    def excess(subject: PairSubject) -> float:
+        tables = oracle.Tables.projected(subject.tensors, FOUR, READING, WRITING, TILT)
+        return float(oracle.evaluated(tables, subject.table, UPPER))
+
+    none, one = excess(uniform_subject(size=NARROW)), excess(uniform_subject(1.0, NARROW))
+    reach = none / (none - one) * (0.998 if inside else 1.002)
+    return uniform_subject(round(reach * 2**12) / 2**12, NARROW)
+
+
+def turning_waves(inside: bool) -> PairSubject:
+    """`spectral` that fourier-output proves, or does not any more."""
+    few, many = 0, 2**14
+    while many - few > 1:
+        middle = (few + many) // 2
+        spare = oracle.fourier(spectral(middle / 2**12).tables(range(12)), fourier_hints(), 12)
+        few, many = (middle, many) if min(spare.values()) > 0 else (few, middle)
+    return spectral((few if inside else few + 1) / 2**12)
+
+
 def turning(inside: bool, by_sets: bool) -> PairSubject:
     """`rotations` that group-sets or structured-output prove, or do not any more."""
     subject = rotations(size=1 / 256)
@@ -586,6 +657,10 @@ def subjects() -> dict[str, PairSubject]:
         "uniform-factors-pairwise": attending(True, 1),
         "uniform-factors-pairwise-edge": attending(False, 1),
         "uniform-five": five(),
+        "uniform-narrow": projecting(True),
+        "uniform-narrow-edge": projecting(False),
+        "spectral": turning_waves(True),
+        "spectral-edge": turning_waves(False),
         "uniform-three": uniform_subject(size=0, outputs=3),
         "attending": attending_to_sets(),
         "swaps": swapping(),
@@ -650,6 +725,8 @@ def add_cases(corpus: Corpus) -> None:
     for part in (
         proved,
         of_waves,
+        of_frequencies,
+        of_bases,
         of_mlps,
         of_tables,
         of_pairs,
@@ -894,6 +971,107 @@ def of_waves(corpus: PairCorpus) -> None:
         corpus.claim(f"quadrature-{name}", 1, why, "waves", 25, twelve, both(**hints))
     corpus.claim("quadrature-out-missing", 1, "no eta", "waves", 25, twelve, replace(both(), hints=step().hints))
     corpus.claim("quadrature-out-untied", 1, "the network is not symmetric", "waves-untied", 25, twelve, both())
+
+
+def of_frequencies(corpus: PairCorpus) -> None:
+    """Rule fourier-output."""
+    twelve, step = hidden(range(12)), fourier_step()
+    whole = fourier_hints()["bucket"]
+    corpus.both("fourier", "what neurons write, by frequency", "spectral", 25, twelve, step)
+    corpus.claim("fourier-precise", 0, "rounded to 60 bits", "spectral", 25, twelve, step, precision=60)
+    corpus.claim("fourier-upper", 0, "without mirror images", "spectral", 15, twelve, fourier_step(0))
+    corpus.claim("fourier-none", 0, "no pairs", "spectral", 0, twelve, fourier_step(bucket=0 * whole - 1))
+    corpus.claim("fourier-untied", 0, "two embeddings", "waves-untied", 0, twelve, fourier_step(0, bucket=0 * whole - 1))
+    good = fourier_hints()
+    many = {
+        f"{name}{part}": np.concatenate([good[f"{name}{part}"]] * 2) for name in ("exact", "ideal") for part in ("", "_vectors")
+    }
+    corpus.claim(
+        "fourier-halves",
+        0,
+        "every entry twice, each with half of its vector",
+        "spectral",
+        25,
+        twelve,
+        fourier_step(
+            scale=13, **many, entry_weight=[*good["entry_weight"]] * 2, alpha=2 * good["alpha"], beta=2 * good["beta"]
+        ),
+    )
+    last = np.arange(4) == 3
+    wrong = [
+        (name, why, fourier_step(**hints))
+        for name, why, hints in (
+            ("bucket", "a bucket of -2", {"bucket": np.where(whole == 3, -2, whole)}),
+            ("lower", "pairs below the diagonal are mirrored", {"bucket": whole.T}),
+            ("one-bucket", "one bucket for all", {"bucket": np.minimum(whole, 0)}),
+            ("reading-five", "neurons read 0 to 4", {"reading": good["reading"] + 3}),
+            ("reading-negative", "neurons read 0 to 4", {"reading": good["reading"] - 2}),
+            ("frequency-zero", "frequencies are 1 to 4", {"exact": good["exact"] * [0, 1]}),
+            ("frequency-five", "frequencies are 1 to 4", {"ideal": good["ideal"] + [4, 0]}),
+            ("neuron-twelve", "neurons are 0 to 11", {"exact": good["exact"] + [0, 1]}),
+            ("neuron-negative", "neurons are 0 to 11", {"ideal": good["ideal"] - [0, 2]}),
+            ("weight", "a weight of 2**25", {"weight": good["weight"] + 24}),
+            ("weight-least", "a weight with no inverse", {"weight": [-(2**63)] * 12}),
+            ("entry-weight", "a weight of 2**-25", {"entry_weight": -25 * last}),
+            ("entry-weight-least", "a weight with no inverse", {"entry_weight": np.where(last, -(2**63), 0)}),
+            ("vectors", "not what neurons write", {"exact_vectors": np.roll(good["exact_vectors"], 1, axis=0)}),
+            ("alpha", "not what neurons read", {"alpha": np.roll(good["alpha"], 1)}),
+            ("alpha-large", "a number beyond 53 bits", {"alpha": np.full(12, 2**53)}),
+            ("short", "an entry without a vector", {"exact_vectors": good["exact_vectors"][1:]}),
+            ("short-weights", "an entry without a weight", {"entry_weight": [0, 0, 0]}),
+            ("no-exact", "no exact entry", {"exact": np.zeros((0, 2)), "exact_vectors": np.zeros((0, 2))}),
+            ("no-ideal", "no ideal entry", {name: good[name][:0] for name in ("ideal", "ideal_vectors", "entry_weight")}),
+        )
+    ]
+    wrong += [
+        ("mirrored", "mirrored is 0 or 1", fourier_step(2)),
+        ("scale", "a scale of 1101", fourier_step(scale=1101)),
+        ("premises", "one premise", replace(step, premises=(0, 0))),
+    ]
+    refused(corpus, "fourier", "spectral", 25, (twelve, step), [(name, why, 1, other) for name, why, other in wrong])
+    corpus.claim("fourier-untied-mirrored", 1, "the network is not symmetric", "waves-untied", 25, twelve, step)
+    three = {"bucket": 0 * EVERY - 1, **{name: [1] * 4 for name in ("reading", "alpha", "beta", "weight")}}
+    other = fourier_step(0, **three)
+    corpus.claim("fourier-subtraction", 1, "the task is not addition", "differences", 0, hidden(FOUR), other)
+
+
+def of_bases(corpus: PairCorpus) -> None:
+    """Rule projected-hidden-tables."""
+    good, pairs = projected_step(), pairs_step(UPPER, 1)
+    corpus.both("bases", "tables by two bases, two neurons left out", "uniform-narrow", EVERY, good, pairs)
+    corpus.claim("bases-precise", 0, "rounded to 60 bits", "uniform-narrow", EVERY, good, pairs, precision=60)
+    corpus.claim("bases-all", 0, "all neurons", "uniform-narrow", EVERY, projected_step(neurons=range(6)), pairs)
+    quarter = np.concatenate([2**29 * np.ones((3, 1)), np.zeros((2, 1))])
+    corpus.claim(
+        "bases-tilt-two",
+        0,
+        "just as orthonormal as it says",
+        "uniform-narrow",
+        0,
+        projected_step(quarter, tilt=2),
+        pairs_step(0 * EVERY),
+    )
+    quarter[0] -= 1
+    off, none = projected_step(quarter, tilt=2), np.zeros((5, 0))
+    corpus.claim("bases-tilt-two-edge", 1, "a little less", "uniform-narrow", 0, off, pairs_step(0 * EVERY))
+    wrong = [
+        ("tilt", "less orthonormal than it says", projected_step(tilt=TILT + 3)),
+        ("tilt-one", "a tilt of 1", projected_step(tilt=1)),
+        ("tilt-31", "a tilt of 31", projected_step(tilt=31)),
+        ("no-reading", "a basis without columns", projected_step(reading=none)),
+        ("no-writing", "a basis without columns", projected_step(writing=none)),
+        ("wide", "more columns than rows", projected_step(reading=2**30 * np.eye(5, 6))),
+        ("long", "more rows than there are dimensions", projected_step(writing=2**30 * np.eye(6, 5))),
+        ("large", "a number beyond 53 bits", projected_step(reading=np.full((5, 1), 2**53))),
+        ("other", "a basis of something else", projected_step(reading=READING[:, :1])),
+        ("repeated", "a neuron is chosen twice", projected_step(neurons=(*FOUR, 5, 5))),
+        ("none", "no neuron is chosen", projected_step(neurons=np.zeros(0))),
+        ("scale", "an unknown parameter", with_parameters(good, scale=0)),
+    ]
+    refused(corpus, "bases", "uniform-narrow", EVERY, (good, pairs), [(name, why, 0, step) for name, why, step in wrong])
+    after = (hidden(FOUR), replace(good, premises=(0,)), pairs_step(UPPER, 1, (1,)))
+    corpus.claim("bases-premise", 1, "no premises", "uniform-narrow", EVERY, *after)
+    corpus.claim("bases-architecture", 1, "a network of another architecture", "sums", EVERY, good, pairs)
 
 
 def of_tables(corpus: PairCorpus) -> None:

@@ -435,6 +435,8 @@ MUTANTS = [
     *(Mutant(file, old, new, SPARSE) for file, old, new in pair_mutants.OF_DICTIONARIES),
     *(Mutant(file, old, new, ("tests/test_quadrature.py", *QUICK)) for file, old, new in pair_mutants.OF_QUADRATURES),
     *(Mutant(file, old, new, ("tests/test_mlp_quadrature.py", *QUICK)) for file, old, new in pair_mutants.OF_MLPS),
+    *(Mutant(file, old, new, ("tests/test_fourier_output.py", *QUICK)) for file, old, new in pair_mutants.OF_FREQUENCIES),
+    *(Mutant(file, old, new, ("tests/test_projected_hidden_tables.py", *QUICK)) for file, old, new in pair_mutants.OF_BASES),
     # The verdict.
     Mutant("checker/verdict.py", "if statement.model_digest != model.digest()", "if False", RULES),
     Mutant(
