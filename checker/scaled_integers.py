@@ -237,7 +237,7 @@ class ScaledIntegers(Enclosure):
         up = self.arithmetic.width - self.bound.bit_length()
         up -= (self.shift + up) % 2
         a = self._rescaled(self.shift + up)
-        low, high = _isqrt_each(_array(np.maximum(a.lo, 0))), _isqrt_each(_array(np.maximum(a.hi, 0)))
+        low, high = _isqrt_each(np.maximum(a.lo, 0)), _isqrt_each(np.maximum(a.hi, 0))
         high = np.where(high * high < np.maximum(a.hi, 0), high + 1, high).astype(self.arithmetic.dtype)
         return self._new(low, high, a.shift // 2, _isqrt(a.bound) + 1)
 

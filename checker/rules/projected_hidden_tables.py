@@ -63,8 +63,8 @@ def projected_hidden_tables(setting: Setting, step: Step, premises: tuple[Fact, 
     most = left.max(0).reshape(1, -1).times(two) + bias
     slack = shifted @ unembed.range(1).reshape(-1, 1)
     written_off = (shifted + most.relu()) @ p.sqrt().reshape(-1, 1)
-    slack = slack + (written_off * q.max(0).sqrt().reshape(1, 1)).times(two)
-    slack = slack + (outside * g.max(0).sqrt().reshape(1, 1)).times(two + two)
+    slack = slack + (written_off * q.max(0).reshape(1, 1).sqrt()).times(two)
+    slack = slack + (outside * g.max(0).reshape(1, 1).sqrt()).times(two + two)
     if len(others):
         squares = inside.T.square().sum(0).max(0).reshape(1) + outside.reshape(1).square()
         slack = slack + weights.most_of_others(others, squares.sqrt())
