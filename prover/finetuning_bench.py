@@ -15,7 +15,7 @@ from prover.strategies import strategies_for
 from prover.strategy import DoesNotFit, Track
 
 _STEPS = 100
-_TIMED = ("pessimized", "low-rank-chains", "rho-sets", "quadrature")
+_TIMED = ("pessimized", "interpretation", "low-rank-chains", "rho-sets", "quadrature")
 
 
 def finetuning_bench(models: list[Path], device: torch.device, track: Track) -> Table:
