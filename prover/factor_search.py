@@ -16,13 +16,13 @@ from prover.examined_pairs import ExaminedPairs
 from prover.output_factors import Factors, low_rank_leads
 from prover.pair_problem import PairProblem
 
-_STEPS = 800
+_STEPS, _MILESTONE = 800, 100
 _RATE = 0.02
 _MOST_PAIRS = 4096
 
 
 def improved(problem: PairProblem, neurons: IntArray, start: Factors, sparsity: int, pairwise: int) -> Factors:
-    """Factors of one block for which more pairs are proved, with at most `sparsity` entries in each row of P."""
+    """Factors of one block for which as many pairs or more are proved, with at most `sparsity` entries in each row of P."""
     unit = max(2 * float(np.median(problem.margins)), 1e-9)  # the rule's margins are twice those of the logits
     sizes = [max(float(array.abs().max()), 1e-9) for array in start.arrays]
     parameters = [(array / size).requires_grad_() for array, size in zip(start.arrays, sizes, strict=True)]
@@ -34,16 +34,27 @@ def improved(problem: PairProblem, neurons: IntArray, start: Factors, sparsity: 
         p, q, *others = (part * size for part, size in zip(parameters, sizes, strict=True))
         return start.having(_sparse(p, q[0], sparsity), q, *others)
 
-    for step in range(_STEPS):
+    @torch.no_grad()
+    def proved(found: Factors) -> int:
+        allowed = 2 * problem.slack(neurons)
+        leads = (low_rank_leads(problem.layer, chosen, found, pairwise, part) for part in pairs.split())
+        return sum(int((part > allowed).sum()) for part in leads)
+
+    best, most = start, proved(start)
+    for step in range(1, _STEPS + 1):
         some = torch.randperm(len(pairs.true), generator=generator)[:_MOST_PAIRS].to(problem.device)
         examined = ExaminedPairs(pairs.first[some], pairs.second[some], pairs.true[some])
         margins = low_rank_leads(problem.layer, chosen, factors(), pairwise, examined)
-        adam.param_groups[0]["lr"] = _RATE * (1 - step / _STEPS)
+        adam.param_groups[0]["lr"] = _RATE * (1 - (step - 1) / _STEPS)
         adam.zero_grad()
         torch.nn.functional.softplus(4 * (0.25 - margins / unit)).mean().backward()
         adam.step()
-    with torch.no_grad():
-        return factors()
+        if step % _MILESTONE == 0 or step == _STEPS:
+            with torch.no_grad():
+                found = factors()
+            if (now := proved(found)) >= most:
+                best, most = found, now
+    return best
 
 
 def _sparse(p: Tensor, q: Tensor, sparsity: int) -> Tensor:
