@@ -445,7 +445,7 @@ def test_both_arithmetics_agree_and_budgets_are_respected() -> None:
             check_proof(certificate, check.model, budget=Budget(operations=operations))
 
 
-@pytest.mark.parametrize(("p", "entries", "memory"), [(64, 20000, 2**24), (160, 159, 2**27)])
+@pytest.mark.parametrize(("p", "entries", "memory"), [(64, 20000, 2**24), (160, 159, 2**27), (2, 50000, 35 * 10**6)])
 def test_many_entries_or_frequencies_are_refused_before_their_numbers_exist(p: int, entries: int, memory: int) -> None:
     weights = {"embed_left.W_E": np.ones((p, 1)), "embed_right.W_E": np.ones((p, 1)), "unembed.W_U": np.ones((1, p))}
     check, one = Check(group_mlp(p, weights), 30), np.zeros(1)
