@@ -412,6 +412,16 @@ def test_nothing_claimed_is_nothing_proved() -> None:
     assert fact.correct == 0 and not fact.cells.any()
 
 
+def test_pairs_are_looked_at_in_blocks() -> None:
+    """With many entries, though they say nothing, few at a time; in the end all of them."""
+    check, said = small()
+    more = {"exact": [[1, 0]] * 2**15, "exact_vectors": [[0, 0]] * 2**15}
+    many = {**said, **{name: np.concatenate([said[name], hint]) for name, hint in more.items()}}
+    whole = check.apply(step_of(said), check.tables())
+    assert np.array_equal(check.apply(step_of(many), check.tables()).cells, whole.cells) and whole.cells[3:].sum() > 5
+    assert "is not proved" in refused(check, step_of({**many, "bucket": np.maximum(many["bucket"], 0)}))
+
+
 def test_the_strategy_knows_what_it_is_about() -> None:
     check, _ = small()
     for other in (replace(check.model, task={"name": "group-composition", "group": "product(cyclic:2,cyclic:2)"}), None):
