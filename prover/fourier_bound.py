@@ -152,7 +152,7 @@ def _weights(read: Tensor, written: Tensor) -> Tensor:
 
 
 def _at(coefficients: Tensor, frequency: Tensor) -> Tensor:
-    return coefficients[torch.arange(len(frequency)), frequency]
+    return coefficients[torch.arange(len(frequency), device=frequency.device), frequency]
 
 
 def _half(p: int, number: Tensor, frequency: Tensor) -> Tensor:

@@ -30,12 +30,12 @@ class Bases:
     def project(self, layer: HiddenLayer, weights: Weights) -> HiddenLayer:
         """The tables by the bases; what neurons that are not chosen can do is measured as the rule does."""
         folded = _Folded.of(weights)
-        inside, reach = folded.embed @ (folded.values @ (folded.output @ _of(self.reading))), _Rests.of(folded, self.reading)
-        left = inside @ (folded.read @ _of(self.reading)).T
-        unembed = folded.write @ _of(self.writing) @ (folded.unembed @ _of(self.writing)).T
+        inside, reach = folded.embed @ (folded.values @ _inside(folded.output, self.reading)), _Rests.of(folded, self.reading)
+        left = inside @ _inside(folded.read, self.reading).T
+        unembed = _inside(folded.write, self.writing) @ _inside(folded.unembed, self.writing).T
         farthest = (inside.square().sum(1).max() + reach.outside**2).sqrt()
         active = (2 * farthest * folded.read.norm(dim=1) + layer.bias.abs()) * folded.write.norm(dim=1)
-        direct = inside @ (folded.unembed @ _of(self.reading)).T
+        direct = inside @ _inside(folded.unembed, self.reading).T
         reached = 2 * active * folded.unembed.norm(dim=1).max()
         return replace(layer, left=left, right=left, unembed=unembed, direct=direct, reach=reached)
 
@@ -79,13 +79,13 @@ class _Rests:
         return _Rests(outside, _rest(folded.read, basis), _rest(folded.unembed, basis).max())
 
 
-def _of(basis: Basis) -> Tensor:
-    return basis.matrix.value
+def _inside(rows: Tensor, basis: Basis) -> Tensor:
+    return rows @ basis.matrix.value.to(rows)
 
 
 def _rest(rows: Tensor, basis: Basis) -> Tensor:
     lengths = rows.square().sum(1)
-    left = lengths - (1 - 3 * 2.0**-basis.tilt) * (rows @ _of(basis)).square().sum(1)
+    left = lengths - (1 - 3 * 2.0**-basis.tilt) * _inside(rows, basis).square().sum(1)
     return (left.clamp_min(0) + _ROUNDING * lengths.max()).sqrt()
 
 
@@ -99,8 +99,8 @@ def cheapest_bases(weights: Weights, layer: HiddenLayer, neurons: IntArray, most
         for share in _SHARES
     ]
     write_directions = torch.linalg.svd(torch.cat([_unit(folded.write), _unit(folded.unembed)]), full_matrices=False)[2].T
-    reading = [Basis.of(found[:, :rank].numpy(), precision) for found in read_directions for rank in ranks]
-    writing = [Basis.of(write_directions[:, :rank].numpy(), precision) for rank in ranks]
+    reading = [Basis.of(found[:, :rank].cpu().numpy(), precision) for found in read_directions for rank in ranks]
+    writing = [Basis.of(write_directions[:, :rank].cpu().numpy(), precision) for rank in ranks]
     rests = [_Rests.of(folded, basis) for basis in reading]
     ends = [(_rest(folded.write, basis), _rest(folded.unembed, basis).max()) for basis in writing]
     best: Bases | None = None

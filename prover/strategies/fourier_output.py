@@ -111,7 +111,7 @@ class Fourier(Strategy):
         neurons = torch.as_tensor(found.problem.neurons)
         images = torch.where(found.pairs.first == found.pairs.second, 1.0, 2.0 if problem.mirrored else 1.0).to(torch.float64)
         buckets = int(found.bucket.max()) + 1
-        share = torch.zeros(buckets, dtype=images.dtype).index_add(0, found.bucket, images) / problem.total
+        share = images.new_zeros(buckets).index_add(0, found.bucket, images) / problem.total
         usual = (found.bound.of_pairs + found.bound.allowed).amin(1).abs().mean().clamp_min(_NOTHING)
         constant = 2 * found.problem.slack(found.problem.neurons) - 2 * float(problem.layer.slack(neurons))
 
@@ -163,12 +163,13 @@ class Fourier(Strategy):
         bound = fourier_bound(problem.layer, neurons, entries, pairs)
         p, each = len(problem.task.table), bound.of_pairs.amin(1)
         difference = (pairs.first - pairs.second) % p
-        order = np.lexsort((each.cpu().numpy(), torch.minimum(difference, p - difference).cpu().numpy()))
+        by_difference = np.lexsort((each.cpu().numpy(), torch.minimum(difference, p - difference).cpu().numpy()))
+        order = torch.as_tensor(by_difference, device=difference.device)
         bucket = torch.empty_like(difference)
         kinds = torch.minimum(difference, p - difference)[order]
         starts = torch.searchsorted(kinds, kinds)
         sizes = torch.bincount(kinds, minlength=p)[kinds]
-        bucket[order] = kinds * self.buckets + (torch.arange(len(order)) - starts) * self.buckets // sizes
+        bucket[order] = kinds * self.buckets + (torch.arange(len(order), device=starts.device) - starts) * self.buckets // sizes
         bucket = bucket.unique(return_inverse=True)[1]
         left = bound.margins(bucket, int(bucket.max()) + 1).amin(1)
         right = (left > 2 * problem.slack(problem.neurons) + 4 * problem.tolerance)[bucket]
@@ -199,6 +200,6 @@ def _most(values: Tensor, left: float) -> Tensor:
     """The largest of values "i j" but for a share `left` of their sum."""
     order = values.flatten().argsort(descending=True)
     before = torch.cumsum(values.flatten()[order], 0) - values.flatten()[order]
-    result = torch.zeros(values.numel(), dtype=torch.bool)
+    result = torch.zeros(values.numel(), dtype=torch.bool, device=values.device)
     result[order[before < (1 - left) * values.sum()]] = True
     return result.view_as(values)
