@@ -447,6 +447,15 @@ MUTANTS = [
     Mutant("checker/verdict.py", "not 0 <= premise < index for", "not premise < index for", RULES),
     Mutant("checker/verdict.py", "statement.correct < at_least * statement.total", "False", ("tests/test_commands.py",)),
     Mutant("checker/verdict.py", "task is not None and task != statement.task", "False", ("tests/test_commands.py",)),
+    *(
+        Mutant("checker/verdict.py", old, new, ("tests/test_mlp_quadrature.py::test_pins",))
+        for old, new in (
+            ("claim.error > most * claim.amplitude", "False"),
+            ("claim.error > most * claim.amplitude", "claim.error >= most * claim.amplitude"),
+            ("if frequency not in claims", "if not claims"),
+            ("for frequency, most in error_at_most.items()", "for frequency, most in ()"),
+        )
+    ),
     Mutant("certificates/model_file.py", "absorb(tensor.data)", "pass", RULES),
     Mutant("certificates/canonical_json.py", "if dumps(value) != text", "if False", RULES),
     # Groups, and networks with one hidden layer.
