@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -319,8 +319,16 @@ def verify(
                 f"TASK MISMATCH: the certificate is about {dumps(statement.task)}, "
                 f"but the model file says it was trained for {dumps(parsed_model.task)}",
             )
-        pins: dict[str, Any] = {"task": pinned, "at_least": bound, "error_at_most": errors}
-        proof = check_proof(parsed, parsed_model, **pins, arithmetic=arithmetic, budget=budget, jobs=jobs)
+        proof = check_proof(
+            parsed,
+            parsed_model,
+            task=pinned,
+            at_least=bound,
+            error_at_most=errors,
+            arithmetic=arithmetic,
+            budget=budget,
+            jobs=jobs,
+        )
     except (CheckError, FormatError, MemoryError) as error:
         reason = "out of memory" if isinstance(error, MemoryError) else str(error)
         return Verdict(

@@ -165,10 +165,9 @@ def _deviations(
     for part, places in zip(ideal, _places(setting, hints, circle.p), strict=True):
         deviation = deviation - part.times(places)
     inside = (rest @ (values @ (output @ basis.matrix))).T.lengths().max(0).reshape(1, 1)
-    along = basis.matrix.T @ into
-    outside = (into.square().sum(0).reshape(1, -1) - along.square().sum(0).reshape(1, -1) * basis.share).sqrt()
+    along, outside = basis.parts(into.T)
     farthest = rest.T.lengths().max(0).reshape(1, 1) * _frobenius(values) * _frobenius(output)
-    return deviation, inside * along.lengths().reshape(1, -1) + farthest * outside
+    return deviation, inside * along.T.lengths().reshape(1, -1) + farthest * outside.reshape(1, -1).sqrt()
 
 
 def _places(setting: Setting, hints: dict[str, IntArray], p: int) -> IntArray:
