@@ -45,7 +45,7 @@ class CrosscoderTerms:
         found = Crosscoder.of_step(step, hidden)
         correct, sizes, interactions = 0.0, 0.0, 0.0
         for pairs in ExaminedPairs.every(problem).split():
-            images = torch.where(pairs.first == pairs.second, 1.0, 2.0 if problem.mirrored else 1.0)
+            images = pairs.inputs(problem.mirrored)
             x = layer.left[pairs.first] + layer.right[pairs.second] + layer.bias
             seen = found.seen(pairs.first, pairs.second)
             interaction, active = found.interaction(seen), x.relu()

@@ -1,9 +1,16 @@
 """How much of a network's margin an interpretation explains, and what it leaves unexplained: the terms of a report."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 ERRORS = ("left", "right", "unembedding", "unevenness", "bias", "leftover")
 """The names of those terms that lower the gap."""
+
+
+def greatest_cause(causes: Mapping[str, float]) -> str:
+    """Which of several errors, in logits, is the greatest: for a conclusion."""
+    cause = max(causes, key=lambda name: causes[name])
+    return f"{cause} may cost {causes[cause]:.3g}"
 
 
 @dataclass(frozen=True)

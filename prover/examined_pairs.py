@@ -37,6 +37,10 @@ class ExaminedPairs:
         others = rivals.scatter(1, true, -torch.inf)
         return values.gather(1, true)[:, 0] - soft_maximum(others, 1, temperature)
 
+    def inputs(self, mirrored: bool) -> Tensor:
+        """How many inputs each of them stands for, "p"."""
+        return torch.where(self.first == self.second, 1, 2 if mirrored else 1)
+
     def split(self) -> Iterator["ExaminedPairs"]:
         """Parts that fit into memory."""
         parts = zip(*(tensor.split(_AT_ONCE) for tensor in (self.first, self.second, self.true)), strict=True)
@@ -67,8 +71,7 @@ def surrogate_by_pairs(problem: PairProblem, leads: Leads, rest: Callable[[Hidde
     rest: what a structure leaves out of the unembedding, "i z"; its share of the square is to become small as well.
     """
     pairs = ExaminedPairs.every(problem)
-    images = torch.where(pairs.first == pairs.second, 1.0, 2.0 if problem.mirrored else 1.0)
-    share = images.to(problem.layer.left.dtype) / problem.total
+    share = pairs.inputs(problem.mirrored).to(problem.layer.left.dtype) / problem.total
     usual = torch.cat([leads(problem.layer, part, 0.0) for part in pairs.split()]).abs().mean().clamp_min(_NOTHING)
     size = problem.layer.unembed.square().sum().clamp_min(_NOTHING)
 

@@ -32,11 +32,10 @@ class Layer:
     @staticmethod
     def of(problem: PairProblem) -> "Layer":
         """Raises DoesNotFit if the rule is not about this model and task."""
-        config, table = problem.model.config, problem.task.table
-        p = len(table)
+        config, p = problem.model.config, len(problem.task.table)
         if not isinstance(config, UniformAttention):
             raise DoesNotFit("mlp-quadrature is about transformers with uniform attention")
-        if not np.array_equal(table, np.add.outer(np.arange(p), np.arange(p)) % p) or config.d_vocab_out != p or p < 3:
+        if not problem.task.is_addition or config.d_vocab_out != p or p < 3:
             raise DoesNotFit("mlp-quadrature is about addition modulo at least 3, with one output for each residue")
         weights = {name: tensor.cpu().numpy() for name, tensor in load_weights(problem.model, problem.device).items()}
         embed, positions = weights["embed.W_E"], weights["pos_embed.W_pos"]

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from certificates.tensor_file import IntArray
-from prover.examined_pairs import ExaminedPairs
-from prover.group_actions import FloatArray
+from prover.examined_pairs import ExaminedPairs, leads_of_all
+from prover.group_actions import BoolArray, FloatArray
 from prover.hidden_layer import HiddenLayer
-from prover.pair_problem import Hidden
+from prover.pair_problem import Hidden, PairProblem
 
 _NOTHING = 1e-24
 """The least number of which a square root is taken: there is no derivative at 0."""
@@ -75,6 +75,17 @@ def mean_size(hidden: Hidden) -> FloatArray:
     """The mean "i" of |left[a] + right[b] + bias| over all pairs."""
     total: FloatArray = sum(np.abs(row + hidden.right + hidden.bias).mean(0) for row in hidden.left) / len(hidden.left)
     return total
+
+
+def proved_pairs(problem: PairProblem, neurons: IntArray, factors: Factors, pairwise: int) -> BoolArray:
+    """The pairs "a b" that the rule proves with these factors, rounding allowed for."""
+    chosen = torch.as_tensor(neurons)
+
+    def leads(layer: HiddenLayer, pairs: ExaminedPairs, temperature: float) -> Tensor:
+        return low_rank_leads(layer, chosen, factors, pairwise, pairs, temperature)
+
+    rounding = 4 * problem.tolerance + factors.tolerance(problem.layer.unembed[chosen], problem.precision)
+    return leads_of_all(problem, leads) > 2 * problem.slack(neurons) + rounding
 
 
 def low_rank_leads(

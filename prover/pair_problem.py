@@ -30,6 +30,12 @@ class PairTask:
     json: Json
     table: IntArray
 
+    @property
+    def is_addition(self) -> bool:
+        """Whether the table is that of addition modulo the number of elements."""
+        residues = np.arange(len(self.table))
+        return np.array_equal(self.table, np.add.outer(residues, residues) % len(self.table))
+
 
 @dataclass(frozen=True)
 class Hidden:
@@ -162,7 +168,12 @@ class PairProblem:
     def slack(self, neurons: IntArray) -> float:
         """What all neurons but these, and what bases leave out, can at most add to a difference of logits."""
         others = float(np.delete(self.hidden.reach, neurons).sum())
-        return others if self.bases is None else _ALLOWANCE * (others + self.bases.slack)
+        return others if self.bases is None else _ALLOWANCE * (others + self.left_open)
+
+    @property
+    def left_open(self) -> float:
+        """What the bases leave out, if there are any, can add to a difference of logits."""
+        return 0.0 if self.bases is None else self.bases.slack
 
     @cached_property
     def tolerance(self) -> float:

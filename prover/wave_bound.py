@@ -114,7 +114,8 @@ def _lead_of_waves(ideal: Tensor, written: Tensor, frequency: Tensor, temperatur
         cosine, sine = angle.cos(), angle.sin()
         double = 2 * s % p
         for sign in (1, -1):
-            first, second = (sign * ideal[:, here]).relu() @ written[0, here], (sign * ideal[:, here]).relu() @ written[1, here]
+            active = (sign * ideal[:, here]).relu()
+            first, second = active @ written[0, here], active @ written[1, here]
             along = first * cosine[double] + second * sine[double]
             across = second * cosine[double] - first * sine[double]
             least, most = soft_minimum(along, 0, temperature), soft_maximum(across.abs(), 0, temperature)

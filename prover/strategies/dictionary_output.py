@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 
 from certificates import RawTensor
-from certificates.tensor_file import IntArray
 from prover.dictionaries import Codes, train
-from prover.examined_pairs import ExaminedPairs, Leads, leads_of_all, surrogate_by_pairs
+from prover.examined_pairs import ExaminedPairs, surrogate_by_pairs
 from prover.factor_search import improved
 from prover.hidden_layer import HiddenLayer
-from prover.output_factors import Factors, low_rank_leads, mean_size
+from prover.output_factors import Factors, low_rank_leads, mean_size, proved_pairs
 from prover.pair_problem import Hidden, PairProblem
 from prover.strategies.evaluated_pairs import pairs_evidence
 from prover.strategies.low_rank_output import OPEN
@@ -51,8 +50,7 @@ class DictionaryOutput(Strategy):
         problem = problem.projected(OPEN) if self.projected else problem
         factors, sparsity, scale = self._found(problem)
         neurons = problem.neurons
-        rounding = 4 * problem.tolerance + factors.tolerance(problem.layer.unembed[torch.as_tensor(neurons)], problem.precision)
-        right = leads_of_all(problem, self._leads(neurons, factors)) > 2 * problem.slack(neurons) + rounding
+        right = proved_pairs(problem, neurons, factors, self.pairwise)
         codes = Codes.of_matrix(factors.left.cpu().numpy(), sparsity)
         used, places = np.unique(codes.atoms, return_inverse=True)
         numbers = {
@@ -72,11 +70,11 @@ class DictionaryOutput(Strategy):
     def surrogate(self, problem: PairProblem) -> Surrogate:
         """The pairs, by the dictionary and the codes found."""
         folded = problem.projected(OPEN) if self.projected else problem
-        factors, neurons, left_open = self._found(folded)[0], folded.neurons, 4 * (folded.bases.slack if folded.bases else 0.0)
-        of_factors = self._leads(neurons, factors)
+        factors, neurons, left_open = self._found(folded)[0], torch.as_tensor(folded.neurons), 4 * folded.left_open
 
         def leads(layer: HiddenLayer, pairs: ExaminedPairs, temperature: float) -> Tensor:
-            return of_factors(layer, pairs, temperature) - 4 * layer.slack(torch.as_tensor(neurons)) - left_open
+            found = low_rank_leads(layer, neurons, factors, self.pairwise, pairs, temperature)
+            return found - 4 * layer.slack(neurons) - left_open
 
         return surrogate_by_pairs(problem, leads)
 
@@ -103,9 +101,3 @@ class DictionaryOutput(Strategy):
         codes = found.encode(rows, sparsity)
         parts = (codes.matrix(len(found.atoms)), found.atoms[None], mean_size(hidden))
         return Factors(np.zeros(1, np.int64), *(torch.as_tensor(part, device=problem.device) for part in parts)), sparsity
-
-    def _leads(self, neurons: IntArray, factors: Factors) -> Leads:
-        def leads(layer: HiddenLayer, pairs: ExaminedPairs, temperature: float) -> Tensor:
-            return low_rank_leads(layer, torch.as_tensor(neurons), factors, self.pairwise, pairs, temperature)
-
-        return leads

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from certificates import RawTensor, Step
 from certificates.tensor_file import IntArray
-from prover.error_terms import ErrorTerms
+from prover.error_terms import ErrorTerms, greatest_cause
 from prover.examined_pairs import ExaminedPairs
 from prover.fourier_bound import Entries, FourierBound, Waves, fourier_bound
 from prover.hidden_layer import hidden_layer
@@ -109,7 +109,7 @@ class Fourier(Strategy):
         """One claim for each bucket; entries and buckets are those found, vectors follow the weights."""
         found = self._found(problem)
         neurons = torch.as_tensor(found.problem.neurons)
-        images = torch.where(found.pairs.first == found.pairs.second, 1.0, 2.0 if problem.mirrored else 1.0).to(torch.float64)
+        images = found.pairs.inputs(problem.mirrored).to(problem.layer.left.dtype)
         buckets = int(found.bucket.max()) + 1
         share = images.new_zeros(buckets).index_add(0, found.bucket, images) / problem.total
         usual = (found.bound.of_pairs + found.bound.allowed).amin(1).abs().mean().clamp_min(_NOTHING)
@@ -140,60 +140,73 @@ class Fourier(Strategy):
             "the path around the MLP": beside,
             "neurons and directions left out": slack,
         }
-        cause = max(causes, key=lambda name: causes[name])
         outcome = "not all pairs" if found.covered else "vacuous"
-        return replace(terms, conclusion=f"{outcome}: {cause} may cost {causes[cause]:.3g}, and the gap is {gap:.3g}")
+        return replace(terms, conclusion=f"{outcome}: {greatest_cause(causes)}, and the gap is {gap:.3g}")
 
     def _found(self, problem: PairProblem) -> _Found:
         """The shortest proof that proves nearly as much as any that was tried."""
         if min(self.exact, self.ideal, self.buckets - 1) < 0 or self.projected not in (0, 1):
             raise DoesNotFit("fourier needs exact and ideal of at least 0, one bucket or more, and projected 0 or 1")
-        table, p = problem.task.table, len(problem.task.table)
-        if not np.array_equal(table, np.add.outer(np.arange(p), np.arange(p)) % p) or problem.hidden.unembed.shape[1] != p:
+        if not problem.task.is_addition or problem.hidden.unembed.shape[1] != len(problem.task.table):
             raise DoesNotFit("fourier is about addition modulo p, with one output for each residue")
         settings = list(itertools.product((self.exact,) if self.exact else _EXACT, (self.ideal,) if self.ideal else _IDEAL))
         ways = [problem.projected(share) for share in _OPEN] if self.projected else [problem]
-        tried = [self._tried(folded, exact / 1e3, ideal / 1e5) for folded in ways for exact, ideal in settings]
+        tried = []
+        for folded in ways:
+            candidates, pairs = _Candidates.of(folded), ExaminedPairs.every(folded)
+            tried += [self._tried(folded, pairs, candidates.chosen(exact / 1e3, ideal / 1e5)) for exact, ideal in settings]
         most = max(found.covered for found in tried)
         return min((f for f in tried if _NEARLY * (most - f.covered) <= problem.total), key=lambda found: found.operations)
 
-    def _tried(self, problem: PairProblem, exact: float, ideal: float) -> _Found:
-        neurons, pairs = torch.as_tensor(problem.neurons), ExaminedPairs.every(problem)
-        entries = _entries(problem, neurons, exact, ideal)
-        bound = fourier_bound(problem.layer, neurons, entries, pairs)
+    def _tried(self, problem: PairProblem, pairs: ExaminedPairs, entries: Entries) -> _Found:
+        bound = fourier_bound(problem.layer, torch.as_tensor(problem.neurons), entries, pairs)
         p, each = len(problem.task.table), bound.of_pairs.amin(1)
         difference = (pairs.first - pairs.second) % p
-        by_difference = np.lexsort((each.cpu().numpy(), torch.minimum(difference, p - difference).cpu().numpy()))
-        order = torch.as_tensor(by_difference, device=difference.device)
-        bucket = torch.empty_like(difference)
-        kinds = torch.minimum(difference, p - difference)[order]
+        kind = torch.minimum(difference, p - difference)
+        order = torch.as_tensor(np.lexsort((each.cpu().numpy(), kind.cpu().numpy())), device=kind.device)
+        bucket, kinds = torch.empty_like(kind), kind[order]
         starts = torch.searchsorted(kinds, kinds)
         sizes = torch.bincount(kinds, minlength=p)[kinds]
         bucket[order] = kinds * self.buckets + (torch.arange(len(order), device=starts.device) - starts) * self.buckets // sizes
         bucket = bucket.unique(return_inverse=True)[1]
         left = bound.margins(bucket, int(bucket.max()) + 1).amin(1)
         right = (left > 2 * problem.slack(problem.neurons) + 4 * problem.tolerance)[bucket]
-        images = torch.where(pairs.first == pairs.second, 1, 2 if problem.mirrored else 1)
         written, evaluated = int(entries.exact.sum()), int(entries.exact.any(1).sum())
         frequencies = int((entries.exact | entries.ideal).any(0).sum())
         price = len(each) * (2 * evaluated + 4 * written + 16 * frequencies) + p * (4 * written + 15 * int(entries.ideal.sum()))
         price += problem.bases.price if problem.bases else 0
-        return _Found(problem, entries, bound, pairs, bucket, right, int(images[right].sum()), price)
+        return _Found(problem, entries, bound, pairs, bucket, right, int(pairs.inputs(problem.mirrored)[right].sum()), price)
 
 
-def _entries(problem: PairProblem, neurons: Tensor, exact: float, ideal: float) -> Entries:
-    """Those whose deviation would cost most are exact, of the others those that say most are ideal."""
-    left, unembed = problem.layer.left[:, neurons], problem.layer.unembed[neurons]
-    waves = Waves.of(len(left), left)
-    read = waves.coefficients(left.T)
-    reading = read.square().sum(2).argmax(1)
-    of_main = read * torch.nn.functional.one_hot(reading, len(waves.cos))[..., None]
-    away = (left.T - waves.functions(of_main) + problem.layer.bias[neurons, None] / 2).square().mean(1)
-    written = waves.coefficients(unembed).square().sum(2)  # i j
-    all_exact = _most(written * away[:, None], exact)
-    said = torch.where(all_exact, 0, written * left.square().mean(0)[:, None])
-    allowed = ideal * float((written * left.square().mean(0)[:, None]).sum()) / max(float(said.sum()), _NOTHING)
-    return Entries(all_exact, _most(said, allowed), reading)
+@dataclass(frozen=True)
+class _Candidates:
+    """All entries "i j": what they say, and what they would cost if they were ideal, squared; and what neurons read, "i"."""
+
+    says: Tensor
+    costs: Tensor
+    reading: Tensor
+
+    @staticmethod
+    def of(problem: PairProblem) -> "_Candidates":
+        """Of the neurons that matter."""
+        neurons = torch.as_tensor(problem.neurons)
+        left, unembed = problem.layer.left[:, neurons], problem.layer.unembed[neurons]
+        waves = Waves.of(len(left), left)
+        read = waves.coefficients(left.T)
+        reading = read.square().sum(2).argmax(1)
+        of_main = read * torch.nn.functional.one_hot(reading, len(waves.cos))[..., None]
+        away = (left.T - waves.functions(of_main) + problem.layer.bias[neurons, None] / 2).square().mean(1)
+        written = waves.coefficients(unembed).square().sum(2)  # i j
+        return _Candidates(written * left.square().mean(0)[:, None], written * away[:, None], reading)
+
+    def chosen(self, exact: float, ideal: float) -> Entries:
+        """Those that would cost most are exact, all but a share `exact`; of the others those that say most are ideal, all but a
+        share `ideal` of what all entries say.
+        """
+        all_exact = _most(self.costs, exact)
+        rest = torch.where(all_exact, 0, self.says)
+        allowed = ideal * float(self.says.sum()) / max(float(rest.sum()), _NOTHING)
+        return Entries(all_exact, _most(rest, allowed), self.reading)
 
 
 def _most(values: Tensor, left: float) -> Tensor:

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from certificates import RawTensor
 from certificates.tensor_file import IntArray
-from prover.examined_pairs import ExaminedPairs, leads_of_all, surrogate_by_pairs
+from prover.examined_pairs import ExaminedPairs, surrogate_by_pairs
 from prover.factor_search import improved
 from prover.group_actions import BoolArray, isotypic_projections
 from prover.hidden_layer import HiddenLayer
-from prover.output_factors import Factors, low_rank_leads, mean_size
+from prover.output_factors import Factors, low_rank_leads, mean_size, proved_pairs
 from prover.pair_problem import PairProblem
 from prover.strategies.evaluated_pairs import pairs_evidence
 from prover.strategy import DoesNotFit, Evidence, Strategy
@@ -72,7 +72,7 @@ class LowRankOutput(Strategy):
         """The pairs, by the directions found; what neurons write along them follows the weights."""
         folded = problem.projected(OPEN) if self.projected else problem
         ordered, factors, _, _ = self._found(folded)
-        neurons, left_open = torch.as_tensor(ordered), 4 * (folded.bases.slack if folded.bases else 0.0)
+        neurons, left_open = torch.as_tensor(ordered), 4 * folded.left_open
         first = problem.layer.unembed[neurons]
 
         def moved(layer: HiddenLayer) -> Factors:
@@ -100,11 +100,7 @@ class LowRankOutput(Strategy):
 
     def _proved(self, problem: PairProblem, rank: int) -> tuple[IntArray, Factors, int, BoolArray]:
         neurons, factors, scale = self.factors(problem, rank)
-
-        def leads(layer: HiddenLayer, pairs: ExaminedPairs, temperature: float) -> Tensor:
-            return low_rank_leads(layer, torch.as_tensor(neurons), factors, self.pairwise, pairs, temperature)
-
-        return neurons, factors, scale, leads_of_all(problem, leads) > 2 * problem.slack(neurons) + 4 * problem.tolerance
+        return neurons, factors, scale, proved_pairs(problem, neurons, factors, self.pairwise)
 
     def factors(self, problem: PairProblem, rank: int) -> tuple[IntArray, Factors, int]:
         """Neurons in the order of their blocks, the factors rounded to units of 2**-scale, and scale."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from certificates import RawTensor, Step
-from prover.error_terms import ErrorTerms
+from prover.error_terms import ErrorTerms, greatest_cause
 from prover.hidden_layer import hidden_layer
 from prover.pair_problem import PairProblem
 from prover.strategy import DoesNotFit, Evidence, Strategy
@@ -94,17 +94,14 @@ class Quadrature(Strategy):
             "the path around the MLP": direct,
             "what neurons write beside their frequency": unwritten,
         }
-        cause = max(causes, key=lambda name: causes[name])
-        return replace(terms, conclusion=f"vacuous: {cause} may cost {causes[cause]:.3g}, and the gap is at most {gap:.3g}")
+        return replace(terms, conclusion=f"vacuous: {greatest_cause(causes)}, and the gap is at most {gap:.3g}")
 
     def _bound(self, problem: PairProblem) -> tuple[Tensor, WaveBound]:
         """The frequencies of the neurons that matter, and what they prove."""
-        table, layer = problem.task.table, problem.layer
-        p = len(table)
-        cyclic = np.array_equal(table, np.add.outer(np.arange(p), np.arange(p)) % p)
+        layer, p = problem.layer, len(problem.task.table)
         if self.outputs not in (0, 1):
             raise DoesNotFit("quadrature needs outputs 0 or 1")
-        if not cyclic or p % 2 == 0 or not problem.hidden.symmetric or layer.unembed.shape[1] != p:
+        if not problem.task.is_addition or p % 2 == 0 or not problem.hidden.symmetric or layer.unembed.shape[1] != p:
             raise DoesNotFit("quadrature is about addition modulo an odd number by a network that treats both inputs alike")
         neurons = torch.as_tensor(problem.neurons)
         frequency = strongest_frequencies(layer.left[:, neurons])
