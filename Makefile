@@ -37,7 +37,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 mutants: $(STAMP)
-	$(BIN)/python tests/mutants.py
+	$(BIN)/python tests/mutation/mutants.py
 
 size: $(STAMP)
 	$(BIN)/python tests/trusted_size.py

@@ -1,7 +1,7 @@
 """The trusted side: re-establishes a certificate's theorem in exact integer arithmetic. See `verify`."""
 
-from checker.errors import CheckError, ClaimNotMet, InvalidInput, OverBudget, Refused
-from checker.meter import Budget
+from checker.core.errors import CheckError, ClaimNotMet, InvalidInput, OverBudget, Refused
+from checker.core.meter import Budget
 from checker.verdict import Verdict, covers, verify
 
 __all__ = [

@@ -13,8 +13,8 @@ from certificates import __version__
 from certificates.canonical_json import Json, dumps, loads_relaxed
 from certificates.certificate import Certificate, MLPStatement, read_certificate
 from certificates.errors import FormatError
-from checker.errors import CheckError, InvalidInput
-from checker.meter import Budget
+from checker.core.errors import CheckError, InvalidInput
+from checker.core.meter import Budget
 from checker.verdict import ArithmeticName, FrequencyBound, Verdict, covers, floor_decimal, verify
 
 _INTERNAL_ERROR = 3

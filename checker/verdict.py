@@ -30,14 +30,14 @@ from certificates.errors import FormatError
 from certificates.groups import LARGEST_ORDER
 from certificates.model_file import Model, read_model
 from certificates.tensor_file import IntArray
-from checker.enclosures import Arithmetic
-from checker.errors import CheckError, ClaimNotMet, InvalidInput, OverBudget, Refused, StepRefused
-from checker.exact_weights import decode
-from checker.facts import CertifiedInputs, Fact, MLPQuadrature, Setting
-from checker.meter import Budget, Meter
+from checker.core.enclosures import Arithmetic
+from checker.core.errors import CheckError, ClaimNotMet, InvalidInput, OverBudget, Refused, StepRefused
+from checker.core.exact_weights import decode
+from checker.core.facts import CertifiedInputs, Fact, MLPQuadrature, Setting
+from checker.core.meter import Budget, Meter
+from checker.core.scaled_integers import ScaledArithmetic
+from checker.core.tasks import Task, parse_task
 from checker.rules import RULES
-from checker.scaled_integers import ScaledArithmetic
-from checker.tasks import Task, parse_task
 
 ArithmeticName = Literal["integers", "mpmath"]
 _DECIMAL = re.compile(r"[0-9]{1,3}(\.[0-9]{1,100})?")
@@ -276,7 +276,7 @@ def _arithmetic(name: ArithmeticName, precision: int, meter: Meter) -> Arithmeti
         return scaled
     if name != "mpmath":
         raise InvalidInput(f"arithmetic {name!r} is unknown; there are integers and mpmath")
-    from checker.mpmath_intervals import MpmathArithmetic  # noqa: PLC0415 - slow to import, seldom used
+    from checker.crosscheck.mpmath_intervals import MpmathArithmetic  # noqa: PLC0415 - slow to import, seldom used
 
     return MpmathArithmetic(meter)
 

@@ -31,37 +31,18 @@ from certificates.canonical_json import Json, dumps, loads_relaxed
 from certificates.groups import group_table
 from certificates.tensor_file import IntArray
 from checker import verify
-from prover.bench import bench
-from prover.crosscoder_search import (
+from prover.importing import import_model
+from prover.layers.dictionaries import Dictionary
+from prover.layers.two_input_problem import PairProblem
+from prover.prove import problem_about, prove
+from prover.search.crosscoder_search import (
     crosscoder_results,
     crosscoder_section,
     crosscoder_table,
     single_feature_conclusion,
     write_crosscoders,
 )
-from prover.demo import demo_table, floor_percent
-from prover.dictionaries import Dictionary
-from prover.finetuning import Recipe, State, finetune
-from prover.finetuning_bench import finetuning_bench
-from prover.finetuning_files import (
-    compare,
-    comparison_table,
-    read_checkpoint,
-    run_key,
-    write_checkpoint,
-    write_comparison,
-)
-from prover.frontier import explore, frontier_table, write_results
-from prover.growth import growth_table
-from prover.importing import import_model
-from prover.interpret import findings, findings_table, write_findings
-from prover.interpret_page import write_page
-from prover.mlp_findings import mlp_findings, mlp_table
-from prover.pair_bench import pair_bench
-from prover.pair_problem import PairProblem
-from prover.prove import problem_about, prove
-from prover.report import write_report
-from prover.representation_search import (
+from prover.search.representation_search import (
     FAMILIES,
     OBJECTIVES,
     conclusion,
@@ -72,8 +53,27 @@ from prover.representation_search import (
 from prover.strategies import MLP_STRATEGIES, PAIR_STRATEGIES, STRATEGIES, all_strategies_for, strategies_for
 from prover.strategies.dictionary_output import DictionaryOutput
 from prover.strategy import DoesNotFit, MLPEvidence, Strategy, Track
-from prover.training import MaxOfKRecipe, sampled_accuracy, train_max_of_k
-from prover.two_input_training import (
+from prover.studies.bench import bench
+from prover.studies.demo import demo_table, floor_percent
+from prover.studies.finetuning_bench import finetuning_bench
+from prover.studies.finetuning_files import (
+    compare,
+    comparison_table,
+    read_checkpoint,
+    run_key,
+    write_checkpoint,
+    write_comparison,
+)
+from prover.studies.frontier import explore, frontier_table, write_results
+from prover.studies.growth import growth_table
+from prover.studies.interpret import findings, findings_table, write_findings
+from prover.studies.interpret_page import write_page
+from prover.studies.mlp_findings import mlp_findings, mlp_table
+from prover.studies.report import write_report
+from prover.studies.two_input_bench import pair_bench
+from prover.training.finetuning import Recipe, State, finetune
+from prover.training.max_of_k import MaxOfKRecipe, sampled_accuracy, train_max_of_k
+from prover.training.two_input_training import (
     GroupRecipe,
     PizzaRecipe,
     TiedRecipe,

@@ -5,7 +5,7 @@ import torch
 from certificates import AttentionOnly, Certificate, Model, RawTensor
 from certificates.canonical_json import Json
 from certificates.tensor_file import IntArray
-from prover.pair_problem import PairProblem
+from prover.layers.two_input_problem import PairProblem
 from prover.strategy import Evidence, MLPEvidence, Problem, Strategy, Track, silent
 
 

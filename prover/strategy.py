@@ -11,8 +11,8 @@ import torch
 
 from certificates import FrequencyClaim, MLPStatement, Model, Statement, Step
 from certificates.canonical_json import Json
+from prover.attention.pessimistic_tables import Tables, additive_tables
 from prover.error_terms import ErrorTerms
-from prover.pessimistic_tables import Tables, additive_tables
 from prover.surrogate import Surrogate
 from prover.tasks import Task, parse_task
 from prover.weights import Weights, load_weights

@@ -1,4 +1,4 @@
-"""Tasks as the search sees them: which numbered token is the true output (see checker/tasks for the numbering)."""
+"""Tasks as the search sees them: which numbered token is the true output (see checker/core/tasks for the numbering)."""
 
 from dataclasses import dataclass
 

@@ -3,28 +3,28 @@
 from collections.abc import Callable, Mapping
 
 from certificates.certificate import Step
-from checker.facts import Fact, Setting
-from checker.rules.additive_tables import additive_tables
-from checker.rules.crosscoder_output import crosscoder_output
-from checker.rules.dictionary_output import dictionary_output
+from checker.attention.additive_tables import additive_tables
+from checker.attention.enumeration import enumeration
+from checker.attention.further_inputs import further_inputs
+from checker.attention.group_chains import group_chains
+from checker.attention.low_rank_chains import low_rank_chains
+from checker.attention.prefix_chains import prefix_chains
+from checker.attention.projected_tables import projected_tables
+from checker.core.facts import Fact, Setting
+from checker.layers.crosscoder_output import crosscoder_output
+from checker.layers.dictionary_output import dictionary_output
+from checker.layers.evaluated_pairs import evaluated_pairs
+from checker.layers.fourier_output import fourier_output
+from checker.layers.group_sets import group_sets
+from checker.layers.hidden_tables import hidden_tables
+from checker.layers.low_rank_output import low_rank_output
+from checker.layers.mlp_quadrature import mlp_quadrature
+from checker.layers.projected_hidden_tables import projected_hidden_tables
+from checker.layers.quadrature import quadrature
+from checker.layers.quadrature_waves import quadrature_waves
+from checker.layers.structured_output import structured_output
+from checker.layers.uniform_margin import uniform_margin
 from checker.rules.disjoint_sum import disjoint_sum
-from checker.rules.enumeration import enumeration
-from checker.rules.evaluated_pairs import evaluated_pairs
-from checker.rules.fourier_output import fourier_output
-from checker.rules.further_inputs import further_inputs
-from checker.rules.group_chains import group_chains
-from checker.rules.group_sets import group_sets
-from checker.rules.hidden_tables import hidden_tables
-from checker.rules.low_rank_chains import low_rank_chains
-from checker.rules.low_rank_output import low_rank_output
-from checker.rules.mlp_quadrature import mlp_quadrature
-from checker.rules.prefix_chains import prefix_chains
-from checker.rules.projected_hidden_tables import projected_hidden_tables
-from checker.rules.projected_tables import projected_tables
-from checker.rules.quadrature import quadrature
-from checker.rules.quadrature_waves import quadrature_waves
-from checker.rules.structured_output import structured_output
-from checker.rules.uniform_margin import uniform_margin
 
 Rule = Callable[[Setting, Step, tuple[Fact, ...]], Fact]
 

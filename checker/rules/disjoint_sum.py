@@ -9,9 +9,9 @@ import numpy as np
 
 from certificates.certificate import Step
 from certificates.tensor_file import IntArray
-from checker.enclosures import BoolArray
-from checker.errors import Refused
-from checker.facts import CertifiedInputs, Fact, Setting, no_cells, take_hints, take_parameters
+from checker.core.enclosures import BoolArray
+from checker.core.errors import Refused
+from checker.core.facts import CertifiedInputs, Fact, Setting, no_cells, take_hints, take_parameters
 
 
 def disjoint_sum(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> CertifiedInputs:

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from certificates.tensor_file import IntArray
-from checker.enclosed_weights import ones
-from checker.enclosures import BoolArray, Enclosure
-from checker.errors import Refused
-from checker.facts import Setting
+from checker.core.enclosed_weights import ones
+from checker.core.enclosures import BoolArray, Enclosure
+from checker.core.errors import Refused
+from checker.core.facts import Setting
 
 UNIT_BITS = 30
 """Logarithms and the entries of bases are in units of 2**-30."""

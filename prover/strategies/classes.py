@@ -1,4 +1,4 @@
-"""Strategy `classes`: how many tokens of which level of harm an input has (prover/group_chain_search).
+"""Strategy `classes`: how many tokens of which level of harm an input has (prover/attention/group_chain_search).
 
 Coarse to fine: rivals are first taken in a few blocks. Only cells that this does not prove completely are searched again, with
 blocks that are chosen for every label such that nothing is lost: rivals that may come close to it stand alone, the others in
@@ -11,9 +11,9 @@ from typing import ClassVar, Self
 import numpy as np
 
 from certificates import Step
-from prover.full_prefixes import full_prefixes
-from prover.group_chain_search import Claims, adapted_blocks, cell_sizes, claim_classes
-from prover.pessimistic_tables import contiguous_blocks
+from prover.attention.full_prefixes import full_prefixes
+from prover.attention.group_chain_search import Claims, adapted_blocks, cell_sizes, claim_classes
+from prover.attention.pessimistic_tables import contiguous_blocks
 from prover.strategy import DoesNotFit, Evidence, Problem, Strategy
 from prover.surrogate import Surrogate
 

@@ -6,9 +6,9 @@ from typing import ClassVar, Self
 import numpy as np
 import torch
 
-from prover.crosscoder import Crosscoder, train
-from prover.output_factors import Factors
-from prover.pair_problem import Hidden, PairProblem
+from prover.layers.crosscoder import Crosscoder, train
+from prover.layers.output_factors import Factors
+from prover.layers.two_input_problem import Hidden, PairProblem
 from prover.strategies.dictionary_output import DictionaryOutput
 from prover.strategy import DoesNotFit
 

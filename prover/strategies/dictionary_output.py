@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from certificates import RawTensor
-from prover.dictionaries import Codes, train
-from prover.examined_pairs import ExaminedPairs, surrogate_by_pairs
-from prover.factor_search import improved
-from prover.hidden_layer import HiddenLayer
-from prover.output_factors import Factors, low_rank_leads, mean_size, proved_pairs
-from prover.pair_problem import Hidden, PairProblem
+from prover.layers.dictionaries import Codes, train
+from prover.layers.examined_pairs import ExaminedPairs, surrogate_by_pairs
+from prover.layers.factor_search import improved
+from prover.layers.hidden_layer import HiddenLayer
+from prover.layers.output_factors import Factors, low_rank_leads, mean_size, proved_pairs
+from prover.layers.two_input_problem import Hidden, PairProblem
 from prover.strategies.evaluated_pairs import pairs_evidence
 from prover.strategies.low_rank_output import OPEN
 from prover.strategy import DoesNotFit, Evidence, Strategy

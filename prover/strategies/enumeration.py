@@ -10,9 +10,9 @@ from torch import Tensor
 
 from certificates import RawTensor, Step
 from certificates.input_order import Box, boxes
-from prover.full_prefixes import full_prefixes
-from prover.pessimistic_tables import Tables
-from prover.single_inputs import count_by_cell, further_inputs, surely_correct
+from prover.attention.full_prefixes import full_prefixes
+from prover.attention.pessimistic_tables import Tables
+from prover.attention.single_inputs import count_by_cell, further_inputs, surely_correct
 from prover.strategy import DoesNotFit, Evidence, Problem, Strategy
 from prover.surrogate import Surrogate
 
@@ -24,7 +24,7 @@ _LARGEST_SCORE = 2.0**19
 
 @dataclass(frozen=True)
 class BruteForce(Strategy):
-    """See checker/rules/enumeration: every input, by look-ups in the additive tables."""
+    """See checker/attention/enumeration: every input, by look-ups in the additive tables."""
 
     name: ClassVar[str] = "brute-force"
     cost: ClassVar[str] = "V^K out"

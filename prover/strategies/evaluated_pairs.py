@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from certificates import RawTensor, Step
-from prover.examined_pairs import ExaminedPairs, surrogate_by_pairs
-from prover.hidden_layer import HiddenLayer
-from prover.pair_problem import PairProblem
+from prover.layers.examined_pairs import ExaminedPairs, surrogate_by_pairs
+from prover.layers.hidden_layer import HiddenLayer
+from prover.layers.two_input_problem import PairProblem
 from prover.strategy import Evidence, Strategy
 from prover.surrogate import Surrogate
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from certificates import Step
-from prover.full_prefixes import full_prefixes
-from prover.single_inputs import count_by_cell, further_inputs, surely_correct
+from prover.attention.full_prefixes import full_prefixes
+from prover.attention.single_inputs import count_by_cell, further_inputs, surely_correct
 from prover.strategies.classes import Classes
 from prover.strategy import DoesNotFit, Evidence, Problem, Strategy
 from prover.surrogate import Surrogate

@@ -16,10 +16,10 @@ from torch import Tensor
 from certificates import RawTensor, Step
 from certificates.tensor_file import IntArray
 from prover.error_terms import ErrorTerms, greatest_cause
-from prover.examined_pairs import ExaminedPairs
-from prover.fourier_bound import Entries, FourierBound, Waves, fourier_bound
-from prover.hidden_layer import hidden_layer
-from prover.pair_problem import PairProblem
+from prover.layers.examined_pairs import ExaminedPairs
+from prover.layers.fourier_bound import Entries, FourierBound, Waves, fourier_bound
+from prover.layers.hidden_layer import hidden_layer
+from prover.layers.two_input_problem import PairProblem
 from prover.strategy import DoesNotFit, Evidence, Strategy
 from prover.surrogate import Claims, Surrogate
 from prover.weights import Weights

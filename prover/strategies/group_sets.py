@@ -14,14 +14,14 @@ from torch import Tensor
 
 from certificates import Step
 from certificates.tensor_file import IntArray
-from prover.complete_sets import CompleteNetwork, nearest_complete
 from prover.error_terms import ERRORS, ErrorTerms
-from prover.group_actions import identity, is_group
-from prover.group_interpretations import coset_deviation, coset_kernel
-from prover.group_set_bound import fitted_t, set_bound
-from prover.group_set_search import Cluster, SetProof, any_kernel, search, transitive_sets
-from prover.hidden_layer import HiddenLayer, hidden_layer
-from prover.pair_problem import PairProblem
+from prover.layers.complete_sets import CompleteNetwork, nearest_complete
+from prover.layers.group_actions import identity, is_group
+from prover.layers.group_interpretations import coset_deviation, coset_kernel
+from prover.layers.group_set_bound import fitted_t, set_bound
+from prover.layers.group_set_search import Cluster, SetProof, any_kernel, search, transitive_sets
+from prover.layers.hidden_layer import HiddenLayer, hidden_layer
+from prover.layers.two_input_problem import PairProblem
 from prover.strategies.evaluated_pairs import pairs_evidence
 from prover.strategy import DoesNotFit, Evidence, Strategy
 from prover.surrogate import Claims, Surrogate
@@ -121,7 +121,7 @@ class RhoSets(GroupSets):
 class Cosets(GroupSets):
     """Stander et al. 2024: both sets are the same, and neurons tell by two values whether ab is in a coset.
 
-    Of the claim, the proof uses that X = Y and K(x, y) = [x ~ y] (prover/group_interpretations). That mu(y) = -lam(x) where
+    Of the claim, the proof uses that X = Y and K(x, y) = [x ~ y] (layers/group_interpretations). That mu(y) = -lam(x) where
     x ~ y, so that preactivations vanish there, the rule does not need: it takes lam and mu from the weights, neuron by neuron.
     How far this is from true, in logits, is the term `beside` of a report.
     """

@@ -1,6 +1,6 @@
 """Strategy `interpretation`: mechanistic claims about the circuits, each switched on or off, and then `pessimized`.
 
-What the literature says of such models becomes a choice of projected tables (checker/rules/projected_tables): attention (the
+What the literature says of such models becomes a choice of projected tables (rule projected-tables): attention (the
 query-key circuit) is one direction, the size of a token; the output-value circuit copies: a token raises its own output, and
 others along few directions; the direct path adds the same for all queries. What a claim leaves out is bounded by lengths about
 a mean, by row differences, or by spectral norms of the circuits' matrices, so a claim that is wrong costs accuracy.
@@ -14,10 +14,10 @@ from typing import ClassVar, Self
 from torch import Tensor
 
 from certificates import RawTensor, Step
-from prover.direction_search import improved_directions
-from prover.full_prefixes import require_extreme
-from prover.projected_claims import ProjectedClaims
-from prover.projected_tables import DIFFERENCES, EXACT, LENGTHS, NORMS, ProjectedTables
+from prover.attention.direction_search import improved_directions
+from prover.attention.full_prefixes import require_extreme
+from prover.attention.projected_claims import ProjectedClaims
+from prover.attention.projected_tables import DIFFERENCES, EXACT, LENGTHS, NORMS, ProjectedTables
 from prover.strategies.prefix_chains import claim_chains
 from prover.strategy import DoesNotFit, Evidence, Problem, Strategy
 from prover.surrogate import Surrogate
@@ -29,7 +29,7 @@ class Interpretation(Strategy):
     path, beside their means (-1: the circuit as it is). diagonal: whether a token's effect on its own output is taken as it is
     (1) where copying is not -1. residual: what is left out is bounded by lengths (0), row differences (1) or spectral norms
     (2). objective: directions are those that hold most of a table (0), or are then moved to where they prove the most (1; see
-    prover/direction_search). joint, levels: as for pessimized.
+    prover/attention/direction_search). joint, levels: as for pessimized.
     """
 
     name: ClassVar[str] = "interpretation"

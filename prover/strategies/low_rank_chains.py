@@ -1,4 +1,4 @@
-"""Strategy `low-rank-chains`: chains of harmless prefixes without a table of size V x V (checker/rules/low_rank_chains).
+"""Strategy `low-rank-chains`: chains of harmless prefixes without a table of size V x V (checker/attention/low_rank_chains).
 
 The unembedding vectors lie in a tree of balls in the coordinates that matter most for the values; each label's rivals are
 covered by balls as large as its lead allows. Queries whose scores are alike share a band, in which one direction carries the
@@ -13,10 +13,10 @@ from typing import ClassVar, Self
 import numpy as np
 
 from certificates import RawTensor, Step
-from prover.chain_counts import fitting_tuples
-from prover.factored_logits import FactoredLogits
-from prover.low_rank_bounds import UNIT_BITS, Grid, Leads, Scores, bands_of
-from prover.low_rank_claims import LowRankClaims
+from prover.attention.chain_counts import fitting_tuples
+from prover.attention.factored_logits import FactoredLogits
+from prover.attention.low_rank_bounds import UNIT_BITS, Grid, Leads, Scores, bands_of
+from prover.attention.low_rank_claims import LowRankClaims
 from prover.strategy import DoesNotFit, Evidence, Problem, Strategy
 from prover.surrogate import Surrogate
 

@@ -14,12 +14,12 @@ from torch import Tensor
 
 from certificates import RawTensor
 from certificates.tensor_file import IntArray
-from prover.examined_pairs import ExaminedPairs, surrogate_by_pairs
-from prover.factor_search import improved
-from prover.group_actions import BoolArray, isotypic_projections
-from prover.hidden_layer import HiddenLayer
-from prover.output_factors import Factors, low_rank_leads, mean_size, proved_pairs
-from prover.pair_problem import PairProblem
+from prover.layers.examined_pairs import ExaminedPairs, surrogate_by_pairs
+from prover.layers.factor_search import improved
+from prover.layers.group_actions import BoolArray, isotypic_projections
+from prover.layers.hidden_layer import HiddenLayer
+from prover.layers.output_factors import Factors, low_rank_leads, mean_size, proved_pairs
+from prover.layers.two_input_problem import PairProblem
 from prover.strategies.evaluated_pairs import pairs_evidence
 from prover.strategy import DoesNotFit, Evidence, Strategy
 from prover.surrogate import Surrogate
@@ -37,7 +37,7 @@ class LowRankOutput(Strategy):
     """rank: directions for each block (0: the fewest that prove nearly as much as any). blocks: 1: neurons by their main
     representation, 0: all together. basis: 0: singular vectors, 1: representations (the rank then counts their dimensions, and
     is rounded up). pairwise: 1: distances of rests of outputs one by one. objective: 0: factors that reconstruct the
-    unembedding best, 1: they are then moved to where they prove the most (prover/factor_search; needs blocks=0). projected: 1:
+    unembedding best, 1: they are then moved to where they prove the most (layers/factor_search; needs blocks=0). projected: 1:
     the tables of a transformer by few directions, 0: folded exactly.
     """
 

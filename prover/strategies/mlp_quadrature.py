@@ -10,8 +10,8 @@ from typing import ClassVar
 import numpy as np
 
 from certificates import FrequencyClaim, RawTensor, Step
-from prover.mlp_bound import Bound, Interpretation, Layer, bound_of
-from prover.pair_problem import PairProblem
+from prover.layers.mlp_bound import Bound, Interpretation, Layer, bound_of
+from prover.layers.two_input_problem import PairProblem
 from prover.strategy import DoesNotFit, MLPEvidence, Strategy
 
 _SCALE, _UNIT = 10, 30

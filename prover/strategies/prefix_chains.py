@@ -1,4 +1,4 @@
-"""Strategies `pessimized` and `thresholds`: descending chains of harmless prefixes (checker/rules/prefix_chains).
+"""Strategies `pessimized` and `thresholds`: descending chains of harmless prefixes (checker/attention/prefix_chains).
 
 In a cell with n free tokens below the maximum, a chain of three levels allows the largest of them to cost up to a share of
 what the query and the copies earn, the next one a share of the rest, and divides what remains among the others. The shares
@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from certificates import RawTensor, Step
-from prover.chain_counts import fitting_tuples
-from prover.full_prefixes import full_prefixes
-from prover.pessimistic_tables import LabelTerms, Tables, ValueLeads, contiguous_blocks
+from prover.attention.chain_counts import fitting_tuples
+from prover.attention.full_prefixes import full_prefixes
+from prover.attention.pessimistic_tables import LabelTerms, Tables, ValueLeads, contiguous_blocks
 from prover.strategy import DoesNotFit, Evidence, Problem, Strategy
 from prover.surrogate import Surrogate
 

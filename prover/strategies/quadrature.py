@@ -13,11 +13,11 @@ from torch import Tensor
 
 from certificates import RawTensor, Step
 from prover.error_terms import ErrorTerms, greatest_cause
-from prover.hidden_layer import hidden_layer
-from prover.pair_problem import PairProblem
+from prover.layers.hidden_layer import hidden_layer
+from prover.layers.two_input_problem import PairProblem
+from prover.layers.wave_bound import WaveBound, strongest_frequencies, wave_bound
 from prover.strategy import DoesNotFit, Evidence, Strategy
 from prover.surrogate import Claims, Surrogate
-from prover.wave_bound import WaveBound, strongest_frequencies, wave_bound
 from prover.weights import Weights
 
 _SCALE_BITS = 40

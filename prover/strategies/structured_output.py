@@ -13,12 +13,12 @@ from torch import Tensor
 
 from certificates import RawTensor
 from certificates.tensor_file import IntArray
-from prover.examined_pairs import ExaminedPairs, leads_of_all, surrogate_by_pairs
-from prover.group_actions import BoolArray, FloatArray, generators, identity, inverses, is_group
-from prover.group_set_bound import SetBlock
-from prover.group_set_search import TOLERANCES, any_kernel, block_of, clusters, transitive_sets
-from prover.hidden_layer import HiddenLayer
-from prover.pair_problem import PairProblem
+from prover.layers.examined_pairs import ExaminedPairs, leads_of_all, surrogate_by_pairs
+from prover.layers.group_actions import BoolArray, FloatArray, generators, identity, inverses, is_group
+from prover.layers.group_set_bound import SetBlock
+from prover.layers.group_set_search import TOLERANCES, any_kernel, block_of, clusters, transitive_sets
+from prover.layers.hidden_layer import HiddenLayer
+from prover.layers.two_input_problem import PairProblem
 from prover.strategies.evaluated_pairs import pairs_evidence
 from prover.strategy import DoesNotFit, Evidence, Strategy
 from prover.surrogate import Surrogate, soft_minimum
@@ -173,7 +173,7 @@ def assignment_margins(problem: PairProblem, writers: Writers) -> FloatArray:
 def assignment_leads(
     layer: HiddenLayer, table: IntArray, writers: Writers, t: Tensor, pairs: ExaminedPairs, temperature: float = 0.0
 ) -> Tensor:
-    """What the rule compares with the slack, "p" (see checker/rules/structured_output); t "i": instead of the writers'."""
+    """What the rule compares with the slack, "p" (see checker/layers/structured_output); t "i": instead of the writers'."""
     device, neurons = layer.unembed.device, torch.as_tensor(writers.neurons)
     others = np.arange(len(table)) != identity(table)
     left_out = writers.left_out(layer, t)

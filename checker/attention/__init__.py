@@ -1,0 +1,1 @@
+"""Rules about attention-only transformers on sequences of tokens, and what these rules share."""

@@ -1,0 +1,370 @@
+"""Rule `low-rank-chains`: chains of harmless prefixes, proved without any table of size V x V.
+
+Notation of factored_logits. All else is hinted: a centre of the u_o; centres x, z of the f_q and z_j; a centre e of the
+E[t]; numbers nu > |f_q - x|, pi > |z_j - z|, U > |u_o|, kappa, mu >= 0 with 2 kappa mu >= nu^2; bands of queries.
+
+*Leads.* Let a_t = y_t + x + z, followed by f's 1. For a label m and all queries q, positions j and rivals o other than m
+
+    (f_q + y_m + z_j) . (u_m - u_o)  >=  gain_m  =  a_m . u_m - (kappa / 2) |u_m|^2 - mu - lead_m - behind_m,
+    lead_m    =  max over o other than m of  (a_m - kappa u_m) . u_o + (kappa / 2) |u_o|^2,
+    behind_m  =  max over j of  (max over all o of (z_j - z) . u_o) - (z_j - z) . u_m.
+
+*Proof.* f_q + y_m + z_j = a_m + (f_q - x) + (z_j - z). As nu y <= sqrt(kappa y^2) sqrt(2 mu) <= (kappa / 2) y^2 + mu,
+(f_q - x) . (u_m - u_o) >= -nu |u_m - u_o| >= -(kappa / 2) |u_m - u_o|^2 - mu. Multiply out |u_m - u_o|^2.
+
+lead_m is bounded by rules/projections and ball_covers: a linear function of the coordinates of u_o, plus the product
+of two rests, plus kappa / 2 times |u_o|^2.
+
+*Losses.* (f_q + y_t + z_j) . (u_m - u_o) >= -loss_t, where loss_t = 2 U (|a_t| + nu + pi): the vector on the left is a_t +
+(f_q - x) + (z_j - z), and |u_m - u_o| <= 2 U.
+
+*Scores.* By rules/projections with a single column, k_q . (E[t] - e) differs from alpha_q beta_t by at most rho_q n_t (alpha,
+beta: coordinates; rho, n: rests). In a band b let alpha_q lie in [A, A'], rho_q <= rho, and the numbers k_q . P[j], over
+all j, differ by at most psi. Let peak_m be the largest beta_s, s <= m. Then for t <= m, all q in b and all positions i and j
+
+    log w_j(q, t) - log w_i(q, m)  <=  A (beta_t - beta_m) + (A' - A) (peak_m - beta_m) + rho (n_t + n_m) + psi.
+
+*Proof.* The left-hand side is k_q . (E[t] - e) - k_q . (E[m] - e) + k_q . P[j] - k_q . P[i]. And alpha_q (beta_t - beta_m) =
+A (beta_t - beta_m) + (alpha_q - A) (beta_t - beta_m), where 0 <= alpha_q - A <= A' - A, beta_t <= peak_m and peak_m >= beta_m.
+
+*Theorem.* Let risk_b(t) = A beta_t + rho n_t + log loss_t and, where gain_m > 0,
+base_b(m) = log gain_m + A beta_m - rho n_m - (A' - A) (peak_m - beta_m) - psi. Let an input with label m and a query q in
+band b contain m at c free positions, so at C = c + [q = m] >= 1 positions in all, and let K-1-c = k_1 + .. + k_r. Let its
+other free tokens fit sizes s_1 <= .. <= s_r <= m (chain_counts), and let lambda_1 .. lambda_r be such that
+
+    the largest risk_b(t) over t < s_i is below base_b(m) + lambda_i, wherever k_i > 0 and s_i > 0.
+
+If q < m, let also q < s_0 <= m, lambda_0 such that the largest risk_b(t) over t < s_0 is below base_b(m) + lambda_0, and
+own = exp(lambda_0); if q = m, own = 0. If sum_i k_i exp(lambda_i) + own < C, the input is classified correctly.
+
+*Proof.* Let W > 0 be the least w_i(q, m) over the positions i of m, the last one among them if q = m. As gain_m > 0, they
+contribute W gain_m or more each to the sum of factored_logits. In ascending order, the other free tokens have the levels
+1 (k_1 times), 2, .., and one of level i is below s_i. A token t of level i at position j contributes at least
+-w_j(q, t) loss_t >= -W gain_m exp(risk_b(t) - base_b(m)) >= -W gain_m exp(lambda_i); likewise the query, if q < m, with
+lambda_0. The sum is at least W gain_m (C - sum_i k_i exp(lambda_i) - own) > 0.
+
+*Classes.* For label m and band b the *profile* of a query q < m is the first p whose size s_0 = own[m, b, p] exceeds q, and
+that of q = m is the last one. A class (m, b, p, c) with sizes s_1, .., s_r holds the inputs of its cells (q, m, c) that fit.
+
+*Hints* beside those named: integers in units of 2**-scale, or 2**-30 for logarithms and bases. `log_gain`: at most
+log gain_m, `log_loss`: at least log loss_t, `log_own` "p" and `log_share` "p c r": lambda_0 and lambda_i, `numbers` "c r": k_i,
+`own` "m b p" and `size` "m b p c r": s_0 and s_i, or -1 throughout where nothing is claimed. *Checked:* every inequality
+above (for `log_gain`: of labels with a cover; for shares: of all profiles and copies); that claims are such classes, for
+labels with a cover and bands with a query; that own[m, b, .] does not decrease and lies within 0 .. m, so that every query
+has one profile.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from certificates.certificate import Step
+from certificates.tensor_file import IntArray
+from checker.attention.ball_covers import Balls
+from checker.attention.chain_counts import charge_for_counting, fitting_tuples
+from checker.attention.factored_logits import FactoredLogits
+from checker.core.enclosures import BoolArray, Enclosure
+from checker.core.errors import Refused
+from checker.core.facts import CertifiedInputs, Fact, Setting, no_cells, take_hints, take_parameters
+from checker.core.meter import Meter
+from checker.core.tasks import OrderStatistic
+from checker.rules.projections import UNIT_BITS, Basis, hinted, inner, require, require_lengths
+
+_MAX_LEVELS = 4
+_BYTES_PER_CLASS = 256
+"""Memory for what is remembered of a class, roughly."""
+_PARAMETERS = (
+    "scale",
+    "value_tilt",
+    "key_tilt",
+    "direct_radius",  # nu
+    "position_radius",  # pi
+    "unembed_radius",  # U
+    "pull",  # kappa
+    "allowance",  # mu
+)
+
+
+@dataclass(frozen=True)
+class Claims:
+    """The classes a step claims. label, band, profile, copies "x", levels "x r": all of them, in order."""
+
+    task: OrderStatistic
+    numbers: IntArray
+    band: IntArray
+    own: IntArray
+    size: IntArray
+    label: IntArray
+    of_band: IntArray
+    profile: IntArray
+    copies: IntArray
+    levels: IntArray
+
+    @staticmethod
+    def of(task: OrderStatistic, hints: dict[str, IntArray], meter: Meter) -> "Claims":
+        """From the hints; refuses claims that are no classes."""
+        numbers, band, own, size = (hints[name] for name in ("numbers", "band", "own", "size"))
+        vocab, bands, profiles = own.shape
+        if size.shape != (vocab, bands, profiles + 1, task.n_ctx, numbers.shape[1]) or not 1 <= numbers.shape[1] <= _MAX_LEVELS:
+            raise Refused(f"`size` must fit `own` and `numbers`, with 1 to {_MAX_LEVELS} levels")
+        if np.any(numbers < 0) or np.any(numbers > task.free):
+            raise Refused(f"the numbers of tokens per level must lie between 0 and {task.free}")
+        if np.any(numbers.sum(axis=1) + np.arange(task.n_ctx) != task.free):
+            raise Refused("the levels of a chain must fill all free positions that the copies leave")
+        if np.any(band < 0) or np.any(band >= bands):
+            raise Refused("a query is in a band that does not exist")
+        if np.any(own < 0) or np.any(own > np.arange(vocab).reshape(-1, 1, 1)) or np.any(np.diff(own, axis=2) < 0):
+            raise Refused("the sizes of profiles must not decrease, and lie between 0 and the label")
+        meter.allocate(_BYTES_PER_CLASS * (size.size // size.shape[4]))
+        label, of_band, profile, copies = np.nonzero((size != -1).any(axis=4))
+        levels = size[label, of_band, profile, copies]
+        if np.any((profile < profiles) & (copies == 0)) or np.any((profile == profiles) & (band[label] != of_band)):
+            raise Refused("a class is claimed that has no inputs: no copies of the label, or a band without it")
+        if not np.isin(of_band, band).all():
+            raise Refused("a class is claimed for a band without queries")
+        if np.any(levels < 0) or np.any(levels > label[:, None]) or np.any(levels[:, 1:] < levels[:, :-1]):
+            raise Refused("the sizes of a chain must not decrease, and lie between 0 and the label")
+        return Claims(task, numbers, band, own, size, label, of_band, profile, copies, levels)
+
+    def certified(self, setting: Setting, dimension: int) -> CertifiedInputs:  # constructs a fact: only after all checks
+        """The fact that all claimed classes are classified correctly."""
+        correct, queries = 0, self._queries()
+        setting.meter.charge(len(queries))
+        for copies, numbers in enumerate(self.numbers.tolist()):
+            of_copies = self.copies == copies
+            levels, kind = np.unique(self.levels[of_copies], axis=0, return_inverse=True)
+            charge_for_counting(setting.meter, len(levels), numbers)
+            fitting = fitting_tuples(levels, numbers)[kind.reshape(-1)] * queries[of_copies].astype(object)
+            correct += math.comb(self.task.free, copies) * sum(map(int, fitting))
+        cells, tokens = no_cells(setting), np.arange(self.task.d_vocab)
+        for label in np.unique(self.label).tolist():
+            query = tokens[: label + 1]
+            profile, has_one = self._profile(query, np.full(len(query), label, np.int64))
+            claimed = (self.size[label, self.band[query], profile] != -1).any(axis=2)
+            cells[query, label] = claimed & has_one[:, None]
+        return CertifiedInputs(correct, cells, self._covers, self._covers, dimension)
+
+    def _queries(self) -> IntArray:
+        """The number of queries of each class, "x"."""
+        count = np.ones(len(self.label), np.int64)
+        for number in np.unique(self.of_band).tolist():
+            members = np.flatnonzero(self.band == number)
+            below = np.flatnonzero((self.of_band == number) & (self.profile < self.own.shape[2]))
+            sizes = np.concatenate([np.zeros((len(self.own), 1), np.int64), self.own[:, number]], axis=1)
+            queries = np.diff(np.searchsorted(members, sizes), axis=1)
+            count[below] = queries[self.label[below], self.profile[below]]
+        return count
+
+    def _profile(self, query: IntArray, label: IntArray) -> tuple[IntArray, BoolArray]:
+        """Profiles of queries that are at most the label, and whether they have one."""
+        profile = (query[:, None] >= self.own[label, self.band[query]]).sum(axis=1)
+        profiles = self.own.shape[2]
+        return np.where(query == label, profiles, profile), np.asarray((query == label) | (profile < profiles), np.bool_)
+
+    def _covers(self, tokens: IntArray) -> BoolArray:
+        query, label, copies = self.task.cells_of(tokens)
+        profile, has_one = self._profile(query, label)
+        levels = self.size[label, self.band[query], profile, copies]
+        needed = np.cumsum(self.numbers[copies], axis=1)
+        others = np.where(tokens[:, :-1] == label[:, None], self.task.d_vocab, tokens[:, :-1])
+        below = (others[:, None, :] < levels[:, :, None]).sum(axis=2)
+        return np.asarray(has_one & (levels != -1).all(axis=1) & (below >= needed).all(axis=1), np.bool_)
+
+
+def low_rank_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> CertifiedInputs:
+    """Apply the rule. Takes no premises; parameters and hints as in the module's docstring."""
+    task, config = setting.order_statistic, setting.attention_only
+    values = dict(zip(_PARAMETERS, take_parameters(step, *_PARAMETERS), strict=True))
+    vocab, outputs, width, n_ctx = config.d_vocab, config.d_vocab_out, config.d_model, config.n_ctx
+    biased = width + ("unembed.b_U" in setting.model.tensors)
+    hints = take_hints(
+        setting,
+        step,
+        unembed_centre=(biased,),
+        direct_centre=(width,),
+        position_centre=(width,),
+        token_centre=(width,),
+        value_basis=(biased, None),
+        key_basis=(width, 1),
+        value_length=(vocab,),
+        lead_length=(vocab,),
+        lead_rest=(vocab,),
+        unembed_rest=(outputs,),
+        unembed_square=(outputs,),
+        query_rest=(vocab,),
+        token_rest=(vocab,),
+        order=(outputs,),
+        runs=(None, 2),
+        centre=(None, None),
+        radius=(None,),
+        cover=(None, 2),
+        log_gain=(vocab,),
+        log_loss=(vocab,),
+        log_own=(None,),
+        log_share=(None, n_ctx, None),
+        numbers=(n_ctx, None),
+        band=(vocab,),
+        own=(vocab, None, None),
+        size=(vocab, None, None, n_ctx, None),
+    )
+    if premises:
+        raise Refused(f"{step.rule} takes no premises")
+    task.require_largest(step.rule)
+    claims = Claims.of(task, hints, setting.meter)
+    factors = FactoredLogits.of(setting)
+    labels = _check_leads(setting, factors, values, hints)
+    if not np.isin(claims.label, labels).all():
+        raise Refused("a class is claimed for a label whose lead has no cover")
+    shares = _Shares.of(setting, hints)
+    scores = _Scores.of(setting, factors, values, hints)
+    log_gain = hinted(setting, hints["log_gain"].reshape(-1, 1), UNIT_BITS)
+    log_loss = hinted(setting, hints["log_loss"].reshape(-1, 1), UNIT_BITS)
+    for number in np.unique(claims.of_band).tolist():
+        risk, base = scores.of_band(np.flatnonzero(claims.band == number), log_gain, log_loss)
+        _check_band(claims, shares, number, risk, base)
+    coordinates, scalars = hints["value_basis"].shape[1] * (vocab + outputs), 7 * vocab + 2 * outputs
+    return claims.certified(setting, coordinates + n_ctx * (vocab + outputs) + scalars)
+
+
+def _check_leads(setting: Setting, factors: FactoredLogits, values: dict[str, int], hints: dict[str, IntArray]) -> IntArray:
+    """Check `log_gain` for the labels with a cover, which are returned, and `log_loss` for all tokens."""
+    scale, vocab = values["scale"], factors.token.shape[0]
+    nu, pi, kappa, mu = (values[name] for name in ("direct_radius", "position_radius", "pull", "allowance"))
+    reach = values["unembed_radius"]
+    if not all(0 <= number < 1 << 53 for number in (nu, pi, kappa, mu, reach)) or 2 * kappa * mu < nu * nu:
+        raise Refused("radii lie between 0 and 2**53, and twice pull * allowance is at least direct_radius squared")
+
+    def row(name: str) -> Enclosure:
+        return hinted(setting, hints[name].reshape(1, -1), scale)
+
+    def number(value: int) -> Enclosure:
+        return hinted(setting, np.full((1, 1), value, np.int64), scale)
+
+    unembed = factors.unembed - row("unembed_centre")
+    square = inner(setting, unembed, unembed)
+    squares = hints["unembed_square"]
+    require((hinted(setting, squares.reshape(-1, 1), scale) - square).positive(), "the square of an unembedding vector")
+    setting.meter.charge(len(squares))
+    require((number(reach) * number(reach) - hinted(setting, squares.max().reshape(1, 1), scale)).positive(), "unembed_radius")
+    direct, positions = factors.direct - row("direct_centre"), factors.position_value - row("position_centre")
+    require_lengths(setting, direct, np.full(vocab, nu, np.int64), scale, "direct_radius")
+    require_lengths(setting, positions, np.full(positions.shape[0], pi, np.int64), scale, "position_radius")
+
+    value = factors.homogeneous(setting, factors.values.vectors + (row("direct_centre") + row("position_centre")))
+    require_lengths(setting, value, hints["value_length"], scale, "the length of a value")
+    length = hinted(setting, hints["value_length"].reshape(-1, 1), scale) + number(nu) + number(pi)
+    loss = length * (number(reach) + number(reach))
+    log_loss = hinted(setting, hints["log_loss"].reshape(-1, 1), UNIT_BITS)
+    require((log_loss.exp() - loss).positive(), "log_loss")
+
+    of_tokens = unembed[:vocab]
+    lead = value - of_tokens * number(kappa)
+    basis = Basis.of(setting, hints["value_basis"], values["value_tilt"])
+    points = basis.coordinates(setting, unembed, hints["unembed_rest"], scale, "an unembedding vector")
+    inside = basis.coordinates(setting, lead, hints["lead_rest"], scale, "a lead")
+    require_lengths(setting, inside, hints["lead_length"], scale, "the length of a lead")
+    lengths = np.stack([hints["lead_length"], hints["lead_rest"]], 1)
+    half = hinted(setting, np.full((vocab, 1), kappa, np.int64), scale + 1)
+    rows = inside.concatenate([hinted(setting, lengths, scale), half], axis=1)
+    balls = Balls.of(setting, points, hints["unembed_rest"], squares, hints, scale)
+    labels, largest = balls.largest(setting, rows, hints["cover"])
+
+    at_positions = positions @ unembed[:, : positions.shape[1]].T  # j o
+    behind = (at_positions.max(1).reshape(-1, 1) - at_positions[:, :vocab]).max(0).reshape(vocab, 1)
+    own = inner(setting, value, of_tokens) - square[:vocab] * half[:1] - number(mu) - behind
+    log_gain = hinted(setting, hints["log_gain"][labels].reshape(-1, 1), UNIT_BITS)
+    require((own[labels] - largest - log_gain.exp()).positive(), "log_gain")
+    return labels
+
+
+@dataclass(frozen=True)
+class _Shares:
+    """Logarithms of the shares, checked: own "p 1", levels "p*c*r 1"."""
+
+    own: Enclosure
+    levels: Enclosure
+
+    @staticmethod
+    def of(setting: Setting, hints: dict[str, IntArray]) -> "_Shares":
+        """Check that the shares of every profile and number of copies leave something."""
+        numbers, log_own, log_share = hints["numbers"], hints["log_own"], hints["log_share"]
+        profiles, (n_ctx, levels) = hints["own"].shape[2], numbers.shape
+        if log_own.shape != (profiles,) or log_share.shape != (profiles + 1, n_ctx, levels) or profiles == 0:
+            raise Refused("`log_own` and `log_share` must fit `own` and `numbers`, with one profile at least")
+        own = hinted(setting, log_own.reshape(-1, 1), UNIT_BITS)
+        share = hinted(setting, log_share.reshape(-1, 1), UNIT_BITS)
+        costs = share.exp().reshape(profiles + 1, n_ctx * levels).times(numbers.reshape(1, -1))
+        for copies in range(n_ctx):
+            left = hinted(
+                setting, np.full((profiles + 1, 1), copies, np.int64) + (np.arange(profiles + 1) == profiles)[:, None], 0
+            )
+            for level in range(levels):
+                left = left - costs[:, copies * levels + level].reshape(-1, 1)
+            require(left[profiles:].positive(), "that the shares of a label's own query leave something")
+            if copies > 0:
+                require((left[:profiles] - own.exp()).positive(), "that the shares of a profile leave something")
+        return _Shares(own, share)
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """alpha "q 1", beta "t 1", query_rest "q", token_rest "t 1", ahead "m 1": peak_m - beta_m, spread "q": of k_q . P[j]."""
+
+    setting: Setting
+    scale: int
+    alpha: Enclosure
+    beta: Enclosure
+    query_rest: IntArray
+    token_rest: Enclosure
+    ahead: Enclosure
+    spread: Enclosure
+
+    @staticmethod
+    def of(setting: Setting, factors: FactoredLogits, values: dict[str, int], hints: dict[str, IntArray]) -> "_Scores":
+        """Check the coordinate and the rests of queries and tokens."""
+        scale, basis = values["scale"], Basis.of(setting, hints["key_basis"], values["key_tilt"])
+        token = factors.token - hinted(setting, hints["token_centre"].reshape(1, -1), scale)
+        alpha = basis.coordinates(setting, factors.queries.vectors, hints["query_rest"], scale, "a query")
+        beta = basis.coordinates(setting, token, hints["token_rest"], scale, "a token")
+        position = factors.queries.vectors @ factors.position.T
+        return _Scores(
+            setting=setting,
+            scale=scale,
+            alpha=alpha,
+            beta=beta,
+            query_rest=hints["query_rest"],
+            token_rest=hinted(setting, hints["token_rest"].reshape(-1, 1), scale),
+            ahead=beta.running_max(0) - beta,
+            spread=position.max(1) - position.min(1),
+        )
+
+    def of_band(self, members: IntArray, log_gain: Enclosure, log_loss: Enclosure) -> tuple[Enclosure, Enclosure]:
+        """For the queries `members`: the largest risk of tokens up to t, "t 1", and the base of label m, "m 1"."""
+        alpha = self.alpha[members]
+        low = alpha.min(0).reshape(1, 1)
+        width = alpha.max(0).reshape(1, 1) - low
+        self.setting.meter.charge(len(members))
+        rest = self.token_rest * hinted(self.setting, self.query_rest[members].max().reshape(1, 1), self.scale)
+        score = self.beta * low
+        risk = (score + rest + log_loss).running_max(0)
+        base = log_gain + score - rest - self.ahead * width - self.spread[members].max(0).reshape(1, 1)
+        return risk, base
+
+
+def _check_band(claims: Claims, shares: _Shares, number: int, risk: Enclosure, base: Enclosure) -> None:
+    """Check that the sizes claimed for a band stay within their shares."""
+    part = np.flatnonzero(claims.of_band == number)
+    label, profile, copies, levels = claims.label[part], claims.profile[part], claims.copies[part], claims.levels[part]
+    n_ctx, depth = claims.numbers.shape
+    for level in range(depth):
+        used = (claims.numbers[copies, level] > 0) & (levels[:, level] > 0)
+        share = ((profile[used] * n_ctx) + copies[used]) * depth + level
+        left = base[label[used]] + shares.levels[share] - risk[levels[used, level] - 1]
+        require(left.positive(), f"that a prefix of level {level} in band {number} is harmless")
+    profiles = claims.own.shape[2]
+    pairs = np.unique(np.stack([label, profile], 1)[profile < profiles], axis=0)
+    size = claims.own[pairs[:, 0], number, pairs[:, 1]]
+    pairs, size = pairs[size > 0], size[size > 0]
+    left = base[pairs[:, 0]] + shares.own[pairs[:, 1]] - risk[size - 1]
+    require(left.positive(), f"that the queries of band {number} are harmless")

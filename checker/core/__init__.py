@@ -1,0 +1,1 @@
+"""The trusted core: exact arithmetic, tasks, facts, and deciding."""

@@ -1,0 +1,177 @@
+"""What rules have established. Only the modules in `checker/rules` construct facts (a test enforces it), so the code that
+adds up a verdict cannot be handed a number from a certificate where a proved one is needed.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from certificates.architectures import AttentionOnly
+from certificates.certificate import FrequencyClaim, Step
+from certificates.model_file import Model
+from certificates.tensor_file import IntArray, RawTensor
+from checker.core.enclosures import Arithmetic, BoolArray, Enclosure
+from checker.core.errors import Refused
+from checker.core.meter import Meter
+from checker.core.parallel import Item, Result, in_order
+from checker.core.tasks import Composition, OrderStatistic, Task
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What every rule may look at: the model and task of the statement, the arithmetic, and the meter; jobs: processes."""
+
+    model: Model
+    task: Task
+    arithmetic: Arithmetic
+    meter: Meter
+    jobs: int = 1
+
+    @property
+    def attention_only(self) -> AttentionOnly:
+        """The sizes of an attention-only transformer. Refuses other models."""
+        if not isinstance(self.model.config, AttentionOnly):
+            raise Refused(f"this rule is about attention-only transformers, not a {self.model.config.described}")
+        return self.model.config
+
+    @property
+    def order_statistic(self) -> OrderStatistic:
+        """The task, if it is about sequences. Refuses other tasks."""
+        if not isinstance(self.task, OrderStatistic):
+            raise Refused("this rule is about the order of the tokens of a sequence")
+        return self.task
+
+    @property
+    def composition(self) -> Composition:
+        """The task, if it is about products of two elements. Refuses other tasks."""
+        if not isinstance(self.task, Composition):
+            raise Refused("this rule is about products of two elements")
+        return self.task
+
+    def for_each(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+        """The results of function(item) for all items, in order, perhaps from several processes (see checker/core/parallel)."""
+        return list(in_order(self.meter, self.jobs, function, items))
+
+
+@dataclass(frozen=True)
+class AdditiveTables:
+    """Tables with which every logit is a ratio of sums of per-position look-ups (see attention/additive_tables).
+
+    token_score "q t", position_score "q j", direct "q o", token_value "t o", position_value "j o".
+    """
+
+    token_score: Enclosure
+    position_score: Enclosure
+    direct: Enclosure
+    token_value: Enclosure
+    position_value: Enclosure
+    unexplained_dimension: int
+
+
+@dataclass(frozen=True)
+class HiddenTables:
+    """One hidden layer on two inputs (see layers/hidden_tables): neurons of interest, and the `slack` "1 1" of all others.
+
+    left "a i", right "b i", bias "1 i", unembed "i z". direct "a z": what either input adds to the logits by itself (None:
+    nothing). constant "1 z". `symmetric`: left and right are the same, so that (a, b) and (b, a) have the same logits.
+    """
+
+    left: Enclosure
+    right: Enclosure
+    bias: Enclosure
+    unembed: Enclosure
+    direct: Enclosure | None
+    constant: Enclosure
+    slack: Enclosure
+    symmetric: bool
+    unexplained_dimension: int
+
+
+@dataclass(frozen=True)
+class MarginPart:
+    """What some `neurons` (mask "i" over those of the tables) add to the logit of c = ab less that of any z.
+
+    At least `margin[a^-1 z b^-1]`, "g", for all a, b and z, where the task is a group's and outputs are its elements.
+    """
+
+    tables: HiddenTables
+    neurons: BoolArray
+    margin: Enclosure
+    unexplained_dimension: int = 0
+
+
+@dataclass(frozen=True)
+class CertifiedInputs:
+    """At least `correct` inputs, all of them in `cells`, are classified correctly: those that a rule counted.
+
+    `cells` ("q m c" or "a b") marks cells of the task. For inputs of shape "n k", `may_count` tells which might be among
+    those counted: it is true of every one that is, and free of any arithmetic that could come out differently than it did
+    when counting. `covers` tells which are proved correct; it serves to answer questions only, and no rule may rely on it.
+    """
+
+    correct: int
+    cells: BoolArray
+    covers: Callable[[IntArray], BoolArray]
+    may_count: Callable[[IntArray], BoolArray]
+    unexplained_dimension: int = 0
+
+
+@dataclass(frozen=True)
+class MLPQuadrature:
+    """The claims hold: each frequency's part of what the neurons add is the quadrature's, within the error (see the rule)."""
+
+    scale: int
+    claims: tuple[FrequencyClaim, ...]
+    unexplained_dimension: int
+
+
+Fact = AdditiveTables | HiddenTables | MarginPart | CertifiedInputs | MLPQuadrature
+
+
+def take_tables(step: Step, premises: tuple[Fact, ...]) -> AdditiveTables:
+    """The only premise of a rule that works on tables."""
+    if len(premises) != 1 or not isinstance(premises[0], AdditiveTables):
+        raise Refused(f"{step.rule} needs exactly one premise, which establishes additive tables")
+    return premises[0]
+
+
+def take_hidden_tables(step: Step, premises: tuple[Fact, ...]) -> HiddenTables:
+    """The first premise of a rule that works on a hidden layer."""
+    if not premises or not isinstance(premises[0], HiddenTables):
+        raise Refused(f"the first premise of {step.rule} establishes the tables of a hidden layer")
+    return premises[0]
+
+
+def take_parameters(step: Step, *names: str) -> tuple[int, ...]:
+    """The step's parameters, which must be exactly these."""
+    if set(step.parameters) != set(names):
+        raise Refused(f"{step.rule} takes exactly the parameters {sorted(names)}, found {sorted(step.parameters)}")
+    return tuple(step.parameters[name] for name in names)
+
+
+def take_hints(setting: Setting, step: Step, **shapes: tuple[int | None, ...]) -> dict[str, IntArray]:
+    """The step's integer hint tensors, which must be exactly these, with these shapes (None: any size)."""
+    if set(step.hints) != set(shapes):
+        raise Refused(f"{step.rule} takes exactly the hints {sorted(shapes)}, found {sorted(step.hints)}")
+    for tensor in step.hints.values():
+        setting.meter.hold(8 * math.prod(tensor.shape))
+    # Rules sort one at a time, to see whether its numbers differ.
+    setting.meter.allocate(9 * max((math.prod(tensor.shape) for tensor in step.hints.values()), default=0))
+    return {name: _integers(name, step.hints[name], shape) for name, shape in shapes.items()}
+
+
+def _integers(name: str, tensor: RawTensor, shape: tuple[int | None, ...]) -> IntArray:
+    fits = len(shape) == len(tensor.shape) and all(w in (None, s) for w, s in zip(shape, tensor.shape, strict=True))
+    if not fits:
+        wanted = ["any" if size is None else size for size in shape]
+        raise Refused(f"hint {name!r} has shape {list(tensor.shape)}, expected {wanted}")
+    return tensor.integers()
+
+
+def no_cells(setting: Setting) -> BoolArray:
+    """A mask with no cell of the task in it, to be filled by a rule."""
+    shape = setting.task.cell_shape
+    setting.meter.hold(math.prod(shape))
+    return np.zeros(shape, np.bool_)

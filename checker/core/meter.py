@@ -1,0 +1,75 @@
+"""The length of a proof: counts operations as they are carried out, and refuses before a budget is exceeded."""
+
+from dataclasses import dataclass
+
+from checker.core.errors import OverBudget
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Upper limits for one check: real-number operations in total, and bytes of memory for arrays (roughly)."""
+
+    operations: int = 2 * 10**10
+    memory: int = 2**31
+
+
+_SMALL_EFFORT = 10**9
+"""Effort that is allowed in any case: some seconds."""
+
+
+_EFFORT_OF_A_CALL = 4000
+"""What calling an operation takes, however few numbers it is about: some 20 microseconds."""
+
+
+class Meter:
+    """Counts real-number operations (add, multiply, compare, .. one each; keeping two endpoints is free) and memory.
+
+    Beside the operations, which are the length of the proof, it counts *effort*: the same, weighted by how much slower some
+    are than an operation on arrays of machine integers. Effort may not exceed the budget of operations either (beyond some
+    seconds' worth), so that time is limited, whatever a file asks for.
+    """
+
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
+        self.most_effort = max(budget.operations, _SMALL_EFFORT)
+        self.operations = 0
+        self.effort = 0
+        self.held = 0
+
+    def check_affordable(self, operations: int, slowness: int = 1) -> None:
+        """Raise OverBudget at once if a long computation that takes at least this many operations will not fit."""
+        if self.operations + operations > self.budget.operations:
+            raise OverBudget(
+                f"checking takes at least {self.operations + operations} operations, more than the budget of "
+                f"{self.budget.operations}; allow more with --max-operations if you trust the file"
+            )
+        self.toil(operations * slowness, really=False)
+
+    def charge(self, operations: int, slowness: int = 1) -> None:
+        """Count operations about to be carried out. Raises OverBudget before they are."""
+        self.check_affordable(operations, slowness)
+        self.operations += operations
+        self.effort += operations * slowness + _EFFORT_OF_A_CALL
+
+    def toil(self, effort: int, really: bool = True) -> None:
+        """Count effort that is no part of the proof's length (or only see whether there is enough left for it)."""
+        if self.effort + effort > self.most_effort:
+            raise OverBudget(
+                f"checking takes as long as {self.effort + effort} operations on machine integers, more than the "
+                f"{self.most_effort} allowed; allow more with --max-operations if you trust the file"
+            )
+        if really:
+            self.effort += effort
+
+    def allocate(self, size: int) -> None:
+        """Announce `size` bytes about to be used for a while. Raises OverBudget if there are not that many left."""
+        if self.held + size > self.budget.memory:
+            raise OverBudget(
+                f"checking takes about {(self.held + size) >> 20} MiB, more than the budget of "
+                f"{self.budget.memory >> 20} MiB; allow more with --max-memory if you trust the file"
+            )
+
+    def hold(self, size: int) -> None:
+        """Announce `size` bytes about to be used until the check ends. Raises OverBudget before they are."""
+        self.allocate(size)
+        self.held += size

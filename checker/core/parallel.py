@@ -1,0 +1,68 @@
+"""Independent parts of a check, in several processes: the same results, charges and refusals as one after the other.
+
+Processes are forked, so that they find everything in memory as it was; each part is a function of its item alone, and charges
+the meter for all that it does. Whatever is unusual about a part -- an exception, a budget that runs out, a process that dies --
+is left to the parent, which does the part itself at its turn and so fails in the same way, with the same words, as it would
+have without any other process.
+"""
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+from checker.core.meter import Meter
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_inherited: tuple[Callable[[Any], Any], Meter] | None = None
+"""What forked processes work on."""
+
+
+def _attempt(item: Any) -> tuple[int, int, Any] | None:
+    """Operations, effort and result of one part; None if there was anything unusual about it."""
+    assert _inherited is not None
+    function, meter = _inherited
+    operations, effort = meter.operations, meter.effort
+    try:
+        result = function(item)
+        return meter.operations - operations, meter.effort - effort, result
+    except Exception:
+        return None
+    finally:
+        meter.operations, meter.effort = operations, effort
+
+
+def _outcome(future: "Future[tuple[int, int, Any] | None]") -> tuple[int, int, Any] | None:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return None
+
+
+def in_order(meter: Meter, jobs: int, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """The results of function(item) for all items, in order, computed by up to `jobs` processes."""
+    global _inherited  # noqa: PLW0603 - the way into forked processes
+    if min(jobs, len(items)) <= 1 or "fork" not in multiprocessing.get_all_start_methods():
+        yield from map(function, items)
+        return
+    _inherited = (function, meter)
+    with ProcessPoolExecutor(min(jobs, len(items)), multiprocessing.get_context("fork")) as pool:
+        futures = [pool.submit(_attempt, item) for item in items]
+        try:
+            for item, future in zip(items, futures, strict=True):
+                outcome = _outcome(future)
+                if (
+                    outcome is None
+                    or meter.operations + outcome[0] > meter.budget.operations
+                    or meter.effort + outcome[1] > meter.most_effort
+                ):
+                    yield function(item)
+                    continue
+                meter.operations += outcome[0]
+                meter.effort += outcome[1]
+                yield outcome[2]
+        finally:
+            pool.shutdown(cancel_futures=True)

@@ -1,0 +1,1 @@
+"""Rules about one hidden layer on two inputs, and what these rules share."""

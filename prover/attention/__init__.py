@@ -1,0 +1,1 @@
+"""What strategies about attention-only transformers share: tables, searches, surrogates."""

@@ -1,0 +1,1 @@
+"""What strategies about one hidden layer on two inputs share: tables, searches, surrogates."""

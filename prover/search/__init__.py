@@ -1,0 +1,1 @@
+"""Representations searched by what they prove."""

@@ -1,0 +1,1 @@
+"""Many proofs side by side: sweeps, comparisons, benchmarks, and their report pages."""

@@ -1,0 +1,119 @@
+"""Interpretations of one network compared by what they prove: for each, its best certificate, its price, its errors.
+
+A price is a fraction of brute force: operations over those of the accepted `brute-force` certificate of the same model, which
+uses the same neurons and the same symmetry.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.table import Table
+
+from certificates import UniformAttention
+from certificates.tensor_file import write_atomically
+from prover.error_terms import ErrorTerms
+from prover.layers.group_interpretations import irrep_claim
+from prover.layers.two_input_problem import PairProblem
+from prover.strategies import PAIR_STRATEGIES
+from prover.strategy import DoesNotFit
+from prover.studies.demo import ceil_scientific, floor_percent
+from prover.studies.frontier import Frontier, Result
+from prover.studies.mlp_findings import MLPFindings
+
+BRUTE_FORCE = "brute-force"
+_WITHIN = 200
+"""Of the certificates within half a percent of the best bound, the shortest is shown: total / 200."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One interpretation: the certificate that speaks for it, if there is one, and its error terms, if they are known."""
+
+    name: str
+    result: Result | None
+    fraction: float | None
+    terms: ErrorTerms | None
+    conclusion: str
+
+
+def findings(problem: PairProblem, frontier: Frontier) -> list[Finding]:
+    """What is known about every interpretation, from the most to the least proved."""
+    brute = next((result for result in frontier.accepted if result.strategy == BRUTE_FORCE), None)
+    reasons = {misfit.name: misfit.reason for misfit in frontier.misfits}
+    found = []
+    for name, strategy in PAIR_STRATEGIES.items():
+        terms = _error_terms(problem, name)
+        result = _best(frontier, name)
+        if result is None:
+            reason = next((reasons[run] for run in reasons if run.startswith(name)), "not tried")
+            found.append(Finding(name, None, None, terms, f"does not fit: {reason}"))
+            continue
+        fraction = result.operations / brute.operations if brute else None
+        proved = f"{floor_percent(result.correct, result.total)} at {_price(fraction)} of brute force"
+        if not result.correct:
+            proved = terms.conclusion if terms else f"vacuous: {strategy.summary}, but that leaves too much open"
+        found.append(Finding(name, result, fraction, terms, proved))
+    if not isinstance(problem.model.config, UniformAttention):
+        claim = irrep_claim(problem.hidden, problem.task.table).terms
+        found.append(Finding("irreps", None, None, claim, claim.conclusion))
+    return sorted(found, key=lambda finding: (-(finding.result.correct if finding.result else -1), finding.fraction or 0.0))
+
+
+def _error_terms(problem: PairProblem, name: str) -> ErrorTerms | None:
+    try:
+        return PAIR_STRATEGIES[name]().error_terms(problem)
+    except DoesNotFit:
+        return None
+
+
+def _best(frontier: Frontier, name: str) -> Result | None:
+    """The shortest of a strategy's certificates within half a percent of its best bound."""
+    results = [result for result in frontier.accepted if result.strategy == name]
+    most = max((result.correct for result in results), default=0)
+    near = [result for result in results if _WITHIN * (most - result.correct) <= result.total]
+    return min(near, key=lambda result: (result.operations, result.name), default=None)
+
+
+def _price(fraction: float | None) -> str:
+    return "?" if fraction is None else f"{fraction:.2g}"
+
+
+def findings_table(model: str, found: list[Finding]) -> Table:
+    """For a terminal."""
+    table = Table(title=f"{model}: interpretations by what they prove")
+    for heading in ("interpretation", "certified", "operations", "of brute force"):
+        table.add_column(heading, justify="left" if heading == "interpretation" else "right")
+    for heading in ("gap", "left", "right", "unembedding", "unevenness", "bias", "leftover"):
+        table.add_column(heading, justify="right")
+    table.add_column("conclusion", justify="left", min_width=30)
+    for finding in found:
+        result, terms = finding.result, finding.terms
+        shown = ["-"] * 3
+        if result is not None:
+            shown = [
+                floor_percent(result.correct, result.total),
+                ceil_scientific(result.operations),
+                _price(finding.fraction),
+            ]
+        errors = ["-"] * 7 if terms is None else [f"{terms.gap:.3g}", *(f"{error:.2g}" for error in terms.errors.values())]
+        table.add_row(finding.name, *shown, *errors, finding.conclusion)
+    return table
+
+
+def write_findings(found: list[Finding], mlp: MLPFindings | None, output: Path) -> None:
+    """Write interpretations.json, and mlp.json if something is known about an MLP."""
+    records = [
+        {
+            "interpretation": finding.name,
+            "certificate": None if finding.result is None else f"{finding.result.name}.cert",
+            "verdict": None if finding.result is None else finding.result.verdict,
+            "fraction_of_brute_force": finding.fraction,
+            "error_terms": None if finding.terms is None else asdict(finding.terms),
+            "conclusion": finding.conclusion,
+        }
+        for finding in found
+    ]
+    write_atomically(output / "interpretations.json", json.dumps(records, indent=1).encode())
+    if mlp is not None:
+        write_atomically(output / "mlp.json", json.dumps(asdict(mlp), indent=1).encode())

@@ -1,0 +1,308 @@
+"""The commands as a user meets them: exit statuses, JSON, messages, and files that come out the same twice."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+from safetensors.torch import save_file
+
+import checker.cli
+import prover.cli
+from certificates import FormatError, read_certificate, read_model, write_certificate, write_model
+from certificates.model_file import Model
+from checker import verify
+from prover.prove import prove
+from prover.strategies import STRATEGIES
+from prover.strategy import Problem
+from prover.training.max_of_k import MaxOfKRecipe, train_max_of_k
+from prover.weights import load_weights
+
+ROOT = Path(__file__).resolve().parents[2]
+KEYS = {
+    "accepted",
+    "theorem",
+    "correct",
+    "total",
+    "correct_text",
+    "total_text",
+    "accuracy_floor",
+    "operations",
+    "unexplained_dimension",
+    "certificate_bytes",
+    "seconds",
+    "model_digest",
+    "task",
+    "reason",
+}
+CONFIG = {
+    "n_layers": 1,
+    "d_model": 8,
+    "n_ctx": 3,
+    "d_head": 4,
+    "n_heads": 1,
+    "d_vocab": 6,
+    "d_vocab_out": 6,
+    "attn_only": True,
+    "normalization_type": None,
+    "attn_scale": 2.0,
+    "eps": 1e-05,
+    "dtype": "torch.float32",
+    "device": "cpu",
+    "seed": 3,
+    "act_fn": None,
+    "attn_scores_soft_cap": -1.0,
+}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A small trained model, a certificate with a bound strictly between 0 and 1, and one that a rule refuses."""
+    folder = tmp_path_factory.mktemp("files")
+    device = torch.device("cpu")
+    model = train_max_of_k(MaxOfKRecipe(length=3, vocab=6, seed=1, d_model=8, d_head=4, steps=300), device)
+    write_model(folder / "model.safetensors", model)
+    write_model(folder / "other.safetensors", train_max_of_k(MaxOfKRecipe(3, 6, 2, 8, 4, steps=0), device))
+    write_model(folder / "min.safetensors", Model(model.config, model.tensors, {"name": "min-of-k"}))
+    certificate, evidence = prove(Problem(model, device), STRATEGIES["thresholds"]())
+    assert 0 < evidence.correct <= 216
+    write_certificate(folder / "good.cert", certificate)
+    wrong = type(certificate.statement)(model.digest(), {"name": "max-of-k"}, evidence.correct + 1, 216)
+    write_certificate(folder / "wrong.cert", type(certificate)(wrong, certificate.precision, certificate.steps))
+    return {path.stem: path for path in folder.iterdir()}
+
+
+def run_checker(*arguments: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as stop:
+        checker.cli.main([str(argument) for argument in arguments])
+        sys.exit(0)
+    captured = capsys.readouterr()
+    return int(stop.value.code or 0), captured.out, captured.err
+
+
+def run_prover(*arguments: object) -> tuple[int, str]:
+    result = CliRunner().invoke(prover.cli.cli, [str(argument) for argument in arguments])
+    message = str(result.exception) if result.exception is not None and not isinstance(result.exception, SystemExit) else ""
+    return result.exit_code, result.output + message
+
+
+def test_accepted(files: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run_checker("verify", files["good"], "--model", files["model"], capsys=capsys)
+    assert code == 0 and out.startswith("ACCEPTED") and "at least" in out
+
+
+@pytest.mark.parametrize(
+    "arguments, code",
+    [
+        ([], 0),
+        (["--task", '{"name":"max-of-k"}'], 0),
+        (["--arithmetic", "mpmath"], 0),
+        (["--at-least", "0"], 0),
+        (["--at-least", "1.01"], 2),
+        (["--at-least", "much"], 2),
+        (["--at-least", "1e-3"], 2),
+        (["--task", '{"name":"min-of-k"}'], 1),
+        (["--task", "{"], 2),
+        (["--max-operations", "100"], 2),
+        (["--max-memory", "0"], 2),
+        (["--no-such-option"], 2),
+    ],
+)
+def test_json_in_every_case(
+    files: dict[str, Path], capsys: pytest.CaptureFixture[str], arguments: list[str], code: int
+) -> None:
+    got, out, _ = run_checker("verify", files["good"], "--model", files["model"], "--json", *arguments, capsys=capsys)
+    verdict = json.loads(out)
+    assert got == code and set(verdict) >= KEYS and verdict["accepted"] == (code == 0) and verdict["reason"]
+    if code == 0:
+        assert verdict["correct_text"] == str(verdict["correct"]) and verdict["total"] == 216
+        assert verdict["accuracy_floor"].startswith("0." if verdict["correct"] < 216 else "1.")
+
+
+@pytest.mark.parametrize(
+    "certificate, model, code",
+    [
+        ("wrong", "model", 1),
+        ("good", "other", 2),
+        ("model", "model", 2),
+        ("good", "good", 2),
+        ("missing", "model", 2),
+        ("good", "missing", 2),
+    ],
+)
+def test_not_accepted(
+    files: dict[str, Path], capsys: pytest.CaptureFixture[str], certificate: str, model: str, code: int
+) -> None:
+    missing = Path("no-such-file")
+    arguments = ("verify", files.get(certificate, missing), "--model", files.get(model, missing))
+    got, out, _ = run_checker(*arguments, capsys=capsys)
+    assert got == code and out.startswith("NOT ACCEPTED: ")
+    got, out, _ = run_checker(*arguments, "--json", capsys=capsys)
+    assert got == code and not json.loads(out)["accepted"]
+
+
+def test_the_pinned_accuracy_is_exact(files: dict[str, Path]) -> None:
+    correct = read_certificate(files["good"])[0].statement.correct
+    exactly, more = f"{correct * 10**12 // 216}", f"{correct * 10**12 // 216 + 1}"
+    floor, above = (f"{text[:-12] or '0'}.{text[-12:].zfill(12)}" for text in (exactly, more))
+    assert verify(files["good"], files["model"], at_least=floor).accepted
+    if correct < 216:
+        verdict = verify(files["good"], files["model"], at_least=above)
+        assert not verdict.accepted and verdict.exit_code == 1
+
+
+def test_another_task_is_pointed_out(files: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run_checker("verify", files["good"], "--model", files["min"], capsys=capsys)
+    assert code == 0 and "TASK MISMATCH" in err and "min-of-k" in err
+    assert verify(files["good"], files["min"]).warnings
+
+
+def test_an_internal_error_is_no_traceback(
+    files: dict[str, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr(checker.cli, "verify", broken)
+    code, out, err = run_checker("verify", files["good"], "--model", files["model"], "--json", capsys=capsys)
+    assert code == 3 and "oops" in json.loads(out)["reason"] and "Traceback" not in err
+
+
+def test_covers(files: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    def covers(tokens: str) -> tuple[int, str, str]:
+        return run_checker("covers", files["good"], "--model", files["model"], tokens, capsys=capsys)
+
+    answers = {covers(f"{a},{b},5") for a in range(6) for b in (0, 5)}
+    assert all(
+        code == 0 and ("certified, by step 1 (prefix-chains)" in out or "not certified" in out) for code, out, _ in answers
+    )
+    for tokens in ("1,2", "1,2,6", "1,2,-1", "a,b,c", "1,2,99999999999999999999999"):
+        code, _, err = covers(tokens)
+        assert code == 2 and "Error: " in err
+
+
+def test_show_needs_no_model(files: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run_checker("show", files["good"], capsys=capsys)
+    assert code == 0 and "CLAIM (not checked)" in out and "step 1: prefix-chains from step 0" in out
+
+
+@pytest.mark.parametrize("command", [["verify"], ["covers"], ["show"]])
+def test_checker_help_has_an_example(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run_checker(*command, "--help", capsys=capsys)
+    assert code == 0 and "Example:" in out
+
+
+@pytest.mark.parametrize("command", ["train max-of-k", "import", "strategies", "prove", "demo", "frontier", "bench"])
+def test_prover_help_has_an_example(command: str) -> None:
+    code, out = run_prover(*command.split(), "--help")
+    assert code == 0 and "Example:" in out
+
+
+def test_training_is_deterministic(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        sizes = ("--length", 3, "--vocab", 5, "--seed", 7, "--steps", 20)
+        code, out = run_prover("train", "max-of-k", *sizes, "-o", tmp_path / name)
+        assert code == 0 and "estimate" in out
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_strategies_are_listed() -> None:
+    code, _ = run_prover("strategies")
+    assert code == 0
+
+
+@pytest.mark.parametrize("strategy", list(STRATEGIES))
+def test_prove_and_check(files: dict[str, Path], tmp_path: Path, strategy: str) -> None:
+    code, out = run_prover("prove", files["model"], "--strategy", strategy, "--check", "-o", tmp_path / "p.cert")
+    assert code == 0 and "expected bound" in out and "ACCEPTED" in out
+
+
+def test_prove_with_switches(files: dict[str, Path], tmp_path: Path) -> None:
+    output = ("-o", tmp_path / "p.cert")
+    code, out = run_prover("prove", files["model"], "--strategy", "sampling", "--set", "inputs=10", "--set", "start=3", *output)
+    assert code == 0
+    assert read_certificate(tmp_path / "p.cert")[0].steps[1].parameters == {"start": 3, "stop": 13}
+    code, out = run_prover("prove", files["model"], "--strategy", "sampling", "--set", "colour=3", *output)
+    assert code != 0 and "inputs" in out
+    code, out = run_prover("prove", files["model"], "--strategy", "classes", "--task", "median-of-k", *output)
+    assert code != 0 and "max-of-k" in out
+    code, out = run_prover("prove", files["model"], "--strategy", "nonsense", *output)
+    assert code == 2 and "pessimized" in out
+
+
+@pytest.mark.parametrize("task", ["min-of-k", '{"n":2,"name":"nth-max-of-k"}'])
+def test_other_tasks(files: dict[str, Path], tmp_path: Path, task: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """From training to a verdict under a pin; and a rule that cannot be used says so."""
+    name = json.loads(task)["name"] if task.startswith("{") else task
+    model, certificate = tmp_path / "model", tmp_path / "p.cert"
+    number = ("-n", "2") if name == "nth-max-of-k" else ()
+    sizes = ("--length", 3, "--vocab", 5, "--d-model", 8, "--d-head", 4, "--steps", 300)
+    code, out = run_prover("train", name, *number, *sizes, "-o", model)
+    assert code == 0, out
+    code, out = run_prover("prove", model, "--strategy", "exact", "--check", "-o", certificate)
+    assert code == 0 and "ACCEPTED" in out
+    verdict = verify(certificate, model, task=json.loads(task) if number else task)
+    assert verdict.accepted and verdict.correct and not verdict.warnings
+    assert json.dumps(verdict.task, separators=(",", ":"), sort_keys=True) in str(verdict.theorem)
+    code, out, _ = run_checker("verify", certificate, "--model", model, "--task", "max-of-k", "--json", capsys=capsys)
+    assert code == 1 and "max-of-k" in json.loads(out)["reason"]
+    code, out = run_prover("prove", model, "--strategy", "thresholds", "-o", certificate)
+    assert (code == 0) == (name == "min-of-k"), out
+
+
+def test_brute_force_says_when_it_does_not_fit(tmp_path: Path) -> None:
+    model = ROOT / "certificates/models/max-of-10.safetensors"
+    code, out = run_prover("prove", model, "--strategy", "brute-force", "-o", tmp_path / "p.cert")
+    assert code != 0 and "1.2e+18 inputs" in out and "sampling" in out
+    assert not (tmp_path / "p.cert").exists()
+
+
+def test_import_of_transformerlens_states(files: dict[str, Path], tmp_path: Path) -> None:
+    weights = {name: w.float() for name, w in load_weights(read_model(files["model"]), torch.device("cpu")).items()}
+    state = {name: w for name, w in weights.items() if ".b_" not in name or name == "unembed.b_U"}
+    state["blocks.0.attn.mask"] = torch.tril(torch.ones(3, 3, dtype=torch.bool))
+    state["blocks.0.attn.IGNORE"] = torch.tensor(-torch.inf)
+    torch.save(state, tmp_path / "state.pt")
+    save_file({name: w.contiguous() for name, w in state.items()}, tmp_path / "state.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    for source in ("state.pt", "state.safetensors"):
+        arguments = ("import", tmp_path / source, "--config", tmp_path / "config.json")
+        code, out = run_prover(*arguments, "-o", tmp_path / f"{source}.model")
+        assert code == 0, out
+    first, second = (read_model(tmp_path / f"{source}.model") for source in ("state.pt", "state.safetensors"))
+    assert first.digest() == second.digest() and "blocks.0.attn.b_Q" not in first.tensors
+    certificate, evidence = prove(Problem(first, torch.device("cpu")), STRATEGIES["thresholds"]())
+    write_certificate(tmp_path / "p.cert", certificate)
+    verdict = verify(tmp_path / "p.cert", tmp_path / "state.pt.model")
+    assert verdict.accepted and verdict.correct == evidence.correct > 0
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"n_heads": 2}, "n_heads"),
+        ({"normalization_type": "LN"}, "normalization_type"),
+        ({"attn_scale": 3.0}, "attn_scale"),
+        ({"n_layers": 2}, "n_layers"),
+        ({"attn_only": False}, "attn_only"),
+        ({"positional_embedding_type": "rotary"}, "positional_embedding_type"),
+        ({"use_attn_scale": False}, "use_attn_scale"),
+        ({"d_vocab": 7}, "shape"),
+        ({"surprise": 1}, "surprise"),
+    ],
+)
+def test_import_refuses_other_models(files: dict[str, Path], tmp_path: Path, change: dict[str, object], message: str) -> None:
+    torch.save(load_weights(read_model(files["model"]), torch.device("cpu")), tmp_path / "state.pt")
+    with pytest.raises(FormatError, match=message):
+        prover.cli.import_model(tmp_path / "state.pt", json.dumps({**CONFIG, **change}), None)
+
+
+def test_both_commands_run_as_modules(files: dict[str, Path]) -> None:
+    arguments = [sys.executable, "-m", "checker", "verify", files["good"], "--model", files["model"], "--json"]
+    done = subprocess.run(arguments, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0 and json.loads(done.stdout)["accepted"] and not done.stderr
+    done = subprocess.run([sys.executable, "-m", "prover", "prove", "nowhere"], capture_output=True, cwd=ROOT, check=False)
+    assert done.returncode == 2 and b"Traceback" not in done.stderr

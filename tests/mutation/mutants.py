@@ -1,0 +1,700 @@
+"""Weaken the checker in one place at a time and see that a test fails: `make mutants` (an hour or so).
+
+Each mutant replaces one piece of text in one file of a copy of the project, turns a comparison or a rounding around, drops
+a check, or miscounts. The tests named with it run against the copy; a mutant that no test notices is reported, and the
+exit status is 1.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pair_mutants
+
+ROOT = Path(__file__).resolve().parents[2]
+ENCLOSURES = ("tests/core/test_enclosures.py",)
+RULES = ("tests/core/test_golden.py", "tests/attention/test_theorems.py", "tests/core/test_attacks.py")
+GREEDY = ("group_chains_enlarged", "prefix_chains_enlarged", "further_inputs_listed")
+THEOREMS = (
+    "tests/core/test_golden.py",
+    *(
+        f"tests/attention/test_theorems.py::test_{name}_greedily_are_true" for name in GREEDY
+    ),  # the quickest to notice something
+    "tests/attention/test_theorems.py",
+)
+PROJECTED = ("tests/core/test_golden.py", "tests/attention/test_projected_tables.py")
+LOW_RANK = ("tests/core/test_golden.py", "tests/attention/test_low_rank_chains.py")
+HIDDEN = ("tests/layers/test_hidden_rules.py",)
+GROUPS = ("tests/core/test_groups.py",)
+SETS = ("tests/layers/test_group_sets.py",)
+QUICK = ("tests/core/test_golden.py::test_the_checker_gives_the_recorded_verdict",)
+SPARSE = (
+    *QUICK,
+    "tests/layers/test_dictionaries.py::test_the_order_of_the_codes_takes_memory",
+    "tests/layers/test_dictionaries.py::test_there_are_few_pairs_at_a_time_where_there_are_many_codes",
+    "tests/layers/test_crosscoders.py::test_there_are_few_pairs_at_a_time_where_there_are_many_codes",
+)
+HOGS = ("tests/core/test_attacks.py",)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One replacement, and the tests that should notice it."""
+
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+MUTANTS = [
+    # Rounding and overflow.
+    Mutant("checker/core/scaled_integers.py", "return -(-numbers >> bits)", "return numbers >> bits", ENCLOSURES),
+    Mutant("checker/core/scaled_integers.py", "a.lo - b.hi, a.hi - b.lo", "a.lo - b.lo, a.hi - b.hi", ENCLOSURES),
+    Mutant("checker/core/scaled_integers.py", "shift -= max(top + 1 - self.arithmetic.width, 0)", "pass", ENCLOSURES),
+    Mutant("checker/core/scaled_integers.py", "+ radius_a @ np.abs(middle_b)", "", ENCLOSURES),
+    Mutant("checker/core/scaled_integers.py", "middle - radius, middle + radius", "middle, middle", ENCLOSURES),
+    Mutant("checker/core/scaled_integers.py", "np.where(value.lo >= 0, lowest, high.hi)", "lowest", ENCLOSURES),
+    Mutant("checker/core/scaled_integers.py", "(-_ceil_shift(r * total, f)) // k", "(-(r * total >> f)) // k", ENCLOSURES),
+    Mutant("checker/core/scaled_integers.py", "np.where(underflow, 0, total)", "np.where(underflow, total, total)", ENCLOSURES),
+    Mutant("checker/core/scaled_integers.py", "low if exact else low + 1", "low", ENCLOSURES),
+    Mutant("checker/core/scaled_integers.py", "np.asarray(self.lo > 0", "np.asarray(self.hi > 0", ENCLOSURES),
+    Mutant("checker/core/scaled_integers.py", "np.asarray(self.lo > 0", "np.asarray(self.lo >= 0", ENCLOSURES),
+    Mutant(
+        "checker/core/scaled_integers.py",
+        "return total >> 32, (total + 3 * (k + 1) >> 32) + 1",
+        "return total >> 32, total >> 32",
+        ENCLOSURES,
+    ),
+    Mutant("checker/core/exact_weights.py", "np.maximum(biased, 1)", "biased", ENCLOSURES),
+    Mutant("checker/core/exact_weights.py", "np.where(negative == 1, -magnitude, magnitude)", "magnitude", ENCLOSURES),
+    # Theorems.
+    Mutant(
+        "checker/attention/additive_tables.py",
+        'plus_bias(setting, last @ weight(setting, "blocks.0.attn.W_Q"), "blocks.0.attn.b_Q")',
+        'last @ weight(setting, "blocks.0.attn.W_Q")',
+        RULES,
+    ),
+    Mutant("checker/attention/additive_tables.py", "direct = direct + weight", "direct = weight", RULES),
+    Mutant("checker/attention/additive_tables.py", "positions[config.n_ctx - 1 :]", "positions[:1]", RULES),
+    *(
+        Mutant("checker/attention/label_terms.py", old, new, THEOREMS)
+        for old, new in (
+            ("free_low=free.min(1)", "free_low=free.max(1)"),
+            ("free_high=free.max(1)", "free_high=free.min(1)"),
+            ("free = tables.position_score[:, :-1]", "free = tables.position_score[:, :1]"),
+            ("prefix_low=tables.token_score.running_min(1)", "prefix_low=tables.token_score"),
+            ("prefix_high=tables.token_score.running_max(1)", "prefix_high=tables.token_score"),
+            ("tables.direct - common", "tables.direct"),
+            ("value[:, -1], value[:, :-1].min(1)", "value[:, -1], value[:, :-1].max(1)"),
+            ("value[:, -1], value[:, :-1].min(1)", "value[:, -1], value[:, 0]"),
+            ("value[:, -1], value[:, :-1].min(1)", "value[:, 0], value[:, :-1].min(1)"),
+            ("token + position[-1:]", "token + position[:1]"),
+            ("token + position[:-1].min(0)", "token + position[:-1].max(0)"),
+            ("token + position[:-1].min(0)", "token + position[:1].min(0)"),
+            ("direct + gaps.last[queries]", "direct + gaps.free[queries]"),
+            ("direct + gaps.free[label : label + 1]", "direct + gaps.free[:1]"),
+            ("scores.position[queries, -1:]", "scores.position[queries, :1]"),
+            ("(label_score + scores.free_high[queries]).exp()", "(label_score + scores.free_low[queries]).exp()"),
+            ("(label_score + scores.free_low[queries]).exp()", "(label_score + scores.free_high[queries]).exp()"),
+        )
+    ),
+    *(
+        Mutant("checker/attention/rival_blocks.py", old, new, THEOREMS)
+        for old, new in (
+            ("if len(block) not in (1, labels)", "if False"),
+            ("np.any(block < 0) or np.any(block >= block.shape[1])", "np.any(block < 0)"),
+            ("np.any(block < 0) or np.any(block >= block.shape[1])", "np.any(block >= block.shape[1])"),
+            ("np.any(present[:, 1:] > present[:, :-1])", "False"),
+            ("self.block[0 if self.shared else label]", "self.block[0]"),
+            ("blocks = [members[members != label]", "blocks = [members[members > label]"),
+            ("if len(rivals)]", "if len(rivals) > 1]"),
+            ("self.table[np.ix_(rows, rivals)].max(1)", "self.table[np.ix_(rows, rivals)].min(1)"),
+            ("columns[own] = self.blocks.most + label", "columns[own] = self.blocks.most"),
+            ("np.count_nonzero(block == own) > 1", "np.count_nonzero(block == own) > 2"),
+            ("else np.delete(columns, own)", "else np.delete(columns, 0)"),
+            ("upto = part.running_max(1)", "upto = part.running_min(1)"),
+            ("upto[:, : last - 1].maximum(after[:, 2:])", "upto[:, : last - 1].minimum(after[:, 2:])"),
+            ("upto[:, : last - 1].maximum(after[:, 2:])", "upto[:, : last - 1]"),
+            ("after = part[:, ::-1].running_max(1)[:, ::-1]", "after = part.running_max(1)"),
+            ("axis=1)[:, place]]", "axis=1)]"),
+        )
+    ),
+    *(
+        Mutant("checker/attention/chain_counts.py", old, new, THEOREMS)
+        for old, new in (
+            ("needed += number", "needed = number"),
+            ("for before in range(least,", "for before in range(needed,"),
+            ("(after if level else 0) + 1", "(after if level else 0)"),
+            ("math.comb(total - before, after - before)", "math.comb(total, after - before)"),
+            ("** (after - before)", "** after"),
+            ("np.diff(sizes, axis=1, prepend=0)", "sizes"),
+            (".astype(object)", ""),
+        )
+    ),
+    Mutant("checker/attention/chain_counts.py", "meter.toil(_SLOWNESS * steps * (rows + 16))", "pass", HOGS),
+    *(
+        Mutant("checker/attention/prefix_chains.py", old, new, THEOREMS)
+        for old, new in (
+            ("not 1 <= levels <= _MAX_LEVELS", "not 1 <= levels"),
+            ('or hints["size"].shape[3] != levels', ""),
+            ("task.require_largest(step.rule)", "pass"),
+            ("if joint not in (0, 1)", "if False"),
+            (
+                "leads = ValueLeads.of(setting, tables, blocks, joint == 1)",
+                "leads = ValueLeads.of(setting, tables, blocks, True)",
+            ),
+            ("np.any(numbers < 0) or np.any(numbers > task.free)", "np.any(numbers > task.free)"),
+            (
+                "numbers.sum(axis=1) + np.arange(task.n_ctx) != task.free",
+                "numbers.sum(axis=1) + np.arange(task.n_ctx) > task.free",
+            ),
+            (
+                "numbers.sum(axis=1) + np.arange(task.n_ctx) != task.free",
+                "numbers.sum(axis=1) + np.arange(task.n_ctx) < task.free",
+            ),
+            ("np.any(query > label) or", ""),
+            ("or np.any((copies == 0) & (query < label))", ""),
+            ("(copies == 0) & (query < label)", "(copies == 0) & (query <= label)"),
+            ("np.any(levels < 0) or", ""),
+            ("or np.any(levels > label[:, None])", ""),
+            ("levels > label[:, None]", "levels >= label[:, None]"),
+            ("if np.any(levels[:, 1:] < levels[:, :-1])", "if False"),
+            ("levels[:, 1:] < levels[:, :-1]", "levels[:, 1:] <= levels[:, :-1]"),
+            ("(size != -1).any(axis=3).transpose", "(size != -1).all(axis=3).transpose"),
+            ("math.comb(self.task.free, copies)", "math.comb(self.task.n_ctx, copies)"),
+            ("fitting * classes.astype(object)", "fitting"),
+            ("self.task.d_vocab, tokens[:, :-1])", "0, tokens[:, :-1])"),
+            ("others[:, None, :] < levels[:, :, None]", "others[:, None, :] <= levels[:, :, None]"),
+            ("(levels != -1).all(axis=1) &", ""),
+            ("(below >= needed).all(axis=1)", "(below >= needed).any(axis=1)"),
+            ("np.cumsum(self.numbers[copies], axis=1)", "self.numbers[copies]"),
+            ("least = gaps.free.running_min(0)", "least = gaps.free"),
+            ("np.arange(1, chains.numbers.shape[1] + 1)", "np.arange(chains.numbers.shape[1])"),
+            ('side="right")', 'side="left")'),
+            ("terms.copy[row].times(chains.copies[part].reshape(-1, 1))", "terms.copy[row]"),
+            ("if not proved.all()", "if not proved.any()"),
+            ("chains.levels[rest, level] - 1, 0)", "chains.levels[rest, level] - 2, 0)"),
+            ("chains.levels[rest, level] - 1, 0)", "chains.levels[rest, 0] - 1, 0)"),
+            ("+ scores.free_low[query] - reference", "+ scores.free_high[query] - reference"),
+            ("+ scores.free_high[query] - reference", "+ scores.free_low[query] - reference"),
+            ("others.times(chains.numbers[chains.copies[rest], level].reshape(-1, 1))", "others"),
+            (".positive().all(axis=1)", ".positive().any(axis=1)"),
+        )
+    ),
+    *(
+        Mutant("checker/attention/group_chains.py", old, new, THEOREMS)
+        for old, new in (
+            ("if rest or not 1 <= levels <= _MAX_LEVELS", "if not 1 <= levels <= _MAX_LEVELS"),
+            ("not 1 <= levels <= _MAX_LEVELS", "not levels <= _MAX_LEVELS"),
+            ("not 1 <= levels <= _MAX_LEVELS", "not 1 <= levels"),
+            ("or len(flat_numbers) != len(cells)", ""),
+            ("np.any(groupings < 0) or", ""),
+            ("or np.any(groupings > levels)", ""),
+            ("groupings > levels", "groupings >= levels"),
+            ("np.any(cells < 0) or", ""),
+            ("np.any(tokens >= task.d_vocab) or", ""),
+            ("np.any(grouping >= len(groupings)) or", ""),
+            ("np.any(flat_numbers < 0) or", ""),
+            ("np.any(numbers.sum(axis=(1, 2)) + copies != task.free)", "np.any(numbers.sum(axis=(1, 2)) + copies > task.free)"),
+            ("np.any(numbers.sum(axis=(1, 2)) + copies != task.free)", "np.any(numbers.sum(axis=(1, 2)) + copies < task.free)"),
+            ("larger = above + (query > label)", "larger = above"),
+            ("larger = above + (query > label)", "larger = above + (query >= label)"),
+            ("(larger >= task.rank) |", ""),
+            ("larger >= task.rank", "larger > task.rank"),
+            ("| (task.rank > larger + copies + (query == label))", ""),
+            ("task.rank > larger + copies + (query == label)", "task.rank > larger + copies + 1"),
+            ("task.rank > larger + copies + (query == label)", "task.rank > larger + copies"),
+            ("if not strictly_increasing(", "if False and not strictly_increasing("),
+            (
+                "np.stack([label, query, copies, above], axis=1)):",
+                "np.stack([label, query, copies, above, grouping], axis=1)):",
+            ),
+            ("self.groupings <= level + 1)", "self.groupings == level + 1)"),
+            ("(self.groupings > 0) &", ""),
+            ("upto[self.grouping, self.label + 1]", "upto[self.grouping, self.label]"),
+            ("below = upto[self.grouping, self.label]", "below = upto[self.grouping, self.label + 1]"),
+            ("// math.factorial(copies)", ""),
+            ("arrangements //= math.factorial(sum(numbers))", "pass"),
+            ("tuples = multiplicity[start:stop].astype(object)", "tuples = np.ones(stop - start, object)"),
+            ("cells[self.query, self.label, self.copies] = True", "pass"),
+            ("(on_side & (level > 0) &", "(on_side &"),
+            ("on_side = free > label[:, None] if side else free < label[:, None]", "on_side = free != label[:, None]"),
+            ("(level <= upto + 1)).sum(axis=1) >= needed", "(level <= upto + 1)).sum(axis=1) > needed"),
+            ("(level <= upto + 1)).sum(axis=1) >= needed", "(level == upto + 1)).sum(axis=1) >= needed"),
+            ("if joint not in (0, 1)", "if False"),
+            ("(classes.level_sizes() == 0) & (classes.numbers > 0)", "(classes.level_sizes() < 0) & (classes.numbers > 0)"),
+            ("top = label + 1 if task.rank == 1 else task.d_vocab", "top = label + 1"),
+            ("terms.copy[rows].times(classes.copies[chosen].reshape(-1, 1))", "terms.copy[rows]"),
+            ("minima[of_side].times(numbers[:, side, level].reshape(-1, 1))", "minima[of_side]"),
+            ("minima[of_side].times(numbers", "minima[rows].times(numbers"),
+            ("if not proved.all()", "if not proved.any()"),
+            (".positive().all(axis=1)", ".positive().any(axis=1)"),
+            ("(tokens > label) * levels + level - 1", "level - 1"),
+            ("scores.token[np.ix_(queries, tokens)]", "scores.token[np.ix_(queries, np.arange(len(tokens)))]"),
+            ("(scores.free_low, scores.free_high)", "(scores.free_low, scores.free_low)"),
+            ("(scores.free_low, scores.free_high)", "(scores.free_high, scores.free_high)"),
+            ("gaps.free[tokens].reshape(", "gaps.free[: len(tokens)].reshape("),
+            (".segment_min(starts)", "[starts]"),
+            ("least.append(least[-1].minimum(of_level[column_of_level]))", "least.append(of_level[column_of_level])"),
+            ("least.append(least[-1].minimum(of_level[column_of_level]))", "least.append(least[-1])"),
+        )
+    ),
+    *(
+        Mutant("checker/attention/further_inputs.py", old, new, THEOREMS)
+        for old, new in (
+            ("np.any(inputs < 0) or", ""),
+            ("or np.any(inputs >= task.d_vocab)", ""),
+            ("if not strictly_increasing(inputs)", "if False"),
+            ("if already.any()", "if already.all()"),
+            ("already = before.may_count(inputs)", "already = before.covers(inputs)"),
+            ("if not proved.all()", "if not proved.any()"),
+            ("premises if len(premises) == 2 else (None, None)", "premises[:2]"),
+            ("cells[query, label, copies] = True", "pass"),
+            ("before.correct + len(inputs)", "len(inputs)"),
+            ("value[rows, label].reshape(-1, 1) - value", "value[rows, query].reshape(-1, 1) - value"),
+            ("tables.position_value[j : j + 1]", "tables.position_value[:1]"),
+            ("tables.position_score[query, j] for j", "tables.position_score[query, 0] for j"),
+            ("term if margin is None else margin + term", "term"),
+            ("proved.all(axis=1), np.bool_)", "proved.any(axis=1), np.bool_)"),
+            ("before.may_count(tokens) |", ""),
+            ("before.covers(tokens) |", ""),
+        )
+    ),
+    *(
+        Mutant("checker/core/tasks.py", old, new, THEOREMS)
+        for old, new in (
+            ("self.d_vocab - 1 - tokens if self.reverse else tokens", "tokens"),
+            ("places[: self.d_vocab] = self.numbered", "places[:] = self.numbered"),
+            ("np.sort(numbers, axis=1)[:, self.n_ctx - self.rank]", "np.sort(numbers, axis=1)[:, -1]"),
+            ("(numbers[:, :-1] == true[:, None])", "(numbers == true[:, None])"),
+            ("if self.rank != 1:", "if False:"),
+            ("type(rank) is int and", ""),
+            ('"n": rank} and 1 <= rank <= length', '"n": rank} and rank <= length'),
+            ("1 <= rank <= length:", "1 <= rank:"),
+            ("if config.d_vocab_out < vocab", "if False"),
+            ("1 if smallest else rank", "rank"),
+            ("smallest = rank == length and rank > 1", "smallest = rank > 1"),
+        )
+    ),
+    *(
+        Mutant("checker/attention/projected_tables.py", old, new, PROJECTED)
+        for old, new in (
+            ("if min(tilts) < -1", "if False"),
+            ("residual not in (_LENGTHS, _DIFFERENCES, _NORMS)", "residual > _NORMS"),
+            ("residual not in (_LENGTHS, _DIFFERENCES, _NORMS)", "residual < _LENGTHS"),
+            ("or diagonal not in (0, 1)", ""),
+            ('"direct": residual % _NORMS', '"direct": residual'),
+            ("factors.direct, width, 1)", "factors.direct, width, 0)"),
+            ("rank * (vocab + columns[name]) + columns[name]", "rank * (vocab + columns[name])"),
+            ("columns[name] + 1)[residuals", "columns[name])[residuals"),
+            ("            dimension += vocab\n", "            pass\n"),
+            ("numbers.maximum(numbers.times(", "numbers.minimum(numbers.times("),
+            ("return numbers.maximum(numbers.times(np.full((1, 1), -1, np.int64)))", "return numbers"),
+            ("np.where(rows[:, None] == columns", "np.where(rows[:, None] >= columns"),
+            ("(main - width).up_to(main + width)", "main.up_to(main + width)"),
+            ("(main - width).up_to(main + width)", "(main - width).up_to(main)"),
+            ('left - middle, "left")', 'left, "left")'),
+            ("main = of_left @ of_right.T + main", "main = of_left @ of_right.T"),
+            ("main, of_right = middle @ right.T", "main, of_right = right[:1] @ right.T"),
+            ("beyond, main = left - middle, middle @ right.T", "beyond, main = left - middle, right[:1] @ right.T"),
+            ("beyond - inside @ matrix.T, inside", "beyond, inside"),
+            ("_magnitude(right).max(0)", "_magnitude(right).min(0)"),
+            ("_magnitude(right).max(0)", "right.max(0)"),
+            ("_magnitude(beyond) @", "beyond @"),
+            ("require_lengths(self.setting, rows, self", "require_lengths(self.setting, rows - rows, self"),
+            ("gram - (along @ along.T) * self.basis.share", "gram - along @ along.T - gram"),
+            ("proved = (square * square - inner", "proved = (square - inner"),
+            ('proved & (self.hints["norm"] >= 0)', "proved"),
+            ('require(proved & (self.hints["norm"] >= 0), "the norm of a matrix")', "pass"),
+            ("Affine(centre, left.matrix, left.shift).vectors", "Affine(centre, left.matrix, None).vectors"),
+            ("Affine(centre, left.matrix, left.shift).vectors", "Affine(left.rows[:1], left.matrix, left.shift).vectors"),
+            ('self._hint("left", -1, 1) * norm', 'self._hint("left", -1, 1)'),
+        )
+    ),
+    *(
+        Mutant("checker/attention/factored_logits.py", old, new, (*PROJECTED, *LOW_RANK[1:]))
+        for old, new in (
+            ("return product if self.shift is None else product + self.shift", "return product"),
+            ("None if self.shift is None else self.shift @ matrix", "None"),
+            ("position[config.n_ctx - 1 :]", "position[:1]"),
+            ("* setting.arithmetic.reciprocal_sqrt(config.d_head)", ""),
+            ("direct = direct + weight", "direct = weight"),
+            ('direct = plus_bias(setting, last, _ATTENTION + "b_O")', "direct = last"),
+            ("Affine(last, weight", "Affine(token, weight"),
+        )
+    ),
+    *(
+        Mutant("checker/rules/projections.py", old, new, (*PROJECTED, *LOW_RANK[1:]))
+        for old, new in (
+            ("if np.any(numbers >= 1 << 53) or", "if"),
+            ("or np.any(numbers <= -(1 << 53))", ""),
+            ("if not -_LARGEST_SCALE <= bits", "if not bits"),
+            ("<= bits <= _LARGEST_SCALE", "<= bits"),
+            ("if not proved.all()", "if not proved.any()"),
+            (".positive() & (lengths >= 0).reshape(-1, 1), what", ".positive(), what"),
+            ("bound * bound - inner(setting, vectors, vectors)", "bound - inner(setting, vectors, vectors)"),
+            ("if not 2 <= tilt", "if not tilt"),
+            ("2 <= tilt <= UNIT_BITS", "2 <= tilt"),
+            ("1 <= rank <= hint.shape[0]", "rank <= hint.shape[0]"),
+            ("<< (2 * tilt) > one**2", "<< tilt > one**2"),
+            ("(excess**2).sum()", "(excess**2).min()"),
+            ("(np.arange(rank)[:, None] == np.arange(rank), one, 0)", "(np.arange(rank)[:, None] >= 0, one, 0)"),
+            ("if int((excess**2).sum())", "if 0 * int((excess**2).sum())"),
+            ("(1 << tilt) - 3", "1 << tilt"),
+            (
+                "inner(setting, vectors, vectors) - inner(setting, inside, inside) * self.share",
+                "inner(setting, inside, inside)",
+            ),
+            ("(bound * bound - outside).positive() & (rest >= 0).reshape(-1, 1)", "(bound * bound - outside).positive()"),
+            ("(bound * bound - outside).positive() & (rest >= 0)", "(bound - outside).positive() & (rest >= 0)"),
+        )
+    ),
+    *(
+        Mutant("checker/attention/ball_covers.py", old, new, LOW_RANK)
+        for old, new in (
+            ("if not np.array_equal(order[place], np.arange(outputs))", "if False"),
+            ("np.any(begin < 0) or", ""),
+            ("np.any(end > outputs) or", ""),
+            ("or np.any(begin >= end)", ""),
+            ("or len(radius) != len(begin)", ""),
+            ("require(inside & (radius >= 0)", "require((inside | True) & (radius >= 0)"),
+            ("inside & (radius >= 0)[ball].reshape(-1, 1)", "inside"),
+            ("np.maximum.reduceat", "np.minimum.reduceat"),
+            ("if np.any(label < 0) or", "if"),
+            ("np.any(label >= rows.shape[0]) or", ""),
+            ("or np.any(ball >= len(self.begin))", ""),
+            ("if np.any(np.diff(label) < 0)", "if False"),
+            ("(before + 1 == after) & (before == self.place[m])", "(before + 1 == after)"),
+            ("(before == after) | (", "(before >= after) | ("),
+            ("(before == after) | (", "(before <= after) | ("),
+            ("rows[m : m + 1].T).max(0)", "rows[m : m + 1].T).min(0)"),
+        )
+    ),
+    *(
+        Mutant("checker/attention/low_rank_chains.py", old, new, LOW_RANK)
+        for old, new in (
+            ("or not 1 <= numbers.shape[1] <= _MAX_LEVELS", ""),
+            ("np.any(numbers < 0) or", ""),
+            (
+                "numbers.sum(axis=1) + np.arange(task.n_ctx) != task.free",
+                "numbers.sum(axis=1) + np.arange(task.n_ctx) < task.free",
+            ),
+            (
+                "numbers.sum(axis=1) + np.arange(task.n_ctx) != task.free",
+                "numbers.sum(axis=1) + np.arange(task.n_ctx) > task.free",
+            ),
+            ("or np.any(own > np.arange(vocab).reshape(-1, 1, 1))", ""),
+            ("or np.any(np.diff(own, axis=2) < 0)", ""),
+            ("(profile < profiles) & (copies == 0)", "(profile > profiles)"),
+            ("or np.any((profile == profiles) & (band[label] != of_band))", ""),
+            ("if np.any(levels < 0) or np.any(levels > label[:, None])", "if np.any(levels > label[:, None])"),
+            ("or np.any(levels > label[:, None]) or", "or"),
+            ("or np.any(levels[:, 1:] < levels[:, :-1])", ""),
+            ("math.comb(self.task.free, copies)", "math.comb(self.task.n_ctx, copies)"),
+            ("task.require_largest(step.rule)", "pass"),
+            ("if not np.isin(claims.label, labels).all()", "if False"),
+            ("or 2 * kappa * mu < nu * nu", ""),
+            ("2 * kappa * mu < nu * nu", "4 * kappa * mu < nu * nu"),
+            ("loss = length * (number(reach) + number(reach))", "loss = length * number(reach)"),
+            ('require((log_loss.exp() - loss).positive(), "log_loss")', "pass"),
+            ('require((own[labels] - largest - log_gain.exp()).positive(), "log_gain")', "pass"),
+            ("- number(mu) - behind", "- behind"),
+            ("- number(mu) - behind", "- number(mu)"),
+            ("lead = value - of_tokens * number(kappa)", "lead = value"),
+            ("require(left[profiles:].positive()", "require(left[:profiles].positive()"),
+            ("(left[:profiles] - own.exp()).positive()", "left[:profiles].positive()"),
+            ("ahead=beta.running_max(0) - beta", "ahead=beta - beta"),
+            ("spread=position.max(1) - position.min(1)", "spread=position.max(1) - position.max(1)"),
+            ("risk = (score + rest + log_loss).running_max(0)", "risk = score + rest + log_loss"),
+            ("risk = (score + rest + log_loss)", "risk = (score + log_loss)"),
+            ("base = log_gain + score - rest", "base = log_gain + score"),
+            ("- self.ahead * width", ""),
+            ("shares.levels[share] - risk[levels[used, level] - 1]", "shares.levels[share] - risk[levels[used, 0] - 1]"),
+            ("shares.own[pairs[:, 1]] - risk[size - 1]", "shares.own[pairs[:, 1]] - risk[size - 2]"),
+            ('require(left.positive(), f"that the queries of band {number} are harmless")', "pass"),
+            ('require(left.positive(), f"that a prefix of level {level} in band {number} is harmless")', "pass"),
+        )
+    ),
+    Mutant("checker/core/ordering.py", "(difference != 0", "(difference >= 0", RULES),
+    Mutant("checker/core/ordering.py", "first] > 0", "first] >= 0", RULES),
+    Mutant("checker/attention/enumeration.py", "margin.min(0).positive()", "margin.max(0).positive()", RULES),
+    Mutant("checker/attention/enumeration.py", "if len(skip):\n", "if False:\n", RULES),
+    # Counting and disjointness.
+    Mutant("checker/rules/disjoint_sum.py", "if np.any(cells & premise.cells)", "if False", RULES),
+    Mutant("checker/attention/enumeration.py", "np.any(edges[1:] < edges[:-1])", "False", RULES),
+    Mutant("checker/attention/enumeration.py", "not 0 <= start < stop <= task.total", "False", RULES),
+    Mutant("checker/attention/enumeration.py", "task.require_largest(step.rule)", "pass", RULES),
+    Mutant("checker/attention/enumeration.py", "return inside & ~self.skipped(relative)", "return self.covers(tokens)", RULES),
+    Mutant("checker/rules/disjoint_sum.py", "cells |= premise.cells", "pass", RULES),
+    # Networks on two inputs.
+    *(Mutant(file, old, new, ("tests/core/test_golden.py",)) for file, old, new in pair_mutants.CAUGHT_BY_CASES),
+    *(Mutant(file, old, new, ENCLOSURES) for file, old, new in pair_mutants.OF_ARITHMETIC),
+    *(Mutant(file, old, new, SPARSE) for file, old, new in pair_mutants.OF_DICTIONARIES),
+    *(Mutant(file, old, new, ("tests/layers/test_quadrature.py", *QUICK)) for file, old, new in pair_mutants.OF_QUADRATURES),
+    *(Mutant(file, old, new, ("tests/layers/test_mlp_quadrature.py", *QUICK)) for file, old, new in pair_mutants.OF_MLPS),
+    *(
+        Mutant(file, old, new, ("tests/layers/test_fourier_output.py", *QUICK))
+        for file, old, new in pair_mutants.OF_FREQUENCIES
+    ),
+    *(
+        Mutant(file, old, new, ("tests/layers/test_projected_hidden_tables.py", *QUICK))
+        for file, old, new in pair_mutants.OF_BASES
+    ),
+    # The verdict.
+    Mutant("checker/verdict.py", "if statement.model_digest != model.digest()", "if False", RULES),
+    Mutant(
+        "checker/verdict.py", "if isinstance(statement, Statement) and statement.total != known_task.total", "if False", RULES
+    ),
+    Mutant("checker/verdict.py", "elif result.correct != statement.correct", "elif result.correct > statement.correct", RULES),
+    Mutant("checker/verdict.py", "if index not in used", "if False", RULES),
+    Mutant("checker/verdict.py", "not 0 <= premise < index for", "not premise < index for", RULES),
+    Mutant(
+        "checker/verdict.py", "statement.correct < at_least * statement.total", "False", ("tests/commands/test_commands.py",)
+    ),
+    Mutant("checker/verdict.py", "task is not None and task != statement.task", "False", ("tests/commands/test_commands.py",)),
+    *(
+        Mutant("checker/verdict.py", old, new, ("tests/layers/test_mlp_quadrature.py::test_pins",))
+        for old, new in (
+            ("claim.error > most * claim.amplitude", "False"),
+            ("claim.error > most * claim.amplitude", "claim.error >= most * claim.amplitude"),
+            ("if frequency not in claims", "if not claims"),
+            ("for frequency, most in error_at_most.items()", "for frequency, most in ()"),
+        )
+    ),
+    Mutant("certificates/model_file.py", "absorb(tensor.data)", "pass", RULES),
+    Mutant("certificates/canonical_json.py", "if dumps(value) != text", "if False", RULES),
+    # Groups, and networks with one hidden layer.
+    *(
+        Mutant("checker/core/scaled_integers.py", old, new, ENCLOSURES)
+        for old, new in (
+            ("up -= (self.shift + up) % 2", "pass"),
+            ("up = self.arithmetic.width - self.bound.bit_length()", "up = 63 - self.bound.bit_length()"),
+            ("np.where(high * high < np.maximum(a.hi, 0), high + 1, high)", "np.where(high < 0, high + 1, high)"),
+            ("_isqrt(a.bound) + 1", "_isqrt(a.bound)"),
+            ("np.maximum(np.maximum(self.lo, -self.hi), 0)", "np.maximum(self.lo, 0)"),
+            ("np.maximum(np.maximum(self.lo, -self.hi), 0)", "np.minimum(np.abs(self.lo), np.abs(self.hi))"),
+            ("np.maximum(self.lo, 0), np.maximum(self.hi, 0)", "np.maximum(self.lo, 0), self.hi"),
+            ("a = self._rounded(self.arithmetic.width - terms.bit_length())", "a = self"),
+            ("a = self._rounded(self.arithmetic.width - self.shape[0].bit_length())", "a = self"),
+            ("a.shift, terms * a.bound", "a.shift, a.bound"),
+            ("np.sort(self.lo, axis=axis), np.sort(self.hi, axis=axis)", "np.sort(self.lo, axis=axis), self.hi"),
+        )
+    ),
+    Mutant("checker/core/enclosures.py", "self.max(axis) - self.min(axis)", "self.max(axis) - self.max(axis)", HIDDEN),
+    *(
+        Mutant("checker/layers/hidden_tables.py", old, new, HIDDEN)
+        for old, new in (
+            ("if len(others) else None", "if False else None"),
+            ("left[:, some].max(0) + right[:, some].max(0)", "left[:, some].max(0) + right[:, some].min(0)"),
+            ("right[:, some].max(0) + bias[0, some]).relu()", "right[:, some].max(0)).relu()"),
+            ("right[:, some].max(0) + bias[0, some]).relu()", "right[:, some].max(0) + bias[0, some])"),
+            ("unembed[some].range(1)", "unembed[some].max(1)"),
+            ("(active * unembed[some].range(1)).reshape(-1, 1).sum(0)", "(active * unembed[some].range(1)).max(0)"),
+            ("constant = here.times(triple)", "constant = here"),
+            ("positions.sum(0).reshape(1, config.d_model) + embed[size:]", "positions.sum(0).reshape(1, config.d_model)"),
+            ("positions.sum(0).reshape(1, config.d_model) + embed[size:]", "embed[size:]"),
+            ("positions.sum(0).reshape(1, config.d_model)", "positions[2:].times(triple)"),
+            ("here = embed[size:] + positions[2:]", "here = embed[size:] + positions[:1]"),
+            ("here = embed[size:] + positions[2:]", "here = positions[2:]"),
+            ('if _ATTENTION + "b_V" in setting.model.tensors', "if False"),
+            ('here = plus_bias(setting, here, _ATTENTION + "b_O")', "pass"),
+            ('_bias(setting, _MLP + "b_in", config.d_mlp).times(triple)', '_bias(setting, _MLP + "b_in", config.d_mlp)'),
+            ('_bias(setting, _MLP + "b_out", config.d_model).times(triple)', '_bias(setting, _MLP + "b_out", config.d_model)'),
+            (
+                '_bias(setting, "unembed.b_U", config.d_vocab_out).times(triple)',
+                '_bias(setting, "unembed.b_U", config.d_vocab_out)',
+            ),
+            ("or len(np.unique(chosen)) < len(chosen)", ""),
+        )
+    ),
+    *(
+        Mutant("checker/layers/pairs.py", old, new, HIDDEN)
+        for old, new in (
+            ("np.any((wanted != 0) & (wanted != 1))", "False"),
+            ("if mirrored not in (0, 1)", "if False"),
+            ("tables.symmetric and task.commutative", "tables.symmetric"),
+            ("tables.symmetric and task.commutative", "task.commutative"),
+            ("if mirrored and np.any(left > right)", "if False"),
+            ("cells | cells.T if self.mirrored else cells", "cells | cells.T"),
+            ("cells | cells.T if self.mirrored else cells", "cells"),
+            ("proved[np.arange(len(self.label)), self.label] = True", "proved[:, -1] = True"),
+            ("int(np.count_nonzero(cells)), cells", "cells.size, cells"),
+        )
+    ),
+    *(
+        Mutant("checker/layers/evaluated_pairs.py", old, new, HIDDEN)
+        for old, new in (
+            ("- tables.slack", ""),
+            ("+ tables.constant", ""),
+            ("+ tables.direct[block.right]", ""),
+            ("tables.direct is not None", "False"),
+            (".relu() @", "@"),
+            ("if len(premises) != 1", "if False"),
+        )
+    ),
+    *(
+        Mutant("checker/layers/low_rank_output.py", old, new, HIDDEN)
+        for old, new in (
+            ("allowed = tables.slack.times(two)", "allowed = tables.slack"),
+            ("- allowed", ""),
+            ("tables.constant.times(two)", "tables.constant"),
+            ("direct = tables.direct.times(two)", "direct = tables.direct"),
+            ("else tables.right @ tables.unembed", "else tables.left @ tables.unembed"),
+            (
+                "length.reshape(outputs, 1) + length.reshape(1, outputs)",
+                "length.reshape(outputs, 1) - length.reshape(1, outputs)",
+            ),
+            ("squares.reshape(1, outputs) - twice", "squares.reshape(1, outputs) - twice - twice"),
+            ("starts[0] != 0 or", ""),
+            ("or pairwise not in (0, 1)", ""),
+            ("left_factor[part] @ right_factor[b]", "left_factor[part] @ right_factor[0]"),
+        )
+    ),
+    *(
+        Mutant("checker/layers/uniform_margin.py", old, new, HIDDEN)
+        for old, new in (
+            ("if not rest[part.neurons].all()", "if not rest[part.neurons].any()"),
+            ("rest &= ~part.neurons", "pass"),
+            ("or part.tables is not tables", ""),
+            ("tables.slack.reshape(1) + tables.constant.range(1)", "tables.constant.range(1)"),
+            ("tables.constant.range(1)", "tables.constant.min(1)"),
+            ("if len(others):", "if False:"),
+            ("proved = (margin - allowed).positive()", "proved = margin.positive()"),
+            ("proved |= table[elements, elements] == elements", "proved |= elements == 1"),
+            ("tables.direct is not None or", ""),
+        )
+    ),
+    *(
+        Mutant("checker/layers/group_sets.py", old, new, SETS)
+        for old, new in (
+            ("error = at_least.reshape(1, 1) + (e * r)", "error = (e * r)"),
+            ("at_least.reshape(1, 1) + (e * r).sum(0).reshape(1, 1)", "at_least.reshape(1, 1)"),
+            (" - moved", ""),
+            (
+                "(active * t).segment_sum",
+                '(active * hinted(setting, -hints["t"].reshape(count, 1), scale)).segment_sum',
+            ),
+            ("tables.unembed[neurons].T - t.times", "tables.unembed[neurons].T + t.times"),
+            ("least, greatest = main.min(0), main.max(0)", "least, greatest = main.max(0), main.min(0)"),
+            ("least, greatest = main.min(0), main.max(0)", "least, greatest = main.max(0), main.max(0)"),
+            ("least, greatest = main.min(0), main.max(0)", "least, greatest = main.min(0), main.min(0)"),
+            ("at_least = loose.max(0).sum(0)", "at_least = loose.max(0).max(0)"),
+            ("at_least = loose.max(0).sum(0)", "at_least = loose.min(0).sum(0)"),
+            ("minimum(loose.max(1).sum(0))", "minimum(loose.min(1).sum(0))"),
+            ("np.sort(np.abs(change), axis=1)", "np.abs(change)"),
+            ("np.sort(np.abs(change), axis=1)", "np.sort(np.maximum(change, 0), axis=1)"),
+            ("load.sort(0)", "load"),
+            ("(e * abs(t)).segment_sum", "(e * t).segment_sum"),
+            ("least.minimum(nothing), greatest.maximum(nothing)", "least, greatest.maximum(nothing)"),
+            ("least.minimum(nothing), greatest.maximum(nothing)", "least.minimum(nothing), greatest"),
+            ("lam = lam + tables.bias[:, neurons].T", "pass"),
+            ("action_x[group.inverse], beta", "action_x, beta"),
+            ("e = (e_left + e_right)", "e = (e_left)"),
+            ("e = (e_left + e_right)", "e = (e_right)"),
+            ("r = off.range(0)", "r = off.max(0)"),
+            (".maximum(middle - low).max(1)", ".maximum(middle - low).min(1)"),
+            ('raise Refused("the kernel is not invariant under the group")', "pass"),
+            ('raise Refused("an action is not transitive")', "pass"),
+            ("for action in (action_x, action_y)", "for action in (action_x,)"),
+            ("for action in (action_x, action_y)", "for action in (action_y,)"),
+            ("kernel[:, action_y])", "kernel[:, action_y[group.inverse]])"),
+            (").relu().reshape(count, cells)", ").reshape(count, cells)"),
+            ('len(np.unique(hints["neurons"])) < count or ', ""),
+            ("mask[neurons] = True", "mask[:] = True"),
+        )
+    ),
+    *(
+        Mutant("checker/layers/group_laws.py", old, new, GROUPS)
+        for old, new in (
+            ("if not task.group:", "if False:"),
+            ("if not reached.all()", "if False"),
+            ("or len(np.unique(generators)) < len(generators)", ""),
+            ("np.array_equal(np.sort(table, axis=1), every) and", ""),
+            ("and np.array_equal(np.sort(table.T, axis=1), every)", ""),
+            ("np.array_equal(table[table[:, generator]], table[:, table[generator]])", "True"),
+            ("if not np.array_equal(np.sort(action, axis=1)", "if False and not np.array_equal(np.sort(action, axis=1)"),
+            ("np.array_equal(action[self.table[generator]], action[generator][action])", "True"),
+            ("action[generator][action]", "action[:, action[generator]]"),
+            ("np.argmax(table == unit, axis=1)", "np.argmax(table == 0, axis=1)"),
+        )
+    ),
+    *(
+        Mutant("checker/core/tasks.py", old, new, (*GROUPS, *HIDDEN))
+        for old, new in (
+            (
+                'task == {"name": "modular-addition", "modulus": modulus} and type(modulus) is int',
+                'task == {"name": "modular-addition", "modulus": modulus}',
+            ),
+            ("or table.min() < 0", ""),
+            ("or table.max() >= len(table)", ""),
+            ("table.shape != (len(table),) * 2", "False"),
+            ("if digest != table_digest(table)", "if False"),
+            ("if given:", "if False:"),
+            ("config.d_vocab - isinstance(config, UniformAttention)", "config.d_vocab"),
+            ("or config.d_vocab_out < size", ""),
+            ("group=digest is None", "group=True"),
+            ("np.array_equal(self.table, self.table.T)", "True"),
+        )
+    ),
+    *(
+        Mutant("certificates/groups.py", old, new, GROUPS)
+        for old, new in (
+            ("len(left) * len(right) > LARGEST_ORDER", "False"),
+            ("(power[:, None] + (1 - 2 * sign[:, None]) * power)", "(power[:, None] + power)"),
+            ("permutation[every] @ weights", "every[:, permutation] @ weights"),
+            ("every = every[inversions % 2 == 0]", "every = every[inversions % 2 == 1]"),
+            ("size * signs > LARGEST_ORDER", "size > LARGEST_ORDER"),
+            ("or len(table) < 2", ""),
+        )
+    ),
+    Mutant(
+        "checker/core/facts.py",
+        "setting.meter.allocate(9 * max(",
+        "setting.meter.allocate(0 * max(",
+        ("tests/layers/test_mlp_quadrature.py::test_a_long_hint_is_refused_before_it_is_sorted",),
+    ),
+    Mutant("certificates/tensor_file.py", "if position != len(body)", "if False", ("tests/core/test_tensor_file.py", *RULES)),
+]
+
+
+def noticed(mutant: Mutant) -> bool:
+    """Whether some test fails on a copy of the project with this mutant in it."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder)
+        for name in ("certificates", "checker", "prover", "tests"):
+            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "pyproject.toml", copy)
+        path = copy / mutant.file
+        source = path.read_text()
+        path.write_text(source.replace(mutant.old, mutant.new))
+        environment = {**os.environ, "PYTHONPATH": str(copy)}
+        for test in mutant.tests:
+            command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", test]
+            if subprocess.run(command, cwd=copy, env=environment, capture_output=True, check=False).returncode:
+                return True
+    return False
+
+
+def main() -> None:
+    """Try all mutants whose file's name contains the argument, if one is given."""
+    chosen = [mutant for mutant in MUTANTS if len(sys.argv) < 2 or sys.argv[1] in mutant.file]
+    survivors = 0
+    for mutant in chosen:
+        if mutant.old not in (ROOT / mutant.file).read_text():
+            print(f"STALE     {mutant.file}: {mutant.old!r} is not there any more", flush=True)
+            survivors += 1
+            continue
+        caught = noticed(mutant)
+        survivors += not caught
+        print(f"{'caught   ' if caught else 'SURVIVED '} {mutant.file}: {mutant.old!r} -> {mutant.new!r}", flush=True)
+    print(f"{len(chosen) - survivors} of {len(chosen)} mutants caught")
+    sys.exit(1 if survivors else 0)
+
+
+if __name__ == "__main__":
+    main()
