@@ -29,9 +29,10 @@ Tokens and outputs are taken in the order of the task's numbers (checker/core/ta
 """
 
 from certificates.certificate import Step
+from checker.attention.tables import AdditiveTables
 from checker.core.enclosed_weights import plus_bias, weight
 from checker.core.errors import Refused
-from checker.core.facts import AdditiveTables, Fact, Setting, take_hints, take_parameters
+from checker.core.facts import Fact, Setting, take_hints, take_parameters
 
 
 def additive_tables(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> AdditiveTables:

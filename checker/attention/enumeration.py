@@ -22,18 +22,10 @@ from certificates.certificate import Step
 from certificates.input_order import Box, boxes, rank_of
 from certificates.tensor_file import IntArray
 from checker.attention.label_terms import Scores
+from checker.attention.tables import AdditiveTables, take_tables
 from checker.core.enclosures import BoolArray, Enclosure
 from checker.core.errors import Refused
-from checker.core.facts import (
-    AdditiveTables,
-    CertifiedInputs,
-    Fact,
-    Setting,
-    no_cells,
-    take_hints,
-    take_parameters,
-    take_tables,
-)
+from checker.core.facts import CertifiedInputs, Fact, Setting, no_cells, take_hints, take_parameters
 from checker.core.tasks import OrderStatistic
 
 _BLOCK = 2**18

@@ -18,9 +18,10 @@ import numpy as np
 
 from certificates.certificate import Step
 from certificates.tensor_file import IntArray
+from checker.attention.tables import AdditiveTables
 from checker.core.enclosures import BoolArray
 from checker.core.errors import Refused
-from checker.core.facts import AdditiveTables, CertifiedInputs, Fact, Setting, no_cells, take_hints, take_parameters
+from checker.core.facts import CertifiedInputs, Fact, Setting, no_cells, take_hints, take_parameters
 from checker.core.ordering import strictly_increasing
 
 _BLOCK = 2**19

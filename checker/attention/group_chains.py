@@ -36,9 +36,10 @@ from certificates.tensor_file import IntArray
 from checker.attention.chain_counts import charge_for_counting, fitting_tuples
 from checker.attention.label_terms import LabelGaps, LabelTerms, Scores, ValueLeads
 from checker.attention.rival_blocks import RivalBlocks
+from checker.attention.tables import take_tables
 from checker.core.enclosures import BoolArray, Enclosure
 from checker.core.errors import Refused
-from checker.core.facts import CertifiedInputs, Fact, Setting, no_cells, take_hints, take_parameters, take_tables
+from checker.core.facts import CertifiedInputs, Fact, Setting, no_cells, take_hints, take_parameters
 from checker.core.ordering import strictly_increasing
 from checker.core.tasks import OrderStatistic
 

@@ -29,8 +29,9 @@ import numpy as np
 
 from certificates.tensor_file import IntArray
 from checker.attention.rival_blocks import Leads, RivalBlocks
+from checker.attention.tables import AdditiveTables
 from checker.core.enclosures import Enclosure
-from checker.core.facts import AdditiveTables, Setting
+from checker.core.facts import Setting
 
 
 @dataclass(frozen=True)

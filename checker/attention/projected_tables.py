@@ -48,9 +48,10 @@ import numpy as np
 from certificates.certificate import Step
 from certificates.tensor_file import IntArray
 from checker.attention.factored_logits import Affine, FactoredLogits
+from checker.attention.tables import AdditiveTables
 from checker.core.enclosures import Enclosure
 from checker.core.errors import Refused
-from checker.core.facts import AdditiveTables, Fact, Setting, take_hints, take_parameters
+from checker.core.facts import Fact, Setting, take_hints, take_parameters
 from checker.rules.projections import Basis, hinted, inner, require, require_lengths
 
 _PROJECTED = ("score", "direct", "value")

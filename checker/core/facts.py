@@ -1,5 +1,6 @@
-"""What rules have established. Only the modules in `checker/rules` construct facts (a test enforces it), so the code that
-adds up a verdict cannot be handed a number from a certificate where a proved one is needed.
+"""What rules have established. Only rules construct facts (a test enforces it), so the code that adds up a verdict cannot be
+handed a number from a certificate where a proved one is needed. Facts that only one family of rules speaks of are defined
+there (attention/tables, layers/facts).
 """
 
 import math
@@ -12,7 +13,7 @@ from certificates.architectures import AttentionOnly
 from certificates.certificate import FrequencyClaim, Step
 from certificates.model_file import Model
 from certificates.tensor_file import IntArray, RawTensor
-from checker.core.enclosures import Arithmetic, BoolArray, Enclosure
+from checker.core.enclosures import Arithmetic, BoolArray
 from checker.core.errors import Refused
 from checker.core.meter import Meter
 from checker.core.parallel import Item, Result, in_order
@@ -55,55 +56,14 @@ class Setting:
         return list(in_order(self.meter, self.jobs, function, items))
 
 
-@dataclass(frozen=True)
-class AdditiveTables:
-    """Tables with which every logit is a ratio of sums of per-position look-ups (see attention/additive_tables).
+class Fact:
+    """Base of all facts. unexplained_dimension: how many numbers were taken as they are to establish it."""
 
-    token_score "q t", position_score "q j", direct "q o", token_value "t o", position_value "j o".
-    """
-
-    token_score: Enclosure
-    position_score: Enclosure
-    direct: Enclosure
-    token_value: Enclosure
-    position_value: Enclosure
     unexplained_dimension: int
 
 
 @dataclass(frozen=True)
-class HiddenTables:
-    """One hidden layer on two inputs (see layers/hidden_tables): neurons of interest, and the `slack` "1 1" of all others.
-
-    left "a i", right "b i", bias "1 i", unembed "i z". direct "a z": what either input adds to the logits by itself (None:
-    nothing). constant "1 z". `symmetric`: left and right are the same, so that (a, b) and (b, a) have the same logits.
-    """
-
-    left: Enclosure
-    right: Enclosure
-    bias: Enclosure
-    unembed: Enclosure
-    direct: Enclosure | None
-    constant: Enclosure
-    slack: Enclosure
-    symmetric: bool
-    unexplained_dimension: int
-
-
-@dataclass(frozen=True)
-class MarginPart:
-    """What some `neurons` (mask "i" over those of the tables) add to the logit of c = ab less that of any z.
-
-    At least `margin[a^-1 z b^-1]`, "g", for all a, b and z, where the task is a group's and outputs are its elements.
-    """
-
-    tables: HiddenTables
-    neurons: BoolArray
-    margin: Enclosure
-    unexplained_dimension: int = 0
-
-
-@dataclass(frozen=True)
-class CertifiedInputs:
+class CertifiedInputs(Fact):
     """At least `correct` inputs, all of them in `cells`, are classified correctly: those that a rule counted.
 
     `cells` ("q m c" or "a b") marks cells of the task. For inputs of shape "n k", `may_count` tells which might be among
@@ -119,29 +79,12 @@ class CertifiedInputs:
 
 
 @dataclass(frozen=True)
-class MLPQuadrature:
+class MLPQuadrature(Fact):
     """The claims hold: each frequency's part of what the neurons add is the quadrature's, within the error (see the rule)."""
 
     scale: int
     claims: tuple[FrequencyClaim, ...]
     unexplained_dimension: int
-
-
-Fact = AdditiveTables | HiddenTables | MarginPart | CertifiedInputs | MLPQuadrature
-
-
-def take_tables(step: Step, premises: tuple[Fact, ...]) -> AdditiveTables:
-    """The only premise of a rule that works on tables."""
-    if len(premises) != 1 or not isinstance(premises[0], AdditiveTables):
-        raise Refused(f"{step.rule} needs exactly one premise, which establishes additive tables")
-    return premises[0]
-
-
-def take_hidden_tables(step: Step, premises: tuple[Fact, ...]) -> HiddenTables:
-    """The first premise of a rule that works on a hidden layer."""
-    if not premises or not isinstance(premises[0], HiddenTables):
-        raise Refused(f"the first premise of {step.rule} establishes the tables of a hidden layer")
-    return premises[0]
 
 
 def take_parameters(step: Step, *names: str) -> tuple[int, ...]:

@@ -37,8 +37,9 @@ codes[i, j] over the j with atoms[i, j] = f), `left_features` "a f" (l), `right_
 
 from certificates.certificate import Step
 from checker.core.errors import Refused
-from checker.core.facts import CertifiedInputs, Fact, Setting, take_hidden_tables, take_hints, take_parameters
+from checker.core.facts import CertifiedInputs, Fact, Setting, take_hints, take_parameters
 from checker.layers.dictionary_output import Codes
+from checker.layers.facts import take_hidden_tables
 from checker.layers.low_rank_output import Factors, Features
 from checker.layers.pairs import Pairs
 from checker.rules.projections import hinted

@@ -20,7 +20,8 @@ from certificates.certificate import Step
 from certificates.tensor_file import IntArray
 from checker.core.enclosures import Enclosure
 from checker.core.errors import Refused
-from checker.core.facts import CertifiedInputs, Fact, Setting, take_hidden_tables, take_hints, take_parameters
+from checker.core.facts import CertifiedInputs, Fact, Setting, take_hints, take_parameters
+from checker.layers.facts import take_hidden_tables
 from checker.layers.low_rank_output import Factors
 from checker.layers.pairs import Pairs
 from checker.rules.projections import hinted

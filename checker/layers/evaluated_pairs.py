@@ -9,7 +9,8 @@ see pairs). *Proof.* The logits differ by a positive multiple of at least T(c) -
 
 from certificates.certificate import Step
 from checker.core.errors import Refused
-from checker.core.facts import CertifiedInputs, Fact, Setting, take_hidden_tables, take_hints, take_parameters
+from checker.core.facts import CertifiedInputs, Fact, Setting, take_hints, take_parameters
+from checker.layers.facts import take_hidden_tables
 from checker.layers.pairs import Pairs
 
 

@@ -49,8 +49,9 @@ from certificates.tensor_file import IntArray
 from checker.core.enclosed_weights import ones, zeros
 from checker.core.enclosures import Enclosure
 from checker.core.errors import Refused
-from checker.core.facts import CertifiedInputs, Fact, HiddenTables, Setting, take_hidden_tables, take_hints, take_parameters
+from checker.core.facts import CertifiedInputs, Fact, Setting, take_hints, take_parameters
 from checker.layers.circle import cosines_and_sines
+from checker.layers.facts import HiddenTables, take_hidden_tables
 from checker.layers.pairs import Pairs
 from checker.rules.projections import hinted
 

@@ -35,7 +35,8 @@ from certificates.tensor_file import IntArray
 from checker.core.enclosed_weights import plus_bias, weight, zeros
 from checker.core.enclosures import Enclosure
 from checker.core.errors import Refused
-from checker.core.facts import Fact, HiddenTables, Setting, take_hints, take_parameters
+from checker.core.facts import Fact, Setting, take_hints, take_parameters
+from checker.layers.facts import HiddenTables
 
 _ATTENTION, _MLP = "blocks.0.attn.", "blocks.0.mlp."
 

@@ -14,7 +14,8 @@ import numpy as np
 from certificates.tensor_file import IntArray
 from checker.core.enclosures import BoolArray, Enclosure
 from checker.core.errors import Refused
-from checker.core.facts import CertifiedInputs, HiddenTables, Setting
+from checker.core.facts import CertifiedInputs, Setting
+from checker.layers.facts import HiddenTables
 
 _BLOCK = 2**18
 """Elements in the largest array of one block of pairs: small enough for the processor's cache."""

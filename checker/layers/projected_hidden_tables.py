@@ -32,7 +32,8 @@ import numpy as np
 from certificates.architectures import UniformAttention
 from certificates.certificate import Step
 from checker.core.errors import Refused
-from checker.core.facts import Fact, HiddenTables, Setting, take_hints, take_parameters
+from checker.core.facts import Fact, Setting, take_hints, take_parameters
+from checker.layers.facts import HiddenTables
 from checker.layers.hidden_tables import UniformWeights, other_neurons
 from checker.rules.projections import Basis
 

@@ -14,16 +14,8 @@ import numpy as np
 
 from certificates.certificate import Step
 from checker.core.errors import Refused
-from checker.core.facts import (
-    CertifiedInputs,
-    Fact,
-    MarginPart,
-    Setting,
-    no_cells,
-    take_hidden_tables,
-    take_hints,
-    take_parameters,
-)
+from checker.core.facts import CertifiedInputs, Fact, Setting, no_cells, take_hints, take_parameters
+from checker.layers.facts import MarginPart, take_hidden_tables
 from checker.layers.hidden_tables import most_of_neurons
 from checker.layers.pairs import certified_pairs
 

@@ -11,7 +11,8 @@ import torch
 
 from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement, Step
 from checker import CheckError
-from checker.core.facts import AdditiveTables, CertifiedInputs, Fact, Setting
+from checker.attention.tables import AdditiveTables
+from checker.core.facts import CertifiedInputs, Fact, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
 from checker.core.tasks import parse_task

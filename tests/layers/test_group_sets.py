@@ -9,10 +9,11 @@ import pytest
 from certificates import Certificate, GroupMLP, Model, RawTensor, Statement, Step
 from certificates.groups import group_table, table_digest
 from checker import CheckError
-from checker.core.facts import CertifiedInputs, Fact, MarginPart, Setting
+from checker.core.facts import CertifiedInputs, Fact, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic, ScaledIntegers
 from checker.core.tasks import parse_task
+from checker.layers.facts import MarginPart
 from checker.rules import RULES
 from checker.verdict import check_proof
 from prover.layers.group_actions import coset_action, generators, inverses, subgroup_classes

@@ -52,10 +52,11 @@ from certificates import (
 from certificates.groups import table_digest
 from checker import CheckError, InvalidInput, OverBudget, Refused, covers, verify
 from checker.core.enclosures import Enclosure
-from checker.core.facts import CertifiedInputs, Fact, HiddenTables, MarginPart, Setting
+from checker.core.facts import CertifiedInputs, Fact, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
 from checker.core.tasks import Composition, parse_task
+from checker.layers.facts import HiddenTables, MarginPart
 from checker.layers.uniform_margin import uniform_margin
 from checker.rules import RULES
 from checker.verdict import check_proof
