@@ -34,7 +34,7 @@ from certificates.groups import group_table
 from checker import Budget, OverBudget, verify
 from checker.verdict import check_proof
 from prover.attention import direction_search
-from prover.cli import cli
+from prover.commands import cli
 from prover.layers import factor_search
 from prover.layers.dictionaries import Codes, Dictionary, train
 from prover.search import representation_search

@@ -20,7 +20,7 @@ import torch
 from click.testing import CliRunner
 from rich.console import Console
 
-import prover.cli
+import prover.commands
 import prover.studies.frontier
 from certificates import Model, RawTensor, read_model, write_model
 from checker import verify
@@ -31,9 +31,9 @@ from prover.prove import prove
 from prover.strategies import ATTENTION_STRATEGIES
 from prover.strategies.enumeration import Sampling
 from prover.strategy import DoesNotFit, Strategy
-from prover.studies.figures import STAGES, ceil_share, staged_results
 from prover.studies.frontier import Frontier, Misfit, Result, certificate_name, explore, frontier_table
-from prover.studies.report import report_page
+from prover.studies.frontier_figures import STAGES, ceil_share, staged_results
+from prover.studies.frontier_page import report_page
 from prover.training.max_of_k import MaxOfKRecipe, train_max_of_k
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,7 +70,7 @@ def problem(path: Path) -> SequenceProblem:
 
 def frontier_command(path: Path, output: Path, *arguments: object) -> tuple[int, str]:
     command = ["frontier", path, "-o", output, "--device", "cpu", *arguments]
-    result = CliRunner().invoke(prover.cli.cli, [str(argument) for argument in command])
+    result = CliRunner().invoke(prover.commands.cli, [str(argument) for argument in command])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.exit_code, result.output

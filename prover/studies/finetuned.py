@@ -23,7 +23,7 @@ from prover.strategies import ATTENTION_STRATEGIES
 from prover.strategy import DoesNotFit, Strategy
 from prover.studies.bench import enumerate_with_pytorch
 from prover.studies.demo import ceil_scientific, check_in_separate_process, floor_percent
-from prover.studies.figures import STAGES, ceil_share
+from prover.studies.frontier_figures import STAGES, ceil_share
 from prover.studies.page import card, embed, page
 from prover.training.examples import Examples, predictions, some_examples
 from prover.training.finetuning import Milestone, Recipe, State
