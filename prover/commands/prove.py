@@ -29,7 +29,7 @@ from prover.prove import problem_about, prove
 from prover.strategies import ATTENTION_STRATEGIES, MLP_STRATEGIES, TWO_INPUT_STRATEGIES, all_strategies_for
 from prover.strategies.dictionary_output import DictionaryOutput
 from prover.strategy import MLPEvidence
-from prover.studies.demo import floor_percent
+from prover.studies.rounding import floor_percent
 
 
 @click.command(

@@ -9,14 +9,14 @@ from pathlib import Path
 import click
 
 import certificates
-from certificates import AttentionOnly, read_model
+from certificates import read_model
 from prover.commands.options import CONSOLE, DEVICE, FOLDER, JOBS, MODEL, pick_device, progress_bars, wide
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.problem import Problem
 from prover.prove import problem_about
 from prover.strategies import ATTENTION_STRATEGIES
 from prover.strategy import Strategy
-from prover.studies.bench import bench
+from prover.studies.bench import bench_table
 from prover.studies.demo import demo_table
 from prover.studies.finetuning_bench import finetuning_bench
 from prover.studies.frontier import Frontier, explore, frontier_table, write_results
@@ -25,7 +25,6 @@ from prover.studies.growth import growth_table
 from prover.studies.interpret import findings, findings_table, write_findings
 from prover.studies.interpret_page import write_page
 from prover.studies.mlp_findings import mlp_findings, mlp_table
-from prover.studies.two_input_bench import pair_bench
 
 
 def explored(
@@ -152,12 +151,7 @@ def bench_command(models: tuple[Path, ...], device: str, output: Path) -> None:
     paths = list(models) or sorted((Path(certificates.__file__).parent / "models").glob("*.safetensors"))
     with progress_bars() as track:
         console = wide(130)
-        on_pairs = [path for path in paths if not isinstance(read_model(path).config, AttentionOnly)]
-        on_sequences = [path for path in paths if path not in on_pairs]
-        if on_sequences:
-            console.print(bench(on_sequences, output, pick_device(device), track))
-        if on_pairs:
-            console.print(pair_bench(on_pairs, output, pick_device(device), track))
+        console.print(bench_table(paths, output, pick_device(device), track))
         if not models:
             console.print(growth_table(output, pick_device(device), track))
             console.print(finetuning_bench(paths, pick_device(device), track))

@@ -1,98 +1,36 @@
-"""The files of a fine-tuning run: checkpoints, both certificates, and the report about before and after."""
+"""A model before and after fine-tuning: both certified, and the report about them."""
 
-import io
 import json
 import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import plotly.graph_objects as go
 import torch
 from rich.table import Table
-from torch import Tensor
 
-from certificates import FormatError, Model, write_certificate
+from certificates import Model
 from certificates.tensor_file import write_atomically
 from prover.attention.sequence_problem import SequenceProblem
 from prover.error_terms import ERRORS
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.problem import Problem
-from prover.prove import prove
 from prover.strategies import ATTENTION_STRATEGIES
 from prover.strategy import DoesNotFit, Strategy
 from prover.studies.bench import enumerate_with_pytorch
-from prover.studies.demo import ceil_scientific, check_in_separate_process, floor_percent
-from prover.studies.frontier_figures import STAGES, ceil_share
+from prover.studies.checked import Verdict, prove_and_check
+from prover.studies.frontier_figures import STAGES
 from prover.studies.page import card, embed, page
+from prover.studies.rounding import ceil_scientific, ceil_share, floor_percent
+from prover.studies.tables import html_table, terminal_table
 from prover.training.examples import Examples, predictions, some_examples
-from prover.training.finetuning import Milestone, Recipe, State
-from prover.weights import load_weights, raw_tensor
+from prover.training.finetuning import Milestone, State
+from prover.weights import load_weights
 
 _ENUMERABLE = 10**8
 _SAMPLES = 100_000
 _STAGED = 4 * 10**6
 """Stages are compared where V^3 K is no more than this: the most exact ones take seconds then."""
-
-
-# --- checkpoints --------------------------------------------------------------------------------------------------------------
-
-
-def run_key(problem: Problem, strategy: Strategy, recipe: Recipe) -> str:
-    """What a checkpoint belongs to."""
-    return json.dumps(
-        {
-            "model": problem.model.digest(),
-            "task": problem.task.json,
-            "strategy": strategy.name,
-            "settings": asdict(strategy),
-            "recipe": asdict(recipe),
-        },
-        sort_keys=True,
-    )
-
-
-def write_checkpoint(path: Path, key: str, state: State) -> None:
-    """Store a run's state, atomically."""
-    content = {
-        "key": key,
-        "weights": dict(state.weights),
-        "optimizer": dict(state.optimizer),
-        "best": load_stored(state.best),
-        "best_correct": str(state.best_correct),
-        "history": [{**asdict(milestone), "correct": str(milestone.correct)} for milestone in state.history],
-        "stopped": state.stopped,
-    }
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    write_atomically(path, buffer.getvalue())
-
-
-def read_checkpoint(path: Path, key: str, model: Model) -> State:
-    """Read it back. Raises FormatError if it is of another run, or none."""
-    try:
-        content = torch.load(path, weights_only=True)
-        found = content["key"]
-    except Exception as error:
-        raise FormatError(f"{path} is no checkpoint ({error}); delete it to start afresh") from error
-    if found != key:
-        raise FormatError(f"{path} belongs to another run ({found}); delete it to start afresh, or name another -o")
-    best = replace(model, tensors={name: raw_tensor(tensor) for name, tensor in content["best"].items()})
-    history = tuple(Milestone(**{**record, "correct": int(record["correct"])}) for record in content["history"])
-    optimizer, stopped = content["optimizer"], content["stopped"]
-    return State(content["weights"], optimizer, best, int(content["best_correct"]), history, stopped)
-
-
-def load_stored(model: Model) -> dict[str, Tensor]:
-    """The tensors of a model file in their own types."""
-    types = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64}
-    return {
-        name: torch.frombuffer(bytearray(raw.data), dtype=types[raw.dtype]).reshape(raw.shape)
-        for name, raw in model.tensors.items()
-    }
-
-
-# --- before and after ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -102,7 +40,7 @@ class Side:
     losses: for sequences the shares of inputs that each simplification loses, for pairs the gap and the errors in logits.
     """
 
-    verdict: dict[str, Any]
+    verdict: Verdict
     right: int
     examples: int
     losses: dict[str, float]
@@ -143,9 +81,8 @@ def compare(problem: Problem, path: Path, tuned: Path, strategy: Strategy, state
 
 
 def _side(problem: Problem, path: Path, strategy: Strategy, certificate: Path, examples: Examples) -> Side:
-    proof, _ = prove(problem, strategy)
-    write_certificate(certificate, proof)
-    return Side(check_in_separate_process(certificate, path), *_accuracy(problem, examples), _losses(problem, strategy))
+    verdict = prove_and_check(problem, strategy, path, certificate).verdict
+    return Side(verdict, *_accuracy(problem, examples), _losses(problem, strategy))
 
 
 def _accuracy(problem: Problem, examples: Examples) -> tuple[int, int]:
@@ -182,8 +119,8 @@ def _losses(problem: Problem, strategy: Strategy) -> dict[str, float]:
 
 def comparison_table(comparison: Comparison) -> Table:
     """For a terminal."""
-    table = Table("", "before", "after", title=f"fine-tuned towards {comparison.strategy.name}: {comparison.stopped}")
-    table.columns[1].justify = table.columns[2].justify = "right"
+    title = f"fine-tuned towards {comparison.strategy.name}: {comparison.stopped}"
+    table = terminal_table(title, ("",), ("before", "after"))
     for row in _rows(comparison):
         table.add_row(*row)
     return table
@@ -233,7 +170,6 @@ def write_comparison(comparison: Comparison, model_name: str, model: Model, fold
     }
     write_atomically(folder / "finetuning.json", json.dumps(record, indent=1).encode())
     total = comparison.after.verdict["total"]
-    rows = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in _rows(comparison))
     missing = [ceil_share(side.verdict["total"] - (side.verdict["correct"] or 0), total) for side in _sides(comparison)]
     content = page(
         f"{model_name}: fine-tuned",
@@ -245,7 +181,7 @@ def write_comparison(comparison: Comparison, model_name: str, model: Model, fold
         + card(f"{100 * missing[0]:.3g}% to {100 * missing[1]:.3g}%", "not certified, before and after")
         + card(f"{comparison.moved['all weights']:.3f}", "relative distance moved"),
         theorem=str(comparison.after.verdict["theorem"] or comparison.after.verdict["reason"]),
-        table=f"<table><tr><th></th><th>before</th><th>after</th></tr>{rows}</table>",
+        table=html_table(("", "before", "after"), _rows(comparison)),
         history=embed(_history_figure(comparison, total), "history-figure"),
         losses=embed(_losses_figure(comparison), "losses-figure") if comparison.after.losses else "",
         moved=embed(_moved_figure(comparison), "moved-figure"),

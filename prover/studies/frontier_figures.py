@@ -9,9 +9,9 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from prover.strategies import ATTENTION_STRATEGIES
-from prover.studies.demo import ceil_scientific, floor_percent
+from prover.strategies import ATTENTION_STRATEGIES, BRUTE_FORCE
 from prover.studies.frontier import Frontier, Result
+from prover.studies.rounding import ceil_percent, ceil_scientific, floor_percent
 
 _COLOURS = ("#0072b2", "#009e73", "#e69f00", "#d55e00", "#cc79a7", "#56b4e9", "#7a5195", "#8c6d31", "#bcbd22", "#17becf")
 _SYMBOLS = ("circle", "square", "triangle-up", "pentagon", "hexagon2")
@@ -19,8 +19,6 @@ _BASELINE_COLOUR = "#9aa0a6"
 _INK = "#1f2933"
 BASELINE = "sampling"
 """The naive baseline: certify what was enumerated."""
-EXHAUSTIVE = "brute-force"
-"""Where the naive baseline ends: everything was enumerated."""
 
 
 @dataclass(frozen=True)
@@ -58,17 +56,9 @@ def published_for(frontier: Frontier) -> tuple[Published, ...]:
     return PUBLISHED if (config.d_vocab, config.n_ctx, frontier.model.task) == (64, 4, {"name": "max-of-k"}) else ()
 
 
-def ceil_share(part: int, total: int) -> float:
-    """The share part / total with three significant digits, rounded up."""
-    if not part:
-        return 0.0
-    digits = 2 - math.floor(math.log10(part / total))
-    return float(f"{-(-part * 10**digits // total)}e{-digits}")
-
-
 def missing_text(result: Result) -> str:
     """The share of inputs that a proof leaves open, in percent, rounded up."""
-    return f"{100 * ceil_share(result.total - result.correct, result.total):.3g}%"
+    return ceil_percent(result.total - result.correct, result.total)
 
 
 # --- bound against the length of the proof, and against unexplained dimension -------------------------------------------
@@ -152,7 +142,7 @@ def _two_scales(
 
 def _add_lines(figure: go.Figure, frontier: Frontier, right: float) -> None:
     """The frontier, up to x = right, and the naive baseline."""
-    naive = sorted((r for r in frontier.accepted if r.strategy in (BASELINE, EXHAUSTIVE)), key=_operations)
+    naive = sorted((r for r in frontier.accepted if r.strategy in (BASELINE, BRUTE_FORCE)), key=_operations)
     best = frontier.best
     for panel in _two_panels(frontier.accepted, published_for(frontier)):
         if any(result.strategy == BASELINE for result in naive):

@@ -10,11 +10,9 @@ import numpy as np
 
 from certificates.tensor_file import write_atomically
 from prover.attention.cells import by_token, cell_totals
-from prover.studies.demo import ceil_scientific, floor_percent
 from prover.studies.frontier import Frontier, Result
 from prover.studies.frontier_figures import (
     STAGES,
-    ceil_share,
     cells_figure,
     dimension_figure,
     frontier_figure,
@@ -25,6 +23,7 @@ from prover.studies.frontier_figures import (
     waterfall_figure,
 )
 from prover.studies.page import card, embed, page, paragraphs
+from prover.studies.rounding import ceil_scientific, ceil_share, floor_percent
 
 _MOST_CELLS = 96
 """A heat map has at most this many rows; more tokens are merged into ranges."""

@@ -1,17 +1,18 @@
 """The page of `prover interpret`: self-contained, as the report of `prover frontier`."""
 
-from html import escape
 from pathlib import Path
 
 import plotly.graph_objects as go
 
 from certificates.tensor_file import write_atomically
 from prover.error_terms import ERRORS
-from prover.studies.demo import ceil_scientific, floor_percent
+from prover.strategies import BRUTE_FORCE
 from prover.studies.frontier import Frontier
-from prover.studies.interpret import BRUTE_FORCE, Finding
+from prover.studies.interpret import Finding
 from prover.studies.mlp_findings import MLPFindings, mlp_html
 from prover.studies.page import embed, page
+from prover.studies.rounding import ceil_scientific, floor_percent
+from prover.studies.tables import html_table
 
 _HEADINGS = ("interpretation", "certified", "operations", "of brute force", "gap", "errors", "conclusion")
 
@@ -32,7 +33,7 @@ def write_page(frontier: Frontier, found: list[Finding], mlp: MLPFindings | None
 
 
 def _table(found: list[Finding]) -> str:
-    rows = ["".join(f"<th>{heading}</th>" for heading in _HEADINGS)]
+    rows = []
     for finding in found:
         result, terms = finding.result, finding.terms
         cells = [finding.name, "-", "-", "-", "-", "-", finding.conclusion]
@@ -41,8 +42,8 @@ def _table(found: list[Finding]) -> str:
             cells[3] = f"{finding.fraction:.2g}" if finding.fraction is not None else "-"
         if terms is not None:
             cells[4:6] = f"{terms.gap:.3g}", f"{sum(terms.errors.values()):.3g}"
-        rows.append("".join(f"<td>{escape(cell)}</td>" for cell in cells))
-    return '<table class="prose">' + "".join(f"<tr>{row}</tr>" for row in rows) + "</table>"
+        rows.append(cells)
+    return html_table(_HEADINGS, rows, "prose")
 
 
 def _frontier_figure(frontier: Frontier) -> go.Figure:
