@@ -1,7 +1,7 @@
 """The floors of the house: every part imports only what stands on floors below it, so there are no cycles.
 
-A *part* is a folder, or a file that stands in none. The floors are written down here, from the ground up; what a part imports is
-read from its source. Parts on one floor do not see each other: attention and layers, above all.
+A *part* is a folder, or a file that stands in none. The floors are written down here, from the ground up; what a part imports
+is read from its source. Parts on one floor do not see each other: attention and layers, above all.
 """
 
 import ast
