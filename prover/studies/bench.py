@@ -15,7 +15,7 @@ import torch
 from rich.table import Table
 
 from certificates import read_model, write_certificate
-from certificates.tensor_file import write_atomically
+from certificates.writing import write_atomically
 from prover.layers.two_input_problem import PairProblem
 from prover.prove import prove
 from prover.strategies import STRATEGIES

@@ -11,7 +11,7 @@ from typing import Any
 from rich.table import Table
 
 from certificates import write_certificate
-from certificates.tensor_file import write_atomically
+from certificates.writing import write_atomically
 from prover.layers.two_input_problem import PairProblem
 from prover.prove import prove
 from prover.strategies import strategies_for

@@ -13,7 +13,7 @@ from rich.table import Table
 from torch import Tensor
 
 from certificates import FormatError, Model, write_certificate
-from certificates.tensor_file import write_atomically
+from certificates.writing import write_atomically
 from prover.error_terms import ERRORS
 from prover.layers.two_input_problem import PairProblem
 from prover.prove import prove

@@ -8,7 +8,7 @@ import torch
 from rich.table import Table
 
 from certificates import read_model
-from certificates.tensor_file import write_atomically
+from certificates.writing import write_atomically
 from prover.layers.two_input_problem import PairProblem
 from prover.strategies import PAIR_STRATEGIES
 from prover.strategy import DoesNotFit, Track

@@ -10,7 +10,7 @@ import torch
 from click.testing import CliRunner
 from safetensors.torch import save_file
 
-import checker.cli
+import checker.reporting.cli
 import prover.cli
 from certificates import FormatError, read_certificate, read_model, write_certificate, write_model
 from certificates.model_file import Model
@@ -77,7 +77,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def run_checker(*arguments: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
     with pytest.raises(SystemExit) as stop:
-        checker.cli.main([str(argument) for argument in arguments])
+        checker.reporting.cli.main([str(argument) for argument in arguments])
         sys.exit(0)
     captured = capsys.readouterr()
     return int(stop.value.code or 0), captured.out, captured.err
@@ -166,7 +166,7 @@ def test_an_internal_error_is_no_traceback(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr(checker.cli, "verify", broken)
+    monkeypatch.setattr(checker.reporting.cli, "verify", broken)
     code, out, err = run_checker("verify", files["good"], "--model", files["model"], "--json", capsys=capsys)
     assert code == 3 and "oops" in json.loads(out)["reason"] and "Traceback" not in err
 

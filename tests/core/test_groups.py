@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 
 from certificates import AttentionOnly, FormatError, GroupMLP, Model, ModelConfig, UniformAttention
 from certificates.groups import group_table, table_digest
+from checker.core.decide import parse_task
 from checker.core.errors import OverBudget, Refused
 from checker.core.facts import Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
-from checker.core.tasks import Composition, parse_task
+from checker.layers.composition import Composition
 from checker.layers.group_laws import Group
 
 Table = list[list[int]]

@@ -9,13 +9,13 @@ import pytest
 from certificates import Certificate, GroupMLP, Model, RawTensor, Statement, Step
 from certificates.groups import group_table, table_digest
 from checker import CheckError
+from checker.core.decide import check_proof, parse_task
 from checker.core.facts import CertifiedInputs, Fact, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic, ScaledIntegers
-from checker.core.tasks import parse_task
 from checker.layers.facts import MarginPart
+from checker.reporting.verdict import ARITHMETICS
 from checker.rules import RULES
-from checker.verdict import check_proof
 from prover.layers.group_actions import coset_action, generators, inverses, subgroup_classes
 
 GROUPS = [*(f"cyclic:{n}" for n in (2, 3, 4, 5, 6)), "symmetric:3", "product(cyclic:2,cyclic:2)", "dihedral:3"]
@@ -364,7 +364,7 @@ BLOCK = SOUND.blocks[0]
 
 def test_the_case_is_accepted_by_both_arithmetics() -> None:
     assert holds(SOUND) == (2, True)
-    proofs = [check_proof(SOUND.certificate, SOUND.model, arithmetic=name) for name in ("integers", "mpmath")]
+    proofs = [check_proof(SOUND.certificate, SOUND.model, arithmetic=ARITHMETICS[name]) for name in ("integers", "mpmath")]
     assert proofs[0].operations == proofs[1].operations
     assert all(proof.result.cells.all() for proof in proofs)
     check_proof(changed(SOUND, kernel=np.where(BLOCK["kernel"] == 1, 2**20, 2**20 - 1)), SOUND.model)

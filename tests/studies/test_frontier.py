@@ -24,7 +24,7 @@ import prover.cli
 import prover.studies.frontier
 from certificates import Model, RawTensor, read_model, write_model
 from checker import verify
-from checker.verdict import check_proof
+from checker.core.decide import check_proof
 from prover.attention.cells import by_token, cell_totals
 from prover.prove import prove
 from prover.strategies import STRATEGIES
