@@ -38,7 +38,8 @@ def test_further_inputs_do_not_repeat_what_an_enumeration_counted(depth: float, 
     tiny = cancelling_model(depth)
     sizes = AttentionOnly(tiny.d_head, tiny.d_model, tiny.vocab, tiny.outputs, tiny.n_ctx)
     model = Model(sizes, {name: RawTensor(*tensor) for name, tensor in tiny.tensors.items()}, TASK)
-    task, meter = parse_task(TASK, sizes, None, Meter(Budget())), Meter(Budget())
+    meter = Meter(Budget())
+    task = parse_task(TASK, sizes, None, meter)
     setting = Setting(model, task, ScaledArithmetic(precision, meter), meter)
     nothing = RawTensor.of_integers(np.zeros((0, 2), np.int64))
     steps = [Step("additive-tables"), Step("enumeration", (0,), {"start": 0, "stop": 81}, {"skip": nothing})]

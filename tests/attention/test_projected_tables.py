@@ -44,7 +44,8 @@ def proved(tiny: oracle.TinyModel, strategy: Interpretation, precision: int) -> 
 
 def established(model: Model, precision: int, steps: tuple[Step, ...]) -> list[Fact] | None:
     """The facts of the steps; None if the checker refuses one."""
-    task, meter = parse_task(TASK, model.config, None, Meter(Budget())), Meter(Budget())
+    meter = Meter(Budget())
+    task = parse_task(TASK, model.config, None, meter)
     setting = Setting(model, task, ScaledArithmetic(precision, meter), meter)
     facts: list[Fact] = []
     try:

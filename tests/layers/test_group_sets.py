@@ -221,7 +221,8 @@ def spoilt(case: Case, random: np.random.Generator) -> Case:
 def established(case: Case) -> list[Fact | None]:
     """What the steps establish; None for those that are refused, or build on such."""
     model, meter = case.model, Meter(Budget())
-    task = parse_task(case.task, model.config, case.table if case.group is None else None)
+    table = RawTensor.of_integers(case.table) if case.group is None else None
+    task = parse_task(case.task, model.config, table, Meter(Budget()))
     setting = Setting(model, task, ScaledArithmetic(30, meter), meter)
     facts: list[Fact | None] = []
     for step in case.steps:

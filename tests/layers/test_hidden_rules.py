@@ -106,7 +106,7 @@ class Check:
         model, meter = as_model(self.tiny), Meter(Budget(operations=10**12))
         digest = {"name": "group-composition", "table": table_digest(self.tiny.table)}
         task, table = (self.tiny.task, None) if self.tiny.task else (digest, of_integers(self.tiny.table))
-        known = parse_task(task, model.config, table)
+        known = parse_task(task, model.config, table, Meter(Budget()))
         assert isinstance(known, Composition) and np.array_equal(known.table, self.tiny.table)
         setting = Setting(model, known, ScaledArithmetic(self.precision, meter), meter)
         for name, value in (("model", model), ("task", task), ("table", table), ("setting", setting)):
