@@ -32,6 +32,8 @@ KEYS = {
     "accuracy_floor",
     "operations",
     "unexplained_dimension",
+    "trusted_lines",
+    "rules",
     "certificate_bytes",
     "seconds",
     "model_digest",
@@ -92,6 +94,19 @@ def run_prover(*arguments: object) -> tuple[int, str]:
 def test_accepted(files: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run_checker("verify", files["good"], "--model", files["model"], capsys=capsys)
     assert code == 0 and out.startswith("ACCEPTED") and "at least" in out
+    lines = verify(files["good"], files["model"]).trusted_lines
+    assert lines and lines > 1000 and f"rests on {lines:,} lines: core and 2 rules\n" in out
+
+
+def test_rules_that_are_not_allowed_are_refused(files: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    """Before anything is computed; the refusal names the first of them. Names that are no rules are no pins."""
+    arguments = ("verify", files["good"], "--model", files["model"], "--allow-rules", "additive-tables,enumeration")
+    code, out, _ = run_checker(*arguments, "--max-operations", 1, capsys=capsys)
+    assert code == 1 and "step 1 uses rule prefix-chains" in out
+    for allowed, code in (({"prefix-chains", "additive-tables"}, 0), (["additive-tables"], 1), ((), 1), (("sorcery",), 2)):
+        verdict = verify(files["good"], files["model"], allow_rules=allowed)
+        assert verdict.exit_code == code and ("sorcery" in verdict.reason) == (code == 2)
+    assert verify(files["good"], files["model"], allow_rules="prefix-chains").exit_code == 2  # a text is no list of names
 
 
 @pytest.mark.parametrize(
@@ -109,6 +124,12 @@ def test_accepted(files: dict[str, Path], capsys: pytest.CaptureFixture[str]) ->
         (["--max-operations", "100"], 2),
         (["--max-memory", "0"], 2),
         (["--no-such-option"], 2),
+        (["--allow-rules", "additive-tables,prefix-chains"], 0),
+        (["--allow-rules", "prefix-chains, enumeration, additive-tables"], 0),
+        (["--allow-rules", "additive-tables"], 1),
+        (["--allow-rules", ""], 2),
+        (["--allow-rules", "additive-tables,prefix-chains,"], 2),
+        (["--allow-rules", "additive-tables,prefix_chains"], 2),
     ],
 )
 def test_json_in_every_case(
@@ -120,6 +141,9 @@ def test_json_in_every_case(
     if code == 0:
         assert verdict["correct_text"] == str(verdict["correct"]) and verdict["total"] == 216
         assert verdict["accuracy_floor"].startswith("0." if verdict["correct"] < 216 else "1.")
+        assert verdict["total_text"] == "216" and verdict["rules"] == ["additive-tables", "prefix-chains"]
+    else:
+        assert verdict["correct"] is verdict["correct_text"] is verdict["trusted_lines"] is None
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ Also the laws that the checker verifies of tables and permutations that come wit
 import hashlib
 import itertools
 import json
+import math
 import random
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -15,9 +16,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from certificates import AttentionOnly, FormatError, GroupMLP, Model, ModelConfig, RawTensor, UniformAttention
+from certificates import (
+    AttentionOnly,
+    Certificate,
+    FormatError,
+    GroupMLP,
+    Model,
+    ModelConfig,
+    RawTensor,
+    Statement,
+    Step,
+    UniformAttention,
+)
 from certificates.groups import group_table, table_digest
-from checker.core.decide import parse_task
+from checker.core.decide import check_proof, parse_task
 from checker.core.errors import OverBudget, Refused
 from checker.core.facts import Setting
 from checker.core.meter import Budget, Meter
@@ -356,6 +368,24 @@ def test_the_memory_that_a_task_takes_is_announced(name: str | None) -> None:
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert (found is not None) == fits and most < (memory if fits else 2**20)
+
+
+def test_a_check_refuses_a_task_beyond_its_budget_before_it_is_made() -> None:
+    config = mlp(2048)
+    tensors = {name: RawTensor("F16", shape, bytes(2 * math.prod(shape))) for name, shape in config.tensor_shapes().items()}
+    model = Model(config, tensors, None)
+    table = RawTensor("I16", (2048, 2048), bytes(2 * 2048**2))
+    for task, stored in (
+        ({"name": "modular-addition", "modulus": 2048}, None),
+        ({"name": COMPOSITION, "table": "0" * 64}, table),
+    ):
+        certificate = Certificate(Statement(model.digest(), task, 0, 2048**2), 30, (Step("hidden-tables"),), stored)
+        tracemalloc.start()
+        with pytest.raises(OverBudget, match="max-memory"):
+            check_proof(certificate, model, budget=Budget(memory=2**22))
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert most < 2**20
 
 
 # --- laws ---------------------------------------------------------------------------------------------------------------
