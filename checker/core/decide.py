@@ -162,7 +162,7 @@ def _require_pins(statement: Statement | MLPStatement, pins: Pins) -> None:
             raise ClaimNotMet("the certificate is about what an MLP adds to the logits: it proves no accuracy to be pinned")
         if statement.correct < pins.at_least * statement.total:
             raise ClaimNotMet(
-                f"the certificate proves {statement.correct} of {statement.total} inputs: less than the pinned accuracy"
+                f"the certificate proves {statement.correct} of {statement.total} inputs, less than the pinned {pins.at_least}"
             )
     claims = {claim.frequency: claim for claim in statement.claims} if isinstance(statement, MLPStatement) else {}
     for frequency, most in pins.error_at_most.items():
@@ -170,7 +170,8 @@ def _require_pins(statement: Statement | MLPStatement, pins: Pins) -> None:
         if claim is None:
             raise ClaimNotMet(f"the certificate proves nothing about an MLP at the pinned frequency {frequency}")
         if claim.amplitude == 0 or claim.error > most * claim.amplitude:
+            found = f"{claim.error} / {claim.amplitude}" if claim.amplitude else "unbounded"
             raise ClaimNotMet(
-                f"at frequency {frequency} the certificate proves an error of {claim.error} for an amplitude of "
-                f"{claim.amplitude}, which is more than the pinned relative error"
+                f"the relative error that the certificate proves at frequency {frequency} is {found}, "
+                f"which is more than the pinned {most}"
             )

@@ -24,7 +24,7 @@ from certificates.input_order import rank_of
 from checker import CheckError, InvalidInput, covers, verify
 from checker.attention.chain_counts import fitting_tuples
 from checker.attention.order_statistic import OrderStatistic
-from checker.core.decide import check_proof, parse_task
+from checker.core.decide import Pins, check_proof, parse_task
 from checker.core.facts import CertifiedInputs, Fact, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
@@ -131,7 +131,7 @@ def examine(tiny: oracle.TinyModel, precision: int, files: object = None, more: 
             unfit = 1 < tiny.rank < tiny.n_ctx and name in ONE_SIDED
             assert tiny.kind == "wild" or unfit, f"{name} gives up on an ordinary model"
             continue
-        proof = check_proof(certificate, model, task=task_json(tiny))
+        proof = check_proof(certificate, model, pins=Pins(task=task_json(tiny)))
         covered = assert_true(proof.result, truth)
         assert proof.result.correct == evidence.correct, strategy
         assert np.array_equal(evidence.cells, by_cell(tiny, truth, covered)), strategy

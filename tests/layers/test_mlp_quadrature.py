@@ -47,6 +47,7 @@ from checker.core.errors import CheckError, ClaimNotMet, InvalidInput, OverBudge
 from checker.core.meter import Budget
 from checker.reporting.cli import cli
 from checker.reporting.decimals import ceil_decimal, exact_decimal
+from checker.reporting.theorem import FrequencyBound, frequency_bounds
 from checker.reporting.verdict import ARITHMETICS
 from prover.layers.mlp_bound import Interpretation, Layer, bound_of
 from prover.layers.two_input_problem import PairProblem
@@ -253,7 +254,7 @@ def test_without_neurons_the_amplitude_is_all_error(amplitude: float) -> None:
     if amplitude == 0:
         loose = claim(model, said, whole, np.ceil((naive + amplitude) * 2**20 * 1.001), 20)
         with pytest.raises(ClaimNotMet, match="is unbounded"):
-            check_proof(loose, model, error_at_most={int(said.frequency[0]): Fraction(10**9)})
+            check_proof(loose, model, pins=Pins(error_at_most={int(said.frequency[0]): Fraction(10**9)}))
     with pytest.raises(Refused, match="is not proved"):
         check_proof(claim(model, said, whole, np.floor((naive + amplitude) * 2**20 * 0.999), 20), model)
 
@@ -283,10 +284,14 @@ def shipped(**switches: int) -> tuple[Certificate, Model]:
     return certificate, model
 
 
+def proved(certificate: Certificate, model: Model) -> tuple[FrequencyBound, ...]:
+    check_proof(certificate, model)
+    assert isinstance(certificate.statement, MLPStatement)
+    return frequency_bounds(certificate.statement)
+
+
 def test_the_shipped_model_is_a_quadrature_up_to_less_than_its_amplitudes_and_twice_as_tightly_as_by_the_naive_bound() -> None:
-    bounds = check_proof(*shipped()).mlp
-    naive = check_proof(*shipped(mechanism=0)).mlp
-    assert bounds is not None and naive is not None
+    bounds, naive = (proved(*shipped(**switches)) for switches in ({}, {"mechanism": 0}))
     assert [bound.frequency for bound in bounds] == [1, 9, 15]
     for bound, other in zip(bounds, naive, strict=True):
         assert bound.relative_error is not None and Fraction(bound.relative_error) < 1
