@@ -18,7 +18,7 @@ from certificates.tensor_file import IntArray
 from certificates.writing import write_atomically
 from prover.layers.crosscoder import Crosscoder
 from prover.layers.examined_pairs import ExaminedPairs
-from prover.layers.two_input_problem import PairProblem
+from prover.layers.two_input_problem import TwoInputProblem
 from prover.strategies.crosscoder_output import CrosscoderOutput
 from prover.studies.demo import ceil_scientific, floor_percent
 from prover.studies.frontier import Frontier, Result
@@ -40,7 +40,7 @@ class CrosscoderTerms:
     writing: float
 
     @staticmethod
-    def of(problem: PairProblem, neurons: IntArray, step: Step) -> "CrosscoderTerms":
+    def of(problem: TwoInputProblem, neurons: IntArray, step: Step) -> "CrosscoderTerms":
         """Those of a step of rule crosscoder-output about some neurons, computed where the problem is (a CPU)."""
         layer, hidden, chosen = problem.layer, problem.hidden.of(neurons), torch.as_tensor(neurons)
         found = Crosscoder.of_step(step, hidden)
@@ -108,7 +108,7 @@ _HEADINGS = (
 )
 
 
-def crosscoder_results(problem: PairProblem, frontier: Frontier, folder: Path) -> list[CrosscoderResult]:
+def crosscoder_results(problem: TwoInputProblem, frontier: Frontier, folder: Path) -> list[CrosscoderResult]:
     """Those of a search whose certificates are in a folder, by size and kind."""
     here, found = replace(problem, device=torch.device("cpu")), []
     for result in frontier.accepted:
