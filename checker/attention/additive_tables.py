@@ -29,6 +29,7 @@ Tokens and outputs are taken in the order of the task's numbers (checker/core/ta
 """
 
 from certificates.certificate import Step
+from checker.attention.order_statistic import order_statistic
 from checker.attention.tables import AdditiveTables
 from checker.core.enclosed_weights import plus_bias, weight
 from checker.core.errors import Refused
@@ -43,7 +44,7 @@ def additive_tables(setting: Setting, step: Step, premises: tuple[Fact, ...]) ->
         raise Refused("additive-tables takes no premises")
     config = setting.attention_only
 
-    order = setting.order_statistic.in_numbered_order
+    order = order_statistic(setting).in_numbered_order
     outputs = order(config.d_vocab_out)
     tokens, positions = weight(setting, "embed.W_E")[order(config.d_vocab)], weight(setting, "pos_embed.W_pos")
     unembed = weight(setting, "unembed.W_U")[:, outputs]

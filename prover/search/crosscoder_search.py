@@ -14,7 +14,8 @@ import torch
 from rich.table import Table
 
 from certificates import Step, read_certificate
-from certificates.tensor_file import IntArray, write_atomically
+from certificates.tensor_file import IntArray
+from certificates.writing import write_atomically
 from prover.layers.crosscoder import Crosscoder
 from prover.layers.examined_pairs import ExaminedPairs
 from prover.layers.two_input_problem import TwoInputProblem

@@ -13,7 +13,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from certificates import AttentionOnly, Model, read_certificate
-from certificates.tensor_file import write_atomically
+from certificates.writing import write_atomically
 from prover.layers.dictionaries import Dictionary
 from prover.strategies.crosscoder_output import CrosscoderOutput
 from prover.strategies.dictionary_output import DictionaryOutput

@@ -14,7 +14,7 @@ import torch
 from rich.table import Table
 
 from certificates import read_model
-from certificates.tensor_file import write_atomically
+from certificates.writing import write_atomically
 from prover.attention.sequence_problem import SequenceProblem
 from prover.problem import Problem, Track
 from prover.prove import problem_about

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from certificates.tensor_file import write_atomically
+from certificates.writing import write_atomically
 from prover.problem import Problem
 from prover.strategies import strategies_for
 from prover.strategy import DoesNotFit

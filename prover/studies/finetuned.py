@@ -10,7 +10,7 @@ import torch
 from rich.table import Table
 
 from certificates import Model
-from certificates.tensor_file import write_atomically
+from certificates.writing import write_atomically
 from prover.attention.sequence_problem import SequenceProblem
 from prover.error_terms import ERRORS
 from prover.layers.two_input_problem import TwoInputProblem

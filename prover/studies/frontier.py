@@ -25,7 +25,7 @@ import torch
 from rich.table import Table
 
 from certificates import Model, read_model
-from certificates.tensor_file import write_atomically
+from certificates.writing import write_atomically
 from prover.attention.tasks import OrderStatistic, parse_task
 from prover.problem import Problem, Track, silent
 from prover.prove import problem_about

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from certificates.tensor_file import write_atomically
+from certificates.writing import write_atomically
 from prover.attention.cells import by_token, cell_totals
 from prover.studies.frontier import Frontier, Result
 from prover.studies.frontier_figures import (

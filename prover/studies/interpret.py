@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.table import Table
 
 from certificates import UniformAttention
-from certificates.tensor_file import write_atomically
+from certificates.writing import write_atomically
 from prover.error_terms import ERRORS, ErrorTerms
 from prover.layers.group_interpretations import irrep_claim
 from prover.layers.two_input_problem import TwoInputProblem

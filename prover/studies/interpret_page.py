@@ -4,7 +4,7 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
-from certificates.tensor_file import write_atomically
+from certificates.writing import write_atomically
 from prover.error_terms import ERRORS
 from prover.strategies import BRUTE_FORCE
 from prover.studies.frontier import Frontier

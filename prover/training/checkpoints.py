@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from certificates import FormatError, Model
-from certificates.tensor_file import write_atomically
+from certificates.writing import write_atomically
 from prover.problem import Problem
 from prover.strategy import Strategy
 from prover.training.finetuning import Milestone, Recipe, State

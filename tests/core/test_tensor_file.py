@@ -24,17 +24,11 @@ from hypothesis import strategies as st
 
 from certificates.architectures import AttentionOnly
 from certificates.canonical_json import dumps, loads, loads_config, loads_relaxed
-from certificates.certificate import Certificate, Statement, Step, parse_certificate, read_certificate, write_certificate
+from certificates.certificate import Certificate, Statement, Step, parse_certificate, read_certificate
 from certificates.errors import FormatError
-from certificates.model_file import Model, read_model, write_model
-from certificates.tensor_file import (
-    ITEM_BYTES,
-    RawTensor,
-    parse_tensor_file,
-    read_tensor_file,
-    serialize_tensor_file,
-    write_atomically,
-)
+from certificates.model_file import Model, read_model
+from certificates.tensor_file import ITEM_BYTES, RawTensor, parse_tensor_file, read_tensor_file
+from certificates.writing import serialize_tensor_file, write_atomically, write_certificate, write_model
 
 thorough = settings(max_examples=150, deadline=None)
 MAX_INT = 2**63 - 1
@@ -489,7 +483,7 @@ def test_files_cut_short_are_refused_by_every_reader(tmp_path: Path) -> None:
 
 STATEMENT = {"correct": "0", "model": "0" * 64, "task": {"name": "max-of-k"}, "total": "9"}
 PROOF: dict[str, Any] = {"precision": 30, "steps": [{"parameters": {}, "premises": [], "rule": "disjoint-sum"}]}
-METADATA = {"format": "compact-proof-certificate", "version": "1", "statement": dumps(STATEMENT), "proof": dumps(PROOF)}  # type: ignore[arg-type]
+METADATA = {"format": "compact-proof-certificate", "version": "2", "statement": dumps(STATEMENT), "proof": dumps(PROOF)}  # type: ignore[arg-type]
 
 
 def step(**changes: Any) -> str:
@@ -499,8 +493,8 @@ def step(**changes: Any) -> str:
 BAD_METADATA: dict[str, dict[str, Any]] = {
     "other format": {"format": "pt"},
     "no version": {"version": None},
-    "version 2": {"version": "2"},
-    "version with a space": {"version": "1 "},
+    "version 3": {"version": "3"},
+    "version with a space": {"version": "2 "},
     "one more key": {"comment": "x"},
     "no statement": {"statement": None},
     "no proof": {"proof": None},

@@ -32,7 +32,7 @@ import certificates
 from certificates import Certificate, FormatError, GroupMLP, Model, Step, read_certificate, write_model
 from certificates.groups import group_table
 from checker import Budget, OverBudget, verify
-from checker.verdict import check_proof
+from checker.core.decide import check_proof
 from prover.attention import direction_search
 from prover.commands import cli
 from prover.layers import factor_search

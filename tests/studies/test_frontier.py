@@ -25,7 +25,7 @@ import prover.studies.checked
 import prover.studies.frontier
 from certificates import Model, RawTensor, read_model, write_model
 from checker import verify
-from checker.verdict import check_proof
+from checker.core.decide import check_proof
 from prover.attention.cells import by_token, cell_totals
 from prover.attention.sequence_problem import SequenceProblem
 from prover.prove import prove

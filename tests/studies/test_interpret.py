@@ -13,7 +13,7 @@ from test_frontier import BROWSER_ARGUMENTS, chromium
 from certificates import GroupMLP, Model, UniformAttention, read_certificate, read_model, write_model
 from certificates.groups import group_table, table_digest
 from checker import verify
-from checker.verdict import check_proof
+from checker.core.decide import check_proof
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.prove import problem_about, prove
 from prover.strategies import TWO_INPUT_STRATEGIES
