@@ -23,7 +23,8 @@ from prover.commands.options import (
 )
 from prover.prove import problem_about
 from prover.strategies import ATTENTION_STRATEGIES, TWO_INPUT_STRATEGIES, strategies_for
-from prover.studies.finetuned import compare, comparison_table, write_comparison
+from prover.studies.finetuned import compare
+from prover.studies.finetuned_page import comparison_table, write_comparison
 from prover.studies.rounding import floor_percent
 from prover.training.checkpoints import read_checkpoint, run_key, write_checkpoint
 from prover.training.finetuning import Recipe, State, finetune

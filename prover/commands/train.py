@@ -11,15 +11,9 @@ from certificates.canonical_json import Json
 from certificates.groups import group_table
 from prover.commands.options import DEVICE, OUTPUT, pick_device, progress_bars
 from prover.layers.two_input_problem import TwoInputProblem
+from prover.training.group_composition import GroupRecipe, train_group_composition
 from prover.training.max_of_k import MaxOfKRecipe, sampled_accuracy, train_max_of_k
-from prover.training.two_input_training import (
-    GroupRecipe,
-    PizzaRecipe,
-    TiedRecipe,
-    train_group_composition,
-    train_pizza_addition,
-    train_tied_addition,
-)
+from prover.training.modular_addition import PizzaRecipe, TiedRecipe, train_pizza_addition, train_tied_addition
 from prover.weights import raw_tensor
 
 

@@ -21,7 +21,7 @@ from prover.strategies.interpretation import Interpretation
 from prover.strategies.low_rank_output import LowRankOutput
 from prover.strategy import DoesNotFit, Strategy
 from prover.studies.frontier import Frontier, Result
-from prover.studies.page import embed, page
+from prover.studies.page import embed, page, styled
 from prover.studies.rounding import ceil_scientific, floor_percent
 from prover.studies.tables import html_table
 
@@ -161,7 +161,7 @@ def _figure(frontier: Frontier) -> go.Figure:
         )
     figure.update_xaxes(title="operations", type="log")
     figure.update_yaxes(title="certified accuracy", tickformat=".0%", range=[-0.03, 1.05])
-    return figure.update_layout(height=430, template="plotly_white", margin={"t": 20})
+    return styled(figure, 430)
 
 
 def _table(frontier: Frontier) -> str:

@@ -10,7 +10,7 @@ from prover.strategies import BRUTE_FORCE
 from prover.studies.frontier import Frontier
 from prover.studies.interpret import Finding
 from prover.studies.mlp_findings import MLPFindings, mlp_html
-from prover.studies.page import embed, page
+from prover.studies.page import embed, page, styled
 from prover.studies.rounding import ceil_scientific, floor_percent
 from prover.studies.tables import html_table
 
@@ -62,8 +62,7 @@ def _frontier_figure(frontier: Frontier) -> go.Figure:
         )
     figure.update_xaxes(type="log", title="operations, as a fraction of brute force" if brute else "operations")
     figure.update_yaxes(title="certified accuracy, %", range=[-3, 103])
-    figure.update_layout(height=460, template="plotly_white", margin={"t": 20})
-    return figure
+    return styled(figure, 460)
 
 
 def _errors_figure(found: list[Finding]) -> go.Figure:
@@ -77,6 +76,5 @@ def _errors_figure(found: list[Finding]) -> go.Figure:
     gaps = [finding.terms.gap for finding in known if finding.terms]
     marker = {"symbol": "line-ns-open", "size": 28, "color": "black"}
     figure.add_scatter(y=names, x=gaps, name="gap", mode="markers", marker=marker)
-    figure.update_layout(barmode="stack", height=120 + 70 * len(known), template="plotly_white", margin={"t": 20})
     figure.update_xaxes(title="logits")
-    return figure
+    return styled(figure, 120 + 70 * len(known), barmode="stack")

@@ -41,7 +41,7 @@ from prover.search import representation_search
 from prover.strategies.dictionary_output import DictionaryOutput
 from prover.strategies.interpretation import Interpretation
 from prover.strategies.low_rank_output import LowRankOutput
-from prover.training.two_input_training import GroupRecipe, train_group_composition
+from prover.training.group_composition import GroupRecipe, train_group_composition
 from prover.weights import raw_tensor
 
 torch.set_num_threads(1)

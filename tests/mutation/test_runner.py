@@ -106,7 +106,7 @@ def test_ctrl_c(project: Path) -> None:
         time.sleep(0.05)
     time.sleep(1)
     process.send_signal(signal.SIGINT)
-    out, errors = process.communicate(timeout=30)
+    out, errors = process.communicate(timeout=120)
     assert process.returncode == 130 and b"the same command goes on" in out, errors
     assert b"Traceback" not in errors
     assert not list(project.glob("tmp*")), "the copies are gone"
