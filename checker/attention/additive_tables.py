@@ -23,7 +23,7 @@ neither does r(q), so both cancel in the softmax: softmax(s)_j = w_j / sum_i w_i
 b_V W_O and all that does not depend on j can be moved into the sum over j, which gives
 logit(o) = sum_j w_j (direct + token_value + position_value) / sum_j w_j. The denominator is positive; multiply by it.
 
-Tokens and outputs are taken in the order of the task's numbers (checker/core/tasks), which renames them and changes nothing.
+Tokens and outputs are taken in the order of the task's numbers (order_statistic), which renames them and changes nothing.
 
 *Checked:* nothing beyond the model file's shapes. The tables are enclosures of the real tables.
 """

@@ -35,6 +35,8 @@ from checker.core.tasks import Task
 from checker.rules import RULES, TASKS
 
 _BYTES_PER_WEIGHT = 128
+_GATHERED_PER_WEIGHT = 4
+"""How many numbers could be gathered while one weight is decoded."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ def check_proof(
     try:
         for name, tensor in model.tensors.items():  # also those that no rule will look at
             meter.allocate(_BYTES_PER_WEIGHT * math.prod(tensor.shape))
+            meter.gathering(_GATHERED_PER_WEIGHT * math.prod(tensor.shape))
             decode(name, tensor)
         task = parse_task(statement.task, model.config, certificate.table, meter)
     except FormatError as error:

@@ -16,6 +16,8 @@ from checker.core.meter import Meter
 
 _BYTES_PER_ENTRY = 64
 """Of a multiplication table: what making it takes, and asking whether it is commutative, or addition."""
+_GATHERED_PER_ENTRY = 16
+"""How many numbers could be gathered while one entry is made, or digested."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ def parse_composition(task: Json, config: ModelConfig, given: RawTensor | None, 
     group, modulus, digest = fields.get("group"), fields.get("modulus"), fields.get("table")
     size = config.d_vocab - isinstance(config, UniformAttention)  # the token "=" is no element
     meter.hold(_BYTES_PER_ENTRY * size**2)
+    meter.gathering(_GATHERED_PER_ENTRY * size**2)
     if task == {"name": "modular-addition", "modulus": modulus} and type(modulus) is int:
         table, product = group_table(f"cyclic:{modulus}", size), f"sum modulo {modulus}"
     elif task == {"name": "group-composition", "group": group} and isinstance(group, str):

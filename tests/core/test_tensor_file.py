@@ -493,6 +493,7 @@ def step(**changes: Any) -> str:
 BAD_METADATA: dict[str, dict[str, Any]] = {
     "other format": {"format": "pt"},
     "no version": {"version": None},
+    "version 1": {"version": "1"},
     "version 3": {"version": "3"},
     "version with a space": {"version": "2 "},
     "one more key": {"comment": "x"},
@@ -524,12 +525,18 @@ BAD_METADATA: dict[str, dict[str, Any]] = {
     "premises is a number": {"proof": step(premises=0)},
     "premise is a string": {"proof": step(premises=["0"])},
     "premise is a boolean": {"proof": step(premises=[False])},
+    "more premises than there can be steps": {"proof": step(premises=[0] * 257)},
     "premise beyond 64 bits": {"proof": step(premises=[2**63])},
     "parameters is a list": {"proof": step(parameters=[])},
     "parameter is a string": {"proof": step(parameters={"a": "1"})},
     "parameter is null": {"proof": step(parameters={"a": None})},
     "parameter beyond 64 bits": {"proof": step(parameters={"a": 2**63})},
 }
+
+
+def test_a_step_has_as_many_premises_as_there_are_steps_or_fewer() -> None:
+    metadata = {**METADATA, "proof": step(premises=[0] * 256)}
+    assert len(parse_certificate(parse_tensor_file(serialize_tensor_file(metadata, {}))).steps[0].premises) == 256
 
 
 @pytest.mark.parametrize("what", BAD_METADATA)
