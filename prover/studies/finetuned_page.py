@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from rich.table import Table
 
 from certificates import Model
-from certificates.tensor_file import write_atomically
+from certificates.writing import write_atomically
 from prover.error_terms import ERRORS
 from prover.studies.finetuned import Comparison, Side
 from prover.studies.page import card, embed, page, styled
