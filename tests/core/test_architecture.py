@@ -594,7 +594,7 @@ def test_no_floating_point_on_two_inputs(name: str, monkeypatch: pytest.MonkeyPa
 # --- (d) facts -----------------------------------------------------------------------------------------------------------
 
 RULE_FOLDERS = ("rules", "attention", "layers")
-FACTS = {"AdditiveTables", "HiddenTables", "MarginPart", "CertifiedInputs", "MLPQuadrature"}
+FACTS = {"AdditiveTables", "HiddenTables", "CertifiedInputs", "MLPQuadrature"}
 
 
 def constructions(tree: ast.AST) -> list[str]:

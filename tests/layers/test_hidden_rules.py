@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from checker.layers.uniform_margin import uniform_margin
 from hidden_oracle import (
     ATTENTION,
     GROUPS,
@@ -57,7 +58,6 @@ from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
 from checker.core.tasks import Composition, parse_task
 from checker.layers.facts import HiddenTables, MarginPart
-from checker.layers.uniform_margin import uniform_margin
 from checker.rules import RULES
 from checker.verdict import check_proof
 
