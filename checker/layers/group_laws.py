@@ -1,13 +1,13 @@
 """Groups and their actions, as integer tables that are checked to be such.
 
 *Lemma.* (1) A multiplication table is that of a group if (x s) y = x (s y) for all x, y and all s in a set from which all
-elements arise as products, some e has ex = x = xe for all x, and for every x some y has xy = e. (2) Maps pi_g of a set to
+elements arise as products, some e has xe = x for all x, and for every x some y has xy = e. (2) Maps pi_g of a set to
 itself, one for each element of a group, are an action (by permutations) if pi_e is the identity and pi_{sg} = pi_s pi_g for all
 g and all s in such a set.
 
 *Proof.* (1) The elements m with (x m) y = x (m y) for all x, y are closed under products: (x (mn)) y = ((xm) n) y = (xm)(ny) =
-x (m (ny)) = x ((mn) y). So the table is associative (Light's test), and where every element has a right inverse, that is a left
-one, too: with xy = e and yz = e, x = x(yz) = (xy)z = z. (2) Write g as a product s_1 .. s_k; by induction pi_{gh} = pi_{s_1} ..
+x (m (ny)) = x ((mn) y). So the table is associative (Light's test). With xy = e and yz = e, yx = yxe = yxyz = yez = yz = e, so
+y is an inverse from the left, too; and ex = xyx = xe = x. (2) Write g as a product s_1 .. s_k; by induction pi_{gh} = pi_{s_1} ..
 pi_{s_k} pi_h for all h. With h = e, pi_g = pi_{s_1} .. pi_{s_k}, so pi_{gh} = pi_g pi_h; and pi_g has the inverse pi_{g^-1}.
 
 A set that generates a group of n elements need not have more than log2 n of them: each one that those before it do not generate
@@ -49,7 +49,7 @@ class Group:
             setting.meter.charge((1 + len(generators)) * table.size, LOOKING_UP)
             if not all(np.array_equal(table[table[:, s]], np.take(table, table[s], axis=1)) for s in generators):
                 raise Refused("the multiplication table is not a group's: it is not associative")
-            if np.any(table[unit] != each) or np.any(table[:, unit] != each) or np.any(table[each, inverse] != unit):
+            if np.any(table[:, unit] != each) or np.any(table[each, inverse] != unit):
                 raise Refused("the multiplication table is not a group's: it has no unit, or an element no inverse")
         reached, newest = np.zeros(len(each), np.bool_), generators
         while len(newest):

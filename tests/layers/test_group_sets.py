@@ -1,4 +1,4 @@
-"""Rule set-output, all pairs at once: whatever the hints, what it establishes of each part and of all is true of the network."""
+"""Rule set-output, all pairs at once: whatever the hints, what it establishes of each part and of all is true of a network."""
 
 import contextlib
 from dataclasses import dataclass, replace
