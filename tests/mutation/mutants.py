@@ -556,6 +556,341 @@ MUTANTS = [
         )
     ),
     *(
+        Mutant("checker/layers/set_output.py", old, new, SETS)
+        for old, new in (
+            ("beside = loose.max(0).sum(0).minimum(loose.max(1).sum(0)).reshape(1, 1) +", "beside ="),
+            (" + (e * part.r).sum(0).reshape(1, 1)", ""),
+            ("(tables.unembed - ideal)", "(tables.unembed + ideal)"),
+            ("(active * part.t, active", "(active * part.r, active"),
+            ("main.min(0).concatenate([main.max(0)", "main.max(0).concatenate([main.min(0)"),
+            ("beside = loose.max(0).sum(0)", "beside = loose.max(0).max(0)"),
+            ("beside = loose.max(0).sum(0)", "beside = loose.min(0).sum(0)"),
+            ("minimum(loose.max(1).sum(0))", "minimum(loose.min(1).sum(0))"),
+            ("np.sort(np.abs(change), axis=1)", "np.abs(change)"),
+            ("np.sort(np.abs(change), axis=1)", "np.sort(np.maximum(change, 0), axis=1)"),
+            ("load.sort(0)", "load"),
+            ("e * abs(part.t))", "e * part.t)"),
+            ("concatenate([zeros(setting, 1, values.shape[1])], axis=0)", "concatenate([values[:1]], axis=0)"),
+            ("lam + tables.bias[:, some].T", "lam"),
+            ("part.first[group.inverse], part.beta", "part.first, part.beta"),
+            ("(e_left + e_right)", "e_left"),
+            ("(e_left + e_right)", "e_right"),
+            (".range(1).reshape(-1, 1)", ".max(1).reshape(-1, 1)"),
+            (".maximum(middle - low).max(1)", ".maximum(middle - low).min(1)"),
+            ("    group.require_invariant(setting, action, kernel)\n", ""),
+            ("    group.require_action(setting, action)\n", ""),
+            ("kernel[:, part.second]", "kernel[:, part.second[group.inverse]]"),
+            (").relu().reshape(count, cells)", ").reshape(count, cells)"),
+            ("np.diff(rows[:, :2], axis=0", "np.diff(rows[:, :1], axis=0"),
+        )
+    ),
+    *(
+        Mutant("checker/layers/group_laws.py", old, new, GROUPS)
+        for old, new in (
+            ("< len(each).bit_length()", "<= len(each)"),
+            ("if not task.group:", "if False:"),
+            ("if not reached.all()", "if False"),
+            ("np.any(table[:, unit] != each) or ", ""),
+            ("or np.any(table[each, inverse] != unit)", ""),
+            ("np.array_equal(table[table[:, s]], np.take(table, table[s], axis=1))", "True"),
+            ("np.any((action < 0) | (action >= action.shape[1])) or", ""),
+            ("or np.any(action[self.unit] != np.arange(action.shape[1]))", ""),
+            ("np.array_equal(action[self.table[s]], action[s][action])", "True"),
+            ("action[s][action]", "action[:, action[s]]"),
+            ("np.argmax(table == unit, axis=1)", "np.argmax(table == 0, axis=1)"),
+        )
+    ),
+    *(
+        Mutant("checker/core/tasks.py", old, new, THEOREMS)
+        for old, new in (
+            ("self.d_vocab - 1 - tokens if self.reverse else tokens", "tokens"),
+            ("places[: self.d_vocab] = self.numbered", "places[:] = self.numbered"),
+            ("np.sort(numbers, axis=1)[:, self.n_ctx - self.rank]", "np.sort(numbers, axis=1)[:, -1]"),
+            ("(numbers[:, :-1] == true[:, None])", "(numbers == true[:, None])"),
+            ("if self.rank != 1:", "if False:"),
+            ("type(rank) is int and", ""),
+            ('"n": rank} and 1 <= rank <= length', '"n": rank} and rank <= length'),
+            ("1 <= rank <= length:", "1 <= rank:"),
+            ("if config.d_vocab_out < vocab", "if False"),
+            ("1 if smallest else rank", "rank"),
+            ("smallest = rank == length and rank > 1", "smallest = rank > 1"),
+        )
+    ),
+    *(
+        Mutant("checker/attention/projected_tables.py", old, new, PROJECTED)
+        for old, new in (
+            ("if min(tilts) < -1", "if False"),
+            ("residual not in (_LENGTHS, _DIFFERENCES, _NORMS)", "residual > _NORMS"),
+            ("residual not in (_LENGTHS, _DIFFERENCES, _NORMS)", "residual < _LENGTHS"),
+            ("or diagonal not in (0, 1)", ""),
+            ('"direct": residual % _NORMS', '"direct": residual'),
+            ("factors.direct, width, 1)", "factors.direct, width, 0)"),
+            ("rank * (vocab + columns[name]) + columns[name]", "rank * (vocab + columns[name])"),
+            ("columns[name] + 1)[residuals", "columns[name])[residuals"),
+            ("            dimension += vocab\n", "            pass\n"),
+            ("numbers.maximum(numbers.times(", "numbers.minimum(numbers.times("),
+            ("return numbers.maximum(numbers.times(np.full((1, 1), -1, np.int64)))", "return numbers"),
+            ("np.where(rows[:, None] == columns", "np.where(rows[:, None] >= columns"),
+            ("(main - width).up_to(main + width)", "main.up_to(main + width)"),
+            ("(main - width).up_to(main + width)", "(main - width).up_to(main)"),
+            ('left - middle, "left")', 'left, "left")'),
+            ("main = of_left @ of_right.T + main", "main = of_left @ of_right.T"),
+            ("main, of_right = middle @ right.T", "main, of_right = right[:1] @ right.T"),
+            ("beyond, main = left - middle, middle @ right.T", "beyond, main = left - middle, right[:1] @ right.T"),
+            ("beyond - inside @ matrix.T, inside", "beyond, inside"),
+            ("_magnitude(right).max(0)", "_magnitude(right).min(0)"),
+            ("_magnitude(right).max(0)", "right.max(0)"),
+            ("_magnitude(beyond) @", "beyond @"),
+            ("require_lengths(self.setting, rows, self", "require_lengths(self.setting, rows - rows, self"),
+            ("gram - (along @ along.T) * self.basis.share", "gram - along @ along.T - gram"),
+            ("proved = (square * square - inner", "proved = (square - inner"),
+            ('proved & (self.hints["norm"] >= 0)', "proved"),
+            ('require(proved & (self.hints["norm"] >= 0), "the norm of a matrix")', "pass"),
+            ("Affine(centre, left.matrix, left.shift).vectors", "Affine(centre, left.matrix, None).vectors"),
+            ("Affine(centre, left.matrix, left.shift).vectors", "Affine(left.rows[:1], left.matrix, left.shift).vectors"),
+            ('self._hint("left", -1, 1) * norm', 'self._hint("left", -1, 1)'),
+        )
+    ),
+    *(
+        Mutant("checker/attention/factored_logits.py", old, new, (*PROJECTED, *LOW_RANK[1:]))
+        for old, new in (
+            ("return product if self.shift is None else product + self.shift", "return product"),
+            ("None if self.shift is None else self.shift @ matrix", "None"),
+            ("position[config.n_ctx - 1 :]", "position[:1]"),
+            ("* setting.arithmetic.reciprocal_sqrt(config.d_head)", ""),
+            ("direct = direct + weight", "direct = weight"),
+            ('direct = plus_bias(setting, last, _ATTENTION + "b_O")', "direct = last"),
+            ("Affine(last, weight", "Affine(token, weight"),
+        )
+    ),
+    *(
+        Mutant("checker/rules/projections.py", old, new, (*PROJECTED, *LOW_RANK[1:]))
+        for old, new in (
+            ("if np.any(numbers >= 1 << 53) or", "if"),
+            ("or np.any(numbers <= -(1 << 53))", ""),
+            ("if not -_LARGEST_SCALE <= bits", "if not bits"),
+            ("<= bits <= _LARGEST_SCALE", "<= bits"),
+            ("if not proved.all()", "if not proved.any()"),
+            (".positive() & (lengths >= 0).reshape(-1, 1), what", ".positive(), what"),
+            ("bound * bound - inner(setting, vectors, vectors)", "bound - inner(setting, vectors, vectors)"),
+            ("if not 2 <= tilt", "if not tilt"),
+            ("2 <= tilt <= UNIT_BITS", "2 <= tilt"),
+            ("1 <= rank <= hint.shape[0]", "rank <= hint.shape[0]"),
+            ("<< (2 * tilt) > one**2", "<< tilt > one**2"),
+            ("(excess**2).sum()", "(excess**2).min()"),
+            ("(np.arange(rank)[:, None] == np.arange(rank), one, 0)", "(np.arange(rank)[:, None] >= 0, one, 0)"),
+            ("if int((excess**2).sum())", "if 0 * int((excess**2).sum())"),
+            ("(1 << tilt) - 3", "1 << tilt"),
+            (
+                "inner(setting, vectors, vectors) - inner(setting, inside, inside) * self.share",
+                "inner(setting, inside, inside)",
+            ),
+            ("(bound * bound - outside).positive() & (rest >= 0).reshape(-1, 1)", "(bound * bound - outside).positive()"),
+            ("(bound * bound - outside).positive() & (rest >= 0)", "(bound - outside).positive() & (rest >= 0)"),
+        )
+    ),
+    *(
+        Mutant("checker/attention/ball_covers.py", old, new, LOW_RANK)
+        for old, new in (
+            ("if not np.array_equal(order[place], np.arange(outputs))", "if False"),
+            ("np.any(begin < 0) or", ""),
+            ("np.any(end > outputs) or", ""),
+            ("or np.any(begin >= end)", ""),
+            ("or len(radius) != len(begin)", ""),
+            ("require(inside & (radius >= 0)", "require((inside | True) & (radius >= 0)"),
+            ("inside & (radius >= 0)[ball].reshape(-1, 1)", "inside"),
+            ("np.maximum.reduceat", "np.minimum.reduceat"),
+            ("if np.any(label < 0) or", "if"),
+            ("np.any(label >= rows.shape[0]) or", ""),
+            ("or np.any(ball >= len(self.begin))", ""),
+            ("if np.any(np.diff(label) < 0)", "if False"),
+            ("(before + 1 == after) & (before == self.place[m])", "(before + 1 == after)"),
+            ("(before == after) | (", "(before >= after) | ("),
+            ("(before == after) | (", "(before <= after) | ("),
+            ("rows[m : m + 1].T).max(0)", "rows[m : m + 1].T).min(0)"),
+        )
+    ),
+    *(
+        Mutant("checker/attention/low_rank_chains.py", old, new, LOW_RANK)
+        for old, new in (
+            ("or not 1 <= numbers.shape[1] <= _MAX_LEVELS", ""),
+            ("np.any(numbers < 0) or", ""),
+            (
+                "numbers.sum(axis=1) + np.arange(task.n_ctx) != task.free",
+                "numbers.sum(axis=1) + np.arange(task.n_ctx) < task.free",
+            ),
+            (
+                "numbers.sum(axis=1) + np.arange(task.n_ctx) != task.free",
+                "numbers.sum(axis=1) + np.arange(task.n_ctx) > task.free",
+            ),
+            ("or np.any(own > np.arange(vocab).reshape(-1, 1, 1))", ""),
+            ("or np.any(np.diff(own, axis=2) < 0)", ""),
+            ("(profile < profiles) & (copies == 0)", "(profile > profiles)"),
+            ("or np.any((profile == profiles) & (band[label] != of_band))", ""),
+            ("if np.any(levels < 0) or np.any(levels > label[:, None])", "if np.any(levels > label[:, None])"),
+            ("or np.any(levels > label[:, None]) or", "or"),
+            ("or np.any(levels[:, 1:] < levels[:, :-1])", ""),
+            ("math.comb(self.task.free, copies)", "math.comb(self.task.n_ctx, copies)"),
+            ("task.require_largest(step.rule)", "pass"),
+            ("if not np.isin(claims.label, labels).all()", "if False"),
+            ("or 2 * kappa * mu < nu * nu", ""),
+            ("2 * kappa * mu < nu * nu", "4 * kappa * mu < nu * nu"),
+            ("loss = length * (number(reach) + number(reach))", "loss = length * number(reach)"),
+            ('require((log_loss.exp() - loss).positive(), "log_loss")', "pass"),
+            ('require((own[labels] - largest - log_gain.exp()).positive(), "log_gain")', "pass"),
+            ("- number(mu) - behind", "- behind"),
+            ("- number(mu) - behind", "- number(mu)"),
+            ("lead = value - of_tokens * number(kappa)", "lead = value"),
+            ("require(left[profiles:].positive()", "require(left[:profiles].positive()"),
+            ("(left[:profiles] - own.exp()).positive()", "left[:profiles].positive()"),
+            ("ahead=beta.running_max(0) - beta", "ahead=beta - beta"),
+            ("spread=position.max(1) - position.min(1)", "spread=position.max(1) - position.max(1)"),
+            ("risk = (score + rest + log_loss).running_max(0)", "risk = score + rest + log_loss"),
+            ("risk = (score + rest + log_loss)", "risk = (score + log_loss)"),
+            ("base = log_gain + score - rest", "base = log_gain + score"),
+            ("- self.ahead * width", ""),
+            ("shares.levels[share] - risk[levels[used, level] - 1]", "shares.levels[share] - risk[levels[used, 0] - 1]"),
+            ("shares.own[pairs[:, 1]] - risk[size - 1]", "shares.own[pairs[:, 1]] - risk[size - 2]"),
+            ('require(left.positive(), f"that the queries of band {number} are harmless")', "pass"),
+            ('require(left.positive(), f"that a prefix of level {level} in band {number} is harmless")', "pass"),
+        )
+    ),
+    Mutant("checker/core/ordering.py", "(difference != 0", "(difference >= 0", RULES),
+    Mutant("checker/core/ordering.py", "first] > 0", "first] >= 0", RULES),
+    Mutant("checker/attention/enumeration.py", "margin.min(0).positive()", "margin.max(0).positive()", RULES),
+    Mutant("checker/attention/enumeration.py", "if len(skip):\n", "if False:\n", RULES),
+    # Counting and disjointness.
+    Mutant("checker/rules/disjoint_sum.py", "if np.any(cells & premise.cells)", "if False", RULES),
+    Mutant("checker/attention/enumeration.py", "np.any(edges[1:] < edges[:-1])", "False", RULES),
+    Mutant("checker/attention/enumeration.py", "not 0 <= start < stop <= task.total", "False", RULES),
+    Mutant("checker/attention/enumeration.py", "task.require_largest(step.rule)", "pass", RULES),
+    Mutant("checker/attention/enumeration.py", "return inside & ~self.skipped(relative)", "return self.covers(tokens)", RULES),
+    Mutant("checker/rules/disjoint_sum.py", "cells |= premise.cells", "pass", RULES),
+    # Networks on two inputs.
+    *(Mutant(file, old, new, ("tests/core/test_golden.py",)) for file, old, new in pair_mutants.CAUGHT_BY_CASES),
+    *(Mutant(file, old, new, ENCLOSURES) for file, old, new in pair_mutants.OF_ARITHMETIC),
+    *(Mutant(file, old, new, SPARSE) for file, old, new in pair_mutants.OF_DICTIONARIES),
+    *(Mutant(file, old, new, ("tests/layers/test_quadrature.py", *QUICK)) for file, old, new in pair_mutants.OF_QUADRATURES),
+    *(Mutant(file, old, new, ("tests/layers/test_mlp_quadrature.py", *QUICK)) for file, old, new in pair_mutants.OF_MLPS),
+    *(
+        Mutant(file, old, new, ("tests/layers/test_fourier_output.py", *QUICK))
+        for file, old, new in pair_mutants.OF_FREQUENCIES
+    ),
+    *(
+        Mutant(file, old, new, ("tests/layers/test_projected_hidden_tables.py", *QUICK))
+        for file, old, new in pair_mutants.OF_BASES
+    ),
+    # The verdict.
+    Mutant("checker/verdict.py", "if statement.model_digest != model.digest()", "if False", RULES),
+    Mutant(
+        "checker/verdict.py", "if isinstance(statement, Statement) and statement.total != known_task.total", "if False", RULES
+    ),
+    Mutant("checker/verdict.py", "elif result.correct != statement.correct", "elif result.correct > statement.correct", RULES),
+    Mutant("checker/verdict.py", "if index not in used", "if False", RULES),
+    Mutant("checker/verdict.py", "not 0 <= premise < index for", "not premise < index for", RULES),
+    Mutant(
+        "checker/verdict.py", "statement.correct < at_least * statement.total", "False", ("tests/commands/test_commands.py",)
+    ),
+    Mutant("checker/verdict.py", "task is not None and task != statement.task", "False", ("tests/commands/test_commands.py",)),
+    *(
+        Mutant("checker/verdict.py", old, new, ("tests/layers/test_mlp_quadrature.py::test_pins",))
+        for old, new in (
+            ("claim.error > most * claim.amplitude", "False"),
+            ("claim.error > most * claim.amplitude", "claim.error >= most * claim.amplitude"),
+            ("if frequency not in claims", "if not claims"),
+            ("for frequency, most in error_at_most.items()", "for frequency, most in ()"),
+        )
+    ),
+    Mutant("certificates/model_file.py", "absorb(tensor.data)", "pass", RULES),
+    Mutant("certificates/canonical_json.py", "if dumps(value) != text", "if False", RULES),
+    # Groups, and networks with one hidden layer.
+    *(
+        Mutant("checker/core/scaled_integers.py", old, new, ENCLOSURES)
+        for old, new in (
+            ("up -= (self.shift + up) % 2", "pass"),
+            ("up = self.arithmetic.width - self.bound.bit_length()", "up = 63 - self.bound.bit_length()"),
+            ("np.where(high * high < np.maximum(a.hi, 0), high + 1, high)", "np.where(high < 0, high + 1, high)"),
+            ("_isqrt(a.bound) + 1", "_isqrt(a.bound)"),
+            ("np.maximum(np.maximum(self.lo, -self.hi), 0)", "np.maximum(self.lo, 0)"),
+            ("np.maximum(np.maximum(self.lo, -self.hi), 0)", "np.minimum(np.abs(self.lo), np.abs(self.hi))"),
+            ("np.maximum(self.lo, 0), np.maximum(self.hi, 0)", "np.maximum(self.lo, 0), self.hi"),
+            ("a = self._rounded(self.arithmetic.width - terms.bit_length())", "a = self"),
+            ("a = self._rounded(self.arithmetic.width - self.shape[0].bit_length())", "a = self"),
+            ("a.shift, terms * a.bound", "a.shift, a.bound"),
+            ("np.sort(self.lo, axis=axis), np.sort(self.hi, axis=axis)", "np.sort(self.lo, axis=axis), self.hi"),
+        )
+    ),
+    Mutant("checker/core/enclosures.py", "self.max(axis) - self.min(axis)", "self.max(axis) - self.max(axis)", HIDDEN),
+    *(
+        Mutant("checker/layers/hidden_tables.py", old, new, HIDDEN)
+        for old, new in (
+            ("if len(others) else None", "if False else None"),
+            ("left[:, some].max(0) + right[:, some].max(0)", "left[:, some].max(0) + right[:, some].min(0)"),
+            ("right[:, some].max(0) + bias[0, some]).relu()", "right[:, some].max(0)).relu()"),
+            ("right[:, some].max(0) + bias[0, some]).relu()", "right[:, some].max(0) + bias[0, some])"),
+            ("unembed[some].range(1)", "unembed[some].max(1)"),
+            ("(active * unembed[some].range(1)).reshape(-1, 1).sum(0)", "(active * unembed[some].range(1)).max(0)"),
+            ("constant = here.times(triple)", "constant = here"),
+            ("positions.sum(0).reshape(1, config.d_model) + embed[size:]", "positions.sum(0).reshape(1, config.d_model)"),
+            ("positions.sum(0).reshape(1, config.d_model) + embed[size:]", "embed[size:]"),
+            ("positions.sum(0).reshape(1, config.d_model)", "positions[2:].times(triple)"),
+            ("here = embed[size:] + positions[2:]", "here = embed[size:] + positions[:1]"),
+            ("here = embed[size:] + positions[2:]", "here = positions[2:]"),
+            ('if _ATTENTION + "b_V" in setting.model.tensors', "if False"),
+            ('here = plus_bias(setting, here, _ATTENTION + "b_O")', "pass"),
+            ('_bias(setting, _MLP + "b_in", config.d_mlp).times(triple)', '_bias(setting, _MLP + "b_in", config.d_mlp)'),
+            ('_bias(setting, _MLP + "b_out", config.d_model).times(triple)', '_bias(setting, _MLP + "b_out", config.d_model)'),
+            (
+                '_bias(setting, "unembed.b_U", config.d_vocab_out).times(triple)',
+                '_bias(setting, "unembed.b_U", config.d_vocab_out)',
+            ),
+            ("or len(np.unique(chosen)) < len(chosen)", ""),
+        )
+    ),
+    *(
+        Mutant("checker/layers/pairs.py", old, new, HIDDEN)
+        for old, new in (
+            ("np.any((wanted != 0) & (wanted != 1))", "False"),
+            ("if mirrored not in (0, 1)", "if False"),
+            ("tables.symmetric and task.commutative", "tables.symmetric"),
+            ("tables.symmetric and task.commutative", "task.commutative"),
+            ("if mirrored and np.any(left > right)", "if False"),
+            ("cells | cells.T if self.mirrored else cells", "cells | cells.T"),
+            ("cells | cells.T if self.mirrored else cells", "cells"),
+            ("proved[np.arange(len(self.label)), self.label] = True", "proved[:, -1] = True"),
+            ("int(np.count_nonzero(cells)), cells", "cells.size, cells"),
+        )
+    ),
+    *(
+        Mutant("checker/layers/evaluated_pairs.py", old, new, HIDDEN)
+        for old, new in (
+            ("- tables.slack", ""),
+            ("+ tables.constant", ""),
+            ("+ tables.direct[block.right]", ""),
+            ("tables.direct is not None", "False"),
+            (".relu() @", "@"),
+            ("if len(premises) != 1", "if False"),
+        )
+    ),
+    *(
+        Mutant("checker/layers/low_rank_output.py", old, new, HIDDEN)
+        for old, new in (
+            ("allowed = tables.slack.times(two)", "allowed = tables.slack"),
+            ("- allowed", ""),
+            ("tables.constant.times(two)", "tables.constant"),
+            ("direct = tables.direct.times(two)", "direct = tables.direct"),
+            ("else tables.right @ tables.unembed", "else tables.left @ tables.unembed"),
+            (
+                "length.reshape(outputs, 1) + length.reshape(1, outputs)",
+                "length.reshape(outputs, 1) - length.reshape(1, outputs)",
+            ),
+            ("squares.reshape(1, outputs) - twice", "squares.reshape(1, outputs) - twice - twice"),
+            ("starts[0] != 0 or", ""),
+            ("or pairwise not in (0, 1)", ""),
+            ("left_factor[part] @ right_factor[b]", "left_factor[part] @ right_factor[0]"),
+        )
+    ),
+    *(
         Mutant("checker/layers/uniform_margin.py", old, new, HIDDEN)
         for old, new in (
             ("if not rest[part.neurons].all()", "if not rest[part.neurons].any()"),
