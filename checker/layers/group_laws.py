@@ -7,8 +7,8 @@ g and all s in such a set.
 
 *Proof.* (1) The elements m with (x m) y = x (m y) for all x, y are closed under products: (x (mn)) y = ((xm) n) y = (xm)(ny) =
 x (m (ny)) = x ((mn) y). So the table is associative (Light's test). With xy = e and yz = e, yx = yxe = yxyz = yez = yz = e, so
-y is an inverse from the left, too; and ex = xyx = xe = x. (2) Write g as a product s_1 .. s_k; by induction pi_{gh} = pi_{s_1} ..
-pi_{s_k} pi_h for all h. With h = e, pi_g = pi_{s_1} .. pi_{s_k}, so pi_{gh} = pi_g pi_h; and pi_g has the inverse pi_{g^-1}.
+y is an inverse from the left, too; and ex = xyx = xe = x. (2) Write g as a product s_1 .. s_k; by induction pi_{gh} = pi_{s_1}
+.. pi_{s_k} pi_h for all h. With h = e, pi_g = pi_{s_1} .. pi_{s_k}, so pi_{gh} = pi_g pi_h; and pi_g has the inverse pi_{g^-1}.
 
 A set that generates a group of n elements need not have more than log2 n of them: each one that those before it do not generate
 at least doubles the subgroup. Larger sets are refused, for each generator costs a look at all products.
@@ -39,8 +39,8 @@ class Group:
     def of(setting: Setting, generators: IntArray) -> "Group":
         """Checks that these elements generate the group, and, where the task only gives a table, that it is one."""
         task, table, each = setting.composition, setting.composition.table, np.arange(setting.composition.d_vocab)
-        if not 0 < len(generators) < len(each).bit_length() or np.any((generators < 0) | (generators >= len(each))):
-            raise Refused("generators are elements of the group, at least one, and at most log2 of how many there are")
+        if len(generators) >= len(each).bit_length() or np.any((generators < 0) | (generators >= len(each))):
+            raise Refused("generators are elements of the group, at most log2 of how many there are")
         setting.meter.charge(len(each) * len(generators), LOOKING_UP)
         setting.meter.toil(2 * table.size + _ROUND * len(each))
         unit = int(np.argmax(table[each, each] == each))  # only the unit of a group is its own square

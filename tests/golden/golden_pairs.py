@@ -685,6 +685,8 @@ def subjects() -> dict[str, PairSubject]:
         "favourite-2": constant(None, 2, 0),
         "favourite-4": constant(None, 4, 0),
         "favourite-5": constant(None, 5, 0),
+        "favourite-6": constant(None, 6, 0),
+        "favourite-10": constant(None, 10, 0),
         "structured": turning(True, False),
         "structured-edge": turning(False, False),
         "sets": turning(True, True),
@@ -1279,6 +1281,7 @@ def of_structure(corpus: PairCorpus) -> None:
         ("action-constant", "rows that are no permutations", rotating(action=constant_map)),
         ("action-false", "an element acts as another", rotating(action=SHIFTS[[0, 1, 1]])),
         ("action-reversed", "an element acts as its inverse", rotating(action=changed(SHIFTS, 2, (1, 2, 0)))),
+        ("action-negative", "points below 0", rotating(action=SHIFTS - 3 * (np.arange(3) > 0)[:, None])),
         ("action-trivial", "no point is moved", rotating(action=np.tile(np.arange(3), (3, 1)))),
         ("action-empty", "no points", rotating(action=np.zeros((3, 0)))),
         ("t-53-bits", "a number beyond 53 bits", rotating(neurons=[(0, 0, 2**53), *ROTATING[1:]])),
@@ -1301,6 +1304,10 @@ def of_structure(corpus: PairCorpus) -> None:
         why = {"first": "another neuron", "unsorted": "neurons out of order"}.get(name, f"{name.partition('-')[0]} is no point")
         other = rotating(neurons=[(*first, 0), *ROTATING])
         corpus.claim(f"structured-{name}", code, why, model, EVERY, all_but_false, other)
+    apart = rotating(action=np.concatenate([SHIFTS, SHIFTS + 3], axis=1), neurons=[*ROTATING, (2, 5, 0)])
+    corpus.claim("structured-apart", 0, "a neuron with points of two orbits", model, EVERY, hidden(range(19)), apart)
+    nowhere = rotating(0 * EVERY, action=constant_map, neurons=[(0, 0, 0)] * 18)
+    corpus.claim("structured-action-unit", 1, "the unit moves points", model, 0, eighteen, nowhere)
     # Three further points, without neurons: what the elements do to them does not matter to the inequality.
     for name, why, more, code in (
         ("more-points", "a second orbit", SHIFTS, 0),
@@ -1417,20 +1424,28 @@ def of_sets(corpus: PairCorpus) -> None:
     corpus.claim("sets-mixed-edge", 1, "a little too much", "sets-edge", EVERY, eighteen, other)
     other = rotating_sets([*at, (2, 2, 0)])
     corpus.claim("sets-nineteen", 0, "another neuron", "rotations", EVERY, hidden(range(19)), other)
+    wider, kernel = np.concatenate([SHIFTS, SHIFTS + 3, SHIFTS + 6], axis=1), np.pad(said["kernel"], ((0, 3), (0, 3)))
+    for name, point in (("shared-x", (2, 8)), ("shared-y", (8, 5))):
+        beta, gamma, t = (np.append(said[n], more) for n, more in zip(("beta", "gamma", "t"), (*point, 0), strict=True))
+        other = with_hints(step, action=wider, kernel=kernel, beta=beta, gamma=gamma, t=t)
+        why = "a second part, which has an orbit with the first in common"
+        corpus.claim(f"sets-{name}", 0, why, "rotations", EVERY, hidden(range(19)), other)
     by_table = with_table(subjects()["sets"], SHIFTS)
     corpus.add("sets-table", by_table.claim(EVERY, *good), 0, "a group by its table", "sets")
     swaps = np.array([[0, 1], [1, 0]])
     outputs = sets_step([1], (swaps, swaps, [[1, 0], [0, 1]], [(0, 0, 16)] * 3))
     corpus.claim("sets-outputs", 1, "an output that is no element", "exclusive", 4, hidden(range(3)), outputs)
     every, dot = np.arange(4), np.zeros((2, 1), np.int64)
-    halves = every // 2, every % 2
+    halves, loop = (every // 2, every % 2), np.array(LOOP)
     for name, why, table, generators, code in (
         ("group", "a group", every[:, None] ^ every, [1, 2], 0),
         ("powers", "no inverses", np.minimum(every[:, None] + every, 3), [0, 1], 1),
         ("left-unit", "a unit from the left only", 2 * (halves[0][:, None] ^ halves[0]) + halves[1], [2, 3], 1),
         ("right-unit", "a unit from the right only", 2 * (halves[0][:, None] ^ halves[0]) + halves[1][:, None], [2, 3], 1),
         ("band", "every element is its own square", 2 * halves[0][:, None] + halves[1], [0, 3], 1),
-        ("loop", "not associative", np.array(LOOP), [1, 2], 1),
+        ("loop", "not associative", loop, [1, 2], 1),
+        ("loop-doubled", "one of the generators associates", np.block([[loop, loop + 5], [loop + 5, loop]]), [5, 1, 2], 1),
+        ("renumbered", "a group whose unit is not 0", np.roll(np.roll((REGULAR + 1) % 6, 1, axis=0), 1, axis=1), [2, 3], 0),
     ):
         subject = with_table(constant(None, len(table), 0), table)
         corpus.add(f"table-{name}", subject.claim(0, *lawless(len(table), generators)), code, why, f"favourite-{len(table)}")
@@ -1449,6 +1464,10 @@ def of_margins(corpus: PairCorpus) -> None:
         step = permuting_sets((POINTS, POINTS, EYE, finer(sets[0], 3)), (POINTS, REGULAR, SKEW, sets[1]))
         why = f"a neuron that writes nothing, in the {name} part"
         corpus.claim(f"margin-of-{name}", 0, why, "permutations", every, hidden(neurons), step)
+    skewed = POINTS, POINTS, changed(EYE, (0, 0), 2), []
+    step = permuting_sets((POINTS, POINTS, EYE, finer(PERMUTING, 3)), (POINTS, REGULAR, SKEW, SKEWED), skewed)
+    why = "a kernel that the first generator leaves as it is"
+    corpus.claim("margin-first-generator", 1, why, "permutations", every, hidden(range(24)), step)
     main = permuting_sets((POINTS, POINTS, EYE, finer(PERMUTING, 3)))
     corpus.claim("margin-alone", 1, "the other neurons may do too much", "sets-symmetric-edge", every, hidden(range(18)), main)
     evaluated = hidden(FOUR), pairs_step(EVERY), replace(rotating_sets(), premises=(1,))

@@ -587,7 +587,7 @@ MUTANTS = [
     *(
         Mutant("checker/layers/group_laws.py", old, new, GROUPS)
         for old, new in (
-            ("< len(each).bit_length()", "<= len(each)"),
+            (">= len(each).bit_length()", "> len(each)"),
             ("if not task.group:", "if False:"),
             ("if not reached.all()", "if False"),
             ("np.any(table[:, unit] != each) or ", ""),

@@ -210,8 +210,7 @@ CROSSCODER_OUTPUT = (
     ),
 )
 LAWS = (
-    ("0 < len(generators) <", "len(generators) <"),
-    ("< len(each).bit_length()", "< len(each)"),
+    (">= len(each).bit_length()", ">= len(each)"),
     ("(generators < 0) | ", ""),
     (" | (generators >= len(each))", ""),
     ("if not task.group:", "if False:"),
