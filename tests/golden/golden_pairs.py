@@ -1281,7 +1281,6 @@ def of_structure(corpus: PairCorpus) -> None:
         ("action-constant", "rows that are no permutations", rotating(action=constant_map)),
         ("action-false", "an element acts as another", rotating(action=SHIFTS[[0, 1, 1]])),
         ("action-reversed", "an element acts as its inverse", rotating(action=changed(SHIFTS, 2, (1, 2, 0)))),
-        ("action-negative", "points below 0", rotating(action=SHIFTS - 3 * (np.arange(3) > 0)[:, None])),
         ("action-trivial", "no point is moved", rotating(action=np.tile(np.arange(3), (3, 1)))),
         ("action-empty", "no points", rotating(action=np.zeros((3, 0)))),
         ("t-53-bits", "a number beyond 53 bits", rotating(neurons=[(0, 0, 2**53), *ROTATING[1:]])),
@@ -1306,8 +1305,8 @@ def of_structure(corpus: PairCorpus) -> None:
         corpus.claim(f"structured-{name}", code, why, model, EVERY, all_but_false, other)
     apart = rotating(action=np.concatenate([SHIFTS, SHIFTS + 3], axis=1), neurons=[*ROTATING, (2, 5, 0)])
     corpus.claim("structured-apart", 0, "a neuron with points of two orbits", model, EVERY, hidden(range(19)), apart)
-    nowhere = rotating(0 * EVERY, action=constant_map, neurons=[(0, 0, 0)] * 18)
-    corpus.claim("structured-action-unit", 1, "the unit moves points", model, 0, eighteen, nowhere)
+    other = permuting(action=POINTS - 3 * (np.arange(6) > 0)[:, None])
+    corpus.claim("structured-action-negative", 1, "points below 0", "structured-symmetric", 36, eighteen, other)
     # Three further points, without neurons: what the elements do to them does not matter to the inequality.
     for name, why, more, code in (
         ("more-points", "a second orbit", SHIFTS, 0),
@@ -1366,7 +1365,8 @@ def of_sets(corpus: PairCorpus) -> None:
     eighteen, step = hidden(range(18)), rotating_sets()
     at, said = list(ROTATING), {name: hint.integers() for name, hint in step.hints.items()}
     tiny = [(*row[:2], 1) for row in at]
-    least = np.iinfo(np.int64).min
+    least, nil = np.iinfo(np.int64).min, np.zeros((3, 3), np.int64)
+    of_use, no_action = (SHIFTS, SHIFTS, EYE, at), (nil, nil, nil, [])
     twice = np.concatenate([SHIFTS, SHIFTS + 3], axis=1)
     cases = [
         ("none", "no neurons", with_hints(step, beta=[], gamma=[], t=[])),
@@ -1381,6 +1381,7 @@ def of_sets(corpus: PairCorpus) -> None:
         ("action-y", "an element acts as another", rotating_sets(action_y=SHIFTS[[0, 1, 1]])),
         ("action-inverse", "a kernel for another action", rotating_sets(action_x=SHIFTS[[0, 2, 1]])),
         ("action-shifted", "the unit moves points", rotating_sets(action_x=SHIFTS[[1, 2, 0]], action_y=SHIFTS[[1, 2, 0]])),
+        ("action-unit", "further points, all of which all elements map to one", sets_step([1], of_use, no_action)),
         ("kernel", "not invariant", rotating_sets(kernel=changed(EYE, (0, 1), 1))),
         ("kernel-skew", "invariant the other way", rotating_sets(kernel=EYE[::-1])),
         ("kernel-elsewhere", "not invariant where no neurons are", with_hints(step, kernel=changed(said["kernel"], (4, 1), 1))),
