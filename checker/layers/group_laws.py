@@ -22,9 +22,6 @@ from certificates.tensor_file import IntArray
 from checker.core.errors import Refused
 from checker.core.facts import Setting
 
-LOOKING_UP, _ROUND = 6, 10**4
-"""What looking up a number anywhere in a large table takes, and multiplying some elements by generators: in operations."""
-
 
 @dataclass(frozen=True)
 class Group:
@@ -41,12 +38,14 @@ class Group:
         task, table, each = setting.composition, setting.composition.table, np.arange(setting.composition.d_vocab)
         if len(generators) >= len(each).bit_length() or np.any((generators < 0) | (generators >= len(each))):
             raise Refused("generators are elements of the group, at most log2 of how many there are")
-        setting.meter.charge(len(each) * len(generators), LOOKING_UP)
-        setting.meter.toil(2 * table.size + _ROUND * len(each))
+        setting.meter.charge(len(each) * len(generators))
+        setting.meter.scripting(25 * len(each))  # products, perhaps by one element at a time
+        setting.meter.gathering(table.size)
         unit = int(np.argmax(table[each, each] == each))  # only the unit of a group is its own square
         inverse = np.argmax(table == unit, axis=1)
         if not task.group:
-            setting.meter.charge((1 + len(generators)) * table.size, LOOKING_UP)
+            setting.meter.charge((1 + len(generators)) * table.size)
+            setting.meter.gathering(2 * len(generators) * table.size)
             if not all(np.array_equal(table[table[:, s]], np.take(table, table[s], axis=1)) for s in generators):
                 raise Refused("the multiplication table is not a group's: it is not associative")
             if np.any(table[:, unit] != each) or np.any(table[each, inverse] != unit):
@@ -62,7 +61,8 @@ class Group:
 
     def require_action(self, setting: Setting, action: IntArray) -> None:
         """Refuse unless "g x" is an action on the numbers 0 .. x-1."""
-        setting.meter.charge((1 + len(self.generators)) * action.size, LOOKING_UP)
+        setting.meter.charge((1 + len(self.generators)) * action.size)
+        setting.meter.gathering(2 * len(self.generators) * action.size)
         if np.any((action < 0) | (action >= action.shape[1])) or np.any(action[self.unit] != np.arange(action.shape[1])):
             raise Refused("an action maps points to points, and the unit each to itself")
         for s in self.generators:
@@ -71,6 +71,7 @@ class Group:
 
     def require_invariant(self, setting: Setting, action: IntArray, kernel: IntArray) -> None:
         """Refuse unless K(gx, gy) = K(x, y) for all g and all points x, y of an action "g x"."""
-        setting.meter.charge(len(self.generators) * kernel.size, LOOKING_UP)
+        setting.meter.charge(len(self.generators) * kernel.size)
+        setting.meter.gathering(len(self.generators) * kernel.size)
         if not all(np.array_equal(kernel[np.ix_(action[s], action[s])], kernel) for s in self.generators):
             raise Refused("the kernel is not invariant under the group")

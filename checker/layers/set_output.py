@@ -70,13 +70,11 @@ from checker.core.errors import Refused
 from checker.core.facts import CertifiedInputs, Fact, Setting, no_cells, take_hints, take_parameters
 from checker.core.ordering import strictly_increasing
 from checker.layers.facts import HiddenTables, take_hidden_tables
-from checker.layers.group_laws import LOOKING_UP, Group
+from checker.layers.group_laws import Group
 from checker.layers.pairs import Pairs, certified_pairs
 from checker.rules.projections import hinted
 
 _LARGEST_KERNEL = 2**20
-_SORTING, _CALLS = 60, 10**5
-"""What sorting takes for each number, and dividing neurons into parts for each part, in operations."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +123,7 @@ def set_output(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Cert
     group.require_action(setting, action)
     group.require_invariant(setting, action, kernel)
 
-    setting.meter.toil(LOOKING_UP * len(rows) * size)
+    setting.meter.gathering(2 * len(rows) * size)
     setting.meter.allocate(len(rows) * max(size, points) * setting.arithmetic.element_bytes)
     t = hinted(setting, hints["t"].reshape(-1, 1), scale)
     ideal = t.times(kernel[beta])[rows, action[:, gamma].T]  # i z
@@ -150,7 +148,7 @@ def _parts(
     setting: Setting, action: IntArray, kernel: IntArray, beta: IntArray, gamma: IntArray, t: Enclosure, r: Enclosure
 ) -> Iterator[Part]:
     """All parts, one after the other."""
-    setting.meter.toil(_SORTING * len(beta))
+    setting.meter.gathering(10 * len(beta))
     orbit = action.min(axis=0)  # of a point, by its least one
     rank = np.tril(orbit[:, None] == orbit, -1).sum(axis=1)  # of a point in its orbit
     rows = np.stack([orbit[beta], orbit[gamma], beta, gamma, np.arange(len(beta))], axis=1)
@@ -159,7 +157,8 @@ def _parts(
     begin = np.flatnonzero(np.any(np.diff(rows[:, :2], axis=0, prepend=-1) != 0, axis=1))
     for some in np.split(np.arange(len(beta)), begin[1:]):
         xs, ys = (np.flatnonzero(orbit == orbit[side[some[0]]]) for side in (beta, gamma))
-        setting.meter.toil(_CALLS + len(orbit) + LOOKING_UP * len(action) * (len(xs) + len(ys)))
+        setting.meter.scripting(100)
+        setting.meter.gathering(len(orbit) + len(action) * (len(xs) + len(ys)))
         x, y = rank[beta[some]], rank[gamma[some]]
         starts = np.flatnonzero(np.diff(x * len(ys) + y, prepend=-1))
         place = np.full((len(xs), len(ys)), len(starts), np.int64)
@@ -181,7 +180,7 @@ def ideal_margin(setting: Setting, tables: HiddenTables, group: Group, part: Par
     main, loose, load = (sums[part.place.reshape(-1)] for sums in summed)
 
     change = (kernel - kernel[:, part.second].transpose(1, 0, 2)).reshape(size, cells)  # g xy
-    setting.meter.charge(change.size * (cells - 1).bit_length(), slowness=2)
+    setting.meter.charge(change.size * (cells - 1).bit_length())
     signed = [np.maximum(change, 0), np.minimum(change, 0), -np.sort(np.abs(change), axis=1)]
     weighted = main.min(0).concatenate([main.max(0), load.sort(0).reshape(-1)], axis=0)
     gap = hinted(setting, np.concatenate(signed, axis=1), 0) @ weighted.reshape(-1, 1)
@@ -191,7 +190,8 @@ def ideal_margin(setting: Setting, tables: HiddenTables, group: Group, part: Par
 
 def _profiles(setting: Setting, values: Enclosure, action: IntArray, points: IntArray) -> tuple[Enclosure, Enclosure]:
     """Numbers "i x" near the middle of the values "i g" over the g with g point = x, and how far off "i" they are at most."""
-    setting.meter.toil(_SORTING * action.size + LOOKING_UP * len(action) * len(points))
+    setting.meter.sorting(action.size)
+    setting.meter.gathering(2 * len(action) * len(points))
     order = np.argsort(action, axis=0, kind="stable")[:, points].T
     by_place = values[np.arange(len(points))[:, None], order].reshape(len(points), action.shape[1], -1)
     high, low = by_place.max(2), by_place.min(2)

@@ -465,10 +465,10 @@ def test_redundant_generators_are_refused_and_law_checks_take_no_longer_than_ann
     meter = Meter(Budget())
     setting = Setting(Model(config, {}, None), parse_task(task, config, table), ScaledArithmetic(30, meter), meter)
     group = Group.of(setting, np.array(chosen))
-    assert len(chosen) <= most and meter.effort >= 6 * (1 + len(chosen)) * table.size
+    assert len(chosen) <= most and meter.effort >= 5 * (1 + len(chosen)) * table.size
     before = meter.effort
     group.require_action(setting, table)
-    assert meter.effort - before >= 6 * (1 + len(chosen)) * table.size
+    assert meter.effort - before >= 5 * (1 + len(chosen)) * table.size
 
 
 def subgroup(table: np.ndarray, elements: list[int]) -> np.ndarray:
