@@ -114,7 +114,7 @@ def set_output(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Cert
     action, beta, gamma, rows = hints["action"], hints["beta"], hints["gamma"], np.arange(len(hints["beta"]))[:, None]
     points = action.shape[1]
     setting.meter.hold(32 * points**2 + 16 * action.size)
-    kernel = hints.get("kernel", np.eye(points, dtype=np.int64))
+    kernel = hints.get("kernel", (np.arange(points)[:, None] == np.arange(points)).astype(np.int64))
     if kernel.shape != (points, points) or np.any((kernel > _LARGEST_KERNEL) | (kernel < -_LARGEST_KERNEL)):
         raise Refused(f"the kernel has an entry for any two points, of at most {_LARGEST_KERNEL}")
     if np.any((beta < 0) | (beta >= points) | (gamma < 0) | (gamma >= points)):
@@ -150,7 +150,8 @@ def _parts(
     """All parts, one after the other."""
     setting.meter.gathering(10 * len(beta))
     orbit = action.min(axis=0)  # of a point, by its least one
-    rank = np.tril(orbit[:, None] == orbit, -1).sum(axis=1)  # of a point in its orbit
+    earlier = np.arange(len(orbit)) < np.arange(len(orbit))[:, None]
+    rank = np.count_nonzero((orbit[:, None] == orbit) & earlier, axis=1)  # of a point in its orbit
     rows = np.stack([orbit[beta], orbit[gamma], beta, gamma, np.arange(len(beta))], axis=1)
     if not strictly_increasing(rows):
         raise Refused("neurons must be in the order of their parts, and of their cells")
@@ -221,7 +222,7 @@ def _least_sums(setting: Setting, part: Part, written: Enclosure, true: IntArray
     points, every = len(part.place), np.arange(len(part.place))
     values = part.sums(setting, written)[part.place[part.first[true]], np.arange(len(true))[:, None, None]]  # p x y: V(cx, y)
     share = hinted(setting, np.array([[(1 << 30) // (2 * points)]]), 30)
-    own = values[:, every, every].times(np.full((1, 1), points))
+    own = values[:, every, every].times(np.full((1, 1), points, np.int64))
     potential = ((own + values.sum(2) - values.sum(1)) * share).representative()  # p(cx), any numbers will do
     values = values - potential.reshape(-1, points, 1)
     rivals = values[:, (every[:, None] + every[1:]) % points, every[:, None]].max(2)

@@ -261,7 +261,7 @@ SET_OUTPUT = (
     ("np.stack([orbit[beta], orbit[gamma], beta, gamma,", "np.stack([orbit[beta], beta, gamma,"),
     ("np.diff(rows[:, :2], axis=0", "np.diff(rows[:, :1], axis=0"),
     ("np.diff(rows[:, :2], axis=0", "np.diff(rows[:, 1:2], axis=0"),
-    ("np.tril(orbit[:, None] == orbit, -1).sum(axis=1)", "np.arange(len(orbit))"),
+    ("np.count_nonzero((orbit[:, None] == orbit) & earlier, axis=1)", "np.arange(len(orbit))"),
     ("np.diff(x * len(ys) + y, prepend=-1)", "np.diff(x, prepend=-1)"),
     ("len(starts), np.int64)\n        place[x", "0, np.int64)\n        place[x"),
     ("place[x[starts], y[starts]] = np.arange(len(starts))", "place[x[starts], y[starts]] = 0"),
