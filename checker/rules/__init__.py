@@ -22,15 +22,13 @@ from checker.layers.crosscoder_output import crosscoder_output
 from checker.layers.dictionary_output import dictionary_output
 from checker.layers.evaluated_pairs import evaluated_pairs
 from checker.layers.fourier_output import fourier_output
-from checker.layers.group_sets import group_sets
 from checker.layers.hidden_tables import hidden_tables
 from checker.layers.low_rank_output import low_rank_output
 from checker.layers.mlp_quadrature import mlp_quadrature
 from checker.layers.projected_hidden_tables import projected_hidden_tables
 from checker.layers.quadrature import quadrature
 from checker.layers.quadrature_waves import quadrature_waves
-from checker.layers.structured_output import structured_output
-from checker.layers.uniform_margin import uniform_margin
+from checker.layers.set_output import set_output
 from checker.rules.disjoint_sum import disjoint_sum
 
 Rule = Callable[[Setting, Step, tuple[Fact, ...]], Fact]
@@ -45,7 +43,6 @@ RULES: Mapping[str, Rule] = {
     "fourier-output": fourier_output,
     "further-inputs": further_inputs,
     "group-chains": group_chains,
-    "group-sets": group_sets,
     "hidden-tables": hidden_tables,
     "low-rank-chains": low_rank_chains,
     "low-rank-output": low_rank_output,
@@ -55,8 +52,7 @@ RULES: Mapping[str, Rule] = {
     "projected-tables": projected_tables,
     "quadrature": quadrature,
     "quadrature-waves": quadrature_waves,
-    "structured-output": structured_output,
-    "uniform-margin": uniform_margin,
+    "set-output": set_output,
 }
 """Every rule a certificate can name."""
 

@@ -233,7 +233,7 @@ INTEGER_NUMPY = {
     ),
     *("broadcast_shapes", "broadcast_to", "concatenate", "count_nonzero", "cumsum", "delete", "diff", "dtype", "flatnonzero"),
     *("frombuffer", "frompyfunc", "generic", "iinfo", "integer", "isin", "ix_", "left_shift", "maximum", "minimum", "nonzero"),
-    *("repeat", "right_shift", "searchsorted", "sort", "split", "stack", "take_along_axis", "tile", "unique", "where"),
+    *("repeat", "right_shift", "searchsorted", "sort", "split", "stack", "take", "take_along_axis", "tile", "unique", "where"),
     *("bool_", "int64", "uint64", "uint8", "object_", "ndarray"),
 }
 """Numpy names that return integers when given integers."""
@@ -677,7 +677,7 @@ def test_no_floating_point_on_two_inputs(name: str, monkeypatch: pytest.MonkeyPa
 # --- (e) facts -----------------------------------------------------------------------------------------------------------
 
 RULE_FOLDERS = ("rules", "attention", "layers")
-FACTS = {"AdditiveTables", "HiddenTables", "MarginPart", "CertifiedInputs", "MLPQuadrature"}
+FACTS = {"AdditiveTables", "HiddenTables", "CertifiedInputs", "MLPQuadrature"}
 
 
 def constructions(tree: ast.AST) -> list[str]:
