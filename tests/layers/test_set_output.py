@@ -49,19 +49,16 @@ class Network:
         """What the rule establishes with these hints as well, if anything."""
         size, width = self.weights["embed_left.W_E"].shape
         model, meter = Model(GroupMLP(width, size, size), self.tensors, None), Meter(Budget())
-        task = parse_task(
-            {"name": "group-composition", "table": table_digest(self.table)},
-            model.config,
-            RawTensor.of_integers(self.table),
-            Meter(Budget()),
-        )
+        stored = RawTensor.of_integers(self.table)
+        named = {"name": "group-composition", "table": table_digest(self.table)}
+        task = parse_task(named, model.config, stored, Meter(Budget()))
         setting = Setting(model, task, ScaledArithmetic(30, meter), meter)
-        stored = {name: RawTensor.of_integers(hint) for name, hint in {**self.hints, **hints}.items()}
+        stored_hints = {name: RawTensor.of_integers(hint) for name, hint in {**self.hints, **hints}.items()}
         chosen = {"neurons": RawTensor.of_integers(np.arange(len(self.hints["beta"])))}
         tables = hidden_tables(setting, Step("hidden-tables", (), {}, chosen), ())
         parameters = {"scale": 6} | ({"mirrored": 0} if "pairs" in hints else {})
         with contextlib.suppress(CheckError):
-            return set_output.set_output(setting, Step("set-output", (0,), parameters, stored), (tables,))
+            return set_output.set_output(setting, Step("set-output", (0,), parameters, stored_hints), (tables,))
         return None
 
     @property
