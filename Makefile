@@ -43,4 +43,4 @@ size: $(STAMP)
 	$(BIN)/python tests/trusted_size.py --write
 
 clean:
-	rm -rf $(VENV) demo-out bench-out frontier-out interpret-out finetune-out build *.egg-info
+	rm -rf $(VENV) demo-out bench-out frontier-out interpret-out finetune-out mutants-out build *.egg-info

@@ -11,11 +11,12 @@ from click.testing import CliRunner
 from safetensors.torch import save_file
 
 import checker.reporting.cli
-import prover.cli
+import prover.commands
 from certificates import FormatError, read_certificate, read_model, write_certificate, write_model
 from certificates.model_file import Model
 from checker import verify
 from prover.attention.sequence_problem import SequenceProblem
+from prover.importing import import_model
 from prover.prove import prove
 from prover.strategies import ATTENTION_STRATEGIES
 from prover.training.max_of_k import MaxOfKRecipe, train_max_of_k
@@ -86,7 +87,7 @@ def run_checker(*arguments: object, capsys: pytest.CaptureFixture[str]) -> tuple
 
 
 def run_prover(*arguments: object) -> tuple[int, str]:
-    result = CliRunner().invoke(prover.cli.cli, [str(argument) for argument in arguments])
+    result = CliRunner().invoke(prover.commands.cli, [str(argument) for argument in arguments])
     message = str(result.exception) if result.exception is not None and not isinstance(result.exception, SystemExit) else ""
     return result.exit_code, result.output + message
 
@@ -321,7 +322,7 @@ def test_import_of_transformerlens_states(files: dict[str, Path], tmp_path: Path
 def test_import_refuses_other_models(files: dict[str, Path], tmp_path: Path, change: dict[str, object], message: str) -> None:
     torch.save(load_weights(read_model(files["model"]), torch.device("cpu")), tmp_path / "state.pt")
     with pytest.raises(FormatError, match=message):
-        prover.cli.import_model(tmp_path / "state.pt", json.dumps({**CONFIG, **change}), None)
+        import_model(tmp_path / "state.pt", json.dumps({**CONFIG, **change}), None)
 
 
 def test_both_commands_run_as_modules(files: dict[str, Path]) -> None:

@@ -1,21 +1,15 @@
-"""Weaken the checker in one place at a time and see that a test fails: `make mutants` (an hour or so).
+"""Weaken the checker in one place at a time and see that a test fails: `make mutants` (an hour or so; interrupted, it goes on).
 
 Each mutant replaces one piece of text in one file of a copy of the project, turns a comparison or a rounding around, drops
 a check, or miscounts. The tests named with it run against the copy; a mutant that no test notices is reported, and the
-exit status is 1.
+exit status is 1. With an argument: only mutants of files whose name contains it.
 """
 
-import os
-import shutil
-import subprocess
 import sys
-import tempfile
-from dataclasses import dataclass
-from pathlib import Path
 
 import pair_mutants
+from runner import Mutant, main
 
-ROOT = Path(__file__).resolve().parents[2]
 ENCLOSURES = ("tests/core/test_enclosures.py",)
 RULES = ("tests/core/test_golden.py", "tests/attention/test_theorems.py", "tests/core/test_attacks.py")
 GREEDY = ("group_chains_enlarged", "prefix_chains_enlarged", "further_inputs_listed")
@@ -40,16 +34,6 @@ SPARSE = (
 )
 COMMANDS = ("tests/commands/test_commands.py",)
 HOGS = ("tests/core/test_attacks.py",)
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """One replacement, and the tests that should notice it."""
-
-    file: str
-    old: str
-    new: str
-    tests: tuple[str, ...]
 
 
 MUTANTS = [
@@ -684,39 +668,5 @@ MUTANTS = [
 ]
 
 
-def noticed(mutant: Mutant) -> bool:
-    """Whether some test fails on a copy of the project with this mutant in it."""
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder)
-        for name in ("certificates", "checker", "prover", "tests"):
-            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "pyproject.toml", copy)
-        path = copy / mutant.file
-        source = path.read_text()
-        path.write_text(source.replace(mutant.old, mutant.new))
-        environment = {**os.environ, "PYTHONPATH": str(copy)}
-        for test in mutant.tests:
-            command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", test]
-            if subprocess.run(command, cwd=copy, env=environment, capture_output=True, check=False).returncode:
-                return True
-    return False
-
-
-def main() -> None:
-    """Try all mutants whose file's name contains the argument, if one is given."""
-    chosen = [mutant for mutant in MUTANTS if len(sys.argv) < 2 or sys.argv[1] in mutant.file]
-    survivors = 0
-    for mutant in chosen:
-        if mutant.old not in (ROOT / mutant.file).read_text():
-            print(f"STALE     {mutant.file}: {mutant.old!r} is not there any more", flush=True)
-            survivors += 1
-            continue
-        caught = noticed(mutant)
-        survivors += not caught
-        print(f"{'caught   ' if caught else 'SURVIVED '} {mutant.file}: {mutant.old!r} -> {mutant.new!r}", flush=True)
-    print(f"{len(chosen) - survivors} of {len(chosen)} mutants caught")
-    sys.exit(1 if survivors else 0)
-
-
 if __name__ == "__main__":
-    main()
+    sys.exit(main(MUTANTS))
