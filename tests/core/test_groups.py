@@ -370,10 +370,20 @@ def test_the_memory_that_a_task_takes_is_announced(name: str | None) -> None:
         assert (found is not None) == fits and most < (memory if fits else 2**20)
 
 
-def test_a_check_refuses_a_task_beyond_its_budget_before_it_is_made() -> None:
-    config = mlp(2048)
+def model_of_zeros(config: GroupMLP) -> Model:
     tensors = {name: RawTensor("F16", shape, bytes(2 * math.prod(shape))) for name, shape in config.tensor_shapes().items()}
-    model = Model(config, tensors, None)
+    return Model(config, tensors, None)
+
+
+def test_a_check_refuses_weights_beyond_its_budget_before_any_step() -> None:
+    model = model_of_zeros(GroupMLP(d_mlp=2**12, d_vocab=2, d_vocab_out=2))
+    statement = Statement(model.digest(), {"name": "modular-addition", "modulus": 2}, 0, 4)
+    with pytest.raises(OverBudget, match=r"^checking takes .*max-memory"):
+        check_proof(Certificate(statement, 30, (Step("hidden-tables"),)), model, budget=Budget(memory=2**19))
+
+
+def test_a_check_refuses_a_task_beyond_its_budget_before_it_is_made() -> None:
+    model = model_of_zeros(mlp(2048))
     table = RawTensor("I16", (2048, 2048), bytes(2 * 2048**2))
     for task, stored in (
         ({"name": "modular-addition", "modulus": 2048}, None),

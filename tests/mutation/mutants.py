@@ -460,7 +460,7 @@ MUTANTS = [
             ("for frequency, most in pins.error_at_most.items()", "for frequency, most in ()"),
         )
     ),
-    Mutant("checker/core/decide.py", "meter.allocate(_BYTES_PER_WEIGHT", "meter.allocate(0", ("tests/core/test_attacks.py",)),
+    Mutant("checker/core/decide.py", "meter.allocate(_BYTES_PER_WEIGHT", "meter.allocate(0", GROUPS),
     Mutant("checker/reporting/verdict.py", "if unknown or isinstance(names, str)", "if False", COMMANDS),
     Mutant(
         "checker/reporting/decimals.py",
