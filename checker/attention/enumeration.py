@@ -1,182 +1,166 @@
-"""Rule `enumeration`: a contiguous range of inputs, each evaluated by table look-ups.
+"""Rule `enumeration`: all inputs of some cells (or all with some tokens), each evaluated by table look-ups.
 
-*Theorem.* Number all V**K inputs as in certificates/input_order. Of those with start <= rank < stop, count the inputs x
-with maximum m that are not skipped and for which every output o != m has
+*Theorem.* Let every position, and the label, have a range. Of the inputs x whose tokens x_j and whose maximum m are all in
+their ranges, count those that are not skipped and for which every output o != m has
 
-    sum over all positions j of h_j(q, x_j, o)  >  0         (notation of label_terms).
+    sum over all positions j of h_j(q, x_j, o)  >  0,
+    h_j(q, t, o) = w_j(q, t) * ( (direct[q, m] - direct[q, o]) + (token_value[t, m] - token_value[t, o])
+                                 + (position_value[j, m] - position_value[j, o]) ).
 
-At least as many inputs of the range as are counted are classified correctly.
-*Proof.* By additive-tables the inequality, which is strict, says that x is classified as m. Ranks are unique, so no input
-is counted twice. Inputs whose margin is too close to zero to decide are not counted.
+At least as many inputs as are counted are classified correctly.
 
-*Parameters:* start, stop. *Hint:* `skip` "n 2": disjoint, increasing runs [from, to) of ranks minus start, which are not
-counted even if they could be. (The prover, which computes in floating point, lists the inputs where it and the checker
-might disagree, so that both arrive at the same number.)
+*Proof.* By additive-tables the inequality, which is strict, says that x is classified as m. No input is counted twice: it has
+one query q, one maximum m, and one first free position that holds m (K-1 where only the query does); the inputs of given
+(q, m, first) are a product of sets of tokens -- m there, smaller ones before it, none larger after it -- and all of a product's
+members are different. Inputs whose margin is too close to zero to decide are not counted.
+
+*Hints:* `ranges` "K+1 2": from, and up to but without, for the tokens of every position, then for the label. `skip` "n 2": runs
+of the inputs with tokens in the ranges, in lexicographic order, that are not counted even if they could be. (The prover, which
+computes in floating point, names the inputs where it and the checker might disagree, so that both arrive at the same number.)
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from certificates.certificate import Step
-from certificates.input_order import Box, boxes, rank_of
 from certificates.tensor_file import IntArray
-from checker.attention.label_terms import Scores
+from checker.attention.single_inputs import classified_correctly
 from checker.attention.tables import AdditiveTables, take_tables
 from checker.core.enclosures import BoolArray, Enclosure
 from checker.core.errors import Refused
 from checker.core.facts import CertifiedInputs, Fact, Setting, no_cells, take_hints, take_parameters
-from checker.core.tasks import OrderStatistic
 
 _BLOCK = 2**18
 """Elements in the largest array of one block: small enough for the processor's cache."""
-_PIECE = 2**20
-"""Inputs of one box handled at a time."""
-
-
-@dataclass(frozen=True)
-class LabelGaps:
-    """Value gaps between label m and its rivals, all outputs but m: token "t o" for t <= m, position "j o"."""
-
-    label: int
-    rivals: IntArray
-    token: Enclosure
-    position: Enclosure
-
-    @staticmethod
-    def of(tables: AdditiveTables, label: int) -> "LabelGaps":
-        """The gaps of one label."""
-        rivals = np.delete(np.arange(tables.direct.shape[1]), label)
-        token = tables.token_value[: label + 1, label : label + 1] - tables.token_value[: label + 1, rivals]
-        return LabelGaps(label, rivals, token, tables.position_value[:, label : label + 1] - tables.position_value[:, rivals])
+_MOST = 2**62
+"""So many inputs' places in a lexicographic order are machine integers."""
+_EFFORT_OF_A_PRODUCT = 4000
+"""What it takes to find out whether a product of sets has members."""
+_EFFORT_PER_TOKEN = 16
+"""What it takes to find the place of an input, for each token."""
 
 
 @dataclass(frozen=True)
 class CellTerms:
-    """The summands of the inequality for one query and label. own: "1 o"; position[j]: h_j, "t o" for t <= label."""
+    """The summands of the inequality for one query q and label m, rivals o being all outputs but m.
+
+    own "1 o": h_{K-1}(q, q, o); free "j t o": h_j(q, t, o) for free positions j and tokens t <= m.
+    """
 
     own: Enclosure
-    position: tuple[Enclosure, ...]
+    free: Enclosure
 
     @staticmethod
-    def of(tables: AdditiveTables, scores: Scores, gaps: LabelGaps, query: int) -> "CellTerms":
-        """Tables of h for one query."""
-        label, index, row = gaps.label, np.array([query]), slice(query, query + 1)
-        direct = tables.direct[index, label].reshape(1, 1) - tables.direct[np.ix_(index, gaps.rivals)]
-        value = direct + gaps.token
-        score = scores.token[index, : label + 1] - scores.reference(index, label + 1)
+    def of(tables: AdditiveTables, query: int, label: int) -> "CellTerms":
+        """Tables of h, with scores relative to the largest one that an input of these can have."""
+        rivals = np.delete(np.arange(tables.direct.shape[1]), label)
 
-        def term(token: slice, j: int) -> Enclosure:
-            position = slice(j, j + 1)
-            return (value[token] + gaps.position[position]) * (score[:, token].T + scores.position[index, position]).exp()
+        def gap(value: Enclosure) -> Enclosure:
+            return value[:, label : label + 1] - value[:, rivals]
 
-        last = scores.position.shape[1] - 1
-        return CellTerms(term(row, last), tuple(term(slice(None), j) for j in range(last)))
+        score = tables.token_score[query : query + 1, : label + 1] + tables.position_score[query, :-1].reshape(-1, 1)
+        own_score = tables.token_score[query, query].reshape(1, 1) + tables.position_score[query, -1].reshape(1, 1)
+        reference = score.reshape(1, -1).max(1).reshape(1, 1).maximum(own_score).representative()
+        value, position = (
+            gap(tables.direct[query : query + 1]) + gap(tables.token_value[: label + 1]),
+            gap(tables.position_value),
+        )
+        own = (value[query : query + 1] + position[-1:]) * (own_score - reference).exp()
+        of_free = value.reshape(1, label + 1, len(rivals)) + position[:-1].reshape(-1, 1, len(rivals))
+        return CellTerms(own, of_free * (score - reference).exp().reshape(*score.shape, 1))
 
 
 @dataclass(frozen=True)
-class Enumeration:
-    """A checked range: evaluates inputs of given query and label on demand."""
+class Region:
+    """What is counted at most. first, end: the ranges, of tokens by position and of the label; edges: where runs of skipped
+    inputs begin and end, in turn; strides: how far apart inputs are, in lexicographic order, that differ by one at a position.
+    """
 
-    task: OrderStatistic
-    tables: AdditiveTables
-    start: int
-    stop: int
-    skip: IntArray
+    first: IntArray
+    end: IntArray
+    edges: IntArray
+    strides: IntArray
 
-    def proved_in_box(self, terms: CellTerms, box: Box, first: int, stop: int) -> BoolArray:
-        """Which of the inputs first .. stop-1 of the box (numbered within it) satisfy the inequality."""
-        base = terms.own
-        if box.first < self.task.free:
-            base = base + terms.position[box.first][box.label : box.label + 1]
-        if not box.positions:
-            return base.min(1).positive()
-        *outer, inner = box.positions
-        width = box.choices[-1]
-        fastest = terms.position[inner][:width].T
-        outputs = fastest.shape[0]
-        rows = np.arange(first // width, -(-stop // width))
-        per_block = max(1, _BLOCK // (width * outputs))
-        proved = []
-        for begin in range(0, len(rows), per_block):
-            digits = rows[begin : begin + per_block]
-            partial = base
-            for position, choice in zip(reversed(outer), reversed(box.choices[:-1]), strict=True):
-                partial = terms.position[position][digits % choice] + partial
-                digits = digits // choice
-            margin = partial.T.reshape(outputs, -1, 1) + fastest.reshape(outputs, 1, width)
-            proved.append(margin.min(0).positive().reshape(-1))
-        offset = first - int(rows[0]) * width
-        return np.concatenate(proved)[offset : offset + stop - first]
+    def skipped(self, places: IntArray) -> BoolArray:
+        """Which places in the lexicographic order of the inputs with tokens in the ranges are skipped."""
+        return np.asarray(np.searchsorted(self.edges, places, side="right") % 2 == 1, np.bool_)
 
-    def skipped(self, ranks: IntArray) -> BoolArray:
-        """Which ranks (minus start) the skip list names."""
-        run = np.searchsorted(self.skip[:, 0], ranks, side="right") - 1
-        return np.asarray((run >= 0) & (ranks < np.append(self.skip[:, 1], 0)[run]), np.bool_)
+    def holds(self, inputs: IntArray) -> BoolArray:
+        """Which of some inputs "n k" are in the ranges, and not skipped."""
+        known = np.column_stack([inputs, inputs.max(axis=1)])
+        held = np.all((self.first <= known) & (known < self.end), axis=1)
+        held[held] = ~self.skipped((inputs[held] - self.first[:-1]) @ self.strides)
+        return np.asarray(held, np.bool_)
 
-    def may_count(self, tokens: IntArray) -> BoolArray:
-        """Which of some inputs, shape "n k", are in the range and not skipped."""
-        vocab = self.task.d_vocab
-        ranks = [rank_of(tuple(map(int, row)), vocab) for row in tokens]
-        inside = np.array([self.start <= rank < self.stop for rank in ranks], np.bool_)
-        relative = np.array([rank - self.start if ok else 0 for rank, ok in zip(ranks, inside, strict=True)], np.int64)
-        return inside & ~self.skipped(relative)
-
-    def covers(self, tokens: IntArray) -> BoolArray:
-        """Which of these are proved correct, by a sum in an order that may round differently than the one of the count."""
-        result = self.may_count(tokens)
-        query, label, _ = self.task.cells_of(tokens)
-        scores = Scores.of(self.tables)
-        for m in np.unique(label[result]):
-            gaps = LabelGaps.of(self.tables, int(m))
-            for q in np.unique(query[result & (label == m)]):
-                members = np.flatnonzero(result & (label == m) & (query == q))
-                terms = CellTerms.of(self.tables, scores, gaps, int(q))
-                margin = terms.own
-                for j, table in enumerate(terms.position):
-                    margin = table[tokens[members, j]] + margin
-                result[members] = margin.min(1).positive()
-        return result
+    def proved(self, terms: CellTerms, query: int, low: IntArray, high: IntArray) -> int:
+        """How many inputs with this query and low_j <= x_j < high_j at every free position are proved, and not skipped."""
+        widths, outputs, meter = high - low, terms.own.shape[1], terms.own.meter
+        *outer, inner = np.argsort(widths, kind="stable").tolist()  # the widest last: sums over all others serve many times
+        divisible = [j for j in outer if widths[j] > 1]
+        if math.prod(widths.tolist()) * outputs > _BLOCK and divisible:
+            here, middle = np.arange(len(low)) == divisible[0], (low + high) // 2
+            lower = self.proved(terms, query, low, np.where(here, middle, high))
+            return lower + self.proved(terms, query, np.where(here, middle, low), high)
+        margin, place = terms.own, np.array((query - self.first[-2]) * self.strides[-1])
+        for j in (*outer, inner):
+            place = np.add.outer(place, (np.arange(low[j], high[j]) - self.first[j]) * self.strides[j]).reshape(-1)
+        for j in outer:
+            margin = (margin.reshape(-1, 1, outputs) + terms.free[j, low[j] : high[j]]).reshape(-1, outputs)
+        last = terms.free[inner, low[inner] : high[inner]]
+        margin = margin.T.reshape(outputs, -1, 1) + last.T.reshape(outputs, 1, -1)
+        meter.toil(len(place) * len(self.edges).bit_length())
+        return int(np.count_nonzero(margin.min(0).positive().reshape(-1) & ~self.skipped(place)))
 
 
 def enumeration(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> CertifiedInputs:
-    """Apply the rule to additive tables. Parameters: start, stop. Hint: `skip` "n 2"."""
-    tables = take_tables(step, premises)
-    start, stop = take_parameters(step, "start", "stop")
-    skip = take_hints(setting, step, skip=(None, 2))["skip"]
-    task = setting.order_statistic
+    """Apply the rule to additive tables. Hints: `ranges` "K+1 2", `skip` "n 2"."""
+    tables, task = take_tables(step, premises), setting.order_statistic
+    take_parameters(step)
+    hints = take_hints(setting, step, ranges=(task.n_ctx + 1, 2), skip=(None, 2))
     task.require_largest(step.rule)
-    if not 0 <= start < stop <= task.total:
-        raise Refused(f"the range {start}..{stop} is empty or not within the {task.total} inputs")
-    edges = skip.reshape(-1)
-    if np.any(skip[:, 0] >= skip[:, 1]) or np.any(edges[1:] < edges[:-1]) or np.any((edges < 0) | (edges > stop - start)):
-        raise Refused("skipped runs must be non-empty, increasing, disjoint and inside the range")
-    setting.meter.check_affordable(2 * (stop - start) * (tables.direct.shape[1] - 1), tables.direct.slowness)
-    run = Enumeration(task, tables, start, stop, skip)
-    scores = Scores.of(tables)
+    (first, end), edges = hints["ranges"].T, hints["skip"].reshape(-1)
+    if np.any(first < 0) or np.any(first >= end) or np.any(end > task.d_vocab):
+        raise Refused(f"a range is empty or not within the {task.d_vocab} tokens")
+
+    def with_tokens_below(limit: int) -> int:
+        return math.prod(np.maximum(np.minimum(end[:-1], limit) - first[:-1], 0).tolist())
+
+    inputs = with_tokens_below(int(end[-1])) - with_tokens_below(int(first[-1]))
+    setting.meter.check_affordable(2 * inputs * (tables.direct.shape[1] - 1), tables.direct.slowness)
+    within = with_tokens_below(task.d_vocab)
+    if within >= _MOST:
+        raise Refused(f"{within} inputs have tokens in the ranges, which is not less than {_MOST}")
+    if np.any(edges < 0) or np.any(edges > within) or np.any(edges[1:] <= edges[:-1]):
+        raise Refused("runs of skipped inputs must be non-empty, apart, in increasing order, and within the ranges")
+    strides = np.cumprod([1, *(end - first)[-2:0:-1]])[::-1]
+    region = Region(first, end, edges, strides)
+    free = np.arange(task.free)
+
+    def count_query(query: int) -> int:
+        counted = 0
+        for label in range(max(query, first[-1]), end[-1]):
+            terms = CellTerms.of(tables, query, label)
+            for copy in range(task.n_ctx if label == query else task.free):  # the first free position that holds the label
+                setting.meter.toil(_EFFORT_OF_A_PRODUCT)
+                low = np.where(free == copy, np.maximum(first[: task.free], label), first[: task.free])
+                high = np.minimum(end[: task.free], label + (free >= copy))
+                if np.all(low < high):
+                    counted += region.proved(terms, query, low, high)
+        return counted
+
+    queries = range(first[-2], end[-2])
+    correct = sum(setting.for_each(count_query, queries))
     cells = no_cells(setting)
+    cells[first[-2] : end[-2], first[-1] : end[-1]] = True
 
-    def count_query(query: int) -> tuple[int, list[int]]:
-        """The inputs counted, and the labels looked at."""
-        correct, labels = 0, list[int]()
-        begin, end = max(start, query * per_query), min(stop, (query + 1) * per_query)
-        for box in boxes(task.d_vocab, task.n_ctx, begin, end):
-            if not labels or labels[-1] != box.label:
-                labels.append(box.label)
-                terms = CellTerms.of(tables, scores, LabelGaps.of(tables, box.label), query)
-            last = min(end - box.start, box.size)
-            for first in range(max(begin - box.start, 0), last, _PIECE):
-                piece = np.arange(first, min(first + _PIECE, last))
-                proved = run.proved_in_box(terms, box, first, first + len(piece))
-                if len(skip):
-                    proved &= ~run.skipped(piece + (box.start - start))
-                correct += int(np.count_nonzero(proved))
-        return correct, labels
+    def may_count(inputs: IntArray) -> BoolArray:
+        setting.meter.toil(_EFFORT_PER_TOKEN * inputs.size)
+        return region.holds(inputs)
 
-    per_query = task.d_vocab**task.free
-    queries = range(start // per_query, -(-stop // per_query))
-    correct = 0
-    for query, (counted, labels) in zip(queries, setting.for_each(count_query, queries), strict=True):
-        correct += counted
-        cells[query, labels] = True
-    return CertifiedInputs(correct, cells, run.covers, run.may_count)
+    def covers(inputs: IntArray) -> BoolArray:
+        """In another order of summation, which may round differently than that of the count."""
+        return region.holds(inputs) & classified_correctly(task, tables, inputs)
+
+    return CertifiedInputs(correct, cells, covers, may_count)
