@@ -31,14 +31,13 @@ from checker.attention.tables import AdditiveTables, take_tables
 from checker.core.enclosures import BoolArray, Enclosure
 from checker.core.errors import Refused
 from checker.core.facts import CertifiedInputs, Fact, Setting, no_cells, take_hints, take_parameters
+from checker.core.meter import Meter
 
 _BLOCK = 2**18
 """Elements in the largest array of one block: small enough for the processor's cache."""
-_MOST = 2**62
-"""So many inputs' places in a lexicographic order are machine integers."""
 _EFFORT_OF_A_PRODUCT = 4000
 """What it takes to find out whether a product of sets has members."""
-_EFFORT_PER_TOKEN = 16
+_EFFORT_PER_TOKEN = 32
 """What it takes to find the place of an input, for each token."""
 
 
@@ -78,6 +77,7 @@ class Region:
     inputs begin and end, in turn; strides: how far apart inputs are, in lexicographic order, that differ by one at a position.
     """
 
+    meter: Meter
     first: IntArray
     end: IntArray
     edges: IntArray
@@ -89,6 +89,7 @@ class Region:
 
     def holds(self, inputs: IntArray) -> BoolArray:
         """Which of some inputs "n k" are in the ranges, and not skipped."""
+        self.meter.toil(_EFFORT_PER_TOKEN * inputs.size)
         known = np.column_stack([inputs, inputs.max(axis=1)])
         held = np.all((self.first <= known) & (known < self.end), axis=1)
         held[held] = ~self.skipped((inputs[held] - self.first[:-1]) @ self.strides)
@@ -96,7 +97,7 @@ class Region:
 
     def proved(self, terms: CellTerms, query: int, low: IntArray, high: IntArray) -> int:
         """How many inputs with this query and low_j <= x_j < high_j at every free position are proved, and not skipped."""
-        widths, outputs, meter = high - low, terms.own.shape[1], terms.own.meter
+        widths, outputs = high - low, terms.own.shape[1]
         *outer, inner = np.argsort(widths, kind="stable").tolist()  # the widest last: sums over all others serve many times
         divisible = [j for j in outer if widths[j] > 1]
         if math.prod(widths.tolist()) * outputs > _BLOCK and divisible:
@@ -104,13 +105,14 @@ class Region:
             lower = self.proved(terms, query, low, np.where(here, middle, high))
             return lower + self.proved(terms, query, np.where(here, middle, low), high)
         margin, place = terms.own, np.array((query - self.first[-2]) * self.strides[-1])
-        for j in (*outer, inner):
-            place = np.add.outer(place, (np.arange(low[j], high[j]) - self.first[j]) * self.strides[j]).reshape(-1)
+        along = [(np.arange(low[j], high[j]) - self.first[j]) * self.strides[j] for j in range(len(low))]
         for j in outer:
             margin = (margin.reshape(-1, 1, outputs) + terms.free[j, low[j] : high[j]]).reshape(-1, outputs)
+            place = np.add.outer(place, along[j]).reshape(-1)
         last = terms.free[inner, low[inner] : high[inner]]
         margin = margin.T.reshape(outputs, -1, 1) + last.T.reshape(outputs, 1, -1)
-        meter.toil(len(place) * len(self.edges).bit_length())
+        place = np.add.outer(place, along[inner]).reshape(-1)
+        self.meter.toil(len(place) * len(self.edges).bit_length())
         return int(np.count_nonzero(margin.min(0).positive().reshape(-1) & ~self.skipped(place)))
 
 
@@ -130,12 +132,12 @@ def enumeration(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Cer
     inputs = with_tokens_below(int(end[-1])) - with_tokens_below(int(first[-1]))
     setting.meter.check_affordable(2 * inputs * (tables.direct.shape[1] - 1), tables.direct.slowness)
     within = with_tokens_below(task.d_vocab)
-    if within >= _MOST:
-        raise Refused(f"{within} inputs have tokens in the ranges, which is not less than {_MOST}")
+    if within >= 2**62:  # so that places in their order are machine integers
+        raise Refused(f"{within} inputs have tokens in the ranges, which is not less than 2**62")
     if np.any(edges < 0) or np.any(edges > within) or np.any(edges[1:] <= edges[:-1]):
         raise Refused("runs of skipped inputs must be non-empty, apart, in increasing order, and within the ranges")
     strides = np.cumprod([1, *(end - first)[-2:0:-1]])[::-1]
-    region = Region(first, end, edges, strides)
+    region = Region(setting.meter, first, end, edges, strides)
     free = np.arange(task.free)
 
     def count_query(query: int) -> int:
@@ -150,17 +152,11 @@ def enumeration(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Cer
                     counted += region.proved(terms, query, low, high)
         return counted
 
-    queries = range(first[-2], end[-2])
-    correct = sum(setting.for_each(count_query, queries))
+    correct = sum(setting.for_each(count_query, range(first[-2], end[-2])))
     cells = no_cells(setting)
     cells[first[-2] : end[-2], first[-1] : end[-1]] = True
 
-    def may_count(inputs: IntArray) -> BoolArray:
-        setting.meter.toil(_EFFORT_PER_TOKEN * inputs.size)
-        return region.holds(inputs)
-
-    def covers(inputs: IntArray) -> BoolArray:
-        """In another order of summation, which may round differently than that of the count."""
+    def covers(inputs: IntArray) -> BoolArray:  # in another order of summation than the count, which may round differently
         return region.holds(inputs) & classified_correctly(task, tables, inputs)
 
-    return CertifiedInputs(correct, cells, covers, may_count)
+    return CertifiedInputs(correct, cells, covers, region.holds)

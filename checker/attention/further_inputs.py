@@ -43,8 +43,7 @@ def further_inputs(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> 
     setting.meter.toil(_EFFORT_PER_TOKEN * inputs.size)
     setting.meter.allocate(_BYTES_PER_TOKEN * inputs.size)
     rows = np.column_stack([*task.cells_of(inputs), inputs])
-    ends = tuple(tuple(row) for row in rows[[0, -1]].tolist()) if len(rows) else ()
-    if not strictly_increasing(rows) or (ends and ends[0] <= before.last):
+    if not strictly_increasing(rows) or any(tuple(row) <= before.last for row in rows[:1].tolist()):
         raise Refused("inputs must increase strictly, cell by cell: one of them is repeated or out of order")
     already = before.may_count(inputs)
     if already.any():
@@ -60,6 +59,5 @@ def further_inputs(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> 
         listed, asked = np.split(number.reshape(-1), [len(inputs)])
         return before.covers(tokens) | np.isin(asked, listed)
 
-    return CertifiedInputs(
-        before.correct + len(inputs), cells, covers, before.may_count, last=ends[-1] if ends else before.last
-    )
+    last = max([before.last, *map(tuple, rows[-1:].tolist())])
+    return CertifiedInputs(before.correct + len(inputs), cells, covers, before.may_count, last=last)

@@ -17,19 +17,16 @@ def classified_correctly(task: OrderStatistic, tables: AdditiveTables, inputs: I
     sum over j of exp(score_j - r) * (v_j[m] - v_j[o]) > 0,    v_j = direct[q] + token_value[x_j] + position_value[j].
     """
     proved = np.zeros(len(inputs), np.bool_)
-    per_block = max(1, _BLOCK // tables.direct.shape[1])
+    outputs = tables.direct.shape[1]
+    per_block = max(1, _BLOCK // (outputs * task.n_ctx))
     for start in range(0, len(inputs), per_block):
         block = inputs[start : start + per_block]
         rows, (query, label, _) = np.arange(len(block)), task.cells_of(block)
         score = tables.token_score[query[:, None], block] + tables.position_score[query]
         weight = (score - score.max(1).reshape(-1, 1).representative()).exp()
-        margin = None
-        for j in range(task.n_ctx):
-            value = tables.direct[query] + tables.token_value[block[:, j]] + tables.position_value[j : j + 1]
-            term = (value[rows, label].reshape(-1, 1) - value) * weight[:, j : j + 1]
-            margin = term if margin is None else margin + term
-        assert margin is not None
-        positive = margin.positive()
+        value = tables.direct[query].reshape(-1, 1, outputs) + tables.token_value[block] + tables.position_value
+        gap = value[rows, :, label].reshape(-1, task.n_ctx, 1) - value
+        positive = (gap * weight.reshape(-1, task.n_ctx, 1)).sum(1).positive()
         positive[rows, label] = True
         proved[start : start + per_block] = positive.all(axis=1)
     return proved
