@@ -28,7 +28,8 @@ from checker.verdict import check_proof
 from prover.attention.cells import by_token, cell_totals
 from prover.prove import prove
 from prover.strategies import STRATEGIES
-from prover.strategies.enumeration import Sampling
+from prover.strategies.enumeration import BruteForce, Sampling
+from prover.strategies.prefix_chains import Thresholds
 from prover.strategy import DoesNotFit, Problem, Strategy
 from prover.studies.figures import STAGES, ceil_share, staged_results
 from prover.studies.frontier import Frontier, Misfit, Result, certificate_name, explore, frontier_table
@@ -109,7 +110,7 @@ def test_files(path: Path, finished: Path, problem: Problem) -> None:
 def test_names_and_sweeps(problem: Problem) -> None:
     assert certificate_name(Sampling()) == "sampling"
     assert certificate_name(Sampling(inputs=1000)) == "sampling-inputs=1000"
-    assert certificate_name(Sampling(inputs=10, start=3)) == "sampling-inputs=10-start=3"
+    assert certificate_name(Thresholds(rivals=3, levels=1)) == "thresholds-rivals=3-levels=1"
     assert Sampling.sweep(problem) == (Sampling(),), "more inputs than there are would be the same certificate again"
     large = Problem(read_model(ROOT / "certificates/models/max-of-10.safetensors"), CPU)
     assert [strategy.inputs for strategy in Sampling.sweep(large)] == [10**3, 10**4, 10**5, 10**6]
@@ -176,10 +177,14 @@ def test_pages_of_other_tasks(n: int, words: str, tmp_path: Path) -> None:
 
 
 def test_cells_of_part_of_the_inputs(problem: Problem) -> None:
-    """Whatever range is enumerated, its cells are those of the inputs in it."""
-    _, whole = prove(problem, Sampling(start=0, inputs=VOCAB**LENGTH))
-    parts = [prove(problem, Sampling(inputs=25, start=start))[1].cells for start in range(0, VOCAB**LENGTH, 25)]
-    assert (sum(parts) == whole.cells).all()
+    """A sample has at most so many inputs, and its cells are those of all inputs that it counts."""
+    _, everything = prove(problem, Sampling(inputs=VOCAB**LENGTH))
+    _, enumerated = prove(problem, BruteForce())
+    assert everything.covered == VOCAB**LENGTH and (everything.cells == enumerated.cells).all()
+    for inputs in (1, 7, 25, VOCAB**2, VOCAB**LENGTH - 1):
+        _, some = prove(problem, Sampling(inputs=inputs))
+        assert inputs / 2 < some.covered <= inputs
+        assert some.cells.sum() == some.correct <= some.covered and (some.cells <= everything.cells).all()
 
 
 def test_only_some_strategies(path: Path, tmp_path: Path) -> None:
