@@ -226,7 +226,9 @@ def test_prove_with_switches(files: dict[str, Path], tmp_path: Path) -> None:
     assert code == 0
     ranges = read_certificate(tmp_path / "p.cert")[0].steps[1].hints["ranges"].integers()
     assert ranges.tolist() == [[4, 6], [1, 6], [5, 6], [5, 6]]
-    code, out = run_prover("prove", files["model"], "--strategy", "thresholds", "--set", "levels=1", "--set", "joint=1", *output)
+    code, out = run_prover(
+        "prove", files["model"], "--strategy", "thresholds", "--set", "levels=1", "--set", "joint=1", *output
+    )
     assert code == 0
     step = read_certificate(tmp_path / "p.cert")[0].steps[1]
     assert step.parameters == {"joint": 1} and step.hints["numbers"].shape[1] == 1

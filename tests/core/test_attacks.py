@@ -308,6 +308,17 @@ HOGS = {
         options=("--max-operations", "1000000000"),
     ),
     "2**64 inputs": Hog("operations", lambda: random_model(2, 64), lambda: (TABLES, make_golden.everything(2, 64))),
+    "2**63 places for no input": Hog(
+        "not less than 2**62",
+        lambda: random_model(2, 64),
+        lambda: (TABLES, make_golden.enumeration([*[(0, 2)] * 63, (1, 2)], (0, 1))),
+    ),
+    "products of sets without members": Hog(
+        "operations",
+        lambda: random_model(512, 64),
+        lambda: (TABLES, make_golden.enumeration([(0, 512), *[(0, 1)] * 62, (0, 512)])),
+        options=("--max-operations", "1000000000"),
+    ),
     "512**2 inputs with 512 rivals": Hog(
         "operations",
         lambda: random_model(512, 2),
@@ -335,7 +346,11 @@ HOGS = {
     "a megabyte of inputs": Hog(
         "is not proved correct",
         lambda: random_model(64, 3),
-        lambda: (TABLES, Step("disjoint-sum"), make_golden.further(make_golden.by_cell(map(tuple, make_golden.all_inputs(64, 3))))),
+        lambda: (
+            TABLES,
+            Step("disjoint-sum"),
+            make_golden.further(make_golden.by_cell(map(tuple, make_golden.all_inputs(64, 3)))),
+        ),
     ),
     "a wide model": Hog("its proof shows", lambda: random_model(2, 2, 2**15), lambda: _one_input_each(2)),
 }
