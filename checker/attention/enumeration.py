@@ -45,30 +45,29 @@ _EFFORT_PER_TOKEN = 32
 class CellTerms:
     """The summands of the inequality for one query q and label m, rivals o being all outputs but m.
 
-    own "1 o": h_{K-1}(q, q, o); free "j t o": h_j(q, t, o) for free positions j and tokens t <= m.
+    own "1 o": h_{K-1}(q, q, o); free[j] "t o": h_j(q, t, o) for the tokens t <= m in the range of the free position j.
     """
 
     own: Enclosure
-    free: Enclosure
+    free: tuple[Enclosure, ...]
 
     @staticmethod
-    def of(tables: AdditiveTables, query: int, label: int) -> "CellTerms":
-        """Tables of h, with scores relative to the largest one that an input of these can have."""
+    def of(tables: AdditiveTables, query: int, label: int, first: IntArray, end: IntArray) -> "CellTerms":
+        """Tables of h, with scores relative to the largest one that an input with this query and label can have."""
         rivals = np.delete(np.arange(tables.direct.shape[1]), label)
 
         def gap(value: Enclosure) -> Enclosure:
             return value[:, label : label + 1] - value[:, rivals]
 
-        score = tables.token_score[query : query + 1, : label + 1] + tables.position_score[query, :-1].reshape(-1, 1)
-        own_score = tables.token_score[query, query].reshape(1, 1) + tables.position_score[query, -1].reshape(1, 1)
-        reference = score.reshape(1, -1).max(1).reshape(1, 1).maximum(own_score).representative()
-        value, position = (
-            gap(tables.direct[query : query + 1]) + gap(tables.token_value[: label + 1]),
-            gap(tables.position_value),
-        )
-        own = (value[query : query + 1] + position[-1:]) * (own_score - reference).exp()
-        of_free = value.reshape(1, label + 1, len(rivals)) + position[:-1].reshape(-1, 1, len(rivals))
-        return CellTerms(own, of_free * (score - reference).exp().reshape(*score.shape, 1))
+        at, tokens = slice(query, query + 1), slice(label + 1)
+        score = tables.token_score[at, tokens] + tables.position_score[at, :-1].T
+        own_score = tables.token_score[at, at] + tables.position_score[at, -1:]
+        largest = score.reshape(1, -1).max(1).reshape(1, 1).maximum(own_score).representative()
+        weight = (score - largest).exp()
+        value, position = gap(tables.direct[at]) + gap(tables.token_value[tokens]), gap(tables.position_value)
+        within = [slice(a, min(b, label + 1)) for a, b in zip(first, end, strict=True)][: len(first) - 2]
+        free = [(value[t] + position[j : j + 1]) * weight[j, t].reshape(-1, 1) for j, t in enumerate(within)]
+        return CellTerms((value[at] + position[-1:]) * (own_score - largest).exp(), tuple(free))
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ class Region:
         return np.asarray(held, np.bool_)
 
     def proved(self, terms: CellTerms, query: int, low: IntArray, high: IntArray) -> int:
-        """How many inputs with this query and low_j <= x_j < high_j at every free position are proved, and not skipped."""
+        """How many inputs with this query and low_j <= x_j - first_j < high_j at free positions are proved, and not skipped."""
         widths, outputs = high - low, terms.own.shape[1]
         *outer, inner = np.argsort(widths, kind="stable").tolist()  # the widest last: sums over all others serve many times
         divisible = [j for j in outer if widths[j] > 1]
@@ -105,11 +104,11 @@ class Region:
             lower = self.proved(terms, query, low, np.where(here, middle, high))
             return lower + self.proved(terms, query, np.where(here, middle, low), high)
         margin, place = terms.own, np.array((query - self.first[-2]) * self.strides[-1])
-        along = [(np.arange(low[j], high[j]) - self.first[j]) * self.strides[j] for j in range(len(low))]
+        along = [np.arange(a, b) * stride for a, b, stride in zip(low, high, self.strides[:-1], strict=True)]
         for j in outer:
-            margin = (margin.reshape(-1, 1, outputs) + terms.free[j, low[j] : high[j]]).reshape(-1, outputs)
+            margin = (margin.reshape(-1, 1, outputs) + terms.free[j][low[j] : high[j]]).reshape(-1, outputs)
             place = np.add.outer(place, along[j]).reshape(-1)
-        last = terms.free[inner, low[inner] : high[inner]]
+        last = terms.free[inner][low[inner] : high[inner]]
         margin = margin.T.reshape(outputs, -1, 1) + last.T.reshape(outputs, 1, -1)
         place = np.add.outer(place, along[inner]).reshape(-1)
         self.meter.toil(len(place) * len(self.edges).bit_length())
@@ -143,11 +142,11 @@ def enumeration(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Cer
     def count_query(query: int) -> int:
         counted = 0
         for label in range(max(query, first[-1]), end[-1]):
-            terms = CellTerms.of(tables, query, label)
+            terms = CellTerms.of(tables, query, label, first, end)
             for copy in range(task.n_ctx if label == query else task.free):  # the first free position that holds the label
                 setting.meter.toil(_EFFORT_OF_A_PRODUCT)
-                low = np.where(free == copy, np.maximum(first[: task.free], label), first[: task.free])
-                high = np.minimum(end[: task.free], label + (free >= copy))
+                low = np.where(free == copy, np.maximum(label - first[:-2], 0), 0)
+                high = np.minimum(end[:-2], label + (free >= copy)) - first[:-2]
                 if np.all(low < high):
                     counted += region.proved(terms, query, low, high)
         return counted

@@ -447,7 +447,7 @@ MUTANTS = [
             ("max(query, first[-1])", "first[-1]"),
             ("task.n_ctx if label == query else task.free", "task.n_ctx"),
             ("label + (free >= copy)", "label + 1"),
-            ("np.maximum(first[: task.free], label)", "first[: task.free]"),
+            ("np.maximum(label - first[:-2], 0)", "0"),
             ("np.where(here, middle, low), high)", "low, high)"),
             ("setting.meter.toil(_EFFORT_OF_A_PRODUCT)", "pass"),
             ("self.meter.toil(_EFFORT_PER_TOKEN * inputs.size)", "pass"),
@@ -455,7 +455,7 @@ MUTANTS = [
             ("held[held] = ~self.skipped", "held[held] &= self.skipped"),
             ("region.holds)", "covers)"),
             ("cells[first[-2] : end[-2], first[-1] : end[-1]] = True", "pass"),
-            ("value[at] + of_position[-1:]", "value[at] + of_position[:1]"),
+            ("value[at] + position[-1:]", "value[at] + position[:1]"),
             (".maximum(own_score)", ""),
         )
     ),
