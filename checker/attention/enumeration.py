@@ -26,7 +26,6 @@ import numpy as np
 
 from certificates.certificate import Step
 from certificates.tensor_file import IntArray
-from checker.attention.single_inputs import classified_correctly
 from checker.attention.tables import AdditiveTables, take_tables
 from checker.core.enclosures import BoolArray, Enclosure
 from checker.core.errors import Refused
@@ -155,7 +154,17 @@ def enumeration(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Cer
     cells = no_cells(setting)
     cells[first[-2] : end[-2], first[-1] : end[-1]] = True
 
-    def covers(inputs: IntArray) -> BoolArray:  # in another order of summation than the count, which may round differently
-        return region.holds(inputs) & classified_correctly(task, tables, inputs)
+    def covers(inputs: IntArray) -> BoolArray:
+        """In another order of summation than the count, which may round differently."""
+        held = region.holds(inputs)
+        query, label, _ = task.cells_of(inputs)
+        for q, m in np.unique(np.stack([query, label], axis=1)[held], axis=0).tolist():
+            here = np.flatnonzero(held & (query == q) & (label == m))
+            terms = CellTerms.of(tables, q, m, first, end)
+            margin = terms.own
+            for j in reversed(range(task.free)):
+                margin = margin + terms.free[j][inputs[here, j] - first[j]]
+            held[here] = margin.min(1).positive()
+        return held
 
     return CertifiedInputs(correct, cells, covers, region.holds)
