@@ -10,8 +10,9 @@ and this for every x in the list, of length l, then at least n + l inputs are cl
 
 *Proof.* By additive-tables each x in the list is classified correctly. They are distinct, and none of them is among the n.
 
-*Premises:* the tables, then the fact. *Hint:* `inputs` "x k", strictly increasing (lexicographically). *Checked:* that they
-are inputs, in order, none that the fact may have counted, and the inequality for each of them and every rival.
+*Premises:* the tables, then the fact. *Hint:* `inputs` "x k", in strictly increasing order: by their cells (q, m, c), then
+lexicographically. *Checked:* that they are inputs, in order, all of them after the inputs that were listed for the fact, if
+any, none that the fact may have counted otherwise, and the inequality for each of them and every rival.
 """
 
 import numpy as np
@@ -19,16 +20,15 @@ import numpy as np
 from certificates.certificate import Step
 from certificates.tensor_file import IntArray
 from checker.attention.order_statistic import order_statistic
+from checker.attention.single_inputs import classified_correctly
 from checker.attention.tables import AdditiveTables
 from checker.core.enclosures import BoolArray
 from checker.core.errors import Refused
 from checker.core.facts import CertifiedInputs, Fact, Setting, no_cells, take_hints, take_parameters
 from checker.core.ordering import strictly_increasing
 
-_BLOCK = 2**19
-"""Elements in the largest array of one block of inputs."""
-_BYTES_PER_INPUT = 512
-"""Memory to remember an input, roughly."""
+_EFFORT_PER_TOKEN, _BYTES_PER_TOKEN = 64, 64
+"""What sorting the tokens of an input and comparing it with others takes, for each token."""
 
 
 def further_inputs(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> CertifiedInputs:
@@ -41,52 +41,24 @@ def further_inputs(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> 
         raise Refused("further-inputs takes two premises: additive tables, and a fact about certified inputs")
     if np.any(inputs < 0) or np.any(inputs >= task.d_vocab):
         raise Refused("an input has a token out of range")
-    if not strictly_increasing(inputs):
-        raise Refused("inputs must be strictly increasing: one of them is repeated or out of order")
-    setting.meter.hold(_BYTES_PER_INPUT * len(inputs))
+    setting.meter.toil(_EFFORT_PER_TOKEN * inputs.size)
+    setting.meter.allocate(_BYTES_PER_TOKEN * inputs.size)
+    rows = np.column_stack([*task.cells_of(inputs), inputs])
+    if not strictly_increasing(rows) or any(tuple(row) <= before.last for row in rows[:1].tolist()):
+        raise Refused("inputs must increase strictly, cell by cell: one of them is repeated or out of order")
     already = before.may_count(inputs)
     if already.any():
         raise Refused(f"input {inputs[np.argmax(already)].tolist()} may have been counted already")
-    per_block = max(1, _BLOCK // tables.direct.shape[1])
-    for start in range(0, len(inputs), per_block):
-        block = inputs[start : start + per_block]
-        proved = _classified_correctly(setting, tables, block)
-        if not proved.all():
-            raise Refused(f"input {block[np.argmin(proved)].tolist()} is not proved correct")
-    query, label, copies = task.cells_of(inputs)
+    proved = classified_correctly(task, tables, inputs)
+    if not proved.all():
+        raise Refused(f"input {inputs[np.argmin(proved)].tolist()} is not proved correct")
     cells = no_cells(setting) | before.cells
-    cells[query, label, copies] = True
-    listed = {tuple(row) for row in inputs.tolist()}
+    cells[tuple(rows[:, :3].T)] = True
 
-    def in_list(tokens: IntArray) -> BoolArray:
-        return np.array([tuple(row) in listed for row in tokens.tolist()], np.bool_)
+    def covers(tokens: IntArray) -> BoolArray:
+        _, number = np.unique(np.concatenate([inputs, tokens]), axis=0, return_inverse=True)
+        listed, asked = np.split(number.reshape(-1), [len(inputs)])
+        return before.covers(tokens) | np.isin(asked, listed)
 
-    return CertifiedInputs(
-        before.correct + len(inputs),
-        cells,
-        covers=lambda tokens: before.covers(tokens) | in_list(tokens),
-        may_count=lambda tokens: before.may_count(tokens) | in_list(tokens),
-    )
-
-
-def _classified_correctly(setting: Setting, tables: AdditiveTables, inputs: IntArray) -> BoolArray:
-    """Which inputs "x k" satisfy the theorem's inequality for every rival."""
-    rows = np.arange(len(inputs))
-    query, label, _ = order_statistic(setting).cells_of(inputs)
-    scores = [
-        tables.token_score[query, inputs[:, j]] + tables.position_score[query, j] for j in range(order_statistic(setting).n_ctx)
-    ]
-    reference = scores[0]
-    for score in scores[1:]:
-        reference = reference.maximum(score)
-    reference = reference.representative()  # any real number will do
-    margin = None
-    for j, score in enumerate(scores):
-        value = tables.direct[query] + tables.token_value[inputs[:, j]] + tables.position_value[j : j + 1]
-        gap = value[rows, label].reshape(-1, 1) - value
-        term = gap * (score - reference).exp().reshape(-1, 1)
-        margin = term if margin is None else margin + term
-    assert margin is not None
-    proved = margin.positive()
-    proved[rows, label] = True
-    return np.asarray(proved.all(axis=1), np.bool_)
+    last = max([before.last, *map(tuple, rows[-1:].tolist())])
+    return CertifiedInputs(before.correct + len(inputs), cells, covers, before.may_count, last=last)

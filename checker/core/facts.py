@@ -49,7 +49,9 @@ class CertifiedInputs(Fact):
 
     `cells` ("q m c" or "a b") marks cells of the task. For inputs of shape "n k", `may_count` tells which might be among
     those counted: it is true of every one that is, and free of any arithmetic that could come out differently than it did
-    when counting. `covers` tells which are proved correct; it serves to answer questions only, and no rule may rely on it.
+    when counting. It need not be true of inputs that were listed one by one; none of these comes after `last`, a row
+    (q, m, c, x_0, .., x_{K-1}), in lexicographic order. `covers` tells which are proved correct; it serves to answer questions
+    only, and no rule may rely on it.
     """
 
     correct: int
@@ -57,6 +59,7 @@ class CertifiedInputs(Fact):
     covers: Callable[[IntArray], BoolArray]
     may_count: Callable[[IntArray], BoolArray]
     unexplained_dimension: int = 0
+    last: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ least sum_i correct_i inputs are classified correctly. *Proof.* Every input lies
 those counted by two facts. *Checked:* that no cell occurs in two of the premises.
 """
 
+from functools import reduce
+
 import numpy as np
 
 from certificates.certificate import Step
@@ -32,9 +34,10 @@ def disjoint_sum(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Ce
             parts.append(premise)
 
     def covers(tokens: IntArray) -> BoolArray:
-        return np.any([part.covers(tokens) for part in parts], axis=0) if parts else np.zeros(len(tokens), np.bool_)
+        return reduce(np.logical_or, (part.covers(tokens) for part in parts), np.zeros(len(tokens), np.bool_))
 
     def may_count(tokens: IntArray) -> BoolArray:
-        return np.any([part.may_count(tokens) for part in parts], axis=0) if parts else np.zeros(len(tokens), np.bool_)
+        return reduce(np.logical_or, (part.may_count(tokens) for part in parts), np.zeros(len(tokens), np.bool_))
 
-    return CertifiedInputs(sum(part.correct for part in parts), cells, covers, may_count)
+    last = max((part.last for part in parts), default=())
+    return CertifiedInputs(sum(part.correct for part in parts), cells, covers, may_count, last=last)

@@ -1,7 +1,8 @@
-"""Strategies `brute-force` and `sampling`: evaluate all inputs, or a contiguous range of as many as a budget allows."""
+"""Strategies `brute-force` and `sampling`: evaluate all inputs, or those with some tokens, as many as a budget allows."""
 
-from collections.abc import Iterable
+import math
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar, Self
 
 import numpy as np
@@ -9,7 +10,6 @@ import torch
 from torch import Tensor
 
 from certificates import RawTensor, Step
-from certificates.input_order import Box, boxes
 from prover.attention.full_prefixes import full_prefixes
 from prover.attention.pessimistic_tables import Tables
 from prover.attention.sequence_problem import SequenceProblem
@@ -43,25 +43,24 @@ class BruteForce(Strategy):
                 f"brute force takes about {work:.1e} operations on {problem.total:.1e} inputs, more than {_LARGEST:.1e}; "
                 "use classes, thresholds or pessimized, or enumerate a part with sampling"
             )
-        evidence, close = _enumerate(problem, 0, problem.total)
+        evidence, close = _enumerate(problem, np.array([[0, problem.d_vocab]] * (problem.n_ctx + 1)))
         further = close[surely_correct(problem, close)]  # normalised one by one, most of them can be told after all
         if not len(further):
             return evidence
         cells = evidence.cells + count_by_cell(problem, further)
-        steps = (*evidence.steps, further_inputs(1, further))
+        steps = (*evidence.steps, further_inputs(problem, 1, further))
         return Evidence(steps, evidence.correct + len(further), problem.total, cells)
 
 
 @dataclass(frozen=True)
 class Sampling(Strategy):
-    """The naive baseline: certify only what was enumerated. `inputs` many from rank `start` on (-1: the last ones)."""
+    """The naive baseline: certify only what was enumerated: at most `inputs` many, with the largest tokens."""
 
     name: ClassVar[str] = "sampling"
     cost: ClassVar[str] = "inputs out"
-    summary: ClassVar[str] = "the naive baseline: enumerate a range of inputs, certify only those (inputs=N, start=RANK)"
+    summary: ClassVar[str] = "the naive baseline: enumerate the inputs with some tokens, certify only those (inputs=N)"
 
     inputs: int = 100_000
-    start: int = -1
 
     @classmethod
     def sweep(cls, problem: SequenceProblem) -> tuple[Self, ...]:
@@ -69,152 +68,132 @@ class Sampling(Strategy):
         return tuple(cls(inputs=10**digits) for digits in range(3, 7) if 10**digits < problem.total) or (cls(),)
 
     def prove(self, problem: SequenceProblem) -> Evidence:
-        """Enumerate the range, clipped to the inputs there are."""
-        end = min(problem.total, 2**63 - 1)  # ranks are 64-bit parameters
-        start = max(end - self.inputs, 0) if self.start == -1 else self.start
-        stop = min(start + self.inputs, end)
-        if not 0 <= start < stop:
-            raise DoesNotFit(f"sampling needs inputs >= 1 and 0 <= start < {end}")
-        if 2 * (stop - start) * problem.model.config.d_vocab_out > _LARGEST:
-            raise DoesNotFit(f"sampling {stop - start} inputs takes too long; ask for fewer")
-        return _enumerate(problem, start, stop)[0]
+        """Enumerate a product of sets of tokens, few of them queries."""
+        if self.inputs < 1:
+            raise DoesNotFit("sampling needs inputs >= 1")
+        if 2 * min(self.inputs, problem.total) * problem.model.config.d_vocab_out > _LARGEST:
+            raise DoesNotFit(f"sampling {self.inputs} inputs takes too long; ask for fewer")
+        vocab, free = problem.d_vocab, problem.n_ctx - 1
+        of_free = _widths(self.inputs, vocab, free)
+        widths = np.array([*of_free, min(vocab, self.inputs // math.prod(of_free))])
+        tokens = np.stack([vocab - widths, np.full(problem.n_ctx, vocab)], axis=1)
+        return _enumerate(problem, np.vstack([tokens, [tokens[:, 0].max(), vocab]]))[0]
 
 
-@dataclass(frozen=True)
-class _LabelGaps:
-    """Value gaps between label m and its rivals: direct "q o", token "t o" (q, t <= m), position "j o"."""
+def _widths(most: int, vocab: int, positions: int) -> tuple[int, ...]:
+    """Numbers up to `vocab`, one for each position and in ascending order, with the largest product up to `most`."""
 
-    label: int
-    direct: Tensor
-    token: Tensor
-    position: Tensor
+    @cache
+    def best(most: int, positions: int) -> tuple[int, ...]:
+        if not positions:
+            return ()
+        found = ((*best(most // width, positions - 1), width) for width in range(min(most, vocab), 0, -1))
+        return max(found, key=math.prod)
 
-    @staticmethod
-    def of(tables: Tables, label: int) -> "_LabelGaps":
-        def gap(table: Tensor) -> Tensor:
-            rivals = torch.arange(table.shape[1], device=table.device)
-            return table[:, label, None] - table[:, rivals[rivals != label]]
-
-        return _LabelGaps(
-            label, gap(tables.direct[: label + 1]), gap(tables.token_value[: label + 1]), gap(tables.position_value)
-        )
+    return tuple(sorted(best(most, positions)))
 
 
 @dataclass(frozen=True)
 class _CellTables:
-    """Summands h_j "t o" of one query and label, and bounds on the checker's error in each."""
+    """Summands of one query and label, and bounds on the checker's error in each. own "o"; free "j t o", t <= label."""
 
-    own: Tensor  # o
+    own: Tensor
     own_error: Tensor
-    terms: tuple[Tensor, ...]
-    errors: tuple[Tensor, ...]
+    free: Tensor
+    error: Tensor
 
     @staticmethod
-    def of(tables: Tables, gaps: _LabelGaps, query: int) -> "_CellTables":
-        direct = gaps.direct[query]
-        positions = tables.n_ctx - 1
-        score = tables.token_score[query, : gaps.label + 1]
-        reference = score.max() + tables.position_score[query, :-1].max()
+    def of(tables: Tables, query: int, label: int) -> "_CellTables":
+        rivals = torch.arange(tables.direct.shape[1], device=tables.direct.device)
+        rivals = rivals[rivals != label]
+
+        def gap(table: Tensor) -> Tensor:
+            return table[:, label, None] - table[:, rivals]
 
         def product(gap: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
             change = weight * tables.weight_error + tables.block_error * weight.max()
             return gap * weight, (weight + change) * tables.gap_error + change * gap.abs()
 
-        own_weight = (score[query] + tables.position_score[query, -1] - reference).exp()
-        own, own_error = product(direct + gaps.token[query] + gaps.position[-1], own_weight)
-        pairs = [
-            product(
-                direct + gaps.token + gaps.position[j],
-                (score + tables.position_score[query, j] - reference).exp()[:, None],
-            )
-            for j in range(positions)
-        ]
-        return _CellTables(own, own_error, tuple(a for a, _ in pairs), tuple(e for _, e in pairs))
+        value = gap(tables.direct[query : query + 1]) + gap(tables.token_value[: label + 1])
+        position = gap(tables.position_value)
+        score = tables.token_score[query, : label + 1] + tables.position_score[query, :-1, None]
+        own_score = tables.token_score[query, query] + tables.position_score[query, -1]
+        reference = torch.maximum(score.max(), own_score)
+        own = product(value[query] + position[-1], (own_score - reference).exp())
+        return _CellTables(*own, *product(value + position[:-1, None], (score - reference).exp()[:, :, None]))
 
 
-def _evaluate(tables: _CellTables, box: Box, first: int, stop: int) -> tuple[Tensor, Tensor]:
-    """For inputs first .. stop-1 of the box: which are surely proved correct, and which are too close to tell."""
-    positions, choices = box.positions, box.choices
-    fixed = [] if box.first == len(tables.terms) else [box.first]
-    base = sum((tables.terms[j][box.label] for j in fixed), start=tables.own)
-    error = float(tables.own_error.max() + sum(e.max() for e in tables.errors))
-    width = choices[-1] if positions else 1
-    correct, close = [], []
-    for begin in range(first // width, -(-stop // width), max(1, _BLOCK // (width * len(base)))):
-        rows = torch.arange(begin, min(begin + max(1, _BLOCK // (width * len(base))), -(-stop // width)))
-        partial, digits = base.expand(len(rows), -1), rows.to(base.device)
-        for position, choice in zip(reversed(positions[:-1]), reversed(choices[:-1]), strict=True):
-            partial = partial + tables.terms[position][digits % choice]
-            digits = digits // choice
-        if positions:
-            margin = (partial.T[:, :, None] + tables.terms[positions[-1]][:width].T[:, None]).amin(0).reshape(-1)
-        else:
-            margin = partial.amin(1)
-        correct.append(margin > error)
-        close.append(~(margin.abs() > error))
-    offset = first // width * width
-    keep = slice(first - offset, stop - offset)
-    return torch.cat(correct)[keep], torch.cat(close)[keep]
+def _evaluate(cell: _CellTables, low: list[int], high: list[int]) -> tuple[int, Tensor]:
+    """Of the inputs with these free tokens: how many are surely proved correct, and those "n j" too close to tell."""
+    widths = [b - a for a, b in zip(low, high, strict=True)]
+    inner = widths.index(max(widths))
+    outer = [j for j in range(len(widths)) if j != inner]
+    last = cell.free[inner, low[inner] : high[inner]]
+    errors = (float(error[a:b].max()) for error, a, b in zip(cell.error, low, high, strict=True))
+    most_error = float(cell.own_error.max()) + sum(errors)
+    rows, correct, unclear = math.prod(widths) // widths[inner], 0, []
+    per_block = max(1, _BLOCK // last.numel())
+    for begin in range(0, rows, per_block):
+        number = torch.arange(begin, min(begin + per_block, rows), device=last.device)
+        tokens = torch.full((len(number), len(widths)), low[inner], device=last.device)
+        partial = cell.own
+        for j in reversed(outer):
+            tokens[:, j] = low[j] + number % widths[j]
+            number = number // widths[j]
+            partial = partial + cell.free[j, tokens[:, j]]
+        margin = (partial.expand(len(tokens), -1).T[:, :, None] + last.T[:, None]).amin(0)
+        correct += int((margin > most_error).sum())
+        row, column = (~(margin.abs() > most_error)).nonzero().T
+        close = tokens[row]
+        close[:, inner] += column
+        proved, left = _decide(cell, close)
+        correct += int(proved.sum())
+        unclear.append(close[left])
+    return correct, torch.cat(unclear)
 
 
-def _tokens_of(box: Box, free: int, index: Tensor) -> Tensor:
-    """Tokens "n j" at the `free` positions of the inputs with these numbers within the box (its label at the first copy)."""
-    tokens = torch.full((len(index), free), box.label, device=index.device)
-    for position, choice in zip(reversed(box.positions), reversed(box.choices), strict=True):
-        tokens[:, position] = index % choice
-        index = index // choice
-    return tokens
-
-
-def _decide(tables: _CellTables, box: Box, index: Tensor) -> tuple[Tensor, Tensor]:
+def _decide(cell: _CellTables, tokens: Tensor) -> tuple[Tensor, Tensor]:
     """As `_evaluate`, with error bounds of each input and rival, for the few inputs that need it."""
-    tokens = _tokens_of(box, len(tables.terms), index)
-    margin, error = tables.own.expand(len(index), -1), tables.own_error.expand(len(index), -1)
-    for j, (term, bound) in enumerate(zip(tables.terms, tables.errors, strict=True)):
-        margin, error = margin + term[tokens[:, j]], error + bound[tokens[:, j]]
+    margin, error = cell.own.expand(len(tokens), -1), cell.own_error.expand(len(tokens), -1)
+    for j, of_position in enumerate(tokens.T):
+        margin, error = margin + cell.free[j, of_position], error + cell.error[j, of_position]
     correct = (margin > error).all(1)
     wrong = (margin + error < 0).any(1)
     return correct, ~(correct | wrong)
 
 
-def _enumerate(problem: SequenceProblem, start: int, stop: int) -> tuple[Evidence, Tensor]:
-    """Evidence for the range, and the inputs "n k" in it that are too close to tell."""
-    tables = problem.tables
+def _enumerate(problem: SequenceProblem, ranges: np.ndarray) -> tuple[Evidence, Tensor]:
+    """Evidence for the inputs with tokens and label in these ranges "K+1 2", and those "n k" of them too close to tell."""
+    tables, free = problem.tables, problem.n_ctx - 1
     if problem.task.rank != 1:
         raise DoesNotFit("enumeration is for the largest or smallest token only; use exact or classes")
     span = float(tables.token_score.max() - tables.token_score.min() + 2 * tables.position_score.abs().max())
     if not span + tables.score_radius < _LARGEST_SCORE:
         raise DoesNotFit(f"attention scores spread over {span:.3g}: the checker's exp ends at 2**20")
-    labels: dict[int, _LabelGaps] = {}
-    cell: tuple[int, int] | None = None
     cells = np.zeros((problem.d_vocab, problem.d_vocab), object)
-    skipped: list[np.ndarray] = []
-    skipped_inputs: list[Tensor] = [torch.zeros((0, problem.n_ctx), dtype=torch.int64, device=problem.device)]
-    todo: Iterable[Box] = boxes(problem.d_vocab, problem.n_ctx, start, stop)
-    for box in problem.track(list(todo), "enumeration"):
-        if cell != (box.query, box.label):
-            cell = (box.query, box.label)
-            if box.label not in labels:
-                labels[box.label] = _LabelGaps.of(tables, box.label)
-            terms = _CellTables.of(tables, labels[box.label], box.query)
-        first, last = max(start - box.start, 0), min(stop - box.start, box.size)
-        good, close = _evaluate(terms, box, first, last)
-        index = close.nonzero()[:, 0]
-        decided, unclear = _decide(terms, box, index + first)
-        cells[cell] += int(good.sum()) + int(decided.sum())
-        skipped.append(index[unclear].cpu().numpy() + (box.start - start + first))
-        free = _tokens_of(box, problem.n_ctx - 1, index[unclear] + first)
-        skipped_inputs.append(torch.cat([free, torch.full_like(free[:, :1], box.query)], 1))
-    hints = {"skip": RawTensor.of_integers(_runs(np.concatenate(skipped)))}
-    steps = (Step("additive-tables"), Step("enumeration", (0,), {"start": start, "stop": stop}, hints))
-    return Evidence(steps, int(cells.sum()), stop - start, cells), torch.cat(skipped_inputs)
+    unclear = [torch.zeros((0, problem.n_ctx), dtype=torch.int64, device=problem.device)]
+    (*low, _, first_label), (*high, _, last_label) = ranges.T.tolist()
+    for query in problem.track(range(*ranges[-2]), "enumeration"):
+        for label in range(max(query, first_label), last_label):
+            cell = _CellTables.of(tables, query, label)
+            for copy in range(free + (query == label)):  # the first free position that holds the label
+                least = [max(a, label) if j == copy else a for j, a in enumerate(low)]
+                most = [min(b, label + (j >= copy)) for j, b in enumerate(high)]
+                if all(a < b for a, b in zip(least, most, strict=True)):
+                    correct, close = _evaluate(cell, least, most)
+                    cells[query, label] += correct
+                    unclear.append(torch.cat([close, torch.full_like(close[:, :1], query)], 1))
+    skipped = torch.cat(unclear)
+    widths = (ranges[:-1, 1] - ranges[:-1, 0]).tolist()
+    strides = np.array([math.prod(widths[j + 1 :]) for j in range(len(widths))])
+    places = (skipped.cpu().numpy() - ranges[:-1, 0]) @ strides
+    hints = {"ranges": RawTensor.of_integers(ranges), "skip": RawTensor.of_integers(_runs(np.sort(places)))}
+    steps = (Step("additive-tables"), Step("enumeration", (0,), {}, hints))
+    return Evidence(steps, int(cells.sum()), math.prod(widths), cells), skipped
 
 
-def _runs(ranks: np.ndarray) -> np.ndarray:
-    """Consecutive runs [from, to) of increasing ranks, "n 2"."""
-    if not len(ranks):
-        return np.zeros((0, 2), np.int64)
-    breaks = np.flatnonzero(np.diff(ranks) != 1) + 1
-    starts = np.concatenate([ranks[:1], ranks[breaks]])
-    stops = np.concatenate([ranks[breaks - 1], ranks[-1:]]) + 1
+def _runs(places: np.ndarray) -> np.ndarray:
+    """Consecutive runs [from, to) of increasing places, "n 2"."""
+    breaks = np.flatnonzero(np.diff(places, prepend=-2) != 1)
+    starts, stops = places[breaks], places[np.append(breaks, len(places))[1:] - 1] + 1
     return np.stack([starts, stops], axis=1)

@@ -54,7 +54,7 @@ class Exact(Strategy):
         steps = by_classes.steps if parts else (Step("additive-tables"), *by_classes.steps)
         cells = by_classes.cells + count_by_cell(problem, further)
         return Evidence(
-            (*steps, further_inputs(len(steps) - 1, further)), by_classes.correct + len(further), problem.total, cells
+            (*steps, further_inputs(problem, len(steps) - 1, further)), by_classes.correct + len(further), problem.total, cells
         )
 
 

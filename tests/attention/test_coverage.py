@@ -1,9 +1,5 @@
-"""The shipped models: what is certified, what `covers` says about random inputs, and what a forward pass says.
+"""The shipped models: what is certified, what `covers` says about random inputs, and what a forward pass says."""
 
-Also the order of inputs in which enumerations and samples are stated.
-"""
-
-import itertools
 import math
 from functools import cache
 from pathlib import Path
@@ -14,7 +10,6 @@ import torch
 
 import certificates
 from certificates import read_model, write_certificate
-from certificates.input_order import boxes, rank_of
 from checker import covers
 from checker.core.decide import Proof, check_proof
 from prover.attention.sequence_problem import SequenceProblem
@@ -92,15 +87,13 @@ def test_exact_proves_what_brute_force_does():
 
 
 @pytest.mark.parametrize("name", ["max-of-4", "max-of-10"])
-def test_inputs_inside_a_sampled_range(name):
-    """A uniform input is hardly ever in the range; these all are: those with the largest ranks."""
+def test_inputs_inside_sampled_ranges(name):
+    """A uniform input is hardly ever in the ranges; these all are."""
     proof = proof_of(name, "sampling")
-    vocab, n_ctx = proof.task.d_vocab, proof.task.n_ctx
-    parameters = proof.certificate.steps[1].parameters
-    start, stop = parameters["start"], parameters["stop"]
-    tokens = np.concatenate([_inputs_of(box, n_ctx, start, stop) for box in boxes(vocab, n_ctx, start, stop)])
-    assert len(np.unique(tokens, axis=0)) == len(tokens) == stop - start == 100_000
-    assert all(start <= rank_of(tuple(row), vocab) < stop for row in tokens[::97].tolist())
+    ranges = proof.certificate.steps[1].hints["ranges"].integers()[:-1]
+    tokens = np.stack(np.meshgrid(*(np.arange(*bounds) for bounds in ranges), indexing="ij"), axis=-1)
+    tokens = tokens.reshape(-1, proof.task.n_ctx)
+    assert len(tokens) == 100_000
     covered = proof.result.covers(tokens)
     assert covered.sum() == proof.result.correct
     right = classified(proof, tokens)
@@ -120,65 +113,3 @@ def test_the_public_query_names_the_certifying_step(name, tmp_path):
             assert np.array_equal(step == index, fact.covers(tokens)), "classes are disjoint"
     rules = [proof.certificate.steps[index].rule for index in np.unique(step[step >= 0])]
     assert set(rules) == {"group-chains"} and (step >= 0).mean() > 0.99
-
-
-# --- the order of inputs ---------------------------------------------------------------------------------------------
-
-
-def _inputs_of(box, n_ctx: int, start: int, stop: int) -> np.ndarray:
-    """The inputs of a box with start <= rank < stop, in order, from the definition."""
-    index = np.arange(max(start - box.start, 0), min(stop - box.start, box.size))
-    tokens = np.full((len(index), n_ctx), box.label)
-    tokens[:, -1] = box.query
-    for position, choice in zip(reversed(box.positions), reversed(box.choices), strict=True):
-        tokens[:, position] = index % choice
-        index = index // choice
-    return tokens
-
-
-SIZES = [(vocab, n_ctx) for vocab in range(2, 7) for n_ctx in range(2, 6) if vocab**n_ctx <= 1500]
-
-
-@pytest.mark.parametrize(("vocab", "n_ctx"), SIZES)
-def test_boxes_partition_all_inputs_in_the_order_of_their_ranks(vocab, n_ctx):
-    total = vocab**n_ctx
-    everything = list(boxes(vocab, n_ctx, 0, total))
-    assert [box.start for box in everything] == [0, *itertools.accumulate(box.size for box in everything)][:-1]
-    seen = []
-    for box in everything:
-        tokens = _inputs_of(box, n_ctx, 0, total)
-        assert len(tokens) == box.size == math.prod(box.choices)
-        for i, row in enumerate(map(tuple, tokens.tolist())):
-            assert len(row) == n_ctx and row[-1] == box.query and max(row) == box.label
-            free = row[:-1]
-            assert (free.index(box.label) if box.label in free else n_ctx - 1) == box.first
-            assert rank_of(row, vocab) == box.start + i
-            seen.append(row)
-    assert sorted(seen) == list(itertools.product(range(vocab), repeat=n_ctx))
-
-
-@pytest.mark.parametrize(("vocab", "n_ctx"), SIZES)
-def test_ranks_order_by_query_then_maximum_then_first_copy_then_lexicographically(vocab, n_ctx):
-    def key(x):
-        free, label = x[:-1], max(x)
-        return x[-1], label, free.index(label) if label in free else n_ctx - 1, free
-
-    inputs = sorted(itertools.product(range(vocab), repeat=n_ctx), key=key)
-    assert [rank_of(x, vocab) for x in inputs] == list(range(len(inputs)))
-
-
-@pytest.mark.parametrize(("vocab", "n_ctx"), [(2, 2), (2, 4), (3, 3), (5, 2), (4, 3)])
-def test_a_range_meets_exactly_the_boxes_of_its_inputs(vocab, n_ctx):
-    everything = list(boxes(vocab, n_ctx, 0, vocab**n_ctx))
-    for start in range(vocab**n_ctx):
-        for stop in range(start + 1, vocab**n_ctx + 1):
-            met = [box for box in everything if box.start < stop and box.start + box.size > start]
-            assert list(boxes(vocab, n_ctx, start, stop)) == met
-
-
-def test_ranks_of_inputs_beyond_64_bits():
-    vocab, n_ctx = 4096, 64
-    assert rank_of((0,) * n_ctx, vocab) == 0
-    assert rank_of((vocab - 1,) * n_ctx, vocab) < vocab**n_ctx
-    last = (*[vocab - 2] * (n_ctx - 1), vocab - 1)
-    assert rank_of(last, vocab) == vocab**n_ctx - 1

@@ -20,7 +20,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement, Step, write_certificate, write_model
-from certificates.input_order import rank_of
 from checker import CheckError, InvalidInput, covers, verify
 from checker.attention.chain_counts import fitting_tuples
 from checker.attention.order_statistic import OrderStatistic
@@ -87,6 +86,9 @@ def assert_true(fact: CertifiedInputs, truth: oracle.Truth, exact: bool = True) 
     covered, may_count = fact.covers(numbers), fact.may_count(numbers)
     wrong = truth.tokens[covered & ~truth.correct]
     assert not len(wrong), f"certified, but classified wrongly: {wrong[:5].tolist()}"
+    if fact.last:  # inputs that were listed one by one
+        keys = zip(numbers.tolist(), truth.numbers(truth.label).tolist(), strict=True)
+        may_count = may_count | np.array([(x[-1], m, x[:-1].count(m), *x) <= fact.last for x, m in keys])
     assert fact.correct <= min(truth.count, may_count.sum()) and not np.any(covered & ~may_count)
     assert not exact or fact.correct == covered.sum()
     return covered
@@ -491,36 +493,83 @@ def always(number: int, tiny: oracle.TinyModel) -> oracle.TinyModel:
     return oracle.pack(weights, "F32", rank=tiny.rank)
 
 
+def random_region(rng: random.Random, tiny: oracle.TinyModel) -> tuple[list[list[int]], list[list[int]]]:
+    """Ranges of the tokens and the label, and runs of skipped inputs."""
+    ranges = [sorted(rng.sample(range(tiny.vocab + 1), 2)) for _ in range(tiny.n_ctx)]
+    label = rng.choice(([0, tiny.vocab], sorted(rng.sample(range(tiny.vocab + 1), 2))))
+    within = math.prod(b - a for a, b in ranges)
+    edges = sorted(rng.sample(range(within + 1), 2 * rng.randint(0, min(3, (within + 1) // 2))))
+    return [*ranges, label], [edges[i : i + 2] for i in range(0, len(edges), 2)]
+
+
+def region_members(numbers: np.ndarray, ranges: list[list[int]], runs: list[list[int]]) -> np.ndarray:
+    """Which inputs an enumeration is about, from its definition; `numbers` are all inputs in lexicographic order."""
+    (*tokens, label), members, place = ranges, [], 0
+    for row in numbers.tolist():
+        within = all(a <= t < b for t, (a, b) in zip(row, tokens, strict=True))
+        skipped = any(a <= place < b for a, b in runs)
+        members.append(within and label[0] <= max(row) < label[1] and not skipped)
+        place += within
+    return np.array(members)
+
+
 def test_enumerations_without_skips_and_in_parts_are_true():
     more = 0
     for seed in range(60):
         rng, precision = random.Random(seed), greedy_precision(seed)
         tiny = greedy_model(seed, PLACES[seed % 2])
-        model, truth, total = as_model(tiny), oracle.truth(tiny), tiny.vocab**tiny.n_ctx
-        start, stop = sorted(rng.sample(range(total + 1), 2))
-        skip = sorted(rng.sample(range(stop - start + 1), 2)) if stop - start > 1 else [0, 1]
-        for first, last, runs in ((0, total, []), (start, stop, []), (start, stop, [skip])):
-            fact = claim(model, precision, TABLES, enumeration_step(first, last, runs))
+        model, truth = as_model(tiny), oracle.truth(tiny)
+        numbers = truth.numbers(truth.tokens)
+        in_order = np.lexsort(numbers.T[::-1])
+        everything = [[0, tiny.vocab]] * (tiny.n_ctx + 1)
+        for ranges, runs in ((everything, []), random_region(rng, tiny), random_region(rng, tiny)):
+            fact = claim(model, precision, TABLES, enumeration_step(ranges, runs))
             if fact is not None:
                 # Without the prover's skips a margin may be decided in one order of addition and not in another.
                 covered = assert_true(fact, truth, exact=False)
-                assert (
-                    covered.sum()
-                    <= fact.may_count(truth.numbers(truth.tokens)).sum()
-                    == last - first - sum(b - a for a, b in runs)
-                )
+                members = region_members(numbers[in_order], ranges, runs)
+                assert np.array_equal(fact.may_count(numbers[in_order]), members)
+                assert fact.correct <= (members & truth.correct[in_order]).sum()
+                cells = task_of(model).cells_of(numbers[in_order][members])
+                assert fact.cells[cells].all()
                 more += int(covered.sum())
     assert more > 500
 
 
-def enumeration_step(start: int, stop: int, skip: list[list[int]]) -> Step:
-    hint = np.array(skip, np.int64).reshape(-1, 2)
-    return Step("enumeration", (0,), {"start": start, "stop": stop}, {"skip": RawTensor.of_integers(hint)})
+def test_parts_of_an_enumeration_count_what_the_whole_does():
+    """Cells dealt out to ranges of queries and labels, and added up: near ties are decided alike, cell by cell."""
+    for seed in range(20):
+        tiny, precision = greedy_model(seed, PLACES[seed % 2]), greedy_precision(seed)
+        model, vocab, free = as_model(tiny), tiny.vocab, [[0, tiny.vocab]] * (tiny.n_ctx - 1)
+        whole = claim(model, precision, TABLES, enumeration_step([*free, [0, vocab], [0, vocab]], []))
+        cut, level = seed % (vocab - 1) + 1, seed % 3 % (vocab - 1) + 1
+        blocks = [([0, cut], [0, level]), ([0, cut], [level, vocab]), ([cut, vocab], [0, vocab])]
+        steps = [enumeration_step([*free, *block], []) for block in blocks]
+        parts = claim(model, precision, TABLES, *steps, Step("disjoint-sum", (1, 2, 3)))
+        if whole is not None:
+            assert parts is not None and parts.correct == whole.correct
+            assert claim(model, precision, TABLES, *steps, steps[0], Step("disjoint-sum", (1, 2, 3, 4))) is None
+
+
+def enumeration_step(ranges: Sequence[Sequence[int]], skip: Sequence[Sequence[int]]) -> Step:
+    hints = {"ranges": np.array(ranges, np.int64), "skip": np.array(skip, np.int64).reshape(-1, 2)}
+    return Step("enumeration", (0,), {}, {name: RawTensor.of_integers(hint) for name, hint in hints.items()})
 
 
 def further_step(step: int, inputs: Sequence[Sequence[int]], n_ctx: int) -> Step:
     hint = np.array(inputs, np.int64).reshape(-1, n_ctx)
     return Step("further-inputs", (0, step), {}, {"inputs": RawTensor.of_integers(hint)})
+
+
+def in_order(inputs: Iterable[Sequence[int]], tiny: oracle.TinyModel) -> list[tuple[int, ...]]:
+    """Inputs (in numbers) as they are listed: by query, true output, free copies of it, then lexicographically."""
+    rank = 1 if tiny.rank == tiny.n_ctx else tiny.rank
+
+    def key(row: tuple[int, ...]) -> tuple[object, ...]:
+        true = sorted(row)[-rank]
+        return row[-1], true, row[:-1].count(true), row
+
+    return sorted(map(tuple, inputs), key=key)
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -534,9 +583,8 @@ def test_further_inputs_listed_greedily_are_true(place):
         classes = [
             strategy().prove(SequenceProblem(model, CPU)) for strategy in (Classes, *([Pessimized] if one_sided else []))
         ]
-        start, stop = sorted(rng.sample(range(tiny.vocab**n_ctx + 1), 2))
         bases = [(TABLES, Step("disjoint-sum")), *(evidence.steps for evidence in classes if len(evidence.steps) > 1)]
-        bases += [(TABLES, enumeration_step(start, stop, []))] if one_sided else []
+        bases += [(TABLES, enumeration_step(*random_region(rng, tiny)))] if one_sided else []
         for base in bases:
             last, exact = len(base) - 1, base[-1].rule != "enumeration"
             before = claim(model, precision, *(base if base[-1].premises else base[-1:]))
@@ -553,7 +601,7 @@ def test_further_inputs_listed_greedily_are_true(place):
                 elif fact is not None:
                     assert truth.correct[i] and fact.correct == before.correct + 1
                     more.append(tuple(rows[i].tolist()))
-            more.sort()
+            more = in_order(more, tiny)
             fact = claim(model, precision, *base, further_step(last, more, n_ctx))
             assert fact is not None
             covered = assert_true(fact, truth, exact)
@@ -561,10 +609,16 @@ def test_further_inputs_listed_greedily_are_true(place):
             assert np.array_equal(covered, before.covers(rows) | [tuple(row) in set(more) for row in rows.tolist()])
             listed += len(more)
             if more:
-                twice = (further_step(last, more[::2], n_ctx), further_step(last + 1, more[1::2], n_ctx))
+                cut = rng.randint(0, len(more))
+                twice = (further_step(last, more[:cut], n_ctx), further_step(last + 1, more[cut:], n_ctx))
                 again = claim(model, precision, *base, *twice)
                 assert again is not None and again.correct == fact.correct
                 assert np.array_equal(assert_true(again, truth, exact), covered)
+                if 0 < cut < len(more):  # lists upon lists go on in order
+                    back = (further_step(last, more[cut:], n_ctx), further_step(last + 1, more[:cut], n_ctx))
+                    assert claim(model, precision, *base, *back) is None
+                    summed = (Step("disjoint-sum", (last + 1,)), further_step(last + 2, more[:cut], n_ctx))
+                    assert claim(model, precision, *base, back[0], *summed) is None
                 for wrong in (more[:1], [*more, more[0]]):
                     assert (
                         claim(model, precision, *base, further_step(last, more, n_ctx), further_step(last + 1, wrong, n_ctx))
@@ -607,7 +661,7 @@ def test_sums_of_different_rules_are_true_and_overlaps_are_refused():
         everything = (*steps[:2], chains, steps[3])
         assert claim(model, 30, *everything) is None
         left = [tuple(row) for row in truth.numbers(truth.tokens)[truth.correct & ~covered].tolist()]
-        fact = claim(model, 30, *steps, further_step(3, sorted(left)[:3], tiny.n_ctx))
+        fact = claim(model, 30, *steps, further_step(3, in_order(sorted(left)[:3], tiny), tiny.n_ctx))
         if fact is not None:
             assert assert_true(fact, truth).sum() == covered.sum() + len(left[:3])
         summed += 1
@@ -683,13 +737,12 @@ def test_both_arithmetics_give_the_same_verdict_count_and_operations(part, place
 
 def test_the_slow_arithmetic_is_sound_on_greedy_claims():
     """160 bits see further than the prover dares to claim: enumerate everything, without skips."""
-    nothing = RawTensor.of_integers(np.zeros((0, 2), np.int64))
     for seed in range(18):
         tiny = greedy_model(seed)
         model, truth, meter = as_model(tiny), oracle.truth(tiny), Meter(Budget())
         setting = Setting(model, task_of(model), MpmathArithmetic(meter), meter)
         tables = RULES["additive-tables"](setting, Step("additive-tables"), ())
-        step = Step("enumeration", (0,), {"start": 0, "stop": len(truth.tokens)}, {"skip": nothing})
+        step = enumeration_step([[0, tiny.vocab]] * (tiny.n_ctx + 1), [])
         try:
             fact = RULES["enumeration"](setting, step, (tables,))
         except CheckError:
@@ -777,9 +830,7 @@ def test_no_weight_may_be_nan_or_infinite(name, number):
     shape = model.tensors[name].shape
     data = struct.pack("<d", number) * math.prod(shape)
     broken = replace(model, tensors={**model.tensors, name: RawTensor("F64", shape, data)})
-    skip = RawTensor.of_integers(np.array([[0, 4]]))
-    enumeration = (Step("additive-tables"), Step("enumeration", (0,), {"start": 0, "stop": 4}, {"skip": skip}))
-    for steps in (enumeration, (Step("disjoint-sum"),)):
+    for steps in ((TABLES, enumeration_step([[0, 2]] * 3, [[0, 4]])), (Step("disjoint-sum"),)):
         check_proof(certificate_for(model, steps, 0, 30), model)
         with pytest.raises(InvalidInput):
             check_proof(certificate_for(broken, steps, 0, 30), broken)
@@ -794,21 +845,20 @@ def test_classes_without_cells_cover_nothing():
 
 
 def test_an_input_that_an_enumeration_counts_cannot_be_listed_again():
-    """In one order of addition the checker found (1, 0, 0, 1, 0, 1) correct, in another not: counted, but not covered."""
+    """In one order of addition the checker finds (1, 0, 1, 0, 0, 0) correct, in another not: counted, but not covered."""
     weights = {
-        "embed.W_E": [[-0.75, 1.125], [1.0, 1.25]],
-        "pos_embed.W_pos": [[-2.875, -2.625], [2.5, 3.0], [0.75, 2.0], [0.25, 1.875], [2.375, 0.5], [0.375, 3.0]],
-        "blocks.0.attn.W_Q": [[[-0.375, -1.0], [-2.375, -0.5]]],
-        "blocks.0.attn.W_K": [[[-1.875, 0.5], [-2.75, -1.125]]],
-        "blocks.0.attn.W_V": [[[-2.625, 0.125], [-1.375, 0.0]]],
-        "blocks.0.attn.W_O": [[[2.75, -1.75], [0.5, -2.0]]],
-        "unembed.W_U": [[-1.0, -2.75], [2.125, 0.375]],
-        "unembed.b_U": [7.141343801441598, 0.0],
+        "embed.W_E": [[-1.375, -1.875], [-0.125, -2.0]],
+        "pos_embed.W_pos": [[2.375, 2.375], [-1.625, 3.0], [-0.25, 0.0], [-0.875, 2.625], [-1.875, -1.625], [-0.125, -0.125]],
+        "blocks.0.attn.W_Q": [[[-2.0, 2.625], [1.875, 1.0]]],
+        "blocks.0.attn.W_K": [[[0.75, 2.625], [-1.375, -1.625]]],
+        "blocks.0.attn.W_V": [[[2.875, -2.75], [-1.0, -2.625]]],
+        "blocks.0.attn.W_O": [[[1.0, 2.5], [1.375, 2.125]]],
+        "unembed.W_U": [[-1.5, -2.5], [-3.0, -2.875]],
+        "unembed.b_U": [2.069857846527232, 0.0],
     }
     tiny = oracle.pack({name: np.array(weight) for name, weight in weights.items()}, "F64")
-    model, twice = as_model(tiny), (1, 0, 0, 1, 0, 1)
-    rank = rank_of(twice, 2)
-    enumerated = (TABLES, enumeration_step(rank, rank + 1, []))
+    model, twice = as_model(tiny), (1, 0, 1, 0, 0, 0)
+    enumerated = (TABLES, enumeration_step([[t, t + 1] for t in (*twice, 1)], []))
     fact = claim(model, 12, *enumerated)
     assert fact is not None and fact.correct == 1 and fact.may_count(np.array([twice])).all()
     assert not fact.covers(np.array([twice])).any(), "no longer the case that this test is about"

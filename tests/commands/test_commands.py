@@ -247,9 +247,16 @@ def test_prove_and_check(files: dict[str, Path], tmp_path: Path, strategy: str) 
 
 def test_prove_with_switches(files: dict[str, Path], tmp_path: Path) -> None:
     output = ("-o", tmp_path / "p.cert")
-    code, out = run_prover("prove", files["model"], "--strategy", "sampling", "--set", "inputs=10", "--set", "start=3", *output)
+    code, out = run_prover("prove", files["model"], "--strategy", "sampling", "--set", "inputs=10", *output)
     assert code == 0
-    assert read_certificate(tmp_path / "p.cert")[0].steps[1].parameters == {"start": 3, "stop": 13}
+    ranges = read_certificate(tmp_path / "p.cert")[0].steps[1].hints["ranges"].integers()
+    assert ranges.tolist() == [[4, 6], [1, 6], [5, 6], [5, 6]]
+    code, out = run_prover(
+        "prove", files["model"], "--strategy", "thresholds", "--set", "levels=1", "--set", "joint=1", *output
+    )
+    assert code == 0
+    step = read_certificate(tmp_path / "p.cert")[0].steps[1]
+    assert step.parameters == {"joint": 1} and step.hints["numbers"].shape[1] == 1
     code, out = run_prover("prove", files["model"], "--strategy", "sampling", "--set", "colour=3", *output)
     assert code != 0 and "inputs" in out
     code, out = run_prover("prove", files["model"], "--strategy", "classes", "--task", "median-of-k", *output)

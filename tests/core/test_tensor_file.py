@@ -453,7 +453,7 @@ def tiny_model() -> Model:
 
 def tiny_certificate(model: Model) -> Certificate:
     hints = {"skip": RawTensor.of_integers(np.zeros((0, 2), np.int64)), "more": RawTensor.of_integers(np.array([[1, -300]]))}
-    steps = (Step("additive-tables"), Step("enumeration", (0,), {"start": 0, "stop": 9}, hints))
+    steps = (Step("additive-tables"), Step("enumeration", (0,), {"joint": 1, "scale": 9}, hints))
     return Certificate(Statement(model.digest(), {"name": "max-of-k"}, 0, 9), 30, steps)
 
 

@@ -1111,8 +1111,8 @@ def of_tables(corpus: PairCorpus) -> None:
     corpus.claim("tables-last", 1, "tables are no correct inputs", "sums", 0, hidden(FOUR))
     for rule in ("additive-tables", "projected-tables", "low-rank-chains"):
         corpus.claim(f"tables-{rule}", 1, "a rule about attention only", "sums", 0, Step(rule))
-    ranks = Step("enumeration", (0,), {"start": 0, "stop": 9}, {"skip": tensor(np.zeros((0, 2)))})
-    corpus.claim("tables-enumeration", 1, "a rule about sequences", "sums", EVERY, hidden(FOUR), ranks)
+    every = Step("enumeration", (0,), {}, {"ranges": tensor([(0, 3)] * 3), "skip": tensor(np.zeros((0, 2)))})
+    corpus.claim("tables-enumeration", 1, "a rule about sequences", "sums", EVERY, hidden(FOUR), every)
     listed = Step("further-inputs", (0, 1), {}, {"inputs": tensor([(0, 0)])})
     corpus.claim("tables-further-inputs", 1, "a rule about sequences", "sums", 1, hidden(FOUR), pairs_step(0 * EVERY), listed)
 

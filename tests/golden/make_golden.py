@@ -21,7 +21,6 @@ import numpy as np
 from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement, Step
 from certificates.canonical_json import dumps
 from certificates.certificate import FORMAT_NAME
-from certificates.input_order import rank_of
 from certificates.tensor_file import parse_tensor_file
 from certificates.writing import serialize_certificate, serialize_tensor_file
 from checker import verify
@@ -304,10 +303,10 @@ SECOND_COUNTS = (
     *((1, 0, 0, 0), (0, 0, 1, 0), (0, 0, 0, 0), (1, 0, 1, 0), (1, 0, 0, 0), (2, 0, 0, 0), (1, 0, 1, 0), (0, 0, 0, 0)),
     (2, 0, 0, 0),
 )
-# Inputs outside of all those classes, one by one.
-FURTHER = ((0, 1, 0), (0, 3, 2), (1, 2, 1), (1, 3, 2))
+# Inputs outside of all those classes, one by one, in the order of their cells.
+FURTHER = ((0, 1, 0), (1, 2, 1), (0, 3, 2), (1, 3, 2))
 SMALLEST_FURTHER = ((0, 2, 1), (3, 0, 2), (3, 1, 2))
-SECOND_FURTHER = ((0, 0, 1, 2), (0, 3, 1, 2), (1, 2, 3, 0), (2, 1, 3, 3), (3, 2, 2, 0))
+SECOND_FURTHER = ((1, 2, 3, 0), (3, 2, 2, 0), (0, 0, 1, 2), (0, 3, 1, 2), (2, 1, 3, 3))
 
 
 def tensor(values: Any, shape: tuple[int, ...] | None = None) -> RawTensor:
@@ -336,10 +335,29 @@ def groups(groupings: Any, cells: Any, numbers: Any, rivals: Any, joint: int = 0
     return Step("group-chains", (0,), {"joint": joint}, {name: tensor(hint) for name, hint in hints.items()})
 
 
-def enumeration(start: int, stop: int, skip: Iterable[tuple[int, int]] = ()) -> Step:
-    """A step of rule enumeration."""
-    rows = list(skip)
-    return Step("enumeration", (0,), {"start": start, "stop": stop}, {"skip": tensor(rows, (len(rows), 2))})
+Ranges = Iterable[tuple[int, int]]
+
+
+def enumeration(tokens: Ranges, label: tuple[int, int] | None = None, skip: Ranges = ()) -> Step:
+    """A step of rule enumeration: ranges of the tokens at every position, and of the label (any); runs that are skipped."""
+    of_tokens, runs = list(tokens), list(skip)
+    ranges = [*of_tokens, label or (0, max(end for _, end in of_tokens))]
+    return Step("enumeration", (0,), {}, {"ranges": tensor(ranges), "skip": tensor(runs, (len(runs), 2))})
+
+
+def everything(vocab: int, n_ctx: int, skip: Ranges = ()) -> Step:
+    """An enumeration of all inputs."""
+    return enumeration([(0, vocab)] * n_ctx, skip=skip)
+
+
+def by_cell(inputs: Iterable[tuple[int, ...]], rank: int = 1) -> list[tuple[int, ...]]:
+    """Inputs in the order in which they are listed: by query, true output, free copies of it, then lexicographically."""
+
+    def key(row: tuple[int, ...]) -> tuple[Any, ...]:
+        true = sorted(row)[-rank]
+        return row[-1], true, row[:-1].count(true), row
+
+    return sorted(inputs, key=key)
 
 
 def further(inputs: Any, step: int = 1) -> Step:
@@ -432,17 +450,19 @@ def groups_by_formula(step: Step, n_ctx: int, rank: int = 1) -> int:
     return count
 
 
-def correct_in_range(subject: Subject, step: Step) -> int:
+def correct_in_ranges(subject: Subject, step: Step) -> int:
     """How many inputs an enumeration counts; fails where float64 could be wrong about one."""
-    start, stop = step.parameters["start"], step.parameters["stop"]
-    skipped = {rank for a, b in step.hints["skip"].integers().tolist() for rank in range(start + a, start + b)}
-    counted = 0
+    *tokens, label = step.hints["ranges"].integers().tolist()
+    skipped = {place for a, b in step.hints["skip"].integers().tolist() for place in range(a, b)}
+    counted, place = 0, 0
     for row, ahead in zip(subject.inputs.tolist(), subject.leads, strict=True):
-        rank = rank_of(tuple(row), subject.config.d_vocab)
-        if start <= rank < stop and rank not in skipped:
+        if not all(a <= t < b for t, (a, b) in zip(row, tokens, strict=True)):
+            continue
+        if label[0] <= max(row) < label[1] and place not in skipped:
             if not (abs(ahead) > 1e-6 or ahead == 0):
                 raise ValueError(f"input {row} is too close to a tie for this corpus: {ahead}")
             counted += ahead > 0
+        place += 1
     return int(counted)
 
 
@@ -605,39 +625,43 @@ def accepted(corpus: Corpus) -> None:
     by_groups = groups(((1, 1, 1, 1),), ((1, 1, 0, 0), (3, 0, 1, 0), (3, 3, 1, 0)), ((2,), (1,), (1,)), range(5))
     add("group-chains-smallest", claim_members("smallest", by_groups), 0, "the smallest, by group chains", "smallest")
 
-    every = enumeration(0, 64)
-    count = correct_in_range(SUBJECTS["small"], every)
+    every = everything(4, 3)
+    count = correct_in_ranges(SUBJECTS["small"], every)
     add("enumeration", claim("small", count, TABLES, every), 0, "rule enumeration, all 64 inputs")
-    part = enumeration(9, 50, [(0, 2), (7, 8), (8, 9), (38, 41)])
-    in_part = correct_in_range(SUBJECTS["small"], part)
-    add("enumeration-part", claim("small", in_part, TABLES, part), 0, "rule enumeration, inputs 9 to 49, some skipped")
-    of_smallest = correct_in_range(SUBJECTS["smallest"], every)
+    some = enumeration([(0, 3), (1, 4), (1, 4)], skip=[(0, 2), (7, 9), (26, 27)])
+    in_some = correct_in_ranges(SUBJECTS["small"], some)
+    add("enumeration-part", claim("small", in_some, TABLES, some), 0, "rule enumeration, a product of ranges, some skipped")
+    whole = enumeration([(0, 4), (0, 4), (1, 3)], (2, 4), [(5, 6), (31, 32)])
+    in_whole = correct_in_ranges(SUBJECTS["small"], whole)
+    add("enumeration-cells", claim("small", in_whole, TABLES, whole), 0, "rule enumeration, queries 1 and 2, maxima 2 and 3")
+    nobody = enumeration([(1, 2), (0, 1), (2, 3)], (0, 2))
+    add("enumeration-of-none", claim("small", 0, TABLES, nobody), 0, "no input with the query 2 has a maximum below 2")
+    of_smallest = correct_in_ranges(SUBJECTS["smallest"], every)
     of_smallest = claim("smallest", of_smallest, TABLES, every)
-    add("enumeration-smallest", of_smallest, 0, "the smallest token: ranks are those of the numbers", "smallest")
-    full = enumeration(0, 27)
+    add("enumeration-smallest", of_smallest, 0, "the smallest token: hints are about numbers", "smallest")
+    full = everything(3, 3)
     add(
         "all-biases",
-        claim("full", correct_in_range(SUBJECTS["full"], full), TABLES, full),
+        claim("full", correct_in_ranges(SUBJECTS["full"], full), TABLES, full),
         0,
         "every bias, more outputs than tokens, F16 F32 and F64 weights, both buffers, ignored configuration keys",
         "full",
     )
-    tied = enumeration(0, 4)
-    tied_count = correct_in_range(SUBJECTS["tied"], tied)
+    tied = everything(2, 2)
+    tied_count = correct_in_ranges(SUBJECTS["tied"], tied)
     add("ties-not-counted", claim("tied", tied_count, TABLES, tied), 0, "ties are errors of the model", "tied")
 
     chosen = small_groups()
     beside = claim("small", members("small", chosen) + len(FURTHER), TABLES, chosen, further(FURTHER))
     add("further-inputs", beside, 0, "rule further-inputs: four inputs that no class holds")
-    twice = (further(FURTHER[2:]), further(FURTHER[:2], 2))
+    twice = (further(FURTHER[:2]), further(FURTHER[2:], 2))
     add("further-inputs-twice", replace(beside, steps=(TABLES, chosen, *twice)), 0, "the same in two steps, one upon the other")
     alone = claim("small", len(FURTHER), TABLES, Step("disjoint-sum"), further(FURTHER))
     add("further-inputs-alone", alone, 0, "inputs beside none")
     none = replace(claim_members("small", chosen), steps=(TABLES, chosen, further(np.zeros((0, 3)))))
     add("further-inputs-none", none, 0, "no further input")
-    outside = rank_of(FURTHER[3], 4)
-    skipped = enumeration(9, 50, [(outside - 9, outside - 8)])
-    more = correct_in_range(SUBJECTS["small"], skipped) + 1
+    skipped = enumeration([(1, 3), (0, 4), (1, 3)], skip=[(7, 8)])  # FURTHER[3]
+    more = correct_in_ranges(SUBJECTS["small"], skipped) + 1
     add("further-inputs-skipped", claim("small", more, TABLES, skipped, further(FURTHER[3:])), 0, "an input that was skipped")
     for name, step, inputs in (("smallest", by_groups, SMALLEST_FURTHER), ("second", second, SECOND_FURTHER)):
         content = claim(name, members(name, step) + len(inputs), TABLES, step, further(inputs))
@@ -748,8 +772,8 @@ def summed() -> tuple[int, *tuple[Step, ...]]:
     low = small_chains({cell: size for cell, size in SIZES.items() if cell[0] < 2})
     chosen = [row for row, (_, query, _, _) in enumerate(CELLS) if query == 2]
     middle = small_groups(cells=[CELLS[row] for row in chosen], numbers=[COUNTS[row] for row in chosen])
-    top = enumeration(48, 64)
-    total = members("small", low) + members("small", middle) + correct_in_range(SUBJECTS["small"], top)
+    top = enumeration([(0, 4), (0, 4), (3, 4)])
+    total = members("small", low) + members("small", middle) + correct_in_ranges(SUBJECTS["small"], top)
     return total, TABLES, low, middle, top, Step("disjoint-sum", (1, 2, 3))
 
 
@@ -759,8 +783,8 @@ def refused_counts(corpus: Corpus) -> None:
     correct = good.statement.correct
     add("count-too-high", with_statement(good, correct=correct + 1), 1, "one more than the proof establishes")
     add("count-too-low", with_statement(good, correct=correct - 1), 1, "one less than the proof establishes")
-    tied = enumeration(0, 4)
-    more = correct_in_range(SUBJECTS["tied"], tied) + 1
+    tied = everything(2, 2)
+    more = correct_in_ranges(SUBJECTS["tied"], tied) + 1
     add("ties-counted", claim("tied", more, TABLES, tied), 1, "counts an input on which the model ties", "tied")
     tie = chains(sizes_of({(1, 1, 1): (0,)}, 2, 2, 1), ((1,), (0,)), range(3))
     add("tie-in-chain", claim("tied", 1, TABLES, tie), 1, "claims the class of input (1, 1), a tie", "tied")
@@ -769,18 +793,28 @@ def refused_counts(corpus: Corpus) -> None:
     listed = claim("tied", 1, TABLES, Step("disjoint-sum"), further(((1, 1),)))
     add("tie-listed", listed, 1, "lists input (1, 1), a tie", "tied")
 
-    every = enumeration(0, 64)
-    count = correct_in_range(SUBJECTS["small"], every)
+    every = everything(4, 3)
+    count = correct_in_ranges(SUBJECTS["small"], every)
     for name, why, step in (
-        ("skip-out-of-range", "skips beyond the end of the range", enumeration(0, 64, [(63, 65)])),
-        ("skip-negative", "skips before the range", enumeration(0, 64, [(-1, 0)])),
-        ("skip-overlaps", "skipped runs overlap", enumeration(0, 64, [(1, 4), (3, 5)])),
-        ("skip-empty-run", "a skipped run is empty", enumeration(0, 64, [(4, 4)])),
-        ("range-beyond-inputs", "stop is beyond the last input", enumeration(0, 65)),
-        ("range-empty", "start equals stop", enumeration(5, 5)),
-        ("range-negative", "start is negative", enumeration(-1, 64)),
+        ("skip-out-of-range", "skips beyond the last input", everything(4, 3, [(64, 65)])),
+        ("skip-negative", "skips before the first input", everything(4, 3, [(-1, 0)])),
+        ("skip-overlaps", "skipped runs overlap", everything(4, 3, [(1, 4), (3, 5)])),
+        ("skip-touches", "two runs that are one", everything(4, 3, [(1, 4), (4, 5)])),
+        ("skip-empty-run", "a skipped run is empty", everything(4, 3, [(4, 4)])),
+        ("skip-backwards", "a skipped run ends before it begins", everything(4, 3, [(5, 4)])),
+        ("skip-wraps", "differences of runs wrap around", everything(4, 3, [(2**62, -(2**63)), (-5, 64)])),
+        ("range-beyond-tokens", "a range ends beyond the last token", enumeration([(0, 4), (0, 5), (0, 4)])),
+        ("range-beyond-labels", "the range of the label ends beyond the last token", enumeration([(0, 4)] * 3, (0, 5))),
+        ("range-negative", "a range begins before the first token", enumeration([(-1, 4), (0, 4), (0, 4)])),
+        ("range-missing", "no range for the label", replace(every, hints={**every.hints, "ranges": tensor([(0, 4)] * 3)})),
     ):
         add(name, claim("small", count, TABLES, step), 1, why)
+    for name, why, step in (
+        ("range-empty", "a range is empty", enumeration([(0, 4), (2, 2), (0, 4)])),
+        ("range-backwards", "a range ends before it begins", enumeration([(0, 4), (0, 4), (3, 2)])),
+        ("range-of-labels-empty", "the range of the label is empty", enumeration([(0, 4)] * 3, (4, 4))),
+    ):
+        add(name, claim("small", 0, TABLES, step), 1, why)
 
     step, both = small_chains(), Step("disjoint-sum", (1, 2))
     add("sum-overlaps", claim("small", 2 * correct, TABLES, step, step, both), 1, "both parts count the same cells")
@@ -788,7 +822,7 @@ def refused_counts(corpus: Corpus) -> None:
     add("sum-overlaps-of-rules", doubled, 1, "chains and groups count the same cells")
     repeated = claim("small", 2 * correct, TABLES, step, Step("disjoint-sum", (1, 1)))
     add("sum-repeats-premise", repeated, 1, "the same step is added twice")
-    split = claim("small", count, TABLES, enumeration(0, 10), enumeration(10, 64), both)
+    split = claim("small", count, TABLES, *(enumeration([x, (0, 4), (0, 4)]) for x in ((0, 2), (2, 4))), both)
     add("sum-splits-cell", split, 1, "two ranges share the cells of one (query, maximum)")
     add("sum-of-tables", claim("small", 0, TABLES, Step("disjoint-sum", (0,))), 1, "disjoint-sum of tables")
     first = small_chains({cell: size for cell, size in SIZES.items() if cell[0] == 0})
@@ -961,12 +995,16 @@ def refused_further(corpus: Corpus) -> None:
     wrong("token-unknown", "token 4 of 0..3", (*FURTHER[:3], (1, 3, 4)))
     wrong("token-negative", "token -1", ((-1, 1, 0), *FURTHER[1:]))
     worst = least_lead("small")[0]
-    wrong("wrong", f"{worst} is classified wrongly", sorted((*FURTHER, tuple(worst))), 5)
+    wrong("wrong", f"{worst} is classified wrongly", by_cell((*FURTHER, tuple(worst))), 5)
     wrong("too-short", "inputs of two tokens", [row[:2] for row in FURTHER])
     twice = claim("small", count + 5, TABLES, step, further(FURTHER), further(FURTHER[1:2], 2))
     corpus.add("further-inputs-listed-before", twice, 1, "an input that an earlier list holds")
-    part = enumeration(9, 50)
-    counted = correct_in_range(SUBJECTS["small"], part)
+    lexicographic = sorted(FURTHER)
+    wrong("lexicographic", "inputs are listed cell by cell", lexicographic)
+    later = claim("small", count + 4, TABLES, step, further(FURTHER[2:]), further(FURTHER[:2], 2))
+    corpus.add("further-inputs-going-back", later, 1, "lists upon lists go on in order")
+    part = enumeration([(0, 4), (0, 4), (1, 3)])
+    counted = correct_in_ranges(SUBJECTS["small"], part)
     counted_twice = claim("small", counted + 1, TABLES, part, further(FURTHER[3:]))
     corpus.add("further-inputs-enumerated", counted_twice, 1, "an input that an enumeration counts")
     for name, why, premises in (
@@ -988,8 +1026,8 @@ def refused_steps(corpus: Corpus) -> None:
     """Parameters, hints and premises that are not those of the rule; steps that make no proof."""
     add, step, good = corpus.add, small_chains(), claim_members("small", small_chains())
     correct, size = good.statement.correct, sizes_of(SIZES, 4, 3, 1)
-    no_stop = replace(enumeration(0, 64), parameters={"start": 0})
-    add("parameter-missing", claim("small", correct, TABLES, no_stop), 1, "enumeration without stop")
+    start = replace(everything(4, 3), parameters={"start": 0})
+    add("parameter-of-ranks", claim("small", correct, TABLES, start), 1, "enumeration takes no parameters")
     more = replace(step, parameters={"joint": 0, "start": 0})
     add("parameter-unknown", claim("small", correct, TABLES, more), 1, "prefix-chains takes joint only")
     for rule in (step, small_groups()):
@@ -1029,7 +1067,7 @@ def other_tasks(corpus: Corpus) -> None:
         "prefix-chains is about the largest or smallest token only",
         "second",
     )
-    every = enumeration(0, 256)
+    every = everything(4, 4)
     count = int((SUBJECTS["second"].leads > 0).sum())
     why = "enumeration is about the largest or smallest token only"
     add("task-second-enumeration", claim("second", count, TABLES, every), 1, why, "second")

@@ -34,6 +34,7 @@ SPARSE = (
 )
 COMMANDS = ("tests/commands/test_commands.py",)
 HOGS = ("tests/core/test_attacks.py",)
+DOUBLE = ("tests/core/test_golden.py::test_the_checker_gives_the_recorded_verdict", "tests/attention/test_double_counting.py")
 
 
 MUTANTS = [
@@ -234,20 +235,28 @@ MUTANTS = [
         for old, new in (
             ("np.any(inputs < 0) or", ""),
             ("or np.any(inputs >= task.d_vocab)", ""),
-            ("if not strictly_increasing(inputs)", "if False"),
+            ("if not strictly_increasing(rows) or any", "if any"),
+            ("any(tuple(row) <= before.last for row in rows[:1].tolist())", "False"),
+            ("tuple(row) <= before.last", "tuple(row) < before.last"),
             ("if already.any()", "if already.all()"),
             ("already = before.may_count(inputs)", "already = before.covers(inputs)"),
             ("if not proved.all()", "if not proved.any()"),
+            ("setting.meter.toil(_EFFORT_PER_TOKEN * inputs.size)", "pass"),
+            ("max([before.last, *map(tuple, rows[-1:].tolist())])", "()"),
+            ("max([before.last, *map(tuple, rows[-1:].tolist())])", "max([(), *map(tuple, rows[-1:].tolist())])"),
             ("premises if len(premises) == 2 else (None, None)", "premises[:2]"),
-            ("cells[query, label, copies] = True", "pass"),
+            ("cells[tuple(rows[:, :3].T)] = True", "pass"),
             ("before.correct + len(inputs)", "len(inputs)"),
-            ("value[rows, label].reshape(-1, 1) - value", "value[rows, query].reshape(-1, 1) - value"),
-            ("tables.position_value[j : j + 1]", "tables.position_value[:1]"),
-            ("tables.position_score[query, j] for j", "tables.position_score[query, 0] for j"),
-            ("term if margin is None else margin + term", "term"),
-            ("proved.all(axis=1), np.bool_)", "proved.any(axis=1), np.bool_)"),
-            ("before.may_count(tokens) |", ""),
-            ("before.covers(tokens) |", ""),
+        )
+    ),
+    *(
+        Mutant("checker/attention/single_inputs.py", old, new, THEOREMS)
+        for old, new in (
+            ("value[rows, :, label]", "value[rows, :, query]"),
+            ("+ tables.position_value", "+ tables.position_value[:1]"),
+            ("+ tables.position_score[query]", "+ tables.position_score[query, :1]"),
+            (".sum(1).positive()", ".max(1).positive()"),
+            ("positive.all(axis=1)", "positive.any(axis=1)"),
         )
     ),
     *(
@@ -405,16 +414,39 @@ MUTANTS = [
             ('require(left.positive(), f"that a prefix of level {level} in band {number} is harmless")', "pass"),
         )
     ),
-    Mutant("checker/core/ordering.py", "(difference != 0", "(difference >= 0", RULES),
-    Mutant("checker/core/ordering.py", "first] > 0", "first] >= 0", RULES),
-    Mutant("checker/attention/enumeration.py", "margin.min(0).positive()", "margin.max(0).positive()", RULES),
-    Mutant("checker/attention/enumeration.py", "if len(skip):\n", "if False:\n", RULES),
+    Mutant("checker/core/ordering.py", "before != after", "before <= after", DOUBLE),
+    Mutant("checker/core/ordering.py", "before[first] < after[first]", "before[first] <= after[first]", RULES),
+    *(
+        Mutant("checker/attention/enumeration.py", old, new, (*DOUBLE, *RULES))
+        for old, new in (
+            ("margin.min(0).positive()", "margin.max(0).positive()"),
+            (" & ~self.skipped(place)", ""),
+            ("np.any(first < 0) or ", ""),
+            ("np.any(first >= end) or ", ""),
+            (" or np.any(end > task.d_vocab)", ""),
+            ("np.any(edges < 0) or ", ""),
+            ("np.any(edges > within) or ", ""),
+            (" or np.any(edges[1:] <= edges[:-1])", ""),
+            ("if within >= 2**62", "if False"),
+            ("task.require_largest(step.rule)", "pass"),
+            ("max(query, first[-1])", "first[-1]"),
+            ("task.n_ctx if label == query else task.free", "task.n_ctx"),
+            ("label + (free >= copy)", "label + 1"),
+            ("np.maximum(label - first[:-2], 0)", "0"),
+            ("np.where(here, middle, low), high)", "low, high)"),
+            ("setting.meter.toil(_EFFORT_OF_A_PRODUCT)", "pass"),
+            ("self.meter.toil(_EFFORT_PER_TOKEN * inputs.size)", "pass"),
+            ("(known < self.end)", "(known <= self.end)"),
+            ("held[held] = ~self.skipped", "held[held] &= self.skipped"),
+            ("region.holds)", "covers)"),
+            ("cells[first[-2] : end[-2], first[-1] : end[-1]] = True", "pass"),
+            ("value[at] + position[-1:]", "value[at] + position[:1]"),
+            (".maximum(own_score)", ""),
+        )
+    ),
     # Counting and disjointness.
     Mutant("checker/rules/disjoint_sum.py", "if np.any(cells & premise.cells)", "if False", RULES),
-    Mutant("checker/attention/enumeration.py", "np.any(edges[1:] < edges[:-1])", "False", RULES),
-    Mutant("checker/attention/enumeration.py", "not 0 <= start < stop <= task.total", "False", RULES),
-    Mutant("checker/attention/enumeration.py", "task.require_largest(step.rule)", "pass", RULES),
-    Mutant("checker/attention/enumeration.py", "return inside & ~self.skipped(relative)", "return self.covers(tokens)", RULES),
+    Mutant("checker/rules/disjoint_sum.py", "max((part.last for part in parts), default=())", "()", DOUBLE),
     Mutant("checker/rules/disjoint_sum.py", "cells |= premise.cells", "pass", RULES),
     # Networks on two inputs.
     *(Mutant(file, old, new, ("tests/core/test_golden.py",)) for file, old, new in pair_mutants.CAUGHT_BY_CASES),

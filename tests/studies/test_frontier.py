@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import prover.cli
 import pytest
 import torch
 from click.testing import CliRunner
+from prover.studies.figures import STAGES, ceil_share, staged_results
+from prover.studies.report import report_page
 from rich.console import Console
 
-import prover.commands
-import prover.studies.checked
 import prover.studies.frontier
 from certificates import Model, RawTensor, read_model, write_model
 from checker import verify
@@ -30,12 +31,10 @@ from prover.attention.cells import by_token, cell_totals
 from prover.attention.sequence_problem import SequenceProblem
 from prover.prove import prove
 from prover.strategies import ATTENTION_STRATEGIES
-from prover.strategies.enumeration import Sampling
+from prover.strategies.enumeration import BruteForce, Sampling
+from prover.strategies.prefix_chains import Thresholds
 from prover.strategy import DoesNotFit, Strategy
 from prover.studies.frontier import Frontier, Misfit, Result, certificate_name, explore, frontier_table
-from prover.studies.frontier_figures import STAGES, staged_results
-from prover.studies.frontier_page import report_page
-from prover.studies.rounding import ceil_share
 from prover.training.max_of_k import MaxOfKRecipe, train_max_of_k
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,7 +71,7 @@ def problem(path: Path) -> SequenceProblem:
 
 def frontier_command(path: Path, output: Path, *arguments: object) -> tuple[int, str]:
     command = ["frontier", path, "-o", output, "--device", "cpu", *arguments]
-    result = CliRunner().invoke(prover.commands.cli, [str(argument) for argument in command])
+    result = CliRunner().invoke(prover.cli.cli, [str(argument) for argument in command])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.exit_code, result.output
@@ -112,7 +111,7 @@ def test_files(path: Path, finished: Path, problem: SequenceProblem) -> None:
 def test_names_and_sweeps(problem: SequenceProblem) -> None:
     assert certificate_name(Sampling()) == "sampling"
     assert certificate_name(Sampling(inputs=1000)) == "sampling-inputs=1000"
-    assert certificate_name(Sampling(inputs=10, start=3)) == "sampling-inputs=10-start=3"
+    assert certificate_name(Thresholds(rivals=3, levels=1)) == "thresholds-rivals=3-levels=1"
     assert Sampling.sweep(problem) == (Sampling(),), "more inputs than there are would be the same certificate again"
     large = SequenceProblem(read_model(ROOT / "certificates/models/max-of-10.safetensors"), CPU)
     assert [strategy.inputs for strategy in Sampling.sweep(large)] == [10**3, 10**4, 10**5, 10**6]
@@ -179,10 +178,14 @@ def test_pages_of_other_tasks(n: int, words: str, tmp_path: Path) -> None:
 
 
 def test_cells_of_part_of_the_inputs(problem: SequenceProblem) -> None:
-    """Whatever range is enumerated, its cells are those of the inputs in it."""
-    _, whole = prove(problem, Sampling(start=0, inputs=VOCAB**LENGTH))
-    parts = [prove(problem, Sampling(inputs=25, start=start))[1].cells for start in range(0, VOCAB**LENGTH, 25)]
-    assert (sum(parts) == whole.cells).all()
+    """A sample has at most so many inputs, and its cells are those of all inputs that it counts."""
+    _, everything = prove(problem, Sampling(inputs=VOCAB**LENGTH))
+    _, enumerated = prove(problem, BruteForce())
+    assert everything.covered == VOCAB**LENGTH and (everything.cells == enumerated.cells).all()
+    for inputs in (1, 7, 25, VOCAB**2, VOCAB**LENGTH - 1):
+        _, some = prove(problem, Sampling(inputs=inputs))
+        assert inputs / 2 < some.covered <= inputs
+        assert some.cells.sum() == some.correct <= some.covered and (some.cells <= everything.cells).all()
 
 
 def test_only_some_strategies(path: Path, tmp_path: Path) -> None:
@@ -216,13 +219,13 @@ class Runs:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.names: list[str] = []
-        genuine = prover.studies.checked.prove
+        genuine = prover.studies.frontier.prove
 
         def noted(problem: SequenceProblem, strategy: Strategy) -> Any:
             self.names.append(strategy.name)
             return genuine(problem, strategy)
 
-        monkeypatch.setattr(prover.studies.checked, "prove", noted)
+        monkeypatch.setattr(prover.studies.frontier, "prove", noted)
 
 
 def test_nothing_is_done_twice(path: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -292,8 +295,7 @@ def test_interrupted_at_any_moment(moment: str, path: Path, finished: Path, tmp_
         return wrapped
 
     with pytest.MonkeyPatch.context() as patch:
-        module = prover.studies.frontier if moment == "write_atomically" else prover.studies.checked
-        patch.setattr(module, moment, interrupting(getattr(module, moment)))
+        patch.setattr(prover.studies.frontier, moment, interrupting(getattr(prover.studies.frontier, moment)))
         code, out = frontier_command(path, tmp_path, "--strategies", "classes,thresholds,pessimized")
     assert code == 1 and "Aborted" in out, "click's answer to KeyboardInterrupt"
     assert calls >= 2
@@ -341,14 +343,14 @@ def test_killed_by_ctrl_c(jobs: int, path: Path, tmp_path: Path) -> None:
 def test_a_refused_certificate_is_shown_and_fails_the_command(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    genuine = prover.studies.checked.prove
+    genuine = prover.studies.frontier.prove
 
     def boastful(problem: SequenceProblem, strategy: Strategy) -> Any:
         certificate, evidence = genuine(problem, strategy)
         statement = type(certificate.statement)(problem.model.digest(), problem.model.task, 125, 125)
         return type(certificate)(statement, certificate.precision, certificate.steps), evidence
 
-    monkeypatch.setattr(prover.studies.checked, "prove", boastful)
+    monkeypatch.setattr(prover.studies.frontier, "prove", boastful)
     code, out = frontier_command(path, tmp_path, "--strategies", "pessimized")
     assert code == 1 and "claims 125" in re.sub(r"\s+│[│\s-]*", " ", out)
     assert "claims 125" in (tmp_path / "report.html").read_text()
