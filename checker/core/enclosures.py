@@ -11,7 +11,7 @@ subtract, multiply, compare, minimum, maximum, absolute value, square root and e
 """
 
 import math
-from abc import ABC, abstractmethod
+from abc import ABC, ABCMeta, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, NamedTuple, Self
@@ -143,13 +143,16 @@ def _charged(kernel: Callable[..., Any], work: Callable[..., Work], effort: int)
     return operation
 
 
-class Enclosure(ABC):
-    """An array of intervals around real numbers. Shapes broadcast as in numpy."""
+class _Counted(ABCMeta):
+    """Makes the operations that an implementation of enclosures defines charge for what they do."""
 
-    def __init_subclass__(cls) -> None:
-        """Make the operations of an implementation charge for what they do."""
-        for name, (work, effort) in _COSTS.items():
-            setattr(cls, name, _charged(vars(cls)[name], work, effort))
+    def __new__(cls, name: str, bases: tuple[type, ...], members: dict[str, Any]) -> "_Counted":
+        kernels = {operation: members[operation] for operation in _COSTS if bases}
+        return super().__new__(cls, name, bases, members | {o: _charged(k, *_COSTS[o]) for o, k in kernels.items()})
+
+
+class Enclosure(metaclass=_Counted):
+    """An array of intervals around real numbers. Shapes broadcast as in numpy."""
 
     def __init__(self, arithmetic: "Arithmetic") -> None:
         self.arithmetic, self.meter = arithmetic, arithmetic.meter

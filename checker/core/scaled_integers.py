@@ -218,7 +218,7 @@ class ScaledIntegers(Enclosure):
         return total, n
 
     def sqrt(self) -> Self:
-        """With an even s + up: sqrt(v * 2**-s) = sqrt(v * 2**up) * 2**-((s + up) / 2), and v * 2**up is within the width."""
+        """Scaled so that s + up is even, and v * 2**up within the width: half the shift is that of the root."""
         up = self.arithmetic.width - self.bound.bit_length()
         up -= (self.shift + up) % 2
         a = self._rescaled(self.shift + up)

@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,6 @@ from certificates import AttentionOnly, RawTensor, Step
 from certificates.model_file import Model
 from checker.attention.additive_tables import additive_tables
 from checker.attention.enumeration import enumeration
-from checker.core.enclosures import Enclosure
 from checker.core.facts import Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
@@ -164,10 +162,11 @@ def cases(numbers: Numbers, size: int) -> Iterator[Case]:
     yield Case("exact", "plain", lambda: numbers.arithmetic.exact(mantissas, exponents))
     column, rows = numbers(size, 1), numbers.indices(size, size)
     yield Case("gather", "one by one", lambda: column[rows])
-    yield Case("gather", "pairs", lambda: square[numbers_of(rows, n), numbers_of(rows[::-1], n)])
-    yield Case("gather", "rows", lambda: square[numbers_of(rows[:n], n)])
-    yield Case("gather", "columns", lambda: square[:, numbers_of(rows[:n], n)])
-    yield Case("gather", "rows and columns", lambda: square[np.ix_(numbers_of(rows[:n], n), numbers_of(rows[:n], n))])
+    one, other, few = rows % n, rows[::-1] % n, rows[:n] % n
+    yield Case("gather", "pairs", lambda: square[one, other])
+    yield Case("gather", "rows", lambda: square[few])
+    yield Case("gather", "columns", lambda: square[:, few])
+    yield Case("gather", "rows and columns", lambda: square[np.ix_(few, few)])
     yield Case("gather", "mask", lambda: square[mantissas > 0])
     yield Case("view", "row", lambda: square[0])
     yield Case("view", "reshaped", lambda: square.reshape(-1))
@@ -176,7 +175,7 @@ def cases(numbers: Numbers, size: int) -> Iterator[Case]:
     yield Case("concatenate", "other scale", lambda: square.concatenate([far], 1))
     many = [numbers(1, 1) for _ in range(min(size, 1000))]
     yield Case("concatenate", "many", lambda: many[0].concatenate(many[1:], 1))
-    yield Case("lengths", "columns", lambda: square.lengths())
+    yield Case("lengths", "columns", square.lengths)
     yield Case("reciprocal_sqrt", "", lambda: numbers.arithmetic.reciprocal_sqrt(size))
     k = round(size ** (1 / 3))
     products = {(k, k, k), (1, n, n), (n, n, 1), (n, 1, n), (1, size, 1), (n, 2, n), (2, n, n), (4, max(1, size // 16), 4)}
@@ -185,11 +184,6 @@ def cases(numbers: Numbers, size: int) -> Iterator[Case]:
         left = numbers.wide(inner, rows_).T if turned & 1 else numbers.wide(rows_, inner)
         right = numbers.wide(columns_, inner).T if turned & 2 else numbers.wide(inner, columns_)
         yield Case("matmul", f"{shape} {turned}", lambda a=left, b=right: a @ b)  # type: ignore[misc]
-
-
-def numbers_of(indices: Any, below: int) -> Any:
-    """The same indices, below another bound."""
-    return indices % below
 
 
 @dataclass(frozen=True)
