@@ -68,13 +68,13 @@ def _sorted(array: "Enclosure", axis: int) -> Work:
 def _product(left: "Enclosure", right: "Enclosure") -> Work:
     (n, k), (_, m) = left.shape, right.shape
     numbers = n * k + k * m + n * m
-    return Work(2 * n * k * m, 2 * n * k * m + 6 * numbers, numbers)
+    return Work(2 * n * k * m, 2 * n * k * m + 6 * numbers, numbers, 4)
 
 
 def _gathered(array: "Enclosure", index: Any) -> Work:
     """Numbers are copied if there are arrays in the index; it may have new axes or an ellipsis otherwise only."""
     parts = index if isinstance(index, tuple) else (index,)
-    arrays = [np.asarray(part) for part in parts if isinstance(part, np.ndarray | list)]
+    arrays = [part for part in parts if isinstance(part, np.ndarray)]
     if not arrays:
         return Work(0, 0, 0, 0)
     if any(part.dtype == np.bool_ for part in arrays):
@@ -117,7 +117,7 @@ _COSTS: dict[str, tuple[Callable[..., Work], int]] = {
     "least_product": (_each(2), 6),
     "positive": (_each(1), 1),
     "up_to": (_each(0), 2),
-    "__getitem__": (_gathered, 6),
+    "__getitem__": (_gathered, 8),
     "concatenate": (_joined, 2),
 }
 """What every operation does, and the effort of a step on machine integers, in operations of `brute-force` (4 ns): measured
@@ -143,12 +143,19 @@ def _charged(kernel: Callable[..., Any], work: Callable[..., Work], effort: int)
     return operation
 
 
-class _Counted(ABCMeta):
-    """Makes the operations that an implementation of enclosures defines charge for what they do."""
+class _Operations(dict[str, Any]):
+    """The members of a class, where those in the table charge for what they do from the moment they are defined."""
 
-    def __new__(cls, name: str, bases: tuple[type, ...], members: dict[str, Any]) -> "_Counted":
-        kernels = {operation: members[operation] for operation in _COSTS if bases}
-        return super().__new__(cls, name, bases, members | {o: _charged(k, *_COSTS[o]) for o, k in kernels.items()})
+    def __setitem__(self, name: str, member: Any) -> None:
+        super().__setitem__(name, _charged(member, *_COSTS[name]) if name in _COSTS else member)
+
+
+class _Counted(ABCMeta):
+    """The type of implementations of enclosures."""
+
+    @classmethod
+    def __prepare__(cls, name: str, bases: tuple[type, ...], /, **_: Any) -> dict[str, Any]:
+        return _Operations() if bases else {}
 
 
 class Enclosure(metaclass=_Counted):
