@@ -1,6 +1,7 @@
 """The golden corpus: the checker gives the recorded verdicts, they are true, and the script that made them repeats itself."""
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import oracle
 import pair_oracle
 import pytest
 
-from certificates import AttentionOnly, MLPStatement, read_model
+from certificates import AttentionOnly, MLPStatement, read_model, write_certificate
 from certificates.certificate import read_certificate
 from checker import covers, verify
 from checker.rules import RULES
@@ -62,6 +63,15 @@ def test_the_slow_arithmetic_agrees(entry: dict[str, Any]) -> None:
     verdict = verify(FOLDER / entry["certificate"], FOLDER / entry["model"], arithmetic="mpmath")
     assert (verdict.exit_code, verdict.correct_text) == (entry["exit_code"], entry["correct"])
     assert verdict.operations == entry["operations"]
+
+
+@pytest.mark.parametrize("precision", [31, 64])
+@pytest.mark.parametrize("entry", ACCEPTED, ids=_name)
+def test_what_is_accepted_is_so_in_larger_integers(entry: dict[str, Any], precision: int, tmp_path: Path) -> None:
+    certificate, _ = read_certificate(FOLDER / entry["certificate"])
+    write_certificate(tmp_path / "certificate", replace(certificate, precision=precision))
+    verdict = verify(tmp_path / "certificate", FOLDER / entry["model"])
+    assert verdict.accepted, verdict.reason
 
 
 def mlp_is_a_quadrature(entry: dict[str, Any]) -> None:
