@@ -18,6 +18,7 @@ test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 bench: $(STAMP)
+	$(BIN)/python tests/core/primitive_pace.py
 	$(BIN)/prover bench -o bench-out
 
 frontier: $(STAMP)

@@ -4,16 +4,17 @@ An `Enclosure` stands for an array of real numbers, of which it knows an interva
 operation returns an enclosure of the exact result. Rules are written against this interface only; `scaled_integers` is
 the fast implementation and `mpmath_intervals` an independent, slow one.
 
-This is the one layer that counts. Public methods charge the meter from the shapes they process and check the size of
-the result before it exists; subclasses implement the underscored kernels. One operation per element for add, subtract,
-multiply, compare, minimum, maximum, absolute value, square root and exp; 2nkm for a matrix product. Structure (indexing,
-reshaping) is free.
+This is the one layer that counts: whatever a class of enclosures defines of the operations in the table below charges the
+meter, from the shapes it is about to process, and announces the memory, before it runs. One operation per element for add,
+subtract, multiply, compare, minimum, maximum, absolute value, square root and exp; 2nkm for a matrix product. Structure
+(indexing, reshaping) is no operation, but takes effort where numbers are copied.
 """
 
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, Self
+from abc import ABC, ABCMeta, abstractmethod
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,157 +25,239 @@ from checker.core.meter import Meter
 BoolArray = NDArray[np.bool_]
 
 
-class Enclosure(ABC):
+class Work(NamedTuple):
+    """What a call will do: operations for the proof's length, steps that take time, numbers in memory, calls of numpy."""
+
+    operations: int
+    steps: int
+    numbers: int
+    calls: int = 1
+
+
+def _each(operations: int) -> Callable[..., Work]:
+    """So many operations on every element."""
+
+    def work(array: "Enclosure", *others: Any) -> Work:
+        elements = math.prod(np.broadcast_shapes(array.shape, *(other.shape for other in others)))
+        return Work(operations * elements, elements, elements)
+
+    return work
+
+
+def _exponentials(array: "Enclosure") -> Work:
+    elements, terms = math.prod(array.shape), array.arithmetic.exp_terms
+    return Work(elements, elements * terms, elements, terms)
+
+
+def _along(array: "Enclosure", axis: int) -> Work:
+    """Numpy's inner loop goes along some axis, if need be the shortest; beginning one takes like 6 elements."""
+    elements, shortest = math.prod(array.shape), min((size for size in array.shape if size > 1), default=1)
+    return Work(elements - elements // (array.shape[axis] or 1), elements + 6 * elements // shortest, elements)
+
+
+def _segments(array: "Enclosure", starts: IntArray) -> Work:
+    rows, columns = array.shape[0], math.prod(array.shape[1:])
+    return Work((rows - len(starts)) * columns, rows * columns, rows * columns)
+
+
+def _sorted(array: "Enclosure", axis: int) -> Work:
+    elements, comparisons = math.prod(array.shape), (array.shape[axis] - 1).bit_length()
+    return Work(elements * comparisons, elements * (comparisons + 4), elements)
+
+
+def _product(left: "Enclosure", right: "Enclosure") -> Work:
+    (n, k), (_, m) = left.shape, right.shape
+    numbers = n * k + k * m + n * m
+    return Work(2 * n * k * m, 2 * n * k * m + 6 * numbers, numbers, 4)
+
+
+def _gathered(array: "Enclosure", index: Any) -> Work:
+    """Numbers are copied if there are arrays in the index; it may have new axes or an ellipsis otherwise only."""
+    parts = index if isinstance(index, tuple) else (index,)
+    arrays = [part for part in parts if isinstance(part, np.ndarray)]
+    if not arrays:
+        return Work(0, 0, 0, 0)
+    if any(part.dtype == np.bool_ for part in arrays):
+        kept = math.prod(array.shape)
+    else:
+        others = [size for size, part in zip(array.shape, parts, strict=False) if isinstance(part, slice)]
+        kept = math.prod([*np.broadcast_shapes(*(part.shape for part in arrays)), *others, *array.shape[len(parts) :]])
+    return Work(0, kept, kept)
+
+
+def _joined(array: "Enclosure", others: Sequence["Enclosure"], axis: int) -> Work:
+    elements = sum(math.prod(part.shape) for part in (array, *others))
+    return Work(0, elements, elements, 1 + len(others))
+
+
+_CALL = 1500
+"""What a call of numpy takes, however few numbers it is about, in elements: some 5 microseconds."""
+
+_COSTS: dict[str, tuple[Callable[..., Work], int]] = {
+    "__add__": (_each(1), 2),
+    "__sub__": (_each(1), 2),
+    "__mul__": (_each(1), 8),
+    "__matmul__": (_product, 1),
+    "times": (_each(1), 3),
+    "exp": (_exponentials, 3),
+    "sqrt": (_each(1), 60),
+    "square": (_each(1), 4),
+    "__abs__": (_each(1), 3),
+    "relu": (_each(1), 2),
+    "minimum": (_each(1), 2),
+    "maximum": (_each(1), 2),
+    "sum": (_along, 2),
+    "min": (_along, 2),
+    "max": (_along, 2),
+    "running_min": (_along, 3),
+    "running_max": (_along, 3),
+    "segment_min": (_segments, 5),
+    "segment_sum": (_segments, 5),
+    "sort": (_sorted, 2),
+    "least_product": (_each(2), 6),
+    "positive": (_each(1), 1),
+    "up_to": (_each(0), 2),
+    "__getitem__": (_gathered, 8),
+    "concatenate": (_joined, 2),
+}
+"""What every operation does, and the effort of a step on machine integers, in operations of `brute-force` (4 ns): measured
+by tests/core/primitive_pace.py in the worst layout of a million numbers, a quarter added."""
+
+
+def _charged(kernel: Callable[..., Any], work: Callable[..., Work], effort: int) -> Callable[..., Any]:
+    """The operation that charges, then calls the kernel with arrays that have axes.
+
+    Of an array of objects without axes, numpy makes a bare integer, and of that, in the next step, a machine number.
+    """
+
+    @wraps(kernel)
+    def operation(*arguments: Any, **named: Any) -> Any:
+        operations, steps, numbers, calls = work(*arguments, **named)
+        own = arguments[0]
+        own.meter.allocate(numbers * own.element_bytes)
+        own.meter.toil(effort * (own.slowness * steps + _CALL * calls))
+        own.meter.charge(operations, 0)
+        result = kernel(*(x.reshape(1) if isinstance(x, Enclosure) and not x.shape else x for x in arguments), **named)
+        return result if any(getattr(x, "shape", ()) for x in arguments) else result[0, ...]
+
+    return operation
+
+
+class _Operations(dict[str, Any]):
+    """The members of a class, where those in the table charge for what they do from the moment they are defined."""
+
+    def __setitem__(self, name: str, member: Any) -> None:
+        super().__setitem__(name, _charged(member, *_COSTS[name]) if name in _COSTS else member)
+
+
+class _Counted(ABCMeta):
+    """The type of implementations of enclosures."""
+
+    @classmethod
+    def __prepare__(cls, name: str, bases: tuple[type, ...], /, **_: Any) -> dict[str, Any]:
+        return _Operations() if bases else {}
+
+
+class Enclosure(metaclass=_Counted):
     """An array of intervals around real numbers. Shapes broadcast as in numpy."""
 
-    meter: Meter
-    element_bytes: int
-    """Memory per element of an array that an operation needs, temporary arrays included (roughly)."""
-    slowness: int
-    """How much longer an operation takes than on machine integers (roughly)."""
-    exp_slowness: int
-    """The same, for an exponential."""
-    sqrt_slowness: int
-    """The same, for a square root."""
+    def __init__(self, arithmetic: "Arithmetic") -> None:
+        self.arithmetic, self.meter = arithmetic, arithmetic.meter
+        self.element_bytes, self.slowness = arithmetic.element_bytes, arithmetic.slowness
 
     @property
     @abstractmethod
     def shape(self) -> tuple[int, ...]:
         """Shape of the array."""
 
-    def _charge_elementwise(self, *others: tuple[int, ...], each: int = 1, slowness: int | None = None) -> None:
-        elements = math.prod(np.broadcast_shapes(self.shape, *others))
-        self.meter.allocate(elements * self.element_bytes)
-        self.meter.charge(each * elements, self.slowness if slowness is None else slowness)
+    @abstractmethod
+    def __add__(self, other: Self) -> Self: ...
+    @abstractmethod
+    def __sub__(self, other: Self) -> Self: ...
+    @abstractmethod
+    def __mul__(self, other: Self) -> Self: ...
 
-    def _charge_reduction(self, axis: int) -> None:
-        elements = math.prod(self.shape)
-        self.meter.charge(elements - elements // self.shape[axis], self.slowness)
-
-    def __add__(self, other: Self) -> Self:
-        self._charge_elementwise(other.shape)
-        return self._add(other)
-
-    def __sub__(self, other: Self) -> Self:
-        self._charge_elementwise(other.shape)
-        return self._subtract(other)
-
-    def __mul__(self, other: Self) -> Self:
-        self._charge_elementwise(other.shape)
-        return self._multiply(other)
-
+    @abstractmethod
     def __matmul__(self, other: Self) -> Self:
         """Matrix product of two-dimensional enclosures."""
-        (n, k), (_, m) = self.shape, other.shape
-        self.meter.allocate(n * m * self.element_bytes)
-        self.meter.charge(2 * n * k * m, self.slowness)
-        return self._matmul(other)
 
+    @abstractmethod
     def times(self, counts: IntArray) -> Self:
         """Elementwise product with exact integers."""
-        self._charge_elementwise(counts.shape)
-        return self._times(counts)
 
+    @abstractmethod
     def exp(self) -> Self:
         """Elementwise exponential."""
-        self._charge_elementwise(slowness=self.exp_slowness)
-        return self._exp()
 
+    @abstractmethod
     def sqrt(self) -> Self:
         """Elementwise square root of the value, or of 0 if that is greater."""
-        self._charge_elementwise(slowness=self.sqrt_slowness)
-        return self._sqrt()
 
+    @abstractmethod
     def square(self) -> Self:
         """Elementwise square."""
-        self._charge_elementwise()
-        return self._square()
 
-    def __abs__(self) -> Self:
-        self._charge_elementwise()
-        return self._abs()
+    @abstractmethod
+    def __abs__(self) -> Self: ...
 
+    @abstractmethod
     def relu(self) -> Self:
         """Elementwise maximum with 0."""
-        self._charge_elementwise()
-        return self._relu()
 
-    def sum(self, axis: int) -> Self:
-        """Sum along an axis."""
-        self._charge_reduction(axis)
-        return self._sum(axis)
-
-    def lengths(self) -> Self:
-        """The Euclidean lengths of the columns of a matrix."""
-        return self.square().sum(0).sqrt()
-
+    @abstractmethod
     def minimum(self, other: Self) -> Self:
         """Elementwise minimum of two enclosures."""
-        self._charge_elementwise(other.shape)
-        return self._minimum(other)
 
+    @abstractmethod
     def maximum(self, other: Self) -> Self:
         """Elementwise maximum of two enclosures."""
-        self._charge_elementwise(other.shape)
-        return self._maximum(other)
 
+    @abstractmethod
+    def sum(self, axis: int) -> Self:
+        """Sum along an axis."""
+
+    @abstractmethod
     def min(self, axis: int) -> Self:
         """Minimum along an axis."""
-        self._charge_reduction(axis)
-        return self._reduce(axis, largest=False)
 
+    @abstractmethod
     def max(self, axis: int) -> Self:
         """Maximum along an axis."""
-        self._charge_reduction(axis)
-        return self._reduce(axis, largest=True)
 
-    def range(self, axis: int) -> Self:
-        """Maximum less minimum along an axis."""
-        return self.max(axis) - self.min(axis)
-
+    @abstractmethod
     def running_min(self, axis: int) -> Self:
         """Minimum of each prefix along an axis (same shape)."""
-        self._charge_reduction(axis)
-        return self._accumulate(axis, largest=False)
 
+    @abstractmethod
     def running_max(self, axis: int) -> Self:
         """Maximum of each prefix along an axis (same shape)."""
-        self._charge_reduction(axis)
-        return self._accumulate(axis, largest=True)
 
+    @abstractmethod
     def segment_min(self, starts: IntArray) -> Self:
         """Minima of consecutive, non-empty segments of axis 0; segment i is starts[i] .. starts[i+1]-1."""
-        rows, columns = self.shape[0], math.prod(self.shape[1:])
-        self.meter.charge((rows - len(starts)) * columns, self.slowness)
-        return self._segment_min(starts)
 
+    @abstractmethod
     def segment_sum(self, starts: IntArray) -> Self:
         """Sums of consecutive, non-empty segments of axis 0, as for `segment_min`."""
-        rows, columns = self.shape[0], math.prod(self.shape[1:])
-        self.meter.charge((rows - len(starts)) * columns, self.slowness)
-        return self._segment_sum(starts)
 
+    @abstractmethod
     def sort(self, axis: int) -> Self:
         """The numbers in ascending order along an axis; counted as n log2 n comparisons, rounded up."""
-        self._charge_elementwise(each=(self.shape[axis] - 1).bit_length())
-        return self._sort(axis)
 
+    @abstractmethod
     def least_product(self, low: Self, high: Self) -> Self:
         """Min over w in [low, high] of w * value, elementwise, for real numbers 0 <= low <= high.
 
         The minimum is low * value where value >= 0 and high * value elsewhere: one comparison, one multiplication.
         """
-        self._charge_elementwise(low.shape, high.shape, each=2)
-        return self._least_product(low, high)
+
+    @abstractmethod
+    def positive(self) -> BoolArray:
+        """Where the value is *proved* to be greater than zero."""
 
     @abstractmethod
     def up_to(self, upper: Self) -> Self:
         """Any numbers that lie, elementwise, between those of this array and those of `upper` (of the same shape)."""
-
-    def positive(self) -> BoolArray:
-        """Where the value is *proved* to be greater than zero."""
-        self.meter.charge(math.prod(self.shape), self.slowness)
-        return self._positive()
 
     @abstractmethod
     def representative(self) -> Self:
@@ -197,46 +280,13 @@ class Enclosure(ABC):
     def concatenate(self, others: Sequence[Self], axis: int) -> Self:
         """This array followed by others along an axis."""
 
-    @abstractmethod
-    def _add(self, other: Self) -> Self: ...
-    @abstractmethod
-    def _subtract(self, other: Self) -> Self: ...
-    @abstractmethod
-    def _multiply(self, other: Self) -> Self: ...
-    @abstractmethod
-    def _matmul(self, other: Self) -> Self: ...
-    @abstractmethod
-    def _times(self, counts: IntArray) -> Self: ...
-    @abstractmethod
-    def _exp(self) -> Self: ...
-    @abstractmethod
-    def _sqrt(self) -> Self: ...
-    @abstractmethod
-    def _square(self) -> Self: ...
-    @abstractmethod
-    def _abs(self) -> Self: ...
-    @abstractmethod
-    def _relu(self) -> Self: ...
-    @abstractmethod
-    def _sum(self, axis: int) -> Self: ...
-    @abstractmethod
-    def _segment_sum(self, starts: IntArray) -> Self: ...
-    @abstractmethod
-    def _sort(self, axis: int) -> Self: ...
-    @abstractmethod
-    def _minimum(self, other: Self) -> Self: ...
-    @abstractmethod
-    def _maximum(self, other: Self) -> Self: ...
-    @abstractmethod
-    def _reduce(self, axis: int, largest: bool) -> Self: ...
-    @abstractmethod
-    def _accumulate(self, axis: int, largest: bool) -> Self: ...
-    @abstractmethod
-    def _segment_min(self, starts: IntArray) -> Self: ...
-    @abstractmethod
-    def _least_product(self, low: Self, high: Self) -> Self: ...
-    @abstractmethod
-    def _positive(self) -> BoolArray: ...
+    def lengths(self) -> Self:
+        """The Euclidean lengths of the columns of a matrix."""
+        return self.square().sum(0).sqrt()
+
+    def range(self, axis: int) -> Self:
+        """Maximum less minimum along an axis."""
+        return self.max(axis) - self.min(axis)
 
 
 class Arithmetic(ABC):
@@ -244,6 +294,11 @@ class Arithmetic(ABC):
 
     meter: Meter
     element_bytes: int
+    """Memory per element of an array that an operation needs, temporary arrays included (roughly)."""
+    slowness: int
+    """How much longer an operation takes than on machine integers (roughly)."""
+    exp_terms: int
+    """So many terms of a series make an exponential."""
 
     @abstractmethod
     def exact(self, mantissas: IntArray, exponents: IntArray) -> Enclosure:

@@ -13,14 +13,12 @@ class Budget:
     memory: int = 2**31
 
 
-_SMALL_EFFORT = 10**9
+_SMALL_EFFORT = 2 * 10**9
 """Effort that is allowed in any case: some seconds."""
 
-
-_EFFORT_OF_A_CALL = 4000
-"""What calling an operation takes, however few numbers it is about: some 20 microseconds."""
-
-# What follows is measured in units of what an operation of `brute-force` takes: 3 to 5 nanoseconds.
+# Effort is measured in what an operation of `brute-force` takes: 3 to 5 nanoseconds.
+_EFFORT_OF_A_CALL = 1500
+"""What a call of numpy takes, however few numbers it is about."""
 _EFFORT_OF_A_COMPARISON = 16
 """Within a sort: from 1 (np.sort) over 4 (np.lexsort) to 15 (np.unique, searching millions)."""
 _EFFORT_OF_A_GATHERED_NUMBER = 4
@@ -32,14 +30,15 @@ _EFFORT_OF_A_SCRIPTED_STEP = 400
 class Meter:
     """Counts real-number operations (add, multiply, compare, .. one each; keeping two endpoints is free) and memory.
 
-    Beside the operations, which are the length of the proof, it counts *effort*: the same, weighted by how much slower some
-    are than an operation on arrays of machine integers. Effort may not exceed the budget of operations either (beyond some
-    seconds' worth), so that time is limited, whatever a file asks for.
+    Beside the operations, which are the length of the proof, it counts *effort*: time, in operations of `brute-force`, never
+    much too low, and up to a few times too high where it depends on how numbers lie in memory. `brute-force` itself is
+    counted two and a half times: that often effort may exceed the budget of operations, so that time is limited to about twice
+    what `brute-force` would take, whatever a file asks for.
     """
 
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
-        self.most_effort = max(budget.operations, _SMALL_EFFORT)
+        self.most_effort = max(5 * budget.operations // 2, _SMALL_EFFORT)
         self.operations = 0
         self.effort = 0
         self.held = 0

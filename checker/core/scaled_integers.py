@@ -20,6 +20,7 @@ from checker.core.meter import Meter
 
 LARGEST_MACHINE_PRECISION = 30
 SMALLEST_PRECISION, LARGEST_PRECISION = 12, 256
+_EFFORT_OF_EXACT = 12
 _EXP_LIMIT = 20
 """Arguments of exp are handled up to 2**20 in magnitude (below: the lower bound becomes 0; above: refused)."""
 
@@ -40,12 +41,12 @@ class ScaledArithmetic(Arithmetic):
         self.ln2_bits = self.exp_bits + (10 if self.machine else 32)
         self.ln2, self.ln2_above = _ln2(self.ln2_bits)
         self.exp_terms = _exp_terms(self.exp_bits)
-        self.slowness = 1 if self.machine else 64
-        self.exp_slowness = 1 if self.machine else 4 * self.slowness * self.exp_terms
-        self.sqrt_slowness = 4 * self.slowness
+        self.slowness = 1 if self.machine else 96 + precision // 2
 
     def exact(self, mantissas: IntArray, exponents: IntArray) -> "ScaledIntegers":
         """See Arithmetic. The largest element keeps `precision` bits; smaller ones lose what lies below that."""
+        self.meter.allocate(mantissas.size * self.element_bytes)
+        self.meter.toil(_EFFORT_OF_EXACT * (mantissas.size + 1500))
         nonzero = mantissas != 0
         tops = (_bit_length(np.abs(mantissas)) + exponents)[nonzero]
         shift = self.precision - (int(tops.max()) if tops.size else 0)
@@ -69,28 +70,12 @@ class ScaledArithmetic(Arithmetic):
 class ScaledIntegers(Enclosure):
     """See the module's docstring. Immutable; arrays may be shared between enclosures."""
 
-    __slots__ = (
-        "arithmetic",
-        "bound",
-        "element_bytes",
-        "exp_slowness",
-        "hi",
-        "lo",
-        "meter",
-        "shift",
-        "slowness",
-        "sqrt_slowness",
-    )
+    arithmetic: ScaledArithmetic
 
     def __init__(self, arithmetic: ScaledArithmetic, lo: IntArray, hi: IntArray, shift: int, bound: int) -> None:
         if lo.dtype != arithmetic.dtype or hi.dtype != arithmetic.dtype or bound >= 1 << (arithmetic.width + 1):
             raise AssertionError("an enclosure of the wrong type or size: a bug of the checker")
-        self.arithmetic, self.meter, self.element_bytes = arithmetic, arithmetic.meter, arithmetic.element_bytes
-        self.slowness, self.exp_slowness, self.sqrt_slowness = (
-            arithmetic.slowness,
-            arithmetic.exp_slowness,
-            arithmetic.sqrt_slowness,
-        )
+        super().__init__(arithmetic)
         self.lo, self.hi, self.shift, self.bound = lo, hi, shift, bound
 
     @property
@@ -138,11 +123,11 @@ class ScaledIntegers(Enclosure):
         shift -= max(top + 1 - self.arithmetic.width, 0)
         return self._rescaled(shift), other._rescaled(shift)
 
-    def _add(self, other: Self) -> Self:
+    def __add__(self, other: Self) -> Self:
         a, b = self._aligned(other)
         return self._new(a.lo + b.lo, a.hi + b.hi, a.shift, a.bound + b.bound)
 
-    def _subtract(self, other: Self) -> Self:
+    def __sub__(self, other: Self) -> Self:
         a, b = self._aligned(other)
         return self._new(a.lo - b.hi, a.hi - b.lo, a.shift, a.bound + b.bound)
 
@@ -152,14 +137,14 @@ class ScaledIntegers(Enclosure):
             return self, other
         return self._rounded(self.arithmetic.precision), other._rounded(self.arithmetic.precision)
 
-    def _multiply(self, other: Self) -> Self:
+    def __mul__(self, other: Self) -> Self:
         a, b = self._factors(other)
         products = (a.lo * b.lo, a.lo * b.hi, a.hi * b.lo, a.hi * b.hi)
         low = np.minimum(np.minimum(products[0], products[1]), np.minimum(products[2], products[3]))
         high = np.maximum(np.maximum(products[0], products[1]), np.maximum(products[2], products[3]))
         return self._new(low, high, a.shift + b.shift, a.bound * b.bound)
 
-    def _matmul(self, other: Self) -> Self:
+    def __matmul__(self, other: Self) -> Self:
         """Midpoint-radius product: with M = lo + hi, R = hi - lo (both at shift + 1), |AB - M_A M_B| <= radius, where
         radius = (|M_A| + R_A) R_B + R_A |M_B|. Each |M| + R is at most 2 bound, which bounds every partial sum.
         """
@@ -169,11 +154,11 @@ class ScaledIntegers(Enclosure):
         b = other._rounded(min(bits, self.arithmetic.precision))
         middle_a, radius_a = a.lo + a.hi, a.hi - a.lo
         middle_b, radius_b = b.lo + b.hi, b.hi - b.lo
-        middle = middle_a @ middle_b
-        radius = (np.abs(middle_a) + radius_a) @ radius_b + radius_a @ np.abs(middle_b)
+        middle = _product(middle_a, middle_b)
+        radius = _product(np.abs(middle_a) + radius_a, radius_b) + _product(radius_a, np.abs(middle_b))
         return self._new(middle - radius, middle + radius, a.shift + b.shift + 2, 8 * terms * a.bound * b.bound)
 
-    def _times(self, counts: IntArray) -> Self:
+    def times(self, counts: IntArray) -> Self:
         factor = max(int(counts.max()), -int(counts.min())) if counts.size else 0
         room = self.arithmetic.width - factor.bit_length()
         if room < 0:
@@ -183,7 +168,7 @@ class ScaledIntegers(Enclosure):
         products = (a.lo * exact, a.hi * exact)
         return self._new(np.minimum(*products), np.maximum(*products), a.shift, a.bound * factor)
 
-    def _exp(self) -> Self:
+    def exp(self) -> Self:
         low, low_exponent = self._exp_endpoint(self.lo, upper=False)
         high, high_exponent = self._exp_endpoint(self.hi, upper=True)
         top = int(high_exponent.max()) if high_exponent.size else 0
@@ -232,8 +217,8 @@ class ScaledIntegers(Enclosure):
             total = np.where(underflow, 0, total).astype(arithmetic.dtype)
         return total, n
 
-    def _sqrt(self) -> Self:
-        """sqrt(v * 2**-s) = sqrt(v * 2**up) * 2**-((s + up) / 2), with v * 2**up within the width and s + up even."""
+    def sqrt(self) -> Self:
+        """Scaled so that s + up is even, and v * 2**up within the width: half the shift is that of the root."""
         up = self.arithmetic.width - self.bound.bit_length()
         up -= (self.shift + up) % 2
         a = self._rescaled(self.shift + up)
@@ -241,49 +226,56 @@ class ScaledIntegers(Enclosure):
         high = np.where(high * high < np.maximum(a.hi, 0), high + 1, high).astype(self.arithmetic.dtype)
         return self._new(low, high, a.shift // 2, _isqrt(a.bound) + 1)
 
-    def _square(self) -> Self:
-        a = self._abs()._rounded(self.arithmetic.width // 2)
+    def square(self) -> Self:
+        a = self._size()._rounded(self.arithmetic.width // 2)
         return self._new(a.lo * a.lo, a.hi * a.hi, 2 * a.shift, a.bound**2)
 
-    def _abs(self) -> Self:
+    def __abs__(self) -> Self:
+        return self._size()
+
+    def _size(self) -> Self:
         return self._new(np.maximum(np.maximum(self.lo, -self.hi), 0), np.maximum(np.abs(self.lo), np.abs(self.hi)))
 
-    def _relu(self) -> Self:
+    def relu(self) -> Self:
         return self._new(np.maximum(self.lo, 0), np.maximum(self.hi, 0))
 
-    def _sum(self, axis: int) -> Self:
+    def sum(self, axis: int) -> Self:
         terms = self.shape[axis]
         a = self._rounded(self.arithmetic.width - terms.bit_length())
         return self._new(np.add.reduce(a.lo, axis=axis), np.add.reduce(a.hi, axis=axis), a.shift, terms * a.bound)
 
-    def _segment_sum(self, starts: IntArray) -> Self:
+    def segment_sum(self, starts: IntArray) -> Self:
         a = self._rounded(self.arithmetic.width - self.shape[0].bit_length())
         return self._new(np.add.reduceat(a.lo, starts), np.add.reduceat(a.hi, starts), a.shift, self.shape[0] * a.bound)
 
-    def _sort(self, axis: int) -> Self:
+    def sort(self, axis: int) -> Self:
         """The k-th smallest of some numbers lies between the k-th smallest of their lower and that of their upper ends."""
         return self._new(np.sort(self.lo, axis=axis), np.sort(self.hi, axis=axis))
 
-    def _minimum(self, other: Self) -> Self:
+    def minimum(self, other: Self) -> Self:
         a, b = self._aligned(other)
         return self._new(np.minimum(a.lo, b.lo), np.minimum(a.hi, b.hi), a.shift, max(a.bound, b.bound))
 
-    def _maximum(self, other: Self) -> Self:
+    def maximum(self, other: Self) -> Self:
         a, b = self._aligned(other)
         return self._new(np.maximum(a.lo, b.lo), np.maximum(a.hi, b.hi), a.shift, max(a.bound, b.bound))
 
-    def _reduce(self, axis: int, largest: bool) -> Self:
-        function = np.maximum if largest else np.minimum
-        return self._new(function.reduce(self.lo, axis=axis), function.reduce(self.hi, axis=axis))
+    def min(self, axis: int) -> Self:
+        return self._new(np.minimum.reduce(self.lo, axis=axis), np.minimum.reduce(self.hi, axis=axis))
 
-    def _accumulate(self, axis: int, largest: bool) -> Self:
-        function = np.maximum if largest else np.minimum
-        return self._new(function.accumulate(self.lo, axis=axis), function.accumulate(self.hi, axis=axis))
+    def max(self, axis: int) -> Self:
+        return self._new(np.maximum.reduce(self.lo, axis=axis), np.maximum.reduce(self.hi, axis=axis))
 
-    def _segment_min(self, starts: IntArray) -> Self:
+    def running_min(self, axis: int) -> Self:
+        return self._new(np.minimum.accumulate(self.lo, axis=axis), np.minimum.accumulate(self.hi, axis=axis))
+
+    def running_max(self, axis: int) -> Self:
+        return self._new(np.maximum.accumulate(self.lo, axis=axis), np.maximum.accumulate(self.hi, axis=axis))
+
+    def segment_min(self, starts: IntArray) -> Self:
         return self._new(np.minimum.reduceat(self.lo, starts), np.minimum.reduceat(self.hi, starts))
 
-    def _least_product(self, low: Self, high: Self) -> Self:
+    def least_product(self, low: Self, high: Self) -> Self:
         """Where an endpoint g of the value is negative, the largest weight makes the product least, else the smallest.
 
         Lower: w >= 0 gives w v >= w g; least at w = low.lo if g >= 0, at high.hi if g < 0.
@@ -299,7 +291,7 @@ class ScaledIntegers(Enclosure):
         upper = np.where(value.hi >= 0, np.minimum(low.hi, high.hi), highest) * value.hi
         return self._new(lower, upper, value.shift + high.shift, value.bound * high.bound)
 
-    def _positive(self) -> BoolArray:
+    def positive(self) -> BoolArray:
         return np.asarray(self.lo > 0, np.bool_)
 
     def up_to(self, upper: Self) -> Self:
@@ -332,6 +324,12 @@ def _array(values: Any) -> IntArray:
     """Numpy hands out scalars of object arrays as bare integers: make an array of them again."""
     array: IntArray = np.array(values, object) if type(values) is int else values
     return array
+
+
+def _product(a: IntArray, b: IntArray) -> IntArray:
+    """The matrix product; on integers, einsum is at its best in any layout, and @ up to 10 times slower in the wrong one."""
+    product: IntArray = np.einsum("ik,kj->ij", a, b)
+    return product
 
 
 def _ceil_shift(numbers: IntArray, bits: IntArray | int) -> IntArray:

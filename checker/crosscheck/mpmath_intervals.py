@@ -1,7 +1,8 @@
 """A second implementation of enclosures, element by element over mpmath's interval arithmetic. Slow, independent.
 
 `--arithmetic mpmath` uses it to cross-check the integer arithmetic: it must reach the same verdict, and charges the same
-operations, on every certificate that the prover wrote.
+operations, on every certificate that the prover wrote. It is imported where somebody asks for it (in deciding), and nowhere
+else: no verdict in integers depends on anything here, or on mpmath being installed right.
 """
 
 from collections.abc import Sequence
@@ -83,7 +84,7 @@ class MpmathArithmetic(Arithmetic):
     """Intervals with 160-bit endpoints, each element with its own exponent."""
 
     def __init__(self, meter: Meter) -> None:
-        self.meter, self.element_bytes = meter, MpmathIntervals.element_bytes
+        self.meter, self.element_bytes, self.slowness, self.exp_terms = meter, 2048, 512, 8
 
     def exact(self, mantissas: IntArray, exponents: IntArray) -> "MpmathIntervals":
         """See Arithmetic. A 53-bit mantissa is exact at this precision."""
@@ -93,96 +94,97 @@ class MpmathArithmetic(Arithmetic):
             return _of_endpoints(number, number)
 
         values = np.frompyfunc(interval, 2, 1)(mantissas, exponents)
-        return MpmathIntervals(self.meter, np.asarray(values, object))
+        return MpmathIntervals(self, np.asarray(values, object))
 
     def reciprocal_sqrt(self, number: int) -> "MpmathIntervals":
         """See Arithmetic."""
         self.meter.charge(2)
         value = np.empty((1, 1), object)
         value[0, 0] = _CONTEXT.mpf(1) / _CONTEXT.sqrt(_CONTEXT.mpf(number))
-        return MpmathIntervals(self.meter, value)
+        return MpmathIntervals(self, value)
 
 
 class MpmathIntervals(Enclosure):
     """An object array of mpmath intervals."""
 
-    __slots__ = ("meter", "values")
-    element_bytes = 2048
-    slowness = 512
-    exp_slowness = 8192
-    sqrt_slowness = 2048
-
-    def __init__(self, meter: Meter, values: Intervals) -> None:
-        self.meter, self.values = meter, values
+    def __init__(self, arithmetic: Arithmetic, values: Intervals) -> None:
+        super().__init__(arithmetic)
+        self.values = values
 
     @property
     def shape(self) -> tuple[int, ...]:
         return self.values.shape
 
     def _new(self, values: Any) -> Self:
-        return type(self)(self.meter, np.asarray(values, object))
+        return type(self)(self.arithmetic, np.asarray(values, object))
 
-    def _add(self, other: Self) -> Self:
+    def __add__(self, other: Self) -> Self:
         return self._new(self.values + other.values)
 
-    def _subtract(self, other: Self) -> Self:
+    def __sub__(self, other: Self) -> Self:
         return self._new(self.values - other.values)
 
-    def _multiply(self, other: Self) -> Self:
+    def __mul__(self, other: Self) -> Self:
         return self._new(self.values * other.values)
 
-    def _matmul(self, other: Self) -> Self:
+    def __matmul__(self, other: Self) -> Self:
         return self._new(self.values @ other.values)
 
-    def _times(self, counts: IntArray) -> Self:
+    def times(self, counts: IntArray) -> Self:
         return self._new(self.values * _TO_INTERVAL(counts))
 
-    def _exp(self) -> Self:
+    def exp(self) -> Self:
         return self._new(_EXP(self.values))
 
-    def _sqrt(self) -> Self:
+    def sqrt(self) -> Self:
         return self._new(_SQRT(self.values))
 
-    def _square(self) -> Self:
-        size = self._abs().values
+    def square(self) -> Self:
+        size = _MAXIMUM(self.values, -self.values)
         return self._new(size * size)
 
-    def _abs(self) -> Self:
+    def __abs__(self) -> Self:
         return self._new(_MAXIMUM(self.values, -self.values))
 
-    def _relu(self) -> Self:
+    def relu(self) -> Self:
         return self._new(_MAXIMUM(self.values, _CONTEXT.mpf(0)))
 
-    def _sum(self, axis: int) -> Self:
+    def sum(self, axis: int) -> Self:
         return self._new(np.add.reduce(self.values, axis=axis))
 
-    def _segment_sum(self, starts: IntArray) -> Self:
+    def segment_sum(self, starts: IntArray) -> Self:
         return self._new(np.add.reduceat(self.values, starts))
 
-    def _sort(self, axis: int) -> Self:
+    def sort(self, axis: int) -> Self:
         lower = np.sort(_LOWER_END(self.values), axis=axis)
         upper = np.sort(_UPPER_END(self.values), axis=axis)
         return self._new(_HULL(_OF_END(lower), _OF_END(upper)))
 
-    def _minimum(self, other: Self) -> Self:
+    def minimum(self, other: Self) -> Self:
         return self._new(_MINIMUM(self.values, other.values))
 
-    def _maximum(self, other: Self) -> Self:
+    def maximum(self, other: Self) -> Self:
         return self._new(_MAXIMUM(self.values, other.values))
 
-    def _reduce(self, axis: int, largest: bool) -> Self:
-        return self._new((_MAXIMUM if largest else _MINIMUM).reduce(self.values, axis=axis))
+    def min(self, axis: int) -> Self:
+        return self._new(_MINIMUM.reduce(self.values, axis=axis))
 
-    def _accumulate(self, axis: int, largest: bool) -> Self:
-        return self._new((_MAXIMUM if largest else _MINIMUM).accumulate(self.values, axis=axis))
+    def max(self, axis: int) -> Self:
+        return self._new(_MAXIMUM.reduce(self.values, axis=axis))
 
-    def _segment_min(self, starts: IntArray) -> Self:
+    def running_min(self, axis: int) -> Self:
+        return self._new(_MINIMUM.accumulate(self.values, axis=axis))
+
+    def running_max(self, axis: int) -> Self:
+        return self._new(_MAXIMUM.accumulate(self.values, axis=axis))
+
+    def segment_min(self, starts: IntArray) -> Self:
         return self._new(_MINIMUM.reduceat(self.values, starts))
 
-    def _least_product(self, low: Self, high: Self) -> Self:
+    def least_product(self, low: Self, high: Self) -> Self:
         return self._new(_MINIMUM(low.values * self.values, high.values * self.values))
 
-    def _positive(self) -> BoolArray:
+    def positive(self) -> BoolArray:
         return np.asarray(_POSITIVE(self.values), np.bool_)
 
     def up_to(self, upper: Self) -> Self:

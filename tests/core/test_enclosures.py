@@ -28,7 +28,7 @@ from mpmath.libmp import from_man_exp
 
 from certificates.errors import FormatError
 from certificates.tensor_file import RawTensor
-from checker.core.enclosures import Arithmetic, Enclosure
+from checker.core.enclosures import _COSTS, Arithmetic, Enclosure, _charged
 from checker.core.errors import OverBudget, Refused
 from checker.core.exact_weights import decode
 from checker.core.meter import Budget, Meter
@@ -97,7 +97,7 @@ def interval(arithmetic: Arithmetic, lo: list[int], hi: list[int], shift: int, s
         bound = max(max(abs(a), abs(b)) for a, b in zip(lo, hi, strict=True)) + slack
         return frozen(ScaledIntegers(arithmetic, *arrays, shift, min(bound, 1 << arithmetic.width)))
     pairs = [(from_man_exp(a, -shift), from_man_exp(b, -shift)) for a, b in zip(lo, hi, strict=True)]
-    return MpmathIntervals(arithmetic.meter, objects([INTERVALS.make_mpf(pair) for pair in pairs], shape))
+    return MpmathIntervals(arithmetic, objects([INTERVALS.make_mpf(pair) for pair in pairs], shape))
 
 
 INTERVALS: Any = MPIntervalContext()
@@ -1076,32 +1076,38 @@ def zeros(arithmetic: Arithmetic, *shape: int) -> Any:
 Shapes = tuple[tuple[int, ...], ...]
 ONES = np.ones((1, 4), np.int64)
 COUNTED: dict[str, tuple[Shapes, str, int, int, Callable[..., Any]]] = {
-    # name: (operands, kernel, operations, elements of the result (0: not announced), call)
-    "add": (((3, 1), (1, 4)), "_add", 12, 12, operator.add),
-    "subtract": (((3, 4), (4,)), "_subtract", 12, 12, operator.sub),
-    "multiply": (((2, 3, 1), (4,)), "_multiply", 24, 24, operator.mul),
-    "matmul": (((3, 5), (5, 4)), "_matmul", 2 * 3 * 5 * 4, 12, operator.matmul),
-    "times": (((3, 1),), "_times", 12, 12, lambda a: a.times(ONES)),
-    "exp": (((3, 4),), "_exp", 12, 12, lambda a: a.exp()),
-    "sqrt": (((3, 4),), "_sqrt", 12, 12, lambda a: a.sqrt()),
-    "abs": (((3, 4),), "_abs", 12, 12, abs),
-    "relu": (((3, 4),), "_relu", 12, 12, lambda a: a.relu()),
-    "sort of 1": (((1, 4),), "_sort", 0, 4, lambda a: a.sort(0)),
-    "sort of 2": (((2, 4),), "_sort", 8, 8, lambda a: a.sort(0)),
-    "sort of 4": (((3, 4),), "_sort", 24, 12, lambda a: a.sort(1)),
-    "sort of 5": (((5, 2),), "_sort", 30, 10, lambda a: a.sort(0)),
-    "sum": (((3, 4),), "_sum", 8, 0, lambda a: a.sum(0)),
-    "sum of rows": (((3, 4),), "_sum", 9, 0, lambda a: a.sum(1)),
-    "segment_sum": (((6, 4),), "_segment_sum", (6 - 2) * 4, 0, lambda a: a.segment_sum(np.array([0, 5]))),
-    "minimum": (((3, 4), (1, 1)), "_minimum", 12, 12, lambda a, b: a.minimum(b)),
-    "maximum": (((1, 4), (3, 1)), "_maximum", 12, 12, lambda a, b: a.maximum(b)),
-    "min": (((3, 4),), "_reduce", 8, 0, lambda a: a.min(0)),
-    "max": (((3, 4),), "_reduce", 9, 0, lambda a: a.max(1)),
-    "running_min": (((3, 4),), "_accumulate", 8, 0, lambda a: a.running_min(0)),
-    "running_max": (((3, 4),), "_accumulate", 9, 0, lambda a: a.running_max(1)),
-    "segment_min": (((6, 4),), "_segment_min", (6 - 2) * 4, 0, lambda a: a.segment_min(np.array([0, 5]))),
-    "least_product": (((3, 4), (3, 1)), "_least_product", 24, 12, lambda v, w: v.least_product(w, w)),
-    "positive": (((3, 4),), "_positive", 12, 0, lambda a: a.positive()),
+    # name: (operands, kernel, operations, numbers whose memory is announced, call)
+    "add": (((3, 1), (1, 4)), "__add__", 12, 12, operator.add),
+    "subtract": (((3, 4), (4,)), "__sub__", 12, 12, operator.sub),
+    "multiply": (((2, 3, 1), (4,)), "__mul__", 24, 24, operator.mul),
+    "matmul": (((3, 5), (5, 4)), "__matmul__", 2 * 3 * 5 * 4, 47, operator.matmul),
+    "times": (((3, 1),), "times", 12, 12, lambda a: a.times(ONES)),
+    "square": (((3, 4),), "square", 12, 12, lambda a: a.square()),
+    "up_to": (((3, 4), (3, 4)), "up_to", 0, 12, lambda a, b: a.up_to(b)),
+    "gather": (((3, 4),), "__getitem__", 0, 20, lambda a: a[np.array([0, 0, 1, 2, 2])]),
+    "gather pairs": (((3, 4),), "__getitem__", 0, 6, lambda a: a[np.array([[0], [1]]), np.array([1, 1, 3])]),
+    "gather along": (((3, 4),), "__getitem__", 0, 15, lambda a: a[:, np.array([0, 1, 1, 2, 2])]),
+    "concatenate": (((3, 4), (1, 4)), "concatenate", 0, 16, lambda a, b: a.concatenate([b], 0)),
+    "exp": (((3, 4),), "exp", 12, 12, lambda a: a.exp()),
+    "sqrt": (((3, 4),), "sqrt", 12, 12, lambda a: a.sqrt()),
+    "abs": (((3, 4),), "__abs__", 12, 12, abs),
+    "relu": (((3, 4),), "relu", 12, 12, lambda a: a.relu()),
+    "sort of 1": (((1, 4),), "sort", 0, 4, lambda a: a.sort(0)),
+    "sort of 2": (((2, 4),), "sort", 8, 8, lambda a: a.sort(0)),
+    "sort of 4": (((3, 4),), "sort", 24, 12, lambda a: a.sort(1)),
+    "sort of 5": (((5, 2),), "sort", 30, 10, lambda a: a.sort(0)),
+    "sum": (((3, 4),), "sum", 8, 12, lambda a: a.sum(0)),
+    "sum of rows": (((3, 4),), "sum", 9, 12, lambda a: a.sum(1)),
+    "segment_sum": (((6, 4),), "segment_sum", (6 - 2) * 4, 24, lambda a: a.segment_sum(np.array([0, 5]))),
+    "minimum": (((3, 4), (1, 1)), "minimum", 12, 12, lambda a, b: a.minimum(b)),
+    "maximum": (((1, 4), (3, 1)), "maximum", 12, 12, lambda a, b: a.maximum(b)),
+    "min": (((3, 4),), "min", 8, 12, lambda a: a.min(0)),
+    "max": (((3, 4),), "max", 9, 12, lambda a: a.max(1)),
+    "running_min": (((3, 4),), "running_min", 8, 12, lambda a: a.running_min(0)),
+    "running_max": (((3, 4),), "running_max", 9, 12, lambda a: a.running_max(1)),
+    "segment_min": (((6, 4),), "segment_min", (6 - 2) * 4, 24, lambda a: a.segment_min(np.array([0, 5]))),
+    "least_product": (((3, 4), (3, 1)), "least_product", 24, 12, lambda v, w: v.least_product(w, w)),
+    "positive": (((3, 4),), "positive", 12, 12, lambda a: a.positive()),
 }
 
 
@@ -1123,16 +1129,19 @@ def test_over_budget_is_noticed_before_computing(name: str, kind: Kind, monkeypa
         raise AssertionError("computed although the budget does not allow it")
 
     size = elements * zeros(make(kind), 1, 1).element_bytes
-    budgets = [Budget(operations=operations - 1)] + ([Budget(memory=size - 1)] if elements else [])
+    budgets = [Budget(memory=size - 1)] + ([Budget(operations=operations - 1)] if operations else [])
     for budget in budgets:
         arithmetic = make(kind, budget)
-        arrays = [zeros(arithmetic, *shape) for shape in operand_shapes]
+        arrays = [zeros(make(kind), *shape) for shape in operand_shapes]
+        for array in arrays:
+            array.meter = arithmetic.meter
         with monkeypatch.context() as patch:
-            patch.setattr(MpmathIntervals if kind == "mpmath" else ScaledIntegers, kernel, never)
+            implementation = MpmathIntervals if kind == "mpmath" else ScaledIntegers
+            patch.setattr(implementation, kernel, _charged(never, *_COSTS[kernel]))
             with pytest.raises(OverBudget):
                 call(*arrays)
         assert arithmetic.meter.operations == 0
-    just_enough = make(kind, Budget(operations, max(size, 1)))
+    just_enough = make(kind, Budget(operations, max(size, 24 * zeros(make(kind), 1, 1).element_bytes)))
     call(*(zeros(just_enough, *shape) for shape in operand_shapes))
     assert just_enough.meter.operations == operations
 
@@ -1151,7 +1160,71 @@ def test_both_implementations_have_the_whole_interface() -> None:
     public = {name for name in vars(Enclosure) if not name.startswith("_")} | {"__add__", "__matmul__", "__getitem__"}
     for implementation in (ScaledIntegers, MpmathIntervals):
         assert public <= set(dir(implementation)) and not implementation.__abstractmethods__
-        overridden = {"_add", "_multiply", "_matmul", "_exp", "_positive"} & set(vars(implementation))
-        assert len(overridden) == 5, "kernels are implemented"
-        counted = {"__add__", "__sub__", "__mul__", "__matmul__", "times", "exp", "minimum", "maximum", "min", "max"}
-        assert not counted & set(vars(implementation)), "a public method that counts is overridden"
+        for name in public - {"shape", "T", "reshape", "representative", "range", "lengths"}:
+            assert hasattr(vars(implementation)[name], "__wrapped__"), f"{name} is not counted"
+
+
+# --- (i): arrays of every shape -------------------------------------------------------------------------------------------
+
+ODD_SHAPES: tuple[tuple[int, ...], ...] = ((), (1,), (1, 1), (0,), (0, 3), (3, 0), (3,), (2, 3), (2, 1, 2))
+ONE: dict[str, Callable[[Any], Any]] = {
+    "abs": abs,
+    "relu": lambda a: a.relu(),
+    "square": lambda a: a.square(),
+    "sqrt": lambda a: a.sqrt(),
+    "exp": lambda a: a.exp(),
+    "positive": lambda a: a.positive(),
+    "representative": lambda a: a.representative(),
+    "times": lambda a: a.times(np.array(2**40)),
+    "reshape": lambda a: a.reshape(-1) if math.prod(a.shape) else a.T,
+    "self": lambda a: a[...],
+}
+TWO: dict[str, Callable[[Any, Any], Any]] = {
+    **{name: operation for name, (operation, _) in ELEMENTWISE.items()},
+    "up_to": lambda a, b: a.up_to(b),
+    "least_product": lambda a, b: a.least_product(b, b),
+}
+
+
+@pytest.mark.parametrize("layout", ["plain", "transposed", "strided", "repeated"])
+@pytest.mark.parametrize("origin", ["exact", "rounded", "far"])
+@pytest.mark.parametrize("kind", (*KINDS, 256))
+def test_arrays_of_every_shape_and_layout(kind: Kind, origin: str, layout: str) -> None:
+    """No operation minds arrays without axes, without or with single elements, or strange strides; types are kept."""
+    arithmetic = make(kind)
+
+    def of_shape(shape: tuple[int, ...], sign: int) -> Any:
+        mantissas = sign * (2**53 - 1 - np.arange(math.prod((*shape, 2)))).reshape(*shape, 2)
+        array = arithmetic.exact(mantissas, np.full((*shape, 2), -52 if origin != "far" else -200))
+        array = array * array.times(np.array([2**50])) if origin == "rounded" else array
+        if layout == "repeated":
+            return array[tuple(np.zeros_like(part) for part in np.indices(shape))][..., 0] if shape else array[0]
+        return array[..., 1].T if layout == "transposed" else array[..., 1] if layout == "strided" else array[..., 0]
+
+    for shape in ODD_SHAPES:
+        for name, operation in ONE.items():
+            for sign in (1, -1):
+                a = of_shape(shape, sign)
+                if name == "exp":
+                    a = a.times(np.array(0))
+                result = operation(a)
+                assert name in ("reshape", "positive") or result.shape == a.shape, name
+                assert isinstance(result, np.ndarray) or check_invariants(result) is None
+        for name, pair in TWO.items():
+            for other in ((), shape):
+                a, b = of_shape(shape, -1), of_shape(other, 1)
+                if layout == "transposed" and not other:
+                    b = b.T
+                result = pair(a, b)
+                check_invariants(result)
+                assert result.shape == a.shape, name
+        for axis in range(len(shape)):
+            a = of_shape(shape, 1)
+            if not a.shape[axis]:
+                continue
+            for name, (operation, _) in REDUCTIONS.items():
+                result = operation(a, axis)
+                check_invariants(result + result)
+                kept = a.shape if "running" in name or name == "sort" else a.shape[:axis] + a.shape[axis + 1 :]
+                assert result.shape == kept, name
+            check_invariants(a.concatenate([a], axis))

@@ -42,8 +42,12 @@ MUTANTS = [
     Mutant("checker/core/scaled_integers.py", "return -(-numbers >> bits)", "return numbers >> bits", ENCLOSURES),
     Mutant("checker/core/scaled_integers.py", "a.lo - b.hi, a.hi - b.lo", "a.lo - b.lo, a.hi - b.hi", ENCLOSURES),
     Mutant("checker/core/scaled_integers.py", "shift -= max(top + 1 - self.arithmetic.width, 0)", "pass", ENCLOSURES),
-    Mutant("checker/core/scaled_integers.py", "+ radius_a @ np.abs(middle_b)", "", ENCLOSURES),
+    Mutant("checker/core/scaled_integers.py", "+ _product(radius_a, np.abs(middle_b))", "", ENCLOSURES),
     Mutant("checker/core/scaled_integers.py", "middle - radius, middle + radius", "middle, middle", ENCLOSURES),
+    Mutant("checker/core/scaled_integers.py", "max(-int(self.lo.min()), int(self.hi.max()))", "int(self.hi.max())", ENCLOSURES),
+    Mutant(
+        "checker/core/scaled_integers.py", "max(-int(self.lo.min()), int(self.hi.max()))", "-int(self.lo.min())", ENCLOSURES
+    ),
     Mutant("checker/core/scaled_integers.py", "np.where(value.lo >= 0, lowest, high.hi)", "lowest", ENCLOSURES),
     Mutant("checker/core/scaled_integers.py", "(-_ceil_shift(r * total, f)) // k", "(-(r * total >> f)) // k", ENCLOSURES),
     Mutant("checker/core/scaled_integers.py", "np.where(underflow, 0, total)", "np.where(underflow, total, total)", ENCLOSURES),
