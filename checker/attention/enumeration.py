@@ -104,7 +104,7 @@ class Region:
             here, middle = np.arange(len(low)) == divisible[0], (low + high) // 2
             lower = self.proved(terms, query, low, np.where(here, middle, high))
             return lower + self.proved(terms, query, np.where(here, middle, low), high)
-        margin, place = terms.own, np.array((query - self.first[-2]) * self.strides[-1])
+        margin, place = terms.own, np.array((query - self.first[-2]) * self.strides[-1], np.int64)
         along = [np.arange(a, b) * stride for a, b, stride in zip(low, high, self.strides[:-1], strict=True)]
         for j in outer:
             margin = (margin.reshape(-1, 1, outputs) + terms.free[j][low[j] : high[j]]).reshape(-1, outputs)

