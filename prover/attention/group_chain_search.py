@@ -66,13 +66,16 @@ class Claims:
 
     def step(self, block: np.ndarray, joint: bool) -> Step:
         """The step that claims the classes; tables are step 0."""
-        rows = self.sorted_rows()
-        groupings = np.frombuffer(b"".join(self.groupings), np.uint8).reshape(-1, self.problem.d_vocab)
+        vocab, rows, numbers = self.problem.d_vocab, self.sorted_rows(), self.sides * _LEVELS
+        kinds, kind = np.unique(rows[:, 4 : 5 + numbers], axis=0, return_inverse=True)
+        grouping = np.full((vocab, vocab, self.problem.n_ctx, self.problem.task.rank), -1)
+        grouping[rows[:, 1], rows[:, 0], rows[:, 2], rows[:, 3]] = kind.reshape(-1)
+        levels = np.frombuffer(b"".join(self.groupings), np.uint8).reshape(-1, vocab)
         hints = {
             "rivals": block,
-            "groupings": groupings,
-            "cells": rows[:, [0, 1, 2, 4]],
-            "numbers": rows[:, 5 : 5 + self.sides * _LEVELS],
+            "levels": levels[kinds[:, 0]],
+            "numbers": kinds[:, 1:].reshape(-1, self.sides, _LEVELS),
+            "grouping": grouping,
         }
         stored = {name: RawTensor.of_integers(hint) for name, hint in hints.items()}
         return Step("group-chains", (0,), {"joint": int(joint)}, stored)
