@@ -103,14 +103,14 @@ class Classes:
         """The number of members, those of class x taken times[x] times."""
         _, sides, levels = self.sizes.shape
         meter.allocate(_bytes_to_count(len(self.row), sides * levels))
-        columns = np.stack([self.numbers.of[self.row], self.sizes], axis=1).reshape(len(self.row), -1)
+        columns = np.stack([self.numbers.of[self.row], self.sizes], axis=1).reshape(len(self.row), 2 * sides * levels)
         meter.toil(_SLOWNESS_OF_SORTING * columns.size * len(columns).bit_length())
         order = np.lexsort(columns.T[::-1])
         columns = columns[order]
         starts = _starts(columns)
         kinds, times = columns[starts].reshape(-1, 2, sides, levels), np.add.reduceat(times[order], starts)
         members = 0
-        for start, stop in pairwise([*_starts(kinds[:, 0].reshape(len(kinds), -1)).tolist(), len(kinds)]):
+        for start, stop in pairwise([*_starts(columns[starts, : sides * levels]).tolist(), len(kinds)]):
             ways, left = times[start:stop].astype(object), task.free
             arrangements = math.factorial(task.free)
             for side, numbers in enumerate(kinds[start, 0].tolist()):
