@@ -41,15 +41,12 @@ def group_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Ce
         raise Refused(f"`levels` and `numbers` must have a row for every grouping, the levels being 0 to {depth}")
     if np.any(grouping < -1) or np.any(grouping >= groupings):
         raise Refused("a class names a grouping that does not exist")
-    setting.meter.hold(grouping.size)
+    setting.meter.hold(2 * grouping.size)
     claimed = grouping != -1
-    cells = Cells.claimed(setting, claimed, sides * depth)
+    cells = Cells.claimed(setting, claimed, 2 * depth)
     row = grouping[cells.query, cells.label, cells.copies, cells.above]
-    setting.meter.allocate((9 * depth) * groupings * (vocab + 1))
-    upto = np.zeros((groupings, vocab + 1, depth), np.int64)
-    np.cumsum((levels[:, :, None] > 0) & (levels[:, :, None] <= np.arange(1, depth + 1)), axis=1, out=upto[:, 1:])
-    below, above = upto[row, cells.label], upto[row, vocab] - upto[row, cells.label + 1]
-    classes = Classes.of(task, numbers, cells.label, row, np.stack([below, above][:sides], axis=1))
+    sizes = _sizes(setting, levels, depth, row, cells.label)[:, :sides]
+    classes = Classes.of(task, numbers, cells.label, row, sizes)
 
     def minima(terms: LabelTerms, part: IntArray) -> Minima:
         label, top = terms.gaps.label, terms.gaps.free.shape[0]
@@ -88,3 +85,11 @@ def group_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Ce
 
     correct = classes.count(task, setting.meter, np.ones(len(row), np.int64))
     return CertifiedInputs(correct, claimed.any(axis=3), covers, covers)
+
+
+def _sizes(setting: Setting, levels: IntArray, depth: int, grouping: IntArray, label: IntArray) -> IntArray:
+    """How many tokens below and above a label have a level from 1 to i: "x side level", for groupings and labels "x"."""
+    setting.meter.allocate(depth * (12 * (levels.size + len(levels)) + 48 * len(label)))
+    upto = np.zeros((len(levels), levels.shape[1] + 1, depth), np.int64)
+    np.cumsum((levels[:, :, None] > 0) & (levels[:, :, None] <= np.arange(1, depth + 1)), axis=1, out=upto[:, 1:])
+    return np.stack([upto[grouping, label], upto[grouping, -1] - upto[grouping, label + 1]], axis=1)

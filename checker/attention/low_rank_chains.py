@@ -111,6 +111,7 @@ class Claims:
         claimed = (size != -1).any(axis=4)
         meter.hold(bytes_to_hold(int(np.count_nonzero(claimed)), levels))
         label, of_band, profile, copies = np.nonzero(claimed)
+        meter.toil(4 * len(label) * len(np.unique(of_band)))  # for each band, its classes are looked for
         if np.any((profile < profiles) & (copies == 0)) or np.any((profile == profiles) & (band[label] != of_band)):
             raise Refused("a class is claimed that has no inputs: no copies of the label, or a band without it")
         if not np.isin(of_band, band).all():
