@@ -151,9 +151,8 @@ def fitting_tuples(meter: Meter, sizes: IntArray, numbers: Sequence[int]) -> Int
     ways, needed = {0: np.ones(len(sizes), object)}, 0
     for width, number in zip(np.diff(sizes, axis=1, prepend=0).T.astype(object), numbers, strict=True):
         needed += number
-        meter.toil(
-            _SLOWNESS * (len(sizes) + 16) * sum(before <= after for after in range(needed, total + 1) for before in ways)
-        )
+        steps = sum(before <= after for after in range(needed, total + 1) for before in ways)
+        meter.toil(_SLOWNESS * steps * (len(sizes) + 16))
         ways = {
             after: sum(
                 ways[before] * math.comb(total - before, after - before) * width ** (after - before)
