@@ -33,7 +33,8 @@ from certificates.tensor_file import IntArray
 from checker import verify
 from prover.importing import import_model
 from prover.layers.dictionaries import Dictionary
-from prover.layers.two_input_problem import PairProblem
+from prover.layers.two_input_problem import TwoInputProblem
+from prover.problem import Track
 from prover.prove import problem_about, prove
 from prover.search.crosscoder_search import (
     crosscoder_results,
@@ -50,9 +51,9 @@ from prover.search.representation_search import (
     write_dictionaries,
     write_search_page,
 )
-from prover.strategies import MLP_STRATEGIES, PAIR_STRATEGIES, STRATEGIES, all_strategies_for, strategies_for
+from prover.strategies import ATTENTION_STRATEGIES, MLP_STRATEGIES, TWO_INPUT_STRATEGIES, all_strategies_for, strategies_for
 from prover.strategies.dictionary_output import DictionaryOutput
-from prover.strategy import DoesNotFit, MLPEvidence, Strategy, Track
+from prover.strategy import DoesNotFit, MLPEvidence, Strategy
 from prover.studies.bench import bench
 from prover.studies.demo import demo_table, floor_percent
 from prover.studies.finetuning_bench import finetuning_bench
@@ -245,7 +246,7 @@ def train_modular_addition_command(modulus: int, hidden: int, d_model: int, seed
 def _save_pairs(config: GroupMLP | UniformAttention, weights: dict[str, torch.Tensor], task: Json, output: Path) -> None:
     model = Model(config, {name: raw_tensor(tensor) for name, tensor in weights.items()}, task)
     write_model(output, model)
-    right = (PairProblem(model, torch.device("cpu")).margins > 0).mean()
+    right = (TwoInputProblem(model, torch.device("cpu")).margins > 0).mean()
     click.echo(f"wrote {output}: accuracy {right:.4f} on all pairs, in floating point")
     click.echo(f"  model digest {model.digest()}")
 
@@ -280,8 +281,8 @@ def strategies_command() -> None:
     V tokens, K positions, d = d_model, out = outputs; n elements, m neurons, r directions.
     """
     for title, strategies in (
-        ("attention-only transformers", STRATEGIES),
-        ("networks with one hidden layer on two inputs", PAIR_STRATEGIES),
+        ("attention-only transformers", ATTENTION_STRATEGIES),
+        ("networks with one hidden layer on two inputs", TWO_INPUT_STRATEGIES),
         ("transformers with uniform attention: what the MLP does", MLP_STRATEGIES),
     ):
         table = Table("strategy", "cost", "what it does", "switches (--set)", title=title)
@@ -313,7 +314,7 @@ def _build_strategy(known: Mapping[str, type[Strategy]], name: str, settings: tu
 @click.option(
     "--strategy",
     required=True,
-    type=click.Choice(list({**STRATEGIES, **PAIR_STRATEGIES, **MLP_STRATEGIES})),
+    type=click.Choice(list({**ATTENTION_STRATEGIES, **TWO_INPUT_STRATEGIES, **MLP_STRATEGIES})),
     help="See `prover strategies`.",
 )
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a switch of the strategy.")
@@ -349,7 +350,7 @@ def prove_command(
         given = None if table is None else read_table(table)
         problem = problem_about(parsed, pick_device(device), precision, track, parse_task(task), given)
         if dictionary is not None:
-            if not isinstance(problem, PairProblem) or not isinstance(search, DictionaryOutput):
+            if not isinstance(problem, TwoInputProblem) or not isinstance(search, DictionaryOutput):
                 raise click.ClickException("--dictionary is for strategies dictionary and crosscoder")
             problem = replace(problem, dictionary=Dictionary.read(dictionary))
         certificate, evidence = prove(problem, search)
@@ -377,7 +378,10 @@ def prove_command(
 )
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option(
-    "--strategy", required=True, type=click.Choice(list({**STRATEGIES, **PAIR_STRATEGIES})), help="See `prover strategies`."
+    "--strategy",
+    required=True,
+    type=click.Choice(list({**ATTENTION_STRATEGIES, **TWO_INPUT_STRATEGIES})),
+    help="See `prover strategies`.",
 )
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a switch of the strategy.")
 @click.option("--task", help="Task: a name or JSON; default: the model file's.")
@@ -464,9 +468,11 @@ def demo_command(model: Path, device: str, output: Path) -> None:
 def _parse_names(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
     """The value of --strategies."""
     names = tuple(name.strip() for name in value.split(",")) if value else ()
-    unknown = [name for name in names if name not in STRATEGIES]
+    unknown = [name for name in names if name not in ATTENTION_STRATEGIES]
     if unknown:
-        raise click.BadParameter(f"unknown: {', '.join(unknown)}; there are {', '.join(STRATEGIES)}", context, parameter)
+        raise click.BadParameter(
+            f"unknown: {', '.join(unknown)}; there are {', '.join(ATTENTION_STRATEGIES)}", context, parameter
+        )
     return names
 
 
@@ -487,7 +493,7 @@ def frontier_command(model: Path, strategies: tuple[str, ...], jobs: int, device
     an interrupted run continues where it stopped.
     """
     problem = problem_about(read_model(model), pick_device(device))
-    if isinstance(problem, PairProblem):
+    if isinstance(problem, TwoInputProblem):
         raise click.ClickException("frontier is for attention-only transformers; use `prover interpret` for this model")
     with progress_bars() as track, closing(explore(problem, model, output, strategies, jobs, track)) as states:
         frontier = next(states)
@@ -520,7 +526,7 @@ def interpret_command(model: Path, jobs: int, device: str, output: Path) -> None
     Writes certificates, frontier.json, interpretations.json and report.html. An interrupted run continues where it stopped.
     """
     problem = problem_about(read_model(model), pick_device(device))
-    if not isinstance(problem, PairProblem):
+    if not isinstance(problem, TwoInputProblem):
         raise click.ClickException("interpret is for networks on two inputs; use `prover frontier` for this model")
     with progress_bars() as track, closing(explore(problem, model, output, (), jobs, track)) as states:
         for frontier in states:
@@ -560,7 +566,7 @@ def search_command(model: Path, family: str, objective: str, jobs: int, device: 
         for frontier in states:
             write_results(frontier, output)
     write_dictionaries(frontier, output)
-    crosscoders = crosscoder_results(problem, frontier, output) if isinstance(problem, PairProblem) else []
+    crosscoders = crosscoder_results(problem, frontier, output) if isinstance(problem, TwoInputProblem) else []
     write_search_page(frontier, output, crosscoder_section(crosscoders) if crosscoders else "")
     console = Console(width=max(_CONSOLE.width, 150))
     console.print(frontier_table(frontier))

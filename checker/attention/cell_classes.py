@@ -48,7 +48,9 @@ class Cells:
     @staticmethod
     def claimed(setting: Setting, claimed: BoolArray, numbers: int) -> "Cells":
         """From a mask "q m c a"; refuses keys without inputs. numbers: how many k_i each class has."""
-        setting.meter.hold(bytes_to_hold(int(np.count_nonzero(claimed)), numbers))
+        classes = int(np.count_nonzero(claimed))
+        setting.meter.hold(bytes_to_hold(classes, numbers))
+        setting.meter.gathering(claimed.size + 8 * classes * (numbers + 6))
         label, query, copies, above = np.nonzero(claimed.transpose(1, 0, 2, 3))
         rank, larger = setting.order_statistic.rank, above + (query > label)
         if np.any((larger >= rank) | (rank > larger + copies + (query == label))):
@@ -83,6 +85,7 @@ def require_correct(
         while begin < end:
             last = cells.query[min(begin + per_block, end) - 1]
             part = np.arange(begin, begin + int(np.searchsorted(cells.query[begin:end], last, side="right")))
+            setting.meter.sorting(3 * len(part))
             terms = LabelTerms.of(leads, scores, gaps, np.unique(cells.query[part]))
             _check(cells, classes, terms, part, minima(terms, part))
             begin = int(part[-1]) + 1

@@ -42,8 +42,6 @@ from checker.core.tasks import OrderStatistic
 _MOST_LEVELS = 4
 _SLOWNESS = 256
 """How much slower a step on Python integers is than an operation on arrays of machine integers."""
-_SLOWNESS_OF_SORTING = 4
-"""The same, for a comparison of two numbers in rows that are sorted."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +102,7 @@ class Classes:
         _, sides, levels = self.sizes.shape
         meter.allocate(_bytes_to_count(len(self.row), sides * levels))
         columns = np.stack([self.numbers.of[self.row], self.sizes], axis=1).reshape(len(self.row), 2 * sides * levels)
-        meter.toil(_SLOWNESS_OF_SORTING * columns.size * len(columns).bit_length())
+        meter.sorting(columns.size)
         order = np.lexsort(columns.T[::-1])
         columns = columns[order]
         starts = _starts(columns)

@@ -57,6 +57,7 @@ def group_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Ce
         for side, tokens in enumerate((slice(0, label), slice(label + 1, top))[:sides]):
             if used[side]:
                 setting.meter.charge(len(pairs) * (tokens.stop - tokens.start))
+                setting.meter.sorting(len(pairs) * (tokens.stop - tokens.start))
                 setting.meter.allocate(len(pairs) * (32 * top + int(used[side]) * terms.own.shape[1] * terms.own.element_bytes))
                 # Level 0 becomes 255: excluded tokens come last, beyond all that are used.
                 order = np.argsort((levels[group, tokens] - 1).astype(np.uint8), axis=1, kind="stable")[:, : used[side]]
@@ -89,6 +90,7 @@ def group_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Ce
 
 def _sizes(setting: Setting, levels: IntArray, depth: int, grouping: IntArray, label: IntArray) -> IntArray:
     """How many tokens below and above a label have a level from 1 to i: "x side level", for groupings and labels "x"."""
+    setting.meter.gathering(depth * (2 * levels.size + 4 * len(label)))
     setting.meter.allocate(depth * (12 * (levels.size + len(levels)) + 48 * len(label)))
     upto = np.zeros((len(levels), levels.shape[1] + 1, depth), np.int64)
     np.cumsum((levels[:, :, None] > 0) & (levels[:, :, None] <= np.arange(1, depth + 1)), axis=1, out=upto[:, 1:])

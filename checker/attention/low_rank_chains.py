@@ -109,15 +109,18 @@ class Claims:
             raise Refused("the sizes of profiles must not decrease, and lie between 0 and the label")
         meter.allocate(2 * size.size)
         claimed = (size != -1).any(axis=4)
-        meter.hold(bytes_to_hold(int(np.count_nonzero(claimed)), levels))
+        classes = int(np.count_nonzero(claimed))
+        meter.hold(bytes_to_hold(classes, levels))
+        meter.gathering(size.size + 8 * classes * (levels + 6) + classes * min(bands, vocab))  # each band looks for its own
+        meter.sorting(4 * classes)
         label, of_band, profile, copies = np.nonzero(claimed)
-        meter.toil(4 * len(label) * len(np.unique(of_band)))  # for each band, its classes are looked for
         if np.any((profile < profiles) & (copies == 0)) or np.any((profile == profiles) & (band[label] != of_band)):
             raise Refused("a class is claimed that has no inputs: no copies of the label, or a band without it")
         if not np.isin(of_band, band).all():
             raise Refused("a class is claimed for a band without queries")
-        classes = Classes.of(task, numbers, label, copies, size[label, of_band, profile, copies][:, None])
-        return Claims(band, own, size, label, of_band, profile, copies, classes)
+        of_classes = size[label, of_band, profile, copies][:, None]
+        claims = Classes.of(task, numbers, label, copies, of_classes)
+        return Claims(band, own, size, label, of_band, profile, copies, claims)
 
     def certified(self, setting: Setting, dimension: int) -> CertifiedInputs:  # constructs a fact: only after all checks
         """The fact that all claimed classes are classified correctly."""

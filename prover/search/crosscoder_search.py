@@ -17,7 +17,7 @@ from certificates import Step, read_certificate
 from certificates.tensor_file import IntArray, write_atomically
 from prover.layers.crosscoder import Crosscoder
 from prover.layers.examined_pairs import ExaminedPairs
-from prover.layers.two_input_problem import PairProblem
+from prover.layers.two_input_problem import TwoInputProblem
 from prover.strategies.crosscoder_output import CrosscoderOutput
 from prover.studies.demo import ceil_scientific, floor_percent
 from prover.studies.frontier import Frontier, Result
@@ -39,7 +39,7 @@ class CrosscoderTerms:
     writing: float
 
     @staticmethod
-    def of(problem: PairProblem, neurons: IntArray, step: Step) -> "CrosscoderTerms":
+    def of(problem: TwoInputProblem, neurons: IntArray, step: Step) -> "CrosscoderTerms":
         """Those of a step of rule crosscoder-output about some neurons, computed where the problem is (a CPU)."""
         layer, hidden, chosen = problem.layer, problem.hidden.of(neurons), torch.as_tensor(neurons)
         found = Crosscoder.of_step(step, hidden)
@@ -107,7 +107,7 @@ _HEADINGS = (
 )
 
 
-def crosscoder_results(problem: PairProblem, frontier: Frontier, folder: Path) -> list[CrosscoderResult]:
+def crosscoder_results(problem: TwoInputProblem, frontier: Frontier, folder: Path) -> list[CrosscoderResult]:
     """Those of a search whose certificates are in a folder, by size and kind."""
     here, found = replace(problem, device=torch.device("cpu")), []
     for result in frontier.accepted:

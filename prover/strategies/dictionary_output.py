@@ -13,7 +13,7 @@ from prover.layers.examined_pairs import ExaminedPairs, surrogate_by_pairs
 from prover.layers.factor_search import improved
 from prover.layers.hidden_layer import HiddenLayer
 from prover.layers.output_factors import Factors, low_rank_leads, mean_size, proved_pairs
-from prover.layers.two_input_problem import Hidden, PairProblem
+from prover.layers.two_input_problem import Hidden, TwoInputProblem
 from prover.strategies.evaluated_pairs import pairs_evidence
 from prover.strategies.low_rank_output import OPEN
 from prover.strategy import DoesNotFit, Evidence, Strategy
@@ -41,11 +41,11 @@ class DictionaryOutput(Strategy):
     projected: int = 1
 
     @classmethod
-    def sweep(cls, problem: PairProblem) -> tuple[Self, ...]:
+    def sweep(cls, problem: TwoInputProblem) -> tuple[Self, ...]:
         """Small dictionaries and larger ones."""
         return tuple(cls(atoms, sparsity) for atoms in (8, 12, 16, 24) for sparsity in (1, 2, 3))
 
-    def prove(self, problem: PairProblem) -> Evidence:
+    def prove(self, problem: TwoInputProblem) -> Evidence:
         """Train (or take the dictionary that is given), and list the pairs for which the bound holds beyond rounding."""
         problem = problem.projected(OPEN) if self.projected else problem
         factors, sparsity, scale = self._found(problem)
@@ -67,7 +67,7 @@ class DictionaryOutput(Strategy):
         parameters = {"pairwise": self.pairwise, "scale": scale}
         return pairs_evidence(problem, (problem.hidden_step(neurons),), self.rule, right, parameters, stored)
 
-    def surrogate(self, problem: PairProblem) -> Surrogate:
+    def surrogate(self, problem: TwoInputProblem) -> Surrogate:
         """The pairs, by the dictionary and the codes found."""
         folded = problem.projected(OPEN) if self.projected else problem
         factors, neurons, left_open = self._found(folded)[0], torch.as_tensor(folded.neurons), 4 * folded.left_open
@@ -78,7 +78,7 @@ class DictionaryOutput(Strategy):
 
         return surrogate_by_pairs(problem, leads)
 
-    def _found(self, problem: PairProblem) -> tuple[Factors, int, int]:
+    def _found(self, problem: TwoInputProblem) -> tuple[Factors, int, int]:
         """Factors of one block in units of 2**-scale, how many entries each row of the first has, and scale."""
         switches = {self.objective, self.pairwise, self.projected}
         if self.atoms < 1 or not 1 <= self.sparsity <= self.atoms or not switches <= {0, 1}:
@@ -90,7 +90,7 @@ class DictionaryOutput(Strategy):
         rounded, scale = factors.rounded(_SCALE_BITS)
         return rounded, sparsity, scale
 
-    def _reconstruction(self, problem: PairProblem, hidden: Hidden) -> tuple[Factors, int]:
+    def _reconstruction(self, problem: TwoInputProblem, hidden: Hidden) -> tuple[Factors, int]:
         """Factors of one block that reconstruct the unembedding, and how many entries each row of the first has."""
         rows = hidden.unembed - hidden.unembed.mean(1, keepdims=True)
         given = problem.dictionary

@@ -21,7 +21,7 @@ from prover.layers.group_interpretations import coset_deviation, coset_kernel
 from prover.layers.group_set_bound import fitted_t, set_bound
 from prover.layers.group_set_search import Cluster, SetProof, any_kernel, search, transitive_sets
 from prover.layers.hidden_layer import HiddenLayer, hidden_layer
-from prover.layers.two_input_problem import PairProblem
+from prover.layers.two_input_problem import TwoInputProblem
 from prover.strategies.evaluated_pairs import pairs_evidence
 from prover.strategy import DoesNotFit, Evidence, Strategy
 from prover.surrogate import Claims, Surrogate
@@ -41,11 +41,11 @@ class GroupSets(Strategy):
     def kernel(self, cluster: Cluster) -> IntArray | None:
         """The kernel "x y" that the interpretation has for a cluster of neurons, if any."""
 
-    def deviation(self, problem: PairProblem, proof: SetProof) -> float:
+    def deviation(self, problem: TwoInputProblem, proof: SetProof) -> float:
         """How far the network is from what the interpretation claims beside, in logits."""
         return 0.0
 
-    def found(self, problem: PairProblem) -> SetProof:
+    def found(self, problem: TwoInputProblem) -> SetProof:
         """The best proof. Raises DoesNotFit if the rules are not about such networks or tasks."""
         hidden, table = problem.hidden, problem.task.table
         if hidden.direct.any() or hidden.unembed.shape[1] != len(table):
@@ -54,7 +54,7 @@ class GroupSets(Strategy):
             raise DoesNotFit(f"{self.name} is about the multiplication table of a group")
         return search(hidden, table, transitive_sets(table), self.kernel)
 
-    def prove(self, problem: PairProblem) -> Evidence:
+    def prove(self, problem: TwoInputProblem) -> Evidence:
         """Certify all pairs, or none."""
         proof = self.found(problem)
         if proof.worst <= problem.tolerance:
@@ -66,7 +66,7 @@ class GroupSets(Strategy):
         steps = (problem.hidden_step(proof.neurons), *parts, last)
         return Evidence(steps, problem.total, problem.total, np.ones(problem.task.table.shape, np.bool_))
 
-    def surrogate(self, problem: PairProblem) -> Surrogate:
+    def surrogate(self, problem: TwoInputProblem) -> Surrogate:
         """One claim, about all pairs, by the best proof's blocks; and a pull towards the nearest network on whole sets.
 
         Margins are relative to all that makes them, errors included, so that the pull decides where almost nothing holds yet.
@@ -92,7 +92,7 @@ class GroupSets(Strategy):
 
         return claims
 
-    def error_terms(self, problem: PairProblem) -> ErrorTerms:
+    def error_terms(self, problem: TwoInputProblem) -> ErrorTerms:
         """What makes the margin of the best proof, at the element for which it is least."""
         proof = self.found(problem)
         at = int(np.argmin(proof.margin))
@@ -133,7 +133,7 @@ class Cosets(GroupSets):
         """[x ~ y]."""
         return coset_kernel(cluster)
 
-    def deviation(self, problem: PairProblem, proof: SetProof) -> float:
+    def deviation(self, problem: TwoInputProblem, proof: SetProof) -> float:
         """By how much preactivations fail to vanish where x ~ y."""
         return sum(coset_deviation(problem.hidden, problem.task.table, block) for block in proof.blocks)
 

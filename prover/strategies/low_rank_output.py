@@ -19,7 +19,7 @@ from prover.layers.factor_search import improved
 from prover.layers.group_actions import BoolArray, isotypic_projections
 from prover.layers.hidden_layer import HiddenLayer
 from prover.layers.output_factors import Factors, low_rank_leads, mean_size, proved_pairs
-from prover.layers.two_input_problem import PairProblem
+from prover.layers.two_input_problem import TwoInputProblem
 from prover.strategies.evaluated_pairs import pairs_evidence
 from prover.strategy import DoesNotFit, Evidence, Strategy
 from prover.surrogate import Surrogate
@@ -53,12 +53,12 @@ class LowRankOutput(Strategy):
     projected: int = 1
 
     @classmethod
-    def sweep(cls, problem: PairProblem) -> tuple[Self, ...]:
+    def sweep(cls, problem: TwoInputProblem) -> tuple[Self, ...]:
         """Ranks, with either basis; and by blocks."""
         together = tuple(cls(rank, 0, basis) for rank in _TOGETHER for basis in (0, 1))
         return together + tuple(cls(rank, 1, pairwise=pairwise) for rank in _BY_BLOCK for pairwise in (0, 1))
 
-    def prove(self, problem: PairProblem) -> Evidence:
+    def prove(self, problem: TwoInputProblem) -> Evidence:
         """Factor the unembedding, and list the pairs for which the bound holds beyond rounding."""
         problem = problem.projected(OPEN) if self.projected else problem
         neurons, factors, scale, right = self._found(problem)
@@ -68,7 +68,7 @@ class LowRankOutput(Strategy):
         parameters = {"pairwise": self.pairwise, "scale": scale}
         return pairs_evidence(problem, (problem.hidden_step(neurons),), "low-rank-output", right, parameters, hints)
 
-    def surrogate(self, problem: PairProblem) -> Surrogate:
+    def surrogate(self, problem: TwoInputProblem) -> Surrogate:
         """The pairs, by the directions found; what neurons write along them follows the weights."""
         folded = problem.projected(OPEN) if self.projected else problem
         ordered, factors, _, _ = self._found(folded)
@@ -87,7 +87,7 @@ class LowRankOutput(Strategy):
 
         return surrogate_by_pairs(problem, leads, rest)
 
-    def _found(self, problem: PairProblem) -> tuple[IntArray, Factors, int, BoolArray]:
+    def _found(self, problem: TwoInputProblem) -> tuple[IntArray, Factors, int, BoolArray]:
         """What `factors` gives at the best rank, and the pairs "a b" that can be proved with it."""
         if self.rank < 0 or not {self.blocks, self.basis, self.pairwise, self.objective, self.projected} <= {0, 1}:
             raise DoesNotFit(f"{self.name} needs a rank of at least 0; all other switches are 0 or 1")
@@ -98,11 +98,11 @@ class LowRankOutput(Strategy):
         most = max(int(right.sum()) for *_, right in found)
         return next(one for one in found if _NEARLY * (most - one[3].sum()) <= problem.total)
 
-    def _proved(self, problem: PairProblem, rank: int) -> tuple[IntArray, Factors, int, BoolArray]:
+    def _proved(self, problem: TwoInputProblem, rank: int) -> tuple[IntArray, Factors, int, BoolArray]:
         neurons, factors, scale = self.factors(problem, rank)
         return neurons, factors, scale, proved_pairs(problem, neurons, factors, self.pairwise)
 
-    def factors(self, problem: PairProblem, rank: int) -> tuple[IntArray, Factors, int]:
+    def factors(self, problem: TwoInputProblem, rank: int) -> tuple[IntArray, Factors, int]:
         """Neurons in the order of their blocks, the factors rounded to units of 2**-scale, and scale."""
         neurons, table = problem.neurons, problem.task.table
         unembed = problem.hidden.unembed[neurons]

@@ -18,7 +18,7 @@ from prover.layers.group_actions import BoolArray, FloatArray, generators, ident
 from prover.layers.group_set_bound import SetBlock
 from prover.layers.group_set_search import TOLERANCES, any_kernel, block_of, clusters, transitive_sets
 from prover.layers.hidden_layer import HiddenLayer
-from prover.layers.two_input_problem import PairProblem
+from prover.layers.two_input_problem import TwoInputProblem
 from prover.strategies.evaluated_pairs import pairs_evidence
 from prover.strategy import DoesNotFit, Evidence, Strategy
 from prover.surrogate import Surrogate, soft_minimum
@@ -65,11 +65,11 @@ class StructuredOutput(Strategy):
     summary: ClassVar[str] = "neurons write on sets on which the group acts; rivals bounded as an assignment problem"
     rate: ClassVar[float] = 3e-3
 
-    def prove(self, problem: PairProblem) -> Evidence:
+    def prove(self, problem: TwoInputProblem) -> Evidence:
         """Look for the sets, and list the pairs for which the bound holds beyond rounding."""
         return self.evidence(problem, *self._found(problem))
 
-    def surrogate(self, problem: PairProblem) -> Surrogate:
+    def surrogate(self, problem: TwoInputProblem) -> Surrogate:
         """The pairs, by the sets found; how much neurons write on them follows the weights."""
         writers, _ = self._found(problem)
         first = writers.fitted_t(problem.layer)
@@ -88,7 +88,7 @@ class StructuredOutput(Strategy):
 
         return surrogate_by_pairs(problem, leads, rest)
 
-    def _found(self, problem: PairProblem) -> tuple[Writers, BoolArray]:
+    def _found(self, problem: TwoInputProblem) -> tuple[Writers, BoolArray]:
         """The best sets, and the pairs "a b" that can be proved with them."""
         hidden, table = problem.hidden, problem.task.table
         if hidden.direct.any() or hidden.unembed.shape[1] != len(table) or not is_group(table):
@@ -106,7 +106,7 @@ class StructuredOutput(Strategy):
             raise DoesNotFit(f"{self.name} finds no set on which neurons write")
         return best
 
-    def evidence(self, problem: PairProblem, writers: Writers, right: np.ndarray) -> Evidence:
+    def evidence(self, problem: TwoInputProblem, writers: Writers, right: np.ndarray) -> Evidence:
         """One step about the pairs that are right."""
         scale = _SCALE_BITS - int(np.frexp(np.abs(writers.t).max())[1])
         hints = {
@@ -160,7 +160,7 @@ def partners(kernel: IntArray) -> IntArray | None:
     return None
 
 
-def assignment_margins(problem: PairProblem, writers: Writers) -> FloatArray:
+def assignment_margins(problem: TwoInputProblem, writers: Writers) -> FloatArray:
     """What the rule compares with the slack, "a b"."""
     t = torch.as_tensor(writers.t, device=problem.device)
 

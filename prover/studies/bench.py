@@ -16,16 +16,17 @@ from rich.table import Table
 
 from certificates import read_model, write_certificate
 from certificates.tensor_file import write_atomically
-from prover.layers.two_input_problem import PairProblem
+from prover.attention.sequence_problem import SequenceProblem
+from prover.problem import Problem, Track
 from prover.prove import prove
-from prover.strategies import STRATEGIES
-from prover.strategy import DoesNotFit, Problem, Strategy, Track
+from prover.strategies import ATTENTION_STRATEGIES
+from prover.strategy import DoesNotFit, Strategy
 from prover.studies.demo import ceil_scientific, floor_percent
 
 _LARGEST_ENUMERATION = 10**8
 
 
-def enumerate_with_pytorch(problem: Problem) -> int:
+def enumerate_with_pytorch(problem: SequenceProblem) -> int:
     """Correct inputs of Max-of-K, by batched additive tables in float64 (ties and rounding not controlled)."""
     tables, vocab = problem.tables, problem.d_vocab
     values = tables.token_value[None] + tables.position_value[:, None]  # j t o
@@ -59,7 +60,7 @@ def _timed_check(certificate: Path, model: Path) -> tuple[dict[str, Any], int]:
     return json.loads(verdict), -(-int(kibibytes) // 1024)
 
 
-def measured(problem: Problem | PairProblem, strategy: Strategy, path: Path, output: Path) -> tuple[float, dict[str, Any], int]:
+def measured(problem: Problem, strategy: Strategy, path: Path, output: Path) -> tuple[float, dict[str, Any], int]:
     """Prove, write the certificate, check it: seconds of the proof, the verdict, and the checker's peak memory in MiB.
 
     Raises DoesNotFit if the model is out of the strategy's reach.
@@ -79,7 +80,7 @@ def bench(models: list[Path], output: Path, device: torch.device, track: Track) 
         table.add_column(heading, justify="left" if heading in ("model", "strategy") else "right")
     results: list[dict[str, Any]] = []
     for path in track(models, "models"):
-        problem = Problem(read_model(path), device, track=track)
+        problem = SequenceProblem(read_model(path), device, track=track)
         yardstick: float | None = None
         if problem.total <= _LARGEST_ENUMERATION:
             started = time.perf_counter()
@@ -87,7 +88,7 @@ def bench(models: list[Path], output: Path, device: torch.device, track: Track) 
             yardstick = time.perf_counter() - started
             estimate = f"{100 * correct / problem.total:.4f}%"
             table.add_row(path.stem, "PyTorch enumeration", estimate, "", "", f"{yardstick:.2f}", "1.00", "")
-        for name, strategy in STRATEGIES.items():
+        for name, strategy in ATTENTION_STRATEGIES.items():
             try:
                 prove_seconds, verdict, memory = measured(problem, strategy(), path, output)
             except DoesNotFit:

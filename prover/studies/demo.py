@@ -12,10 +12,10 @@ from rich.table import Table
 
 from certificates import write_certificate
 from certificates.tensor_file import write_atomically
-from prover.layers.two_input_problem import PairProblem
+from prover.problem import Problem
 from prover.prove import prove
 from prover.strategies import strategies_for
-from prover.strategy import DoesNotFit, Problem
+from prover.strategy import DoesNotFit
 
 
 def floor_percent(correct: int, total: int) -> str:
@@ -41,7 +41,7 @@ def check_in_separate_process(certificate: Path, model: Path) -> dict[str, Any]:
     return verdict
 
 
-def demo_table(problem: Problem | PairProblem, model: Path, output: Path) -> tuple[Table, bool]:
+def demo_table(problem: Problem, model: Path, output: Path) -> tuple[Table, bool]:
     """Prove with every strategy, write `output`/*.cert and results.json; the table, and whether all were accepted."""
     table = Table(title=f"{model.name}: {problem.total} inputs")
     for heading, justify in [

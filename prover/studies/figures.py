@@ -9,7 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from prover.strategies import STRATEGIES
+from prover.strategies import ATTENTION_STRATEGIES
 from prover.studies.demo import ceil_scientific, floor_percent
 from prover.studies.frontier import Frontier, Result
 
@@ -213,7 +213,7 @@ def _add_published(figure: go.Figure, panel: _Panel, point: Published, x: float)
 
 def _strategies(results: Iterable[Result]) -> list[str]:
     present = {result.strategy for result in results}
-    return [name for name in STRATEGIES if name in present] + sorted(present - set(STRATEGIES))
+    return [name for name in ATTENTION_STRATEGIES if name in present] + sorted(present - set(ATTENTION_STRATEGIES))
 
 
 def strategy_colour(name: str) -> str:
@@ -222,7 +222,7 @@ def strategy_colour(name: str) -> str:
 
 
 def _number(name: str) -> int:
-    names = [known for known in STRATEGIES if known != BASELINE]
+    names = [known for known in ATTENTION_STRATEGIES if known != BASELINE]
     return names.index(name) if name in names else len(names)
 
 
@@ -255,8 +255,8 @@ def staged_results(frontier: Frontier) -> list[tuple[str, Result]]:
     """The stages that were run, with their labels."""
     found = []
     for label, name, parameters in STAGES:
-        if name in STRATEGIES:
-            wanted = {**asdict(STRATEGIES[name]()), **parameters}
+        if name in ATTENTION_STRATEGIES:
+            wanted = {**asdict(ATTENTION_STRATEGIES[name]()), **parameters}
             found += [(label, r) for r in frontier.accepted if r.strategy == name and r.parameters == wanted]
     return found
 

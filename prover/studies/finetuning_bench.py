@@ -8,9 +8,10 @@ import torch
 from rich.table import Table
 
 from certificates import read_model
+from prover.problem import Track
 from prover.prove import problem_about
 from prover.strategies import strategies_for
-from prover.strategy import DoesNotFit, Track
+from prover.strategy import DoesNotFit
 from prover.studies.demo import floor_percent
 from prover.training.finetuning import Recipe, finetune
 

@@ -14,11 +14,13 @@ from torch import Tensor
 
 from certificates import FormatError, Model, write_certificate
 from certificates.tensor_file import write_atomically
+from prover.attention.sequence_problem import SequenceProblem
 from prover.error_terms import ERRORS
-from prover.layers.two_input_problem import PairProblem
+from prover.layers.two_input_problem import TwoInputProblem
+from prover.problem import Problem
 from prover.prove import prove
-from prover.strategies import STRATEGIES
-from prover.strategy import DoesNotFit, Problem, Strategy
+from prover.strategies import ATTENTION_STRATEGIES
+from prover.strategy import DoesNotFit, Strategy
 from prover.studies.bench import enumerate_with_pytorch
 from prover.studies.demo import ceil_scientific, check_in_separate_process, floor_percent
 from prover.studies.figures import STAGES, ceil_share
@@ -36,7 +38,7 @@ _STAGED = 4 * 10**6
 # --- checkpoints --------------------------------------------------------------------------------------------------------------
 
 
-def run_key(problem: Problem | PairProblem, strategy: Strategy, recipe: Recipe) -> str:
+def run_key(problem: Problem, strategy: Strategy, recipe: Recipe) -> str:
     """What a checkpoint belongs to."""
     return json.dumps(
         {
@@ -124,9 +126,7 @@ class Comparison:
         return bool(self.before.verdict["accepted"] and self.after.verdict["accepted"])
 
 
-def compare(
-    problem: Problem | PairProblem, path: Path, tuned: Path, strategy: Strategy, state: State, folder: Path
-) -> Comparison:
+def compare(problem: Problem, path: Path, tuned: Path, strategy: Strategy, state: State, folder: Path) -> Comparison:
     """Certify the model in `path` and the one in `tuned` with the same strategy, and measure both. Writes to `folder`."""
     about_tuned = replace(problem, model=state.best)
     examples = some_examples(problem, _SAMPLES, torch.Generator().manual_seed(1))
@@ -142,28 +142,28 @@ def compare(
     return Comparison(strategy, before, after, moved, changed, state.history, state.stopped)
 
 
-def _side(problem: Problem | PairProblem, path: Path, strategy: Strategy, certificate: Path, examples: Examples) -> Side:
+def _side(problem: Problem, path: Path, strategy: Strategy, certificate: Path, examples: Examples) -> Side:
     proof, _ = prove(problem, strategy)
     write_certificate(certificate, proof)
     return Side(check_in_separate_process(certificate, path), *_accuracy(problem, examples), _losses(problem, strategy))
 
 
-def _accuracy(problem: Problem | PairProblem, examples: Examples) -> tuple[int, int]:
-    if len(examples) < problem.total <= _ENUMERABLE and isinstance(problem, Problem) and problem.task.rank == 1:
+def _accuracy(problem: Problem, examples: Examples) -> tuple[int, int]:
+    if len(examples) < problem.total <= _ENUMERABLE and isinstance(problem, SequenceProblem) and problem.task.rank == 1:
         return enumerate_with_pytorch(problem), problem.total
     found = predictions(problem, load_weights(problem.model, problem.device), examples.inputs)
     return int((found == examples.true).sum()), len(examples)
 
 
-def _losses(problem: Problem | PairProblem, strategy: Strategy) -> dict[str, float]:
-    if isinstance(problem, PairProblem):
+def _losses(problem: Problem, strategy: Strategy) -> dict[str, float]:
+    if isinstance(problem, TwoInputProblem):
         terms = strategy.error_terms(problem)
         return {} if terms is None else {"gap": terms.gap, **terms.errors}
     if problem.d_vocab**3 * problem.n_ctx > _STAGED:
         return {}
     losses: dict[str, float] = {}
     missing = 0.0
-    stages = [(label, STRATEGIES[name](**parameters)) for label, name, parameters in STAGES]
+    stages = [(label, ATTENTION_STRATEGIES[name](**parameters)) for label, name, parameters in STAGES]
     last = next((i for i, (_, stage) in enumerate(stages) if stage == strategy), None)
     stages = stages[: last + 1] if last is not None else [*stages[:4], (f"what {strategy.name} simplifies beside", strategy)]
     for label, stage in stages:

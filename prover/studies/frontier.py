@@ -27,12 +27,12 @@ from rich.table import Table
 
 from certificates import Model, read_model, write_certificate
 from certificates.tensor_file import write_atomically
-from prover.layers.two_input_problem import PairProblem
+from prover.attention.tasks import OrderStatistic, parse_task
+from prover.problem import Problem, Track, silent
 from prover.prove import problem_about, prove
 from prover.strategies import strategies_for
-from prover.strategy import DoesNotFit, Problem, Strategy, Track, silent
+from prover.strategy import DoesNotFit, Strategy
 from prover.studies.demo import ceil_scientific, check_in_separate_process, floor_percent
-from prover.tasks import Task, parse_task
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Frontier:
     misfits: tuple[Misfit, ...]
 
     @property
-    def task(self) -> Task:
+    def task(self) -> OrderStatistic:
         """What the model was trained for. Raises FormatError if it is unknown."""
         return parse_task(self.model.task, self.model.config)
 
@@ -124,7 +124,7 @@ def certificate_name(strategy: Strategy) -> str:
 
 
 def explore(
-    problem: Problem | PairProblem,
+    problem: Problem,
     path: Path,
     output: Path,
     strategies: Sequence[str | Strategy] = (),
@@ -202,7 +202,7 @@ def frontier_table(frontier: Frontier) -> Table:
 # --- one run ----------------------------------------------------------------------------------------------------------------
 
 
-def carry_out(problem: Problem | PairProblem, path: Path, output: Path, strategy: Strategy) -> Result | Misfit:
+def carry_out(problem: Problem, path: Path, output: Path, strategy: Strategy) -> Result | Misfit:
     """Prove, write the certificate, check it in a separate process, write the sidecar."""
     name = certificate_name(strategy)
     started = time.perf_counter()
@@ -269,16 +269,14 @@ def _single_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _one_by_one(
-    problem: Problem | PairProblem, path: Path, output: Path, todo: Sequence[Strategy]
-) -> Generator[Result | Misfit, None, None]:
+def _one_by_one(problem: Problem, path: Path, output: Path, todo: Sequence[Strategy]) -> Generator[Result | Misfit, None, None]:
     with _single_thread():
         for strategy in todo:
             yield carry_out(problem, path, output, strategy)
 
 
 def _in_processes(
-    problem: Problem | PairProblem, path: Path, output: Path, todo: Sequence[Strategy], jobs: int
+    problem: Problem, path: Path, output: Path, todo: Sequence[Strategy], jobs: int
 ) -> Generator[Result | Misfit, None, None]:
     """As `_one_by_one`, in any order. Raises BrokenProcessPool if a process dies (of too little memory, most likely)."""
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _start_worker) as pool:
@@ -311,7 +309,7 @@ def _start_worker() -> None:
 
 
 @lru_cache(maxsize=1)
-def _problem(path: Path, device: torch.device, precision: int) -> Problem | PairProblem:
+def _problem(path: Path, device: torch.device, precision: int) -> Problem:
     return problem_about(read_model(path), device, precision)
 
 

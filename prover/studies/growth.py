@@ -11,9 +11,11 @@ import torch
 from rich.table import Table
 
 from certificates import read_model, write_certificate, write_model
+from prover.attention.sequence_problem import SequenceProblem
+from prover.problem import Track
 from prover.prove import prove
-from prover.strategies import STRATEGIES
-from prover.strategy import DoesNotFit, Problem, Track
+from prover.strategies import ATTENTION_STRATEGIES
+from prover.strategy import DoesNotFit
 from prover.studies.demo import ceil_scientific, check_in_separate_process, floor_percent
 from prover.training.max_of_k import MaxOfKRecipe, sampled_accuracy, train_max_of_k
 
@@ -39,10 +41,10 @@ def growth_table(output: Path, device: torch.device, track: Track) -> Table:
         table.add_column(f"V = {vocab}", justify="right")
     table.add_column("exponent", justify="right")
     paths = {vocab: _trained(output, vocab, device, track) for vocab in _STEPS}
-    problems = {vocab: Problem(read_model(path), device, track=track) for vocab, path in paths.items()}
+    problems = {vocab: SequenceProblem(read_model(path), device, track=track) for vocab, path in paths.items()}
     accuracies = [f"{sampled_accuracy(problem.model, 100_000, device):.2%}" for problem in problems.values()]
     table.add_row("accuracy, sampled", *accuracies, "")
-    for name, strategy in STRATEGIES.items():
+    for name, strategy in ATTENTION_STRATEGIES.items():
         if name == "sampling":
             continue
         points: dict[int, _Point] = {}

@@ -10,7 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from certificates import write_certificate
-from prover.layers.two_input_problem import PairProblem
+from prover.layers.two_input_problem import TwoInputProblem
 from prover.prove import prove
 from prover.strategies.mlp_quadrature import MLPQuadrature
 from prover.strategy import DoesNotFit
@@ -45,7 +45,7 @@ class MLPFindings:
             )
 
 
-def mlp_findings(problem: PairProblem, path: Path, output: Path) -> MLPFindings | None:
+def mlp_findings(problem: TwoInputProblem, path: Path, output: Path) -> MLPFindings | None:
     """Prove and check both about the model stored at `path`, writing to `output`; None if the rule is not about this model."""
     verdicts = []
     for name, strategy in (("mlp-quadrature", MLPQuadrature()), ("mlp-naive", MLPQuadrature(mechanism=0))):

@@ -9,9 +9,10 @@ from rich.table import Table
 
 from certificates import read_model
 from certificates.tensor_file import write_atomically
-from prover.layers.two_input_problem import PairProblem
-from prover.strategies import PAIR_STRATEGIES
-from prover.strategy import DoesNotFit, Track
+from prover.layers.two_input_problem import TwoInputProblem
+from prover.problem import Track
+from prover.strategies import TWO_INPUT_STRATEGIES
+from prover.strategy import DoesNotFit
 from prover.studies.bench import measured
 from prover.studies.demo import ceil_scientific, floor_percent
 from prover.studies.interpret import BRUTE_FORCE
@@ -34,9 +35,9 @@ def pair_bench(models: list[Path], output: Path, device: torch.device, track: Tr
         table.add_column(heading, justify="left" if heading in ("model", "strategy") else "right")
     results: list[dict[str, Any]] = []
     for path in track(models, "models"):
-        problem = PairProblem(read_model(path), device, track=track)
+        problem = TwoInputProblem(read_model(path), device, track=track)
         brute: dict[str, Any] | None = None
-        for name, strategy in PAIR_STRATEGIES.items():
+        for name, strategy in TWO_INPUT_STRATEGIES.items():
             try:
                 prove_seconds, verdict, memory = measured(problem, strategy(), path, output)
             except DoesNotFit:

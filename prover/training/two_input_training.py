@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from prover.strategy import Track, silent
+from prover.problem import Track, silent
 
 Weights = dict[str, Tensor]
 

@@ -29,9 +29,10 @@ from checker.rules import RULES
 from checker.rules.projections import UNIT_BITS, Basis, hinted
 from checker.verdict import check_proof
 from prover.attention import low_rank_bounds
+from prover.attention.sequence_problem import SequenceProblem
 from prover.prove import prove
-from prover.strategies import STRATEGIES
-from prover.strategy import DoesNotFit, Problem
+from prover.strategies import ATTENTION_STRATEGIES
+from prover.strategy import DoesNotFit
 
 torch.set_num_threads(1)
 ATTENTION = oracle.ATTENTION
@@ -98,7 +99,7 @@ def applied(model: Model, step: Step, precision: int) -> CertifiedInputs | None:
 
 
 def proved_step(model: Model, precision: int, **switches: int) -> Step:
-    certificate, _ = prove(Problem(model, CPU, precision), STRATEGIES[RULE](**switches))
+    certificate, _ = prove(SequenceProblem(model, CPU, precision), ATTENTION_STRATEGIES[RULE](**switches))
     return certificate.steps[0]
 
 
@@ -330,7 +331,7 @@ def test_what_the_prover_writes_is_accepted_and_true(part):
         model, precision = as_model(tiny), PRECISIONS[seed % len(PRECISIONS)]
         switches = {"rank": 1 + seed % 5, "bands": 1 + seed % 3, "profiles": 1 + seed % 4, "slack": 20 * (seed % 2)}
         try:
-            certificate, evidence = prove(Problem(model, CPU, precision), STRATEGIES[RULE](**switches))
+            certificate, evidence = prove(SequenceProblem(model, CPU, precision), ATTENTION_STRATEGIES[RULE](**switches))
         except DoesNotFit:
             assert tiny.kind == "wild" or precision < 16
             continue
@@ -479,7 +480,7 @@ def test_smaller_tokens_through_min_of_k():
             (as_model(tiny), "max-of-k"),
             (as_model(oracle.pack(turned, "F64"), {"name": "min-of-k"}), "min-of-k"),
         ):
-            certificate, _ = prove(Problem(model, CPU, 30), STRATEGIES[RULE]())
+            certificate, _ = prove(SequenceProblem(model, CPU, 30), ATTENTION_STRATEGIES[RULE]())
             proof = check_proof(certificate, model, task={"name": task})
             results.append((proof.result.correct, proof.operations))
         assert results[0] == results[1]
@@ -618,7 +619,7 @@ def test_a_model_on_which_nothing_holds():
     """The prover writes a certificate that claims nothing, and the checker accepts it."""
     weights = {name: np.zeros(shape) for name, shape in oracle.shapes(3, 2, 2, 2, 4).items()}
     model = as_model(oracle.pack(weights, "F32"))
-    certificate, evidence = prove(Problem(model, CPU, 30), STRATEGIES[RULE]())
+    certificate, evidence = prove(SequenceProblem(model, CPU, 30), ATTENTION_STRATEGIES[RULE]())
     assert evidence.correct == 0
     assert check_proof(certificate, model).result.correct == 0
 
@@ -628,7 +629,7 @@ def test_goals_on_a_shipped_model():
 
     path = __import__("pathlib").Path(__file__).parents[2] / "certificates" / "models" / "max-of-4-seed123.safetensors"
     model = read_model(path)
-    certificate, evidence = prove(Problem(model, CPU, 30), STRATEGIES[RULE]())
+    certificate, evidence = prove(SequenceProblem(model, CPU, 30), ATTENTION_STRATEGIES[RULE]())
     proof = check_proof(certificate, model)
     assert proof.result.correct == evidence.correct >= 0.85 * 64**4
     assert proof.operations <= 1_000_000

@@ -18,9 +18,10 @@ from checker.core.scaled_integers import ScaledArithmetic
 from checker.core.tasks import parse_task
 from checker.rules import RULES
 from checker.verdict import check_proof
+from prover.attention.sequence_problem import SequenceProblem
 from prover.prove import prove
 from prover.strategies.interpretation import Interpretation
-from prover.strategy import DoesNotFit, Problem
+from prover.strategy import DoesNotFit
 
 torch.set_num_threads(1)
 TASK = {"name": "max-of-k"}
@@ -39,7 +40,7 @@ def interpretations(tiny: oracle.TinyModel, rng: random.Random) -> list[Interpre
 
 def proved(tiny: oracle.TinyModel, strategy: Interpretation, precision: int) -> tuple[Model, Certificate]:
     model = as_model(tiny)
-    return model, prove(Problem(model, torch.device("cpu"), precision), strategy)[0]
+    return model, prove(SequenceProblem(model, torch.device("cpu"), precision), strategy)[0]
 
 
 def established(model: Model, precision: int, steps: tuple[Step, ...]) -> list[Fact] | None:

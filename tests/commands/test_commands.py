@@ -15,9 +15,9 @@ import prover.cli
 from certificates import FormatError, read_certificate, read_model, write_certificate, write_model
 from certificates.model_file import Model
 from checker import verify
+from prover.attention.sequence_problem import SequenceProblem
 from prover.prove import prove
-from prover.strategies import STRATEGIES
-from prover.strategy import Problem
+from prover.strategies import ATTENTION_STRATEGIES
 from prover.training.max_of_k import MaxOfKRecipe, train_max_of_k
 from prover.weights import load_weights
 
@@ -67,7 +67,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     write_model(folder / "model.safetensors", model)
     write_model(folder / "other.safetensors", train_max_of_k(MaxOfKRecipe(3, 6, 2, 8, 4, steps=0), device))
     write_model(folder / "min.safetensors", Model(model.config, model.tensors, {"name": "min-of-k"}))
-    certificate, evidence = prove(Problem(model, device), STRATEGIES["thresholds"]())
+    certificate, evidence = prove(SequenceProblem(model, device), ATTENTION_STRATEGIES["thresholds"]())
     assert 0 < evidence.correct <= 216
     write_certificate(folder / "good.cert", certificate)
     wrong = type(certificate.statement)(model.digest(), {"name": "max-of-k"}, evidence.correct + 1, 216)
@@ -214,7 +214,7 @@ def test_strategies_are_listed() -> None:
     assert code == 0
 
 
-@pytest.mark.parametrize("strategy", list(STRATEGIES))
+@pytest.mark.parametrize("strategy", list(ATTENTION_STRATEGIES))
 def test_prove_and_check(files: dict[str, Path], tmp_path: Path, strategy: str) -> None:
     code, out = run_prover("prove", files["model"], "--strategy", strategy, "--check", "-o", tmp_path / "p.cert")
     assert code == 0 and "expected bound" in out and "ACCEPTED" in out
@@ -274,7 +274,7 @@ def test_import_of_transformerlens_states(files: dict[str, Path], tmp_path: Path
         assert code == 0, out
     first, second = (read_model(tmp_path / f"{source}.model") for source in ("state.pt", "state.safetensors"))
     assert first.digest() == second.digest() and "blocks.0.attn.b_Q" not in first.tensors
-    certificate, evidence = prove(Problem(first, torch.device("cpu")), STRATEGIES["thresholds"]())
+    certificate, evidence = prove(SequenceProblem(first, torch.device("cpu")), ATTENTION_STRATEGIES["thresholds"]())
     write_certificate(tmp_path / "p.cert", certificate)
     verdict = verify(tmp_path / "p.cert", tmp_path / "state.pt.model")
     assert verdict.accepted and verdict.correct == evidence.correct > 0

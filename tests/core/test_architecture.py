@@ -531,13 +531,13 @@ def watched_check(strategy: str, precision: int, task: dict[str, Any], folder: P
     torch = pytest.importorskip("torch")
     from certificates import write_certificate, write_model  # noqa: PLC0415
     from checker import verify  # noqa: PLC0415
+    from prover.attention.sequence_problem import SequenceProblem  # noqa: PLC0415
     from prover.prove import prove  # noqa: PLC0415
-    from prover.strategies import STRATEGIES  # noqa: PLC0415
-    from prover.strategy import Problem  # noqa: PLC0415
+    from prover.strategies import ATTENTION_STRATEGIES  # noqa: PLC0415
 
     model = tiny_model(precision % 2)
-    problem = Problem(model, torch.device("cpu"), precision, task_json=task)
-    certificate, evidence = prove(problem, STRATEGIES[strategy]())
+    problem = SequenceProblem(model, torch.device("cpu"), precision, task_json=task)
+    certificate, evidence = prove(problem, ATTENTION_STRATEGIES[strategy]())
     write_model(folder / "model", model)
     write_certificate(folder / "certificate", certificate)
     watch = Watch(monkeypatch)

@@ -26,9 +26,9 @@ from prover.layers.group_interpretations import irrep_claim
 from prover.layers.group_set_bound import SetBlock, set_bound
 from prover.layers.group_set_search import any_kernel, search, transitive_sets
 from prover.layers.hidden_layer import HiddenLayer
-from prover.layers.two_input_problem import Hidden, PairProblem
+from prover.layers.two_input_problem import Hidden, TwoInputProblem
 from prover.prove import prove
-from prover.strategies import PAIR_STRATEGIES
+from prover.strategies import TWO_INPUT_STRATEGIES
 from prover.strategies.group_sets import Cosets, GroupSets, RhoSets
 from prover.strategies.structured_output import assignment_leads, writers_of
 from prover.strategy import DoesNotFit
@@ -162,15 +162,15 @@ def _coset_network(
     return _hidden(*sides, random.normal(size=count))
 
 
-def _problem(hidden: Hidden, task: object, given: np.ndarray | None = None, bias: float = 0.0) -> PairProblem:
+def _problem(hidden: Hidden, task: object, given: np.ndarray | None = None, bias: float = 0.0) -> TwoInputProblem:
     values = (hidden.left, hidden.right, hidden.bias, hidden.unembed, bias * np.arange(hidden.unembed.shape[1]))
     names = ("embed_left.W_E", "embed_right.W_E", "mlp.b_in", "unembed.W_U", "unembed.b_U")
     tensors = {n: RawTensor("F64", v.shape, np.ascontiguousarray(v).tobytes()) for n, v in zip(names, values, strict=True)}
     model = Model(GroupMLP(len(hidden.bias), len(hidden.left), hidden.unembed.shape[1]), tensors, task)
-    return PairProblem(model, torch.device("cpu"), given=given)
+    return TwoInputProblem(model, torch.device("cpu"), given=given)
 
 
-def _checked(problem: PairProblem, strategy: GroupSets) -> int:
+def _checked(problem: TwoInputProblem, strategy: GroupSets) -> int:
     """How many pairs the checker finds certified, if it accepts."""
     certificate, evidence = prove(problem, strategy)
     result = check_proof(certificate, problem.model).result
@@ -254,7 +254,7 @@ def test_tables_that_come_with_the_task() -> None:
 
 
 def test_strategies_are_known_by_name() -> None:
-    assert [PAIR_STRATEGIES[name].name for name in ("brute-force", "rho-sets", "cosets")] == [
+    assert [TWO_INPUT_STRATEGIES[name].name for name in ("brute-force", "rho-sets", "cosets")] == [
         "brute-force",
         "rho-sets",
         "cosets",

@@ -45,7 +45,7 @@ from checker.core.errors import CheckError, ClaimNotMet, InvalidInput, OverBudge
 from checker.core.meter import Budget
 from checker.verdict import ceil_decimal, check_proof, covers, exact_decimal, verify
 from prover.layers.mlp_bound import Interpretation, Layer, bound_of
-from prover.layers.two_input_problem import PairProblem
+from prover.layers.two_input_problem import TwoInputProblem
 from prover.prove import prove
 from prover.strategies.mlp_quadrature import MLPQuadrature
 from prover.strategy import DoesNotFit
@@ -167,7 +167,7 @@ def random_interpretation(model: Model, seed: int) -> Interpretation:
     read = np.array(list(dict.fromkeys(int(s * j % p) for s, j in zip(signs, needed, strict=True))))
     basis = np.linalg.qr(random.normal(size=(config.d_model, int(random.integers(1, config.d_model + 1)))))[0]
     parts = int(random.integers(1, 4))
-    layer = Layer.of(PairProblem(model, CPU))
+    layer = Layer.of(TwoInputProblem(model, CPU))
     _, waves, _ = layer.waves(np.arange(1, p))
     size = np.abs(waves).max(0) * random.choice([0, 1, 1, 0.5], size=hidden)
     group = random.integers(0, len(frequency), size=hidden)
@@ -189,10 +189,10 @@ def cases() -> list[tuple[str, Model, Interpretation]]:
         if p % 2 and p > 3:
             for noise in (0.0, 1e-3, 0.1):
                 model = planted(p, seed, noise)
-                said = MLPQuadrature(parts=1 + seed % 3).interpretation(Layer.of(PairProblem(model, CPU)), 30)
+                said = MLPQuadrature(parts=1 + seed % 3).interpretation(Layer.of(TwoInputProblem(model, CPU)), 30)
                 found.append((f"planted-{p}-{seed}-{noise}", model, said))
     model = planted(9, 1, 1e-3, frequencies=(3, 1))  # multiples of t that are not the same for both
-    said = MLPQuadrature(parts=1).interpretation(Layer.of(PairProblem(model, CPU)), 30)
+    said = MLPQuadrature(parts=1).interpretation(Layer.of(TwoInputProblem(model, CPU)), 30)
     said = replace(said, second=np.full(2, 0.4), bias=np.full(2, 0.5))
     back = {name: getattr(said, name)[::-1] for name in ("frequency", "second", "bias")}
     found.append(("nine-up", model, said))
@@ -207,7 +207,7 @@ def fine(error: np.ndarray) -> int:
 
 def honest(model: Model, said: Interpretation, factor: float | np.ndarray, seed: int = 0) -> Certificate:
     """Claims that are `factor` (or factors "k") times the bound, with amplitudes near those that fit, or far from them."""
-    layer = Layer.of(PairProblem(model, CPU))
+    layer = Layer.of(TwoInputProblem(model, CPU))
     bound = bound_of(layer, said)
     amplitude = np.abs(bound.main).max(1) * (0.0, 0.9, 1.0, 3.0)[seed % 4]
     error = bound.error(amplitude)
@@ -241,7 +241,7 @@ def test_what_is_accepted_is_true_and_acceptance_begins_at_the_bound(number: int
 @pytest.mark.parametrize("amplitude", [0.0, 1.0])
 def test_without_neurons_the_amplitude_is_all_error(amplitude: float) -> None:
     model = planted(5, 6, 1e-3)
-    layer = Layer.of(PairProblem(model, CPU))
+    layer = Layer.of(TwoInputProblem(model, CPU))
     said = MLPQuadrature(mechanism=0).interpretation(layer, 30)
     naive = bound_of(layer, said).error(np.zeros(len(said.frequency)))
     whole = np.full(len(said.frequency), int(amplitude * 2**20))
@@ -256,7 +256,7 @@ def test_without_neurons_the_amplitude_is_all_error(amplitude: float) -> None:
 
 def test_the_golden_errors_are_just_enough() -> None:
     said = {name: np.array(value) for name, value in golden_pairs.MLP_SAID.items()}
-    layer = Layer.of(PairProblem(golden_pairs.five().model, CPU))
+    layer = Layer.of(TwoInputProblem(golden_pairs.five().model, CPU))
     ideal = Interpretation(
         said["frequency"],
         said["read"],
@@ -275,7 +275,7 @@ def test_the_golden_errors_are_just_enough() -> None:
 
 def shipped(**switches: int) -> tuple[Certificate, Model]:
     model = read_model(SHIPPED)
-    certificate, _ = prove(PairProblem(model, CPU), MLPQuadrature(**switches))
+    certificate, _ = prove(TwoInputProblem(model, CPU), MLPQuadrature(**switches))
     return certificate, model
 
 
@@ -294,7 +294,7 @@ def test_the_shipped_model_is_a_quadrature_up_to_less_than_its_amplitudes_and_tw
 def test_every_frequency_has_its_own_differences(amplitude: int) -> None:
     """Modulo 9, three times a difference takes fewer values than a difference: not those of the frequency named first."""
     model = planted(9, 6, 0.0)
-    layer = Layer.of(PairProblem(model, CPU))
+    layer = Layer.of(TwoInputProblem(model, CPU))
     found = MLPQuadrature(parts=1).interpretation(layer, 30)
     assert found.frequency.tolist() == [1]
     said = replace(
@@ -313,7 +313,7 @@ def test_every_frequency_has_its_own_differences(amplitude: int) -> None:
 @pytest.mark.parametrize("share", [0.5, 4])
 def test_without_neurons_all_of_the_amplitude_is_an_error(share: float) -> None:
     model = planted(7, 4, 1e-3)
-    layer = Layer.of(PairProblem(model, CPU))
+    layer = Layer.of(TwoInputProblem(model, CPU))
     found = MLPQuadrature().interpretation(layer, 30)
     said = replace(found, size=np.zeros(len(found.size)))
     bound = bound_of(layer, said)
@@ -328,7 +328,7 @@ def test_without_neurons_all_of_the_amplitude_is_an_error(share: float) -> None:
 
 def small() -> tuple[Certificate, Model]:
     model = planted(5, 6, 1e-3)
-    said = MLPQuadrature(parts=1).interpretation(Layer.of(PairProblem(model, CPU)), 30)
+    said = MLPQuadrature(parts=1).interpretation(Layer.of(TwoInputProblem(model, CPU)), 30)
     return honest(model, said, 1.001, 2), model
 
 
@@ -467,7 +467,7 @@ def test_only_addition_by_uniform_attention() -> None:
         with pytest.raises(Refused, match="addition modulo at least 3, with one output"):
             check_proof(with_hint(replace(certificate, statement=statement), **hints), other)
         with pytest.raises(DoesNotFit):
-            prove(PairProblem(other, CPU), MLPQuadrature())
+            prove(TwoInputProblem(other, CPU), MLPQuadrature())
     tensors = {
         "embed_left.W_E": RawTensor("F32", (5, 12), bytes(240)),
         "embed_right.W_E": RawTensor("F32", (5, 12), bytes(240)),
@@ -487,7 +487,7 @@ def test_only_addition_by_uniform_attention() -> None:
     with pytest.raises(Refused, match="modulo at least 3"):
         check_proof(replace(certificate, statement=statement), other)
     with pytest.raises(DoesNotFit):
-        prove(PairProblem(other, CPU), MLPQuadrature())
+        prove(TwoInputProblem(other, CPU), MLPQuadrature())
 
 
 def test_the_budget_is_respected() -> None:
@@ -617,7 +617,7 @@ def test_decimals() -> None:
 
 
 def test_the_report_shows_both_bounds(tmp_path: Path) -> None:
-    problem = PairProblem(read_model(SHIPPED), CPU)
+    problem = TwoInputProblem(read_model(SHIPPED), CPU)
     found = mlp_findings(problem, SHIPPED, tmp_path)
     assert found is not None
     rows = list(found.rows())
@@ -626,6 +626,6 @@ def test_the_report_shows_both_bounds(tmp_path: Path) -> None:
     page = mlp_html(found)
     assert all(cell in page for row in rows for cell in row)
     assert mlp_table(found).row_count == 3
-    other = PairProblem(read_model(SHIPPED.with_name("symmetric-5.safetensors")), CPU)
+    other = TwoInputProblem(read_model(SHIPPED.with_name("symmetric-5.safetensors")), CPU)
     assert mlp_findings(other, SHIPPED, tmp_path) is None
     assert "Only for" in mlp_html(None)

@@ -19,7 +19,7 @@ from checker.core.meter import Budget
 from checker.rules import RULES
 from checker.rules.projections import Basis
 from checker.verdict import check_proof
-from prover.layers.two_input_problem import PairProblem
+from prover.layers.two_input_problem import TwoInputProblem
 from prover.prove import prove
 from prover.strategies.fourier_output import Fourier
 
@@ -163,7 +163,7 @@ def test_pairs_proved_by_such_tables_are_right(part: int) -> None:
 @pytest.mark.parametrize(("p", "seed", "noise"), [(3, 0, 1e-5), (4, 1, 1e-4), (5, 2, 1e-4), (6, 3, 1e-5), (7, 4, 1e-4)])
 def test_the_strategy_finds_narrow_bases(p: int, seed: int, noise: float) -> None:
     model = transformer(p, seed, noise)
-    certificate, evidence = prove(PairProblem(model, CPU), Fourier(exact=20, ideal=10))
+    certificate, evidence = prove(TwoInputProblem(model, CPU), Fourier(exact=20, ideal=10))
     assert certificate.steps[0].rule == "projected-hidden-tables"
     assert certificate.steps[0].hints["reading"].shape[1] < model.config.d_model  # type: ignore[union-attr]
     result = check_proof(certificate, model).result
