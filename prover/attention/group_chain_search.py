@@ -34,7 +34,7 @@ _ALMOST = 1 - 1e-9
 
 @dataclass
 class Claims:
-    """Everything claimed so far, in the layout of the rule's hints."""
+    """Everything claimed so far. groupings: levels of all tokens, numbered in order."""
 
     problem: SequenceProblem
     wanted: np.ndarray  # q m c
@@ -59,7 +59,7 @@ class Claims:
         self.rows.append(np.stack(parts, axis=1))
 
     def sorted_rows(self) -> np.ndarray:
-        """All rows, as the rule wants them sorted."""
+        """All rows, by label, query, copies and number above."""
         width = 5 + 2 * self.sides * _LEVELS
         rows = np.concatenate(self.rows) if self.rows else np.zeros((0, width), np.int64)
         return rows[np.lexsort(rows[:, 3::-1].T)]

@@ -6,8 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import oracle
 import pytest
+import torch
 from test_attacks import random_model
+from test_theorems import as_model
 
 from certificates import AttentionOnly, Model, RawTensor, Step
 from checker.attention import group_chains as of_groups
@@ -17,8 +20,14 @@ from checker.attention.additive_tables import additive_tables
 from checker.core.errors import OverBudget
 from checker.core.facts import CertifiedInputs, Setting
 from checker.core.meter import Budget, Meter
-from checker.core.scaled_integers import ScaledArithmetic
+from checker.core.scaled_integers import ScaledArithmetic, ScaledIntegers
 from checker.core.tasks import parse_task
+from checker.verdict import check_proof
+from prover.attention.sequence_problem import SequenceProblem
+from prover.prove import prove
+from prover.strategies.classes import Classes
+from prover.strategies.prefix_chains import Pessimized, Thresholds
+from prover.strategy import DoesNotFit
 
 
 class Recorder(Meter):
@@ -145,3 +154,33 @@ def test_whether_an_input_may_have_been_counted_is_looked_up_at_once(monkeypatch
     for row in np.random.default_rng(0).integers(0, 64, (1000, 8)):
         fact.may_count(row[None])
     assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize("place", ["largest", "smallest", "middle"])
+def test_exp_sees_no_positive_numbers_but_for_rounding(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The query's own score is among those that scores are relative to; for half of the models it is far above the others."""
+    seen = []
+
+    def recorded(
+        scores: ScaledIntegers, exp: Callable[[ScaledIntegers], ScaledIntegers] = ScaledIntegers._exp
+    ) -> ScaledIntegers:
+        if scores.hi.size:
+            seen.append((int(scores.hi.max()), scores.shift, scores.bound))
+        return exp(scores)
+
+    monkeypatch.setattr(ScaledIntegers, "_exp", recorded)
+    for seed in range(30):
+        tiny = oracle.random_model(seed, ("tilted", "edge", "maximum", "integers"), largest=130, place=place)
+        weights = {name: np.array([float(x) for x in tiny.numbers(name)]).reshape(tiny.shapes[name]) for name in tiny.tensors}
+        if seed % 2:
+            weights["pos_embed.W_pos"][-1] *= 8.0
+        problem = SequenceProblem(as_model(oracle.pack(weights, "F64", rank=tiny.rank)), torch.device("cpu"))
+        for strategy in (Pessimized(), Thresholds(), Classes()):
+            try:
+                certificate, _ = prove(problem, strategy)
+            except DoesNotFit:
+                continue
+            check_proof(certificate, problem.model)
+    assert len(seen) > 200
+    for top, shift, bound in seen:
+        assert top <= (bound >> 24) + (1 << max(shift - 20, 0)), (top, shift, bound)
