@@ -45,6 +45,11 @@ class Cells:
     copies: IntArray
     above: IntArray
 
+    @property
+    def key(self) -> tuple[IntArray, IntArray, IntArray]:
+        """All but the query."""
+        return self.label, self.copies, self.above
+
     @staticmethod
     def claimed(setting: Setting, claimed: BoolArray, numbers: int) -> "Cells":
         """From a mask "q m c a"; refuses keys without inputs. numbers: how many k_i each class has."""
@@ -73,8 +78,6 @@ def require_correct(
     (rivals, joint), task = leads_over, setting.order_statistic
     if joint not in (0, 1):
         raise Refused("joint is 0 or 1")
-    if np.any(classes.numbers.copies[classes.row] != cells.copies) or np.any(classes.numbers.above[classes.row] != cells.above):
-        raise Refused("a class does not fill the free positions of its cell")
     blocks = RivalBlocks.of(rivals, task.d_vocab)
     scores, leads = Scores.of(tables), ValueLeads.of(setting, tables, blocks, joint == 1)
     per_block = max(1, _BLOCK // (tokens * blocks.most))

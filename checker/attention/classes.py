@@ -54,7 +54,7 @@ class Numbers:
 
     @staticmethod
     def hinted(task: OrderStatistic, hint: IntArray) -> "Numbers":
-        """From a hint "n s r"; what the tokens of a row leave of the free positions are copies."""
+        """From a hint "n s r"; copies are what the tokens of a row leave of the free positions."""
         _, sides, levels = hint.shape
         if sides != min(task.rank, 2) or not 1 <= levels <= _MOST_LEVELS:
             raise Refused(f"a class has 1 to {_MOST_LEVELS} levels, on one side for the largest token, else on two")
@@ -64,14 +64,6 @@ class Numbers:
                 "the numbers of tokens on the levels of a class must not be negative, and fit into the free positions"
             )
         return Numbers(hint, copies, hint[:, 1:].sum(axis=(1, 2)))
-
-    @staticmethod
-    def by_copies(task: OrderStatistic, hint: IntArray) -> "Numbers":
-        """From a hint "c r", about the largest token: a row for each number of copies."""
-        numbers = Numbers.hinted(task, hint[:, None])
-        if np.any(numbers.copies != np.arange(task.n_ctx)):
-            raise Refused("the levels of a chain must fill all free positions that the copies leave")
-        return numbers
 
     def fit(self, row: IntArray, within: IntArray) -> BoolArray:
         """Which inputs are members of their cell's class, which has this row. within "x s r": how many tokens lie in L_i."""
@@ -88,8 +80,13 @@ class Classes:
     sizes: IntArray
 
     @staticmethod
-    def of(task: OrderStatistic, numbers: Numbers, label: IntArray, row: IntArray, sizes: IntArray) -> "Classes":
-        """Refuses what are no classes."""
+    def of(
+        task: OrderStatistic, numbers: Numbers, key: tuple[IntArray, IntArray, IntArray | int], row: IntArray, sizes: IntArray
+    ) -> "Classes":
+        """Refuses what are no classes. key: labels, copies and numbers of tokens above, "x"."""
+        label, copies, above = key
+        if np.any(numbers.copies[row] != copies) or np.any(numbers.above[row] != above):
+            raise Refused("the levels of a class must fill all free positions that the copies leave")
         tokens = np.stack([label, task.d_vocab - 1 - label], axis=1)[:, : sizes.shape[1]]
         if np.any(sizes < 0) or np.any(sizes > tokens[:, :, None]) or np.any(sizes[:, :, 1:] < sizes[:, :, :-1]):
             raise Refused("the sizes of a class must not decrease, and lie between 0 and the number of tokens on their side")

@@ -46,7 +46,7 @@ def group_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Ce
     cells = Cells.claimed(setting, claimed, 2 * depth)
     row = grouping[cells.query, cells.label, cells.copies, cells.above]
     sizes = _sizes(setting, levels, depth, row, cells.label)[:, :sides]
-    classes = Classes.of(task, numbers, cells.label, row, sizes)
+    classes = Classes.of(task, numbers, cells.key, row, sizes)
 
     def minima(terms: LabelTerms, part: IntArray) -> Minima:
         label, top = terms.gaps.label, terms.gaps.free.shape[0]

@@ -99,7 +99,10 @@ class Claims:
     @staticmethod
     def of(task: OrderStatistic, hints: dict[str, IntArray], meter: Meter) -> "Claims":
         """From the hints; refuses claims that are no classes."""
-        numbers, band, own, size = Numbers.by_copies(task, hints["numbers"]), *(hints[name] for name in ("band", "own", "size"))
+        numbers, band, own, size = (
+            Numbers.hinted(task, hints["numbers"][:, None]),
+            *(hints[name] for name in ("band", "own", "size")),
+        )
         (vocab, bands, profiles), levels = own.shape, numbers.of.shape[2]
         if size.shape != (vocab, bands, profiles + 1, task.n_ctx, levels):
             raise Refused("`size` must fit `own` and `numbers`")
@@ -119,7 +122,7 @@ class Claims:
         if not np.isin(of_band, band).all():
             raise Refused("a class is claimed for a band without queries")
         of_classes = size[label, of_band, profile, copies][:, None]
-        claims = Classes.of(task, numbers, label, copies, of_classes)
+        claims = Classes.of(task, numbers, (label, copies, 0), copies, of_classes)
         return Claims(band, own, size, label, of_band, profile, copies, claims)
 
     def certified(self, setting: Setting, dimension: int) -> CertifiedInputs:  # constructs a fact: only after all checks

@@ -37,14 +37,14 @@ def prefix_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> C
     hints = take_hints(setting, step, rivals=(None, outputs), numbers=(n_ctx, None), size=(vocab, vocab, n_ctx, None))
     size, levels = hints["size"], hints["numbers"].shape[1]
     task.require_largest(step.rule)
-    numbers = Numbers.by_copies(task, hints["numbers"])
+    numbers = Numbers.hinted(task, hints["numbers"][:, None])
     if size.shape[3] != levels:
         raise Refused("a chain has as many levels in `size` as in `numbers`")
     setting.meter.hold(vocab * vocab * n_ctx)
     claimed = (size != -1).any(axis=3)
     cells = Cells.claimed(setting, claimed[..., None], levels)
     sizes = size[cells.query, cells.label, cells.copies].reshape(-1, 1, levels)
-    classes = Classes.of(task, numbers, cells.label, cells.copies, sizes)
+    classes = Classes.of(task, numbers, cells.key, cells.copies, sizes)
 
     def minima(terms: LabelTerms, part: IntArray) -> Minima:
         prefix_gap = terms.gaps.free.running_min(0)

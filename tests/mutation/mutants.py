@@ -145,9 +145,11 @@ MUTANTS = [
             ("not 1 <= levels <= _MOST_LEVELS", "not levels <= _MOST_LEVELS"),
             ("not 1 <= levels <= _MOST_LEVELS", "not 1 <= levels"),
             ("np.any(hint < 0) or", ""),
-            ("or np.any(copies < 0)", ""),
-            ("if np.any(numbers.copies != np.arange(task.n_ctx))", "if np.any(numbers.copies > np.arange(task.n_ctx))"),
-            ("if np.any(numbers.copies != np.arange(task.n_ctx))", "if np.any(numbers.copies < np.arange(task.n_ctx))"),
+            ("or np.any(hint > task.free)", ""),
+            ("np.any(numbers.copies[row] != copies) or", ""),
+            ("numbers.copies[row] != copies", "numbers.copies[row] > copies"),
+            ("numbers.copies[row] != copies", "numbers.copies[row] < copies"),
+            ("or np.any(numbers.above[row] != above)", ""),
             ("within >= np.cumsum(self.of[row], axis=2)", "within >= self.of[row]"),
             ("within >= np.cumsum(self.of[row], axis=2)", "within > np.cumsum(self.of[row], axis=2)"),
             (").all(axis=(1, 2)), np.bool_)", ").any(axis=(1, 2)), np.bool_)"),
@@ -158,7 +160,6 @@ MUTANTS = [
             ("sizes[:, :, 1:] < sizes[:, :, :-1]", "sizes[:, :, 1:] <= sizes[:, :, :-1]"),
             ("if np.any((sizes == 0) & (numbers.of[row] > 0))", "if False"),
             ("np.add.reduceat(times[order], starts)", "times[order][starts]"),
-            ("np.add.reduceat(times[order], starts)", "np.add.reduceat(times, starts)"),
             ("arrangements //= math.factorial(sum(numbers))", "pass"),
             ("left -= sum(numbers)", "pass"),
             ("fitting_tuples(meter, kinds[start:stop, 1, side]", "fitting_tuples(meter, kinds[start:stop, 1, 0]"),
@@ -172,6 +173,9 @@ MUTANTS = [
             ("np.diff(sizes, axis=1, prepend=0).T", "sizes.T"),
             (".T.astype(object)", ".T"),
         )
+    ),
+    Mutant(
+        "checker/attention/classes.py", "np.add.reduceat(times[order], starts)", "np.add.reduceat(times, starts)", LOW_RANK[1:]
     ),
     Mutant("checker/attention/classes.py", "meter.toil(_SLOWNESS * steps * (len(sizes) + 16))", "pass", HOGS),
     *(
@@ -192,8 +196,6 @@ MUTANTS = [
             ("rank > larger + copies + (query == label)", "rank > larger + copies + 1"),
             ("rank > larger + copies + (query == label)", "rank > larger + copies"),
             ("if joint not in (0, 1)", "if False"),
-            ("np.any(classes.numbers.copies[classes.row] != cells.copies) or", ""),
-            ("or np.any(classes.numbers.above[classes.row] != cells.above)", ""),
             ("ValueLeads.of(setting, tables, blocks, joint == 1)", "ValueLeads.of(setting, tables, blocks, True)"),
             ("label + 1 if task.rank == 1 else task.d_vocab", "label + 1"),
             ("copy = terms.worst(slice(label, label + 1))", "copy = terms.worst(slice(0, 1))"),
