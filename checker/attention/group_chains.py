@@ -48,9 +48,13 @@ def group_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Ce
     sizes = _sizes(setting, levels, depth, row, cells.label)[:, :sides]
     classes = Classes.of(task, numbers, cells.key, row, sizes)
 
+    setting.meter.sorting(levels.size)
+    kinds, kind = np.unique(levels, axis=0, return_inverse=True)  # groupings may differ in their numbers only
+    kind = kind.reshape(-1)
+
     def minima(terms: LabelTerms, part: IntArray) -> Minima:
         label, top = terms.gaps.label, terms.gaps.free.shape[0]
-        pairs, pair = np.unique(terms.rows(cells.query[part]) * groupings + row[part], return_inverse=True)
+        pairs, pair = np.unique(terms.rows(cells.query[part]) * groupings + kind[row[part]], return_inverse=True)
         query, group = np.divmod(pairs, groupings)
         used = np.where(numbers.of[row[part]] > 0, classes.sizes[part], 0).max(axis=(0, 2), initial=0)
         least_upto = {}
@@ -60,7 +64,7 @@ def group_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Ce
                 setting.meter.sorting(len(pairs) * (tokens.stop - tokens.start))
                 setting.meter.allocate(len(pairs) * (32 * top + int(used[side]) * terms.own.shape[1] * terms.own.element_bytes))
                 # Level 0 becomes 255: excluded tokens come last, beyond all that are used.
-                order = np.argsort((levels[group, tokens] - 1).astype(np.uint8), axis=1, kind="stable")[:, : used[side]]
+                order = np.argsort((kinds[group, tokens] - 1).astype(np.uint8), axis=1, kind="stable")[:, : used[side]]
                 least_upto[side] = terms.worst(tokens)[query.reshape(-1, 1), order].running_min(1)
 
         def least(which: IntArray, side: int, level: int) -> Enclosure:
