@@ -100,7 +100,7 @@ def _check(cells: Cells, classes: Classes, terms: LabelTerms, part: IntArray, le
     """Check the inequality for the classes `part`, those that use the same levels at a time."""
     label, levels = terms.gaps.label, classes.sizes.shape[2]
     copy = terms.worst(slice(label, label + 1))[:, 0]
-    numbers = classes.numbers.of[classes.row[part]].reshape(len(part), -1)
+    numbers = classes.numbers.table[classes.row[part]].reshape(len(part), -1)
     pattern = (numbers > 0) @ (1 << np.arange(numbers.shape[1]))
     for used in np.unique(pattern).tolist():
         which, of_level = part[pattern == used], numbers[pattern == used]
@@ -113,5 +113,5 @@ def _check(cells: Cells, classes: Classes, terms: LabelTerms, part: IntArray, le
             bad = which[np.argmin(proved)]
             raise Refused(
                 f"class (query {cells.query[bad]}, true output {label}, copies {cells.copies[bad]}, numbers "
-                f"{classes.numbers.of[classes.row[bad]].tolist()}, sizes {classes.sizes[bad].tolist()}) is not proved correct"
+                f"{classes.numbers.table[classes.row[bad]].tolist()}, sizes {classes.sizes[bad].tolist()}) is not proved correct"
             )

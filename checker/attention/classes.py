@@ -48,7 +48,7 @@ _SLOWNESS = 256
 class Numbers:
     """Rows of numbers k_i, "n s r": of every side and level. copies, above "n": c, and the number of free tokens above m."""
 
-    of: IntArray
+    table: IntArray
     copies: IntArray
     above: IntArray
 
@@ -58,24 +58,20 @@ class Numbers:
         _, sides, levels = hint.shape
         if sides != min(task.rank, 2) or not 1 <= levels <= _MOST_LEVELS:
             raise Refused(f"a class has 1 to {_MOST_LEVELS} levels, on one side for the largest token, else on two")
-        copies = task.free - hint.sum(axis=(1, 2))
-        if np.any(hint < 0) or np.any(hint > task.free) or np.any(copies < 0):
-            raise Refused(
-                "the numbers of tokens on the levels of a class must not be negative, and fit into the free positions"
-            )
-        return Numbers(hint, copies, hint[:, 1:].sum(axis=(1, 2)))
+        if np.any(hint < 0) or np.any(hint > task.free):
+            raise Refused(f"the numbers of tokens per level must lie between 0 and {task.free}")
+        return Numbers(hint, task.free - hint.sum(axis=(1, 2)), hint[:, 1:].sum(axis=(1, 2)))
 
     def fit(self, row: IntArray, within: IntArray) -> BoolArray:
         """Which inputs are members of their cell's class, which has this row. within "x s r": how many tokens lie in L_i."""
-        return np.asarray((within >= np.cumsum(self.of[row], axis=2)).all(axis=(1, 2)), np.bool_)
+        return np.asarray((within >= np.cumsum(self.table[row], axis=2)).all(axis=(1, 2)), np.bool_)
 
 
 @dataclass(frozen=True)
 class Classes:
-    """The classes that a step claims. label, row "x": m, and the row of `numbers`; sizes "x s r": s_i."""
+    """The classes that a step claims. row "x": that of `numbers`; sizes "x s r": s_i."""
 
     numbers: Numbers
-    label: IntArray
     row: IntArray
     sizes: IntArray
 
@@ -90,15 +86,15 @@ class Classes:
         tokens = np.stack([label, task.d_vocab - 1 - label], axis=1)[:, : sizes.shape[1]]
         if np.any(sizes < 0) or np.any(sizes > tokens[:, :, None]) or np.any(sizes[:, :, 1:] < sizes[:, :, :-1]):
             raise Refused("the sizes of a class must not decrease, and lie between 0 and the number of tokens on their side")
-        if np.any((sizes == 0) & (numbers.of[row] > 0)):
+        if np.any((sizes == 0) & (numbers.table[row] > 0)):
             raise Refused("a class takes tokens from an empty level")
-        return Classes(numbers, label, row, sizes)
+        return Classes(numbers, row, sizes)
 
     def count(self, task: OrderStatistic, meter: Meter, times: IntArray) -> int:
         """The number of members, those of class x taken times[x] times."""
         _, sides, levels = self.sizes.shape
         meter.allocate(_bytes_to_count(len(self.row), sides * levels))
-        columns = np.stack([self.numbers.of[self.row], self.sizes], axis=1).reshape(len(self.row), 2 * sides * levels)
+        columns = np.stack([self.numbers.table[self.row], self.sizes], axis=1).reshape(len(self.row), 2 * sides * levels)
         meter.sorting(columns.size)
         order = np.lexsort(columns.T[::-1])
         columns = columns[order]

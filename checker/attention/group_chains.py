@@ -36,7 +36,7 @@ def group_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Ce
     shapes = {"rivals": (None, outputs), "levels": (None, vocab), "numbers": (None, None, None), "grouping": keys}
     hints = take_hints(setting, step, **shapes)
     levels, grouping, numbers = hints["levels"], hints["grouping"], Numbers.hinted(task, hints["numbers"])
-    groupings, sides, depth = numbers.of.shape
+    groupings, sides, depth = numbers.table.shape
     if len(levels) != groupings or np.any(levels < 0) or np.any(levels > depth):
         raise Refused(f"`levels` and `numbers` must have a row for every grouping, the levels being 0 to {depth}")
     if np.any(grouping < -1) or np.any(grouping >= groupings):
@@ -47,7 +47,8 @@ def group_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Ce
     row = grouping[cells.query, cells.label, cells.copies, cells.above]
     sizes = _sizes(setting, levels, depth, row, cells.label)[:, :sides]
     classes = Classes.of(task, numbers, cells.key, row, sizes)
-
+    setting.meter.hold(8 * (levels.size + groupings))
+    setting.meter.allocate(24 * levels.size)
     setting.meter.sorting(levels.size)
     kinds, kind = np.unique(levels, axis=0, return_inverse=True)  # groupings may differ in their numbers only
     kind = kind.reshape(-1)
@@ -56,7 +57,7 @@ def group_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Ce
         label, top = terms.gaps.label, terms.gaps.free.shape[0]
         pairs, pair = np.unique(terms.rows(cells.query[part]) * groupings + kind[row[part]], return_inverse=True)
         query, group = np.divmod(pairs, groupings)
-        used = np.where(numbers.of[row[part]] > 0, classes.sizes[part], 0).max(axis=(0, 2), initial=0)
+        used = np.where(numbers.table[row[part]] > 0, classes.sizes[part], 0).max(axis=(0, 2), initial=0)
         least_upto = {}
         for side, tokens in enumerate((slice(0, label), slice(label + 1, top))[:sides]):
             if used[side]:
@@ -85,7 +86,7 @@ def group_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Ce
             [(on_side & (level > 0) & (level <= upto)).sum(axis=1) for upto in range(1, depth + 1)]
             for on_side in (free < label, free > label)[:sides]
         ]
-        members[members] = numbers.fit(of_input, np.moveaxis(np.array(within), 2, 0))
+        members[np.flatnonzero(members)] = numbers.fit(of_input, np.moveaxis(np.array(within), 2, 0))
         return np.asarray(members, np.bool_)
 
     correct = classes.count(task, setting.meter, np.ones(len(row), np.int64))

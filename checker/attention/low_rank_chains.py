@@ -103,7 +103,7 @@ class Claims:
             Numbers.hinted(task, hints["numbers"][:, None]),
             *(hints[name] for name in ("band", "own", "size")),
         )
-        (vocab, bands, profiles), levels = own.shape, numbers.of.shape[2]
+        (vocab, bands, profiles), levels = own.shape, numbers.table.shape[2]
         if size.shape != (vocab, bands, profiles + 1, task.n_ctx, levels):
             raise Refused("`size` must fit `own` and `numbers`")
         if np.any(band < 0) or np.any(band >= bands):
@@ -347,8 +347,8 @@ def _check_band(claims: Claims, shares: _Shares, number: int, risk: Enclosure, b
     """Check that the sizes claimed for a band stay within their shares."""
     part = np.flatnonzero(claims.of_band == number)
     label, profile, copies = claims.label[part], claims.profile[part], claims.copies[part]
-    sizes, numbers = claims.classes.sizes[part, 0], claims.classes.numbers.of[copies, 0]
-    (n_ctx, _, depth), profiles = claims.classes.numbers.of.shape, claims.own.shape[2]
+    sizes, numbers = claims.classes.sizes[part, 0], claims.classes.numbers.table[copies, 0]
+    (n_ctx, _, depth), profiles = claims.classes.numbers.table.shape, claims.own.shape[2]
     for level in range(depth):
         used = numbers[:, level] > 0
         share = ((profile[used] * n_ctx) + copies[used]) * depth + level
