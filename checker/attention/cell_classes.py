@@ -110,8 +110,8 @@ def _check(cells: Cells, classes: Classes, terms: LabelTerms, part: IntArray, le
             margin = margin + least(which, *divmod(column, levels)).times(of_level[:, column].reshape(-1, 1))
         proved = margin.positive().all(axis=1)
         if not proved.all():
-            bad = which[np.argmin(proved)]
+            bad = int(np.argmin(proved))
             raise Refused(
-                f"class (query {cells.query[bad]}, true output {label}, copies {cells.copies[bad]}, numbers "
-                f"{classes.numbers.table[classes.row[bad]].tolist()}, sizes {classes.sizes[bad].tolist()}) is not proved correct"
+                f"class (query {cells.query[which[bad]]}, true output {label}, copies {cells.copies[which[bad]]}, "
+                f"numbers {of_level[bad].tolist()}, sizes {classes.sizes[which[bad]].tolist()}) is not proved correct"
             )
