@@ -898,6 +898,12 @@ def refused_groups(corpus: Corpus) -> None:
         ("grouping-negative", "a class names grouping -2", -2),
     ):
         by_hint(name, why, "grouping", changed(grouping, (0, 3, 1, 0), value))
+    twice = groups(GROUPINGS, ((3, 3, 1, 0), (3, 3, 2, 0)), ((1, 0), (1, 0)), EACH)
+    once = groups(GROUPINGS, ((3, 3, 1, 0),), ((1, 0),), EACH)
+    why = "the class of one copy is claimed for two copies as well"
+    corpus.add("group-chains-copies-twice", claim("small", 2 * members("small", once), TABLES, twice), 1, why)
+    wrapped = groups(((1, 1, 1, 1),), ((3, 3, 2, 0),), ((2**62,) * 4,), EACH)
+    corpus.add("group-chains-numbers-wrap", claim("small", 1, TABLES, wrapped), 1, "numbers whose sum is 0 modulo 2^64")
     by_hint("queries-missing", "groupings for three of four queries", "grouping", grouping[:3])
     by_hint("labels-missing", "groupings for three of four labels", "grouping", grouping[:, :3])
     by_hint("copies-missing", "groupings for less than two copies", "grouping", grouping[:, :, :2])
@@ -937,13 +943,17 @@ def refused_groups(corpus: Corpus) -> None:
         corpus.add(f"group-chains-{name}", content, 1, why, "second")
     step = second_groups()
     count, numbers, keys = members("second", step), step.hints["numbers"].integers(), step.hints["grouping"].integers()
+    same = changed(keys, (0, 1, 2, 0), keys[0, 1, 2, 1])
     for name, why, hint, values in (
         ("one-side", "numbers for one side only", "numbers", numbers[:, :1]),
         ("three-sides", "numbers for three sides", "numbers", np.pad(numbers, ((0, 0), (0, 1), (0, 0)))),
         ("other-number-above", "classes under a number of tokens above that is not theirs", "grouping", keys[..., ::-1]),
+        ("same-above-twice", "the class with one token above is claimed for none as well", "grouping", same),
         ("beyond-second", "groupings for two tokens above the second", "grouping", np.pad(keys, [(0, 0)] * 3 + [(0, 1)])),
     ):
-        content = claim("second", count, TABLES, replace(step, hints={**step.hints, hint: tensor(values)}))
+        other = replace(step, hints={**step.hints, hint: tensor(values)})
+        number = groups_by_formula(other, 4) if values is same else count
+        content = claim("second", number, TABLES, other)
         corpus.add(f"group-chains-second-{name}", content, 1, why, "second")
 
 

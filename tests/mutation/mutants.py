@@ -145,7 +145,6 @@ MUTANTS = [
             ("not 1 <= levels <= _MOST_LEVELS", "not levels <= _MOST_LEVELS"),
             ("not 1 <= levels <= _MOST_LEVELS", "not 1 <= levels"),
             ("np.any(hint < 0) or", ""),
-            ("or np.any(hint > task.free)", ""),
             ("np.any(numbers.copies[row] != copies) or", ""),
             ("numbers.copies[row] != copies", "numbers.copies[row] > copies"),
             ("numbers.copies[row] != copies", "numbers.copies[row] < copies"),
