@@ -23,11 +23,13 @@ import numpy as np
 from certificates.tensor_file import IntArray
 from checker.attention.classes import Classes, bytes_to_hold
 from checker.attention.label_terms import LabelGaps, LabelTerms, Scores, ValueLeads
+from checker.attention.order_statistic import order_statistic
 from checker.attention.rival_blocks import RivalBlocks
 from checker.attention.tables import AdditiveTables
 from checker.core.enclosures import BoolArray, Enclosure
 from checker.core.errors import Refused
 from checker.core.facts import Setting
+from checker.core.parallel import in_order
 
 _BLOCK = 2**19
 """Elements in the largest array of one block of classes."""
@@ -57,7 +59,7 @@ class Cells:
         setting.meter.hold(bytes_to_hold(classes, numbers))
         setting.meter.gathering(claimed.size + 8 * classes * (numbers + 6))
         label, query, copies, above = np.nonzero(claimed.transpose(1, 0, 2, 3))
-        rank, larger = setting.order_statistic.rank, above + (query > label)
+        rank, larger = order_statistic(setting).rank, above + (query > label)
         if np.any((larger >= rank) | (rank > larger + copies + (query == label))):
             raise Refused("a class is claimed in a cell (q, m, c) without inputs: their true output would be another one")
         return Cells(query, label, copies, above)
@@ -75,7 +77,7 @@ def require_correct(
     """Check the inequality for all classes. leads_over: the hint `rivals` and the parameter `joint`. tokens: how many of them
     `minima` looks at for each class.
     """
-    (rivals, joint), task = leads_over, setting.order_statistic
+    (rivals, joint), task = leads_over, order_statistic(setting)
     if joint not in (0, 1):
         raise Refused("joint is 0 or 1")
     blocks = RivalBlocks.of(rivals, task.d_vocab)
@@ -93,7 +95,7 @@ def require_correct(
             _check(cells, classes, terms, part, minima(terms, part))
             begin = int(part[-1]) + 1
 
-    setting.for_each(check_label, np.unique(cells.label).tolist())
+    list(in_order(setting.meter, setting.jobs, check_label, np.unique(cells.label).tolist()))
 
 
 def _check(cells: Cells, classes: Classes, terms: LabelTerms, part: IntArray, least: Minima) -> None:

@@ -34,10 +34,10 @@ from itertools import pairwise
 import numpy as np
 
 from certificates.tensor_file import IntArray
+from checker.attention.order_statistic import OrderStatistic
 from checker.core.enclosures import BoolArray
 from checker.core.errors import Refused
 from checker.core.meter import Meter
-from checker.core.tasks import OrderStatistic
 
 _MOST_LEVELS = 4
 _SLOWNESS = 256

@@ -21,6 +21,7 @@ from certificates.tensor_file import IntArray
 from checker.attention.cell_classes import Cells, Minima, require_correct
 from checker.attention.classes import Classes, Numbers
 from checker.attention.label_terms import LabelTerms
+from checker.attention.order_statistic import order_statistic
 from checker.attention.tables import take_tables
 from checker.core.enclosures import BoolArray, Enclosure
 from checker.core.errors import Refused
@@ -31,7 +32,7 @@ def group_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Ce
     """Apply the rule to additive tables. Parameter: `joint`. Hints: `rivals`, `levels`, `numbers`, `grouping`."""
     tables = take_tables(step, premises)
     (joint,) = take_parameters(step, "joint")
-    task, outputs = setting.order_statistic, tables.direct.shape[1]
+    task, outputs = order_statistic(setting), tables.direct.shape[1]
     vocab, keys = task.d_vocab, (task.d_vocab, task.d_vocab, task.n_ctx, task.rank)
     shapes = {"rivals": (None, outputs), "levels": (None, vocab), "numbers": (None, None, None), "grouping": keys}
     hints = take_hints(setting, step, **shapes)

@@ -64,11 +64,11 @@ from certificates.tensor_file import IntArray
 from checker.attention.ball_covers import Balls
 from checker.attention.classes import Classes, Numbers, bytes_to_hold, tokens_below
 from checker.attention.factored_logits import FactoredLogits
+from checker.attention.order_statistic import OrderStatistic, order_statistic
 from checker.core.enclosures import BoolArray, Enclosure
 from checker.core.errors import Refused
 from checker.core.facts import CertifiedInputs, Fact, Setting, no_cells, take_hints, take_parameters
 from checker.core.meter import Meter
-from checker.core.tasks import OrderStatistic
 from checker.rules.projections import UNIT_BITS, Basis, hinted, inner, require, require_lengths
 
 _PARAMETERS = (
@@ -127,7 +127,7 @@ class Claims:
 
     def certified(self, setting: Setting, dimension: int) -> CertifiedInputs:  # constructs a fact: only after all checks
         """The fact that all claimed classes are classified correctly."""
-        task, queries = setting.order_statistic, self._queries()
+        task, queries = order_statistic(setting), self._queries()
         setting.meter.charge(len(queries))
         correct = self.classes.count(task, setting.meter, queries)
         cells, tokens = no_cells(setting), np.arange(task.d_vocab)
@@ -165,7 +165,7 @@ class Claims:
 
 def low_rank_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> CertifiedInputs:
     """Apply the rule. Takes no premises; parameters and hints as in the module's docstring."""
-    task, config = setting.order_statistic, setting.attention_only
+    task, config = order_statistic(setting), setting.attention_only
     values = dict(zip(_PARAMETERS, take_parameters(step, *_PARAMETERS), strict=True))
     vocab, outputs, width, n_ctx = config.d_vocab, config.d_vocab_out, config.d_model, config.n_ctx
     biased = width + ("unembed.b_U" in setting.model.tensors)

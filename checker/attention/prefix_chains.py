@@ -22,6 +22,7 @@ from certificates.tensor_file import IntArray
 from checker.attention.cell_classes import Cells, Minima, require_correct
 from checker.attention.classes import Classes, Numbers, tokens_below
 from checker.attention.label_terms import LabelTerms
+from checker.attention.order_statistic import order_statistic
 from checker.attention.tables import take_tables
 from checker.core.enclosures import BoolArray, Enclosure
 from checker.core.errors import Refused
@@ -32,7 +33,7 @@ def prefix_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> C
     """Apply the rule to additive tables. Parameter: `joint`. Hints: `rivals` "l o", `numbers` "c r", `size` "q m c r"."""
     tables = take_tables(step, premises)
     (joint,) = take_parameters(step, "joint")
-    task, outputs = setting.order_statistic, tables.direct.shape[1]
+    task, outputs = order_statistic(setting), tables.direct.shape[1]
     vocab, n_ctx = task.d_vocab, task.n_ctx
     hints = take_hints(setting, step, rivals=(None, outputs), numbers=(n_ctx, None), size=(vocab, vocab, n_ctx, None))
     size, levels = hints["size"], hints["numbers"].shape[1]

@@ -17,6 +17,7 @@ import numpy as np
 from certificates.tensor_file import IntArray
 from checker.core.errors import Refused
 from checker.core.facts import Setting
+from checker.layers.composition import composition
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Group:
     @staticmethod
     def of(setting: Setting, generators: IntArray) -> "Group":
         """Checks that these elements generate the group, and, where the task only gives a table, that it is one."""
-        task, table = setting.composition, setting.composition.table
+        task, table = composition(setting), composition(setting).table
         in_range = len(generators) > 0 and not np.any((generators < 0) | (generators >= len(table)))
         if not in_range or len(np.unique(generators)) < len(generators):
             raise Refused("generators are different elements of the group, at least one")

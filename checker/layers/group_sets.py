@@ -45,6 +45,7 @@ from checker.core.enclosed_weights import zeros
 from checker.core.enclosures import Enclosure
 from checker.core.errors import Refused
 from checker.core.facts import Fact, Setting, take_hints, take_parameters
+from checker.layers.composition import composition
 from checker.layers.facts import HiddenTables, MarginPart, take_hidden_tables
 from checker.layers.group_laws import Group
 from checker.rules.projections import hinted
@@ -72,7 +73,7 @@ def group_sets(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Marg
     neurons, beta, gamma = hints["neurons"], hints["beta"], hints["gamma"]
 
     count, cells, rows = len(neurons), kernel.size, np.arange(len(neurons))
-    setting.meter.allocate(max(count, len(kernel), setting.composition.d_vocab) * cells * tables.left.element_bytes)
+    setting.meter.allocate(max(count, len(kernel), composition(setting).d_vocab) * cells * tables.left.element_bytes)
 
     lam, e_left = _profiles(setting, tables.left[:, neurons].T, action_x[group.inverse], beta)
     mu, e_right = _profiles(setting, tables.right[:, neurons].T, action_y, gamma)
@@ -116,7 +117,7 @@ def _profiles(setting: Setting, values: Enclosure, action: IntArray, points: Int
 
 def _take_hints(setting: Setting, step: Step, tables: HiddenTables) -> dict[str, IntArray]:
     """The hints, all in range."""
-    size, kernel = setting.composition.d_vocab, step.hints.get("kernel")
+    size, kernel = composition(setting).d_vocab, step.hints.get("kernel")
     if tables.unembed.shape[1] != size:
         raise Refused("group-sets needs one output for each element, and no other")
     x, y = kernel.shape if kernel is not None and len(kernel.shape) == 2 else (1, 1)

@@ -34,6 +34,7 @@ from checker.core.enclosed_weights import zeros
 from checker.core.enclosures import Enclosure
 from checker.core.errors import Refused
 from checker.core.facts import CertifiedInputs, Fact, Setting, take_hints, take_parameters
+from checker.layers.composition import composition
 from checker.layers.facts import take_hidden_tables
 from checker.layers.group_laws import Group
 from checker.layers.pairs import Pairs
@@ -44,7 +45,7 @@ def structured_output(setting: Setting, step: Step, premises: tuple[Fact, ...]) 
     """Apply the rule to the tables of a hidden layer."""
     tables = take_hidden_tables(step, premises)
     mirrored, scale = take_parameters(step, "mirrored", "scale")
-    size, (neurons, outputs) = setting.composition.d_vocab, tables.unembed.shape
+    size, (neurons, outputs) = composition(setting).d_vocab, tables.unembed.shape
     one_each = dict.fromkeys(("beta", "gamma", "t"), (neurons,))
     hints = take_hints(setting, step, pairs=(size, size), action=(size, None), generators=(None,), **one_each)
     if len(premises) != 1 or tables.direct is not None or outputs != size:

@@ -15,6 +15,7 @@ import numpy as np
 from certificates.certificate import Step
 from checker.core.errors import Refused
 from checker.core.facts import CertifiedInputs, Fact, Setting, no_cells, take_hints, take_parameters
+from checker.layers.composition import composition
 from checker.layers.facts import MarginPart, take_hidden_tables
 from checker.layers.hidden_tables import most_of_neurons
 from checker.layers.pairs import certified_pairs
@@ -25,7 +26,7 @@ def uniform_margin(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> 
     tables = take_hidden_tables(step, premises)
     take_parameters(step)
     take_hints(setting, step)
-    table = setting.composition.table
+    table = composition(setting).table
     if tables.direct is not None or len(premises) < 2:
         raise Refused("uniform-margin needs at least one part, and a network without a direct path")
     rest = np.ones(tables.bias.shape[1], np.bool_)

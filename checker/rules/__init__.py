@@ -1,16 +1,23 @@
-"""The rules: each is a theorem whose hypotheses the checker can verify, one file each."""
+"""The rules: each is a theorem whose hypotheses the checker can verify, one file each. And the kinds of tasks."""
 
 from collections.abc import Callable, Mapping
 
+from certificates.architectures import AttentionOnly, GroupMLP, ModelConfig, UniformAttention
+from certificates.canonical_json import Json
 from certificates.certificate import Step
+from certificates.tensor_file import RawTensor
 from checker.attention.additive_tables import additive_tables
 from checker.attention.enumeration import enumeration
 from checker.attention.further_inputs import further_inputs
 from checker.attention.group_chains import group_chains
 from checker.attention.low_rank_chains import low_rank_chains
+from checker.attention.order_statistic import parse_order_statistic
 from checker.attention.prefix_chains import prefix_chains
 from checker.attention.projected_tables import projected_tables
 from checker.core.facts import Fact, Setting
+from checker.core.meter import Meter
+from checker.core.tasks import Task
+from checker.layers.composition import parse_composition
 from checker.layers.crosscoder_output import crosscoder_output
 from checker.layers.dictionary_output import dictionary_output
 from checker.layers.evaluated_pairs import evaluated_pairs
@@ -52,3 +59,12 @@ RULES: Mapping[str, Rule] = {
     "uniform-margin": uniform_margin,
 }
 """Every rule a certificate can name."""
+
+TaskParser = Callable[[Json, ModelConfig, RawTensor | None, Meter], Task]
+
+TASKS: Mapping[type[ModelConfig], TaskParser] = {
+    AttentionOnly: parse_order_statistic,
+    GroupMLP: parse_composition,
+    UniformAttention: parse_composition,
+}
+"""The kind of task that a model of each architecture is for."""

@@ -17,12 +17,11 @@ from checker.attention import group_chains as of_groups
 from checker.attention import low_rank_chains as of_ranks
 from checker.attention import prefix_chains as of_prefixes
 from checker.attention.additive_tables import additive_tables
+from checker.core.decide import check_proof, parse_task
 from checker.core.errors import OverBudget
 from checker.core.facts import CertifiedInputs, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic, ScaledIntegers
-from checker.core.tasks import parse_task
-from checker.verdict import check_proof
 from prover.attention.sequence_problem import SequenceProblem
 from prover.prove import prove
 from prover.strategies.classes import Classes
@@ -42,7 +41,7 @@ class Recorder(Meter):
 
 def setting_for(model: Model, task: Any, budget: Budget | None = None) -> Setting:
     meter = Recorder(budget or Budget())
-    return Setting(model, parse_task(task, model.config), ScaledArithmetic(30, meter), meter)
+    return Setting(model, parse_task(task, model.config, None, meter), ScaledArithmetic(30, meter), meter)
 
 
 def nothing_to_check(*arguments: object) -> None:

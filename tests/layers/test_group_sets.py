@@ -9,13 +9,13 @@ import pytest
 from certificates import Certificate, GroupMLP, Model, RawTensor, Statement, Step
 from certificates.groups import group_table, table_digest
 from checker import CheckError
+from checker.core.decide import check_proof, parse_task
 from checker.core.facts import CertifiedInputs, Fact, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic, ScaledIntegers
-from checker.core.tasks import parse_task
 from checker.layers.facts import MarginPart
+from checker.reporting.verdict import ARITHMETICS
 from checker.rules import RULES
-from checker.verdict import check_proof
 from prover.layers.group_actions import coset_action, generators, inverses, subgroup_classes
 
 GROUPS = [*(f"cyclic:{n}" for n in (2, 3, 4, 5, 6)), "symmetric:3", "product(cyclic:2,cyclic:2)", "dihedral:3"]
@@ -221,7 +221,8 @@ def spoilt(case: Case, random: np.random.Generator) -> Case:
 def established(case: Case) -> list[Fact | None]:
     """What the steps establish; None for those that are refused, or build on such."""
     model, meter = case.model, Meter(Budget())
-    task = parse_task(case.task, model.config, case.table if case.group is None else None)
+    table = RawTensor.of_integers(case.table) if case.group is None else None
+    task = parse_task(case.task, model.config, table, Meter(Budget()))
     setting = Setting(model, task, ScaledArithmetic(30, meter), meter)
     facts: list[Fact | None] = []
     for step in case.steps:
@@ -364,7 +365,7 @@ BLOCK = SOUND.blocks[0]
 
 def test_the_case_is_accepted_by_both_arithmetics() -> None:
     assert holds(SOUND) == (2, True)
-    proofs = [check_proof(SOUND.certificate, SOUND.model, arithmetic=name) for name in ("integers", "mpmath")]
+    proofs = [check_proof(SOUND.certificate, SOUND.model, arithmetic=ARITHMETICS[name]) for name in ("integers", "mpmath")]
     assert proofs[0].operations == proofs[1].operations
     assert all(proof.result.cells.all() for proof in proofs)
     check_proof(changed(SOUND, kernel=np.where(BLOCK["kernel"] == 1, 2**20, 2**20 - 1)), SOUND.model)

@@ -51,15 +51,16 @@ from certificates import (
 )
 from certificates.groups import table_digest
 from checker import CheckError, InvalidInput, OverBudget, Refused, covers, verify
+from checker.core.decide import check_proof, parse_task
 from checker.core.enclosures import Enclosure
 from checker.core.facts import CertifiedInputs, Fact, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
-from checker.core.tasks import Composition, parse_task
+from checker.layers.composition import Composition
 from checker.layers.facts import HiddenTables, MarginPart
 from checker.layers.uniform_margin import uniform_margin
+from checker.reporting.verdict import ARITHMETICS
 from checker.rules import RULES
-from checker.verdict import check_proof
 
 HYPOTHESIS = settings(
     deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -105,7 +106,7 @@ class Check:
         model, meter = as_model(self.tiny), Meter(Budget(operations=10**12))
         digest = {"name": "group-composition", "table": table_digest(self.tiny.table)}
         task, table = (self.tiny.task, None) if self.tiny.task else (digest, of_integers(self.tiny.table))
-        known = parse_task(task, model.config, None if table is None else table.integers())
+        known = parse_task(task, model.config, table, Meter(Budget()))
         assert isinstance(known, Composition) and np.array_equal(known.table, self.tiny.table)
         setting = Setting(model, known, ScaledArithmetic(self.precision, meter), meter)
         for name, value in (("model", model), ("task", task), ("table", table), ("setting", setting)):
@@ -492,7 +493,7 @@ def test_both_arithmetics_agree_on_exact_networks() -> None:
         check = Check(tiny)
         marks = check.truth.correct.astype(np.int64)
         certificate = check.certificate((tables_step(range(check.neurons)), evaluated(marks)), int(marks.sum()))
-        fast, slow = (check_proof(certificate, check.model, arithmetic=name) for name in ("integers", "mpmath"))
+        fast, slow = (check_proof(certificate, check.model, arithmetic=ARITHMETICS[name]) for name in ("integers", "mpmath"))
         assert fast.operations == slow.operations and fast.unexplained_dimension == slow.unexplained_dimension
 
     run()

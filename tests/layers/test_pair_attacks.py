@@ -18,8 +18,8 @@ from mutate import Document, Mutant
 from test_attacks import Referee
 
 from certificates import Certificate, RawTensor, read_certificate
-from certificates.certificate import serialize_certificate
 from certificates.tensor_file import parse_tensor_file
+from certificates.writing import serialize_certificate
 
 EIGHTEEN = hidden(range(18))
 ALL_OF_S3 = np.ones((6, 6), np.int64)

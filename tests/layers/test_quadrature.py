@@ -11,13 +11,12 @@ import torch
 
 from certificates import Certificate, GroupMLP, Model, RawTensor, Statement, Step, UniformAttention
 from certificates.groups import table_digest
+from checker.core.decide import check_proof, parse_task
 from checker.core.errors import CheckError, Refused
 from checker.core.facts import Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
-from checker.core.tasks import parse_task
 from checker.layers.circle import cosines_and_sines
-from checker.verdict import check_proof
 from prover.layers.hidden_layer import HiddenLayer
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.layers.wave_bound import strongest_frequencies, wave_bound
@@ -66,7 +65,7 @@ def exactly_correct(model: Model) -> np.ndarray:
 def test_the_circle_is_enclosed(parts: int, precision: int) -> None:
     model = network(3, 2, 0, 0.0)
     meter = Meter(Budget())
-    setting = Setting(model, parse_task(model.task, model.config), ScaledArithmetic(precision, meter), meter)
+    setting = Setting(model, parse_task(model.task, model.config, None, meter), ScaledArithmetic(precision, meter), meter)
     with mpmath.workprec(200):
         for enclosure, function in zip(cosines_and_sines(setting, parts), (mpmath.cos, mpmath.sin), strict=True):
             for j in range(parts):
@@ -208,7 +207,7 @@ def test_the_pairs_of_a_difference() -> None:
 def test_making_cosines_takes_effort() -> None:
     model = network(3, 2, 0, 0.0)
     meter = Meter(Budget())
-    cosines_and_sines(Setting(model, parse_task(model.task, model.config), ScaledArithmetic(30, meter), meter), 59)
+    cosines_and_sines(Setting(model, parse_task(model.task, model.config, None, meter), ScaledArithmetic(30, meter), meter), 59)
     assert meter.operations == 2 * 59
     assert meter.effort > 59 * 4000  # some 20 microseconds each
 

@@ -357,16 +357,14 @@ UNIFORM = (
 TASKS = (
     (" and type(modulus) is int", ""),
     (" and isinstance(group, str)", ""),
-    ("table.ndim != 2\n            or ", ""),
-    ("table.shape != (len(table),) * 2\n            or", ""),
-    ("or not 2 <= len(table) <= LARGEST_ORDER\n", "\n"),
-    ("or table.min() < 0\n", "\n"),
-    ("or table.max() >= len(table)", ""),
-    ("or table.max() >= len(table)", "or table.max() > len(table)"),
+    ("if given.shape != (size, size)", "if False"),
+    ("if table.min() < 0 or", "if"),
+    ("or table.max() >= size", ""),
+    ("or table.max() >= size", "or table.max() > size"),
     ("if digest != table_digest(table)", "if False"),
-    ("    if given:", "    if False:"),
+    ("    if given is not None:", "    if False:"),
     ("config.d_vocab - isinstance(config, UniformAttention)", "config.d_vocab"),
-    ("if tokens != size or", "if"),
+    ("if len(table) != size or", "if"),
     ("or config.d_vocab_out < size", ""),
     ("group=digest is None", "group=True"),
     ("np.array_equal(self.table, self.table.T)", "True or np.array_equal(self.table, self.table.T)"),
@@ -477,7 +475,7 @@ INTERFACE = (
 QUADRATURE = (
     ("if not p % 2 or outputs != p or", "if outputs != p or"),
     ("or outputs != p or", "or"),
-    ("or not setting.composition.is_addition", ""),
+    ("or not composition(setting).is_addition", ""),
     ("len(premises) != 1 or not tables.symmetric", "not tables.symmetric"),
     ("len(premises) != 1 or not tables.symmetric", "len(premises) != 1"),
     ("(frequency < 1) | (frequency >= p)", "frequency >= p"),
@@ -562,7 +560,7 @@ CIRCLE = (
 )
 MLP_QUADRATURE = (
     ("if premises or not isinstance", "if not isinstance"),
-    ("not setting.composition.is_addition or", ""),
+    ("not composition(setting).is_addition or", ""),
     ("config.d_vocab_out != p or", ""),
     ("or p < 3", ""),
     ("if not 1 <= parts <= _MOST_PARTS", "if not 1 <= parts"),
@@ -680,24 +678,28 @@ PHASE_SUMS = (
     ("(3 << _BITS) // 20 + 1", "(1 << _BITS) // 20 + 1"),
 )
 STATEMENTS = (
-    ("checker/verdict.py", "if not isinstance(result, MLPQuadrature)", "if False"),
+    ("checker/core/decide.py", "if not isinstance(result, MLPQuadrature)", "if False"),
     (
-        "checker/verdict.py",
+        "checker/core/decide.py",
         "(result.scale, result.claims) != (statement.scale, statement.claims)",
         "result.claims != statement.claims",
     ),
     (
-        "checker/verdict.py",
+        "checker/core/decide.py",
         "(result.scale, result.claims) != (statement.scale, statement.claims)",
         "result.scale != statement.scale",
     ),
-    ("checker/verdict.py", "elif not isinstance(result, CertifiedInputs)", "elif False"),
-    ("checker/verdict.py", "if at_least is not None and isinstance(statement, MLPStatement)", "if False"),
-    ("checker/verdict.py", "-(-numerator * 10**digits // denominator)", "numerator * 10**digits // denominator"),
-    ("checker/verdict.py", "number * 5**scale", "number * 5**scale + 1"),
-    ("checker/verdict.py", 'rest:0{scale}d}".rstrip("0").rstrip(".")', 'rest}".rstrip("0").rstrip(".")'),
+    ("checker/core/decide.py", "if not isinstance(result, CertifiedInputs)", "if False"),
     (
-        "checker/verdict.py",
+        "checker/core/decide.py",
+        "        if isinstance(statement, MLPStatement):\n            raise ClaimNotMet",
+        "        if False:\n            raise ClaimNotMet",
+    ),
+    ("checker/reporting/decimals.py", "-(-numerator * 10**digits // denominator)", "numerator * 10**digits // denominator"),
+    ("checker/reporting/decimals.py", "number * 5**scale", "number * 5**scale + 1"),
+    ("checker/reporting/decimals.py", 'rest:0{scale}d}".rstrip("0").rstrip(".")', 'rest}".rstrip("0").rstrip(".")'),
+    (
+        "checker/reporting/coverage.py",
         "    if not isinstance(proof.result, CertifiedInputs):\n        raise InvalidInput",
         "    if False:\n        raise InvalidInput",
     ),
@@ -708,8 +710,8 @@ STATEMENTS = (
 )
 
 FOURIER_OUTPUT = (
-    ("len(premises) != 1 or not setting", "not setting"),
-    ("not setting.composition.is_addition or outputs != p", "outputs != p"),
+    ("len(premises) != 1 or not composition", "not composition"),
+    ("not composition(setting).is_addition or outputs != p", "outputs != p"),
     ("or outputs != p:", ":"),
     ("if not len(bucket):\n        return pairs.certified(setting)", "if False:\n        pass"),
     ("order = np.argsort(bucket, kind=", "order = np.argsort(0 * bucket, kind="),
@@ -893,7 +895,7 @@ IN_RULES = {
 }
 CAUGHT_BY_CASES = [
     *((f"checker/layers/{name}.py", old, new) for name, pieces in IN_RULES.items() for old, new in pieces),
-    *(("checker/core/tasks.py", old, new) for old, new in TASKS),
+    *(("checker/layers/composition.py", old, new) for old, new in TASKS),
     *(("certificates/groups.py", old, new) for old, new in GROUPS),
     *(("certificates/architectures.py", old, new) for old, new in ARCHITECTURES),
     *(("certificates/model_file.py", old, new) for old, new in MODEL_FILE),

@@ -9,18 +9,16 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from prover.strategies import ATTENTION_STRATEGIES
-from prover.studies.demo import ceil_scientific, floor_percent
+from prover.strategies import ATTENTION_STRATEGIES, BRUTE_FORCE
 from prover.studies.frontier import Frontier, Result
+from prover.studies.page import INK, styled
+from prover.studies.rounding import ceil_percent, ceil_scientific, floor_percent
 
 _COLOURS = ("#0072b2", "#009e73", "#e69f00", "#d55e00", "#cc79a7", "#56b4e9", "#7a5195", "#8c6d31", "#bcbd22", "#17becf")
 _SYMBOLS = ("circle", "square", "triangle-up", "pentagon", "hexagon2")
 _BASELINE_COLOUR = "#9aa0a6"
-_INK = "#1f2933"
 BASELINE = "sampling"
 """The naive baseline: certify what was enumerated."""
-EXHAUSTIVE = "brute-force"
-"""Where the naive baseline ends: everything was enumerated."""
 
 
 @dataclass(frozen=True)
@@ -58,17 +56,9 @@ def published_for(frontier: Frontier) -> tuple[Published, ...]:
     return PUBLISHED if (config.d_vocab, config.n_ctx, frontier.model.task) == (64, 4, {"name": "max-of-k"}) else ()
 
 
-def ceil_share(part: int, total: int) -> float:
-    """The share part / total with three significant digits, rounded up."""
-    if not part:
-        return 0.0
-    digits = 2 - math.floor(math.log10(part / total))
-    return float(f"{-(-part * 10**digits // total)}e{-digits}")
-
-
 def missing_text(result: Result) -> str:
     """The share of inputs that a proof leaves open, in percent, rounded up."""
-    return f"{100 * ceil_share(result.total - result.correct, result.total):.3g}%"
+    return ceil_percent(result.total - result.correct, result.total)
 
 
 # --- bound against the length of the proof, and against unexplained dimension -------------------------------------------
@@ -147,12 +137,12 @@ def _two_scales(
     figure.update_yaxes(range=[-0.04, 1.06], tickformat=".0%", title="certified accuracy", row=2)
     figure.update_xaxes(type="log", exponentformat="power", dtick=1)
     figure.update_xaxes(minor={"dtick": "D1", "showgrid": False, "ticks": "outside"}, row=2)
-    return _styled(figure, 720)
+    return _with_legend_above(figure, 720)
 
 
 def _add_lines(figure: go.Figure, frontier: Frontier, right: float) -> None:
     """The frontier, up to x = right, and the naive baseline."""
-    naive = sorted((r for r in frontier.accepted if r.strategy in (BASELINE, EXHAUSTIVE)), key=_operations)
+    naive = sorted((r for r in frontier.accepted if r.strategy in (BASELINE, BRUTE_FORCE)), key=_operations)
     best = frontier.best
     for panel in _two_panels(frontier.accepted, published_for(frontier)):
         if any(result.strategy == BASELINE for result in naive):
@@ -164,7 +154,7 @@ def _add_lines(figure: go.Figure, frontier: Frontier, right: float) -> None:
                 x=[*map(_operations, best), right],
                 y=[panel.height(_missing(result)) for result in (*best, best[-1])],
                 mode="lines",
-                line={"shape": "hv", "width": 1.5, "color": _INK},
+                line={"shape": "hv", "width": 1.5, "color": INK},
                 name="the frontier",
                 legendgroup="the frontier",
                 showlegend=panel.row == 1,
@@ -197,10 +187,10 @@ def _add_published(figure: go.Figure, panel: _Panel, point: Published, x: float)
         x=[x],
         y=[panel.height(1 - point.bound)],
         mode="markers+text",
-        marker={"symbol": "diamond-open", "size": 11, "color": _INK, "line": {"width": 2}},
+        marker={"symbol": "diamond-open", "size": 11, "color": INK, "line": {"width": 2}},
         text=[f"  published: {point.label}  "],
         textposition=point.text_position,
-        textfont={"color": _INK, "size": 12},
+        textfont={"color": INK, "size": 12},
         cliponaxis=False,
         name="published (Gross et al. 2024)",
         legendgroup="published",
@@ -286,7 +276,7 @@ def waterfall_figure(stages: Sequence[tuple[str, Result]]) -> go.Figure:
     figure.update_yaxes(autorange="reversed", automargin=True, ticklabelstandoff=8)
     ceiling = 1.15 * max(*map(_missing, results), 1e-9)
     figure.update_xaxes(tickformat=".2~%", title="share of all inputs not certified", range=[0, ceiling])
-    return _styled(figure, 130 + 75 * (len(results) + 1))
+    return _with_legend_above(figure, 130 + 75 * (len(results) + 1))
 
 
 def cells_figure(true_output: str) -> go.Figure:
@@ -305,15 +295,9 @@ def cells_figure(true_output: str) -> go.Figure:
     )
     figure.update_xaxes(title="query (last token)", constrain="domain", showgrid=False, zeroline=False)
     figure.update_yaxes(title=true_output, scaleanchor="x", constrain="domain", showgrid=False, zeroline=False)
-    return _styled(figure, 620)
+    return _with_legend_above(figure, 620)
 
 
-def _styled(figure: go.Figure, height: int) -> go.Figure:
-    return figure.update_layout(
-        template="plotly_white",
-        height=height,
-        font={"family": "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif", "size": 13, "color": _INK},
-        margin={"l": 80, "r": 30, "t": 20, "b": 60},
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.01, "x": 0},
-        hoverlabel={"align": "left"},
-    )
+def _with_legend_above(figure: go.Figure, height: int) -> go.Figure:
+    legend = {"orientation": "h", "yanchor": "bottom", "y": 1.01, "x": 0}
+    return styled(figure, height, margin={"l": 80, "r": 30, "t": 20, "b": 60}, legend=legend)

@@ -15,7 +15,10 @@ from certificates.certificate import Certificate, MLPStatement, read_certificate
 from certificates.errors import FormatError
 from checker.core.errors import CheckError, InvalidInput
 from checker.core.meter import Budget
-from checker.verdict import ArithmeticName, FrequencyBound, Verdict, covers, floor_decimal, verify
+from checker.reporting.coverage import covers
+from checker.reporting.decimals import floor_decimal
+from checker.reporting.theorem import frequency_bounds
+from checker.reporting.verdict import ArithmeticName, Verdict, verify
 
 _INTERNAL_ERROR = 3
 _PINNED_ERROR = re.compile(r"[0-9]{1,9}:[0-9.]+")
@@ -39,7 +42,8 @@ def cli(context: click.Context) -> None:
 @cli.command(
     "verify",
     short_help="Check a certificate and print the theorem.",
-    epilog="Example: checker verify proof.cert --model model.safetensors --at-least 0.95",
+    epilog="Example: checker verify proof.cert --model model.safetensors --at-least 0.95\n\n"
+    "Trusting two rules only: checker verify proof.cert --model model.safetensors --allow-rules additive-tables,prefix-chains",
 )
 @_CERTIFICATE
 @_MODEL
@@ -51,6 +55,9 @@ def cli(context: click.Context) -> None:
     multiple=True,
     metavar="K:E",
     help="About an MLP: pin a frequency's greatest e / A, as in 9:0.83.",
+)
+@click.option(
+    "--allow-rules", metavar="NAMES", help="Refuse every other rule: additive-tables,prefix-chains. See `checker show`."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, whatever happens.")
 @click.option(
@@ -68,6 +75,7 @@ def verify_command(
     task: str | None,
     at_least: str | None,
     errors: tuple[str, ...],
+    allow_rules: str | None,
     as_json: bool,
     arithmetic: ArithmeticName,
     jobs: int,
@@ -86,6 +94,7 @@ def verify_command(
             task=pinned,
             at_least=at_least,
             error_at_most=error_at_most,
+            allow_rules=None if allow_rules is None else [name.strip() for name in allow_rules.split(",")],
             arithmetic=arithmetic,
             budget=Budget(max_operations, max_memory << 20),
             jobs=jobs,
@@ -156,7 +165,7 @@ def outline(certificate: Certificate, size: int) -> str:
     """The claim and the steps, for a person."""
     statement = certificate.statement
     if isinstance(statement, MLPStatement):
-        bounds = (FrequencyBound.of(claim, statement.scale).sentence for claim in statement.claims)
+        bounds = (bound.sentence for bound in frequency_bounds(statement))
         claim = f"has an MLP that works as a quadrature of these amplitudes A up to errors e: {'; '.join(bounds)}"
     else:
         ratio = floor_decimal(statement.correct, statement.total) if statement.total else "undefined"
@@ -186,6 +195,8 @@ def refusal(reason: str, exit_code: int) -> Verdict:
 def _print_verdict(verdict: Verdict, as_json: bool) -> None:
     if as_json:
         fields: dict[str, Any] = asdict(verdict)
+        for name in ("correct", "total"):  # for readers that truncate large integers
+            fields[f"{name}_text"] = None if fields[name] is None else str(fields[name])
         click.echo(json.dumps(fields))
         return
     for warning in verdict.warnings:
@@ -201,6 +212,8 @@ def _print_verdict(verdict: Verdict, as_json: bool) -> None:
         f"unexplained dimension {verdict.unexplained_dimension}   "
         f"certificate {verdict.certificate_bytes} bytes   {verdict.seconds} s"
     )
+    rules = verdict.rules or ()
+    click.echo(f"rests on {verdict.trusted_lines:,} lines: core and {len(rules)} {'rule' if len(rules) == 1 else 'rules'}")
 
 
 def main(arguments: list[str] | None = None) -> None:

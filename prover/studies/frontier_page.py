@@ -8,12 +8,11 @@ from urllib.parse import quote
 
 import numpy as np
 
-from certificates.tensor_file import write_atomically
+from certificates.writing import write_atomically
 from prover.attention.cells import by_token, cell_totals
-from prover.studies.demo import ceil_scientific, floor_percent
-from prover.studies.figures import (
+from prover.studies.frontier import Frontier, Result
+from prover.studies.frontier_figures import (
     STAGES,
-    ceil_share,
     cells_figure,
     dimension_figure,
     frontier_figure,
@@ -23,8 +22,8 @@ from prover.studies.figures import (
     strategy_colour,
     waterfall_figure,
 )
-from prover.studies.frontier import Frontier, Result
 from prover.studies.page import card, embed, page, paragraphs
+from prover.studies.rounding import ceil_scientific, ceil_share, floor_percent
 
 _MOST_CELLS = 96
 """A heat map has at most this many rows; more tokens are merged into ranges."""
@@ -45,7 +44,7 @@ def report_page(frontier: Frontier) -> str:
         f"{frontier.model_name}: compact proofs",
         f"What can be proved about {frontier.model_name}",
         frontier.model.digest(),
-        "report.html",
+        "frontier.html",
         theorem=_theorem(frontier, task),
         frontier_figure=embed(frontier_figure(frontier), "frontier-figure"),
         published_text=_PUBLISHED_TEXT if published_for(frontier) else "",
