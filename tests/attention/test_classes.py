@@ -136,7 +136,7 @@ def test_classes_of_low_rank_chains_take_no_more_memory_than_was_announced() -> 
     setting = setting_for(Model(config, {}, None), {"name": "max-of-k"})
 
     def count() -> CertifiedInputs:
-        claims = of_ranks.Claims.of(setting.order_statistic, hints, setting.meter)
+        claims = of_ranks.Claims.of(of_ranks.order_statistic(setting), hints, setting.meter)
         return claims.certified(setting, 0)
 
     peak, announced = peak_and_announced(setting, count)
