@@ -1,8 +1,10 @@
 """Classes of the rules about chains: what they cost in memory and time, and hints at the edge of what they may be."""
 
+import json
 import time
 import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,10 @@ import torch
 from test_attacks import random_model
 from test_theorems import as_model
 
+import certificates
 from certificates import AttentionOnly, Model, RawTensor, Step
+from checker import verify
+from checker.attention import cell_classes
 from checker.attention import group_chains as of_groups
 from checker.attention import low_rank_chains as of_ranks
 from checker.attention import prefix_chains as of_prefixes
@@ -183,3 +188,15 @@ def test_exp_sees_no_positive_numbers_but_for_rounding(place: str, monkeypatch: 
     assert len(seen) > 200
     for top, shift, bound in seen:
         assert top <= (bound >> 24) + (1 << max(shift - 20, 0)), (top, shift, bound)
+
+
+def test_blocks_of_single_queries_change_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The golden certificates of classes, looked at query by query."""
+    monkeypatch.setattr(cell_classes, "_BLOCK", 1)
+    folder = Path(certificates.__file__).parent / "golden"
+    cases = [case for case in json.loads((folder / "verdicts.json").read_text()) if "-chains" in case["certificate"]]
+    for case in cases:
+        verdict = verify(folder / case["certificate"], folder / case["model"])
+        assert verdict.exit_code == case["exit_code"], case
+        assert not verdict.accepted or str(verdict.correct) == str(case["correct"])
+    assert len(cases) > 80
