@@ -200,3 +200,33 @@ def test_blocks_of_single_queries_change_no_verdict(monkeypatch: pytest.MonkeyPa
         assert verdict.exit_code == case["exit_code"], case
         assert not verdict.accepted or str(verdict.correct) == str(case["correct"])
     assert len(cases) > 80
+
+
+def test_minima_of_prefixes_are_at_most_the_terms_of_all_their_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In models where scores depend on positions as much as on tokens, and most terms are negative."""
+    compared = []
+
+    def compare(cells: Any, classes: Any, terms: Any, part: np.ndarray, least: Any) -> None:
+        worst = terms.worst(slice(0, max(terms.gaps.label, 1)))
+        for level in range(classes.sizes.shape[2]):
+            which = part[classes.numbers.table[classes.row[part], 0, level] > 0]
+            if not len(which):
+                continue
+            found, row = least(which, 0, level), terms.rows(cells.query[which])
+            for i, (size, q) in enumerate(zip(classes.sizes[which, 0, level], row, strict=True)):
+                all_terms = np.ldexp(worst.hi[q, :size].astype(float), -worst.shift).min(axis=0)
+                bound = np.ldexp(found.lo[i].astype(float), -found.shift)
+                assert np.all(bound <= all_terms + 1e-6 * (1 + np.abs(all_terms)))
+                compared.append(bool((bound < 0).any()))
+
+    monkeypatch.setattr(cell_classes, "_check", compare)
+    for scale in (1, 4):
+        model = random_model(6, 4, d_model=3)
+        weights = {
+            name: RawTensor(t.dtype, t.shape, (scale * np.frombuffer(t.data, "<f2")).tobytes())
+            for name, t in model.tensors.items()
+        }
+        setting = setting_for(Model(model.config, weights, None), {"name": "max-of-k"})
+        tables = additive_tables(setting, Step("additive-tables"), ())
+        of_prefixes.prefix_chains(setting, prefix_step(6, 4), (tables,))
+    assert sum(compared) > 50
