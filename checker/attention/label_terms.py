@@ -39,11 +39,12 @@ from checker.core.facts import Setting
 class Scores:
     """Attention scores with what is known about their extrema over free positions and token prefixes.
 
-    token, prefix_low, prefix_high: "q t"; position: "q j"; free_low, free_high: "q 1".
+    token, prefix_low, prefix_high: "q t"; position: "q j"; own (of the query at its own position), free_low, free_high: "q 1".
     """
 
     token: Enclosure
     position: Enclosure
+    own: Enclosure
     free_low: Enclosure
     free_high: Enclosure
     prefix_low: Enclosure
@@ -52,24 +53,26 @@ class Scores:
     @staticmethod
     def of(tables: AdditiveTables) -> "Scores":
         """Compute the extrema once for all labels."""
-        free = tables.position_score[:, :-1]
-        queries = free.shape[0]
+        free, queries = tables.position_score[:, :-1], np.arange(tables.position_score.shape[0])
         return Scores(
             token=tables.token_score,
             position=tables.position_score,
-            free_low=free.min(1).reshape(queries, 1),
-            free_high=free.max(1).reshape(queries, 1),
+            own=tables.token_score[queries, queries].reshape(-1, 1) + tables.position_score[:, -1:],
+            free_low=free.min(1).reshape(-1, 1),
+            free_high=free.max(1).reshape(-1, 1),
             prefix_low=tables.token_score.running_min(1),
             prefix_high=tables.token_score.running_max(1),
         )
 
     def reference(self, queries: IntArray, top: int) -> Enclosure:
-        """The constants r(q) subtracted from the scores of `queries`, "q 1": near the largest score of a token below `top`.
+        """The constants r(q) subtracted from the scores of `queries`, "q 1": the largest that the query itself or a token
+        below `top` at a free position can have.
 
-        Any real number is allowed; this choice keeps the weights that matter near one.
+        Any real number is allowed. This one is the upper end of what is known about the largest score, so that exp only sees
+        numbers up to 0 (or what rounding adds to it), and weights lie between 0 and 1.
         """
-        largest = self.prefix_high[queries, top - 1].reshape(len(queries), 1) + self.free_high[queries]
-        return largest.representative()
+        others = self.prefix_high[queries, top - 1].reshape(-1, 1) + self.free_high[queries]
+        return others.maximum(self.own[queries]).representative()
 
 
 @dataclass(frozen=True)
@@ -125,26 +128,33 @@ class LabelGaps:
 
 @dataclass(frozen=True)
 class LabelTerms:
-    """The inequality's parts that do not depend on the other tokens, for one label and some queries.
-
-    own "q b": the query's own term; direct "q b": D(q); copy "q b": H(q, m, B); reference "q 1": r(q).
+    """The terms of one label and some queries. queries "q": which, ascending; own "q b": their own terms; direct "q b": D(q);
+    low, high "q 1": extrema over free positions of what these add to a token's score, less r(q).
     """
 
+    scores: Scores
+    gaps: LabelGaps
+    queries: IntArray
     own: Enclosure
     direct: Enclosure
-    copy: Enclosure
-    reference: Enclosure
+    low: Enclosure
+    high: Enclosure
 
     @staticmethod
     def of(leads: ValueLeads, scores: Scores, gaps: LabelGaps, queries: IntArray) -> "LabelTerms":
-        """The parts for `queries`, which are among the tokens of the gaps."""
-        label, rows = gaps.label, len(queries)
-        direct = leads.direct(queries, label)
-        reference = scores.reference(queries, gaps.free.shape[0])
-        own_score = scores.token[queries, queries].reshape(rows, 1) + scores.position[queries, -1:]
-        own = (direct + gaps.last[queries]) * (own_score - reference).exp()
-        label_score = scores.token[queries, label].reshape(rows, 1) - reference
-        copy = (direct + gaps.free[label : label + 1]).least_product(
-            (label_score + scores.free_low[queries]).exp(), (label_score + scores.free_high[queries]).exp()
-        )
-        return LabelTerms(own, direct, copy, reference)
+        """The terms for `queries`, which are among the tokens of the gaps."""
+        direct, reference = leads.direct(queries, gaps.label), scores.reference(queries, gaps.free.shape[0])
+        own = (direct + gaps.last[queries]) * (scores.own[queries] - reference).exp()
+        low, high = (free[queries] - reference for free in (scores.free_low, scores.free_high))
+        return LabelTerms(scores, gaps, queries, own, direct, low, high)
+
+    def rows(self, queries: IntArray) -> IntArray:
+        """The rows of some of the queries."""
+        return np.searchsorted(self.queries, queries)
+
+    def worst(self, tokens: slice) -> Enclosure:
+        """H(q, t, B) for some of the gaps' tokens, "q t b"."""
+        score, gap = self.scores.token[self.queries, tokens], self.gaps.free[tokens]
+        low, high = ((score + free).exp().reshape(*score.shape, 1) for free in (self.low, self.high))
+        value = self.direct.reshape(len(self.queries), 1, gap.shape[1]) + gap.reshape(1, *gap.shape)
+        return value.least_product(low, high)

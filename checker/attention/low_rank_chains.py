@@ -25,36 +25,36 @@ all j, differ by at most psi. Let peak_m be the largest beta_s, s <= m. Then for
     log w_j(q, t) - log w_i(q, m)  <=  A (beta_t - beta_m) + (A' - A) (peak_m - beta_m) + rho (n_t + n_m) + psi.
 
 *Proof.* The left-hand side is k_q . (E[t] - e) - k_q . (E[m] - e) + k_q . P[j] - k_q . P[i]. And alpha_q (beta_t - beta_m) =
-A (beta_t - beta_m) + (alpha_q - A) (beta_t - beta_m), where 0 <= alpha_q - A <= A' - A, beta_t <= peak_m and peak_m >= beta_m.
+A (beta_t - beta_m) + (alpha_q - A) (beta_t - beta_m), where 0 <= alpha_q - A <= A' - A, beta_t <= peak_m and peak_m >=
+beta_m.
 
-*Theorem.* Let risk_b(t) = A beta_t + rho n_t + log loss_t and, where gain_m > 0,
-base_b(m) = log gain_m + A beta_m - rho n_m - (A' - A) (peak_m - beta_m) - psi. Let an input with label m and a query q in
-band b contain m at c free positions, so at C = c + [q = m] >= 1 positions in all, and let K-1-c = k_1 + .. + k_r. Let its
-other free tokens fit sizes s_1 <= .. <= s_r <= m (chain_counts), and let lambda_1 .. lambda_r be such that
+*Theorem.* Let risk_b(t) = A beta_t + rho n_t + log loss_t and, where gain_m > 0, base_b(m) = log gain_m + A beta_m - rho n_m
+- (A' - A) (peak_m - beta_m) - psi. Let an input with label m and a query q in band b contain m at c free positions, so at C =
+c + [q = m] >= 1 positions in all, and let K-1-c = k_1 + .. + k_r. Let its other free tokens be those of a class (see classes)
+whose L_i are prefixes, the tokens below sizes s_1 <= .. <= s_r <= m, and let lambda_1 .. lambda_r be such that
 
-    the largest risk_b(t) over t < s_i is below base_b(m) + lambda_i, wherever k_i > 0 and s_i > 0.
+    the largest risk_b(t) over t < s_i is below base_b(m) + lambda_i, wherever k_i > 0.
 
 If q < m, let also q < s_0 <= m, lambda_0 such that the largest risk_b(t) over t < s_0 is below base_b(m) + lambda_0, and
 own = exp(lambda_0); if q = m, own = 0. If sum_i k_i exp(lambda_i) + own < C, the input is classified correctly.
 
 *Proof.* Let W > 0 be the least w_i(q, m) over the positions i of m, the last one among them if q = m. As gain_m > 0, they
-contribute W gain_m or more each to the sum of factored_logits. In ascending order, the other free tokens have the levels
-1 (k_1 times), 2, .., and one of level i is below s_i. A token t of level i at position j contributes at least
+contribute W gain_m or more each to the sum of factored_logits. A token t < s_i, k_i > 0, at position j contributes at least
 -w_j(q, t) loss_t >= -W gain_m exp(risk_b(t) - base_b(m)) >= -W gain_m exp(lambda_i); likewise the query, if q < m, with
-lambda_0. The sum is at least W gain_m (C - sum_i k_i exp(lambda_i) - own) > 0.
+lambda_0. By the lemma of classes the sum is at least W gain_m (C - sum_i k_i exp(lambda_i) - own) > 0.
 
 *Classes.* For label m and band b the *profile* of a query q < m is the first p whose size s_0 = own[m, b, p] exceeds q, and
-that of q = m is the last one. A class (m, b, p, c) with sizes s_1, .., s_r holds the inputs of its cells (q, m, c) that fit.
+that of q = m is the last one. A class (m, b, p, c) with sizes s_1, .., s_r holds the members of the classes with these sizes
+in all its cells (q, m, c): every query of the band has one profile at most.
 
-*Hints* beside those named: integers in units of 2**-scale, or 2**-30 for logarithms and bases. `log_gain`: at most
-log gain_m, `log_loss`: at least log loss_t, `log_own` "p" and `log_share` "p c r": lambda_0 and lambda_i, `numbers` "c r": k_i,
+*Hints* beside those named: integers in units of 2**-scale, or 2**-30 for logarithms and bases. `log_gain`: at most log
+gain_m, `log_loss`: at least log loss_t, `log_own` "p" and `log_share` "p c r": lambda_0 and lambda_i, `numbers` "c r": k_i,
 `own` "m b p" and `size` "m b p c r": s_0 and s_i, or -1 throughout where nothing is claimed. *Checked:* every inequality
 above (for `log_gain`: of labels with a cover; for shares: of all profiles and copies); that claims are such classes, for
 labels with a cover and bands with a query; that own[m, b, .] does not decrease and lies within 0 .. m, so that every query
 has one profile.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,7 +62,7 @@ import numpy as np
 from certificates.certificate import Step
 from certificates.tensor_file import IntArray
 from checker.attention.ball_covers import Balls
-from checker.attention.chain_counts import charge_for_counting, fitting_tuples
+from checker.attention.classes import Classes, Numbers, bytes_to_hold, tokens_below
 from checker.attention.factored_logits import FactoredLogits
 from checker.attention.order_statistic import OrderStatistic, order_statistic
 from checker.core.enclosures import BoolArray, Enclosure
@@ -71,9 +71,6 @@ from checker.core.facts import CertifiedInputs, Fact, Setting, no_cells, take_hi
 from checker.core.meter import Meter
 from checker.rules.projections import UNIT_BITS, Basis, hinted, inner, require, require_lengths
 
-_MAX_LEVELS = 4
-_BYTES_PER_CLASS = 256
-"""Memory for what is remembered of a class, roughly."""
 _PARAMETERS = (
     "scale",
     "value_tilt",
@@ -88,10 +85,8 @@ _PARAMETERS = (
 
 @dataclass(frozen=True)
 class Claims:
-    """The classes a step claims. label, band, profile, copies "x", levels "x r": all of them, in order."""
+    """The classes a step claims, and the hints that say so. label, of_band, profile, copies "x": their keys, in order."""
 
-    task: OrderStatistic
-    numbers: IntArray
     band: IntArray
     own: IntArray
     size: IntArray
@@ -99,51 +94,56 @@ class Claims:
     of_band: IntArray
     profile: IntArray
     copies: IntArray
-    levels: IntArray
+    classes: Classes
 
     @staticmethod
     def of(task: OrderStatistic, hints: dict[str, IntArray], meter: Meter) -> "Claims":
         """From the hints; refuses claims that are no classes."""
-        numbers, band, own, size = (hints[name] for name in ("numbers", "band", "own", "size"))
-        vocab, bands, profiles = own.shape
-        if size.shape != (vocab, bands, profiles + 1, task.n_ctx, numbers.shape[1]) or not 1 <= numbers.shape[1] <= _MAX_LEVELS:
-            raise Refused(f"`size` must fit `own` and `numbers`, with 1 to {_MAX_LEVELS} levels")
-        if np.any(numbers < 0) or np.any(numbers > task.free):
-            raise Refused(f"the numbers of tokens per level must lie between 0 and {task.free}")
-        if np.any(numbers.sum(axis=1) + np.arange(task.n_ctx) != task.free):
-            raise Refused("the levels of a chain must fill all free positions that the copies leave")
+        numbers, band, own, size = (
+            Numbers.hinted(task, hints["numbers"][:, None]),
+            *(hints[name] for name in ("band", "own", "size")),
+        )
+        (vocab, bands, profiles), levels = own.shape, numbers.table.shape[2]
+        if size.shape != (vocab, bands, profiles + 1, task.n_ctx, levels):
+            raise Refused("`size` must fit `own` and `numbers`")
         if np.any(band < 0) or np.any(band >= bands):
             raise Refused("a query is in a band that does not exist")
         if np.any(own < 0) or np.any(own > np.arange(vocab).reshape(-1, 1, 1)) or np.any(np.diff(own, axis=2) < 0):
             raise Refused("the sizes of profiles must not decrease, and lie between 0 and the label")
-        meter.allocate(_BYTES_PER_CLASS * (size.size // size.shape[4]))
-        label, of_band, profile, copies = np.nonzero((size != -1).any(axis=4))
-        levels = size[label, of_band, profile, copies]
+        meter.allocate(2 * size.size)
+        claimed = (size != -1).any(axis=4)
+        classes = int(np.count_nonzero(claimed))
+        meter.hold(bytes_to_hold(classes, levels))
+        meter.gathering(size.size + 8 * classes * (levels + 6) + classes * min(bands, vocab))  # each band looks for its own
+        meter.sorting(4 * classes)
+        label, of_band, profile, copies = np.nonzero(claimed)
         if np.any((profile < profiles) & (copies == 0)) or np.any((profile == profiles) & (band[label] != of_band)):
             raise Refused("a class is claimed that has no inputs: no copies of the label, or a band without it")
         if not np.isin(of_band, band).all():
             raise Refused("a class is claimed for a band without queries")
-        if np.any(levels < 0) or np.any(levels > label[:, None]) or np.any(levels[:, 1:] < levels[:, :-1]):
-            raise Refused("the sizes of a chain must not decrease, and lie between 0 and the label")
-        return Claims(task, numbers, band, own, size, label, of_band, profile, copies, levels)
+        of_classes = size[label, of_band, profile, copies][:, None]
+        claims = Classes.of(task, numbers, (label, copies, 0), copies, of_classes)
+        return Claims(band, own, size, label, of_band, profile, copies, claims)
 
     def certified(self, setting: Setting, dimension: int) -> CertifiedInputs:  # constructs a fact: only after all checks
         """The fact that all claimed classes are classified correctly."""
-        correct, queries = 0, self._queries()
+        task, queries = order_statistic(setting), self._queries()
         setting.meter.charge(len(queries))
-        for copies, numbers in enumerate(self.numbers.tolist()):
-            of_copies = self.copies == copies
-            levels, kind = np.unique(self.levels[of_copies], axis=0, return_inverse=True)
-            charge_for_counting(setting.meter, len(levels), numbers)
-            fitting = fitting_tuples(levels, numbers)[kind.reshape(-1)] * queries[of_copies].astype(object)
-            correct += math.comb(self.task.free, copies) * sum(map(int, fitting))
-        cells, tokens = no_cells(setting), np.arange(self.task.d_vocab)
+        correct = self.classes.count(task, setting.meter, queries)
+        cells, tokens = no_cells(setting), np.arange(task.d_vocab)
         for label in np.unique(self.label).tolist():
             query = tokens[: label + 1]
             profile, has_one = self._profile(query, np.full(len(query), label, np.int64))
             claimed = (self.size[label, self.band[query], profile] != -1).any(axis=2)
             cells[query, label] = claimed & has_one[:, None]
-        return CertifiedInputs(correct, cells, self._covers, self._covers, dimension)
+
+        def covers(tokens: IntArray) -> BoolArray:
+            query, label, copies = task.cells_of(tokens)
+            profile, _ = self._profile(query, label)
+            within = tokens_below(tokens, label, self.size[label, self.band[query], profile, copies])
+            return cells[query, label, copies] & self.classes.numbers.fit(copies, within)
+
+        return CertifiedInputs(correct, cells, covers, covers, dimension)
 
     def _queries(self) -> IntArray:
         """The number of queries of each class, "x"."""
@@ -161,15 +161,6 @@ class Claims:
         profile = (query[:, None] >= self.own[label, self.band[query]]).sum(axis=1)
         profiles = self.own.shape[2]
         return np.where(query == label, profiles, profile), np.asarray((query == label) | (profile < profiles), np.bool_)
-
-    def _covers(self, tokens: IntArray) -> BoolArray:
-        query, label, copies = self.task.cells_of(tokens)
-        profile, has_one = self._profile(query, label)
-        levels = self.size[label, self.band[query], profile, copies]
-        needed = np.cumsum(self.numbers[copies], axis=1)
-        others = np.where(tokens[:, :-1] == label[:, None], self.task.d_vocab, tokens[:, :-1])
-        below = (others[:, None, :] < levels[:, :, None]).sum(axis=2)
-        return np.asarray(has_one & (levels != -1).all(axis=1) & (below >= needed).all(axis=1), np.bool_)
 
 
 def low_rank_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> CertifiedInputs:
@@ -355,14 +346,14 @@ class _Scores:
 def _check_band(claims: Claims, shares: _Shares, number: int, risk: Enclosure, base: Enclosure) -> None:
     """Check that the sizes claimed for a band stay within their shares."""
     part = np.flatnonzero(claims.of_band == number)
-    label, profile, copies, levels = claims.label[part], claims.profile[part], claims.copies[part], claims.levels[part]
-    n_ctx, depth = claims.numbers.shape
+    label, profile, copies = claims.label[part], claims.profile[part], claims.copies[part]
+    sizes, numbers = claims.classes.sizes[part, 0], claims.classes.numbers.table[copies, 0]
+    (n_ctx, _, depth), profiles = claims.classes.numbers.table.shape, claims.own.shape[2]
     for level in range(depth):
-        used = (claims.numbers[copies, level] > 0) & (levels[:, level] > 0)
+        used = numbers[:, level] > 0
         share = ((profile[used] * n_ctx) + copies[used]) * depth + level
-        left = base[label[used]] + shares.levels[share] - risk[levels[used, level] - 1]
+        left = base[label[used]] + shares.levels[share] - risk[sizes[used, level] - 1]
         require(left.positive(), f"that a prefix of level {level} in band {number} is harmless")
-    profiles = claims.own.shape[2]
     pairs = np.unique(np.stack([label, profile], 1)[profile < profiles], axis=0)
     size = claims.own[pairs[:, 0], number, pairs[:, 1]]
     pairs, size = pairs[size > 0], size[size > 0]

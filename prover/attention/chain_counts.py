@@ -1,4 +1,4 @@
-"""How many tuples fit under a chain of levels (defined in checker/attention/chain_counts), for whole arrays of them."""
+"""How many tuples fit under a chain of levels (defined in checker/attention/classes), for whole arrays of them."""
 
 import math
 from collections.abc import Sequence

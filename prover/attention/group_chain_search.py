@@ -34,7 +34,7 @@ _ALMOST = 1 - 1e-9
 
 @dataclass
 class Claims:
-    """Everything claimed so far, in the layout of the rule's hints."""
+    """Everything claimed so far. groupings: levels of all tokens, numbered in order."""
 
     problem: SequenceProblem
     wanted: np.ndarray  # q m c
@@ -59,20 +59,23 @@ class Claims:
         self.rows.append(np.stack(parts, axis=1))
 
     def sorted_rows(self) -> np.ndarray:
-        """All rows, as the rule wants them sorted."""
+        """All rows, by label, query, copies and number above."""
         width = 5 + 2 * self.sides * _LEVELS
         rows = np.concatenate(self.rows) if self.rows else np.zeros((0, width), np.int64)
         return rows[np.lexsort(rows[:, 3::-1].T)]
 
     def step(self, block: np.ndarray, joint: bool) -> Step:
         """The step that claims the classes; tables are step 0."""
-        rows = self.sorted_rows()
-        groupings = np.frombuffer(b"".join(self.groupings), np.uint8).reshape(-1, self.problem.d_vocab)
+        vocab, rows, numbers = self.problem.d_vocab, self.sorted_rows(), self.sides * _LEVELS
+        kinds, kind = np.unique(rows[:, 4 : 5 + numbers], axis=0, return_inverse=True)
+        grouping = np.full((vocab, vocab, self.problem.n_ctx, self.problem.task.rank), -1)
+        grouping[rows[:, 1], rows[:, 0], rows[:, 2], rows[:, 3]] = kind.reshape(-1)
+        levels = np.frombuffer(b"".join(self.groupings), np.uint8).reshape(-1, vocab)
         hints = {
             "rivals": block,
-            "groupings": groupings,
-            "cells": rows[:, [0, 1, 2, 4]],
-            "numbers": rows[:, 5 : 5 + self.sides * _LEVELS],
+            "levels": levels[kinds[:, 0]],
+            "numbers": kinds[:, 1:].reshape(-1, self.sides, _LEVELS),
+            "grouping": grouping,
         }
         stored = {name: RawTensor.of_integers(hint) for name, hint in hints.items()}
         return Step("group-chains", (0,), {"joint": int(joint)}, stored)

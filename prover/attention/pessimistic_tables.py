@@ -105,24 +105,12 @@ def additive_tables(weights: Weights, precision: int) -> Tables:
     )
 
 
-def least_product(tables: Tables, gap: Tensor, low: Tensor, high: Tensor, largest: float = 1.0) -> Tensor:
-    """A number below what the checker finds for min(low * gap, high * gap).
-
-    `largest` bounds the weights in the array that holds low and high; those of free positions are at most one.
-    """
+def least_product(tables: Tables, gap: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """A number below what the checker finds for min(low * gap, high * gap). No weight is greater than one."""
     pessimistic = gap - tables.gap_error
-    floor = (low * (1 - tables.weight_error) - tables.block_error * largest).clamp_min(0)
-    ceiling = high * (1 + tables.weight_error) + tables.block_error * largest
+    floor = (low * (1 - tables.weight_error) - tables.block_error).clamp_min(0)
+    ceiling = high * (1 + tables.weight_error) + tables.block_error
     return pessimistic * torch.where(pessimistic >= 0, floor, ceiling)
-
-
-def surely_positive(tables: Tables, margin: Tensor, largest_weight: float) -> Tensor:
-    """Which sums of pessimistic terms the checker will find positive.
-
-    It multiplies and aligns whole arrays, at a resolution set by the largest gap times the largest weight in any of them:
-    `largest_weight`, of the queries' own weights, or one.
-    """
-    return margin > 1e-12 * tables.largest_gap * max(largest_weight, 1.0)
 
 
 def contiguous_blocks(outputs: int, count: int) -> np.ndarray:
@@ -206,31 +194,31 @@ class LabelTerms:
         return self.leads.direct(slice(0, self.top), self.label)
 
     @cached_property
-    def reference(self) -> Tensor:
-        """The checker's r(q) up to rounding, "q 1"."""
-        tokens = (self.tables.token_score + self.tables.score_spread)[: self.top, : self.top].max(1).values
-        return (tokens + self.tables.position_score[: self.top, :-1].max(1).values)[:, None]
-
-    @cached_property
-    def own_weights(self) -> tuple[Tensor, Tensor]:
-        """Bounds of the query's own weight, "q 1"."""
+    def own_scores(self) -> tuple[Tensor, Tensor]:
+        """Bounds of the query's own score, "q 1"."""
         score = self.tables.token_score.diagonal()[: self.top] + self.tables.position_score[: self.top, -1]
         spread = self.tables.score_spread.diagonal()[: self.top]
-        return tuple((end[:, None] - self.reference).exp() for end in (score - spread, score + spread))
+        return (score - spread)[:, None], (score + spread)[:, None]
 
     @cached_property
-    def largest_weight(self) -> float:
-        """The largest of the queries' own weights."""
-        return float(self.own_weights[1].max())
+    def reference(self) -> Tensor:
+        """The checker's r(q) up to rounding, "q 1"."""
+        tokens = (self.tables.token_score + self.tables.score_spread)[: self.top, : self.top].amax(1, keepdim=True)
+        free = self.tables.position_score[: self.top, :-1].amax(1, keepdim=True)
+        return torch.maximum(tokens + free, self.own_scores[1])
 
     @cached_property
     def own(self) -> Tensor:
         """The query's own term, "q b"."""
-        return least_product(self.tables, self.direct + self.gaps[0], *self.own_weights, self.largest_weight)
+        low, high = ((score - self.reference).exp() for score in self.own_scores)
+        return least_product(self.tables, self.direct + self.gaps[0], low, high)
 
     def surely_positive(self, margin: Tensor) -> Tensor:
-        """Which sums of this label's terms the checker will find positive."""
-        return surely_positive(self.tables, margin, self.largest_weight)
+        """Which sums of this label's terms the checker will find positive.
+
+        It multiplies and aligns whole arrays, at a resolution set by the largest gap in any of them; no weight exceeds one.
+        """
+        return margin > 1e-12 * self.tables.largest_gap
 
     def scores(self, tokens: slice) -> tuple[Tensor, Tensor]:
         """Bounds of the scores of some tokens at free positions, less the reference, "q t"."""

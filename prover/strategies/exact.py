@@ -62,32 +62,27 @@ class Exact(Strategy):
 class _Coverage:
     """Which inputs the classes of a step hold.
 
-    row "q m c a": the row of the hints, or -1; grouping "x"; level "g v"; needed "x side level": cumulative numbers.
+    row "q m c a": the grouping, or -1; level "g v"; needed "g side level": cumulative numbers.
     """
 
     problem: SequenceProblem
     row: Tensor
-    grouping: Tensor
     level: Tensor
     needed: Tensor
 
     @staticmethod
     def of(problem: SequenceProblem, step: Step) -> "_Coverage":
-        vocab, n_ctx, device = problem.d_vocab, problem.n_ctx, problem.device
-        row = torch.full((vocab, vocab, n_ctx, n_ctx), -1, device=device)
-        hints = {name: torch.as_tensor(hint.integers(), device=device) for name, hint in step.hints.items()}
-        label, query, copies, grouping = hints["cells"].T
-        numbers = hints["numbers"].reshape(len(label), 1 if problem.task.rank == 1 else 2, -1)
-        above = numbers[:, 1:].sum((1, 2))
-        row[query, label, copies, above] = torch.arange(len(label), device=device)
-        return _Coverage(problem, row, grouping, hints["groupings"], numbers.cumsum(2))
+        row, level, numbers = (
+            torch.as_tensor(step.hints[name].integers(), device=problem.device) for name in ("grouping", "levels", "numbers")
+        )
+        return _Coverage(problem, row, level, numbers.cumsum(2))
 
     def holds(self, numbers: Tensor) -> Tensor:
         """Which of some inputs "n k", of one query, are in a class."""
         free, query = numbers[:, :-1], numbers[:, -1]
         true = numbers.sort(1).values[:, self.problem.n_ctx - self.problem.task.rank, None]
         row = self.row[query, true[:, 0], (free == true).sum(1), (free > true).sum(1)]
-        level = self.level[self.grouping[row, None], free]
+        level = self.level[row[:, None], free]
         held = row >= 0
         for side in range(self.needed.shape[1]):
             on_side = free > true if side else free < true

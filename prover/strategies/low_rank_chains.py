@@ -187,7 +187,7 @@ class _Chains:
             if total > best:
                 best, chosen = total, np.concatenate([log_share, np.full(_LEVELS - depth, -20.0)])
                 found = np.concatenate([sizes, np.repeat(sizes[:, -1:], _LEVELS - depth, 1)], 1)
-        empty = (found == 0).all(axis=1) if depth else np.zeros(len(label), np.bool_)
+        empty = (found[:, :depth] == 0).any(axis=1)
         return np.where(empty[:, None], -1, found), chosen
 
     def count(self, own: np.ndarray, size: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from make_golden import SUBJECTS, TABLES, by_cell, correct_in_ranges, enumeratio
 
 from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement, Step
 from checker import CheckError
+from checker.attention.order_statistic import order_statistic
 from checker.attention.single_inputs import classified_correctly
 from checker.attention.tables import AdditiveTables
 from checker.core.decide import check_proof, parse_task
@@ -59,7 +60,7 @@ def test_further_inputs_do_not_repeat_what_an_enumeration_counted(depth: float, 
     every = np.array(list(itertools.product(range(3), repeat=4)))
     tables = facts()[0]
     assert isinstance(tables, AdditiveTables)
-    listable = classified_correctly(setting.order_statistic, tables, every)
+    listable = classified_correctly(order_statistic(setting), tables, every)
     assert listable.sum() < counted.correct <= counted.may_count(every).sum()  # what makes it a trap
     added = []
     for row in every[~listable]:
@@ -104,7 +105,7 @@ class Bench:
 
     def listed(self, inputs: Iterable[Sequence[int]], before: CertifiedInputs) -> CertifiedInputs:
         return self.apply(
-            further(np.array([*inputs], np.int64).reshape(-1, self.setting.order_statistic.n_ctx)), self.tables, before
+            further(np.array([*inputs], np.int64).reshape(-1, order_statistic(self.setting).n_ctx)), self.tables, before
         )
 
     def refuses(self, inputs: Iterable[Sequence[int]], before: CertifiedInputs) -> bool:

@@ -443,15 +443,14 @@ def test_sizes_must_stay_within_their_shares():
             low = int(min(hints["log_own"].min(), hints["log_share"].min())) - unit
             risk = hinted(setting, np.where(np.arange(vocab) < allowed, low, limit + unit).reshape(-1, 1), UNIT_BITS)
             for more in (0, 1):
-                if allowed + more > label:
-                    continue
+                if allowed + more > label or (numbers.any() and allowed + min(level + 1, more) == 0):
+                    continue  # nothing can be taken from no tokens
                 size, own = np.full(hints["size"].shape, -1), np.zeros_like(hints["own"])
-                size[label, band, p, c] = 0
+                size[label, band, p, c] = int(numbers.any())
                 if level == -1:
                     own[label, band, p:] = allowed + more
                 else:
                     size[label, band, p, c, level:] = allowed + more
-                    size[label, band, p, c, :level] = 0
                     if any(
                         numbers[i] and hints["log_share"][p, c, i] < limit + 2 * unit and i != level for i in range(level, 3)
                     ):

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement, Step, write_certificate, write_model
 from checker import CheckError, InvalidInput, covers, verify
-from checker.attention.chain_counts import fitting_tuples
+from checker.attention.classes import fitting_tuples
 from checker.attention.order_statistic import OrderStatistic
 from checker.core.decide import Pins, check_proof, parse_task
 from checker.core.facts import CertifiedInputs, Fact, Setting
@@ -352,15 +352,16 @@ Claimed = dict[tuple[int, int, int, int], tuple[tuple[int, ...], tuple[list[int]
 
 def group_step(claimed: Claimed, tiny: oracle.TinyModel, rivals: list[list[int]], joint: int, levels: int) -> Step:
     """A step that claims these classes."""
-    keys, groupings = sorted(claimed), sorted({grouping for grouping, _ in claimed.values()})
-    sides = 1 if tiny.rank in (1, tiny.n_ctx) else 2
-    cells = [(m, q, c, groupings.index(claimed[m, q, c, above][0])) for m, q, c, above in keys]
-    numbers = [itertools.chain(*claimed[key][1][:sides]) for key in keys]
+    rank, sides = (1, 1) if tiny.rank in (1, tiny.n_ctx) else (tiny.rank, 2)
+    kinds = sorted({(grouping, tuple(map(tuple, numbers[:sides]))) for grouping, numbers in claimed.values()})
+    grouping = np.full((tiny.vocab, tiny.vocab, tiny.n_ctx, rank), -1)
+    for (m, q, c, above), (of_tokens, numbers) in claimed.items():  # without a place of their own: taken for others
+        grouping[q, m, c, min(above, rank - 1)] = kinds.index((of_tokens, tuple(map(tuple, numbers[:sides]))))
     hints = hints_of(
         rivals=rivals,
-        groupings=np.array(groupings, np.int64).reshape(-1, tiny.vocab),
-        cells=np.array(cells, np.int64).reshape(-1, 4),
-        numbers=np.array([list(row) for row in numbers], np.int64).reshape(-1, sides * levels),
+        levels=np.array([of_tokens for of_tokens, _ in kinds], np.int64).reshape(-1, tiny.vocab),
+        numbers=np.array([numbers for _, numbers in kinds], np.int64).reshape(-1, sides, levels),
+        grouping=grouping,
     )
     return Step("group-chains", (0,), {"joint": joint}, hints)
 
@@ -481,7 +482,8 @@ def test_classes_in_cells_without_inputs_are_refused():
                 numbers = [[free - copies] for copies in range(tiny.n_ctx)]
                 step = Chains(tiny, [[0] * tiny.outputs], 0, numbers).step({(q, m, c): (m,)})
                 fact = claim(as_model(easy), 30, TABLES, step)
-                assert (fact is not None) == (q == m or (q < m and c > 0))
+                nobody = m == 0 and c < free  # tokens from an empty prefix
+                assert (fact is not None) == ((q == m or (q < m and c > 0)) and not nobody)
     assert refused > 300
 
 
@@ -670,10 +672,11 @@ def test_sums_of_different_rules_are_true_and_overlaps_are_refused():
 
 def claimed_by(step: Step) -> Claimed:
     """What a step's classes are, for the largest or smallest token."""
-    hints = {name: hint.integers().tolist() for name, hint in step.hints.items()}
+    levels, numbers, grouping = (step.hints[name].integers() for name in ("levels", "numbers", "grouping"))
     return {
-        (m, q, c, 0): (tuple(hints["groupings"][grouping]), (numbers, [0] * len(numbers)))
-        for (m, q, c, grouping), numbers in zip(hints["cells"], hints["numbers"], strict=True)
+        (m, q, c, 0): (tuple(levels[g].tolist()), (numbers[g, 0].tolist(), [0] * numbers.shape[2]))
+        for q, m, c, _ in np.argwhere(grouping != -1).tolist()
+        for g in grouping[q, m, c].tolist()
     }
 
 
@@ -690,8 +693,8 @@ def test_chain_counts_are_those_of_the_definition():
         expected = [
             sum(fits(x, sizes, numbers) for x in itertools.product(range(sizes[-1]), repeat=entries)) for sizes in rows.tolist()
         ]
-        assert fitting_tuples(rows, numbers).tolist() == expected
-        assert all(type(count) is int for count in fitting_tuples(rows, numbers))
+        counts = fitting_tuples(Meter(Budget()), rows, numbers)
+        assert counts.tolist() == expected and all(type(count) is int for count in counts)
         widths = np.diff(rows, axis=1, prepend=0)
         assert prover_counts.fitting_tuples(list(widths.T.astype(object)), numbers).tolist() == expected
         near = prover_counts.fitting_tuples([torch.as_tensor(w, dtype=torch.float64) for w in widths.T.copy()], numbers)
@@ -701,7 +704,7 @@ def test_chain_counts_are_those_of_the_definition():
 def test_large_chain_counts_are_exact():
     """63 of 2000 tokens each below a third, a half or all of them: far beyond machine integers and floats."""
     sizes, numbers = np.array([[700, 1000, 2000]]), (60, 2, 1)
-    (count,) = fitting_tuples(sizes, numbers)
+    (count,) = fitting_tuples(Meter(Budget()), sizes, numbers)
     widths = [np.array([width], object) for width in (700, 300, 1000)]
     assert prover_counts.fitting_tuples(widths, numbers).tolist() == [count]
     # The largest in the last level or not; below it at most two in the second.

@@ -329,9 +329,21 @@ def chains(size: Any, numbers: Any, rivals: Any, joint: int = 0) -> Step:
     return Step("prefix-chains", (0,), {"joint": joint}, hints)
 
 
-def groups(groupings: Any, cells: Any, numbers: Any, rivals: Any, joint: int = 0) -> Step:
-    """A step of rule group-chains. rivals: the blocks of the outputs, one row for all labels or one for each."""
-    hints = {"rivals": np.atleast_2d(rivals), "groupings": groupings, "cells": cells, "numbers": numbers}
+def groups(
+    groupings: Any, cells: Any, numbers: Any, rivals: Any, joint: int = 0, n_ctx: int = 3, rank: int = 1, vocab: int = 4
+) -> Step:
+    """A step of rule group-chains, from rows (m, q, c, row of `groupings`) and as many rows of numbers, of tokens below m and
+    then (unless `rank` is 1) above it. rivals: the blocks of the outputs, one row for all labels or one for each. Classes with
+    `rank` or more tokens above m have no place of their own.
+    """
+    sides = 1 if rank == 1 else 2
+    groupings, cells, numbers = (np.asarray(rows, np.int64) for rows in (groupings, cells, numbers))
+    both, kind = np.unique(np.concatenate([cells[:, 3:], numbers], axis=1), axis=0, return_inverse=True)
+    of_kinds = both[:, 1:].reshape(len(both), sides, numbers.shape[1] // sides)
+    grouping = np.full((vocab, vocab, n_ctx, rank), -1)
+    for (m, q, c, _), k in zip(cells.tolist(), kind.reshape(-1).tolist(), strict=True):
+        grouping[q, m, c, min(of_kinds[k, 1:].sum(), rank - 1)] = k
+    hints = {"rivals": np.atleast_2d(rivals), "levels": groupings[both[:, 0]], "numbers": of_kinds, "grouping": grouping}
     return Step("group-chains", (0,), {"joint": joint}, {name: tensor(hint) for name, hint in hints.items()})
 
 
@@ -392,22 +404,19 @@ def members_of_groups(step: Step, numbers: np.ndarray, rank: int = 1) -> np.ndar
     """Which inputs (in numbers, "n k") the group chains claim, straight from their definition: on either side of the true
     output, in ascending order of level, the first k_1 free tokens have level 1, the next k_2 level 2 or less, and so on.
     """
-    groupings, cells, rows = (step.hints[name].integers() for name in ("groupings", "cells", "numbers"))
-    sides = 1 if rank == 1 else 2
-    of_side = rows.reshape(len(rows), sides, rows.shape[1] // sides)
+    of_token, grouping, of_side = (step.hints[name].integers() for name in ("levels", "grouping", "numbers"))
     free, query, true = numbers[:, :-1], numbers[:, -1], np.sort(numbers, axis=1)[:, -rank]
     copies, above = (free == true[:, None]).sum(1), (free > true[:, None]).sum(1)
-    claimed = {(m, q, c, int(k[1:].sum())): i for i, ((m, q, c, _), k) in enumerate(zip(cells.tolist(), of_side, strict=True))}
-    found = [claimed.get(key, -1) for key in zip(true.tolist(), query.tolist(), copies.tolist(), above.tolist(), strict=True)]
-    here, row = np.flatnonzero(np.array(found) >= 0), np.array(found)[np.array(found) >= 0]
-    level = np.take_along_axis(groupings[cells[row, 3]], free[here], axis=1)
+    found = grouping[query, true, copies, above]
+    here, row = np.flatnonzero(found >= 0), found[found >= 0]
+    level = np.take_along_axis(of_token[row], free[here], axis=1)
     level = np.where(level == 0, BEYOND, level)  # excluded
     members = np.zeros(len(numbers), np.bool_)
     members[here] = True
     for side in range(of_side.shape[1]):
         on_side = free[here] > true[here, None] if side else free[here] < true[here, None]
         levels = np.sort(np.where(on_side, level, 2 * BEYOND), axis=1)
-        allowed = np.full((len(rows), free.shape[1]), 2 * BEYOND)
+        allowed = np.full((len(of_side), free.shape[1]), 2 * BEYOND)
         for i, number in enumerate(of_side[:, side]):
             allowed[i, : number.sum()] = np.repeat(np.arange(1, len(number) + 1), number)
         members[here] &= (levels <= allowed[row]).all(1) & (on_side.sum(1) == of_side[row, side].sum(1))
@@ -415,7 +424,7 @@ def members_of_groups(step: Step, numbers: np.ndarray, rank: int = 1) -> np.ndar
 
 
 def in_patterns(widths: list[int], numbers: list[int]) -> int:
-    """What the formula of checker/attention/chain_counts gives, for arguments of any kind."""
+    """What the formula of checker/attention/classes gives, for arguments of any kind."""
     total, result = sum(numbers), 0
     for pattern in itertools.product(range(total + 1), repeat=len(numbers)):
         enough = all(sum(pattern[:i]) >= sum(numbers[:i]) for i in range(1, len(numbers)))
@@ -435,17 +444,16 @@ def count_by_formula(step: Step) -> int:
     return count
 
 
-def groups_by_formula(step: Step, n_ctx: int, rank: int = 1) -> int:
+def groups_by_formula(step: Step, n_ctx: int) -> int:
     """What the formula of group-chains gives for its hints, were they not checked for sense (as far as it can be used)."""
-    groupings, cells, rows = (step.hints[name].integers() for name in ("groupings", "cells", "numbers"))
-    sides, count = 1 if rank == 1 else 2, 0
-    for (m, _, c, grouping), row in zip(cells.tolist(), rows, strict=False):
-        ways = math.factorial(n_ctx - 1) // math.factorial(max(c, 0))
-        row_of_levels = groupings[min(grouping, len(groupings) - 1)]
-        numbers_of = row.reshape(sides, -1).tolist()
-        for level, numbers in zip((row_of_levels[: max(m, 0)], row_of_levels[m + 1 :]), numbers_of, strict=False):
+    of_token, grouping, rows = (step.hints[name].integers() for name in ("levels", "grouping", "numbers"))
+    count = 0
+    for q, m, c, above in np.argwhere(grouping != -1).tolist():
+        kind = min(int(grouping[q, m, c, above]), len(rows) - 1)
+        ways = math.factorial(n_ctx - 1) // math.factorial(c)
+        for level, numbers in zip((of_token[kind, :m], of_token[kind, m + 1 :]), rows[kind].tolist(), strict=False):
             widths = [int((level == i + 1).sum()) for i in range(len(numbers))]
-            ways = ways * in_patterns(widths, numbers) // math.factorial(sum(numbers))
+            ways = ways * in_patterns(widths, numbers) // math.factorial(max(sum(numbers), 0))
         count += ways
     return count
 
@@ -550,7 +558,7 @@ def small_groups(groupings: Any = GROUPINGS, cells: Any = CELLS, numbers: Any = 
 
 def second_groups(groupings: Any = SECOND_GROUPINGS, cells: Any = SECOND_CELLS, numbers: Any = SECOND_COUNTS) -> Step:
     """Group chains about the second largest token."""
-    return groups(groupings, cells, numbers, EACH)
+    return groups(groupings, cells, numbers, EACH, n_ctx=4, rank=2)
 
 
 def members(subject: str, step: Step) -> int:
@@ -596,8 +604,6 @@ def accepted(corpus: Corpus) -> None:
     add("prefix-chains-joint", joint, 0, "the same, the values of token and position taken together")
     single = claim_members("small", small_chains(SINGLE_SIZES, rivals=ALL, joint=1))
     add("prefix-chains-one-block", single, 0, "all rivals in one block")
-    unfilled = claim_members("small", small_chains(SIZES | {(1, 1, 1): (0,)}))
-    add("prefix-chains-empty-prefix", unfilled, 0, "a prefix without tokens makes a class without members")
     add("prefix-chains-nothing", claim_members("small", small_chains({})), 0, "no class is claimed")
     add("prefix-chains-levels", claim_members("longer", longer_chains()), 0, "chains of two levels", "longer")
     in_blocks = longer_chains(LONGER_BLOCK_SIZES, rivals=BLOCKS, joint=1)
@@ -614,9 +620,9 @@ def accepted(corpus: Corpus) -> None:
     add("group-chains-one-block", claim_members("small", few), 0, "all rivals in one block, values taken together")
     nothing = groups(np.zeros((0, 4)), np.zeros((0, 4)), np.zeros((0, 1)), EACH)
     add("group-chains-nothing", claim_members("small", nothing), 0, "no class is claimed")
-    longer = groups(LONGER_GROUPINGS, LONGER_CELLS, LONGER_COUNTS, range(5))
+    longer = groups(LONGER_GROUPINGS, LONGER_CELLS, LONGER_COUNTS, range(5), n_ctx=4)
     add("group-chains-levels", claim_members("longer", longer), 0, "tokens taken from two levels", "longer")
-    of_label = groups(LONGER_GROUPINGS, LONGER_CELLS, LONGER_COUNTS, LABEL_BLOCKS)
+    of_label = groups(LONGER_GROUPINGS, LONGER_CELLS, LONGER_COUNTS, LABEL_BLOCKS, n_ctx=4)
     add("group-chains-blocks-of-labels", claim_members("longer", of_label), 0, why, "longer")
     second = second_groups()
     add("group-chains-second", claim_members("second", second), 0, "the second largest: tokens below and above", "second")
@@ -851,6 +857,8 @@ def refused_chains(corpus: Corpus) -> None:
         ("second-above-maximum", "the second level reaches the maximum", (3, 3, 0), (2, 4)),
     ):
         by_formula(name, why, longer_chains({**LONGER_SIZES, cell: of_levels}), "longer")
+    unfilled = claim_members("small", small_chains(SIZES | {(1, 1, 1): (0,)}))
+    corpus.add("prefix-chains-empty-prefix", unfilled, 1, "takes tokens from a prefix without tokens")
     half = claim_members("longer", longer_chains({**LONGER_SIZES, (1, 3, 1): (-1, 2)}))
     corpus.add("prefix-chains-half-claimed-not-counted", half, 1, "the same, counting it for nothing", "longer")
     for name, why, numbers in (
@@ -908,27 +916,35 @@ def refused_groups(corpus: Corpus) -> None:
         step = small_groups(**hints)
         corpus.add(f"group-chains-{name}", claim("small", groups_by_formula(step, 3), TABLES, step), 1, why)
 
-    first = ((*CELLS[:1],), (*COUNTS[:1],))
-    wrong("repeated", "a class is listed twice", cells=(*first[0], *CELLS), numbers=(*first[1], *COUNTS))
-    both = {"cells": (*CELLS[:3], (1, 1, 0, 1), *CELLS[3:]), "numbers": (*COUNTS[:3], COUNTS[2], *COUNTS[3:])}
-    wrong("repeated-cell", "a cell is listed twice, with two groupings", **both)
-    swapped = {"cells": (CELLS[1], CELLS[0], *CELLS[2:]), "numbers": (COUNTS[1], COUNTS[0], *COUNTS[2:])}
-    wrong("unsorted", "two classes are out of order", **swapped)
     fewer = {"cells": CELLS[:2] + CELLS[3:], "numbers": COUNTS[:2] + COUNTS[3:]}
     empty_level = {**fewer, "groupings": ((2, 2, 2, 2), (0, 0, 0, 0))}
     wrong("empty-level", "takes tokens from a level without tokens", **empty_level)
     wrong("level-unknown", "a grouping names level 3 of 2, where it is not used", groupings=((1, 1, 1, 3), GROUPINGS[1]))
     wrong("level-negative", "a grouping names level -1, where it is not used", groupings=((1, 1, 1, -1), GROUPINGS[1]))
-    for name, why, index, value in (
-        ("grouping-unknown", "a class names grouping 2 of 0..1", (0, 3), 2),
-        ("grouping-negative", "a class names grouping -1", (0, 3), -1),
-        ("query-unknown", "a class names query 4 of 0..3", (8, 1), 4),
-        ("copies-negative", "-1 copies of the true output", (0, 2), -1),
-        ("copies-too-many", "three copies in two free positions", (8, 2), 3),
+    good = small_groups()
+    grouping = good.hints["grouping"].integers()
+
+    def by_hint(name: str, why: str, hint: str, values: Any) -> None:
+        step = replace(good, hints={**good.hints, hint: tensor(values)})
+        corpus.add(f"group-chains-{name}", claim("small", members("small", good), TABLES, step), 1, why)
+
+    for name, why, value in (
+        ("grouping-unknown", "a class names grouping 6 of 0..5", len(good.hints["numbers"].integers())),
+        ("grouping-negative", "a class names grouping -2", -2),
     ):
-        wrong(name, why, cells=changed(CELLS, index, value))
-    beyond = {"cells": changed(CELLS, 8, (4, 3, 2, 0)), "numbers": changed(COUNTS, 8, (0, 0))}
-    wrong("label-unknown", "a class names true output 4 of 0..3", **beyond)
+        by_hint(name, why, "grouping", changed(grouping, (0, 3, 1, 0), value))
+    twice = groups(GROUPINGS, ((3, 3, 1, 0), (3, 3, 2, 0)), ((1, 0), (1, 0)), EACH)
+    once = groups(GROUPINGS, ((3, 3, 1, 0),), ((1, 0),), EACH)
+    why = "the class of one copy is claimed for two copies as well"
+    corpus.add("group-chains-copies-twice", claim("small", 2 * members("small", once), TABLES, twice), 1, why)
+    wrapped = groups(((1, 1, 1, 1),), ((3, 3, 2, 0),), ((2**62,) * 4,), EACH)
+    corpus.add("group-chains-numbers-wrap", claim("small", 1, TABLES, wrapped), 1, "numbers whose sum is 0 modulo 2^64")
+    by_hint("queries-missing", "groupings for three of four queries", "grouping", grouping[:3])
+    by_hint("labels-missing", "groupings for three of four labels", "grouping", grouping[:, :3])
+    by_hint("copies-missing", "groupings for less than two copies", "grouping", grouping[:, :, :2])
+    by_hint("above-largest", "groupings for tokens above the largest", "grouping", np.repeat(grouping, 2, axis=3))
+    by_hint("rows-differ", "a grouping without levels", "levels", good.hints["levels"].integers()[:-1])
+    by_hint("rows-differ-numbers", "a grouping without numbers", "numbers", good.hints["numbers"].integers()[:-1])
     for name, why, index, row in (
         ("positions-left-over", "a class leaves a free position unfilled", 2, (1, 0)),
         ("number-negative", "a class takes -1 tokens of a level", 1, (1, -1)),
@@ -942,7 +958,6 @@ def refused_groups(corpus: Corpus) -> None:
     wrong("false-among-true", "not all members of one class are classified correctly", **false)
     more = {"cells": (*CELLS, (3, 3, 2, 0)), "numbers": (*COUNTS, (1, 0))}
     wrong("too-many-tokens", "a class fills more than the free positions", **more)
-    wrong("rows-differ", "a class without numbers", numbers=COUNTS[:-1])
     wrong("five-levels", "at most four levels", numbers=np.array(COUNTS) @ np.eye(2, 5, dtype=int))
     no_level = {"groupings": ((0, 0, 0, 0),), "cells": ((0, 0, 2, 0), (1, 0, 2, 0)), "numbers": np.zeros((2, 0))}
     wrong("no-level", "at least one level", **no_level)
@@ -959,26 +974,22 @@ def refused_groups(corpus: Corpus) -> None:
         ("second-wrong-side", "numbers of a side without tokens", 1, (0, 1, 2, 0), (1, 0, 0, 0)),
     ):
         step = second_groups(cells=changed(SECOND_CELLS, index, row), numbers=changed(SECOND_COUNTS, index, numbers))
-        content = claim("second", groups_by_formula(step, 4, 2), TABLES, step)
+        content = claim("second", groups_by_formula(step, 4), TABLES, step)
         corpus.add(f"group-chains-{name}", content, 1, why, "second")
-    odd = groups(SECOND_GROUPINGS, SECOND_CELLS[:2], np.zeros((2, 3)), EACH)
-    corpus.add("group-chains-second-odd", claim("second", 2, TABLES, odd), 1, "three numbers for two sides", "second")
-    out_of_order = second_groups(numbers=changed_rows(SECOND_COUNTS, 3, 4))
-    why = "classes of one cell with fewer tokens above come first"
-    corpus.add(
-        "group-chains-second-unsorted",
-        claim("second", groups_by_formula(out_of_order, 4, 2), TABLES, out_of_order),
-        1,
-        why,
-        "second",
-    )
-
-
-def changed_rows(rows: Any, first: int, second: int) -> np.ndarray:
-    """A copy of a hint with two rows exchanged."""
-    array = np.array(rows, np.int64)
-    array[[first, second]] = array[[second, first]]
-    return array
+    step = second_groups()
+    count, numbers, keys = members("second", step), step.hints["numbers"].integers(), step.hints["grouping"].integers()
+    same = changed(keys, (0, 1, 2, 0), keys[0, 1, 2, 1])
+    for name, why, hint, values in (
+        ("one-side", "numbers for one side only", "numbers", numbers[:, :1]),
+        ("three-sides", "numbers for three sides", "numbers", np.pad(numbers, ((0, 0), (0, 1), (0, 0)))),
+        ("other-number-above", "classes under a number of tokens above that is not theirs", "grouping", keys[..., ::-1]),
+        ("same-above-twice", "the class with one token above is claimed for none as well", "grouping", same),
+        ("beyond-second", "groupings for two tokens above the second", "grouping", np.pad(keys, [(0, 0)] * 3 + [(0, 1)])),
+    ):
+        other = replace(step, hints={**step.hints, hint: tensor(values)})
+        number = groups_by_formula(other, 4) if values is same else count
+        content = claim("second", number, TABLES, other)
+        corpus.add(f"group-chains-second-{name}", content, 1, why, "second")
 
 
 def refused_further(corpus: Corpus) -> None:
@@ -1072,9 +1083,6 @@ def other_tasks(corpus: Corpus) -> None:
     why = "enumeration is about the largest or smallest token only"
     add("task-second-enumeration", claim("second", count, TABLES, every), 1, why, "second")
     first = claim("second", members("second", second_groups()), TABLES, second_groups())
-    uneven = second_groups(numbers=np.pad(SECOND_COUNTS, ((0, 0), (0, 1))))
-    uneven_sides = claim("second", first.statement.correct, TABLES, uneven)
-    add("group-chains-uneven-sides", uneven_sides, 1, "three numbers of tokens for two sides", "second")
     as_largest = with_statement(first, task={"n": 1, "name": "nth-max-of-k"})
     add("task-second-as-first", as_largest, 1, "classes with two sides about the largest token", "second")
     by_number = claim_members("smallest", chains(sizes_of({(3, 3, 0): (3,)}, 4, 3, 1), NUMBERS, range(5)))

@@ -185,10 +185,9 @@ def _mixed(model: Model) -> Certificate:
     kept = np.broadcast_to(((query > 0) & (label < 3))[..., None], (vocab, vocab, n_ctx))
     by_chains = _only(_proved(model, "pessimized", levels="2").steps[1], kept)
     classes = _proved(model, "classes", blocks="0", fine="0").steps[1]
-    cells = classes.hints["cells"].integers()
-    rows = (cells[:, 0] >= 3) & (cells[:, 1] > 0)
-    fewer = {"cells": cells[rows], "numbers": classes.hints["numbers"].integers()[rows]}
-    by_groups = replace(classes, hints=dict(classes.hints) | {name: RawTensor.of_integers(h) for name, h in fewer.items()})
+    grouping = classes.hints["grouping"].integers()
+    fewer = np.where(((query > 0) & (label >= 3))[..., None, None], grouping, -1)
+    by_groups = replace(classes, hints={**classes.hints, "grouping": RawTensor.of_integers(fewer)})
     first = make_golden.enumeration([(0, vocab)] * (n_ctx - 1) + [(0, 1)])
     members = make_golden.members_of_chains(by_chains, inputs) | make_golden.members_of_groups(by_groups, inputs)
     weights = {name: decoded(tensor) for name, tensor in model.tensors.items()}
@@ -580,9 +579,11 @@ def claims(base: Base) -> Iterator[Mutant]:
             changes = _claimed_sizes(values) if values.ndim == 4 else _claimed_bands(values)
         elif hint.endswith(_BOUNDS):
             changes = _claimed_bounds(values)
-        elif hint == "groupings":
+        elif hint == "levels":
             changes = _claimed_levels(values)
-        elif hint == "numbers" and f"{step}.cells" in base.document.tensors:
+        elif hint == "grouping":
+            changes = _claimed_groupings(values)
+        elif hint == "numbers" and f"{step}.grouping" in base.document.tensors:
             changes = _claimed_numbers(values)
         elif hint == "inputs":
             changes = _claimed_inputs(values, base.inputs, base.rank)
@@ -615,7 +616,7 @@ def _claimed_sizes(values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
                 if not np.array_equal(of_levels, values[q, m, c]):
                     yield f"size {of_levels.tolist()} at {q, m, c}", _changed(values, (q, m, c), of_levels)
     query, label, copies, _ = np.ogrid[:vocab, :vocab, :n_ctx, :levels]
-    possible = ((query < label) & (copies > 0)) | (query == label)
+    possible = (((query < label) & (copies > 0)) | (query == label)) & ((label > 0) | (copies == n_ctx - 1))
     everything = np.where(possible, np.where(copies < n_ctx - 1, label, 0), -1)
     yield "everything", np.broadcast_to(everything, values.shape)
 
@@ -644,13 +645,21 @@ def _claimed_levels(values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     yield "all on level 1", np.ones_like(values)
 
 
+def _claimed_groupings(values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Those of other cells."""
+    for cell in np.argwhere(values != -1).tolist():
+        for grouping in range(int(values.max()) + 1):
+            if grouping != values[tuple(cell)]:
+                yield f"grouping {grouping} at {cell}", _changed(values, tuple(cell), grouping)
+
+
 def _claimed_numbers(values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    for row, level in np.ndindex(values.shape[0], values.shape[1] - 1):
-        if values[row, level] > 0:
+    for row, side, level in np.ndindex(*values.shape[:2], values.shape[2] - 1):
+        if values[row, side, level] > 0:
             moved = values.copy()
-            moved[row, level] -= 1
-            moved[row, level + 1] += 1
-            yield f"row {row}: a token from level {level} to {level + 1}", moved
+            moved[row, side, level] -= 1
+            moved[row, side, level + 1] += 1
+            yield f"row {row}: a token from level {level} of side {side} to {level + 1}", moved
 
 
 def _claimed_inputs(values: np.ndarray, inputs: np.ndarray, rank: int) -> Iterator[tuple[str, np.ndarray]]:
