@@ -59,7 +59,7 @@ class GroupSets(Strategy):
         proof = self.found(problem)
         if proof.worst <= problem.tolerance:
             nothing = np.zeros(problem.task.table.shape, np.bool_)
-            return pairs_evidence(problem, (problem.hidden_step(problem.neurons),), "evaluated-pairs", nothing, {}, {})
+            return pairs_evidence(problem, (problem.hidden_step(problem.neurons),), "coded-output", nothing, {}, {})
         starts = np.cumsum([0, *(len(block.neurons) for block in proof.blocks)])
         parts = [block.step(problem.task.table, int(start)) for block, start in zip(proof.blocks, starts, strict=False)]
         last = Step("uniform-margin", tuple(range(len(parts) + 1)))
