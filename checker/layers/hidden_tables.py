@@ -64,7 +64,7 @@ def hidden_tables(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> H
     """Apply the rule. Takes no premises."""
     size, config, bases = setting.composition.d_vocab, setting.model.config, list[Basis]()
     if premises or not isinstance(config, (GroupMLP, UniformAttention)):
-        raise Refused(f"{step.rule} takes no premises, and is about networks with one hidden layer, not a {config.described}")
+        raise Refused(f"{step.rule} takes no premises, and is about one hidden layer on two inputs; this is a {config.described}")
     shapes: dict[str, tuple[int | None, ...]] = {"neurons": (None,)}
     if isinstance(config, UniformAttention) and "reading" in step.hints:
         shapes |= {"reading": (config.d_model, None), "writing": (config.d_model, None)}

@@ -1176,7 +1176,7 @@ def of_codes(corpus: PairCorpus) -> None:
         ("atoms-swapped", "atoms of other neurons", with_hints(step, atoms=atoms[::-1])),
         ("codes-few", "a code for the first atom only", with_hints(step, codes=codes[:, :1])),
         ("codes-other", "another code", with_hints(step, codes=changed(codes, (1, 1), -codes[1, 1]))),
-        ("split-other", "a little more of an atom", with_hints(split, codes=split_codes + [0, 0, 64, 0])),
+        ("split-other", "a little more of an atom", with_hints(split, codes=split_codes + 64 * EYE[1:2, [0, 0, 1, 0]])),
         ("split-exchanged", "codes of other atoms", with_hints(split, codes=split_codes[:, [0, 1, 3, 2]])),
         ("split-atoms", "codes of other neurons", with_hints(split, atoms=split_atoms[::-1])),
         ("flat-dictionary", "atoms in a row", with_hints(step, dictionary=rows.reshape(-1))),
