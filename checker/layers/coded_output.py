@@ -130,8 +130,8 @@ def _require_coded(
     listed, code = np.zeros((neurons, count), np.bool_), np.zeros((neurons, count), np.int64)
     if np.any((atoms < 0) | (atoms >= count)) or np.any(np.diff(atoms, axis=1) <= 0):
         raise Refused("the atoms of a neuron are some of the dictionary, in ascending order")
-    np.put_along_axis(listed, atoms, True, axis=1)
-    np.put_along_axis(code, atoms, hints["codes"], axis=1)
+    entries = np.arange(neurons)[:, None], atoms
+    listed[entries], code[entries] = True, hints["codes"]
     if not listed.any(axis=0).all() or pairwise not in (0, 1):
         raise Refused("every atom of the dictionary is some neuron's, and pairwise is 0 or 1")
     matrix = hinted(setting, code, scale)

@@ -569,7 +569,8 @@ GOLDEN = ROOT / "certificates" / "golden"
 ON_TWO_INPUTS = (
     "evaluated",
     "low-rank-factors",
-    "dictionary-split",
+    "dictionary-factors",
+    "bases",
     "crosscoder",
     "structured",
     "sets",
