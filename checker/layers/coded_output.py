@@ -54,6 +54,9 @@ from checker.layers.facts import HiddenTables, take_hidden_tables
 from checker.layers.pairs import Pairs
 from checker.rules.projections import hinted
 
+_EFFORT_OF_A_COLUMN = 200
+"""What looking at a column takes, however few rows it has."""
+
 
 def coded_output(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> CertifiedInputs:
     """Apply the rule to the tables of a hidden layer."""
@@ -90,8 +93,8 @@ def _require_evaluated(setting: Setting, tables: HiddenTables, pairs: Pairs) -> 
 
 @dataclass(frozen=True)
 class _Sparse:
-    """A matrix "i k" by the rows where columns may differ from 0. Columns that have them in common are taken together: `parts`
-    are their rows and their entries there. Column k is number places[k] among those of all parts.
+    """A matrix "i k". Columns that may differ from 0 in the same rows are taken together: `parts` are these rows, and the
+    entries there. Column k is number places[k] among those of all parts.
     """
 
     parts: list[tuple[IntArray, Enclosure]]
@@ -100,12 +103,12 @@ class _Sparse:
     @staticmethod
     def of(listed: BoolArray, matrix: Enclosure) -> "_Sparse":
         """From a matrix that is 0 where nothing is listed; in every column something is."""
-        columns: dict[bytes, list[int]] = {}
+        together: dict[bytes, list[int]] = {}
         for k, rows in enumerate(listed.T):
-            columns.setdefault(rows.tobytes(), []).append(k)
-        support = [np.flatnonzero(listed[:, some[0]]) for some in columns.values()]
-        parts = [(rows, matrix[rows[:, None], some]) for rows, some in zip(support, columns.values(), strict=True)]
-        return _Sparse(parts, np.argsort(np.concatenate([*columns.values()])))
+            together.setdefault(rows.tobytes(), []).append(k)
+        support = [np.flatnonzero(listed[:, columns[0]]) for columns in together.values()]
+        parts = [(rows, matrix[rows[:, None], columns]) for rows, columns in zip(support, together.values(), strict=True)]
+        return _Sparse(parts, np.argsort(np.concatenate([*together.values()])))
 
     def after(self, rows: Enclosure) -> Enclosure:
         """From rows "p i" to their products "p k" with the matrix."""
@@ -113,31 +116,35 @@ class _Sparse:
         return first.concatenate(others, axis=1)[:, self.places]
 
 
+def _code(setting: Setting, atoms: IntArray, codes: IntArray, count: int, scale: int) -> tuple[_Sparse, _Sparse]:
+    """C and its transpose, from hints about `count` atoms."""
+    neurons = len(atoms)
+    if codes.shape != atoms.shape or not atoms.size or np.any((atoms < 0) | (atoms >= count)):
+        raise Refused("every neuron has at least one atom of the dictionary, and there are as many codes as atoms")
+    setting.meter.hold((9 + setting.arithmetic.element_bytes // 2) * neurons * count)
+    setting.meter.toil((_EFFORT_OF_A_COLUMN + neurons) * (_EFFORT_OF_A_COLUMN + count))
+    listed, matrix = np.zeros((neurons, count), np.bool_), np.zeros((neurons, count), np.int64)
+    entries = np.arange(neurons)[:, None], atoms
+    listed[entries], matrix[entries] = True, codes
+    if np.any(np.diff(atoms, axis=1) <= 0) or not listed.any(axis=0).all():
+        raise Refused("the atoms of a neuron are in ascending order, and every atom is some neuron's")
+    enclosed = hinted(setting, matrix, scale)
+    return _Sparse.of(listed, enclosed), _Sparse.of(listed.T, enclosed.T)
+
+
 def _require_coded(
     setting: Setting, tables: HiddenTables, pairs: Pairs, hints: Mapping[str, IntArray], pairwise: int, scale: int
 ) -> None:
     """Refuse unless the inequality of the theorem holds for all pairs."""
-    atoms, (neurons, outputs), count = hints["atoms"], tables.unembed.shape, len(hints["dictionary"])
-    dictionary, centre, *features = (
-        hinted(setting, hints[name], scale)
-        for name in ("dictionary", "centre", "left_features", "right_features")
-        if name in hints
-    )
-    if hints["codes"].shape != atoms.shape or not atoms.size or {part.shape[1] for part in features} - {count}:
-        raise Refused("there are as many codes as atoms, and as many features on each side as atoms in the dictionary")
-    setting.meter.hold((9 + setting.arithmetic.element_bytes // 2) * neurons * count)
-    setting.meter.toil(neurons * count)
-    listed, code = np.zeros((neurons, count), np.bool_), np.zeros((neurons, count), np.int64)
-    if np.any((atoms < 0) | (atoms >= count)) or np.any(np.diff(atoms, axis=1) <= 0):
-        raise Refused("the atoms of a neuron are some of the dictionary, in ascending order")
-    entries = np.arange(neurons)[:, None], atoms
-    listed[entries], code[entries] = True, hints["codes"]
-    if not listed.any(axis=0).all() or pairwise not in (0, 1):
-        raise Refused("every atom of the dictionary is some neuron's, and pairwise is 0 or 1")
-    matrix = hinted(setting, code, scale)
-    by_atoms, by_neurons = _Sparse.of(listed, matrix), _Sparse.of(listed.T, matrix.T)
-    rest, two = tables.unembed - by_neurons.after(dictionary.T).T, np.full((1, 1), 2, np.int64)
-    distance, centre = _distances(rest, pairwise), centre.reshape(1, -1)
+    sides = [hints[name] for name in ("left_features", "right_features") if name in hints]
+    count, (neurons, outputs), two = len(hints["dictionary"]), tables.unembed.shape, np.full((1, 1), 2, np.int64)
+    if pairwise not in (0, 1) or any(side.shape[1] != count for side in sides):
+        raise Refused("pairwise is 0 or 1, and every atom has a feature on each side, if there are any")
+    by_atoms, by_neurons = _code(setting, hints["atoms"], hints["codes"], count, scale)
+    dictionary, *features = (hinted(setting, hint, scale) for hint in (hints["dictionary"], *sides))
+    centre = hinted(setting, hints["centre"].reshape(1, -1), scale)
+    rest = tables.unembed - by_neurons.after(dictionary.T).T
+    distance = _distances(rest, pairwise)
 
     def linear(side: Enclosure) -> Enclosure:
         written = side @ tables.unembed

@@ -62,13 +62,13 @@ _ATTENTION, _MLP = "blocks.0.attn.", "blocks.0.mlp."
 
 def hidden_tables(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> HiddenTables:
     """Apply the rule. Takes no premises."""
-    size, config, bases = setting.composition.d_vocab, setting.model.config, list[Basis]()
+    size, config = setting.composition.d_vocab, setting.model.config
     if premises or not isinstance(config, (GroupMLP, UniformAttention)):
-        raise Refused(f"{step.rule} takes no premises, and is about one hidden layer on two inputs; this is a {config.described}")
-    shapes: dict[str, tuple[int | None, ...]] = {"neurons": (None,)}
+        raise Refused(f"{step.rule} takes no premises, and is about a hidden layer on two inputs, not {config.described}s")
+    shapes, parameters = dict[str, tuple[int | None, ...]](neurons=(None,)), list[str]()
     if isinstance(config, UniformAttention) and "reading" in step.hints:
-        shapes |= {"reading": (config.d_model, None), "writing": (config.d_model, None)}
-    tilt, hints = take_parameters(step, *["tilt"] * (len(shapes) > 1)), take_hints(setting, step, **shapes)
+        shapes, parameters = shapes | {"reading": (config.d_model, None), "writing": (config.d_model, None)}, ["tilt"]
+    tilt, hints = take_parameters(step, *parameters), take_hints(setting, step, **shapes)
     chosen, other = hints["neurons"], np.ones(config.d_mlp, np.bool_)
     other[chosen[(chosen >= 0) & (chosen < config.d_mlp)]] = False
     if not len(chosen) or len(chosen) + np.count_nonzero(other) != config.d_mlp:
@@ -77,8 +77,7 @@ def hidden_tables(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> H
     setting.meter.hold(kept * setting.arithmetic.element_bytes // 4)
     if isinstance(config, GroupMLP):
         return _group_mlp(setting, config, chosen, np.flatnonzero(other))
-    if tilt:
-        bases = [Basis.of(setting, hints[name], *tilt) for name in ("reading", "writing")]
+    bases = [Basis.of(setting, hints[name], *tilt) for name in ("reading", "writing") if tilt]
     return _uniform_attention(setting, config, chosen, np.flatnonzero(other), bases)
 
 

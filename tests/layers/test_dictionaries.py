@@ -25,6 +25,7 @@ from test_hidden_rules import (
     low_rank_leads,
     of_integers,
     rounded,
+    small,
     tables_step,
     unembed_of,
 )
@@ -33,6 +34,7 @@ import certificates
 from certificates import Certificate, FormatError, GroupMLP, Model, Step, read_certificate, write_model
 from certificates.groups import group_table
 from checker import Budget, OverBudget, verify
+from checker.layers.coded_output import _code
 from checker.verdict import check_proof
 from prover.attention import direction_search
 from prover.cli import cli
@@ -139,6 +141,15 @@ def test_codes_take_memory() -> None:
     check_proof(certificate, model, budget=Budget(memory=260 * 64**2))
     with pytest.raises(OverBudget):
         check_proof(certificate, model, budget=Budget(memory=200 * 64**2))
+
+
+def test_codes_take_time() -> None:
+    """Also those that are not listed; and so does looking at rows and columns that are hardly there."""
+    setting = small().setting
+    for atoms, count in ((np.arange(1000)[:, None], 1000), (np.arange(10**4)[None], 10**4)):
+        before = setting.meter.effort
+        _code(setting, atoms, 0 * atoms, count, 0)
+        assert setting.meter.effort - before > 10**6
 
 
 def test_codes_that_are_not_listed_take_memory() -> None:
