@@ -1154,6 +1154,17 @@ def of_pairs(corpus: PairCorpus) -> None:
         corpus.claim(f"evaluated-{name}", code, why, name, 1, hidden([0]), pairs_step([[1, 0], [0, 0]]))
 
 
+def refused_codes(corpus: PairCorpus, prefix: str, model: str, step: Step, cases: Sequence[Any], false: Sequence[Any]) -> None:
+    """What is no code, even where no pairs are claimed, so that nothing is to be proved; and codes that prove too little."""
+    good = (hidden(FOUR), step)
+    refused(corpus, prefix, model, EVERY, good, [(name, why, 1, other) for name, why, other in false])
+    for name, why, other in cases:
+        pairs = other.hints["pairs"].integers()
+        nothing = with_hints(other, pairs=0 * pairs) if np.array_equal(pairs, step.hints["pairs"].integers()) else other
+        corpus.claim(f"{prefix}-{name}", 1, why, model, 0, hidden(FOUR), nothing)
+    corpus.claim(f"{prefix}-nothing", 0, "no pairs", model, 0, hidden(FOUR), with_hints(step, pairs=0 * EVERY))
+
+
 def of_codes(corpus: PairCorpus) -> None:
     """Rule coded-output with a code."""
     step, split = low_rank_step(UPPER, STARTS, factors(), 1, 0), dictionary_step(UPPER, factors(), 1, 0)
@@ -1173,12 +1184,7 @@ def of_codes(corpus: PairCorpus) -> None:
         ("atom-twice", "an atom twice", with_hints(step, **one_more)),
         ("atoms-descend", "atoms out of order", with_hints(step, atoms=atoms[:, ::-1], codes=codes[:, ::-1])),
         ("atoms-wrap", "differences beyond 64 bits", with_hints(step, atoms=changed(atoms, (0, 0), np.iinfo(np.int64).min))),
-        ("atoms-swapped", "atoms of other neurons", with_hints(step, atoms=atoms[::-1])),
         ("codes-few", "a code for the first atom only", with_hints(step, codes=codes[:, :1])),
-        ("codes-other", "another code", with_hints(step, codes=changed(codes, (1, 1), -codes[1, 1]))),
-        ("split-other", "a little more of an atom", with_hints(split, codes=split_codes + 64 * EYE[1:2, [0, 0, 1, 0]])),
-        ("split-exchanged", "codes of other atoms", with_hints(split, codes=split_codes[:, [0, 1, 3, 2]])),
-        ("split-atoms", "codes of other neurons", with_hints(split, atoms=split_atoms[::-1])),
         ("flat-dictionary", "atoms in a row", with_hints(step, dictionary=rows.reshape(-1))),
         ("blocks", "atoms block by block", with_hints(step, dictionary=rows.reshape(2, 2, -1))),
         ("no-dictionary", "no dictionary", with_hints(step, dictionary=None)),
@@ -1190,14 +1196,20 @@ def of_codes(corpus: PairCorpus) -> None:
         ("outputs", "an output without a column", with_hints(step, dictionary=rows[:, :2])),
         ("scale", "a scale beyond the range", with_parameters(step, scale=1101)),
         ("scale-negative", "a scale beyond the range", with_parameters(step, scale=-1101)),
-        ("mirrored-lower", "a > b, mirrored", with_hints(step, pairs=UPPER.T)),
         ("two-premises", "tables twice", replace(step, premises=(0, 0))),
         ("no-premise", "no tables", replace(step, premises=())),
         ("parameter", "no parameter scale", replace(step, parameters={"mirrored": 1, "pairwise": 0})),
         ("hint", "no centre", with_hints(step, centre=None)),
     ]
-    good = (hidden(FOUR), step)
-    refused(corpus, "coded", "factors", EVERY, good, [(name, why, 1, other) for name, why, other in cases])
+    false = [
+        ("mirrored-lower", "a > b, mirrored", with_hints(step, pairs=UPPER.T)),
+        ("atoms-swapped", "atoms of other neurons", with_hints(step, atoms=atoms[::-1])),
+        ("codes-other", "another code", with_hints(step, codes=changed(codes, (1, 1), -codes[1, 1]))),
+        ("split-other", "a little more of an atom", with_hints(split, codes=split_codes + 64 * EYE[1:2, [0, 0, 1, 0]])),
+        ("split-exchanged", "codes of other atoms", with_hints(split, codes=split_codes[:, [0, 1, 3, 2]])),
+        ("split-atoms", "codes of other neurons", with_hints(split, atoms=split_atoms[::-1])),
+    ]
+    refused_codes(corpus, "coded", "factors", step, cases, false)
     for bits, code in ((53, 1), (52, 0)):  # 64 times 1/64, or 32 times 1/32
         large = 2**bits * np.eye(2, dtype=np.int64)[[0, 1, 0, 1]], right_factor(off=0) * 2 ** (94 - bits - 6), 0 * CENTRE
         same = low_rank_step(UPPER, STARTS, large, 1, scale=47)
@@ -1211,8 +1223,6 @@ def of_features(corpus: PairCorpus) -> None:
     left, right, atoms, rows = (hints[name] for name in ("left_features", "right_features", "atoms", "dictionary"))
     alone = {"pairs": step.hints["pairs"], "left_features": tensor(left), "right_features": tensor(right)}
     cases = [
-        ("one-sided", "features that read one input only", with_hints(step, right_features=0 * right)),
-        ("reversed", "one side of a feature is reversed", with_hints(step, left_features=left * [1, 1, -1, 1])),
         ("left-few", "a feature without a shape on the left", with_hints(step, left_features=left[:, :3])),
         ("right-few", "a feature without a shape on the right", with_hints(step, right_features=right[:, :3])),
         ("both-few", "a feature without shapes", with_hints(step, left_features=left[:, :3], right_features=right[:, :3])),
@@ -1223,17 +1233,20 @@ def of_features(corpus: PairCorpus) -> None:
         ("atom-beyond", "a feature that there is not", with_hints(step, atoms=changed(atoms, (3, 1), 4))),
         ("codes-few", "a code for the first feature only", with_hints(step, codes=hints["codes"][:, :1])),
         ("outputs", "an output without a column", with_hints(step, dictionary=rows[:, :2])),
-        ("mirrored", "a network that is not symmetric", crosscoder_step(UPPER, 1, 0)),
+        ("mirrored", "a network that is not symmetric", with_parameters(step, mirrored=1)),
         ("pairwise-2", "pairwise is 0 or 1", with_parameters(step, pairwise=2)),
         ("two-premises", "tables twice", replace(step, premises=(0, 0))),
         ("no-premise", "no tables", replace(step, premises=())),
         ("left-missing", "features of the second input only", with_hints(step, left_features=None)),
         ("right-missing", "features of the first input only", with_hints(step, right_features=None)),
-        ("none", "no features, which describe more than is left", with_hints(step, left_features=None, right_features=None)),
         ("without-code", "features without a code", Step("coded-output", (0,), {"mirrored": 0}, alone)),
     ]
-    steps = [(name, why, 1, other) for name, why, other in cases]
-    refused(corpus, "crosscoder", "crosscoder", EVERY, (hidden(FOUR), step), steps)
+    false = [
+        ("one-sided", "features that read one input only", with_hints(step, right_features=0 * right)),
+        ("reversed", "one side of a feature is reversed", with_hints(step, left_features=left * [1, 1, -1, 1])),
+        ("none", "no features, which describe more than is left", with_hints(step, left_features=None, right_features=None)),
+    ]
+    refused_codes(corpus, "crosscoder", "crosscoder", step, cases, false)
     better = with_hints(step, codes=np.abs(hints["codes"]), left_features=-left, right_features=-right)
     corpus.claim("crosscoder-negative", 0, "all features reversed", "sums-untied", EVERY, hidden(FOUR), better)
 
