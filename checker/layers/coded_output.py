@@ -50,6 +50,7 @@ from certificates.tensor_file import IntArray
 from checker.core.enclosures import BoolArray, Enclosure
 from checker.core.errors import Refused
 from checker.core.facts import CertifiedInputs, Fact, Setting, take_hints, take_parameters
+from checker.layers.composition import composition
 from checker.layers.facts import HiddenTables, take_hidden_tables
 from checker.layers.pairs import Pairs
 from checker.rules.projections import hinted
@@ -61,7 +62,7 @@ _EFFORT_OF_A_COLUMN = 200
 def coded_output(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> CertifiedInputs:
     """Apply the rule to the tables of a hidden layer."""
     tables = take_hidden_tables(step, premises)
-    size, (neurons, outputs), coded = setting.composition.d_vocab, tables.unembed.shape, "codes" in step.hints
+    size, (neurons, outputs), coded = composition(setting).d_vocab, tables.unembed.shape, "codes" in step.hints
     shapes: dict[str, tuple[int | None, ...]] = {"pairs": (size, size)}
     if coded:
         shapes |= {"atoms": (neurons, None), "codes": (neurons, None), "dictionary": (None, outputs), "centre": (neurons,)}

@@ -51,6 +51,7 @@ from checker.core.enclosures import Enclosure
 from checker.core.errors import Refused
 from checker.core.facts import CertifiedInputs, Fact, Setting, take_hints, take_parameters
 from checker.layers.circle import cosines_and_sines
+from checker.layers.composition import composition
 from checker.layers.facts import HiddenTables, take_hidden_tables
 from checker.layers.pairs import Pairs
 from checker.rules.projections import hinted
@@ -164,8 +165,8 @@ def fourier_output(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> 
     """Apply the rule to the tables of a hidden layer."""
     tables = take_hidden_tables(step, premises)
     mirrored, scale = take_parameters(step, "mirrored", "scale")
-    p, (neurons, outputs) = setting.composition.d_vocab, tables.unembed.shape
-    if len(premises) != 1 or not setting.composition.is_addition or outputs != p:
+    p, (neurons, outputs) = composition(setting).d_vocab, tables.unembed.shape
+    if len(premises) != 1 or not composition(setting).is_addition or outputs != p:
         raise Refused("fourier-output takes one premise, and is about addition modulo p, with one output for each residue")
     hints = _hints(setting, step, p, neurons)
     pairs = Pairs.of(setting, tables, (hints["bucket"] >= 0).astype(np.int64), mirrored)

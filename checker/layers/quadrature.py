@@ -37,6 +37,7 @@ from checker.core.enclosures import Enclosure
 from checker.core.errors import Refused
 from checker.core.facts import CertifiedInputs, Fact, Setting, take_hints, take_parameters
 from checker.layers.circle import cosines_and_sines
+from checker.layers.composition import composition
 from checker.layers.facts import HiddenTables, take_hidden_tables
 from checker.layers.pairs import certified_pairs
 from checker.rules.projections import hinted
@@ -73,8 +74,8 @@ class ReadWaves:
         """From premises, parameters and hints, which are checked; more: names of hints "i" of other rules."""
         tables = take_hidden_tables(step, premises)
         (scale,) = take_parameters(step, "scale")
-        p, (neurons, outputs) = setting.composition.d_vocab, tables.unembed.shape
-        if not p % 2 or outputs != p or not setting.composition.is_addition:
+        p, (neurons, outputs) = composition(setting).d_vocab, tables.unembed.shape
+        if not p % 2 or outputs != p or not composition(setting).is_addition:
             raise Refused("quadrature is about addition modulo an odd number, with one output for each residue")
         if len(premises) != 1 or not tables.symmetric:
             raise Refused("quadrature takes one premise, the tables of a symmetric network")

@@ -1,25 +1,30 @@
-"""The rules: each is a theorem whose hypotheses the checker can verify, one file each."""
+"""The rules: each is a theorem whose hypotheses the checker can verify, one file each. And the kinds of tasks."""
 
 from collections.abc import Callable, Mapping
 
+from certificates.architectures import AttentionOnly, GroupMLP, ModelConfig, UniformAttention
+from certificates.canonical_json import Json
 from certificates.certificate import Step
+from certificates.tensor_file import RawTensor
 from checker.attention.additive_tables import additive_tables
 from checker.attention.enumeration import enumeration
 from checker.attention.further_inputs import further_inputs
 from checker.attention.group_chains import group_chains
 from checker.attention.low_rank_chains import low_rank_chains
+from checker.attention.order_statistic import parse_order_statistic
 from checker.attention.prefix_chains import prefix_chains
 from checker.attention.projected_tables import projected_tables
 from checker.core.facts import Fact, Setting
+from checker.core.meter import Meter
+from checker.core.tasks import Task
 from checker.layers.coded_output import coded_output
+from checker.layers.composition import parse_composition
 from checker.layers.fourier_output import fourier_output
-from checker.layers.group_sets import group_sets
 from checker.layers.hidden_tables import hidden_tables
 from checker.layers.mlp_quadrature import mlp_quadrature
 from checker.layers.quadrature import quadrature
 from checker.layers.quadrature_waves import quadrature_waves
-from checker.layers.structured_output import structured_output
-from checker.layers.uniform_margin import uniform_margin
+from checker.layers.set_output import set_output
 from checker.rules.disjoint_sum import disjoint_sum
 
 Rule = Callable[[Setting, Step, tuple[Fact, ...]], Fact]
@@ -32,7 +37,6 @@ RULES: Mapping[str, Rule] = {
     "fourier-output": fourier_output,
     "further-inputs": further_inputs,
     "group-chains": group_chains,
-    "group-sets": group_sets,
     "hidden-tables": hidden_tables,
     "low-rank-chains": low_rank_chains,
     "mlp-quadrature": mlp_quadrature,
@@ -40,7 +44,15 @@ RULES: Mapping[str, Rule] = {
     "projected-tables": projected_tables,
     "quadrature": quadrature,
     "quadrature-waves": quadrature_waves,
-    "structured-output": structured_output,
-    "uniform-margin": uniform_margin,
+    "set-output": set_output,
 }
 """Every rule a certificate can name."""
+
+TaskParser = Callable[[Json, ModelConfig, RawTensor | None, Meter], Task]
+
+TASKS: Mapping[type[ModelConfig], TaskParser] = {
+    AttentionOnly: parse_order_statistic,
+    GroupMLP: parse_composition,
+    UniformAttention: parse_composition,
+}
+"""The kind of task that a model of each architecture is for."""

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from prover.tasks import Task
+from prover.attention.tasks import OrderStatistic
 
 
 def cell_totals(d_vocab: int, n_ctx: int, rank: int) -> np.ndarray:
@@ -24,6 +24,6 @@ def cell_totals(d_vocab: int, n_ctx: int, rank: int) -> np.ndarray:
     return np.diff(totals, axis=1, prepend=0)
 
 
-def by_token(cells: np.ndarray, task: Task) -> np.ndarray:
+def by_token(cells: np.ndarray, task: OrderStatistic) -> np.ndarray:
     """Cells "q m" by tokens instead of the task's numbers."""
     return cells[::-1, ::-1] if task.reverse else cells

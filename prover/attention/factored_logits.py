@@ -5,8 +5,8 @@ from functools import cached_property
 
 import torch
 
-from prover.attention.pessimistic_tables import Approximate
-from prover.strategy import Problem
+from prover.approximate import Approximate
+from prover.attention.sequence_problem import SequenceProblem
 from prover.weights import Weights
 
 
@@ -53,7 +53,7 @@ class FactoredLogits:
         return self.values.vectors
 
     @staticmethod
-    def of(problem: Problem, other: Weights | None = None) -> "FactoredLogits":
+    def of(problem: SequenceProblem, other: Weights | None = None) -> "FactoredLogits":
         """Computed in the checker's order. other: weights in the order of the task's numbers, in place of the model's."""
         attention, weights = "blocks.0.attn.", problem.weights if other is None else other
 

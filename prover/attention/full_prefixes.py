@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from prover.attention.pessimistic_tables import Tables, additive_tables
-from prover.strategy import DoesNotFit, Problem
+from prover.attention.sequence_problem import SequenceProblem
+from prover.strategy import DoesNotFit
 from prover.surrogate import Claims, Surrogate, soft_maximum, soft_minimum
 from prover.weights import Weights
 
@@ -20,7 +21,7 @@ _LEAST_LOG_WEIGHT = -30.0
 """Logarithms of weights are clamped here before exponentiation where there is a temperature: in a loss, not in a bound."""
 
 
-def full_prefixes(problem: Problem, joint: bool = True) -> Surrogate:
+def full_prefixes(problem: SequenceProblem, joint: bool = True) -> Surrogate:
     """The surrogate of strategies that look at additive tables. Raises DoesNotFit for the n-th largest, 1 < n < K."""
     require_extreme(problem)
 
@@ -30,7 +31,7 @@ def full_prefixes(problem: Problem, joint: bool = True) -> Surrogate:
     return claims
 
 
-def require_extreme(problem: Problem) -> None:
+def require_extreme(problem: SequenceProblem) -> None:
     """Raises DoesNotFit unless the task is the largest or smallest token: these surrogates are about nothing else."""
     if problem.task.rank != 1:
         raise DoesNotFit("only for the largest or smallest token is there a surrogate, an objective to fine-tune for")

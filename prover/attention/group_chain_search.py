@@ -17,7 +17,7 @@ from torch import Tensor
 from certificates import RawTensor, Step
 from prover.attention.chain_counts import fitting_tuples
 from prover.attention.pessimistic_tables import LabelTerms, ValueLeads, contiguous_blocks
-from prover.strategy import Problem
+from prover.attention.sequence_problem import SequenceProblem
 
 _BLOCK = 2**23
 _LEVELS = 3
@@ -36,7 +36,7 @@ _ALMOST = 1 - 1e-9
 class Claims:
     """Everything claimed so far, in the layout of the rule's hints."""
 
-    problem: Problem
+    problem: SequenceProblem
     wanted: np.ndarray  # q m c
     groupings: dict[bytes, int] = field(default_factory=dict)
     rows: list[np.ndarray] = field(default_factory=list)  # m, q, c, A, grouping, numbers "side level", widths "side level"
@@ -104,7 +104,7 @@ class Claims:
         self.groupings, self.rows = {names[old]: new for new, old in enumerate(used)}, [rows] if len(rows) else []
 
 
-def claim_classes(problem: Problem, block: np.ndarray, joint: bool, wanted: np.ndarray) -> Claims:
+def claim_classes(problem: SequenceProblem, block: np.ndarray, joint: bool, wanted: np.ndarray) -> Claims:
     """Search classes in the wanted cells "q m c", for rivals in these blocks, token and position `joint` or apart."""
     leads = ValueLeads.of(problem.tables, block, joint)
     claims = Claims(problem, wanted)
@@ -113,7 +113,7 @@ def claim_classes(problem: Problem, block: np.ndarray, joint: bool, wanted: np.n
     return claims
 
 
-def cell_sizes(problem: Problem) -> np.ndarray:
+def cell_sizes(problem: SequenceProblem) -> np.ndarray:
     """Number of inputs in every cell, "q m c" of Python integers."""
     vocab, free, rank = problem.d_vocab, problem.n_ctx - 1, problem.task.rank
     sizes = np.zeros((vocab, vocab, free + 1), object)
@@ -125,7 +125,9 @@ def cell_sizes(problem: Problem) -> np.ndarray:
     return sizes
 
 
-def _worst_margins(problem: Problem, block: np.ndarray, wanted: np.ndarray) -> Iterator[tuple[int, LabelTerms, Tensor, Tensor]]:
+def _worst_margins(
+    problem: SequenceProblem, block: np.ndarray, wanted: np.ndarray
+) -> Iterator[tuple[int, LabelTerms, Tensor, Tensor]]:
     """For every label with wanted cells: what query and copies earn, and what the worst of tokens leave of it, "q c b"."""
     free, rank = problem.n_ctx - 1, problem.task.rank
     leads = ValueLeads.of(problem.tables, block, False)
@@ -139,7 +141,7 @@ def _worst_margins(problem: Problem, block: np.ndarray, wanted: np.ndarray) -> I
         yield label, terms, base, base + (free - copies) * worst[:, None]
 
 
-def adapted_blocks(problem: Problem, wanted: np.ndarray) -> np.ndarray:
+def adapted_blocks(problem: SequenceProblem, wanted: np.ndarray) -> np.ndarray:
     """Blocks "m o" of rivals that lose nothing in the wanted cells "q m c": halved as long as one with several rivals might
     come close to the label somewhere, if all tokens were the worst ones.
     """

@@ -17,7 +17,7 @@ from torch import Tensor
 from prover.attention.ball_trees import small_ball
 from prover.attention.factored_logits import FactoredLogits
 from prover.attention.low_rank_bounds import bands_of, key_direction, main_directions
-from prover.strategy import Problem
+from prover.attention.sequence_problem import SequenceProblem
 from prover.surrogate import Claims, soft_lengths, soft_maximum, soft_minimum
 from prover.weights import Weights
 
@@ -77,7 +77,7 @@ class LowRankClaims:
     the others may use, and how much of a gain covers leave. value_basis "d r", key_direction "d 1", band "q".
     """
 
-    problem: Problem
+    problem: SequenceProblem
     levels: Tensor
     parts: tuple[float, float]
     distance: float
@@ -88,7 +88,7 @@ class LowRankClaims:
 
     @staticmethod
     def of(
-        problem: Problem, rank: int, bands: int, levels: np.ndarray, parts: tuple[float, float], distance: float
+        problem: SequenceProblem, rank: int, bands: int, levels: np.ndarray, parts: tuple[float, float], distance: float
     ) -> "LowRankClaims":
         """With centres, directions and bands as the strategy chooses them at the problem's weights."""
         factors, device = FactoredLogits.of(problem), problem.device

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from prover.approximate import Approximate
 from prover.attention.factored_logits import Affine, FactoredLogits
 from prover.attention.full_prefixes import full_prefix_claims
-from prover.attention.low_rank_bounds import UNIT_BITS
-from prover.attention.pessimistic_tables import Approximate, Tables
+from prover.attention.pessimistic_tables import Tables
 from prover.attention.projected_tables import DIFFERENCES, EXACT, NORMS, ProjectedTables, projected_vectors
-from prover.strategy import Problem
+from prover.attention.sequence_problem import SequenceProblem
+from prover.bases import UNIT_BITS
 from prover.surrogate import Claims, soft_lengths
 from prover.weights import Weights
 
@@ -26,7 +27,7 @@ _NOTHING = 1e-300
 class ProjectedClaims:
     """A surrogate. ranks: as for ProjectedTables; bases "e r": of the tables of a rank above 0."""
 
-    problem: Problem
+    problem: SequenceProblem
     ranks: dict[str, int]
     bases: dict[str, Tensor]
     residual: int
@@ -34,7 +35,7 @@ class ProjectedClaims:
     joint: bool
 
     @staticmethod
-    def of(problem: Problem, ranks: dict[str, int], residual: int, diagonal: bool, joint: bool) -> "ProjectedClaims":
+    def of(problem: SequenceProblem, ranks: dict[str, int], residual: int, diagonal: bool, joint: bool) -> "ProjectedClaims":
         """With directions as the strategy chooses them at the problem's weights."""
         hints = ProjectedTables.of(problem, ranks, residual, diagonal).hints
         bases = {

@@ -7,10 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from prover.approximate import Approximate
 from prover.attention.factored_logits import Affine, FactoredLogits
-from prover.attention.low_rank_bounds import Basis, Grid, inner, main_directions, safe_root
-from prover.attention.pessimistic_tables import Approximate, Tables
-from prover.strategy import Problem
+from prover.attention.low_rank_bounds import main_directions
+from prover.attention.pessimistic_tables import Tables
+from prover.attention.sequence_problem import SequenceProblem
+from prover.bases import Basis, Grid, inner, safe_root
 
 EXACT = -1
 """The rank of a table that is taken as it is."""
@@ -28,7 +30,7 @@ class ProjectedTables:
 
     @staticmethod
     def of(
-        problem: Problem,
+        problem: SequenceProblem,
         ranks: dict[str, int],
         residual: int,
         diagonal: bool,

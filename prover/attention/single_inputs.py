@@ -5,18 +5,18 @@ import torch
 from torch import Tensor
 
 from certificates import RawTensor, Step
-from prover.strategy import Problem
+from prover.attention.sequence_problem import SequenceProblem
 
 _BLOCK = 2**22
 
 
-def surely_correct(problem: Problem, numbers: Tensor) -> Tensor:
+def surely_correct(problem: SequenceProblem, numbers: Tensor) -> Tensor:
     """For inputs "n k" (in the task's numbers): which the checker will find to be classified correctly."""
     blocks = numbers.split(max(1, _BLOCK // problem.tables.direct.shape[1]))
     return torch.cat([_decide(problem, block) for block in blocks]) if len(numbers) else numbers.new_zeros(0, dtype=torch.bool)
 
 
-def _decide(problem: Problem, numbers: Tensor) -> Tensor:
+def _decide(problem: SequenceProblem, numbers: Tensor) -> Tensor:
     tables, rows = problem.tables, torch.arange(len(numbers), device=numbers.device)
     query = numbers[:, -1]
     true = numbers.sort(1).values[:, problem.n_ctx - problem.task.rank]
@@ -34,7 +34,7 @@ def _decide(problem: Problem, numbers: Tensor) -> Tensor:
     return (margin > error).all(1)
 
 
-def count_by_cell(problem: Problem, numbers: Tensor) -> np.ndarray:
+def count_by_cell(problem: SequenceProblem, numbers: Tensor) -> np.ndarray:
     """How many of some inputs "n k" there are by query and true output, "q m" of Python integers."""
     counts = np.zeros((problem.d_vocab, problem.d_vocab), object)
     true = numbers.sort(1).values[:, problem.n_ctx - problem.task.rank]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from prover.layers.group_actions import FloatArray
 from prover.layers.hidden_layer import HiddenLayer, hidden_layer
-from prover.layers.two_input_problem import PairProblem
+from prover.layers.two_input_problem import TwoInputProblem
 from prover.surrogate import Claims, Surrogate, soft_maximum
 from prover.weights import Weights
 
@@ -25,7 +25,7 @@ class ExaminedPairs:
     true: Tensor
 
     @classmethod
-    def every(cls, problem: PairProblem) -> "ExaminedPairs":
+    def every(cls, problem: TwoInputProblem) -> "ExaminedPairs":
         """All pairs; of mirror images only one, where the network is symmetric."""
         table = torch.as_tensor(problem.task.table, dtype=torch.long, device=problem.device)
         pairs = (torch.ones_like(table).triu() if problem.mirrored else torch.ones_like(table)).nonzero()
@@ -53,7 +53,7 @@ Leads = Callable[[HiddenLayer, ExaminedPairs, float], Tensor]
 _PULL, _NOTHING = 10.0, 1e-300
 
 
-def leads_of_all(problem: PairProblem, leads: Leads) -> FloatArray:
+def leads_of_all(problem: TwoInputProblem, leads: Leads) -> FloatArray:
     """The leads "a b" of all pairs."""
     pairs = ExaminedPairs.every(problem)
     found = torch.cat([leads(problem.layer, part, 0.0) for part in pairs.split()]).cpu().numpy()
@@ -65,7 +65,9 @@ def leads_of_all(problem: PairProblem, leads: Leads) -> FloatArray:
     return result
 
 
-def surrogate_by_pairs(problem: PairProblem, leads: Leads, rest: Callable[[HiddenLayer], Tensor] | None = None) -> Surrogate:
+def surrogate_by_pairs(
+    problem: TwoInputProblem, leads: Leads, rest: Callable[[HiddenLayer], Tensor] | None = None
+) -> Surrogate:
     """One claim for each pair. All of them at every step: claims about some would not be a bound for all.
 
     rest: what a structure leaves out of the unembedding, "i z"; its share of the square is to become small as well.

@@ -14,14 +14,14 @@ from torch import Tensor
 from certificates.tensor_file import IntArray
 from prover.layers.examined_pairs import ExaminedPairs
 from prover.layers.output_factors import Factors, coded_leads
-from prover.layers.two_input_problem import PairProblem
+from prover.layers.two_input_problem import TwoInputProblem
 
 _STEPS, _MILESTONE = 800, 100
 _RATE = 0.02
 _MOST_PAIRS = 4096
 
 
-def improved(problem: PairProblem, neurons: IntArray, start: Factors, sparsity: int, pairwise: int) -> Factors:
+def improved(problem: TwoInputProblem, neurons: IntArray, start: Factors, sparsity: int, pairwise: int) -> Factors:
     """Factors for which as many pairs or more are proved, with at most `sparsity` codes for each neuron."""
     unit = max(2 * float(np.median(problem.margins)), 1e-9)  # the rule's margins are twice those of the logits
     sizes = [max(float(array.abs().max()), 1e-9) for array in start.arrays]

@@ -7,7 +7,7 @@ import numpy as np
 from certificates import UniformAttention
 from certificates.tensor_file import IntArray
 from prover.layers.group_actions import FloatArray
-from prover.layers.two_input_problem import PairProblem
+from prover.layers.two_input_problem import TwoInputProblem
 from prover.strategy import DoesNotFit
 from prover.weights import load_weights
 
@@ -30,7 +30,7 @@ class Layer:
     constant: FloatArray
 
     @staticmethod
-    def of(problem: PairProblem) -> "Layer":
+    def of(problem: TwoInputProblem) -> "Layer":
         """Raises DoesNotFit if the rule is not about this model and task."""
         config, p = problem.model.config, len(problem.task.table)
         if not isinstance(config, UniformAttention):

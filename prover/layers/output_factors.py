@@ -12,7 +12,7 @@ from certificates.tensor_file import IntArray
 from prover.layers.examined_pairs import ExaminedPairs, leads_of_all
 from prover.layers.group_actions import BoolArray, FloatArray
 from prover.layers.hidden_layer import HiddenLayer
-from prover.layers.two_input_problem import Hidden, PairProblem
+from prover.layers.two_input_problem import Hidden, TwoInputProblem
 
 _NOTHING = 1e-24
 """The least number of which a square root is taken: there is no derivative at 0."""
@@ -82,7 +82,7 @@ def mean_size(hidden: Hidden) -> FloatArray:
     return total
 
 
-def proved_pairs(problem: PairProblem, neurons: IntArray, factors: Factors, pairwise: int) -> BoolArray:
+def proved_pairs(problem: TwoInputProblem, neurons: IntArray, factors: Factors, pairwise: int) -> BoolArray:
     """The pairs "a b" that the rule proves with these factors, rounding allowed for."""
     chosen = torch.as_tensor(neurons)
 

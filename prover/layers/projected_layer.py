@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from certificates.tensor_file import IntArray
-from prover.attention.low_rank_bounds import Basis
+from prover.bases import Basis
 from prover.layers.hidden_layer import HiddenLayer
 from prover.weights import Weights
 

@@ -4,17 +4,16 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-import torch
 
-from certificates import FormatError, GroupMLP, Model, RawTensor, Step, UniformAttention
-from certificates.canonical_json import Json, dumps
+from certificates import FormatError, GroupMLP, RawTensor, Step, UniformAttention
+from certificates.canonical_json import dumps
 from certificates.groups import group_table, table_digest
 from certificates.tensor_file import IntArray
 from prover.layers.dictionaries import Dictionary
 from prover.layers.group_actions import BoolArray, FloatArray
 from prover.layers.hidden_layer import HiddenLayer, hidden_layer
 from prover.layers.projected_layer import Bases, cheapest_bases
-from prover.strategy import Track, silent
+from prover.problem import Problem, Task
 from prover.weights import load_weights
 
 _ALLOWANCE = 1.1
@@ -24,10 +23,9 @@ _DROPPED = 0.02
 
 
 @dataclass(frozen=True)
-class PairTask:
+class Composition(Task):
     """The true output of (a, b) is table[a, b]."""
 
-    json: Json
     table: IntArray
 
     @property
@@ -65,25 +63,20 @@ class Hidden:
 
 
 @dataclass(frozen=True)
-class PairProblem:
+class TwoInputProblem(Problem):
     """How well a network composes two elements; `given` is the multiplication table if the task names none.
 
     dictionary: one that was brought along, for strategies that use one. bases: those by which tables are computed, for the
     `chosen` neurons (None: tables are folded exactly).
     """
 
-    model: Model
-    device: torch.device
-    precision: int = 30
-    track: Track = silent
-    task_json: Json = None
     given: IntArray | None = None
     dictionary: Dictionary | None = None
     bases: Bases | None = None
     chosen: IntArray | None = None
 
     @cached_property
-    def task(self) -> PairTask:
+    def task(self) -> Composition:
         """The task. Raises FormatError if it is unknown, or the model is unfit for it."""
         task, config = self.model.task if self.task_json is None else self.task_json, self.model.config
         fields = task if isinstance(task, dict) else {}
@@ -102,12 +95,17 @@ class PairProblem:
         elements = config.d_vocab - isinstance(config, UniformAttention)
         if elements != len(table) or config.d_vocab_out < len(table):
             raise FormatError(f"the task is about {len(table)} elements, the model has {elements}")
-        return PairTask(task, table)
+        return Composition(task, table)
 
     @property
     def total(self) -> int:
         """Number of inputs."""
         return len(self.task.table) ** 2
+
+    @property
+    def stated_table(self) -> RawTensor | None:
+        """The table that was given."""
+        return None if self.given is None else RawTensor.of_integers(self.given)
 
     @property
     def mirrored(self) -> bool:
@@ -121,7 +119,7 @@ class PairProblem:
         layer = hidden_layer(weights, self.model.config)
         return layer if self.bases is None else self.bases.project(layer, weights)
 
-    def projected(self, share: float) -> "PairProblem":
+    def projected(self, share: float) -> "TwoInputProblem":
         """The same with tables by few coordinates, where tables are folded from weights and that is enough: bases may leave a
         share of the median margin open.
         """

@@ -20,13 +20,16 @@ from prover.strategies.quadrature import Quadrature
 from prover.strategies.structured_output import StructuredOutput
 from prover.strategy import Strategy
 
-STRATEGIES: Mapping[str, type[Strategy]] = {
+BRUTE_FORCE = "brute-force"
+"""The strategy that evaluates every input, of whatever architecture: the measure of all others."""
+
+ATTENTION_STRATEGIES: Mapping[str, type[Strategy]] = {
     strategy.name: strategy
     for strategy in (BruteForce, Exact, Classes, Thresholds, Pessimized, Interpretation, LowRankChains, Sampling)
 }
 """Every strategy for attention-only transformers, from most to least thorough."""
 
-PAIR_STRATEGIES: Mapping[str, type[Strategy]] = {
+TWO_INPUT_STRATEGIES: Mapping[str, type[Strategy]] = {
     strategy.name: strategy
     for strategy in (
         BruteForcePairs,
@@ -55,4 +58,4 @@ def all_strategies_for(model: Model) -> Mapping[str, type[Strategy]]:
 
 def strategies_for(model: Model) -> Mapping[str, type[Strategy]]:
     """The strategies that bound the accuracy of models of this architecture."""
-    return STRATEGIES if isinstance(model.config, AttentionOnly) else PAIR_STRATEGIES
+    return ATTENTION_STRATEGIES if isinstance(model.config, AttentionOnly) else TWO_INPUT_STRATEGIES

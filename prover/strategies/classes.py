@@ -14,7 +14,8 @@ from certificates import Step
 from prover.attention.full_prefixes import full_prefixes
 from prover.attention.group_chain_search import Claims, adapted_blocks, cell_sizes, claim_classes
 from prover.attention.pessimistic_tables import contiguous_blocks
-from prover.strategy import DoesNotFit, Evidence, Problem, Strategy
+from prover.attention.sequence_problem import SequenceProblem
+from prover.strategy import DoesNotFit, Evidence, Strategy
 from prover.surrogate import Surrogate
 
 _LARGEST = 2 * 10**10
@@ -35,15 +36,15 @@ class Classes(Strategy):
     fine: int = 1
 
     @classmethod
-    def sweep(cls, problem: Problem) -> tuple[Self, ...]:
+    def sweep(cls, problem: SequenceProblem) -> tuple[Self, ...]:
         """Coarse stages alone, then with the second stage."""
         return (*(cls(blocks, fine=0) for blocks in (1, 4, 16)), cls())
 
-    def surrogate(self, problem: Problem) -> Surrogate:
+    def surrogate(self, problem: SequenceProblem) -> Surrogate:
         """Cells in which every smaller token is harmless."""
         return full_prefixes(problem)
 
-    def prove(self, problem: Problem) -> Evidence:
+    def prove(self, problem: SequenceProblem) -> Evidence:
         """Search stage by stage."""
         if self.blocks < 0 or self.fine not in (0, 1):
             raise DoesNotFit("classes needs blocks >= 0 and fine 0 or 1")
@@ -72,7 +73,7 @@ class Classes(Strategy):
         return _evidence(problem, [coarse, fine], steps)
 
 
-def _evidence(problem: Problem, stages: list[Claims], parts: list[Step]) -> Evidence:
+def _evidence(problem: SequenceProblem, stages: list[Claims], parts: list[Step]) -> Evidence:
     """All claims, added."""
     cells = sum((claims.count().sum(axis=2) for claims in stages), np.zeros((problem.d_vocab, problem.d_vocab), object))
     steps = (Step("additive-tables"), *parts) if parts else ()

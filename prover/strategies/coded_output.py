@@ -13,7 +13,7 @@ from prover.layers.examined_pairs import ExaminedPairs, surrogate_by_pairs
 from prover.layers.group_actions import BoolArray
 from prover.layers.hidden_layer import HiddenLayer
 from prover.layers.output_factors import Factors, coded_leads, proved_pairs
-from prover.layers.two_input_problem import PairProblem
+from prover.layers.two_input_problem import TwoInputProblem
 from prover.strategies.evaluated_pairs import pairs_evidence
 from prover.strategy import Evidence, Strategy
 from prover.surrogate import Surrogate
@@ -50,10 +50,10 @@ class CodedOutput(Strategy):
     follows: ClassVar[bool] = False
 
     @abstractmethod
-    def codes(self, problem: PairProblem) -> Iterator[Code]:
+    def codes(self, problem: TwoInputProblem) -> Iterator[Code]:
         """What is tried, the cheapest first. Raises DoesNotFit for unknown switches, and where there is no such code."""
 
-    def prove(self, problem: PairProblem) -> Evidence:
+    def prove(self, problem: TwoInputProblem) -> Evidence:
         """Find a code, and list the pairs for which the bound holds beyond rounding."""
         problem = self._folded(problem)
         code, right = self._best(problem)
@@ -61,7 +61,7 @@ class CodedOutput(Strategy):
         hints = code.factors.hints(code.listed, code.scale)
         return pairs_evidence(problem, (problem.hidden_step(code.neurons),), "coded-output", right, parameters, hints)
 
-    def surrogate(self, problem: PairProblem) -> Surrogate:
+    def surrogate(self, problem: TwoInputProblem) -> Surrogate:
         """The pairs, by the code found."""
         folded = self._folded(problem)
         code, _ = self._best(folded)
@@ -82,10 +82,10 @@ class CodedOutput(Strategy):
 
         return surrogate_by_pairs(problem, leads, rest if self.follows else None)
 
-    def _folded(self, problem: PairProblem) -> PairProblem:
+    def _folded(self, problem: TwoInputProblem) -> TwoInputProblem:
         return problem.projected(_OPEN) if self.projected else problem
 
-    def _best(self, problem: PairProblem) -> tuple[Code, BoolArray]:
+    def _best(self, problem: TwoInputProblem) -> tuple[Code, BoolArray]:
         """The first code that proves nearly as much as any, and the pairs "a b" that can be proved with it."""
         found = [(code, proved_pairs(problem, code.neurons, code.factors, self.pairwise)) for code in self.codes(problem)]
         most = max(int(right.sum()) for _, right in found)

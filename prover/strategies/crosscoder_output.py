@@ -7,7 +7,7 @@ import torch
 
 from prover.layers.crosscoder import Crosscoder, train
 from prover.layers.output_factors import Factors
-from prover.layers.two_input_problem import Hidden, PairProblem
+from prover.layers.two_input_problem import Hidden, TwoInputProblem
 from prover.strategies.dictionary_output import DictionaryOutput
 from prover.strategy import DoesNotFit
 
@@ -27,11 +27,11 @@ class CrosscoderOutput(DictionaryOutput):
     single: int = 0
 
     @classmethod
-    def sweep(cls, problem: PairProblem) -> tuple[Self, ...]:
+    def sweep(cls, problem: TwoInputProblem) -> tuple[Self, ...]:
         """Small crosscoders and larger ones."""
         return tuple(cls(atoms, sparsity) for atoms in (8, 16, 24) for sparsity in (1, 2))
 
-    def _reconstruction(self, problem: PairProblem, hidden: Hidden) -> tuple[Factors, int]:
+    def _reconstruction(self, problem: TwoInputProblem, hidden: Hidden) -> tuple[Factors, int]:
         """Factors with features that reconstruct all sides, and how many codes each neuron has."""
         if not {self.penalty, self.single} <= {0, 1}:
             raise DoesNotFit("penalty and single are 0 or 1")

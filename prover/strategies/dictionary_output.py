@@ -9,7 +9,7 @@ import torch
 from prover.layers.dictionaries import Codes, train
 from prover.layers.factor_search import improved
 from prover.layers.output_factors import Factors, mean_size
-from prover.layers.two_input_problem import Hidden, PairProblem
+from prover.layers.two_input_problem import Hidden, TwoInputProblem
 from prover.strategies.coded_output import Code, CodedOutput
 from prover.strategy import DoesNotFit
 
@@ -32,11 +32,11 @@ class DictionaryOutput(CodedOutput):
     projected: int = 1
 
     @classmethod
-    def sweep(cls, problem: PairProblem) -> tuple[Self, ...]:
+    def sweep(cls, problem: TwoInputProblem) -> tuple[Self, ...]:
         """Small dictionaries and larger ones."""
         return tuple(cls(atoms, sparsity) for atoms in (8, 12, 16, 24) for sparsity in (1, 2, 3))
 
-    def codes(self, problem: PairProblem) -> Iterator[Code]:
+    def codes(self, problem: TwoInputProblem) -> Iterator[Code]:
         """One: that of a dictionary that is trained, unless one is given."""
         switches = {self.objective, self.pairwise, self.projected}
         if self.atoms < 1 or not 1 <= self.sparsity <= self.atoms or not switches <= {0, 1}:
@@ -47,7 +47,7 @@ class DictionaryOutput(CodedOutput):
             factors = improved(problem, neurons, factors, sparsity, self.pairwise)
         yield Code.of(neurons, Codes.of_matrix(factors.codes.cpu().numpy(), sparsity).atoms, factors)
 
-    def _reconstruction(self, problem: PairProblem, hidden: Hidden) -> tuple[Factors, int]:
+    def _reconstruction(self, problem: TwoInputProblem, hidden: Hidden) -> tuple[Factors, int]:
         """Factors that reconstruct the unembedding, and how many codes each neuron has."""
         rows = hidden.unembed - hidden.unembed.mean(1, keepdims=True)
         given = problem.dictionary

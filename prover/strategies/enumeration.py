@@ -12,8 +12,9 @@ from certificates import RawTensor, Step
 from certificates.input_order import Box, boxes
 from prover.attention.full_prefixes import full_prefixes
 from prover.attention.pessimistic_tables import Tables
+from prover.attention.sequence_problem import SequenceProblem
 from prover.attention.single_inputs import count_by_cell, further_inputs, surely_correct
-from prover.strategy import DoesNotFit, Evidence, Problem, Strategy
+from prover.strategy import DoesNotFit, Evidence, Strategy
 from prover.surrogate import Surrogate
 
 _BLOCK = 2**20
@@ -30,11 +31,11 @@ class BruteForce(Strategy):
     cost: ClassVar[str] = "V^K out"
     summary: ClassVar[str] = "every input, by look-ups in additive tables: the exact number"
 
-    def surrogate(self, problem: Problem) -> Surrogate:
+    def surrogate(self, problem: SequenceProblem) -> Surrogate:
         """Cells in which every smaller token is harmless."""
         return full_prefixes(problem)
 
-    def prove(self, problem: Problem) -> Evidence:
+    def prove(self, problem: SequenceProblem) -> Evidence:
         """Enumerate everything."""
         work = 2 * problem.total * problem.model.config.d_vocab_out
         if work > _LARGEST:
@@ -63,11 +64,11 @@ class Sampling(Strategy):
     start: int = -1
 
     @classmethod
-    def sweep(cls, problem: Problem) -> tuple[Self, ...]:
+    def sweep(cls, problem: SequenceProblem) -> tuple[Self, ...]:
         """Powers of ten below the number of inputs."""
         return tuple(cls(inputs=10**digits) for digits in range(3, 7) if 10**digits < problem.total) or (cls(),)
 
-    def prove(self, problem: Problem) -> Evidence:
+    def prove(self, problem: SequenceProblem) -> Evidence:
         """Enumerate the range, clipped to the inputs there are."""
         end = min(problem.total, 2**63 - 1)  # ranks are 64-bit parameters
         start = max(end - self.inputs, 0) if self.start == -1 else self.start
@@ -176,7 +177,7 @@ def _decide(tables: _CellTables, box: Box, index: Tensor) -> tuple[Tensor, Tenso
     return correct, ~(correct | wrong)
 
 
-def _enumerate(problem: Problem, start: int, stop: int) -> tuple[Evidence, Tensor]:
+def _enumerate(problem: SequenceProblem, start: int, stop: int) -> tuple[Evidence, Tensor]:
     """Evidence for the range, and the inputs "n k" in it that are too close to tell."""
     tables = problem.tables
     if problem.task.rank != 1:

@@ -10,7 +10,7 @@ from torch import Tensor
 from certificates import RawTensor, Step
 from prover.layers.examined_pairs import ExaminedPairs, surrogate_by_pairs
 from prover.layers.hidden_layer import HiddenLayer
-from prover.layers.two_input_problem import PairProblem
+from prover.layers.two_input_problem import TwoInputProblem
 from prover.strategy import Evidence, Strategy
 from prover.surrogate import Surrogate
 
@@ -23,13 +23,13 @@ class BruteForcePairs(Strategy):
     cost: ClassVar[str] = "n^2 m n"
     summary: ClassVar[str] = "every pair, evaluated: the exact number, and the yardstick for all others"
 
-    def prove(self, problem: PairProblem) -> Evidence:
+    def prove(self, problem: TwoInputProblem) -> Evidence:
         """List the pairs that are right beyond rounding."""
         neurons = problem.neurons
         right = problem.margins > 2 * problem.slack(neurons) + problem.tolerance
         return pairs_evidence(problem, (problem.hidden_step(neurons),), "coded-output", right, {}, {})
 
-    def surrogate(self, problem: PairProblem) -> Surrogate:
+    def surrogate(self, problem: TwoInputProblem) -> Surrogate:
         """The margins of all pairs."""
         neurons = torch.as_tensor(problem.neurons)
 
@@ -41,7 +41,7 @@ class BruteForcePairs(Strategy):
 
 
 def pairs_evidence(
-    problem: PairProblem,
+    problem: TwoInputProblem,
     steps: tuple[Step, ...],
     rule: str,
     right: np.ndarray,

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from certificates import Step
 from prover.attention.full_prefixes import full_prefixes
+from prover.attention.sequence_problem import SequenceProblem
 from prover.attention.single_inputs import count_by_cell, further_inputs, surely_correct
 from prover.strategies.classes import Classes
-from prover.strategy import DoesNotFit, Evidence, Problem, Strategy
+from prover.strategy import DoesNotFit, Evidence, Strategy
 from prover.surrogate import Surrogate
 
 _LARGEST = 10**8
@@ -29,11 +30,11 @@ class Exact(Strategy):
     cost: ClassVar[str] = "V^3 out + rest K out"
     summary: ClassVar[str] = "classes, and what they miss input by input: the exact number without enumerating everything"
 
-    def surrogate(self, problem: Problem) -> Surrogate:
+    def surrogate(self, problem: SequenceProblem) -> Surrogate:
         """Cells in which every smaller token is harmless."""
         return full_prefixes(problem)
 
-    def prove(self, problem: Problem) -> Evidence:
+    def prove(self, problem: SequenceProblem) -> Evidence:
         """Search classes, then evaluate what they do not cover."""
         if problem.total > _LARGEST:
             raise DoesNotFit(f"exact looks at all {problem.total:.1e} inputs, more than {_LARGEST:.0e}; use classes")
@@ -64,14 +65,14 @@ class _Coverage:
     row "q m c a": the row of the hints, or -1; grouping "x"; level "g v"; needed "x side level": cumulative numbers.
     """
 
-    problem: Problem
+    problem: SequenceProblem
     row: Tensor
     grouping: Tensor
     level: Tensor
     needed: Tensor
 
     @staticmethod
-    def of(problem: Problem, step: Step) -> "_Coverage":
+    def of(problem: SequenceProblem, step: Step) -> "_Coverage":
         vocab, n_ctx, device = problem.d_vocab, problem.n_ctx, problem.device
         row = torch.full((vocab, vocab, n_ctx, n_ctx), -1, device=device)
         hints = {name: torch.as_tensor(hint.integers(), device=device) for name, hint in step.hints.items()}
@@ -96,7 +97,7 @@ class _Coverage:
         return held
 
 
-def _inputs(problem: Problem, query: int) -> Tensor:
+def _inputs(problem: SequenceProblem, query: int) -> Tensor:
     """All inputs "n k" with this query."""
     every = torch.arange(problem.d_vocab, device=problem.device)
     free = torch.cartesian_prod(*[every] * (problem.n_ctx - 1)).reshape(-1, problem.n_ctx - 1)

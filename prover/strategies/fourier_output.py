@@ -19,7 +19,7 @@ from prover.error_terms import ErrorTerms, greatest_cause
 from prover.layers.examined_pairs import ExaminedPairs
 from prover.layers.fourier_bound import Entries, FourierBound, Waves, fourier_bound
 from prover.layers.hidden_layer import hidden_layer
-from prover.layers.two_input_problem import PairProblem
+from prover.layers.two_input_problem import TwoInputProblem
 from prover.strategy import DoesNotFit, Evidence, Strategy
 from prover.surrogate import Claims, Surrogate
 from prover.weights import Weights
@@ -39,7 +39,7 @@ class _Found:
     for about so many operations.
     """
 
-    problem: PairProblem
+    problem: TwoInputProblem
     entries: Entries
     bound: FourierBound
     pairs: ExaminedPairs
@@ -66,11 +66,11 @@ class Fourier(Strategy):
     projected: int = 1
 
     @classmethod
-    def sweep(cls, problem: PairProblem) -> tuple[Self, ...]:
+    def sweep(cls, problem: TwoInputProblem) -> tuple[Self, ...]:
         """More and less of everything."""
         return (*(cls(exact, ideal) for exact in (100, 20, 3) for ideal in (100, 10, 1)), cls())
 
-    def prove(self, problem: PairProblem) -> Evidence:
+    def prove(self, problem: TwoInputProblem) -> Evidence:
         """Choose entries, and list the buckets for which the bound holds beyond rounding."""
         found = self._found(problem)
         problem, entries, bound = found.problem, found.entries, found.bound
@@ -105,7 +105,7 @@ class Fourier(Strategy):
         step = Step("fourier-output", (0,), {"mirrored": int(problem.mirrored), "scale": scale}, tensors)
         return Evidence((problem.hidden_step(problem.neurons), step), int(cells.sum()), problem.total, cells)
 
-    def surrogate(self, problem: PairProblem) -> Surrogate:
+    def surrogate(self, problem: TwoInputProblem) -> Surrogate:
         """One claim for each bucket; entries and buckets are those found, vectors follow the weights."""
         found = self._found(problem)
         neurons = torch.as_tensor(found.problem.neurons)
@@ -123,7 +123,7 @@ class Fourier(Strategy):
 
         return claims
 
-    def error_terms(self, problem: PairProblem) -> ErrorTerms:
+    def error_terms(self, problem: TwoInputProblem) -> ErrorTerms:
         """What makes the margin of the pair and rival for which least is left."""
         found = self._found(problem)
         bound, slack = found.bound, found.problem.slack(found.problem.neurons)
@@ -143,7 +143,7 @@ class Fourier(Strategy):
         outcome = "not all pairs" if found.covered else "vacuous"
         return replace(terms, conclusion=f"{outcome}: {greatest_cause(causes)}, and the gap is {gap:.3g}")
 
-    def _found(self, problem: PairProblem) -> _Found:
+    def _found(self, problem: TwoInputProblem) -> _Found:
         """The shortest proof that proves nearly as much as any that was tried."""
         if min(self.exact, self.ideal, self.buckets - 1) < 0 or self.projected not in (0, 1):
             raise DoesNotFit("fourier needs exact and ideal of at least 0, one bucket or more, and projected 0 or 1")
@@ -158,7 +158,7 @@ class Fourier(Strategy):
         most = max(found.covered for found in tried)
         return min((f for f in tried if _NEARLY * (most - f.covered) <= problem.total), key=lambda found: found.operations)
 
-    def _tried(self, problem: PairProblem, pairs: ExaminedPairs, entries: Entries) -> _Found:
+    def _tried(self, problem: TwoInputProblem, pairs: ExaminedPairs, entries: Entries) -> _Found:
         bound = fourier_bound(problem.layer, torch.as_tensor(problem.neurons), entries, pairs)
         p, each = len(problem.task.table), bound.of_pairs.amin(1)
         difference = (pairs.first - pairs.second) % p
@@ -187,7 +187,7 @@ class _Candidates:
     reading: Tensor
 
     @staticmethod
-    def of(problem: PairProblem) -> "_Candidates":
+    def of(problem: TwoInputProblem) -> "_Candidates":
         """Of the neurons that matter."""
         neurons = torch.as_tensor(problem.neurons)
         left, unembed = problem.layer.left[:, neurons], problem.layer.unembed[neurons]

@@ -1,7 +1,7 @@
 """Strategies `rho-sets` and `cosets`: neurons sit on finite sets on which the group acts; every pair at once, or none.
 
-The rules are group-sets, one step for each pair of sets and kernel, and uniform-margin. What the interpretations claim becomes
-the choice of the kernels; all else the checker computes from the weights.
+The rule is set-output, for all pairs at once. What the interpretations claim becomes the choice of the kernels; all else the
+checker computes from the weights.
 """
 
 from abc import abstractmethod
@@ -12,16 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from certificates import Step
 from certificates.tensor_file import IntArray
 from prover.error_terms import ERRORS, ErrorTerms
 from prover.layers.complete_sets import CompleteNetwork, nearest_complete
 from prover.layers.group_actions import identity, is_group
 from prover.layers.group_interpretations import coset_deviation, coset_kernel
-from prover.layers.group_set_bound import fitted_t, set_bound
+from prover.layers.group_set_bound import fitted_t, set_bound, sets_step
 from prover.layers.group_set_search import Cluster, SetProof, any_kernel, search, transitive_sets
 from prover.layers.hidden_layer import HiddenLayer, hidden_layer
-from prover.layers.two_input_problem import PairProblem
+from prover.layers.two_input_problem import TwoInputProblem
 from prover.strategies.evaluated_pairs import pairs_evidence
 from prover.strategy import DoesNotFit, Evidence, Strategy
 from prover.surrogate import Claims, Surrogate
@@ -41,11 +40,11 @@ class GroupSets(Strategy):
     def kernel(self, cluster: Cluster) -> IntArray | None:
         """The kernel "x y" that the interpretation has for a cluster of neurons, if any."""
 
-    def deviation(self, problem: PairProblem, proof: SetProof) -> float:
+    def deviation(self, problem: TwoInputProblem, proof: SetProof) -> float:
         """How far the network is from what the interpretation claims beside, in logits."""
         return 0.0
 
-    def found(self, problem: PairProblem) -> SetProof:
+    def found(self, problem: TwoInputProblem) -> SetProof:
         """The best proof. Raises DoesNotFit if the rules are not about such networks or tasks."""
         hidden, table = problem.hidden, problem.task.table
         if hidden.direct.any() or hidden.unembed.shape[1] != len(table):
@@ -54,19 +53,16 @@ class GroupSets(Strategy):
             raise DoesNotFit(f"{self.name} is about the multiplication table of a group")
         return search(hidden, table, transitive_sets(table), self.kernel)
 
-    def prove(self, problem: PairProblem) -> Evidence:
+    def prove(self, problem: TwoInputProblem) -> Evidence:
         """Certify all pairs, or none."""
         proof = self.found(problem)
         if proof.worst <= problem.tolerance:
             nothing = np.zeros(problem.task.table.shape, np.bool_)
             return pairs_evidence(problem, (problem.hidden_step(problem.neurons),), "coded-output", nothing, {}, {})
-        starts = np.cumsum([0, *(len(block.neurons) for block in proof.blocks)])
-        parts = [block.step(problem.task.table, int(start)) for block, start in zip(proof.blocks, starts, strict=False)]
-        last = Step("uniform-margin", tuple(range(len(parts) + 1)))
-        steps = (problem.hidden_step(proof.neurons), *parts, last)
+        steps = problem.hidden_step(proof.neurons), sets_step(problem.task.table, proof.blocks)
         return Evidence(steps, problem.total, problem.total, np.ones(problem.task.table.shape, np.bool_))
 
-    def surrogate(self, problem: PairProblem) -> Surrogate:
+    def surrogate(self, problem: TwoInputProblem) -> Surrogate:
         """One claim, about all pairs, by the best proof's blocks; and a pull towards the nearest network on whole sets.
 
         Margins are relative to all that makes them, errors included, so that the pull decides where almost nothing holds yet.
@@ -92,7 +88,7 @@ class GroupSets(Strategy):
 
         return claims
 
-    def error_terms(self, problem: PairProblem) -> ErrorTerms:
+    def error_terms(self, problem: TwoInputProblem) -> ErrorTerms:
         """What makes the margin of the best proof, at the element for which it is least."""
         proof = self.found(problem)
         at = int(np.argmin(proof.margin))
@@ -133,7 +129,7 @@ class Cosets(GroupSets):
         """[x ~ y]."""
         return coset_kernel(cluster)
 
-    def deviation(self, problem: PairProblem, proof: SetProof) -> float:
+    def deviation(self, problem: TwoInputProblem, proof: SetProof) -> float:
         """By how much preactivations fail to vanish where x ~ y."""
         return sum(coset_deviation(problem.hidden, problem.task.table, block) for block in proof.blocks)
 

@@ -18,8 +18,9 @@ from prover.attention.direction_search import improved_directions
 from prover.attention.full_prefixes import require_extreme
 from prover.attention.projected_claims import ProjectedClaims
 from prover.attention.projected_tables import DIFFERENCES, EXACT, LENGTHS, NORMS, ProjectedTables
+from prover.attention.sequence_problem import SequenceProblem
 from prover.strategies.prefix_chains import claim_chains
-from prover.strategy import DoesNotFit, Evidence, Problem, Strategy
+from prover.strategy import DoesNotFit, Evidence, Strategy
 from prover.surrogate import Surrogate
 
 
@@ -46,7 +47,7 @@ class Interpretation(Strategy):
     objective: int = 0
 
     @classmethod
-    def sweep(cls, problem: Problem) -> tuple[Self, ...]:
+    def sweep(cls, problem: SequenceProblem) -> tuple[Self, ...]:
         """The product of the choices, but for those that change nothing."""
         attention = itertools.product((EXACT, 1, 4), (LENGTHS, DIFFERENCES, NORMS))
         copying = ((EXACT, 0), (8, 0), (8, 1))
@@ -57,7 +58,7 @@ class Interpretation(Strategy):
             if residual == LENGTHS or max(rank, directions, direct if residual == DIFFERENCES else EXACT) != EXACT
         )
 
-    def _ranks(self, problem: Problem) -> dict[str, int]:
+    def _ranks(self, problem: SequenceProblem) -> dict[str, int]:
         """Of the tables. Raises DoesNotFit if the switches are out of this strategy's reach."""
         ranks = {"score": self.attention, "direct": self.direct, "value": self.copying}
         largest = problem.model.config.d_model
@@ -67,13 +68,13 @@ class Interpretation(Strategy):
             raise DoesNotFit("interpretation needs residual 0, 1 or 2; diagonal and objective are 0 or 1")
         return ranks
 
-    def surrogate(self, problem: Problem) -> Surrogate:
+    def surrogate(self, problem: SequenceProblem) -> Surrogate:
         """Cells in which every smaller token is harmless, by the projected tables."""
         require_extreme(problem)
         claims = ProjectedClaims.of(problem, self._ranks(problem), self.residual, self.diagonal == 1, self.joint == 1)
         return replace(claims, bases=improved_directions(claims)) if self.objective else claims
 
-    def prove(self, problem: Problem) -> Evidence:
+    def prove(self, problem: SequenceProblem) -> Evidence:
         """Project, then search label by label."""
         ranks, diagonal = self._ranks(problem), self.diagonal == 1
         tried: list[Mapping[str, Tensor] | None] = [None]

@@ -15,9 +15,11 @@ import numpy as np
 from certificates import RawTensor, Step
 from prover.attention.chain_counts import fitting_tuples
 from prover.attention.factored_logits import FactoredLogits
-from prover.attention.low_rank_bounds import UNIT_BITS, Grid, Leads, Scores, bands_of
+from prover.attention.low_rank_bounds import Leads, Scores, bands_of
 from prover.attention.low_rank_claims import LowRankClaims
-from prover.strategy import DoesNotFit, Evidence, Problem, Strategy
+from prover.attention.sequence_problem import SequenceProblem
+from prover.bases import UNIT_BITS, Grid
+from prover.strategy import DoesNotFit, Evidence, Strategy
 from prover.surrogate import Surrogate
 
 _SHARES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -43,11 +45,11 @@ class LowRankChains(Strategy):
     slack: int = 2
 
     @classmethod
-    def sweep(cls, problem: Problem) -> tuple[Self, ...]:
+    def sweep(cls, problem: SequenceProblem) -> tuple[Self, ...]:
         """From the fewest operations to the best bound."""
         return tuple(cls(rank=rank, bands=bands) for rank, bands in ((8, 12), (10, 24), (0, 24), (0, 48), (20, 48)))
 
-    def _rank(self, problem: Problem) -> int:
+    def _rank(self, problem: SequenceProblem) -> int:
         """The number of coordinates. Raises DoesNotFit if the task or the switches are out of this strategy's reach."""
         if problem.task.rank != 1:
             raise DoesNotFit(f"{self.name} is for the largest or smallest token only; use classes")
@@ -55,13 +57,13 @@ class LowRankChains(Strategy):
             raise DoesNotFit(f"{self.name} needs bands, profiles, distance >= 1 and rank, slack >= 0")
         return self.rank or 2 * (problem.d_vocab - 1).bit_length()
 
-    def surrogate(self, problem: Problem) -> Surrogate:
+    def surrogate(self, problem: SequenceProblem) -> Surrogate:
         """Cells in which every smaller token is harmless."""
         parts = (_ALMOST, 1 - self.slack / 100)
         levels = _levels(self.profiles)
         return LowRankClaims.of(problem, self._rank(problem), self.bands, levels, parts, self.distance / 100)
 
-    def prove(self, problem: Problem) -> Evidence:
+    def prove(self, problem: SequenceProblem) -> Evidence:
         """Bounds for leads and scores, then chains band by band."""
         rank = self._rank(problem)
         factors = FactoredLogits.of(problem)

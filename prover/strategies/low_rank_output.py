@@ -15,7 +15,7 @@ import torch
 from prover.layers.factor_search import improved
 from prover.layers.group_actions import isotypic_projections
 from prover.layers.output_factors import Factors, mean_size
-from prover.layers.two_input_problem import PairProblem
+from prover.layers.two_input_problem import TwoInputProblem
 from prover.strategies.coded_output import Code, CodedOutput
 from prover.strategy import DoesNotFit
 
@@ -44,12 +44,12 @@ class LowRankOutput(CodedOutput):
     follows: ClassVar[bool] = True
 
     @classmethod
-    def sweep(cls, problem: PairProblem) -> tuple[Self, ...]:
+    def sweep(cls, problem: TwoInputProblem) -> tuple[Self, ...]:
         """Ranks, with either basis; and by blocks."""
         together = tuple(cls(rank, 0, basis) for rank in _TOGETHER for basis in (0, 1))
         return together + tuple(cls(rank, 1, pairwise=pairwise) for rank in _BY_BLOCK for pairwise in (0, 1))
 
-    def codes(self, problem: PairProblem) -> Iterator[Code]:
+    def codes(self, problem: TwoInputProblem) -> Iterator[Code]:
         """One for each rank."""
         if self.rank < 0 or not {self.blocks, self.basis, self.pairwise, self.objective, self.projected} <= {0, 1}:
             raise DoesNotFit(f"{self.name} needs a rank of at least 0; all other switches are 0 or 1")
@@ -58,7 +58,7 @@ class LowRankOutput(CodedOutput):
         ranks = (self.rank,) if self.rank else _BY_BLOCK if self.blocks else _TOGETHER
         return (self._code(problem, rank) for rank in ranks)
 
-    def _code(self, problem: PairProblem, rank: int) -> Code:
+    def _code(self, problem: TwoInputProblem, rank: int) -> Code:
         """Each neuron has the atoms of its block, as many as the largest has."""
         neurons, table = problem.neurons, problem.task.table
         unembed = problem.hidden.unembed[neurons]

@@ -11,7 +11,7 @@ import numpy as np
 
 from certificates import FrequencyClaim, RawTensor, Step
 from prover.layers.mlp_bound import Bound, Interpretation, Layer, bound_of
-from prover.layers.two_input_problem import PairProblem
+from prover.layers.two_input_problem import TwoInputProblem
 from prover.strategy import DoesNotFit, MLPEvidence, Strategy
 
 _SCALE, _UNIT = 10, 30
@@ -36,7 +36,7 @@ class MLPQuadrature(Strategy):
     rank: int = 0
     mechanism: int = 1
 
-    def prove(self, problem: PairProblem) -> MLPEvidence:
+    def prove(self, problem: TwoInputProblem) -> MLPEvidence:
         """Read the interpretation off the weights; claim the amplitude at which the error is relatively least."""
         layer = Layer.of(problem)
         said = self.interpretation(layer, problem.precision)

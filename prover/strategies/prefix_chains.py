@@ -21,7 +21,8 @@ from certificates import RawTensor, Step
 from prover.attention.chain_counts import fitting_tuples
 from prover.attention.full_prefixes import full_prefixes
 from prover.attention.pessimistic_tables import LabelTerms, Tables, ValueLeads, contiguous_blocks
-from prover.strategy import DoesNotFit, Evidence, Problem, Strategy
+from prover.attention.sequence_problem import SequenceProblem
+from prover.strategy import DoesNotFit, Evidence, Strategy
 from prover.surrogate import Surrogate
 
 _SHARES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -40,12 +41,12 @@ class _PrefixChains(Strategy):
     levels: int
     joint: int
 
-    def prove(self, problem: Problem) -> Evidence:
+    def prove(self, problem: SequenceProblem) -> Evidence:
         """Search label by label."""
         step, cells = claim_chains(self, problem, problem.tables, self.rivals, self.levels, self.joint)
         return Evidence((Step("additive-tables"), step), int(cells.sum()), problem.total, cells)
 
-    def surrogate(self, problem: Problem) -> Surrogate:
+    def surrogate(self, problem: SequenceProblem) -> Surrogate:
         """Cells in which every smaller token is harmless."""
         return full_prefixes(problem, self.joint == 1)
 
@@ -63,7 +64,7 @@ class Pessimized(_PrefixChains):
     joint: int = 1
 
     @classmethod
-    def sweep(cls, problem: Problem) -> tuple[Self, ...]:
+    def sweep(cls, problem: SequenceProblem) -> tuple[Self, ...]:
         """All rivals together or in a few blocks; chains of any length; positions exact or pessimised apart."""
         choices = itertools.product((1, 4, 16), (1, 2, 3), (0, 1))
         return tuple(cls(rivals, levels, joint) for rivals, levels, joint in choices)
@@ -82,13 +83,13 @@ class Thresholds(_PrefixChains):
     joint: int = 0
 
     @classmethod
-    def sweep(cls, problem: Problem) -> tuple[Self, ...]:
+    def sweep(cls, problem: SequenceProblem) -> tuple[Self, ...]:
         """Chains of any length."""
         return tuple(cls(levels=levels) for levels in (1, 2, 3))
 
 
 def claim_chains(
-    strategy: Strategy, problem: Problem, tables: Tables, rivals: int, levels: int, joint: int
+    strategy: Strategy, problem: SequenceProblem, tables: Tables, rivals: int, levels: int, joint: int
 ) -> tuple[Step, np.ndarray]:
     """The step that claims the best chains, from tables that step 0 establishes, and how many inputs it certifies, "q m"."""
     if problem.task.rank != 1:

@@ -14,7 +14,7 @@ from torch import Tensor
 from certificates import RawTensor, Step
 from prover.error_terms import ErrorTerms, greatest_cause
 from prover.layers.hidden_layer import hidden_layer
-from prover.layers.two_input_problem import PairProblem
+from prover.layers.two_input_problem import TwoInputProblem
 from prover.layers.wave_bound import WaveBound, strongest_frequencies, wave_bound
 from prover.strategy import DoesNotFit, Evidence, Strategy
 from prover.surrogate import Claims, Surrogate
@@ -36,11 +36,11 @@ class Quadrature(Strategy):
     outputs: int = 0
 
     @classmethod
-    def sweep(cls, problem: PairProblem) -> tuple[Self, ...]:
+    def sweep(cls, problem: TwoInputProblem) -> tuple[Self, ...]:
         """Both rules."""
         return cls(), cls(outputs=1)
 
-    def prove(self, problem: PairProblem) -> Evidence:
+    def prove(self, problem: TwoInputProblem) -> Evidence:
         """Fit waves, and list the differences for which the bound holds beyond rounding."""
         frequency, bound = self._bound(problem)
         p = len(problem.task.table)
@@ -60,7 +60,7 @@ class Quadrature(Strategy):
         )
         return Evidence(steps, int(cells.sum()), problem.total, cells)
 
-    def surrogate(self, problem: PairProblem) -> Surrogate:
+    def surrogate(self, problem: TwoInputProblem) -> Surrogate:
         """One claim for each difference; the neurons and their frequencies are those of the problem.
 
         Margins are relative to the mean of the leads, so that larger weights are no progress.
@@ -79,7 +79,7 @@ class Quadrature(Strategy):
 
         return claims
 
-    def error_terms(self, problem: PairProblem) -> ErrorTerms:
+    def error_terms(self, problem: TwoInputProblem) -> ErrorTerms:
         """What makes the margin of the difference that is proved best, or would be."""
         _, bound = self._bound(problem)
         gap = float(bound.lead.amin(1).max())
@@ -96,7 +96,7 @@ class Quadrature(Strategy):
         }
         return replace(terms, conclusion=f"vacuous: {greatest_cause(causes)}, and the gap is at most {gap:.3g}")
 
-    def _bound(self, problem: PairProblem) -> tuple[Tensor, WaveBound]:
+    def _bound(self, problem: TwoInputProblem) -> tuple[Tensor, WaveBound]:
         """The frequencies of the neurons that matter, and what they prove."""
         layer, p = problem.layer, len(problem.task.table)
         if self.outputs not in (0, 1):

@@ -14,11 +14,11 @@ from torch import Tensor
 from certificates import RawTensor
 from certificates.tensor_file import IntArray
 from prover.layers.examined_pairs import ExaminedPairs, leads_of_all, surrogate_by_pairs
-from prover.layers.group_actions import BoolArray, FloatArray, generators, identity, inverses, is_group
+from prover.layers.group_actions import BoolArray, FloatArray, generators, identity, inverses, is_group, side_by_side
 from prover.layers.group_set_bound import SetBlock
 from prover.layers.group_set_search import TOLERANCES, any_kernel, block_of, clusters, transitive_sets
 from prover.layers.hidden_layer import HiddenLayer
-from prover.layers.two_input_problem import PairProblem
+from prover.layers.two_input_problem import TwoInputProblem
 from prover.strategies.evaluated_pairs import pairs_evidence
 from prover.strategy import DoesNotFit, Evidence, Strategy
 from prover.surrogate import Surrogate, soft_minimum
@@ -42,7 +42,7 @@ class Writers:
     @property
     def hit(self) -> BoolArray:
         """[z gamma = beta], "i z"."""
-        hit: BoolArray = self.beta[:, None] == np.concatenate(shifted(self.actions), axis=1)[:, self.gamma].T
+        hit: BoolArray = self.beta[:, None] == side_by_side(self.actions)[:, self.gamma].T
         return hit
 
     def left_out(self, layer: HiddenLayer, t: Tensor) -> Tensor:
@@ -65,11 +65,11 @@ class StructuredOutput(Strategy):
     summary: ClassVar[str] = "neurons write on sets on which the group acts; rivals bounded as an assignment problem"
     rate: ClassVar[float] = 3e-3
 
-    def prove(self, problem: PairProblem) -> Evidence:
+    def prove(self, problem: TwoInputProblem) -> Evidence:
         """Look for the sets, and list the pairs for which the bound holds beyond rounding."""
         return self.evidence(problem, *self._found(problem))
 
-    def surrogate(self, problem: PairProblem) -> Surrogate:
+    def surrogate(self, problem: TwoInputProblem) -> Surrogate:
         """The pairs, by the sets found; how much neurons write on them follows the weights."""
         writers, _ = self._found(problem)
         first = writers.fitted_t(problem.layer)
@@ -88,7 +88,7 @@ class StructuredOutput(Strategy):
 
         return surrogate_by_pairs(problem, leads, rest)
 
-    def _found(self, problem: PairProblem) -> tuple[Writers, BoolArray]:
+    def _found(self, problem: TwoInputProblem) -> tuple[Writers, BoolArray]:
         """The best sets, and the pairs "a b" that can be proved with them."""
         hidden, table = problem.hidden, problem.task.table
         if hidden.direct.any() or hidden.unembed.shape[1] != len(table) or not is_group(table):
@@ -106,11 +106,11 @@ class StructuredOutput(Strategy):
             raise DoesNotFit(f"{self.name} finds no set on which neurons write")
         return best
 
-    def evidence(self, problem: PairProblem, writers: Writers, right: np.ndarray) -> Evidence:
+    def evidence(self, problem: TwoInputProblem, writers: Writers, right: np.ndarray) -> Evidence:
         """One step about the pairs that are right."""
         scale = _SCALE_BITS - int(np.frexp(np.abs(writers.t).max())[1])
         hints = {
-            "action": np.concatenate(shifted(writers.actions), axis=1),
+            "action": side_by_side(writers.actions),
             "generators": generators(problem.task.table),
             "beta": writers.beta,
             "gamma": writers.gamma,
@@ -118,13 +118,7 @@ class StructuredOutput(Strategy):
         }
         stored = {name: RawTensor.of_integers(hint) for name, hint in hints.items()}
         steps = (problem.hidden_step(writers.neurons),)
-        return pairs_evidence(problem, steps, "structured-output", right, {"scale": scale}, stored)
-
-
-def shifted(actions: Sequence[IntArray]) -> list[IntArray]:
-    """Actions "g y" on disjoint sets of numbers, one after the other."""
-    starts = np.cumsum([0, *(action.shape[1] for action in actions)])
-    return [action + start for action, start in zip(actions, starts, strict=False)]
+        return pairs_evidence(problem, steps, "set-output", right, {"scale": scale}, stored)
 
 
 def writers_of(blocks: Sequence[SetBlock], neurons: IntArray) -> Writers:
@@ -160,7 +154,7 @@ def partners(kernel: IntArray) -> IntArray | None:
     return None
 
 
-def assignment_margins(problem: PairProblem, writers: Writers) -> FloatArray:
+def assignment_margins(problem: TwoInputProblem, writers: Writers) -> FloatArray:
     """What the rule compares with the slack, "a b"."""
     t = torch.as_tensor(writers.t, device=problem.device)
 
@@ -173,7 +167,7 @@ def assignment_margins(problem: PairProblem, writers: Writers) -> FloatArray:
 def assignment_leads(
     layer: HiddenLayer, table: IntArray, writers: Writers, t: Tensor, pairs: ExaminedPairs, temperature: float = 0.0
 ) -> Tensor:
-    """What the rule compares with the slack, "p" (see checker/layers/structured_output); t "i": instead of the writers'."""
+    """What the rule compares with the slack, "p" (theorem 2 of checker/layers/set_output); t "i": instead of the writers'."""
     device, neurons = layer.unembed.device, torch.as_tensor(writers.neurons)
     others = np.arange(len(table)) != identity(table)
     left_out = writers.left_out(layer, t)

@@ -12,7 +12,6 @@ import multiprocessing
 import os
 import signal
 import sys
-import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import closing, contextmanager
@@ -25,14 +24,15 @@ import numpy as np
 import torch
 from rich.table import Table
 
-from certificates import Model, read_model, write_certificate
-from certificates.tensor_file import write_atomically
-from prover.layers.two_input_problem import PairProblem
-from prover.prove import problem_about, prove
+from certificates import Model, read_model
+from certificates.writing import write_atomically
+from prover.attention.tasks import OrderStatistic, parse_task
+from prover.problem import Problem, Track, silent
+from prover.prove import problem_about
 from prover.strategies import strategies_for
-from prover.strategy import DoesNotFit, Problem, Strategy, Track, silent
-from prover.studies.demo import ceil_scientific, check_in_separate_process, floor_percent
-from prover.tasks import Task, parse_task
+from prover.strategy import DoesNotFit, Strategy
+from prover.studies.checked import VERDICT_COLUMNS, misfit_cells, prove_and_check, verdict_cells
+from prover.studies.tables import terminal_table
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Frontier:
     misfits: tuple[Misfit, ...]
 
     @property
-    def task(self) -> Task:
+    def task(self) -> OrderStatistic:
         """What the model was trained for. Raises FormatError if it is unknown."""
         return parse_task(self.model.task, self.model.config)
 
@@ -124,7 +124,7 @@ def certificate_name(strategy: Strategy) -> str:
 
 
 def explore(
-    problem: Problem | PairProblem,
+    problem: Problem,
     path: Path,
     output: Path,
     strategies: Sequence[str | Strategy] = (),
@@ -172,50 +172,31 @@ def write_results(frontier: Frontier, output: Path) -> None:
 
 def frontier_table(frontier: Frontier) -> Table:
     """All results and misfits, for a terminal. A star marks the frontier."""
-    table = Table(title=f"{frontier.model_name}: certified accuracy against the length of the proof")
-    columns = ("certificate", "", "certified accuracy", "operations", "unexplained dim.", "bytes", "prove s", "check s")
-    for heading in columns:
-        table.add_column(heading, justify="left" if heading in ("certificate", "") else "right")
-    table.add_column("verdict", justify="left")
+    title = f"{frontier.model_name}: certified accuracy against the length of the proof"
+    table = terminal_table(title, ("certificate", ""), VERDICT_COLUMNS, ("verdict",))
     best = {result.name for result in frontier.best}
     for result in frontier.results:
-        verdict = result.verdict
-        if not result.accepted:
-            table.add_row(result.name, "", *["-"] * 6, f"[red]{verdict['reason']}")
-            continue
-        table.add_row(
-            result.name,
-            "*" if result.name in best else "",
-            floor_percent(result.correct, result.total),
-            ceil_scientific(result.operations),
-            str(verdict["unexplained_dimension"]),
-            str(verdict["certificate_bytes"]),
-            f"{result.prove_seconds:.2f}",
-            verdict["seconds"],
-            "[green]accepted",
-        )
+        star = "*" if result.name in best else ""
+        table.add_row(result.name, star, *verdict_cells(result.verdict, result.prove_seconds))
     for misfit in frontier.misfits:
-        table.add_row(misfit.name, "", *["-"] * 6, f"does not fit: {misfit.reason}")
+        table.add_row(misfit.name, "", *misfit_cells(misfit.reason))
     return table
 
 
 # --- one run ----------------------------------------------------------------------------------------------------------------
 
 
-def carry_out(problem: Problem | PairProblem, path: Path, output: Path, strategy: Strategy) -> Result | Misfit:
+def carry_out(problem: Problem, path: Path, output: Path, strategy: Strategy) -> Result | Misfit:
     """Prove, write the certificate, check it in a separate process, write the sidecar."""
     name = certificate_name(strategy)
-    started = time.perf_counter()
+    file = output / f"{name}.cert"
     try:
-        certificate, evidence = prove(problem, strategy)
+        checked = prove_and_check(problem, strategy, path, file)
     except DoesNotFit as error:
         return Misfit(name, str(error))
-    seconds = round(time.perf_counter() - started, 3)
-    file = output / f"{name}.cert"
-    write_certificate(file, certificate)
-    verdict = check_in_separate_process(file, path)
-    cells = evidence.cells if evidence.cells.sum() == verdict["correct"] else None
-    result = Result(name, strategy.name, asdict(strategy), seconds, verdict, cells)
+    found, verdict = checked.evidence.cells, checked.verdict
+    cells = found if found.sum() == verdict["correct"] else None
+    result = Result(name, strategy.name, asdict(strategy), round(checked.seconds, 3), verdict, cells)
     sidecar = {
         "certificate_sha256": _sha256(file),
         "model_digest": problem.model.digest(),
@@ -269,16 +250,14 @@ def _single_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _one_by_one(
-    problem: Problem | PairProblem, path: Path, output: Path, todo: Sequence[Strategy]
-) -> Generator[Result | Misfit, None, None]:
+def _one_by_one(problem: Problem, path: Path, output: Path, todo: Sequence[Strategy]) -> Generator[Result | Misfit, None, None]:
     with _single_thread():
         for strategy in todo:
             yield carry_out(problem, path, output, strategy)
 
 
 def _in_processes(
-    problem: Problem | PairProblem, path: Path, output: Path, todo: Sequence[Strategy], jobs: int
+    problem: Problem, path: Path, output: Path, todo: Sequence[Strategy], jobs: int
 ) -> Generator[Result | Misfit, None, None]:
     """As `_one_by_one`, in any order. Raises BrokenProcessPool if a process dies (of too little memory, most likely)."""
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _start_worker) as pool:
@@ -311,7 +290,7 @@ def _start_worker() -> None:
 
 
 @lru_cache(maxsize=1)
-def _problem(path: Path, device: torch.device, precision: int) -> Problem | PairProblem:
+def _problem(path: Path, device: torch.device, precision: int) -> Problem:
     return problem_about(read_model(path), device, precision)
 
 

@@ -11,17 +11,17 @@ from pathlib import Path
 from rich.table import Table
 
 from certificates import UniformAttention
-from certificates.tensor_file import write_atomically
-from prover.error_terms import ErrorTerms
+from certificates.writing import write_atomically
+from prover.error_terms import ERRORS, ErrorTerms
 from prover.layers.group_interpretations import irrep_claim
-from prover.layers.two_input_problem import PairProblem
-from prover.strategies import PAIR_STRATEGIES
+from prover.layers.two_input_problem import TwoInputProblem
+from prover.strategies import BRUTE_FORCE, TWO_INPUT_STRATEGIES
 from prover.strategy import DoesNotFit
-from prover.studies.demo import ceil_scientific, floor_percent
 from prover.studies.frontier import Frontier, Result
 from prover.studies.mlp_findings import MLPFindings
+from prover.studies.rounding import ceil_scientific, floor_percent
+from prover.studies.tables import terminal_table
 
-BRUTE_FORCE = "brute-force"
 _WITHIN = 200
 """Of the certificates within half a percent of the best bound, the shortest is shown: total / 200."""
 
@@ -37,12 +37,12 @@ class Finding:
     conclusion: str
 
 
-def findings(problem: PairProblem, frontier: Frontier) -> list[Finding]:
+def findings(problem: TwoInputProblem, frontier: Frontier) -> list[Finding]:
     """What is known about every interpretation, from the most to the least proved."""
     brute = next((result for result in frontier.accepted if result.strategy == BRUTE_FORCE), None)
     reasons = {misfit.name: misfit.reason for misfit in frontier.misfits}
     found = []
-    for name, strategy in PAIR_STRATEGIES.items():
+    for name, strategy in TWO_INPUT_STRATEGIES.items():
         terms = _error_terms(problem, name)
         result = _best(frontier, name)
         if result is None:
@@ -60,9 +60,9 @@ def findings(problem: PairProblem, frontier: Frontier) -> list[Finding]:
     return sorted(found, key=lambda finding: (-(finding.result.correct if finding.result else -1), finding.fraction or 0.0))
 
 
-def _error_terms(problem: PairProblem, name: str) -> ErrorTerms | None:
+def _error_terms(problem: TwoInputProblem, name: str) -> ErrorTerms | None:
     try:
-        return PAIR_STRATEGIES[name]().error_terms(problem)
+        return TWO_INPUT_STRATEGIES[name]().error_terms(problem)
     except DoesNotFit:
         return None
 
@@ -81,11 +81,8 @@ def _price(fraction: float | None) -> str:
 
 def findings_table(model: str, found: list[Finding]) -> Table:
     """For a terminal."""
-    table = Table(title=f"{model}: interpretations by what they prove")
-    for heading in ("interpretation", "certified", "operations", "of brute force"):
-        table.add_column(heading, justify="left" if heading == "interpretation" else "right")
-    for heading in ("gap", "left", "right", "unembedding", "unevenness", "bias", "leftover"):
-        table.add_column(heading, justify="right")
+    numbers = ("certified", "operations", "of brute force", "gap", *ERRORS)
+    table = terminal_table(f"{model}: interpretations by what they prove", ("interpretation",), numbers)
     table.add_column("conclusion", justify="left", min_width=30)
     for finding in found:
         result, terms = finding.result, finding.terms

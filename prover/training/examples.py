@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from prover.attention.sequence_problem import SequenceProblem
 from prover.layers.hidden_layer import hidden_layer
-from prover.layers.two_input_problem import PairProblem
-from prover.strategy import Problem
+from prover.layers.two_input_problem import TwoInputProblem
+from prover.problem import Problem
 from prover.weights import Weights, logits
 
 _AT_ONCE = 65536
@@ -24,9 +25,9 @@ class Examples:
         return len(self.true)
 
 
-def random_examples(problem: Problem | PairProblem, count: int, generator: torch.Generator) -> Examples:
+def random_examples(problem: Problem, count: int, generator: torch.Generator) -> Examples:
     """Uniformly random inputs, independent of each other."""
-    if isinstance(problem, PairProblem):
+    if isinstance(problem, TwoInputProblem):
         table = torch.as_tensor(problem.task.table, dtype=torch.long)
         pairs = torch.randint(len(table), (count, 2), generator=generator)
         return Examples(pairs.to(problem.device), table[pairs[:, 0], pairs[:, 1]].to(problem.device))
@@ -34,13 +35,13 @@ def random_examples(problem: Problem | PairProblem, count: int, generator: torch
     return _sequences(problem, tokens)
 
 
-def varied_examples(problem: Problem | PairProblem, count: int, generator: torch.Generator) -> Examples:
+def varied_examples(problem: Problem, count: int, generator: torch.Generator) -> Examples:
     """Random inputs, the second half with every true output alike: of a long sequence the largest token is hardly ever small.
 
     For these, all tokens are below (for the smallest: above) a uniformly random one.
     """
     examples = random_examples(problem, count, generator)
-    if isinstance(problem, PairProblem):
+    if isinstance(problem, TwoInputProblem):
         return examples
     caps = 1 + torch.randint(problem.d_vocab, (count // 2, 1), generator=generator).to(problem.device)
     capped = examples.inputs[: len(caps)] * caps // problem.d_vocab
@@ -49,30 +50,30 @@ def varied_examples(problem: Problem | PairProblem, count: int, generator: torch
     return _sequences(problem, torch.cat([examples.inputs[len(caps) :], capped]))
 
 
-def some_examples(problem: Problem | PairProblem, most: int, generator: torch.Generator) -> Examples:
+def some_examples(problem: Problem, most: int, generator: torch.Generator) -> Examples:
     """Every input once if there are no more than `most`, else so many random ones."""
     if problem.total > most:
         return random_examples(problem, most, generator)
-    if isinstance(problem, PairProblem):
+    if isinstance(problem, TwoInputProblem):
         table = torch.as_tensor(problem.task.table, dtype=torch.long, device=problem.device)
         return Examples(torch.cartesian_prod(*[torch.arange(len(table), device=problem.device)] * 2), table.reshape(-1))
     every = torch.arange(problem.d_vocab, device=problem.device)
     return _sequences(problem, torch.cartesian_prod(*[every] * problem.n_ctx).reshape(-1, problem.n_ctx))
 
 
-def _sequences(problem: Problem, tokens: Tensor) -> Examples:
+def _sequences(problem: SequenceProblem, tokens: Tensor) -> Examples:
     rank, n_ctx = problem.task.rank, problem.n_ctx
     return Examples(tokens, tokens.sort(1).values[:, rank - 1 if problem.task.reverse else n_ctx - rank])
 
 
-def outputs(problem: Problem | PairProblem, weights: Weights, inputs: Tensor) -> Tensor:
+def outputs(problem: Problem, weights: Weights, inputs: Tensor) -> Tensor:
     """Logits "n out" for inputs "n k"; weights as in the model file, absent biases zero."""
-    if isinstance(problem, PairProblem):
+    if isinstance(problem, TwoInputProblem):
         return hidden_layer(weights, problem.model.config).logits(inputs[:, 0], inputs[:, 1])
     return logits(weights, inputs)
 
 
 @torch.no_grad()
-def predictions(problem: Problem | PairProblem, weights: Weights, inputs: Tensor) -> Tensor:
+def predictions(problem: Problem, weights: Weights, inputs: Tensor) -> Tensor:
     """The outputs "n" with the largest logits, in floating point."""
     return torch.cat([outputs(problem, weights, part).argmax(1) for part in inputs.split(_AT_ONCE)])

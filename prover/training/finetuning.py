@@ -18,10 +18,11 @@ import torch
 from torch import Tensor
 
 from certificates import Model
-from prover.layers.two_input_problem import PairProblem
-from prover.strategy import DoesNotFit, Problem, Strategy
+from prover.layers.two_input_problem import TwoInputProblem
+from prover.problem import Problem
+from prover.strategy import DoesNotFit, Strategy
 from prover.training.examples import outputs, predictions, some_examples, varied_examples
-from prover.weights import load_weights, raw_tensor
+from prover.weights import TYPES, load_weights, raw_tensor
 
 _HOTTEST, _COLDEST = 0.1, 0.003
 """The temperature of soft minima falls geometrically from the first to the last step."""
@@ -75,7 +76,7 @@ class State:
         return self.history[-1].step
 
 
-def finetune(problem: Problem | PairProblem, strategy: Strategy, recipe: Recipe, start: State | None = None) -> Iterator[State]:
+def finetune(problem: Problem, strategy: Strategy, recipe: Recipe, start: State | None = None) -> Iterator[State]:
     """Run from the problem's model, or continue from a state. Yields the state at every milestone, the first one at once.
 
     Raises DoesNotFit if the strategy cannot be used on this model, or has no surrogate.
@@ -91,7 +92,7 @@ def finetune(problem: Problem | PairProblem, strategy: Strategy, recipe: Recipe,
 
 @dataclass(frozen=True)
 class _Run:
-    problem: Problem | PairProblem
+    problem: Problem
     strategy: Strategy
     recipe: Recipe
 
@@ -126,13 +127,12 @@ class _Run:
 
     def rounded(self, trained: Mapping[str, Tensor]) -> Model:
         """The model file's types."""
-        types = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64}
         stored = dict(self.problem.model.tensors)
         for name, source in self.names.items():
-            stored[name] = raw_tensor(trained[source].detach().to(types[stored[name].dtype]))
+            stored[name] = raw_tensor(trained[source].detach().to(TYPES[stored[name].dtype]))
         return replace(self.problem.model, tensors=stored)
 
-    def about(self, model: Model) -> Problem | PairProblem:
+    def about(self, model: Model) -> Problem:
         """The same problem about other weights."""
         return replace(self.problem, model=model)
 
@@ -148,7 +148,7 @@ class _Run:
         surrogate = self.strategy.surrogate(self.about(self.rounded(state.weights)))
         trained = {name: tensor.detach().clone().requires_grad_() for name, tensor in state.weights.items()}
         rate = self.strategy.rate if recipe.rate is None else recipe.rate
-        warmup = 0 if isinstance(self.problem, PairProblem) else recipe.warmup
+        warmup = 0 if isinstance(self.problem, TwoInputProblem) else recipe.warmup
         adam = torch.optim.Adam(list(trained.values()), lr=rate)
         if state.optimizer:
             adam.load_state_dict(deepcopy(dict(state.optimizer)))  # or the state would change with its successor

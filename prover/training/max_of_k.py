@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from certificates import AttentionOnly, Model
-from prover.strategy import Problem, Track, silent
-from prover.tasks import order_statistic
+from prover.attention.sequence_problem import SequenceProblem
+from prover.attention.tasks import order_statistic
+from prover.problem import Track, silent
 from prover.training.examples import predictions, random_examples
 from prover.weights import load_weights, logits, raw_tensor
 
@@ -57,6 +58,6 @@ def train_max_of_k(recipe: MaxOfKRecipe, device: torch.device, track: Track = si
 
 def sampled_accuracy(model: Model, samples: int, device: torch.device, seed: int = 0) -> float:
     """Accuracy on uniformly random inputs, in float64 (an estimate, not a bound)."""
-    problem, generator = Problem(model, device), torch.Generator().manual_seed(seed)
+    problem, generator = SequenceProblem(model, device), torch.Generator().manual_seed(seed)
     examples = random_examples(problem, samples, generator)
     return int((predictions(problem, load_weights(model, device), examples.inputs) == examples.true).sum()) / samples

@@ -16,10 +16,10 @@ import certificates
 from certificates import read_model, write_certificate
 from certificates.input_order import boxes, rank_of
 from checker import covers
-from checker.verdict import Proof, check_proof
+from checker.core.decide import Proof, check_proof
+from prover.attention.sequence_problem import SequenceProblem
 from prover.prove import prove
-from prover.strategies import STRATEGIES
-from prover.strategy import Problem
+from prover.strategies import ATTENTION_STRATEGIES
 from prover.weights import load_weights, logits
 
 torch.set_num_threads(1)
@@ -47,7 +47,7 @@ FIGURES = {
 def proof_of(name: str, strategy: str) -> Proof:
     """An accepted proof, made now."""
     model = read_model(MODELS / f"{name}.safetensors")
-    certificate, _ = prove(Problem(model, CPU), STRATEGIES[strategy]())
+    certificate, _ = prove(SequenceProblem(model, CPU), ATTENTION_STRATEGIES[strategy]())
     return check_proof(certificate, model)
 
 

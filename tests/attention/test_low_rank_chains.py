@@ -19,19 +19,20 @@ from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement
 from checker.attention.ball_covers import Balls
 from checker.attention.factored_logits import FactoredLogits
 from checker.attention.low_rank_chains import Claims, _check_band, _check_leads, _Scores, _Shares
+from checker.core.decide import Pins, check_proof, parse_task
 from checker.core.errors import CheckError
 from checker.core.facts import CertifiedInputs, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
-from checker.core.tasks import parse_task
 from checker.crosscheck.mpmath_intervals import MpmathArithmetic
+from checker.reporting.verdict import ARITHMETICS
 from checker.rules import RULES
 from checker.rules.projections import UNIT_BITS, Basis, hinted
-from checker.verdict import check_proof
 from prover.attention import low_rank_bounds
+from prover.attention.sequence_problem import SequenceProblem
 from prover.prove import prove
-from prover.strategies import STRATEGIES
-from prover.strategy import DoesNotFit, Problem
+from prover.strategies import ATTENTION_STRATEGIES
+from prover.strategy import DoesNotFit
 
 torch.set_num_threads(1)
 ATTENTION = oracle.ATTENTION
@@ -84,7 +85,7 @@ def noisy_model(seed: int) -> oracle.TinyModel:
 def setting_for(model: Model, precision: int, arithmetic: str = "scaled") -> Setting:
     meter = Meter(Budget())
     chosen = MpmathArithmetic(meter) if arithmetic == "mpmath" else ScaledArithmetic(precision, meter)
-    return Setting(model, parse_task(model.task, model.config), chosen, meter)
+    return Setting(model, parse_task(model.task, model.config, None, meter), chosen, meter)
 
 
 def applied(model: Model, step: Step, precision: int) -> CertifiedInputs | None:
@@ -98,7 +99,7 @@ def applied(model: Model, step: Step, precision: int) -> CertifiedInputs | None:
 
 
 def proved_step(model: Model, precision: int, **switches: int) -> Step:
-    certificate, _ = prove(Problem(model, CPU, precision), STRATEGIES[RULE](**switches))
+    certificate, _ = prove(SequenceProblem(model, CPU, precision), ATTENTION_STRATEGIES[RULE](**switches))
     return certificate.steps[0]
 
 
@@ -330,7 +331,7 @@ def test_what_the_prover_writes_is_accepted_and_true(part):
         model, precision = as_model(tiny), PRECISIONS[seed % len(PRECISIONS)]
         switches = {"rank": 1 + seed % 5, "bands": 1 + seed % 3, "profiles": 1 + seed % 4, "slack": 20 * (seed % 2)}
         try:
-            certificate, evidence = prove(Problem(model, CPU, precision), STRATEGIES[RULE](**switches))
+            certificate, evidence = prove(SequenceProblem(model, CPU, precision), ATTENTION_STRATEGIES[RULE](**switches))
         except DoesNotFit:
             assert tiny.kind == "wild" or precision < 16
             continue
@@ -338,7 +339,7 @@ def test_what_the_prover_writes_is_accepted_and_true(part):
         assert proof.result.correct == evidence.correct == sum(map(int, evidence.cells.reshape(-1)))
         shares.append(proof.result.correct / max(assert_true_of(proof.result, tiny), 1))
         if seed % 4 == 1:
-            slow = check_proof(certificate, model, arithmetic="mpmath")
+            slow = check_proof(certificate, model, arithmetic=ARITHMETICS["mpmath"])
             assert (slow.result.correct, slow.operations) == (proof.result.correct, proof.operations)
     assert sum(share > 0.5 for share in shares) >= 4
     assert any(0 < share < 1 for share in shares)
@@ -479,8 +480,8 @@ def test_smaller_tokens_through_min_of_k():
             (as_model(tiny), "max-of-k"),
             (as_model(oracle.pack(turned, "F64"), {"name": "min-of-k"}), "min-of-k"),
         ):
-            certificate, _ = prove(Problem(model, CPU, 30), STRATEGIES[RULE]())
-            proof = check_proof(certificate, model, task={"name": task})
+            certificate, _ = prove(SequenceProblem(model, CPU, 30), ATTENTION_STRATEGIES[RULE]())
+            proof = check_proof(certificate, model, pins=Pins(task={"name": task}))
             results.append((proof.result.correct, proof.operations))
         assert results[0] == results[1]
 
@@ -618,7 +619,7 @@ def test_a_model_on_which_nothing_holds():
     """The prover writes a certificate that claims nothing, and the checker accepts it."""
     weights = {name: np.zeros(shape) for name, shape in oracle.shapes(3, 2, 2, 2, 4).items()}
     model = as_model(oracle.pack(weights, "F32"))
-    certificate, evidence = prove(Problem(model, CPU, 30), STRATEGIES[RULE]())
+    certificate, evidence = prove(SequenceProblem(model, CPU, 30), ATTENTION_STRATEGIES[RULE]())
     assert evidence.correct == 0
     assert check_proof(certificate, model).result.correct == 0
 
@@ -628,7 +629,7 @@ def test_goals_on_a_shipped_model():
 
     path = __import__("pathlib").Path(__file__).parents[2] / "certificates" / "models" / "max-of-4-seed123.safetensors"
     model = read_model(path)
-    certificate, evidence = prove(Problem(model, CPU, 30), STRATEGIES[RULE]())
+    certificate, evidence = prove(SequenceProblem(model, CPU, 30), ATTENTION_STRATEGIES[RULE]())
     proof = check_proof(certificate, model)
     assert proof.result.correct == evidence.correct >= 0.85 * 64**4
     assert proof.operations <= 1_000_000

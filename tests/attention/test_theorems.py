@@ -23,19 +23,21 @@ from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement
 from certificates.input_order import rank_of
 from checker import CheckError, InvalidInput, covers, verify
 from checker.attention.chain_counts import fitting_tuples
+from checker.attention.order_statistic import OrderStatistic
+from checker.core.decide import Pins, check_proof, parse_task
 from checker.core.facts import CertifiedInputs, Fact, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
-from checker.core.tasks import OrderStatistic, parse_task
 from checker.crosscheck.mpmath_intervals import MpmathArithmetic
+from checker.reporting.verdict import ARITHMETICS
 from checker.rules import RULES
-from checker.verdict import check_proof
 from prover.attention import chain_counts as prover_counts
+from prover.attention.sequence_problem import SequenceProblem
 from prover.prove import prove
-from prover.strategies import STRATEGIES
+from prover.strategies import ATTENTION_STRATEGIES
 from prover.strategies.classes import Classes
 from prover.strategies.prefix_chains import Pessimized, Thresholds
-from prover.strategy import DoesNotFit, Problem, Strategy
+from prover.strategy import DoesNotFit, Strategy
 
 torch.set_num_threads(1)
 PLACES = ("largest", "smallest", "middle")
@@ -76,7 +78,7 @@ def claim(model: Model, precision: int, *steps: Step) -> CertifiedInputs | None:
 
 
 def task_of(model: Model) -> OrderStatistic:
-    return parse_task(model.task, model.config)
+    return parse_task(model.task, model.config, None, Meter(Budget()))
 
 
 def assert_true(fact: CertifiedInputs, truth: oracle.Truth, exact: bool = True) -> np.ndarray:
@@ -121,8 +123,8 @@ def switched(rng: random.Random) -> list[Strategy]:
 def examine(tiny: oracle.TinyModel, precision: int, files: object = None, more: Sequence[Strategy] = ()) -> list[Outcome]:
     """Prove with every strategy and hold every certified number against the oracle; `files`: also through files, there."""
     truth, model, outcomes = oracle.truth(tiny), as_model(tiny), []
-    problem = Problem(model, CPU, precision)
-    for strategy in (*(strategy() for strategy in STRATEGIES.values()), *more):
+    problem = SequenceProblem(model, CPU, precision)
+    for strategy in (*(strategy() for strategy in ATTENTION_STRATEGIES.values()), *more):
         name = strategy.name
         try:
             certificate, evidence = prove(problem, strategy)
@@ -130,7 +132,7 @@ def examine(tiny: oracle.TinyModel, precision: int, files: object = None, more: 
             unfit = 1 < tiny.rank < tiny.n_ctx and name in ONE_SIDED
             assert tiny.kind == "wild" or unfit, f"{name} gives up on an ordinary model"
             continue
-        proof = check_proof(certificate, model, task=task_json(tiny))
+        proof = check_proof(certificate, model, pins=Pins(task=task_json(tiny)))
         covered = assert_true(proof.result, truth)
         assert proof.result.correct == evidence.correct, strategy
         assert np.array_equal(evidence.cells, by_cell(tiny, truth, covered)), strategy
@@ -529,7 +531,9 @@ def test_further_inputs_listed_greedily_are_true(place):
         rng, tiny, precision = random.Random(seed), greedy_model(seed, place), greedy_precision(seed)
         model, truth, n_ctx = as_model(tiny), oracle.truth(tiny), tiny.n_ctx
         one_sided = tiny.rank in (1, n_ctx)
-        classes = [strategy().prove(Problem(model, CPU)) for strategy in (Classes, *([Pessimized] if one_sided else []))]
+        classes = [
+            strategy().prove(SequenceProblem(model, CPU)) for strategy in (Classes, *([Pessimized] if one_sided else []))
+        ]
         start, stop = sorted(rng.sample(range(tiny.vocab**n_ctx + 1), 2))
         bases = [(TABLES, Step("disjoint-sum")), *(evidence.steps for evidence in classes if len(evidence.steps) > 1)]
         bases += [(TABLES, enumeration_step(start, stop, []))] if one_sided else []
@@ -576,7 +580,7 @@ def test_sums_of_different_rules_are_true_and_overlaps_are_refused():
     for seed in range(30):
         rng, tiny = random.Random(seed), greedy_model(seed, PLACES[seed % 2])
         model, truth = as_model(tiny), oracle.truth(tiny)
-        problem, inputs = Problem(model, CPU), places(truth)
+        problem, inputs = SequenceProblem(model, CPU), places(truth)
         classes = prove(problem, Classes(blocks=0, fine=0))[0].steps
         chains = prove(problem, Thresholds(levels=2))[0].steps[1]
         if len(classes) < 2:
@@ -664,14 +668,14 @@ def test_both_arithmetics_give_the_same_verdict_count_and_operations(part, place
     for seed in range(100 + 8 * part, 108 + 8 * part):
         tiny = oracle.random_model(seed, largest=90, place=place)
         model, precision = as_model(tiny), (12, 20, 30, 40, 64)[seed % 5]
-        problem = Problem(model, CPU, precision)
-        for strategy in (*(strategy() for strategy in STRATEGIES.values()), *switched(random.Random(seed))):
+        problem = SequenceProblem(model, CPU, precision)
+        for strategy in (*(strategy() for strategy in ATTENTION_STRATEGIES.values()), *switched(random.Random(seed))):
             try:
                 certificate, _ = prove(problem, strategy)
             except DoesNotFit:
                 continue
             fast = check_proof(certificate, model)
-            slow = check_proof(certificate, model, arithmetic="mpmath")
+            slow = check_proof(certificate, model, arithmetic=ARITHMETICS["mpmath"])
             assert fast.result.correct == slow.result.correct, (seed, strategy)
             assert fast.operations == slow.operations, (seed, strategy)
             assert fast.unexplained_dimension == slow.unexplained_dimension

@@ -33,7 +33,7 @@ from checker import verify
 from prover.layers import crosscoder, factor_search
 from prover.layers.crosscoder import Crosscoder, train
 from prover.layers.dictionaries import Dictionary
-from prover.layers.two_input_problem import Hidden, PairProblem
+from prover.layers.two_input_problem import Hidden, TwoInputProblem
 from prover.prove import prove
 from prover.search import representation_search
 from prover.search.crosscoder_search import CrosscoderTerms
@@ -309,7 +309,7 @@ def test_search(network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_terms_of_a_crosscoder_that_is_exact(network: Path, tmp_path: Path) -> None:
     """A feature for each neuron: nothing is left out, and the network does what it does."""
-    problem = PairProblem(read_model(network), torch.device("cpu"))
+    problem = TwoInputProblem(read_model(network), torch.device("cpu"))
     hidden = problem.hidden.of(problem.neurons)
     sides = [
         (hidden.left + hidden.bias / 2).T,

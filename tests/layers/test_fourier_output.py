@@ -20,11 +20,12 @@ from test_hidden_rules import Check, of_integers, tables_step
 from test_quadrature import transformer
 
 from certificates import Certificate, RawTensor, Step
+from checker.core.decide import check_proof
 from checker.core.errors import CheckError, OverBudget, Refused
 from checker.core.meter import Budget
+from checker.reporting.verdict import ARITHMETICS
 from checker.rules import RULES
-from checker.verdict import check_proof
-from prover.layers.two_input_problem import PairProblem
+from prover.layers.two_input_problem import TwoInputProblem
 from prover.prove import prove
 from prover.strategies.fourier_output import Fourier
 from prover.strategy import DoesNotFit
@@ -259,7 +260,7 @@ def test_networks_near_single_cosines_are_proved(kind: str, p: int) -> None:
     tiny = uniform(p, p, 1e-3) if kind == "transformer" else cosines(p, 6 * (p // 2), p, 1e-3, kind == "tied")
     check = Check(tiny, 30)
     certificate, evidence = prove(
-        PairProblem(replace(check.model, task=tiny.task), CPU), Fourier(exact=20, ideal=10, projected=0)
+        TwoInputProblem(replace(check.model, task=tiny.task), CPU), Fourier(exact=20, ideal=10, projected=0)
     )
     result = check_proof(certificate, check.model).result
     assert result.correct == evidence.correct >= p * p / 2
@@ -425,7 +426,7 @@ def test_pairs_are_looked_at_in_blocks() -> None:
 def test_the_strategy_knows_what_it_is_about() -> None:
     check, _ = small()
     for other in (replace(check.model, task={"name": "group-composition", "group": "product(cyclic:2,cyclic:2)"}), None):
-        problem = PairProblem(replace(check.model, task=check.tiny.task) if other is None else quadruple(), CPU)
+        problem = TwoInputProblem(replace(check.model, task=check.tiny.task) if other is None else quadruple(), CPU)
         with pytest.raises(DoesNotFit):
             prove(problem, Fourier(buckets=0) if other is None else Fourier())
 
@@ -447,7 +448,7 @@ def test_both_arithmetics_agree_and_budgets_are_respected() -> None:
     check, said = small()
     certificate = certificate_of(check, said)
     proof = check_proof(certificate, check.model)
-    slow = check_proof(certificate, check.model, arithmetic="mpmath")
+    slow = check_proof(certificate, check.model, arithmetic=ARITHMETICS["mpmath"])
     assert (slow.operations, slow.result.correct) == (proof.operations, proof.result.correct)
     check_proof(certificate, check.model, budget=Budget(operations=proof.operations))
     for operations in (0, 1, proof.operations // 2, proof.operations - 1):
@@ -476,7 +477,7 @@ def test_many_entries_or_frequencies_are_refused_before_their_numbers_exist(p: i
 def test_changed_certificates_are_refused_or_still_true() -> None:
     """All of the checker, certificates of the strategy with a number changed."""
     check = Check(cosines(5, 12, 3, 1e-2, True), 30)
-    certificate, _ = prove(PairProblem(replace(check.model, task=check.tiny.task), CPU), Fourier(exact=100, ideal=10))
+    certificate, _ = prove(TwoInputProblem(replace(check.model, task=check.tiny.task), CPU), Fourier(exact=100, ideal=10))
     said, rng = {name: hint.integers() for name, hint in certificate.steps[1].hints.items()}, random.Random(5)
     for _ in range(60):
         changed = extreme(said, rng)

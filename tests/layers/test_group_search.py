@@ -8,7 +8,7 @@ import torch
 
 from certificates import GroupMLP, Model, RawTensor
 from certificates.groups import group_table
-from checker.verdict import check_proof
+from checker.core.decide import check_proof
 from prover.layers.examined_pairs import ExaminedPairs
 from prover.layers.group_actions import (
     GroupSet,
@@ -26,9 +26,9 @@ from prover.layers.group_interpretations import irrep_claim
 from prover.layers.group_set_bound import SetBlock, set_bound
 from prover.layers.group_set_search import any_kernel, search, transitive_sets
 from prover.layers.hidden_layer import HiddenLayer
-from prover.layers.two_input_problem import Hidden, PairProblem
+from prover.layers.two_input_problem import Hidden, TwoInputProblem
 from prover.prove import prove
-from prover.strategies import PAIR_STRATEGIES
+from prover.strategies import TWO_INPUT_STRATEGIES
 from prover.strategies.group_sets import Cosets, GroupSets, RhoSets
 from prover.strategies.structured_output import assignment_leads, writers_of
 from prover.strategy import DoesNotFit
@@ -96,17 +96,17 @@ def _network(seed: int) -> tuple[Hidden, np.ndarray, SetBlock]:
     orbit = orbits(x, y)
     kernel = random.integers(-3, 4, int(orbit.max()) + 1)[orbit]
     beta, gamma = random.integers(x.size, size=count), random.integers(y.size, size=count)
-    units = random.integers(-(2**21), 2**21, count)
+    t = random.integers(-(2**21), 2**21, count) / 2**20
     lam, mu = random.normal(size=(x.size, count)), random.normal(size=(y.size, count))
     noise = 10.0 ** random.integers(-6, 1)
     size = len(table)
     hidden = _hidden(
         lam[x.action[inverses(table)][:, beta], np.arange(count)] + noise * random.normal(size=(size, count)),
         mu[y.action[:, gamma], np.arange(count)] + noise * random.normal(size=(size, count)),
-        units[:, None] / 2**20 * kernel[beta[:, None], y.action[:, gamma].T] + noise * random.normal(size=(count, size)),
+        t[:, None] * kernel[beta[:, None], y.action[:, gamma].T] + noise * random.normal(size=(count, size)),
         random.normal(size=count),
     )
-    return hidden, table, SetBlock(x, y, kernel, np.arange(count), beta, gamma, units, 20)
+    return hidden, table, SetBlock(x, y, kernel, np.arange(count), beta, gamma, t)
 
 
 def _true_margins(hidden: Hidden, table: np.ndarray) -> np.ndarray:
@@ -162,15 +162,15 @@ def _coset_network(
     return _hidden(*sides, random.normal(size=count))
 
 
-def _problem(hidden: Hidden, task: object, given: np.ndarray | None = None, bias: float = 0.0) -> PairProblem:
+def _problem(hidden: Hidden, task: object, given: np.ndarray | None = None, bias: float = 0.0) -> TwoInputProblem:
     values = (hidden.left, hidden.right, hidden.bias, hidden.unembed, bias * np.arange(hidden.unembed.shape[1]))
     names = ("embed_left.W_E", "embed_right.W_E", "mlp.b_in", "unembed.W_U", "unembed.b_U")
     tensors = {n: RawTensor("F64", v.shape, np.ascontiguousarray(v).tobytes()) for n, v in zip(names, values, strict=True)}
     model = Model(GroupMLP(len(hidden.bias), len(hidden.left), hidden.unembed.shape[1]), tensors, task)
-    return PairProblem(model, torch.device("cpu"), given=given)
+    return TwoInputProblem(model, torch.device("cpu"), given=given)
 
 
-def _checked(problem: PairProblem, strategy: GroupSets) -> int:
+def _checked(problem: TwoInputProblem, strategy: GroupSets) -> int:
     """How many pairs the checker finds certified, if it accepts."""
     certificate, evidence = prove(problem, strategy)
     result = check_proof(certificate, problem.model).result
@@ -254,7 +254,7 @@ def test_tables_that_come_with_the_task() -> None:
 
 
 def test_strategies_are_known_by_name() -> None:
-    assert [PAIR_STRATEGIES[name].name for name in ("brute-force", "rho-sets", "cosets")] == [
+    assert [TWO_INPUT_STRATEGIES[name].name for name in ("brute-force", "rho-sets", "cosets")] == [
         "brute-force",
         "rho-sets",
         "cosets",

@@ -37,15 +37,20 @@ from certificates import (
     write_model,
 )
 from certificates.canonical_json import dumps
-from certificates.certificate import parse_certificate, serialize_certificate
+from certificates.certificate import parse_certificate
 from certificates.groups import table_digest
 from certificates.tensor_file import parse_tensor_file
-from checker.cli import cli
+from certificates.writing import serialize_certificate
+from checker import covers, verify
+from checker.core.decide import Pins, check_proof
 from checker.core.errors import CheckError, ClaimNotMet, InvalidInput, OverBudget, Refused
 from checker.core.meter import Budget
-from checker.verdict import ceil_decimal, check_proof, covers, exact_decimal, verify
+from checker.reporting.cli import cli
+from checker.reporting.decimals import ceil_decimal, exact_decimal
+from checker.reporting.theorem import FrequencyBound, frequency_bounds
+from checker.reporting.verdict import ARITHMETICS
 from prover.layers.mlp_bound import Interpretation, Layer, bound_of
-from prover.layers.two_input_problem import PairProblem
+from prover.layers.two_input_problem import TwoInputProblem
 from prover.prove import prove
 from prover.strategies.mlp_quadrature import MLPQuadrature
 from prover.strategy import DoesNotFit
@@ -167,7 +172,7 @@ def random_interpretation(model: Model, seed: int) -> Interpretation:
     read = np.array(list(dict.fromkeys(int(s * j % p) for s, j in zip(signs, needed, strict=True))))
     basis = np.linalg.qr(random.normal(size=(config.d_model, int(random.integers(1, config.d_model + 1)))))[0]
     parts = int(random.integers(1, 4))
-    layer = Layer.of(PairProblem(model, CPU))
+    layer = Layer.of(TwoInputProblem(model, CPU))
     _, waves, _ = layer.waves(np.arange(1, p))
     size = np.abs(waves).max(0) * random.choice([0, 1, 1, 0.5], size=hidden)
     group = random.integers(0, len(frequency), size=hidden)
@@ -189,10 +194,10 @@ def cases() -> list[tuple[str, Model, Interpretation]]:
         if p % 2 and p > 3:
             for noise in (0.0, 1e-3, 0.1):
                 model = planted(p, seed, noise)
-                said = MLPQuadrature(parts=1 + seed % 3).interpretation(Layer.of(PairProblem(model, CPU)), 30)
+                said = MLPQuadrature(parts=1 + seed % 3).interpretation(Layer.of(TwoInputProblem(model, CPU)), 30)
                 found.append((f"planted-{p}-{seed}-{noise}", model, said))
     model = planted(9, 1, 1e-3, frequencies=(3, 1))  # multiples of t that are not the same for both
-    said = MLPQuadrature(parts=1).interpretation(Layer.of(PairProblem(model, CPU)), 30)
+    said = MLPQuadrature(parts=1).interpretation(Layer.of(TwoInputProblem(model, CPU)), 30)
     said = replace(said, second=np.full(2, 0.4), bias=np.full(2, 0.5))
     back = {name: getattr(said, name)[::-1] for name in ("frequency", "second", "bias")}
     found.append(("nine-up", model, said))
@@ -207,7 +212,7 @@ def fine(error: np.ndarray) -> int:
 
 def honest(model: Model, said: Interpretation, factor: float | np.ndarray, seed: int = 0) -> Certificate:
     """Claims that are `factor` (or factors "k") times the bound, with amplitudes near those that fit, or far from them."""
-    layer = Layer.of(PairProblem(model, CPU))
+    layer = Layer.of(TwoInputProblem(model, CPU))
     bound = bound_of(layer, said)
     amplitude = np.abs(bound.main).max(1) * (0.0, 0.9, 1.0, 3.0)[seed % 4]
     error = bound.error(amplitude)
@@ -230,18 +235,18 @@ def test_what_is_accepted_is_true_and_acceptance_begins_at_the_bound(number: int
     for one in certificate.statement.claims:
         most = deviation(model, one.frequency, one.amplitude, scale)
         assert most <= mpmath.mpf(one.error) / mpmath.mpf(2) ** scale
-    assert proof.mlp is not None and len(proof.mlp) == len(said.frequency)
+    assert len(certificate.statement.claims) == len(said.frequency) and proof.result.claims == certificate.statement.claims
     for k, frequency in enumerate(said.frequency):
         less = np.where(np.arange(len(said.frequency)) == k, 0.995, 1.001)
         with pytest.raises(Refused, match=f"the error claimed of frequency {frequency} is not proved"):
             check_proof(honest(model, said, less, number), model)
-    assert check_proof(certificate, model, arithmetic="mpmath").operations == proof.operations
+    assert check_proof(certificate, model, arithmetic=ARITHMETICS["mpmath"]).operations == proof.operations
 
 
 @pytest.mark.parametrize("amplitude", [0.0, 1.0])
 def test_without_neurons_the_amplitude_is_all_error(amplitude: float) -> None:
     model = planted(5, 6, 1e-3)
-    layer = Layer.of(PairProblem(model, CPU))
+    layer = Layer.of(TwoInputProblem(model, CPU))
     said = MLPQuadrature(mechanism=0).interpretation(layer, 30)
     naive = bound_of(layer, said).error(np.zeros(len(said.frequency)))
     whole = np.full(len(said.frequency), int(amplitude * 2**20))
@@ -249,14 +254,14 @@ def test_without_neurons_the_amplitude_is_all_error(amplitude: float) -> None:
     if amplitude == 0:
         loose = claim(model, said, whole, np.ceil((naive + amplitude) * 2**20 * 1.001), 20)
         with pytest.raises(ClaimNotMet, match="is unbounded"):
-            check_proof(loose, model, error_at_most={int(said.frequency[0]): Fraction(10**9)})
+            check_proof(loose, model, pins=Pins(error_at_most={int(said.frequency[0]): Fraction(10**9)}))
     with pytest.raises(Refused, match="is not proved"):
         check_proof(claim(model, said, whole, np.floor((naive + amplitude) * 2**20 * 0.999), 20), model)
 
 
 def test_the_golden_errors_are_just_enough() -> None:
     said = {name: np.array(value) for name, value in golden_pairs.MLP_SAID.items()}
-    layer = Layer.of(PairProblem(golden_pairs.five().model, CPU))
+    layer = Layer.of(TwoInputProblem(golden_pairs.five().model, CPU))
     ideal = Interpretation(
         said["frequency"],
         said["read"],
@@ -275,14 +280,18 @@ def test_the_golden_errors_are_just_enough() -> None:
 
 def shipped(**switches: int) -> tuple[Certificate, Model]:
     model = read_model(SHIPPED)
-    certificate, _ = prove(PairProblem(model, CPU), MLPQuadrature(**switches))
+    certificate, _ = prove(TwoInputProblem(model, CPU), MLPQuadrature(**switches))
     return certificate, model
 
 
+def proved(certificate: Certificate, model: Model) -> tuple[FrequencyBound, ...]:
+    check_proof(certificate, model)
+    assert isinstance(certificate.statement, MLPStatement)
+    return frequency_bounds(certificate.statement)
+
+
 def test_the_shipped_model_is_a_quadrature_up_to_less_than_its_amplitudes_and_twice_as_tightly_as_by_the_naive_bound() -> None:
-    bounds = check_proof(*shipped()).mlp
-    naive = check_proof(*shipped(mechanism=0)).mlp
-    assert bounds is not None and naive is not None
+    bounds, naive = (proved(*shipped(**switches)) for switches in ({}, {"mechanism": 0}))
     assert [bound.frequency for bound in bounds] == [1, 9, 15]
     for bound, other in zip(bounds, naive, strict=True):
         assert bound.relative_error is not None and Fraction(bound.relative_error) < 1
@@ -294,7 +303,7 @@ def test_the_shipped_model_is_a_quadrature_up_to_less_than_its_amplitudes_and_tw
 def test_every_frequency_has_its_own_differences(amplitude: int) -> None:
     """Modulo 9, three times a difference takes fewer values than a difference: not those of the frequency named first."""
     model = planted(9, 6, 0.0)
-    layer = Layer.of(PairProblem(model, CPU))
+    layer = Layer.of(TwoInputProblem(model, CPU))
     found = MLPQuadrature(parts=1).interpretation(layer, 30)
     assert found.frequency.tolist() == [1]
     said = replace(
@@ -313,7 +322,7 @@ def test_every_frequency_has_its_own_differences(amplitude: int) -> None:
 @pytest.mark.parametrize("share", [0.5, 4])
 def test_without_neurons_all_of_the_amplitude_is_an_error(share: float) -> None:
     model = planted(7, 4, 1e-3)
-    layer = Layer.of(PairProblem(model, CPU))
+    layer = Layer.of(TwoInputProblem(model, CPU))
     found = MLPQuadrature().interpretation(layer, 30)
     said = replace(found, size=np.zeros(len(found.size)))
     bound = bound_of(layer, said)
@@ -328,7 +337,7 @@ def test_without_neurons_all_of_the_amplitude_is_an_error(share: float) -> None:
 
 def small() -> tuple[Certificate, Model]:
     model = planted(5, 6, 1e-3)
-    said = MLPQuadrature(parts=1).interpretation(Layer.of(PairProblem(model, CPU)), 30)
+    said = MLPQuadrature(parts=1).interpretation(Layer.of(TwoInputProblem(model, CPU)), 30)
     return honest(model, said, 1.001, 2), model
 
 
@@ -398,19 +407,19 @@ def test_a_statement_of_one_kind_is_not_proved_by_the_other() -> None:
 
 def test_pins() -> None:
     certificate, model = small()
-    check_proof(certificate, model, task=model.task)
+    check_proof(certificate, model, pins=Pins(task=model.task))
     with pytest.raises(ClaimNotMet, match="no accuracy"):
-        check_proof(certificate, model, at_least=Fraction(0))
+        check_proof(certificate, model, pins=Pins(at_least=Fraction(0)))
     with pytest.raises(ClaimNotMet, match="pinned"):
-        check_proof(certificate, model, task={"name": "modular-addition", "modulus": 7})
+        check_proof(certificate, model, pins=Pins(task={"name": "modular-addition", "modulus": 7}))
     assert isinstance(certificate.statement, MLPStatement)
     claim = certificate.statement.claims[0]
     exact = Fraction(claim.error, claim.amplitude)
-    check_proof(certificate, model, error_at_most={claim.frequency: exact})
+    check_proof(certificate, model, pins=Pins(error_at_most={claim.frequency: exact}))
     with pytest.raises(ClaimNotMet, match="more than the pinned"):
-        check_proof(certificate, model, error_at_most={claim.frequency: exact - Fraction(1, 10**30)})
+        check_proof(certificate, model, pins=Pins(error_at_most={claim.frequency: exact - Fraction(1, 10**30)}))
     with pytest.raises(ClaimNotMet, match="nothing about an MLP at the pinned frequency 0"):
-        check_proof(certificate, model, error_at_most={0: Fraction(100)})
+        check_proof(certificate, model, pins=Pins(error_at_most={0: Fraction(100)}))
 
 
 def test_refusals() -> None:
@@ -467,7 +476,7 @@ def test_only_addition_by_uniform_attention() -> None:
         with pytest.raises(Refused, match="addition modulo at least 3, with one output"):
             check_proof(with_hint(replace(certificate, statement=statement), **hints), other)
         with pytest.raises(DoesNotFit):
-            prove(PairProblem(other, CPU), MLPQuadrature())
+            prove(TwoInputProblem(other, CPU), MLPQuadrature())
     tensors = {
         "embed_left.W_E": RawTensor("F32", (5, 12), bytes(240)),
         "embed_right.W_E": RawTensor("F32", (5, 12), bytes(240)),
@@ -487,7 +496,7 @@ def test_only_addition_by_uniform_attention() -> None:
     with pytest.raises(Refused, match="modulo at least 3"):
         check_proof(replace(certificate, statement=statement), other)
     with pytest.raises(DoesNotFit):
-        prove(PairProblem(other, CPU), MLPQuadrature())
+        prove(TwoInputProblem(other, CPU), MLPQuadrature())
 
 
 def test_the_budget_is_respected() -> None:
@@ -617,7 +626,7 @@ def test_decimals() -> None:
 
 
 def test_the_report_shows_both_bounds(tmp_path: Path) -> None:
-    problem = PairProblem(read_model(SHIPPED), CPU)
+    problem = TwoInputProblem(read_model(SHIPPED), CPU)
     found = mlp_findings(problem, SHIPPED, tmp_path)
     assert found is not None
     rows = list(found.rows())
@@ -626,6 +635,6 @@ def test_the_report_shows_both_bounds(tmp_path: Path) -> None:
     page = mlp_html(found)
     assert all(cell in page for row in rows for cell in row)
     assert mlp_table(found).row_count == 3
-    other = PairProblem(read_model(SHIPPED.with_name("symmetric-5.safetensors")), CPU)
+    other = TwoInputProblem(read_model(SHIPPED.with_name("symmetric-5.safetensors")), CPU)
     assert mlp_findings(other, SHIPPED, tmp_path) is None
     assert "Only for" in mlp_html(None)

@@ -14,12 +14,13 @@ from test_hidden_rules import Check, evaluated, of_integers, small
 from test_quadrature import transformer
 
 from certificates import RawTensor, Step
+from checker.core.decide import check_proof
 from checker.core.errors import OverBudget, Refused
 from checker.core.meter import Budget
+from checker.reporting.verdict import ARITHMETICS
 from checker.rules import RULES
 from checker.rules.projections import Basis
-from checker.verdict import check_proof
-from prover.layers.two_input_problem import PairProblem
+from prover.layers.two_input_problem import TwoInputProblem
 from prover.prove import prove
 from prover.strategies.fourier_output import Fourier
 
@@ -163,7 +164,7 @@ def test_pairs_proved_by_such_tables_are_right(part: int) -> None:
 @pytest.mark.parametrize(("p", "seed", "noise"), [(3, 0, 1e-5), (4, 1, 1e-4), (5, 2, 1e-4), (6, 3, 1e-5), (7, 4, 1e-4)])
 def test_the_strategy_finds_narrow_bases(p: int, seed: int, noise: float) -> None:
     model = transformer(p, seed, noise)
-    certificate, evidence = prove(PairProblem(model, CPU), Fourier(exact=20, ideal=10))
+    certificate, evidence = prove(TwoInputProblem(model, CPU), Fourier(exact=20, ideal=10))
     assert certificate.steps[0].rule == "hidden-tables"
     assert certificate.steps[0].hints["reading"].shape[1] < model.config.d_model  # type: ignore[union-attr]
     result = check_proof(certificate, model).result
@@ -292,7 +293,7 @@ def test_both_arithmetics_agree_and_budgets_are_respected() -> None:
     steps = (Step("hidden-tables", (), {"tilt": 30}, hints), evaluated(marks))
     certificate = check.certificate(steps, 0)
     proof = check_proof(certificate, check.model)
-    assert check_proof(certificate, check.model, arithmetic="mpmath").operations == proof.operations
+    assert check_proof(certificate, check.model, arithmetic=ARITHMETICS["mpmath"]).operations == proof.operations
     check_proof(certificate, check.model, budget=Budget(operations=proof.operations))
     for operations in (0, 1, proof.operations // 2, proof.operations - 1):
         with pytest.raises(OverBudget):

@@ -11,15 +11,14 @@ import torch
 
 from certificates import Certificate, GroupMLP, Model, RawTensor, Statement, Step, UniformAttention
 from certificates.groups import table_digest
+from checker.core.decide import check_proof, parse_task
 from checker.core.errors import CheckError, Refused
 from checker.core.facts import Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
-from checker.core.tasks import parse_task
 from checker.layers.circle import cosines_and_sines
-from checker.verdict import check_proof
 from prover.layers.hidden_layer import HiddenLayer
-from prover.layers.two_input_problem import PairProblem
+from prover.layers.two_input_problem import TwoInputProblem
 from prover.layers.wave_bound import strongest_frequencies, wave_bound
 from prover.prove import prove
 from prover.strategies.quadrature import Quadrature
@@ -66,7 +65,7 @@ def exactly_correct(model: Model) -> np.ndarray:
 def test_the_circle_is_enclosed(parts: int, precision: int) -> None:
     model = network(3, 2, 0, 0.0)
     meter = Meter(Budget())
-    setting = Setting(model, parse_task(model.task, model.config), ScaledArithmetic(precision, meter), meter)
+    setting = Setting(model, parse_task(model.task, model.config, None, meter), ScaledArithmetic(precision, meter), meter)
     with mpmath.workprec(200):
         for enclosure, function in zip(cosines_and_sines(setting, parts), (mpmath.cos, mpmath.sin), strict=True):
             for j in range(parts):
@@ -84,7 +83,7 @@ OUTPUTS = pytest.mark.parametrize("outputs", [0, 1])
 def test_certified_pairs_are_correct(seed: int, outputs: int) -> None:
     p = (3, 5, 7)[seed % 3]
     model = network(p, (p // 2) * (3 + seed % 5), seed, (0.0, 1e-3, 2e-2, 0.1)[seed % 4], (0.0, 1e-2)[seed % 2])
-    certificate, evidence = prove(PairProblem(model, CPU), Quadrature(outputs))
+    certificate, evidence = prove(TwoInputProblem(model, CPU), Quadrature(outputs))
     proof = check_proof(certificate, model)
     assert proof.result.correct == evidence.correct
     assert not np.any(proof.result.cells & ~exactly_correct(model))
@@ -92,7 +91,7 @@ def test_certified_pairs_are_correct(seed: int, outputs: int) -> None:
 
 @OUTPUTS
 def test_it_certifies_something(outputs: int) -> None:
-    found = [prove(PairProblem(network(7, 3 * many, 1, 1e-4), CPU), Quadrature(outputs))[1].correct for many in (6, 8, 12)]
+    found = [prove(TwoInputProblem(network(7, 3 * many, 1, 1e-4), CPU), Quadrature(outputs))[1].correct for many in (6, 8, 12)]
     assert max(found) == 49
 
 
@@ -159,7 +158,7 @@ def transformer(p: int, seed: int, noise: float, favour: float = 0.0) -> Model:
 
 def with_all_claimed(model: Model, outputs: int) -> tuple[Certificate, float, float]:
     """All differences claimed from all neurons but the last two; the least margin, and the least of all that disturbs it."""
-    problem = PairProblem(model, CPU, precision=60)
+    problem = TwoInputProblem(model, CPU, precision=60)
     object.__setattr__(problem, "neurons", np.arange(model.config.d_mlp - 2))  # type: ignore[union-attr]
     neurons, p = torch.as_tensor(problem.neurons), len(problem.task.table)
     bound = wave_bound(problem.layer, neurons, strongest_frequencies(problem.layer.left[:, neurons]), outputs == 1)
@@ -197,7 +196,7 @@ def test_the_margin_is_exactly_what_the_theorem_says(p: int, seed: int, outputs:
 def test_the_pairs_of_a_difference() -> None:
     """d = 1 stands for a - b = 2 and a - b = -2."""
     model = transformer(7, 0, 1e-4)
-    certificate, _ = prove(PairProblem(model, CPU), Quadrature())
+    certificate, _ = prove(TwoInputProblem(model, CPU), Quadrature())
     hints = {**certificate.steps[1].hints, "claimed": RawTensor.of_integers(np.array([0, 1, 0, 0]))}
     steps = (certificate.steps[0], replace(certificate.steps[1], hints=hints))
     proof = check_proof(replace(certificate, statement=replace(certificate.statement, correct=14), steps=steps), model)
@@ -208,7 +207,7 @@ def test_the_pairs_of_a_difference() -> None:
 def test_making_cosines_takes_effort() -> None:
     model = network(3, 2, 0, 0.0)
     meter = Meter(Budget())
-    cosines_and_sines(Setting(model, parse_task(model.task, model.config), ScaledArithmetic(30, meter), meter), 59)
+    cosines_and_sines(Setting(model, parse_task(model.task, model.config, None, meter), ScaledArithmetic(30, meter), meter), 59)
     assert meter.operations == 2 * 59
     assert meter.effort > 59 * 4000  # some 20 microseconds each
 
@@ -225,7 +224,7 @@ def exactly_correct_transformer(model: Model) -> np.ndarray:
 def test_a_frequency_may_be_named_by_its_negative(p: int, outputs: int) -> None:
     """cos and sin of -k: the certificate proves the same, also where p is no prime and a cosine has either sign."""
     model = transformer(p, 1, 1e-3)
-    certificate, _ = prove(PairProblem(model, CPU), Quadrature(outputs))
+    certificate, _ = prove(TwoInputProblem(model, CPU), Quadrature(outputs))
     correct = check_proof(certificate, model).result.correct
     assert correct > 0
     step = certificate.steps[1]
@@ -251,7 +250,7 @@ def claim(model: Model, hints: dict[str, np.ndarray], correct: int) -> Certifica
 def test_whatever_the_hints_say_nothing_false_is_accepted(seed: int, outputs: int) -> None:
     random = np.random.default_rng(seed)
     model = network(7, 3 * int(random.integers(2, 9)), seed, float(random.choice([0.0, 0.01])))
-    certificate, _ = prove(PairProblem(model, CPU), Quadrature(outputs))
+    certificate, _ = prove(TwoInputProblem(model, CPU), Quadrature(outputs))
     hints = {name: tensor.integers() for name, tensor in certificate.steps[1].hints.items()}
     scale, amplitudes = certificate.steps[1].parameters["scale"], ["alpha", "beta", "gamma", "eta"][: 2 + 2 * outputs]
     for name in amplitudes:

@@ -24,12 +24,12 @@ from make_golden import ATTENTION, REQUIRED, TASK
 from certificates import Certificate, FormatError, Model, RawTensor, Statement, Step, read_model
 from certificates.architectures import AttentionOnly, UniformAttention
 from certificates.canonical_json import dumps
-from certificates.certificate import serialize_certificate
 from certificates.tensor_file import parse_tensor_file
+from certificates.writing import serialize_certificate
 from checker.rules import RULES
+from prover.attention.sequence_problem import SequenceProblem
 from prover.prove import prove
-from prover.strategies import STRATEGIES
-from prover.strategy import Problem
+from prover.strategies import ATTENTION_STRATEGIES
 from prover.training.max_of_k import MaxOfKRecipe, train_max_of_k
 
 Json = Any
@@ -158,8 +158,8 @@ def _file_of(model: Model) -> bytes:
 
 
 def _proved(model: Model, strategy: str, precision: int = 30, **settings: str) -> Certificate:
-    problem = Problem(model, torch.device("cpu"), precision)
-    return prove(problem, STRATEGIES[strategy].with_settings(settings))[0]
+    problem = SequenceProblem(model, torch.device("cpu"), precision)
+    return prove(problem, ATTENTION_STRATEGIES[strategy].with_settings(settings))[0]
 
 
 def _only(step: Step, kept: np.ndarray) -> Step:

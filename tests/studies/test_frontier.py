@@ -20,19 +20,22 @@ import torch
 from click.testing import CliRunner
 from rich.console import Console
 
-import prover.cli
+import prover.commands
+import prover.studies.checked
 import prover.studies.frontier
 from certificates import Model, RawTensor, read_model, write_model
 from checker import verify
-from checker.verdict import check_proof
+from checker.core.decide import check_proof
 from prover.attention.cells import by_token, cell_totals
+from prover.attention.sequence_problem import SequenceProblem
 from prover.prove import prove
-from prover.strategies import STRATEGIES
+from prover.strategies import ATTENTION_STRATEGIES
 from prover.strategies.enumeration import Sampling
-from prover.strategy import DoesNotFit, Problem, Strategy
-from prover.studies.figures import STAGES, ceil_share, staged_results
+from prover.strategy import DoesNotFit, Strategy
 from prover.studies.frontier import Frontier, Misfit, Result, certificate_name, explore, frontier_table
-from prover.studies.report import report_page
+from prover.studies.frontier_figures import STAGES, staged_results
+from prover.studies.frontier_page import report_page
+from prover.studies.rounding import ceil_share
 from prover.training.max_of_k import MaxOfKRecipe, train_max_of_k
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,14 +44,14 @@ VOCAB, LENGTH = 5, 3
 VERDICT = set(verify(Path("none"), Path("none")).__dict__)
 
 
-SWEEPS = {name: strategy.sweep for name, strategy in STRATEGIES.items()}
+SWEEPS = {name: strategy.sweep for name, strategy in ATTENTION_STRATEGIES.items()}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def one_setting_each() -> Iterator[None]:
     """Every certificate is checked in a process of its own: the tests of the command make do with one per strategy."""
     with pytest.MonkeyPatch.context() as patch:
-        for strategy in STRATEGIES.values():
+        for strategy in ATTENTION_STRATEGIES.values():
             if strategy is not Sampling:
                 patch.setattr(strategy, "sweep", classmethod(lambda cls, problem: (cls(),)))
         yield
@@ -63,13 +66,13 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def problem(path: Path) -> Problem:
-    return Problem(read_model(path), CPU)
+def problem(path: Path) -> SequenceProblem:
+    return SequenceProblem(read_model(path), CPU)
 
 
 def frontier_command(path: Path, output: Path, *arguments: object) -> tuple[int, str]:
     command = ["frontier", path, "-o", output, "--device", "cpu", *arguments]
-    result = CliRunner().invoke(prover.cli.cli, [str(argument) for argument in command])
+    result = CliRunner().invoke(prover.commands.cli, [str(argument) for argument in command])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.exit_code, result.output
@@ -80,7 +83,7 @@ def finished(path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a whole frontier."""
     output = tmp_path_factory.mktemp("frontier") / "new" / "folder"
     code, out = frontier_command(path, output)
-    assert code == 0 and all(name in out for name in STRATEGIES)
+    assert code == 0 and all(name in out for name in ATTENTION_STRATEGIES)
     return output
 
 
@@ -88,35 +91,35 @@ def visible(output: Path) -> set[str]:
     return {file.name for file in output.iterdir()}
 
 
-def test_files(path: Path, finished: Path, problem: Problem) -> None:
+def test_files(path: Path, finished: Path, problem: SequenceProblem) -> None:
     records = json.loads((finished / "frontier.json").read_text())
-    names = {certificate_name(strategy) for kind in STRATEGIES.values() for strategy in kind.sweep(problem)}
+    names = {certificate_name(strategy) for kind in ATTENTION_STRATEGIES.values() for strategy in kind.sweep(problem)}
     assert visible(finished) == {f"{name}.{end}" for name in names for end in ("cert", "json")} | {
         "frontier.json",
         "report.html",
     }
-    assert len(records) == len(names) and {record["strategy"] for record in records} == set(STRATEGIES)
+    assert len(records) == len(names) and {record["strategy"] for record in records} == set(ATTENTION_STRATEGIES)
     lengths = [record["operations"] for record in records]
     assert lengths == sorted(lengths, reverse=True)
     for record in records:
         assert set(record) == VERDICT | {"strategy", "parameters", "prove_seconds"}
         assert record["accepted"] and isinstance(record["parameters"], dict) and record["prove_seconds"] >= 0
-        name = certificate_name(STRATEGIES[record["strategy"]](**record["parameters"]))
+        name = certificate_name(ATTENTION_STRATEGIES[record["strategy"]](**record["parameters"]))
         verdict = verify(finished / f"{name}.cert", path)
         assert verdict.accepted and (verdict.correct, verdict.operations) == (record["correct"], record["operations"])
 
 
-def test_names_and_sweeps(problem: Problem) -> None:
+def test_names_and_sweeps(problem: SequenceProblem) -> None:
     assert certificate_name(Sampling()) == "sampling"
     assert certificate_name(Sampling(inputs=1000)) == "sampling-inputs=1000"
     assert certificate_name(Sampling(inputs=10, start=3)) == "sampling-inputs=10-start=3"
     assert Sampling.sweep(problem) == (Sampling(),), "more inputs than there are would be the same certificate again"
-    large = Problem(read_model(ROOT / "certificates/models/max-of-10.safetensors"), CPU)
+    large = SequenceProblem(read_model(ROOT / "certificates/models/max-of-10.safetensors"), CPU)
     assert [strategy.inputs for strategy in Sampling.sweep(large)] == [10**3, 10**4, 10**5, 10**6]
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
-def test_every_setting_of_the_sweeps_is_accepted(name: str, problem: Problem) -> None:
+@pytest.mark.parametrize("name", ATTENTION_STRATEGIES)
+def test_every_setting_of_the_sweeps_is_accepted(name: str, problem: SequenceProblem) -> None:
     settings = SWEEPS[name](problem)
     assert len({certificate_name(strategy) for strategy in settings}) == len(settings) >= 1
     for strategy in settings:
@@ -127,9 +130,9 @@ def test_every_setting_of_the_sweeps_is_accepted(name: str, problem: Problem) ->
         assert check_proof(certificate, problem.model).result.correct == evidence.correct
 
 
-def tiny_problem(n: int) -> Problem:
+def tiny_problem(n: int) -> SequenceProblem:
     """Finding the n-th largest."""
-    return Problem(train_max_of_k(MaxOfKRecipe(LENGTH, VOCAB, seed=1, d_model=8, d_head=4, steps=400, n=n), CPU), CPU)
+    return SequenceProblem(train_max_of_k(MaxOfKRecipe(LENGTH, VOCAB, seed=1, d_model=8, d_head=4, steps=400, n=n), CPU), CPU)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
@@ -138,7 +141,7 @@ def test_cells_count_what_is_certified(n: int) -> None:
     totals = cell_totals(VOCAB, LENGTH, problem.task.rank)
     assert totals.sum() == VOCAB**LENGTH
     found = 0
-    for strategy in STRATEGIES.values():
+    for strategy in ATTENTION_STRATEGIES.values():
         try:
             _, evidence = prove(problem, strategy())
         except DoesNotFit:
@@ -175,7 +178,7 @@ def test_pages_of_other_tasks(n: int, words: str, tmp_path: Path) -> None:
     assert code == 0 and words in text and "theorem" in text
 
 
-def test_cells_of_part_of_the_inputs(problem: Problem) -> None:
+def test_cells_of_part_of_the_inputs(problem: SequenceProblem) -> None:
     """Whatever range is enumerated, its cells are those of the inputs in it."""
     _, whole = prove(problem, Sampling(start=0, inputs=VOCAB**LENGTH))
     parts = [prove(problem, Sampling(inputs=25, start=start))[1].cells for start in range(0, VOCAB**LENGTH, 25)]
@@ -213,13 +216,13 @@ class Runs:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.names: list[str] = []
-        genuine = prover.studies.frontier.prove
+        genuine = prover.studies.checked.prove
 
-        def noted(problem: Problem, strategy: Strategy) -> Any:
+        def noted(problem: SequenceProblem, strategy: Strategy) -> Any:
             self.names.append(strategy.name)
             return genuine(problem, strategy)
 
-        monkeypatch.setattr(prover.studies.frontier, "prove", noted)
+        monkeypatch.setattr(prover.studies.checked, "prove", noted)
 
 
 def test_nothing_is_done_twice(path: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,7 +265,7 @@ def test_what_does_not_match_is_done_again(
         assert certificate.read_bytes() == (output / certificate.name).read_bytes()
 
 
-def test_another_model_in_the_same_folder(path: Path, finished: Path, tmp_path: Path, problem: Problem) -> None:
+def test_another_model_in_the_same_folder(path: Path, finished: Path, tmp_path: Path, problem: SequenceProblem) -> None:
     output = shutil.copytree(finished, tmp_path / "copy")
     embedding = problem.model.tensors["embed.W_E"]
     constant = RawTensor("F32", embedding.shape, np.ones(embedding.shape, "<f4").tobytes())
@@ -289,7 +292,8 @@ def test_interrupted_at_any_moment(moment: str, path: Path, finished: Path, tmp_
         return wrapped
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prover.studies.frontier, moment, interrupting(getattr(prover.studies.frontier, moment)))
+        module = prover.studies.frontier if moment == "write_atomically" else prover.studies.checked
+        patch.setattr(module, moment, interrupting(getattr(module, moment)))
         code, out = frontier_command(path, tmp_path, "--strategies", "classes,thresholds,pessimized")
     assert code == 1 and "Aborted" in out, "click's answer to KeyboardInterrupt"
     assert calls >= 2
@@ -337,14 +341,14 @@ def test_killed_by_ctrl_c(jobs: int, path: Path, tmp_path: Path) -> None:
 def test_a_refused_certificate_is_shown_and_fails_the_command(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    genuine = prover.studies.frontier.prove
+    genuine = prover.studies.checked.prove
 
-    def boastful(problem: Problem, strategy: Strategy) -> Any:
+    def boastful(problem: SequenceProblem, strategy: Strategy) -> Any:
         certificate, evidence = genuine(problem, strategy)
         statement = type(certificate.statement)(problem.model.digest(), problem.model.task, 125, 125)
         return type(certificate)(statement, certificate.precision, certificate.steps), evidence
 
-    monkeypatch.setattr(prover.studies.frontier, "prove", boastful)
+    monkeypatch.setattr(prover.studies.checked, "prove", boastful)
     code, out = frontier_command(path, tmp_path, "--strategies", "pessimized")
     assert code == 1 and "claims 125" in re.sub(r"\s+│[│\s-]*", " ", out)
     assert "claims 125" in (tmp_path / "report.html").read_text()
@@ -360,22 +364,22 @@ def test_shares_are_rounded_up() -> None:
     assert ceil_share(1, 64**20) > 0 and ceil_share(9999, 10000) == 1.0 and ceil_share(1, 2) == 0.5
 
 
-def made_up(problem: Problem, name: str, correct: int, operations: int, total: int = 125) -> Result:
+def made_up(problem: SequenceProblem, name: str, correct: int, operations: int, total: int = 125) -> Result:
     verdict = {
         **{"accepted": True, "reason": "", "theorem": f"Theorem of {name}", "correct": correct, "total": total},
         **{"operations": operations, "unexplained_dimension": 105, "certificate_bytes": 1, "seconds": "0.001"},
     }
-    parameters = asdict(STRATEGIES[name]()) if name in STRATEGIES else {}
+    parameters = asdict(ATTENTION_STRATEGIES[name]()) if name in ATTENTION_STRATEGIES else {}
     return Result(name, name, parameters, 0.0, verdict, None)
 
 
-def test_the_frontier(problem: Problem) -> None:
+def test_the_frontier(problem: SequenceProblem) -> None:
     points = [("classes", 100, 50), ("thresholds", 90, 60), ("pessimized", 80, 20), ("new", 80, 30), ("perfect", 125, 900)]
     results = tuple(made_up(problem, *point) for point in points)
     frontier = Frontier("m", problem.model, results, (Misfit("brute-force", "too large"),))
     assert [result.name for result in frontier.best] == ["pessimized", "classes", "perfect"]
     assert [result.name for _, result in staged_results(frontier)] == ["classes", "pessimized"]
-    assert {name for _, name, _ in STAGES} <= set(STRATEGIES)
+    assert {name for _, name, _ in STAGES} <= set(ATTENTION_STRATEGIES)
     text = report_page(frontier)
     assert "Theorem of perfect" in text and "too large" in text and "has counts by query and true output" in text
     console = Console(width=200, record=True, file=io.StringIO())
@@ -383,11 +387,11 @@ def test_the_frontier(problem: Problem) -> None:
     assert "does not fit: too large" in console.export_text()
 
 
-def test_a_page_without_certificates(problem: Problem) -> None:
+def test_a_page_without_certificates(problem: SequenceProblem) -> None:
     assert "No certificate was accepted" in report_page(Frontier("m", problem.model, (), ()))
 
 
-def test_published_points_are_about_their_models_only(problem: Problem) -> None:
+def test_published_points_are_about_their_models_only(problem: SequenceProblem) -> None:
     assert "sub-cubic" not in report_page(Frontier("m", problem.model, (), ()))
     published = read_model(ROOT / "certificates/models/max-of-4.safetensors")
     assert "sub-cubic" in report_page(Frontier("m", published, (), ()))
@@ -433,9 +437,9 @@ def test_the_page_in_a_browser(finished: Path) -> None:
         assert tab.title() == "tiny <model>: compact proofs"
         default_stages = [name for _, name, parameters in STAGES if not parameters]
         marks = {
-            "#frontier-figure .trace.scatter path.point": 2 * len(STRATEGIES),
+            "#frontier-figure .trace.scatter path.point": 2 * len(ATTENTION_STRATEGIES),
             "#frontier-figure .trace.scatter path.js-line": 4,
-            "#dimension-figure .trace.scatter path.point": 2 * (len(STRATEGIES) - 1),
+            "#dimension-figure .trace.scatter path.point": 2 * (len(ATTENTION_STRATEGIES) - 1),
             "#waterfall-figure .waterfalllayer .point path, #waterfall-figure .barlayer .point path": len(default_stages) + 1,
             "#cells-figure .heatmaplayer image": 1,
         }
@@ -451,8 +455,8 @@ def test_the_page_in_a_browser(finished: Path) -> None:
         assert tab.evaluate("document.getElementById('cells-figure').data[0].z[0].length") == VOCAB
 
         links = tab.locator("#certificates a")
-        assert links.count() == len(STRATEGIES)
-        assert all((finished / links.nth(i).get_attribute("href")).exists() for i in range(len(STRATEGIES)))
+        assert links.count() == len(ATTENTION_STRATEGIES)
+        assert all((finished / links.nth(i).get_attribute("href")).exists() for i in range(len(ATTENTION_STRATEGIES)))
         tab.click("#certificates th:has-text('operations')")
         values = tab.eval_on_selector_all("#certificates tbody tr", "rows => rows.map(r => Number(r.cells[3].dataset.value))")
         assert values == sorted(values)
@@ -460,6 +464,6 @@ def test_the_page_in_a_browser(finished: Path) -> None:
     assert not trouble
 
 
-def test_explore_tells_what_is_known_as_it_goes(problem: Problem, path: Path, tmp_path: Path) -> None:
+def test_explore_tells_what_is_known_as_it_goes(problem: SequenceProblem, path: Path, tmp_path: Path) -> None:
     known = [len(frontier.results) for frontier in explore(problem, path, tmp_path, ["thresholds", "pessimized"])]
     assert known == [0, 1, 2]

@@ -13,19 +13,13 @@ from test_frontier import BROWSER_ARGUMENTS, chromium
 from certificates import GroupMLP, Model, UniformAttention, read_certificate, read_model, write_model
 from certificates.groups import group_table, table_digest
 from checker import verify
-from checker.verdict import check_proof
-from prover.layers.two_input_problem import PairProblem
+from checker.core.decide import check_proof
+from prover.layers.two_input_problem import TwoInputProblem
 from prover.prove import problem_about, prove
-from prover.strategies import PAIR_STRATEGIES
+from prover.strategies import TWO_INPUT_STRATEGIES
 from prover.studies.interpret import findings
-from prover.training.two_input_training import (
-    GroupRecipe,
-    PizzaRecipe,
-    TiedRecipe,
-    train_group_composition,
-    train_pizza_addition,
-    train_tied_addition,
-)
+from prover.training.group_composition import GroupRecipe, train_group_composition
+from prover.training.modular_addition import PizzaRecipe, TiedRecipe, train_pizza_addition, train_tied_addition
 from prover.weights import raw_tensor
 
 CPU = torch.device("cpu")
@@ -72,10 +66,10 @@ def test_every_strategy_is_accepted_on_every_architecture() -> None:
     ]
     for model in models:
         problem = problem_about(model, CPU)
-        assert isinstance(problem, PairProblem) and problem.mirrored
+        assert isinstance(problem, TwoInputProblem) and problem.mirrored
         assert (problem.margins > 0).mean() > 0.9
         for name in ("brute-force", "quadrature", "low-rank-output", "fourier"):
-            certificate, evidence = prove(problem, PAIR_STRATEGIES[name]())
+            certificate, evidence = prove(problem, TWO_INPUT_STRATEGIES[name]())
             proof = check_proof(certificate, model)
             assert proof.result.correct == evidence.correct == evidence.cells.sum()
         assert evidence.correct
@@ -86,7 +80,7 @@ def test_interpret(small: Path, tmp_path: Path) -> None:
     assert code == 0, out
     assert "rho-sets" in out and "irreps" in out
     records = json.loads((tmp_path / "interpretations.json").read_text())
-    assert {record["interpretation"] for record in records} == {*PAIR_STRATEGIES, "irreps"}
+    assert {record["interpretation"] for record in records} == {*TWO_INPUT_STRATEGIES, "irreps"}
     for record in records:
         assert record["conclusion"]
         if record["certificate"]:
@@ -114,7 +108,7 @@ def test_findings_are_sorted_by_what_they_prove(small: Path) -> None:
     from prover.studies.frontier import Frontier  # noqa: PLC0415
 
     problem = problem_about(read_model(small), CPU)
-    assert isinstance(problem, PairProblem)
+    assert isinstance(problem, TwoInputProblem)
     found = findings(problem, Frontier("small", problem.model, (), ()))
     assert all(finding.result is None for finding in found)
     assert next(f for f in found if f.name == "rho-sets").terms is not None
@@ -154,4 +148,6 @@ def test_importing_a_group_network(small: Path, tmp_path: Path) -> None:
     code, out = prover("import", tmp_path / "state.pt", "--config", config, "--task", task, "-o", tmp_path / "m.safetensors")
     assert code == 0, out
     assert read_model(tmp_path / "m.safetensors").digest() == model.digest()
-    assert np.isclose(PairProblem(read_model(tmp_path / "m.safetensors"), CPU).margins, PairProblem(model, CPU).margins).all()
+    assert np.isclose(
+        TwoInputProblem(read_model(tmp_path / "m.safetensors"), CPU).margins, TwoInputProblem(model, CPU).margins
+    ).all()

@@ -20,17 +20,18 @@ from test_theorems import as_model
 
 from certificates import AttentionOnly, Model, read_model, write_model
 from checker import verify
-from checker.verdict import check_proof
+from checker.core.decide import check_proof
 from prover.attention.full_prefixes import full_prefix_claims
 from prover.attention.projected_tables import DIFFERENCES, LENGTHS, NORMS, ProjectedTables
+from prover.attention.sequence_problem import SequenceProblem
 from prover.prove import prove
-from prover.strategies import STRATEGIES
+from prover.strategies import ATTENTION_STRATEGIES
 from prover.strategies.interpretation import Interpretation
 from prover.strategies.low_rank_chains import LowRankChains
 from prover.strategies.prefix_chains import Pessimized, Thresholds
-from prover.strategy import DoesNotFit, Problem, Strategy
-from prover.studies.finetuning_files import read_checkpoint, run_key, write_checkpoint
+from prover.strategy import DoesNotFit, Strategy
 from prover.surrogate import Claims, soft_maximum, soft_minimum
+from prover.training.checkpoints import read_checkpoint, run_key, write_checkpoint
 from prover.training.examples import predictions, some_examples, varied_examples
 from prover.training.finetuning import Recipe, State, finetune
 from prover.training.max_of_k import MaxOfKRecipe, train_max_of_k
@@ -72,7 +73,7 @@ def test_a_claim_holds_if_all_its_conditions_do() -> None:
     assert abs(bounds[-1] - 0.625 - 0.125) < 1e-4, "a margin of zero counts half"
 
 
-def rounding(problem: Problem) -> float:
+def rounding(problem: SequenceProblem) -> float:
     """Margins above this the checker can tell from zero; the surrogate knows nothing of rounding."""
     tables = problem.tables
     steepness = tables.token_score.abs().max() + tables.position_score.abs().max()  # weights are rounded to the largest one
@@ -86,8 +87,8 @@ BETWEEN = ("brute-force", "exact", "classes", "thresholds", "pessimized")
 @given(seed=st.integers(0, 2**32), place=st.sampled_from(("largest", "smallest")), name=st.sampled_from(BETWEEN))
 def test_surrogates_are_at_most_what_is_certified(seed: int, place: str, name: str) -> None:
     tiny = oracle.random_model(seed, TAME, place=place)
-    problem = Problem(as_model(tiny), CPU, 40)
-    strategy = STRATEGIES[name]()
+    problem = SequenceProblem(as_model(tiny), CPU, 40)
+    strategy = ATTENTION_STRATEGIES[name]()
     claims = strategy.surrogate(problem)(load_weights(problem.model, CPU), 0.0)
     held = (claims.margin.amin(1) > rounding(problem)).to(claims.share.dtype)
     certificate, evidence = prove(problem, strategy)
@@ -109,7 +110,7 @@ def test_surrogates_of_interpretations_are_at_most_what_is_certified(
     seed: int, place: str, ranks: tuple[int, ...], residual: int, switches: tuple[int, int]
 ) -> None:
     tiny = oracle.random_model(seed, TAME, place=place)
-    problem = Problem(as_model(tiny), CPU, 40)
+    problem = SequenceProblem(as_model(tiny), CPU, 40)
     attention, copying, direct = (min(rank, tiny.d_model) for rank in ranks)
     strategy = Interpretation(attention, copying, direct, switches[0], residual=residual, diagonal=switches[1])
     claims = strategy.surrogate(problem)(load_weights(problem.model, CPU), 0.0)
@@ -124,7 +125,7 @@ def test_the_surrogate_of_low_rank_chains_is_at_most_what_is_certified(part: int
     """But for margins within the rounding of roots, which may be large beside what vanishes."""
     some = 0
     for seed in range(10 * part, 10 * part + 10):
-        problem, strategy = Problem(as_model(capable_model(seed)), CPU, 40), LowRankChains(bands=1 + seed % 3)
+        problem, strategy = SequenceProblem(as_model(capable_model(seed)), CPU, 40), LowRankChains(bands=1 + seed % 3)
         cold, warm = (strategy.surrogate(problem)(load_weights(problem.model, CPU), t) for t in (0.0, 0.1))
         held = cold.margin.amin(1) > 1
         certified = strategy.prove(problem).correct
@@ -145,7 +146,7 @@ INTERPRETATIONS = [
 @pytest.mark.parametrize("strategy", INTERPRETATIONS, ids=str)
 def test_surrogates_of_interpretations_bound_tables_as_the_strategy_does(model: Model, strategy: Interpretation) -> None:
     """Margins are those of full prefixes about the tables of the proof, but for what roots are rounded up by."""
-    problem = Problem(model, CPU, 40)
+    problem = SequenceProblem(model, CPU, 40)
     ranks = {"score": strategy.attention, "direct": strategy.direct, "value": strategy.copying}
     tables = ProjectedTables.of(problem, ranks, strategy.residual, strategy.diagonal == 1).tables
     expected = full_prefix_claims(tables, strategy.joint == 1, 0.0).margin
@@ -155,7 +156,7 @@ def test_surrogates_of_interpretations_bound_tables_as_the_strategy_does(model: 
 
 @pytest.mark.parametrize("joint", [True, False])
 def test_warmer_surrogates_claim_less(model: Model, joint: bool) -> None:
-    tables = Problem(model, CPU).tables
+    tables = SequenceProblem(model, CPU).tables
     cold = full_prefix_claims(tables, joint, 0.0)
     for temperature in (1e-3, 0.1, 1.0):
         warm = full_prefix_claims(tables, joint, temperature)
@@ -168,7 +169,7 @@ def test_chains_reach_what_equal_shares_reach() -> None:
     found = 0
     for seed in range(60):
         tiny = oracle.random_model(seed, TAME)
-        problem = Problem(as_model(tiny), CPU, 40)
+        problem = SequenceProblem(as_model(tiny), CPU, 40)
         claims = Pessimized().surrogate(problem)(load_weights(problem.model, CPU), 0.0)
         held = claims.margin[:, 0] > rounding(problem)
         found += int((held & (claims.margin[:, 0] < 0.3)).sum())
@@ -180,7 +181,7 @@ def test_chains_reach_what_equal_shares_reach() -> None:
 @pytest.mark.parametrize("temperature", [0.1, 1.0])
 @pytest.mark.parametrize("strategy", [Pessimized(), Pessimized(joint=0), *INTERPRETATIONS], ids=str)
 def test_gradients_against_finite_differences(model: Model, temperature: float, strategy: Strategy) -> None:
-    surrogate = strategy.surrogate(Problem(model, CPU))
+    surrogate = strategy.surrogate(SequenceProblem(model, CPU))
     weights = {name: w.clone().requires_grad_(".b_" not in name) for name, w in load_weights(model, CPU).items()}
     loss = surrogate(weights, temperature).loss()
     loss.backward()
@@ -201,11 +202,11 @@ def test_gradients_against_finite_differences(model: Model, temperature: float, 
 
 
 def test_the_middle_one_has_no_surrogate(model: Model) -> None:
-    problem = Problem(model, CPU, task_json={"name": "nth-max-of-k", "n": 2})
+    problem = SequenceProblem(model, CPU, task_json={"name": "nth-max-of-k", "n": 2})
     with pytest.raises(DoesNotFit, match="largest or smallest"):
-        next(finetune(problem, STRATEGIES["classes"](), SMALL))
+        next(finetune(problem, ATTENTION_STRATEGIES["classes"](), SMALL))
     with pytest.raises(DoesNotFit, match="no differentiable surrogate"):
-        STRATEGIES["sampling"]().surrogate(problem)
+        ATTENTION_STRATEGIES["sampling"]().surrogate(problem)
 
 
 # --- examples -----------------------------------------------------------------------------------------------------------------
@@ -213,7 +214,7 @@ def test_the_middle_one_has_no_surrogate(model: Model) -> None:
 
 @pytest.mark.parametrize("task", [{"name": "max-of-k"}, {"name": "min-of-k"}, {"name": "nth-max-of-k", "n": 2}])
 def test_examples_have_their_true_outputs(model: Model, task: dict[str, object]) -> None:
-    problem = Problem(model, CPU, task_json=task)
+    problem = SequenceProblem(model, CPU, task_json=task)
     place = {"max-of-k": -1, "min-of-k": 0, "nth-max-of-k": -2}[str(task["name"])]
     generator = torch.Generator().manual_seed(0)
     every, some = some_examples(problem, 10**4, generator), varied_examples(problem, 2000, generator)
@@ -230,11 +231,11 @@ def test_examples_have_their_true_outputs(model: Model, task: dict[str, object])
 
 
 def test_what_is_kept_is_certified(model: Model) -> None:
-    problem, strategy = Problem(model, CPU), Pessimized()
+    problem, strategy = SequenceProblem(model, CPU), Pessimized()
     states = list(finetune(problem, strategy, replace(SMALL, steps=200)))
     first, last = states[0], states[-1]
     assert last.best_correct > first.best_correct
-    tuned = Problem(last.best, CPU)
+    tuned = SequenceProblem(last.best, CPU)
     certificate, evidence = prove(tuned, strategy)
     assert check_proof(certificate, last.best).result.correct == evidence.correct == last.best_correct
     assert [milestone.step for milestone in last.history] == list(range(0, last.step + 1, 20))
@@ -245,20 +246,20 @@ def test_what_is_kept_is_certified(model: Model) -> None:
 
 
 def test_accuracy_is_a_constraint(model: Model) -> None:
-    states = list(finetune(Problem(model, CPU), Pessimized(), replace(SMALL, keep_accuracy=2.0)))
+    states = list(finetune(SequenceProblem(model, CPU), Pessimized(), replace(SMALL, keep_accuracy=2.0)))
     assert states[-1].best == model and states[-1].best_correct == states[0].best_correct
 
 
 def test_every_input_certified_ends_the_run(model: Model) -> None:
-    perfect = STRATEGIES["brute-force"]()
-    states = list(finetune(Problem(model, CPU), perfect, replace(SMALL, steps=2000)))
+    perfect = ATTENTION_STRATEGIES["brute-force"]()
+    states = list(finetune(SequenceProblem(model, CPU), perfect, replace(SMALL, steps=2000)))
     assert states[-1].best_correct == 8**3 and states[-1].stopped == "every input is certified"
     assert states[-1].step < 2000
 
 
 @pytest.mark.parametrize("rate", [1e3, 1e30])
 def test_divergence_ends_the_run(model: Model, rate: float) -> None:
-    states = list(finetune(Problem(model, CPU), Pessimized(), replace(SMALL, rate=rate)))
+    states = list(finetune(SequenceProblem(model, CPU), Pessimized(), replace(SMALL, rate=rate)))
     last = states[-1]
     assert last.best_correct >= states[0].best_correct
     assert "finite" in last.stopped or last.stopped == "all steps were taken"
@@ -267,7 +268,7 @@ def test_divergence_ends_the_run(model: Model, rate: float) -> None:
 
 
 def test_an_interrupted_run_ends_as_one_that_was_not(model: Model, tmp_path: Path) -> None:
-    problem, strategy = Problem(model, CPU), Thresholds(levels=1)
+    problem, strategy = SequenceProblem(model, CPU), Thresholds(levels=1)
     whole = list(finetune(problem, strategy, SMALL))
     key = run_key(problem, strategy, SMALL)
     write_checkpoint(tmp_path / "c.pt", key, whole[1])
@@ -321,8 +322,8 @@ def test_the_command_certifies_before_and_after(finished: tuple[Path, str], mode
     assert abs(lost - (8**3 - after.correct)) < 1e-6, "the stages add up to what is not certified"
     assert 0 < record["relative_distance"]["all weights"] < 2
     tuned = read_model(folder / "tuned.safetensors")
-    inputs = some_examples(Problem(model, CPU), 10**4, torch.Generator()).inputs
-    changed = [predictions(Problem(m, CPU), load_weights(m, CPU), inputs) for m in (model, tuned)]
+    inputs = some_examples(SequenceProblem(model, CPU), 10**4, torch.Generator()).inputs
+    changed = [predictions(SequenceProblem(m, CPU), load_weights(m, CPU), inputs) for m in (model, tuned)]
     assert abs(record["predictions_changed"] - float((changed[0] != changed[1]).double().mean())) < 1e-12
     assert "certified accuracy" in output and "step 50" in output
 
@@ -367,7 +368,7 @@ def test_tied_and_missing_tensors_stay_so() -> None:
     tensors = {name: tensor for name, tensor in trained.tensors.items() if ".b_" not in name}
     tensors["blocks.0.attn.W_K"] = tensors["blocks.0.attn.W_Q"]
     tied = Model(config, tensors, trained.task)
-    last = list(finetune(Problem(tied, CPU), STRATEGIES["brute-force"](), SMALL))[-1]
+    last = list(finetune(SequenceProblem(tied, CPU), ATTENTION_STRATEGIES["brute-force"](), SMALL))[-1]
     assert set(last.best.tensors) == set(tensors)
     assert last.best.tensors["blocks.0.attn.W_K"] == last.best.tensors["blocks.0.attn.W_Q"]
     assert last.best.tensors["embed.W_E"] != tensors["embed.W_E"]

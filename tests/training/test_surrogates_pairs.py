@@ -16,9 +16,9 @@ from certificates.groups import group_table
 from checker import verify
 from prover.layers.complete_sets import nearest_complete
 from prover.layers.group_set_search import any_kernel, transitive_sets
-from prover.layers.two_input_problem import PairProblem
+from prover.layers.two_input_problem import TwoInputProblem
 from prover.prove import prove
-from prover.strategies import PAIR_STRATEGIES
+from prover.strategies import TWO_INPUT_STRATEGIES
 from prover.strategies.evaluated_pairs import BruteForcePairs
 from prover.strategies.fourier_output import Fourier
 from prover.strategies.group_sets import Cosets, GroupSets, RhoSets
@@ -31,7 +31,7 @@ from prover.weights import load_weights
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")
-STRATEGIES = (
+ATTENTION_STRATEGIES = (
     BruteForcePairs(),
     LowRankOutput(rank=2),
     LowRankOutput(rank=3, basis=1, pairwise=0),
@@ -45,12 +45,14 @@ STRATEGIES = (
 )
 
 
-def small_network(seed: int) -> PairProblem:
+def small_network(seed: int) -> TwoInputProblem:
     """On sets or of single waves to within some noise, or a transformer that adds a little, or just random."""
     random = np.random.default_rng(seed)
     kind, noise = seed % 4, float(random.choice([0.0, 1e-4, 1e-2, 0.1, 1.0]))
     if kind == 0:
-        return PairProblem(network(int(random.choice([3, 5, 7])), int(random.integers(6, 20)), seed, noise, noise / 10), CPU)
+        return TwoInputProblem(
+            network(int(random.choice([3, 5, 7])), int(random.integers(6, 20)), seed, noise, noise / 10), CPU
+        )
     if kind == 1:
         group = str(random.choice(["symmetric:3", "cyclic:5", "dihedral:4"]))
         table = group_table(group)
@@ -61,10 +63,10 @@ def small_network(seed: int) -> PairProblem:
         elements = int(random.choice([3, 5]))
         config = UniformAttention(2, 6, 5, elements + 1, elements, 3, 2)
         values = {n: random.normal(size=shape) for n, shape in config.tensor_shapes().items()}
-        return PairProblem(_model(config, values, {"name": "modular-addition", "modulus": elements}), CPU)
+        return TwoInputProblem(_model(config, values, {"name": "modular-addition", "modulus": elements}), CPU)
     config = GroupMLP(int(random.integers(1, 9)), 6, 6)
     values = {n: random.normal(size=shape) for n, shape in config.tensor_shapes().items()}
-    return PairProblem(_model(config, values, {"name": "group-composition", "group": "symmetric:3"}), CPU)
+    return TwoInputProblem(_model(config, values, {"name": "group-composition", "group": "symmetric:3"}), CPU)
 
 
 def _model(config: GroupMLP | UniformAttention, values: dict[str, np.ndarray], task: object) -> Model:
@@ -73,7 +75,7 @@ def _model(config: GroupMLP | UniformAttention, values: dict[str, np.ndarray], t
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(seed=st.integers(0, 2**32), strategy=st.sampled_from(STRATEGIES))
+@given(seed=st.integers(0, 2**32), strategy=st.sampled_from(ATTENTION_STRATEGIES))
 def test_surrogates_are_at_most_what_is_certified(seed: int, strategy: Strategy) -> None:
     problem = small_network(seed)
     weights = load_weights(problem.model, CPU)
@@ -89,9 +91,9 @@ def test_surrogates_are_at_most_what_is_certified(seed: int, strategy: Strategy)
     assert not bool(((warm.margin > 1e-9) & (cold.margin <= 0)).any()), "nothing is claimed that is not claimed when cold"
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES, ids=str)
+@pytest.mark.parametrize("strategy", ATTENTION_STRATEGIES, ids=str)
 def test_surrogates_say_what_is_certified_where_the_bound_is_clear(strategy: Strategy) -> None:
-    problem = PairProblem(network(7, 21, 1, 1e-6), CPU)
+    problem = TwoInputProblem(network(7, 21, 1, 1e-6), CPU)
     if isinstance(strategy, GroupSets | StructuredOutput):
         table = group_table("symmetric:3")
         three = next(one for one in transitive_sets(table) if one.size == 3)
@@ -102,7 +104,7 @@ def test_surrogates_say_what_is_certified_where_the_bound_is_clear(strategy: Str
 
 
 @pytest.mark.parametrize("seed", range(8))
-@pytest.mark.parametrize("strategy", STRATEGIES, ids=str)
+@pytest.mark.parametrize("strategy", ATTENTION_STRATEGIES, ids=str)
 def test_gradients_against_finite_differences(seed: int, strategy: Strategy) -> None:
     problem, generator = small_network(seed), torch.Generator().manual_seed(seed)
     start = load_weights(problem.model, CPU)
@@ -124,7 +126,7 @@ def test_gradients_against_finite_differences(seed: int, strategy: Strategy) -> 
 # --- fine-tuning --------------------------------------------------------------------------------------------------------------
 
 
-def tuned(problem: PairProblem, strategy: Strategy, recipe: Recipe, folder: Path) -> State:
+def tuned(problem: TwoInputProblem, strategy: Strategy, recipe: Recipe, folder: Path) -> State:
     """The last state of a run, whose best model has a certificate that the checker accepts."""
     state = list(finetune(problem, strategy, recipe))[-1]
     best = replace(problem, model=state.best)
@@ -139,7 +141,7 @@ def tuned(problem: PairProblem, strategy: Strategy, recipe: Recipe, folder: Path
 @pytest.mark.parametrize("outputs", [0, 1])
 def test_waves_become_single(outputs: int, tmp_path: Path) -> None:
     """Both embeddings stay one."""
-    problem, strategy = PairProblem(network(11, 40, 0, 0.1, 0.1), CPU), Quadrature(outputs)
+    problem, strategy = TwoInputProblem(network(11, 40, 0, 0.1, 0.1), CPU), Quadrature(outputs)
     assert strategy.prove(problem).correct == 0
     state = tuned(problem, strategy, Recipe(steps=800, rate=3e-3), tmp_path)
     assert state.stopped == "every input is certified"
@@ -177,7 +179,7 @@ def test_without_neurons_enough_nothing_is_completed() -> None:
         RhoSets().surrogate(_problem(nothing, problem.model.task))
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES, ids=str)
+@pytest.mark.parametrize("strategy", ATTENTION_STRATEGIES, ids=str)
 def test_whatever_the_steps_do_the_certificate_is_accepted(strategy: Strategy, tmp_path: Path) -> None:
     for seed in range(4):
         try:
@@ -188,4 +190,4 @@ def test_whatever_the_steps_do_the_certificate_is_accepted(strategy: Strategy, t
 
 def test_all_strategies_for_pairs_are_among_these() -> None:
     without = {"dictionary", "crosscoder"}  # which are trained: see test_crosscoders
-    assert {one.name for one in STRATEGIES} == set(PAIR_STRATEGIES) - without
+    assert {one.name for one in ATTENTION_STRATEGIES} == set(TWO_INPUT_STRATEGIES) - without
