@@ -41,10 +41,10 @@ class Pairs:
             raise Refused("mirrored is 0 or 1")
         if mirrored and not (tables.symmetric and task.commutative):
             raise Refused("only pairs of a symmetric network and a commutative task can be mirrored")
+        setting.meter.hold(64 * int(np.count_nonzero(wanted)))
         left, right = np.nonzero(wanted)
         if mirrored and np.any(left > right):
             raise Refused("where pairs are mirrored, only those with a <= b are marked")
-        setting.meter.hold(64 * len(left))
         return Pairs(left, right, task.table[left, right], bool(mirrored))
 
     def blocks(self, width: int) -> Iterator["Pairs"]:

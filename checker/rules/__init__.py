@@ -17,15 +17,11 @@ from checker.attention.projected_tables import projected_tables
 from checker.core.facts import Fact, Setting
 from checker.core.meter import Meter
 from checker.core.tasks import Task
+from checker.layers.coded_output import coded_output
 from checker.layers.composition import parse_composition
-from checker.layers.crosscoder_output import crosscoder_output
-from checker.layers.dictionary_output import dictionary_output
-from checker.layers.evaluated_pairs import evaluated_pairs
 from checker.layers.fourier_output import fourier_output
 from checker.layers.hidden_tables import hidden_tables
-from checker.layers.low_rank_output import low_rank_output
 from checker.layers.mlp_quadrature import mlp_quadrature
-from checker.layers.projected_hidden_tables import projected_hidden_tables
 from checker.layers.quadrature import quadrature
 from checker.layers.quadrature_waves import quadrature_waves
 from checker.layers.set_output import set_output
@@ -35,20 +31,16 @@ Rule = Callable[[Setting, Step, tuple[Fact, ...]], Fact]
 
 RULES: Mapping[str, Rule] = {
     "additive-tables": additive_tables,
-    "crosscoder-output": crosscoder_output,
-    "dictionary-output": dictionary_output,
+    "coded-output": coded_output,
     "disjoint-sum": disjoint_sum,
     "enumeration": enumeration,
-    "evaluated-pairs": evaluated_pairs,
     "fourier-output": fourier_output,
     "further-inputs": further_inputs,
     "group-chains": group_chains,
     "hidden-tables": hidden_tables,
     "low-rank-chains": low_rank_chains,
-    "low-rank-output": low_rank_output,
     "mlp-quadrature": mlp_quadrature,
     "prefix-chains": prefix_chains,
-    "projected-hidden-tables": projected_hidden_tables,
     "projected-tables": projected_tables,
     "quadrature": quadrature,
     "quadrature-waves": quadrature_waves,

@@ -4,7 +4,7 @@ A neuron is a row of three sides: its columns of `left` and `right`, with half o
 A feature has a shape on each side, l_f, r_f and u_f, and reads g_f(a, b) = l_f[a] + r_f[b]. A neuron has codes c_if >= 0 for
 few features, the same on all sides, and signs s_if: it is taken to read x^ = sum_f c_if s_if g_f and to write sum_f c_if u_f.
 Signs are free, as 2 relu(x) = x + |x|: the linear half needs no description, and |x^| = c |g| for a neuron with one feature,
-whatever its sign. The *feature interaction* is |x^| - sum_f c_if |g_f| (see checker/layers/crosscoder_output).
+whatever its sign. The *feature interaction* is |x^| - sum_f c_if |g_f| (see checker/layers/coded_output).
 
 `train` is the TopK variant (Gao et al. 2024) of a crosscoder (Lindsey et al. 2024, "Sparse Crosscoders for Cross-Layer Features
 and Model Diffing"): an encoder that sees all sides, whose `sparsity` largest activations are kept, and a decoder for each side;
@@ -43,7 +43,7 @@ class Crosscoder:
 
     @staticmethod
     def of_step(step: Step, hidden: Hidden) -> "Crosscoder":
-        """From the hints of rule crosscoder-output about these neurons. The signs are those with which reading fits best."""
+        """From the hints of rule coded-output, features included. The signs are those with which reading fits best."""
         unit = 2.0 ** -step.parameters["scale"]
         numbers = {name: torch.as_tensor(hint.integers().astype(np.float64)) * unit for name, hint in step.hints.items()}
         left, right, output = (numbers[name] for name in ("left_features", "right_features", "dictionary"))

@@ -1,10 +1,10 @@
 """Factors of a hidden layer's unembedding, moved from where they reconstruct it best to where they prove the most.
 
-Whatever the factors P "i r" and Q "r z" are, rule low-rank-output has a margin for every pair (its docstring; P may be sparse,
-see dictionary-output; and there may be features, see crosscoder-output). Reconstruction minimises the length of the rest
-U - P Q; but what counts is how far the rest can move the output that comes closest to the true one, on pairs where that is
-close. So the objective is made of these margins. Where P is sparse, the largest entries of each row count, but all of them
-receive a gradient, so that others may take their places.
+Whatever the codes C "i k" and atoms Phi "k z" are, rule coded-output has a margin for every pair (its docstring; C may be
+sparse, and there may be features). Reconstruction minimises the length of the rest U - C Phi; but what counts is how far the
+rest can move the output that comes closest to the true one, on pairs where that is close. So the objective is made of these
+margins. Where C is sparse, the largest codes of each neuron count, but all of them receive a gradient, so that others may take
+their places.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from certificates.tensor_file import IntArray
 from prover.layers.examined_pairs import ExaminedPairs
-from prover.layers.output_factors import Factors, low_rank_leads
+from prover.layers.output_factors import Factors, coded_leads
 from prover.layers.two_input_problem import TwoInputProblem
 
 _STEPS, _MILESTONE = 800, 100
@@ -22,7 +22,7 @@ _MOST_PAIRS = 4096
 
 
 def improved(problem: TwoInputProblem, neurons: IntArray, start: Factors, sparsity: int, pairwise: int) -> Factors:
-    """Factors of one block for which as many pairs or more are proved, with at most `sparsity` entries in each row of P."""
+    """Factors for which as many pairs or more are proved, with at most `sparsity` codes for each neuron."""
     unit = max(2 * float(np.median(problem.margins)), 1e-9)  # the rule's margins are twice those of the logits
     sizes = [max(float(array.abs().max()), 1e-9) for array in start.arrays]
     parameters = [(array / size).requires_grad_() for array, size in zip(start.arrays, sizes, strict=True)]
@@ -31,20 +31,20 @@ def improved(problem: TwoInputProblem, neurons: IntArray, start: Factors, sparsi
     generator = torch.Generator().manual_seed(0)
 
     def factors() -> Factors:
-        p, q, *others = (part * size for part, size in zip(parameters, sizes, strict=True))
-        return start.having(_sparse(p, q[0], sparsity), q, *others)
+        codes, atoms, *others = (part * size for part, size in zip(parameters, sizes, strict=True))
+        return Factors(_sparse(codes, atoms, sparsity), atoms, *others)
 
     @torch.no_grad()
     def proved(found: Factors) -> int:
         allowed = 2 * problem.slack(neurons)
-        leads = (low_rank_leads(problem.layer, chosen, found, pairwise, part) for part in pairs.split())
+        leads = (coded_leads(problem.layer, chosen, found, pairwise, part) for part in pairs.split())
         return sum(int((part > allowed).sum()) for part in leads)
 
     best, most = start, proved(start)
     for step in range(1, _STEPS + 1):
         some = torch.randperm(len(pairs.true), generator=generator)[:_MOST_PAIRS].to(problem.device)
         examined = ExaminedPairs(pairs.first[some], pairs.second[some], pairs.true[some])
-        margins = low_rank_leads(problem.layer, chosen, factors(), pairwise, examined)
+        margins = coded_leads(problem.layer, chosen, factors(), pairwise, examined)
         adam.param_groups[0]["lr"] = _RATE * (1 - (step - 1) / _STEPS)
         adam.zero_grad()
         torch.nn.functional.softplus(4 * (0.25 - margins / unit)).mean().backward()
@@ -57,9 +57,9 @@ def improved(problem: TwoInputProblem, neurons: IntArray, start: Factors, sparsi
     return best
 
 
-def _sparse(p: Tensor, q: Tensor, sparsity: int) -> Tensor:
-    """The entries of each row of P that add most to P Q; the others are zero, with the gradient they would have."""
-    if sparsity >= p.shape[1]:
-        return p
-    kept = torch.zeros_like(p).scatter(1, (p * q.norm(dim=1)).abs().topk(sparsity, 1).indices, 1.0)
-    return p * kept + (p - p.detach()) * (1 - kept)
+def _sparse(codes: Tensor, atoms: Tensor, sparsity: int) -> Tensor:
+    """The codes of each neuron that add most to C Phi; the others are zero, with the gradient they would have."""
+    if sparsity >= codes.shape[1]:
+        return codes
+    kept = torch.zeros_like(codes).scatter(1, (codes * atoms.norm(dim=1)).abs().topk(sparsity, 1).indices, 1.0)
+    return codes * kept + (codes - codes.detach()) * (1 - kept)

@@ -1,4 +1,4 @@
-"""Bases of the residual stream by which the tables of a hidden layer are cheap (checker/layers/projected_hidden_tables)."""
+"""Bases of the residual stream by which the tables of a hidden layer are cheap (checker/layers/hidden_tables)."""
 
 from dataclasses import dataclass, replace
 

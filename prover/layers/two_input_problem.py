@@ -194,7 +194,7 @@ class TwoInputProblem(Problem):
             return Step("hidden-tables", (), {}, chosen)
         reading, writing = self.bases.reading, self.bases.writing
         hints = {"reading": RawTensor.of_integers(reading.hint), "writing": RawTensor.of_integers(writing.hint)}
-        return Step("projected-hidden-tables", (), {"tilt": min(reading.tilt, writing.tilt)}, chosen | hints)
+        return Step("hidden-tables", (), {"tilt": min(reading.tilt, writing.tilt)}, chosen | hints)
 
 
 def lead(logits: FloatArray, true: IntArray) -> FloatArray:

@@ -42,7 +42,7 @@ class CrosscoderTerms:
 
     @staticmethod
     def of(problem: TwoInputProblem, neurons: IntArray, step: Step) -> "CrosscoderTerms":
-        """Those of a step of rule crosscoder-output about some neurons, computed where the problem is (a CPU)."""
+        """Those of a step of rule coded-output with features about some neurons, computed where the problem is (a CPU)."""
         layer, hidden, chosen = problem.layer, problem.hidden.of(neurons), torch.as_tensor(neurons)
         found = Crosscoder.of_step(step, hidden)
         correct, sizes, interactions = 0.0, 0.0, 0.0

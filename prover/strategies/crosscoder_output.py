@@ -1,9 +1,8 @@
-"""Strategy `crosscoder`: neurons read and write few features of one dictionary (rule crosscoder-output)."""
+"""Strategy `crosscoder`: neurons read and write few features of one dictionary (rule coded-output)."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-import numpy as np
 import torch
 
 from prover.layers.crosscoder import Crosscoder, train
@@ -20,7 +19,6 @@ class CrosscoderOutput(DictionaryOutput):
     each neuron keeps its largest feature only.
     """
 
-    rule: ClassVar[str] = "crosscoder-output"
     name: ClassVar[str] = "crosscoder"
     cost: ClassVar[str] = "n^2 (m s + n r)"
     summary: ClassVar[str] = "every neuron reads and writes few features of one dictionary, the rest bounded by lengths"
@@ -34,7 +32,7 @@ class CrosscoderOutput(DictionaryOutput):
         return tuple(cls(atoms, sparsity) for atoms in (8, 16, 24) for sparsity in (1, 2))
 
     def _reconstruction(self, problem: TwoInputProblem, hidden: Hidden) -> tuple[Factors, int]:
-        """Factors of one block, with features, that reconstruct all sides; and how many entries each row of the first has."""
+        """Factors with features that reconstruct all sides, and how many codes each neuron has."""
         if not {self.penalty, self.single} <= {0, 1}:
             raise DoesNotFit("penalty and single are 0 or 1")
         given = problem.dictionary
@@ -45,5 +43,5 @@ class CrosscoderOutput(DictionaryOutput):
         sparsity = 1 if self.single else min(self.sparsity, found.codes.shape[1])
         found = found.kept(sparsity)
         features = torch.stack([found.left, found.right])
-        parts = (found.codes, found.output[None], found.centre(hidden), features)
-        return Factors(np.zeros(1, np.int64), *(part.to(problem.device) for part in parts)), sparsity
+        parts = (found.codes, found.output, found.centre(hidden), features)
+        return Factors(*(part.to(problem.device) for part in parts)), sparsity

@@ -27,7 +27,7 @@ class BruteForcePairs(Strategy):
         """List the pairs that are right beyond rounding."""
         neurons = problem.neurons
         right = problem.margins > 2 * problem.slack(neurons) + problem.tolerance
-        return pairs_evidence(problem, (problem.hidden_step(neurons),), "evaluated-pairs", right, {}, {})
+        return pairs_evidence(problem, (problem.hidden_step(neurons),), "coded-output", right, {}, {})
 
     def surrogate(self, problem: TwoInputProblem) -> Surrogate:
         """The margins of all pairs."""

@@ -58,7 +58,7 @@ class GroupSets(Strategy):
         proof = self.found(problem)
         if proof.worst <= problem.tolerance:
             nothing = np.zeros(problem.task.table.shape, np.bool_)
-            return pairs_evidence(problem, (problem.hidden_step(problem.neurons),), "evaluated-pairs", nothing, {}, {})
+            return pairs_evidence(problem, (problem.hidden_step(problem.neurons),), "coded-output", nothing, {}, {})
         steps = problem.hidden_step(proof.neurons), sets_step(problem.task.table, proof.blocks)
         return Evidence(steps, problem.total, problem.total, np.ones(problem.task.table.shape, np.bool_))
 

@@ -195,7 +195,7 @@ def test_a_verdict_says_how_many_lines_it_rests_on() -> None:
     for name, rules, kind in (
         ("enumeration.cert", {"additive-tables", "enumeration"}, "attention-only"),
         ("pairs-mlp.cert", {"mlp-quadrature"}, "uniform-attention"),
-        ("pairs-evaluated.cert", {"hidden-tables", "evaluated-pairs"}, "group-mlp"),
+        ("pairs-evaluated.cert", {"hidden-tables", "coded-output"}, "group-mlp"),
     ):
         verdict = verify(golden / name, golden / verdicts[name]["model"])
         assert set(verdict.rules or ()) == rules
@@ -657,7 +657,8 @@ GOLDEN = ROOT / "certificates" / "golden"
 ON_TWO_INPUTS = (
     "evaluated",
     "low-rank-factors",
-    "dictionary-split",
+    "dictionary-factors",
+    "bases",
     "crosscoder",
     "structured",
     "sets",

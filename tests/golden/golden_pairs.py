@@ -332,32 +332,40 @@ def hidden(neurons: Any) -> Step:
 
 
 def pairs_step(pairs: Any, mirrored: int = 0, premises: tuple[int, ...] = (0,)) -> Step:
-    """A step of rule evaluated-pairs."""
-    return Step("evaluated-pairs", premises, {"mirrored": mirrored}, {"pairs": tensor(pairs)})
+    """A step of rule coded-output without a code."""
+    return Step("coded-output", premises, {"mirrored": mirrored}, {"pairs": tensor(pairs)})
 
 
 def low_rank_step(
     pairs: Any, starts: Any, factors: Sequence[Any], mirrored: int = 0, pairwise: int = 1, scale: int = 6
 ) -> Step:
-    """A step of rule low-rank-output; the factors are in units of 2**-scale."""
-    hints = {"pairs": pairs, "starts": starts, "left_factor": factors[0], "right_factor": factors[1], "centre": factors[2]}
+    """A step of rule coded-output: by factors of blocks of neurons, in units of 2**-scale."""
+    codes, right, centre = map(np.asarray, factors)
+    blocks, rank, outputs = right.shape
+    block = np.searchsorted(starts, np.arange(len(codes)), side="right") - 1
+    hints = {
+        "pairs": pairs,
+        "atoms": rank * block[:, None] + np.arange(rank),
+        "codes": codes,
+        "dictionary": right.reshape(blocks * rank, outputs),
+        "centre": centre,
+    }
     parameters = {"mirrored": mirrored, "pairwise": pairwise, "scale": scale}
-    return Step("low-rank-output", (0,), parameters, {name: tensor(hint) for name, hint in hints.items()})
+    return Step("coded-output", (0,), parameters, {name: tensor(hint) for name, hint in hints.items()})
 
 
 def dictionary_step(pairs: Any, factors: Sequence[Any], mirrored: int = 0, pairwise: int = 1) -> Step:
-    """A step of rule dictionary-output: the same factors, whose two blocks have two atoms each, the second one first."""
-    left, right, centre = map(np.asarray, factors)
-    block = np.searchsorted(STARTS, np.arange(len(left)), side="right") - 1
-    hints = {
-        "pairs": pairs,
-        "atoms": 2 * block[:, None] + [1, 0],
-        "codes": left[:, ::-1],
-        "dictionary": right.reshape(4, -1),
-        "centre": centre,
-    }
-    parameters = {"mirrored": mirrored, "pairwise": pairwise, "scale": 6}
-    return Step("dictionary-output", (0,), parameters, {name: tensor(hint) for name, hint in hints.items()})
+    """A step of rule coded-output: the same factors of two blocks, and a fifth atom, the sum of the first of either block.
+
+    Every neuron has some of it, and so much less of the other two.
+    """
+    same = low_rank_step(pairs, STARTS, factors, mirrored, pairwise)
+    codes, rows = (same.hints[name].integers() for name in ("codes", "dictionary"))
+    shared = np.array([3, -5, 2, 7])
+    split = np.stack([codes[:, 0] - shared, codes[:, 1], -shared, shared], 1)
+    split[2:] = np.stack([-shared, codes[:, 0] - shared, codes[:, 1], shared], 1)[2:]
+    atoms = [[0, 1, 2, 4], [0, 1, 2, 4], [0, 2, 3, 4], [0, 2, 3, 4]]
+    return with_hints(same, atoms=atoms, codes=split, dictionary=np.concatenate([rows, rows[:1] + rows[2:3]]))
 
 
 def in_units(hint: Any, scale: int = 6) -> Any:
@@ -366,8 +374,8 @@ def in_units(hint: Any, scale: int = 6) -> Any:
 
 
 def crosscoder_step(pairs: Any, mirrored: int = 0, pairwise: int = 1, outputs: int = 3, uniform: bool = False) -> Step:
-    """A step of rule crosscoder-output about FOUR: atoms as in dictionary_step, with features that read nearly the same."""
-    same = dictionary_step(pairs, (LEFT_FACTOR, right_factor(outputs, 8), [3, -2, 1, 4]), mirrored, pairwise)
+    """A step of rule coded-output about FOUR: atoms as in low_rank_step, with features that read nearly the same."""
+    same = low_rank_step(pairs, STARTS, (LEFT_FACTOR, right_factor(outputs, 8), [3, -2, 1, 4]), mirrored, pairwise)
     apart = 0 if uniform else np.array([3, 1, 1, -2]) * 16  # of FOUR, as in `untied`
     knots = np.array(KNOTS)[list(FOUR)] * 64
     left, right = 64 * STEPS + knots + apart + [1, -2, 0, 3], 64 * STEPS - apart + [2, 0, -1, 1]
@@ -376,7 +384,7 @@ def crosscoder_step(pairs: Any, mirrored: int = 0, pairwise: int = 1, outputs: i
     left, right = left.astype(np.int64), right.astype(np.int64)
     left[1], right[2] = left[1] + [5, 0, -3, 2], right[2] - [0, 4, 1, 2]
     features = {"left_features": tensor(left), "right_features": tensor(right)}
-    return Step("crosscoder-output", same.premises, same.parameters, {**same.hints, **features})
+    return replace(same, hints={**same.hints, **features})
 
 
 def structured_step(
@@ -453,9 +461,9 @@ WRITING = 2**30 * np.eye(5, dtype=np.int64)[:, 2:] + 2**13 * np.array([[1, 0, 0]
 
 
 def projected_step(reading: Any = READING, writing: Any = WRITING, neurons: Any = FOUR, tilt: int = TILT) -> Step:
-    """A step of rule projected-hidden-tables."""
+    """A step of rule hidden-tables with bases."""
     hints = {"neurons": tensor(neurons), "reading": tensor(reading), "writing": tensor(writing)}
-    return Step("projected-hidden-tables", (), {"tilt": tilt}, hints)
+    return Step("hidden-tables", (), {"tilt": tilt}, hints)
 
 
 def fourier_hints() -> dict[str, Any]:
@@ -525,19 +533,19 @@ def limit(excess: Fraction | float, inside: bool) -> Fraction:
 
 
 def summing_pairs(inside: bool) -> PairSubject:
-    """`sums` that evaluated-pairs proves, or does not any more."""
+    """`sums` that coded-output proves without a code, or does not any more."""
     return sums(limit(oracle.evaluated(sums().tables(FOUR), sums().table, EVERY), inside))
 
 
 def summing_factors(inside: bool, pairwise: int) -> PairSubject:
-    """`sums` that low-rank-output proves, or does not any more."""
+    """`sums` that coded-output proves by blocks, or does not any more."""
     p, q, mu = map(in_units, factors())
     excess = oracle.low_rank(sums().tables(FOUR), sums().table, UPPER, STARTS, (p, q, mu), pairwise)
     return sums(limit(excess / 2, inside))
 
 
 def crossing_hints(step: Step) -> tuple[Any, Any, Any, Any, Any]:
-    """What a step of crosscoder-output says: P, Q, mu, l and r."""
+    """What a step of coded-output with features says: P, Q, mu, l and r."""
     names = ("atoms", "codes", "dictionary", "centre", "left_features", "right_features")
     atoms, *integers = (step.hints[name].integers() for name in names)
     codes, q, mu, left, right = (in_units(numbers, step.parameters["scale"]) for numbers in integers)
@@ -556,14 +564,14 @@ def untied(reach: Fraction = Fraction(0)) -> PairSubject:
 
 
 def crossing(inside: bool, pairwise: int) -> PairSubject:
-    """`untied` that crosscoder-output proves, or does not any more."""
+    """`untied` that coded-output proves with features, or does not any more."""
     hints = crossing_hints(crosscoder_step(EVERY, pairwise=pairwise))
     excess = oracle.crosscoder(untied().tables(FOUR), SHIFTS, EVERY, hints, pairwise)
     return untied(limit(excess / 2, inside))
 
 
 def attending_to_features(inside: bool) -> PairSubject:
-    """A network with uniform attention that crosscoder-output proves, or does not any more."""
+    """A network with uniform attention that coded-output proves with features, or does not any more."""
 
     def excess(subject: PairSubject) -> float:
         hints = crossing_hints(crosscoder_step(UPPER, 1, outputs=4, uniform=True))
@@ -575,7 +583,7 @@ def attending_to_features(inside: bool) -> PairSubject:
 
 
 def attending(inside: bool, pairwise: int | None) -> PairSubject:
-    """A network with uniform attention that evaluated-pairs (None) or low-rank-output proves, or does not any more."""
+    """A network with uniform attention that coded-output proves without a code (None) or by blocks, or does not any more."""
 
     def excess(subject: PairSubject) -> float:
         tables, table = subject.tables(FOUR), subject.table
@@ -589,7 +597,7 @@ def attending(inside: bool, pairwise: int | None) -> PairSubject:
 
 
 def projecting(inside: bool) -> PairSubject:
-    """A network that projected-hidden-tables and evaluated-pairs prove, or do not any more."""
+    """A network that hidden-tables with bases and coded-output prove, or do not any more."""
 
     def excess(subject: PairSubject) -> float:
         tables = oracle.Tables.projected(subject.tensors, FOUR, READING, WRITING, TILT)
@@ -745,9 +753,8 @@ def add_cases(corpus: Corpus) -> None:
         of_mlps,
         of_tables,
         of_pairs,
-        of_factors,
-        of_dictionaries,
-        of_crosscoders,
+        of_codes,
+        of_features,
         of_structure,
         of_sets,
         of_margins,
@@ -761,7 +768,7 @@ def proved(corpus: PairCorpus) -> None:
     """Every rule, just where it stops proving something."""
     claim, both = corpus.claim, corpus.both
     four, every = hidden(FOUR), np.ones((6, 6), np.int64)
-    both("evaluated", "rules hidden-tables and evaluated-pairs, two neurons left out", "sums", EVERY, four, pairs_step(EVERY))
+    both("evaluated", "rules hidden-tables and coded-output, two neurons left out", "sums", EVERY, four, pairs_step(EVERY))
     claim("evaluated-beyond", 1, "the neurons left out can do more", "sums-beyond", EVERY, four, pairs_step(EVERY))
     claim("evaluated-precise", 0, "rounded to 60 bits", "sums", EVERY, four, pairs_step(EVERY), precision=60)
     claim("evaluated-precise-edge", 1, "rounded to 60 bits: a tie", "sums-edge", EVERY, four, pairs_step(EVERY), precision=60)
@@ -782,7 +789,7 @@ def proved(corpus: PairCorpus) -> None:
     claim("uniform-all", 0, "all neurons", "uniform", EVERY, hidden(range(6)), pairs_step(EVERY))
     by_factors = [low_rank_step(UPPER, STARTS, factors(), 1, pairwise) for pairwise in (0, 1)]
     for name, pairwise in (("factors", 0), ("factors-pairwise", 1)):
-        why = "rule low-rank-output, " + ("distances of all pairs of outputs" if pairwise else "lengths")
+        why = "rule coded-output, blocks, " + ("distances of all pairs of outputs" if pairwise else "lengths")
         both(f"low-rank-{name}", why, name, EVERY, four, by_factors[pairwise])
         both(
             f"low-rank-uniform-{name}",
@@ -792,7 +799,7 @@ def proved(corpus: PairCorpus) -> None:
             four,
             low_rank_step(UPPER, STARTS, factors(4), 1, pairwise),
         )
-        why = "rule dictionary-output, " + ("distances of all pairs of outputs" if pairwise else "lengths")
+        why = "rule coded-output, a dictionary, " + ("distances of all pairs of outputs" if pairwise else "lengths")
         both(f"dictionary-{name}", why, name, EVERY, four, dictionary_step(UPPER, factors(), 1, pairwise))
         both(
             f"dictionary-uniform-{name}",
@@ -803,9 +810,9 @@ def proved(corpus: PairCorpus) -> None:
             dictionary_step(UPPER, factors(4), 1, pairwise),
         )
         crossed = "crosscoder-pairwise" if pairwise else "crosscoder"
-        why = "rule crosscoder-output, " + ("distances of all pairs of outputs" if pairwise else "lengths")
+        why = "rule coded-output, features, " + ("distances of all pairs of outputs" if pairwise else "lengths")
         both(crossed, why, crossed, EVERY, four, crosscoder_step(EVERY, pairwise=pairwise))
-    why, step = "rule crosscoder-output with uniform attention", crosscoder_step(UPPER, 1, outputs=4, uniform=True)
+    why, step = "rule coded-output, features, with uniform attention", crosscoder_step(UPPER, 1, outputs=4, uniform=True)
     both("crosscoder-uniform", why, "uniform-crosscoder", EVERY, four, step)
     tilted = [LEFT_FACTOR, right_factor(off=0), CENTRE]
     untied = low_rank_step(EVERY, STARTS, [np.rint(LEFT_FACTOR / 64), np.roll(tilted[1], 1, 2) // 64, CENTRE // 64], scale=0)
@@ -1051,7 +1058,7 @@ def of_frequencies(corpus: PairCorpus) -> None:
 
 
 def of_bases(corpus: PairCorpus) -> None:
-    """Rule projected-hidden-tables."""
+    """Rule hidden-tables with bases."""
     good, pairs = projected_step(), pairs_step(UPPER, 1)
     corpus.both("bases", "tables by two bases, two neurons left out", "uniform-narrow", EVERY, good, pairs)
     corpus.claim("bases-precise", 0, "rounded to 60 bits", "uniform-narrow", EVERY, good, pairs, precision=60)
@@ -1082,6 +1089,10 @@ def of_bases(corpus: PairCorpus) -> None:
         ("repeated", "a neuron is chosen twice", projected_step(neurons=(*FOUR, 5, 5))),
         ("none", "no neuron is chosen", projected_step(neurons=np.zeros(0))),
         ("scale", "an unknown parameter", with_parameters(good, scale=0)),
+        ("untilted", "two bases without a tilt", replace(good, parameters={})),
+        ("one-way", "a basis for reading only", with_hints(good, writing=None)),
+        ("other-way", "a basis for writing only", with_hints(good, reading=None)),
+        ("missing", "a tilt of no bases", with_hints(good, reading=None, writing=None)),
     ]
     refused(corpus, "bases", "uniform-narrow", EVERY, (good, pairs), [(name, why, 0, step) for name, why, step in wrong])
     after = (hidden(FOUR), replace(good, premises=(0,)), pairs_step(UPPER, 1, (1,)))
@@ -1118,7 +1129,7 @@ def of_tables(corpus: PairCorpus) -> None:
 
 
 def of_pairs(corpus: PairCorpus) -> None:
-    """Rule evaluated-pairs, and what all rules about pairs have in common."""
+    """Rule coded-output without a code, and what all rules about pairs have in common."""
     step, four = pairs_step(EVERY), hidden(FOUR)
     cases = [
         ("marked-2", "an entry 2", pairs_step(2 * EVERY)),
@@ -1133,7 +1144,7 @@ def of_pairs(corpus: PairCorpus) -> None:
         ("hint", "an unknown hint", with_hints(step, t=[0])),
     ]
     refused(corpus, "evaluated", "sums", EVERY, (four, step), [(name, why, 1, other) for name, why, other in cases])
-    for other in (step, low_rank_step(UPPER, STARTS, factors()), rotating()):
+    for other in (step, rotating()):
         corpus.claim(f"{other.rule}-alone", 1, "no tables", "sums", EVERY, replace(other, premises=()))
     # Not an error of the count alone: the number is what these pairs and their mirror images are.
     corpus.claim("evaluated-mirrored-all", 1, "a > b, mirrored", "sums", EVERY, four, pairs_step(EVERY, 1))
@@ -1158,106 +1169,99 @@ def of_pairs(corpus: PairCorpus) -> None:
         corpus.claim(f"evaluated-{name}", code, why, name, 1, hidden([0]), pairs_step([[1, 0], [0, 0]]))
 
 
-def of_factors(corpus: PairCorpus) -> None:
-    """Rule low-rank-output."""
-    step = low_rank_step(UPPER, STARTS, factors(), 1, 0)
-    left, rows, centre = factors()
-    empty = with_hints(step, starts=np.zeros(0), right_factor=np.zeros((0, 2, 3)))
-    no_rank = with_hints(step, left_factor=np.zeros((4, 0)), right_factor=np.zeros((2, 0, 3)))
-    huge = np.iinfo(np.int64)
-    empty_block = with_hints(step, right_factor=np.concatenate([rows, rows[1:]]))
-    once_more = with_hints(step, right_factor=np.concatenate([rows, rows[:1]]))
+def refused_codes(corpus: PairCorpus, prefix: str, model: str, step: Step, cases: Sequence[Any], false: Sequence[Any]) -> None:
+    """What is no code, even where no pairs are claimed, so that nothing is to be proved; and codes that prove too little."""
+    good = (hidden(FOUR), step)
+    refused(corpus, prefix, model, EVERY, good, [(name, why, 1, other) for name, why, other in false])
+    for name, why, other in cases:
+        pairs = other.hints["pairs"].integers()
+        nothing = with_hints(other, pairs=0 * pairs) if np.array_equal(pairs, step.hints["pairs"].integers()) else other
+        corpus.claim(f"{prefix}-{name}", 1, why, model, 0, hidden(FOUR), nothing)
+    corpus.claim(f"{prefix}-nothing", 0, "no pairs", model, 0, hidden(FOUR), with_hints(step, pairs=0 * EVERY))
+
+
+def of_codes(corpus: PairCorpus) -> None:
+    """Rule coded-output with a code."""
+    step, split = low_rank_step(UPPER, STARTS, factors(), 1, 0), dictionary_step(UPPER, factors(), 1, 0)
+    atoms, codes, rows, centre = (step.hints[name].integers() for name in ("atoms", "codes", "dictionary", "centre"))
+    split_atoms, split_codes = (split.hints[name].integers() for name in ("atoms", "codes"))
+    one_before = {"atoms": atoms + 1, "dictionary": np.concatenate([rows[:1], rows])}
+    one_more = {"atoms": np.pad(atoms, ((0, 0), (0, 1)), mode="edge"), "codes": np.pad(codes, ((0, 0), (0, 1)))}
     cases = [
         ("pairwise-2", "pairwise is 0 or 1", with_parameters(step, pairwise=2)),
         ("pairwise-negative", "pairwise is 0 or 1", with_parameters(step, pairwise=-1)),
-        ("no-blocks", "no block", empty),
-        ("no-rank", "no column", no_rank),
-        ("flat-factor", "blocks in a row", with_hints(step, right_factor=rows.reshape(4, 3))),
-        ("one-axis", "all in a row", with_hints(step, right_factor=rows.reshape(-1))),
-        ("no-factor", "no right_factor", with_hints(step, right_factor=None)),
-        ("starts-late", "blocks from neuron 1", with_hints(step, starts=[1, 2])),
-        ("starts-equal", "an empty block", with_hints(empty_block, starts=[0, 2, 2])),
-        ("starts-decrease", "blocks that overlap", with_hints(once_more, starts=[0, 2, 1])),
-        ("starts-beyond", "a block beyond the neurons", with_hints(once_more, starts=[0, 2, 4])),
-        ("starts-wrap", "differences beyond 64 bits", with_hints(once_more, starts=[0, huge.max, huge.min])),
-        ("starts-few", "a block without a start", with_hints(step, starts=[0])),
-        ("left-short", "a neuron without a row", with_hints(step, left_factor=left[:3])),
+        ("no-atoms", "no atoms", with_hints(step, dictionary=rows[:0], atoms=atoms[:, :0], codes=codes[:, :0])),
+        ("no-codes-each", "neurons without atoms", with_hints(step, atoms=atoms[:, :0], codes=codes[:, :0])),
+        ("atom-beyond", "an atom that there is not", with_hints(step, atoms=changed(atoms, (2, 1), 4))),
+        ("atom-negative", "an atom counted from the end", with_hints(step, atoms=changed(atoms, (0, 0), -4))),
+        ("atom-unused", "an atom that no neuron has", with_hints(step, dictionary=np.concatenate([rows, rows[:1]]))),
+        ("atom-unused-first", "an atom that no neuron has", with_hints(step, **one_before)),
+        ("atom-twice", "an atom twice", with_hints(step, **one_more)),
+        ("atoms-descend", "atoms out of order", with_hints(step, atoms=atoms[:, ::-1], codes=codes[:, ::-1])),
+        ("atoms-wrap", "differences beyond 64 bits", with_hints(step, atoms=changed(atoms, (0, 0), np.iinfo(np.int64).min))),
+        ("codes-few", "a code for the first atom only", with_hints(step, codes=codes[:, :1])),
+        ("flat-dictionary", "atoms in a row", with_hints(step, dictionary=rows.reshape(-1))),
+        ("blocks", "atoms block by block", with_hints(step, dictionary=rows.reshape(2, 2, -1))),
+        ("no-dictionary", "no dictionary", with_hints(step, dictionary=None)),
+        ("no-codes", "atoms without codes", with_hints(step, codes=None)),
+        ("codes-alone", "codes, and nothing else", replace(step, hints={n: step.hints[n] for n in ("pairs", "codes")})),
+        ("codes-short", "a neuron without codes", with_hints(step, codes=codes[:3])),
+        ("atoms-short", "a neuron without atoms", with_hints(step, atoms=atoms[:3])),
         ("centre-short", "a neuron without a centre", with_hints(step, centre=centre[:3])),
-        ("outputs", "an output without a column", with_hints(step, right_factor=rows[..., :2])),
+        ("outputs", "an output without a column", with_hints(step, dictionary=rows[:, :2])),
         ("scale", "a scale beyond the range", with_parameters(step, scale=1101)),
         ("scale-negative", "a scale beyond the range", with_parameters(step, scale=-1101)),
-        ("mirrored-lower", "a > b, mirrored", with_hints(step, pairs=UPPER.T)),
         ("two-premises", "tables twice", replace(step, premises=(0, 0))),
+        ("no-premise", "no tables", replace(step, premises=())),
         ("parameter", "no parameter scale", replace(step, parameters={"mirrored": 1, "pairwise": 0})),
         ("hint", "no centre", with_hints(step, centre=None)),
     ]
-    cases += [("starts-wrap-short", "differences beyond 64 bits", with_hints(once_more, starts=[0, huge.max, -2]))]
-    good = (hidden(FOUR), step)
-    refused(corpus, "low-rank", "factors", EVERY, good, [(name, why, 1, other) for name, why, other in cases])
+    false = [
+        ("mirrored-lower", "a > b, mirrored", with_hints(step, pairs=UPPER.T)),
+        ("atoms-swapped", "atoms of other neurons", with_hints(step, atoms=atoms[::-1])),
+        ("codes-other", "another code", with_hints(step, codes=changed(codes, (1, 1), -codes[1, 1]))),
+        ("split-other", "a little more of an atom", with_hints(split, codes=split_codes + 64 * EYE[1:2, [0, 0, 1, 0]])),
+        ("split-exchanged", "codes of other atoms", with_hints(split, codes=split_codes[:, [0, 1, 3, 2]])),
+        ("split-atoms", "codes of other neurons", with_hints(split, atoms=split_atoms[::-1])),
+    ]
+    refused_codes(corpus, "coded", "factors", step, cases, false)
     for bits, code in ((53, 1), (52, 0)):  # 64 times 1/64, or 32 times 1/32
         large = 2**bits * np.eye(2, dtype=np.int64)[[0, 1, 0, 1]], right_factor(off=0) * 2 ** (94 - bits - 6), 0 * CENTRE
         same = low_rank_step(UPPER, STARTS, large, 1, scale=47)
-        corpus.claim(f"low-rank-{bits}-bits", code, f"a factor of 2**{bits} units", "factors", EVERY, hidden(FOUR), same)
+        corpus.claim(f"coded-{bits}-bits", code, f"a code of 2**{bits} units", "factors", EVERY, hidden(FOUR), same)
 
 
-def of_dictionaries(corpus: PairCorpus) -> None:
-    """Rule dictionary-output."""
-    step = dictionary_step(UPPER, factors(), 1, 0)
-    atoms, codes, rows = (step.hints[name].integers() for name in ("atoms", "codes", "dictionary"))
-    split = with_hints(step, atoms=np.concatenate([atoms, atoms], 1), codes=np.concatenate([codes - 3, 0 * codes + 3], 1))
-    cases = [
-        (
-            "split-away",
-            "an atom twice, of which one is forgotten",
-            1,
-            with_hints(split, codes=np.concatenate([codes, codes], 1)),
-        ),
-        ("pairwise-2", "pairwise is 0 or 1", 1, with_parameters(step, pairwise=2)),
-        ("atom-beyond", "an atom that there is not", 1, with_hints(step, atoms=changed(atoms, (0, 0), 4))),
-        ("atom-negative", "an atom counted from the end", 1, with_hints(step, atoms=changed(atoms, (2, 0), -1))),
-        ("atom-unused", "an atom that no neuron has", 1, with_hints(step, dictionary=np.concatenate([rows, rows[:1]]))),
-        ("atoms-swapped", "atoms of other neurons", 1, with_hints(step, atoms=atoms[::-1])),
-        ("no-atoms", "no atoms", 1, with_hints(step, dictionary=rows[:0], atoms=atoms[:, :0], codes=codes[:, :0])),
-        ("codes-few", "a code for the first atom only", 1, with_hints(step, codes=codes[:, :1])),
-        ("codes-other", "another coefficient", 1, with_hints(step, codes=changed(codes, (1, 0), -codes[1, 0]))),
-        ("atoms-short", "a neuron without atoms", 1, with_hints(step, atoms=atoms[:3])),
-        ("centre-short", "a neuron without a centre", 1, with_hints(step, centre=CENTRE[:3])),
-        ("outputs", "an output without a column", 1, with_hints(step, dictionary=rows[:, :2])),
-        ("two-premises", "tables twice", 1, replace(step, premises=(0, 0))),
-        ("no-premise", "no tables", 1, replace(step, premises=())),
-        ("hint", "no centre", 1, with_hints(step, centre=None)),
-    ]
-    refused(corpus, "dictionary", "factors", EVERY, (hidden(FOUR), step), cases)
-    why = "an atom twice, with coefficients that add up"
-    corpus.claim("dictionary-split", 0, why, "factors", EVERY, hidden(FOUR), split)
-
-
-def of_crosscoders(corpus: PairCorpus) -> None:
-    """Rule crosscoder-output."""
+def of_features(corpus: PairCorpus) -> None:
+    """Rule coded-output with features."""
     step = crosscoder_step(EVERY, pairwise=0)
     hints = {name: hint.integers() for name, hint in step.hints.items()}
     left, right, atoms, rows = (hints[name] for name in ("left_features", "right_features", "atoms", "dictionary"))
+    alone = {"pairs": step.hints["pairs"], "left_features": tensor(left), "right_features": tensor(right)}
     cases = [
-        ("one-sided", "features that read one input only", with_hints(step, right_features=0 * right)),
-        ("reversed", "one side of a feature is reversed", with_hints(step, left_features=left * [1, 1, -1, 1])),
         ("left-few", "a feature without a shape on the left", with_hints(step, left_features=left[:, :3])),
         ("right-few", "a feature without a shape on the right", with_hints(step, right_features=right[:, :3])),
         ("both-few", "a feature without shapes", with_hints(step, left_features=left[:, :3], right_features=right[:, :3])),
         ("one-column", "one shape for all features", with_hints(step, right_features=right[:, :1])),
         ("left-short", "an element without a row", with_hints(step, left_features=left[:2])),
+        ("right-short", "an element without a row", with_hints(step, right_features=right[:2])),
         ("atom-unused", "a feature that no neuron has", with_hints(step, atoms=np.minimum(atoms, 2))),
-        ("atom-beyond", "a feature that there is not", with_hints(step, atoms=changed(atoms, (0, 0), 4))),
+        ("atom-beyond", "a feature that there is not", with_hints(step, atoms=changed(atoms, (3, 1), 4))),
         ("codes-few", "a code for the first feature only", with_hints(step, codes=hints["codes"][:, :1])),
         ("outputs", "an output without a column", with_hints(step, dictionary=rows[:, :2])),
-        ("mirrored", "a network that is not symmetric", crosscoder_step(UPPER, 1, 0)),
+        ("mirrored", "a network that is not symmetric", with_parameters(step, mirrored=1)),
         ("pairwise-2", "pairwise is 0 or 1", with_parameters(step, pairwise=2)),
         ("two-premises", "tables twice", replace(step, premises=(0, 0))),
         ("no-premise", "no tables", replace(step, premises=())),
-        ("hint", "no features", with_hints(step, left_features=None)),
-        ("as-dictionary", "features are no hint of dictionary-output", replace(step, rule="dictionary-output")),
+        ("left-missing", "features of the second input only", with_hints(step, left_features=None)),
+        ("right-missing", "features of the first input only", with_hints(step, right_features=None)),
+        ("without-code", "features without a code", Step("coded-output", (0,), {"mirrored": 0}, alone)),
     ]
-    steps = [(name, why, 1, other) for name, why, other in cases]
-    refused(corpus, "crosscoder", "crosscoder", EVERY, (hidden(FOUR), step), steps)
+    false = [
+        ("one-sided", "features that read one input only", with_hints(step, right_features=0 * right)),
+        ("reversed", "one side of a feature is reversed", with_hints(step, left_features=left * [1, 1, -1, 1])),
+        ("none", "no features, which describe more than is left", with_hints(step, left_features=None, right_features=None)),
+    ]
+    refused_codes(corpus, "crosscoder", "crosscoder", step, cases, false)
     better = with_hints(step, codes=np.abs(hints["codes"]), left_features=-left, right_features=-right)
     corpus.claim("crosscoder-negative", 0, "all features reversed", "sums-untied", EVERY, hidden(FOUR), better)
 

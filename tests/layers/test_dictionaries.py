@@ -1,7 +1,8 @@
-"""Rule dictionary-output against rule low-rank-output and the truth; dictionaries, their files, and the search for them."""
+"""Rule coded-output, codes that overlap, against the truth and the same factors in one block; dictionaries, files, search."""
 
 import json
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from test_hidden_rules import (
     low_rank_leads,
     of_integers,
     rounded,
+    small,
     tables_step,
     unembed_of,
 )
@@ -33,6 +35,7 @@ from certificates import Certificate, FormatError, GroupMLP, Model, Step, read_c
 from certificates.groups import group_table
 from checker import Budget, OverBudget, verify
 from checker.core.decide import check_proof
+from checker.layers.coded_output import _code
 from prover.attention import direction_search
 from prover.commands import cli
 from prover.layers import factor_search
@@ -61,19 +64,19 @@ def sparse_hints(draw: Any, check: Check, chosen: list[int]) -> tuple[Factors, d
     dictionary = rounded(np.broadcast_to(rows, (count, check.tiny.outputs)), scale)
     if kind == "near":
         dictionary = dictionary + draw(st.integers(-1, 1))
-    width = draw(st.integers(1, 3))
-    atoms = np.array([draw(st.lists(st.integers(0, count - 1), min_size=width, max_size=width)) for _ in chosen])
-    codes = np.zeros(atoms.shape, np.int64)
+    width = draw(st.integers(1, min(3, count)))
+    listed = st.sets(st.integers(0, count - 1), min_size=width, max_size=width)
+    codes = np.zeros((len(chosen), width), np.int64)
     if kind == "nonsense":
+        atoms = np.array([sorted(draw(listed)) for _ in chosen])
         codes = np.array([draw(st.lists(st.integers(-2, 2), min_size=width, max_size=width)) for _ in chosen]) * 2**scale
-    else:
-        atoms[:, 0], codes[:, 0] = np.arange(count), 2**scale
-        if width > 1:  # an atom twice, with coefficients that cancel, and one that costs nothing
-            atoms[:, 1], codes[:, 1], codes[:, 0] = atoms[:, 0], 2**scale - 3, 3
+    else:  # its own atom, and others that cost nothing
+        atoms = np.array([sorted([*sorted(draw(listed) - {i})[: width - 1], i]) if width > 1 else [i] for i in range(count)])
+        codes[atoms == np.arange(count)[:, None]] = 2**scale
     used = np.unique(atoms)
     atoms, dictionary = np.searchsorted(used, atoms), dictionary[used]
     dense = np.zeros((len(chosen), len(used)), np.int64)
-    np.add.at(dense, (np.arange(len(chosen))[:, None], atoms), codes)
+    np.put_along_axis(dense, atoms, codes, 1)
     centre = np.array(draw(st.lists(st.sampled_from([0, 1, 3, -5]), min_size=len(chosen), max_size=len(chosen)))) * 2**scale
     same = Factors(np.zeros(1, np.int64), dense, dictionary[None], centre, scale, draw(SIDES))
     return same, {"atoms": atoms, "codes": codes, "dictionary": dictionary, "centre": centre}
@@ -82,12 +85,14 @@ def sparse_hints(draw: Any, check: Check, chosen: list[int]) -> tuple[Factors, d
 def step_of(hints: dict[str, np.ndarray], same: Factors, marks: np.ndarray, mirrored: int = 0) -> Step:
     parameters = {"mirrored": mirrored, "pairwise": same.pairwise, "scale": same.scale}
     stored = {name: of_integers(hint) for name, hint in {"pairs": marks, **hints}.items()}
-    return Step("dictionary-output", (0,), parameters, stored)
+    return Step("coded-output", (0,), parameters, stored)
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(tiny=ANY, precision=PRECISIONS, data=st.data())
-def test_dictionary_output_is_true_whatever_the_hints(tiny: HiddenModel, precision: int, data: st.DataObject) -> None:
+def test_what_is_proved_by_a_dictionary_is_true_whatever_the_hints(
+    tiny: HiddenModel, precision: int, data: st.DataObject
+) -> None:
     check = Check(tiny, precision)
     chosen = data.draw(st.permutations(range(check.neurons)))
     same, hints = data.draw(sparse_hints(check, chosen))
@@ -111,51 +116,72 @@ def test_it_agrees_with_the_same_factors_written_out(tiny: HiddenModel, data: st
     assert np.array_equal(sparse, check.one_by_one(tables, same.step))
 
 
-def many_codes(pairs: int, features: bool = False, count: int = 64) -> tuple[Certificate, Model, int]:
-    """64 neurons with 64 codes each for `count` atoms, some pairs claimed, and the number of codes. All pairs have the same
-    true output. features: by rule crosscoder-output.
-    """
-    hidden, size, each = 64, 16, 64
+def many_codes(pairs: int, hidden: int, count: int, features: bool = False) -> tuple[Certificate, Model]:
+    """Neurons with codes for all of `count` atoms, some pairs claimed. All pairs have the same true output."""
+    size = 16
     weights = {name: np.zeros(shape) for name, shape in shapes(False, size, hidden, size, 0, 0, 0).items()}
     weights["unembed.b_U"][1] = 1
     check = Check(HiddenModel(pack(weights, "F16"), None, np.ones((size, size), np.int64), True), 30)
     marks = (np.arange(size**2) < pairs).reshape(size, size).astype(np.int64)
     hints = {
-        "atoms": np.tile(np.arange(each) % count, (hidden, 1)),
-        "codes": np.zeros((hidden, each), np.int64),
+        "atoms": np.tile(np.arange(count), (hidden, 1)),
+        "codes": np.zeros((hidden, count), np.int64),
         "dictionary": np.zeros((count, size), np.int64),
         "centre": np.zeros(hidden, np.int64),
     }
-    rule = "crosscoder-output" if features else "dictionary-output"
     if features:
         hints |= {"left_features": np.zeros((size, count), np.int64), "right_features": np.zeros((size, count), np.int64)}
     stored = {name: of_integers(hint) for name, hint in {"pairs": marks, **hints}.items()}
-    step = Step(rule, (0,), {"mirrored": 0, "pairwise": 0, "scale": 0}, stored)
-    return check.certificate((tables_step(range(hidden)), step), pairs), check.model, hidden * each
+    step = Step("coded-output", (0,), {"mirrored": 0, "pairwise": 0, "scale": 0}, stored)
+    return check.certificate((tables_step(range(hidden)), step), pairs), check.model
 
 
-def test_the_order_of_the_codes_takes_memory() -> None:
-    certificate, model, codes = many_codes(0)
-    check_proof(certificate, model, budget=Budget(memory=240 * codes))
+def test_codes_take_memory() -> None:
+    certificate, model = many_codes(0, 64, 64)
+    check_proof(certificate, model, budget=Budget(memory=260 * 64**2))
     with pytest.raises(OverBudget):
-        check_proof(certificate, model, budget=Budget(memory=190 * codes))
+        check_proof(certificate, model, budget=Budget(memory=200 * 64**2))
 
 
-def peak_for_each_code(features: bool) -> float:
-    """The checker's peak memory, in bytes for each code, where all codes are for one atom and there are 256 pairs."""
-    certificate, model, codes = many_codes(256, features, count=1)
+def test_codes_take_time() -> None:
+    """Also those that are not listed; and so does looking at rows and columns that are hardly there."""
+    setting = small().setting
+    for atoms, count in ((np.arange(1000)[:, None], 1000), (np.arange(10**4)[None], 10**4)):
+        before = setting.meter.effort
+        _code(setting, atoms, 0 * atoms, count, 0)
+        assert setting.meter.effort - before > 10**6
+
+
+def test_codes_that_are_not_listed_take_memory() -> None:
+    """As many as neurons times atoms: a thousand of either, each neuron with one atom."""
+    certificate, model = many_codes(0, 1000, 1)
+    one_each = {"atoms": np.arange(1000)[:, None], "dictionary": np.zeros((1000, 16), np.int64)}
+    step = certificate.steps[1]
+    step = replace(step, hints={**step.hints, **{name: of_integers(hint) for name, hint in one_each.items()}})
+    certificate = replace(certificate, steps=(certificate.steps[0], step))
+    check_proof(certificate, model)
+    tracemalloc.start()
+    try:
+        with pytest.raises(OverBudget):
+            check_proof(certificate, model, budget=Budget(memory=2**24))
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 2**24
+
+
+@pytest.mark.parametrize("features", [False, True])
+def test_there_are_few_pairs_at_a_time_where_there_are_many_atoms(features: bool) -> None:
+    """Some 5,000 bytes for each atom: of 64 pairs (32 with features), not of all 256."""
+    certificate, model = many_codes(256, 2, 2**12, features)
     check_proof(certificate, model)
     tracemalloc.start()
     try:
         check_proof(certificate, model)
-        return tracemalloc.get_traced_memory()[1] / codes
     finally:
+        peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-
-
-def test_there_are_few_pairs_at_a_time_where_there_are_many_codes() -> None:
-    """Some 50 bytes for each code of 64 pairs, not of all 256."""
-    assert peak_for_each_code(features=False) < 64 * 80
+    assert peak < 2**12 * 9000
 
 
 # --- dictionaries -------------------------------------------------------------------------------------------------------------
@@ -261,7 +287,7 @@ def test_search(network: Path, tmp_path: Path, family: str) -> None:
         verdict = verify(tmp_path / "x.cert", network)
         assert verdict.accepted
         certificate, _ = read_certificate(tmp_path / "x.cert")
-        assert certificate.steps[-1].rule == "dictionary-output"
+        assert certificate.steps[-1].rule == "coded-output"
     executable = chromium()
     from playwright.sync_api import sync_playwright  # noqa: PLC0415
 

@@ -396,7 +396,7 @@ def test_a_statement_of_one_kind_is_not_proved_by_the_other() -> None:
         check_proof(replace(certificate, statement=accuracy), model)
     pairs = {"pairs": RawTensor.of_integers(np.zeros((5, 5), np.int64))}
     neurons = {"neurons": RawTensor.of_integers(np.arange(12))}
-    steps = (Step("hidden-tables", (), {}, neurons), Step("evaluated-pairs", (0,), {"mirrored": 0}, pairs))
+    steps = (Step("hidden-tables", (), {}, neurons), Step("coded-output", (0,), {"mirrored": 0}, pairs))
     check_proof(Certificate(accuracy, 30, steps), model)
     with pytest.raises(Refused, match="does not establish anything"):
         check_proof(replace(certificate, steps=steps), model)

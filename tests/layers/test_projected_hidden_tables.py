@@ -1,4 +1,4 @@
-"""Rule projected-hidden-tables: whatever the bases, tables and slack are true of the network, and those of the theorem."""
+"""Rule hidden-tables with bases: whatever the bases, tables and slack are true of the network, and those of the theorem."""
 
 import random
 from dataclasses import replace
@@ -75,7 +75,7 @@ def basis(tiny: HiddenModel, rng: random.Random, writes: bool) -> np.ndarray:
 
 def step_of(chosen: Any, reading: Any, writing: Any, tilt: int) -> Step:
     hints = {"neurons": of_integers(chosen), "reading": of_integers(reading), "writing": of_integers(writing)}
-    return Step("projected-hidden-tables", (), {"tilt": tilt}, hints)
+    return Step("hidden-tables", (), {"tilt": tilt}, hints)
 
 
 def oracle_of(tiny: HiddenModel, chosen: list[int], reading: Any, writing: Any, tilt: int) -> pair_oracle.Tables:
@@ -165,7 +165,7 @@ def test_pairs_proved_by_such_tables_are_right(part: int) -> None:
 def test_the_strategy_finds_narrow_bases(p: int, seed: int, noise: float) -> None:
     model = transformer(p, seed, noise)
     certificate, evidence = prove(TwoInputProblem(model, CPU), Fourier(exact=20, ideal=10))
-    assert certificate.steps[0].rule == "projected-hidden-tables"
+    assert certificate.steps[0].rule == "hidden-tables"
     assert certificate.steps[0].hints["reading"].shape[1] < model.config.d_model  # type: ignore[union-attr]
     result = check_proof(certificate, model).result
     assert result.correct == evidence.correct > p * p / 3
@@ -216,7 +216,7 @@ def good(check: Check) -> dict[str, Any]:
 
 
 def refused(check: Check, hints: dict[str, Any], tilt: int = 20, *premises: Any) -> str:
-    step = Step("projected-hidden-tables", (), {"tilt": tilt}, {name: of_integers(hint) for name, hint in hints.items()})
+    step = Step("hidden-tables", (), {"tilt": tilt}, {name: of_integers(hint) for name, hint in hints.items()})
     with pytest.raises(Refused) as error:
         RULES[step.rule](check.setting, step, premises)
     return str(error.value)
@@ -254,20 +254,31 @@ def test_wrong_hints_are_refused(match: str, tilt: int, changes: dict[str, Any])
 
 def test_only_transformers_on_two_inputs() -> None:
     check = three_dimensions()
-    assert "take no premises" in refused(check, good(check), 20, check.tables())
-    assert "about transformers with uniform attention" in refused(small(), {"neurons": [0]})
+    assert "takes no premises" in refused(check, good(check), 20, check.tables())
+    assert "exactly the parameters" in refused(small(), {"neurons": [0]})
+    assert "exactly the parameters" in refused(small(), {"neurons": [0], "reading": [[ONE]], "writing": [[ONE]]})
+    untilted = Step("hidden-tables", (), {}, {name: of_integers(np.array(hint)) for name, hint in good(check).items()})
     with pytest.raises(Refused, match="exactly the parameters"):
-        RULES["projected-hidden-tables"](check.setting, Step("projected-hidden-tables"), ())
+        RULES["hidden-tables"](check.setting, untilted, ())
+    for name in ("reading", "writing"):
+        one = {key: hint for key, hint in good(check).items() if key != name}
+        assert "exactly the" in refused(check, one)
 
 
-def test_with_whole_bases_tables_are_those_of_hidden_tables() -> None:
+def test_bases_of_no_transformer_are_no_hints() -> None:
+    hints = {"neurons": [0], "reading": [[ONE]], "writing": [[ONE]]}
+    with pytest.raises(Refused, match="exactly the hints"):
+        RULES["hidden-tables"](
+            small().setting, Step("hidden-tables", (), {}, {n: of_integers(h) for n, h in hints.items()}), ()
+        )
+
+
+def test_with_whole_bases_tables_are_those_that_are_folded() -> None:
     """But for rounding, as an identity leaves nothing out; what is not explained is counted."""
     check = Check(attending_with(4, 3, 5, 5))
     exact = check.tables([3, 0, 2])
     hints = {**good(check), "neurons": [3, 0, 2]}
-    tables = check.apply(
-        Step("projected-hidden-tables", (), {"tilt": 30}, {n: of_integers(np.array(h)) for n, h in hints.items()})
-    )
+    tables = check.apply(Step("hidden-tables", (), {"tilt": 30}, {n: of_integers(np.array(h)) for n, h in hints.items()}))
     assert tables.unexplained_dimension == 3 * (4 + 3 + 5) + 3 * (3 + 5) + 2 * 3
     for name in ("left", "right", "bias", "unembed", "direct", "constant"):
         for one, other in zip(ends(getattr(tables, name)), ends(getattr(exact, name)), strict=True):
@@ -279,7 +290,7 @@ def test_both_arithmetics_agree_and_budgets_are_respected() -> None:
     check = three_dimensions()
     marks = 0 * check.tiny.table
     hints = {name: of_integers(np.array(hint)) for name, hint in {**good(check), "neurons": [2, 0]}.items()}
-    steps = (Step("projected-hidden-tables", (), {"tilt": 30}, hints), evaluated(marks))
+    steps = (Step("hidden-tables", (), {"tilt": 30}, hints), evaluated(marks))
     certificate = check.certificate(steps, 0)
     proof = check_proof(certificate, check.model)
     assert check_proof(certificate, check.model, arithmetic=ARITHMETICS["mpmath"]).operations == proof.operations

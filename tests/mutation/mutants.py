@@ -31,11 +31,11 @@ HIDDEN = ("tests/layers/test_hidden_rules.py",)
 GROUPS = ("tests/core/test_groups.py",)
 SETS = ("tests/layers/test_group_sets.py",)
 QUICK = ("tests/core/test_golden.py::test_the_checker_gives_the_recorded_verdict",)
-SPARSE = (
+CODES = (
     *QUICK,
-    "tests/layers/test_dictionaries.py::test_the_order_of_the_codes_takes_memory",
-    "tests/layers/test_dictionaries.py::test_there_are_few_pairs_at_a_time_where_there_are_many_codes",
-    "tests/layers/test_crosscoders.py::test_there_are_few_pairs_at_a_time_where_there_are_many_codes",
+    "tests/layers/test_dictionaries.py::test_codes_take_memory",
+    "tests/layers/test_dictionaries.py::test_codes_take_time",
+    "tests/layers/test_dictionaries.py::test_there_are_few_pairs_at_a_time_where_there_are_many_atoms",
 )
 COMMANDS = ("tests/commands/test_commands.py",)
 HOGS = ("tests/core/test_attacks.py",)
@@ -456,7 +456,7 @@ MUTANTS = [
     # Networks on two inputs.
     *(Mutant(file, old, new, ("tests/core/test_golden.py",)) for file, old, new in pair_mutants.CAUGHT_BY_CASES),
     *(Mutant(file, old, new, ENCLOSURES) for file, old, new in pair_mutants.OF_ARITHMETIC),
-    *(Mutant(file, old, new, SPARSE) for file, old, new in pair_mutants.OF_DICTIONARIES),
+    *(Mutant(file, old, new, CODES) for file, old, new in pair_mutants.OF_CODES),
     *(Mutant(file, old, new, ("tests/layers/test_quadrature.py", *QUICK)) for file, old, new in pair_mutants.OF_QUADRATURES),
     *(Mutant(file, old, new, ("tests/layers/test_mlp_quadrature.py", *QUICK)) for file, old, new in pair_mutants.OF_MLPS),
     *(
@@ -529,13 +529,12 @@ MUTANTS = [
     *(
         Mutant("checker/layers/hidden_tables.py", old, new, HIDDEN)
         for old, new in (
-            ("if len(others) else None", "if False else None"),
             ("left[:, some].max(0) + right[:, some].max(0)", "left[:, some].max(0) + right[:, some].min(0)"),
             ("right[:, some].max(0) + bias[0, some]).relu()", "right[:, some].max(0)).relu()"),
             ("right[:, some].max(0) + bias[0, some]).relu()", "right[:, some].max(0) + bias[0, some])"),
             ("unembed[some].range(1)", "unembed[some].max(1)"),
             ("(active * unembed[some].range(1)).reshape(-1, 1).sum(0)", "(active * unembed[some].range(1)).max(0)"),
-            ("constant = here.times(triple)", "constant = here"),
+            ("return here.times(triple)", "return here"),
             ("positions.sum(0).reshape(1, config.d_model) + embed[size:]", "positions.sum(0).reshape(1, config.d_model)"),
             ("positions.sum(0).reshape(1, config.d_model) + embed[size:]", "embed[size:]"),
             ("positions.sum(0).reshape(1, config.d_model)", "positions[2:].times(triple)"),
@@ -545,11 +544,8 @@ MUTANTS = [
             ('here = plus_bias(setting, here, _ATTENTION + "b_O")', "pass"),
             ('_bias(setting, _MLP + "b_in", config.d_mlp).times(triple)', '_bias(setting, _MLP + "b_in", config.d_mlp)'),
             ('_bias(setting, _MLP + "b_out", config.d_model).times(triple)', '_bias(setting, _MLP + "b_out", config.d_model)'),
-            (
-                '_bias(setting, "unembed.b_U", config.d_vocab_out).times(triple)',
-                '_bias(setting, "unembed.b_U", config.d_vocab_out)',
-            ),
-            ("or len(np.unique(chosen)) < len(chosen)", ""),
+            ('_bias(setting, "unembed.b_U", outputs).times(triple)', '_bias(setting, "unembed.b_U", outputs)'),
+            ("or len(chosen) + np.count_nonzero(other) != config.d_mlp", ""),
         )
     ),
     *(
@@ -567,32 +563,26 @@ MUTANTS = [
         )
     ),
     *(
-        Mutant("checker/layers/evaluated_pairs.py", old, new, HIDDEN)
+        Mutant("checker/layers/coded_output.py", old, new, HIDDEN)
         for old, new in (
             ("- tables.slack", ""),
-            ("+ tables.constant", ""),
+            ("@ tables.unembed + tables.constant\n", "@ tables.unembed\n"),
             ("+ tables.direct[block.right]", ""),
             ("tables.direct is not None", "False"),
             (".relu() @", "@"),
             ("if len(premises) != 1", "if False"),
-        )
-    ),
-    *(
-        Mutant("checker/layers/low_rank_output.py", old, new, HIDDEN)
-        for old, new in (
-            ("allowed = tables.slack.times(two)", "allowed = tables.slack"),
+            ("tables.slack.times(two)", "tables.slack"),
             ("- allowed", ""),
             ("tables.constant.times(two)", "tables.constant"),
-            ("direct = tables.direct.times(two)", "direct = tables.direct"),
-            ("else tables.right @ tables.unembed", "else tables.left @ tables.unembed"),
+            ("written + tables.direct.times(two)", "written + tables.direct"),
+            ("else linear(tables.left)", "else linear(tables.right)"),
             (
                 "length.reshape(outputs, 1) + length.reshape(1, outputs)",
                 "length.reshape(outputs, 1) - length.reshape(1, outputs)",
             ),
             ("squares.reshape(1, outputs) - twice", "squares.reshape(1, outputs) - twice - twice"),
-            ("starts[0] != 0 or", ""),
-            ("or pairwise not in (0, 1)", ""),
-            ("left_factor[part] @ right_factor[b]", "left_factor[part] @ right_factor[0]"),
+            ("if pairwise not in (0, 1) or any", "if any"),
+            ("[:, self.places]", ""),
         )
     ),
     *(

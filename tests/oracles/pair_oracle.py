@@ -166,7 +166,7 @@ class Tables:
 
     @staticmethod
     def projected(tensors: Mapping[str, Any], neurons: Sequence[int], reading: Any, writing: Any, tilt: int) -> "Tables":
-        """Rule projected-hidden-tables: with these neurons, by two bases in units of 2**-30."""
+        """Rule hidden-tables with bases: with these neurons, by two bases in units of 2**-30."""
         folded, w = Tables.of(tensors, neurons), {name: decoded(tensor) for name, tensor in tensors.items()}
         bases = [fractions(np.asarray(basis)) / 2**30 for basis in (reading, writing)]
         share = 1 - Fraction(3, 2**tilt)
@@ -228,7 +228,7 @@ def length(vector: Array) -> float:
 
 
 def evaluated(tables: Tables, table: np.ndarray, pairs: np.ndarray) -> Fraction:
-    """By how much rule evaluated-pairs has more than it needs, at the worst pair."""
+    """By how much rule coded-output without a code has more than it needs, at the worst pair."""
     worst = []
     for a, b in np.argwhere(pairs).tolist():
         values, true = tables.outputs(a, b), table[a, b]
@@ -244,7 +244,7 @@ def low_rank(
     factors: tuple[Array, Array, Array],
     pairwise: int,
 ) -> float:
-    """By how much rule low-rank-output has more than it needs. factors: P "i r", Q "B r z", mu "i"."""
+    """By how much rule coded-output by blocks has more than it needs. factors: P "i r", Q "B r z", mu "i"."""
     p, q, mu = factors
     stops = [*starts[1:], len(p)]
     block = [next(k for k, stop in enumerate(stops) if i < stop) for i in range(len(p))]
@@ -264,7 +264,7 @@ def low_rank(
 def crosscoder(
     tables: Tables, table: np.ndarray, pairs: np.ndarray, hints: tuple[Array, Array, Array, Array, Array], pairwise: int
 ) -> float:
-    """By how much rule crosscoder-output has more than it needs. hints: P "i f", Q "f z", mu "i", l "a f", r "b f".
+    """By how much rule coded-output with features has more than it needs. hints: P "i f", Q "f z", mu "i", l "a f", r "b f".
 
     What it needs is twice the lead, less what it does not know of it: rho . (E(c) - E(z)), of either sign.
     """
