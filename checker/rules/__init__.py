@@ -14,16 +14,14 @@ from checker.core.facts import Fact, Setting
 from checker.layers.crosscoder_output import crosscoder_output
 from checker.layers.dictionary_output import dictionary_output
 from checker.layers.evaluated_pairs import evaluated_pairs
-from checker.layers.fourier_output import fourier_output
 from checker.layers.group_sets import group_sets
 from checker.layers.hidden_tables import hidden_tables
 from checker.layers.low_rank_output import low_rank_output
 from checker.layers.mlp_quadrature import mlp_quadrature
 from checker.layers.projected_hidden_tables import projected_hidden_tables
-from checker.layers.quadrature import quadrature
-from checker.layers.quadrature_waves import quadrature_waves
 from checker.layers.structured_output import structured_output
 from checker.layers.uniform_margin import uniform_margin
+from checker.layers.wave_output import wave_output
 from checker.rules.disjoint_sum import disjoint_sum
 
 Rule = Callable[[Setting, Step, tuple[Fact, ...]], Fact]
@@ -35,7 +33,6 @@ RULES: Mapping[str, Rule] = {
     "disjoint-sum": disjoint_sum,
     "enumeration": enumeration,
     "evaluated-pairs": evaluated_pairs,
-    "fourier-output": fourier_output,
     "further-inputs": further_inputs,
     "group-chains": group_chains,
     "group-sets": group_sets,
@@ -46,9 +43,8 @@ RULES: Mapping[str, Rule] = {
     "prefix-chains": prefix_chains,
     "projected-hidden-tables": projected_hidden_tables,
     "projected-tables": projected_tables,
-    "quadrature": quadrature,
-    "quadrature-waves": quadrature_waves,
     "structured-output": structured_output,
     "uniform-margin": uniform_margin,
+    "wave-output": wave_output,
 }
 """Every rule a certificate can name."""
