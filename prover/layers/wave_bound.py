@@ -187,7 +187,8 @@ def _by_angle(waves: Waves, reading: Tensor, wave: Tensor, ideal: Tensor, temper
         parts = [torch.einsum("ci,ijd->cjd", values[:, here], ideal[here]) for values in (straight.abs(), straight)]
         (ahead, across), (less, more) = (waves.turned(vectors, every) for vectors in parts)
         least, most = ahead - less.abs(), across.abs() + more.abs()
-        extrema = soft_minimum(least, 0, temperature), soft_maximum(most, 0, temperature)
+        told = ideal[here].detach().abs().sum((0, 2)) > 0  # what is not written has no extrema, not even soft ones
+        extrema = told * soft_minimum(least, 0, temperature), told * soft_maximum(most, 0, temperature)
         size = _half(p, every[: p // 2 + 1], k.reshape(1)).cos().abs()  # q 1
         total = total + size * waves.leads(*(values[None] for values in extrema))
     assert isinstance(total, Tensor)

@@ -19,7 +19,7 @@ from prover.surrogate import Surrogate
 
 _PULL = 10.0
 """Weight of the distance from single waves: most errors are maxima, which move one weight at a time; squares move all."""
-_UNSAID, _UNTAUGHT = (1e-3, 1e-4, 1e-5), 1e-4
+_UNSAID, _UNTAUGHT = (1e-3, 3e-4, 1e-4, 3e-5), 1e-4
 """Shares of what neurons write, squared, that may have no entry: in proofs, and in what fine-tuning moves networks towards."""
 _BUCKETS = 2
 
