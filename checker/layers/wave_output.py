@@ -206,7 +206,7 @@ class _Waves:
 
     def deviations(self) -> Enclosure:
         """The sum over j of |sin(pi j d / p)| w_j sigma_j, "1 d"."""
-        p, weight = len(self.residues), self.hints["entry_weight"]
+        p, weight = len(self.residues), self.hints["entry_weight"].reshape(-1, 1)
         places = 2 * np.arange(self.inputs.shape[0])
         turned = self.hints["reading"][:, None] * (places // p) % 2  # h(n + p) is h(n), or its negative where k is odd
         off = (self.inputs.T - self.read[:, places % p].times(1 - 2 * turned)).square()
@@ -243,7 +243,6 @@ def _half(setting: Setting) -> Enclosure:
 
 def _powers(setting: Setting, exponents: IntArray) -> Enclosure:
     """Powers of two."""
-    exponents = exponents.reshape(-1, 1) if exponents.ndim == 1 else exponents
     return setting.arithmetic.exact(np.ones(exponents.shape, np.int64), exponents)
 
 
@@ -274,6 +273,7 @@ def _proved_by_pairs(waves: _Waves, pairs: Pairs, allowed: Enclosure) -> BoolArr
     for here in np.split(by_bucket, np.flatnonzero(np.diff(bucket[by_bucket])) + 1):
         first, second, label = pairs.left[here], pairs.right[here] + inputs.shape[0] - p, pairs.label[here]
         setting.meter.gathering(8 * len(frequency) * len(here))
+        setting.meter.allocate(2 * len(frequency) * len(here) * setting.arithmetic.element_bytes)
         active = (read[:, first] + read[:, second]).relu()[:, None] * waves.exact.vectors
         ideal = folded[:, :, label] * sizes[:, None, (first - second) % p]
         vectors = active.concatenate([ideal], axis=0)[order].segment_sum(starts) + alone[:, :, first] + alone[:, :, second]

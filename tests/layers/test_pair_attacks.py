@@ -59,6 +59,7 @@ BASES: Mapping[str, tuple[str, Callable[[], Certificate]]] = {
     "sets": ("sets-symmetric", _sets),
     "sets-by-table": ("sets", _by_table),
     "frequencies": ("spectral", lambda: subjects()["spectral"].claim(25, hidden(range(12)), golden_pairs.wave_step())),
+    "angles": ("waves", lambda: subjects()["waves"].claim(25, hidden(range(12)), golden_pairs.wave_step(0, 24, 1))),
     "bases": (
         "uniform-narrow",
         lambda: subjects()["uniform-narrow"].claim(EVERY, golden_pairs.projected_step(), pairs_step(UPPER, 1)),
