@@ -145,8 +145,9 @@ class WaveProof:
         return Evidence(steps, int(cells.sum()), problem.total, cells)
 
     def surrogate(self, pull: float = 0.0) -> Surrogate:
-        """One claim for each bucket; entries and buckets are those found, vectors follow the weights. pull: how much it counts
-        that neurons are unlike what is said of them.
+        """One claim for each bucket; entries and buckets are those found, vectors follow the weights.
+
+        pull: how much it counts that neurons are unlike what is said of them; then larger weights are no progress either.
         """
         problem, angles, bucket = self.problem, self.angles, self.bucket
         neurons, symmetric = torch.as_tensor(problem.neurons), problem.hidden.symmetric
@@ -159,9 +160,10 @@ class WaveProof:
             layer = hidden_layer(weights, problem.model.config)
             bound = wave_bound(layer, neurons, self.entries, None if angles else self.pairs, symmetric, temperature)
             left = _margins(bound, bucket, angles) - constant - layer.slack(neurons)
-            # By angle, where fine-tuning starts far from a proof, larger weights are to be no progress.
-            size = (bound.of_each + bound.allowed).abs().mean().clamp_min(_NOTHING) if angles else usual
-            return Claims(left / size, share, pull * bound.unlike if pull else None)
+            if not pull:
+                return Claims(left / usual, share)
+            size = (bound.of_each + bound.allowed).abs().mean().clamp_min(_NOTHING)
+            return Claims(left / size, share, pull * bound.unlike)
 
         return claims
 
