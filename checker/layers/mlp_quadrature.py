@@ -202,6 +202,7 @@ def _error_of_sum(
     if not len(phase):
         return (wanted + wanted).max(0).reshape(1, 1).times(own)
     harmonics = np.arange(circle.parts // 2 + 1).reshape(-1, 1)
+    values.meter.allocate(len(harmonics) * len(phase) * values.element_bytes)
     at_phases = circle.at(harmonics * phase)
     p, q = (at_phases[:, part] @ weights for part in (0, 1))
     bound = bounds * bends(values).max(0).reshape(1, 1)

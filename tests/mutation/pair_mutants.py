@@ -579,7 +579,7 @@ MLP_QUADRATURE = (
     ("return (wanted + wanted).max(0)", "return wanted.max(0)"),
     ("return (wanted + wanted).max(0)", "return (wanted + wanted).min(0)"),
     ("return (wanted + wanted).max(0).reshape(1, 1).times(own)", "return (wanted - wanted).max(0).reshape(1, 1).times(own)"),
-    ("circle.parts // 2 + 1).reshape(-1, 1)\n    at_phases", "circle.parts // 2).reshape(-1, 1)\n    at_phases"),
+    ("circle.parts // 2 + 1).reshape(-1, 1)\n    values", "circle.parts // 2).reshape(-1, 1)\n    values"),
     ("bends(values).max(0)", "bends(values).min(0)"),
     ("(harmonics[1:] == 2) * own", "(harmonics[1:] == 2)"),
     ("(harmonics[1:] == 2) * own", "(harmonics[1:] >= 2) * own"),
