@@ -113,7 +113,7 @@ def claims(base: PairBase) -> Iterator[Mutant]:
     for name, tensor in base.document.tensors.items():
         values = tensor.integers()
         changes = []
-        for _ in range(60):
+        for _ in range(60 if values.size else 0):
             index = tuple(rng.randrange(size) for size in values.shape)
             other = tuple(rng.randrange(size) for size in values.shape)
             changed = values.copy()

@@ -222,7 +222,7 @@ def test_acceptance_ends_where_the_theorem_does(part: int, angles: int) -> None:
 
 def extreme(said: Hints, rng: random.Random) -> Hints:
     """Something in it changed, perhaps to what no machine integer can be doubled or negated."""
-    name = rng.choice(sorted(said))
+    name = rng.choice(sorted(name for name in said if len(said[name])))
     numbers = np.array(said[name], np.int64)
     place = tuple(rng.randrange(n) for n in numbers.shape)
     near = [-1, 0, 1, 2, len(said["bucket"]), 24, -24, 25, -25, int(numbers[place]) + 1, -int(numbers[place])]
@@ -242,7 +242,7 @@ def test_whatever_the_hints_say_nothing_false_is_accepted(part: int, angles: int
         p = rng.randint(2, 7)
         near = rng.random() < 0.4 + 0.4 * angles
         tiny = (
-            cosines(p, rng.randint(1, 6 + 6 * angles), seed, 0.1 / (1 + 9 * angles), rng.random() < 0.5)
+            cosines(p, rng.randint(1, 6) * (1 + 3 * angles), seed, 0.1 / (1 + 9 * angles), rng.random() < 0.5)
             if near
             else wild(p, rng)
         )
