@@ -40,7 +40,7 @@ mutants: $(STAMP)
 	$(BIN)/python tests/mutation/mutants.py
 
 size: $(STAMP)
-	$(BIN)/python tests/trusted_size.py
+	$(BIN)/python tests/trusted_size.py --write
 
 clean:
-	rm -rf $(VENV) demo-out bench-out frontier-out interpret-out finetune-out build *.egg-info
+	rm -rf $(VENV) demo-out bench-out frontier-out interpret-out finetune-out mutants-out build *.egg-info

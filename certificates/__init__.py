@@ -8,11 +8,11 @@ from certificates.certificate import (
     Statement,
     Step,
     read_certificate,
-    write_certificate,
 )
 from certificates.errors import FormatError
-from certificates.model_file import Model, read_model, write_model
+from certificates.model_file import Model, read_model
 from certificates.tensor_file import RawTensor
+from certificates.writing import write_certificate, write_model
 
 __version__ = "0.2.0"
 

@@ -9,24 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from certificates.canonical_json import Json, dumps, loads
+from certificates.canonical_json import Json, loads
 from certificates.errors import FormatError
-from certificates.tensor_file import (
-    RawTensor,
-    TensorFile,
-    read_tensor_file,
-    serialize_tensor_file,
-    write_atomically,
-)
+from certificates.tensor_file import RawTensor, TensorFile, read_tensor_file
 
 FORMAT_NAME = "compact-proof-certificate"
-VERSION = "1"
+VERSION = "2"
 MAX_STEPS = 256
 _DIGITS = re.compile(r"0|[1-9][0-9]{0,3999}")
 _HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[a-z_-]{1,40}")
 _LARGEST_SCALE = 1100
-_TABLE = "table"
+TABLE = "table"
 _HINT_NAME = re.compile(r"(0|[1-9][0-9]{0,2})\.([a-z_]+)")
 
 
@@ -130,24 +124,14 @@ def _parse_claim(value: Json) -> FrequencyClaim:
     return FrequencyClaim(**numbers)
 
 
-def _statement_json(statement: Statement | MLPStatement) -> Json:
-    if isinstance(statement, MLPStatement):
-        claims: list[Json] = [dict(vars(claim)) for claim in statement.claims]
-        return {"mlp": claims, "model": statement.model_digest, "scale": statement.scale, "task": statement.task}
-    return {
-        "correct": str(statement.correct),
-        "model": statement.model_digest,
-        "task": statement.task,
-        "total": str(statement.total),
-    }
-
-
 def _parse_step(value: Json, index: int) -> Step:
     what = f"step {index}"
     fields = _fields(value, {"parameters", "premises", "rule"}, what)
     rule, premises, parameters = fields["rule"], fields["premises"], fields["parameters"]
     if not isinstance(rule, str) or not isinstance(premises, list) or not isinstance(parameters, dict):
         raise FormatError(f"{what}: rule is a string, premises a list, parameters an object")
+    if len(premises) > MAX_STEPS:
+        raise FormatError(f"{what}: more than {MAX_STEPS} premises")
     for name in (rule, *parameters):
         if not _NAME.fullmatch(name):
             raise FormatError(f"{what}: {name!r} is not a name (lower-case letters, - and _)")
@@ -164,7 +148,9 @@ def parse_certificate(file: TensorFile) -> Certificate:
     if metadata.get("format") != FORMAT_NAME:
         raise FormatError(f"not a certificate: metadata format is {metadata.get('format')!r}, not {FORMAT_NAME!r}")
     if metadata.get("version") != VERSION:
-        raise FormatError(f"certificate version {metadata.get('version')!r} is unknown; this checker reads {VERSION!r}")
+        found = metadata.get("version")
+        older = "; prove again with this version" if found == "1" else ""
+        raise FormatError(f"certificate version {found!r} is not {VERSION!r}, which this checker reads{older}")
     if set(metadata) != {"format", "version", "statement", "proof"}:
         raise FormatError("metadata must be exactly format, version, statement and proof")
     proof = _fields(loads(metadata["proof"]), {"precision", "steps"}, "proof")
@@ -173,7 +159,7 @@ def parse_certificate(file: TensorFile) -> Certificate:
         raise FormatError(f"a proof is a list of 1 to {MAX_STEPS} steps")
     hints: list[dict[str, RawTensor]] = [{} for _ in raw_steps]
     for name, tensor in file.tensors.items():
-        if name == _TABLE:
+        if name == TABLE:
             continue
         match = _HINT_NAME.fullmatch(name)
         if match is None or int(match[1]) >= len(hints):
@@ -184,7 +170,7 @@ def parse_certificate(file: TensorFile) -> Certificate:
         step = _parse_step(raw, index)
         steps.append(Step(step.rule, step.premises, step.parameters, hints[index]))
     precision = _integer(proof["precision"], "proof: precision")
-    return Certificate(_parse_statement(metadata["statement"]), precision, tuple(steps), file.tensors.get(_TABLE))
+    return Certificate(_parse_statement(metadata["statement"]), precision, tuple(steps), file.tensors.get(TABLE))
 
 
 def read_certificate(path: Path) -> tuple[Certificate, int]:
@@ -194,27 +180,3 @@ def read_certificate(path: Path) -> tuple[Certificate, int]:
         return parse_certificate(file), file.size
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from error
-
-
-def serialize_certificate(certificate: Certificate) -> bytes:
-    """The certificate's bytes; deterministic."""
-    steps: list[Json] = [
-        {"parameters": dict(step.parameters), "premises": list(step.premises), "rule": step.rule} for step in certificate.steps
-    ]
-    metadata = {
-        "format": FORMAT_NAME,
-        "version": VERSION,
-        "statement": dumps(_statement_json(certificate.statement)),
-        "proof": dumps({"precision": certificate.precision, "steps": steps}),
-    }
-    tensors = {f"{index}.{name}": tensor for index, step in enumerate(certificate.steps) for name, tensor in step.hints.items()}
-    if certificate.table is not None:
-        tensors[_TABLE] = certificate.table
-    return serialize_tensor_file(metadata, tensors)
-
-
-def write_certificate(path: Path, certificate: Certificate) -> int:
-    """Write the certificate atomically; returns its size in bytes."""
-    content = serialize_certificate(certificate)
-    write_atomically(path, content)
-    return len(content)

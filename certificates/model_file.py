@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from certificates.architectures import AttentionOnly, GroupMLP, ModelConfig, parse_config
+from certificates.architectures import GroupMLP, ModelConfig, parse_config
 from certificates.canonical_json import Json, dumps, loads_config, loads_relaxed
 from certificates.errors import FormatError
-from certificates.tensor_file import RawTensor, read_tensor_file, serialize_tensor_file, write_atomically
+from certificates.tensor_file import RawTensor, read_tensor_file
 
 _MASK, _IGNORE = "blocks.0.attn.mask", "blocks.0.attn.IGNORE"
 
@@ -93,17 +93,3 @@ def read_model(path: Path) -> Model:
         return build_model(loads_config(file.metadata["config"]), file.tensors, task)
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from error
-
-
-def write_model(path: Path, model: Model) -> None:
-    """Write a model file atomically; `read_model` gives the same model, with the same digest."""
-    sizes = model.config
-    config = {**vars(sizes), **{key: wanted for key, (wanted, default) in sizes.required.items() if wanted != default}}
-    if isinstance(sizes, AttentionOnly):
-        config["attention_dir"] = "causal"
-    elif isinstance(sizes, GroupMLP):
-        config["architecture"] = sizes.architecture
-    metadata = {"config": dumps(config), "format": "pt"}
-    if model.task is not None:
-        metadata["task"] = dumps(model.task)
-    write_atomically(path, serialize_tensor_file(metadata, model.tensors))

@@ -1,15 +1,12 @@
-"""The safetensors container, read strictly and written atomically.
+"""The safetensors container, read strictly (writing.py writes it).
 
 Models and certificates are safetensors files. The public library returns floating-point arrays and tolerates more than
 FORMAT.md allows, so the trusted side reads the container itself: an 8-byte little-endian header length, a JSON header,
 and the tensors' bytes, back to back, with nothing left over. No floating-point array is ever created here.
 """
 
-import errno
 import math
-import os
 import struct
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +15,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from certificates.canonical_json import Json, dumps, loads_relaxed
+from certificates.canonical_json import Json, loads_relaxed
 from certificates.errors import FormatError
 
 IntArray: TypeAlias = NDArray[np.int64]
@@ -172,45 +169,3 @@ def read_tensor_file(path: Path) -> TensorFile:
         return parse_tensor_file(content)
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from error
-
-
-def serialize_tensor_file(metadata: Mapping[str, str], tensors: Mapping[str, RawTensor]) -> bytes:
-    """The container's bytes: deterministic, names sorted, header padded to 8 bytes as other readers expect."""
-    header: dict[str, Json] = {"__metadata__": dict(metadata)}
-    position = 0
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        stop = position + len(tensor.data)
-        header[name] = {"dtype": tensor.dtype, "shape": list(tensor.shape), "data_offsets": [position, stop]}
-        position = stop
-    text = dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    return struct.pack("<Q", len(text)) + text + b"".join(tensors[name].data for name in sorted(tensors))
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a whole file or nothing: temporary file in the same folder (made if need be), fsync, rename.
-
-    Raises FormatError if the file cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "it is a folder; name a file")
-        _write_and_rename(path, content)
-    except OSError as error:
-        raise FormatError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def _write_and_rename(path: Path, content: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

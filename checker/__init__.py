@@ -2,7 +2,8 @@
 
 from checker.core.errors import CheckError, ClaimNotMet, InvalidInput, OverBudget, Refused
 from checker.core.meter import Budget
-from checker.verdict import Verdict, covers, verify
+from checker.reporting.coverage import covers
+from checker.reporting.verdict import Verdict, verify
 
 __all__ = [
     "Budget",

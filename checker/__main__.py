@@ -1,5 +1,5 @@
 """`python -m checker`."""
 
-from checker.cli import main
+from checker.reporting.cli import main
 
 main()

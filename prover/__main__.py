@@ -6,7 +6,7 @@ import sys
 def main() -> None:
     """Run the command; without PyTorch, say how to get it."""
     try:
-        from prover.cli import main as run  # noqa: PLC0415 - may fail where only the checker is installed
+        from prover.commands import main as run  # noqa: PLC0415 - may fail where only the checker is installed
     except ModuleNotFoundError as error:
         sys.exit(f"Error: the prover needs {error.name}, which is not installed: pip install 'compact-proofs[prover]'")
     run()

@@ -10,7 +10,8 @@ from certificates import Model, RawTensor
 Weights = Mapping[str, Tensor]
 """Tensors by TransformerLens name; biases always present."""
 
-_TYPES = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64}
+TYPES = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64}
+"""The types in which weights are stored, by their names in model files."""
 
 
 def load_weights(model: Model, device: torch.device) -> dict[str, Tensor]:
@@ -21,17 +22,21 @@ def load_weights(model: Model, device: torch.device) -> dict[str, Tensor]:
         if raw is None:
             weights[name] = torch.zeros(shape, dtype=torch.float64, device=device)
         else:
-            stored = torch.frombuffer(bytearray(raw.data), dtype=_TYPES[raw.dtype]).reshape(raw.shape)
-            weights[name] = stored.to(device, torch.float64)
+            weights[name] = stored_tensor(raw).to(device, torch.float64)
     return weights
+
+
+def stored_tensor(raw: RawTensor) -> Tensor:
+    """A weight tensor as it is stored, in its own type."""
+    return torch.frombuffer(bytearray(raw.data), dtype=TYPES[raw.dtype]).reshape(raw.shape)
 
 
 def raw_tensor(tensor: Tensor) -> RawTensor:
     """A weight tensor as it is stored in a model file."""
-    names = {dtype: name for name, dtype in _TYPES.items()} | {torch.bool: "BOOL"}
-    stored = tensor.detach().cpu().contiguous()
-    data = stored.reshape(-1).view(torch.uint8).numpy().tobytes() if stored.numel() else b""
-    return RawTensor(names[stored.dtype], tuple(stored.shape), data)
+    names = {dtype: name for name, dtype in TYPES.items()} | {torch.bool: "BOOL"}
+    plain = tensor.detach().cpu().contiguous()
+    data = plain.reshape(-1).view(torch.uint8).numpy().tobytes() if plain.numel() else b""
+    return RawTensor(names[plain.dtype], tuple(plain.shape), data)
 
 
 def logits(weights: Weights, tokens: Tensor) -> Tensor:

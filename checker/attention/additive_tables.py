@@ -23,12 +23,13 @@ neither does r(q), so both cancel in the softmax: softmax(s)_j = w_j / sum_i w_i
 b_V W_O and all that does not depend on j can be moved into the sum over j, which gives
 logit(o) = sum_j w_j (direct + token_value + position_value) / sum_j w_j. The denominator is positive; multiply by it.
 
-Tokens and outputs are taken in the order of the task's numbers (checker/core/tasks), which renames them and changes nothing.
+Tokens and outputs are taken in the order of the task's numbers (order_statistic), which renames them and changes nothing.
 
 *Checked:* nothing beyond the model file's shapes. The tables are enclosures of the real tables.
 """
 
 from certificates.certificate import Step
+from checker.attention.order_statistic import order_statistic
 from checker.attention.tables import AdditiveTables
 from checker.core.enclosed_weights import plus_bias, weight
 from checker.core.errors import Refused
@@ -43,7 +44,7 @@ def additive_tables(setting: Setting, step: Step, premises: tuple[Fact, ...]) ->
         raise Refused("additive-tables takes no premises")
     config = setting.attention_only
 
-    order = setting.order_statistic.in_numbered_order
+    order = order_statistic(setting).in_numbered_order
     outputs = order(config.d_vocab_out)
     tokens, positions = weight(setting, "embed.W_E")[order(config.d_vocab)], weight(setting, "pos_embed.W_pos")
     unembed = weight(setting, "unembed.W_U")[:, outputs]

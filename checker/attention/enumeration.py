@@ -22,11 +22,12 @@ from certificates.certificate import Step
 from certificates.input_order import Box, boxes, rank_of
 from certificates.tensor_file import IntArray
 from checker.attention.label_terms import Scores
+from checker.attention.order_statistic import OrderStatistic, order_statistic
 from checker.attention.tables import AdditiveTables, take_tables
 from checker.core.enclosures import BoolArray, Enclosure
 from checker.core.errors import Refused
 from checker.core.facts import CertifiedInputs, Fact, Setting, no_cells, take_hints, take_parameters
-from checker.core.tasks import OrderStatistic
+from checker.core.parallel import in_order
 
 _BLOCK = 2**18
 """Elements in the largest array of one block: small enough for the processor's cache."""
@@ -144,7 +145,7 @@ def enumeration(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Cer
     tables = take_tables(step, premises)
     start, stop = take_parameters(step, "start", "stop")
     skip = take_hints(setting, step, skip=(None, 2))["skip"]
-    task = setting.order_statistic
+    task = order_statistic(setting)
     task.require_largest(step.rule)
     if not 0 <= start < stop <= task.total:
         raise Refused(f"the range {start}..{stop} is empty or not within the {task.total} inputs")
@@ -176,7 +177,7 @@ def enumeration(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Cer
     per_query = task.d_vocab**task.free
     queries = range(start // per_query, -(-stop // per_query))
     correct = 0
-    for query, (counted, labels) in zip(queries, setting.for_each(count_query, queries), strict=True):
+    for query, (counted, labels) in zip(queries, in_order(setting.meter, setting.jobs, count_query, queries), strict=True):
         correct += counted
         cells[query, labels] = True
     return CertifiedInputs(correct, cells, run.covers, run.may_count)

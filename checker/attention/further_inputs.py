@@ -18,6 +18,7 @@ import numpy as np
 
 from certificates.certificate import Step
 from certificates.tensor_file import IntArray
+from checker.attention.order_statistic import order_statistic
 from checker.attention.tables import AdditiveTables
 from checker.core.enclosures import BoolArray
 from checker.core.errors import Refused
@@ -33,7 +34,7 @@ _BYTES_PER_INPUT = 512
 def further_inputs(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> CertifiedInputs:
     """Apply the rule to additive tables and certified inputs. Hint: `inputs` "x k"."""
     take_parameters(step)
-    task = setting.order_statistic
+    task = order_statistic(setting)
     inputs = take_hints(setting, step, inputs=(None, task.n_ctx))["inputs"]
     tables, before = premises if len(premises) == 2 else (None, None)
     if not isinstance(tables, AdditiveTables) or not isinstance(before, CertifiedInputs):
@@ -71,9 +72,9 @@ def further_inputs(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> 
 def _classified_correctly(setting: Setting, tables: AdditiveTables, inputs: IntArray) -> BoolArray:
     """Which inputs "x k" satisfy the theorem's inequality for every rival."""
     rows = np.arange(len(inputs))
-    query, label, _ = setting.order_statistic.cells_of(inputs)
+    query, label, _ = order_statistic(setting).cells_of(inputs)
     scores = [
-        tables.token_score[query, inputs[:, j]] + tables.position_score[query, j] for j in range(setting.order_statistic.n_ctx)
+        tables.token_score[query, inputs[:, j]] + tables.position_score[query, j] for j in range(order_statistic(setting).n_ctx)
     ]
     reference = scores[0]
     for score in scores[1:]:

@@ -35,13 +35,14 @@ from certificates.certificate import Step
 from certificates.tensor_file import IntArray
 from checker.attention.chain_counts import charge_for_counting, fitting_tuples
 from checker.attention.label_terms import LabelGaps, LabelTerms, Scores, ValueLeads
+from checker.attention.order_statistic import OrderStatistic, order_statistic
 from checker.attention.rival_blocks import RivalBlocks
 from checker.attention.tables import take_tables
 from checker.core.enclosures import BoolArray, Enclosure
 from checker.core.errors import Refused
 from checker.core.facts import CertifiedInputs, Fact, Setting, no_cells, take_hints, take_parameters
 from checker.core.ordering import strictly_increasing
-from checker.core.tasks import OrderStatistic
+from checker.core.parallel import in_order
 
 _BLOCK = 2**19
 """Elements in the largest array of one block."""
@@ -148,7 +149,7 @@ def group_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Ce
     """Apply the rule to additive tables. Parameter: `joint`. Hints: `rivals`, `groupings`, `cells`, `numbers`."""
     tables = take_tables(step, premises)
     (joint,) = take_parameters(step, "joint")
-    task, outputs = setting.order_statistic, tables.direct.shape[1]
+    task, outputs = order_statistic(setting), tables.direct.shape[1]
     shapes = {"rivals": (None, outputs), "groupings": (None, task.d_vocab), "cells": (None, 4), "numbers": (None, None)}
     hints = take_hints(setting, step, **shapes)
     if joint not in (0, 1):
@@ -173,7 +174,7 @@ def group_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Ce
             terms = LabelTerms.of(leads, scores, gaps, block)
             _check(classes, scores, gaps, terms, block, slice(bounds[start], bounds[start + len(block)]))
 
-    setting.for_each(check_label, np.unique(classes.label).tolist())
+    list(in_order(setting.meter, setting.jobs, check_label, np.unique(classes.label).tolist()))
     return classes.certified(setting)
 
 

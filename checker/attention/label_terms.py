@@ -28,6 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from certificates.tensor_file import IntArray
+from checker.attention.order_statistic import order_statistic
 from checker.attention.rival_blocks import Leads, RivalBlocks
 from checker.attention.tables import AdditiveTables
 from checker.core.enclosures import Enclosure
@@ -86,7 +87,7 @@ class ValueLeads:
     @staticmethod
     def of(setting: Setting, tables: AdditiveTables, blocks: RivalBlocks, joint: bool) -> "ValueLeads":
         """Prepare the tables for leads over these blocks, the values of token and position taken together or apart."""
-        n_ctx, (vocab, outputs) = setting.order_statistic.n_ctx, tables.token_value.shape
+        n_ctx, (vocab, outputs) = order_statistic(setting).n_ctx, tables.token_value.shape
         half = setting.arithmetic.exact(np.ones((1, 1), np.int64), np.full((1, 1), -1))
         extremes = tables.direct.max(0) + tables.direct.min(0)
         common = (extremes.reshape(1, outputs) * half).representative()

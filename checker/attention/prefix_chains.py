@@ -29,12 +29,13 @@ from certificates.certificate import Step
 from certificates.tensor_file import IntArray
 from checker.attention.chain_counts import charge_for_counting, fitting_tuples
 from checker.attention.label_terms import LabelGaps, LabelTerms, Scores, ValueLeads
+from checker.attention.order_statistic import OrderStatistic, order_statistic
 from checker.attention.rival_blocks import RivalBlocks
 from checker.attention.tables import take_tables
 from checker.core.enclosures import BoolArray, Enclosure
 from checker.core.errors import Refused
 from checker.core.facts import CertifiedInputs, Fact, Setting, take_hints, take_parameters
-from checker.core.tasks import OrderStatistic
+from checker.core.parallel import in_order
 
 _BLOCK = 2**19
 """Elements in the largest array of one block of classes."""
@@ -94,7 +95,7 @@ def prefix_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> C
     """Apply the rule to additive tables. Parameter: `joint`. Hints: `rivals` "l o", `numbers` "c r", `size` "q m c r"."""
     tables = take_tables(step, premises)
     (joint,) = take_parameters(step, "joint")
-    task, outputs = setting.order_statistic, tables.direct.shape[1]
+    task, outputs = order_statistic(setting), tables.direct.shape[1]
     vocab, n_ctx = task.d_vocab, task.n_ctx
     hints = take_hints(setting, step, rivals=(None, outputs), numbers=(n_ctx, None), size=(vocab, vocab, n_ctx, None))
     levels = hints["numbers"].shape[1]
@@ -120,7 +121,7 @@ def prefix_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> C
             terms = LabelTerms.of(leads, scores, gaps, block)
             _check(chains, scores, terms, least, block, of_label[np.isin(chains.query[of_label], block)])
 
-    setting.for_each(check_label, np.unique(chains.label).tolist())
+    list(in_order(setting.meter, setting.jobs, check_label, np.unique(chains.label).tolist()))
     return chains.certified(setting)
 
 

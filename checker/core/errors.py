@@ -21,7 +21,7 @@ class StepRefused(Refused):
 
 
 class ClaimNotMet(CheckError):
-    """The proof holds, but it is not a proof of what the verifier asked for (--task, --at-least)."""
+    """Perhaps a proof, but not one of what the verifier asked for, or by other rules (--task, --at-least, --allow-rules)."""
 
     exit_code = 1
 

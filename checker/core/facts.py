@@ -4,7 +4,7 @@ there (attention/tables, layers/facts).
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +16,7 @@ from certificates.tensor_file import IntArray, RawTensor
 from checker.core.enclosures import Arithmetic, BoolArray
 from checker.core.errors import Refused
 from checker.core.meter import Meter
-from checker.core.parallel import Item, Result, in_order
-from checker.core.tasks import Composition, OrderStatistic, Task
+from checker.core.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -36,24 +35,6 @@ class Setting:
         if not isinstance(self.model.config, AttentionOnly):
             raise Refused(f"this rule is about attention-only transformers, not a {self.model.config.described}")
         return self.model.config
-
-    @property
-    def order_statistic(self) -> OrderStatistic:
-        """The task, if it is about sequences. Refuses other tasks."""
-        if not isinstance(self.task, OrderStatistic):
-            raise Refused("this rule is about the order of the tokens of a sequence")
-        return self.task
-
-    @property
-    def composition(self) -> Composition:
-        """The task, if it is about products of two elements. Refuses other tasks."""
-        if not isinstance(self.task, Composition):
-            raise Refused("this rule is about products of two elements")
-        return self.task
-
-    def for_each(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        """The results of function(item) for all items, in order, perhaps from several processes (see checker/core/parallel)."""
-        return list(in_order(self.meter, self.jobs, function, items))
 
 
 class Fact:

@@ -112,7 +112,7 @@ class ScaledIntegers(Enclosure):
             return self
         if self.lo.size == 0:
             return self._new(self.lo, self.hi, bound=0)
-        actual = max(int(np.abs(self.lo).max()), int(np.abs(self.hi).max()))
+        actual = max(-int(self.lo.min()), int(self.hi.max()))
         drop = max(actual.bit_length() - bits, 0)
         if drop == 0:
             return self._new(self.lo, self.hi, bound=actual)

@@ -38,6 +38,7 @@ codes[i, j] over the j with atoms[i, j] = f), `left_features` "a f" (l), `right_
 from certificates.certificate import Step
 from checker.core.errors import Refused
 from checker.core.facts import CertifiedInputs, Fact, Setting, take_hints, take_parameters
+from checker.layers.composition import composition
 from checker.layers.dictionary_output import Codes
 from checker.layers.facts import take_hidden_tables
 from checker.layers.low_rank_output import Factors, Features
@@ -49,7 +50,7 @@ def crosscoder_output(setting: Setting, step: Step, premises: tuple[Fact, ...]) 
     """Apply the rule to the tables of a hidden layer."""
     tables = take_hidden_tables(step, premises)
     mirrored, pairwise, scale = take_parameters(step, "mirrored", "pairwise", "scale")
-    size, (neurons, outputs) = setting.composition.d_vocab, tables.unembed.shape
+    size, (neurons, outputs) = composition(setting).d_vocab, tables.unembed.shape
     of_features = {"left_features": (size, None), "right_features": (size, None), "dictionary": (None, outputs)}
     of_neurons = {"atoms": (neurons, None), "codes": (neurons, None), "centre": (neurons,)}
     hints = take_hints(setting, step, pairs=(size, size), **of_features, **of_neurons)

@@ -21,6 +21,7 @@ from certificates.tensor_file import IntArray
 from checker.core.enclosures import Enclosure
 from checker.core.errors import Refused
 from checker.core.facts import CertifiedInputs, Fact, Setting, take_hints, take_parameters
+from checker.layers.composition import composition
 from checker.layers.facts import take_hidden_tables
 from checker.layers.low_rank_output import Factors
 from checker.layers.pairs import Pairs
@@ -69,7 +70,7 @@ def dictionary_output(setting: Setting, step: Step, premises: tuple[Fact, ...]) 
     """Apply the rule to the tables of a hidden layer."""
     tables = take_hidden_tables(step, premises)
     mirrored, pairwise, scale = take_parameters(step, "mirrored", "pairwise", "scale")
-    size, (neurons, outputs) = setting.composition.d_vocab, tables.unembed.shape
+    size, (neurons, outputs) = composition(setting).d_vocab, tables.unembed.shape
     shapes: dict[str, tuple[int | None, ...]] = {
         "pairs": (size, size),
         "atoms": (neurons, None),

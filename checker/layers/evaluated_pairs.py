@@ -10,6 +10,7 @@ see pairs). *Proof.* The logits differ by a positive multiple of at least T(c) -
 from certificates.certificate import Step
 from checker.core.errors import Refused
 from checker.core.facts import CertifiedInputs, Fact, Setting, take_hints, take_parameters
+from checker.layers.composition import composition
 from checker.layers.facts import take_hidden_tables
 from checker.layers.pairs import Pairs
 
@@ -18,7 +19,7 @@ def evaluated_pairs(setting: Setting, step: Step, premises: tuple[Fact, ...]) ->
     """Apply the rule to the tables of a hidden layer."""
     tables = take_hidden_tables(step, premises)
     (mirrored,) = take_parameters(step, "mirrored")
-    size = setting.composition.d_vocab
+    size = composition(setting).d_vocab
     wanted = take_hints(setting, step, pairs=(size, size))["pairs"]
     if len(premises) != 1:
         raise Refused("evaluated-pairs takes one premise")

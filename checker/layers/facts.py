@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from certificates.certificate import Step
-from checker.core.enclosures import BoolArray, Enclosure
+from checker.core.enclosures import Enclosure
 from checker.core.errors import Refused
 from checker.core.facts import Fact
 
@@ -25,19 +25,6 @@ class HiddenTables(Fact):
     slack: Enclosure
     symmetric: bool
     unexplained_dimension: int
-
-
-@dataclass(frozen=True)
-class MarginPart(Fact):
-    """What some `neurons` (mask "i" over those of the tables) add to the logit of c = ab less that of any z.
-
-    At least `margin[a^-1 z b^-1]`, "g", for all a, b and z, where the task is a group's and outputs are its elements.
-    """
-
-    tables: HiddenTables
-    neurons: BoolArray
-    margin: Enclosure
-    unexplained_dimension: int = 0
 
 
 def take_hidden_tables(step: Step, premises: tuple[Fact, ...]) -> HiddenTables:

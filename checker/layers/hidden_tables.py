@@ -36,6 +36,7 @@ from checker.core.enclosed_weights import plus_bias, weight, zeros
 from checker.core.enclosures import Enclosure
 from checker.core.errors import Refused
 from checker.core.facts import Fact, Setting, take_hints, take_parameters
+from checker.layers.composition import composition
 from checker.layers.facts import HiddenTables
 
 _ATTENTION, _MLP = "blocks.0.attn.", "blocks.0.mlp."
@@ -57,7 +58,7 @@ def other_neurons(setting: Setting, premises: tuple[Fact, ...], chosen: IntArray
     """The neurons not chosen. Refuses other models and tasks, premises, and what is no choice; announces the tables' memory."""
     if premises:
         raise Refused("the tables of a hidden layer take no premises")
-    setting.composition  # noqa: B018 - refuses other tasks
+    composition(setting)  # refuses other tasks
     config = setting.model.config
     if isinstance(config, AttentionOnly):
         raise Refused(f"the tables are those of networks with one hidden layer on two inputs, not of a {config.described}")

@@ -33,6 +33,7 @@ from certificates.certificate import Step
 from checker.core.enclosures import Enclosure
 from checker.core.errors import Refused
 from checker.core.facts import CertifiedInputs, Fact, Setting, take_hints, take_parameters
+from checker.layers.composition import composition
 from checker.layers.facts import HiddenTables, take_hidden_tables
 from checker.layers.pairs import Pairs
 from checker.rules.projections import hinted
@@ -42,7 +43,7 @@ def low_rank_output(setting: Setting, step: Step, premises: tuple[Fact, ...]) ->
     """Apply the rule to the tables of a hidden layer."""
     tables = take_hidden_tables(step, premises)
     mirrored, pairwise, scale = take_parameters(step, "mirrored", "pairwise", "scale")
-    size, (neurons, outputs) = setting.composition.d_vocab, tables.unembed.shape
+    size, (neurons, outputs) = composition(setting).d_vocab, tables.unembed.shape
     blocks, rank = _shape(step)
     shapes: dict[str, tuple[int | None, ...]] = {
         "pairs": (size, size),

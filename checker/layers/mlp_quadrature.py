@@ -49,6 +49,7 @@ from checker.core.enclosures import Enclosure
 from checker.core.errors import Refused
 from checker.core.facts import Fact, MLPQuadrature, Setting, take_hints, take_parameters
 from checker.layers.circle import Circle
+from checker.layers.composition import composition
 from checker.layers.hidden_tables import constant_residual
 from checker.layers.phase_sums import bends, coefficient_bounds, length, sway
 from checker.rules.projections import UNIT_BITS, Basis, hinted
@@ -60,10 +61,10 @@ _MOST_PARTS = 16
 def mlp_quadrature(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> MLPQuadrature:
     """Apply the rule. Takes no premises. Below, u_i is multiplied by 3p; X_k by p/2, 3p, 4 and N, in all by 6 p^2 N."""
     parts, scale, tilt = take_parameters(step, "parts", "scale", "tilt")
-    config, p = setting.model.config, setting.composition.d_vocab
+    config, p = setting.model.config, composition(setting).d_vocab
     if premises or not isinstance(config, UniformAttention):
         raise Refused("mlp-quadrature takes no premises, and is about transformers with uniform attention")
-    if not setting.composition.is_addition or config.d_vocab_out != p or p < 3:
+    if not composition(setting).is_addition or config.d_vocab_out != p or p < 3:
         raise Refused("mlp-quadrature is about addition modulo at least 3, with one output for each residue")
     if not 1 <= parts <= _MOST_PARTS:
         raise Refused(f"parts: a number from 1 to {_MOST_PARTS}")
@@ -104,7 +105,7 @@ def _hints(setting: Setting, step: Step, config: UniformAttention, parts: int) -
     shapes: dict[str, tuple[int | None, ...]] = {"read": (None,), "basis": (config.d_model, None)}
     shapes |= dict.fromkeys(("frequency", "amplitude", "error", "second", "bias"), claims)
     shapes |= dict.fromkeys(("group", "phase", "size"), (config.d_mlp,))
-    hints, p = take_hints(setting, step, **shapes), setting.composition.d_vocab
+    hints, p = take_hints(setting, step, **shapes), composition(setting).d_vocab
     for name in ("frequency", "read"):
         listed = hints[name]
         if listed.ndim != 1 or not len(listed) or np.any((listed < 1) | (listed >= p)) or len(np.unique(listed)) < len(listed):
@@ -124,7 +125,7 @@ def _deviations(
     basis: Basis,
 ) -> tuple[Enclosure, Enclosure]:
     """d, below it all d_ij, then all d'_ij ("j i"); and the most that the rest of one input can do, "1 i"."""
-    p, into = setting.composition.d_vocab, weight(setting, _MLP + "W_in")
+    p, into = composition(setting).d_vocab, weight(setting, _MLP + "W_in")
     embed = weight(setting, "embed.W_E")[:p]
     values, output = weight(setting, _ATTENTION + "W_V"), weight(setting, _ATTENTION + "W_O")
     p_times, triple = np.full((1, 1), p, np.int64), np.full((1, 1), 3, np.int64)

@@ -15,6 +15,7 @@ from certificates.tensor_file import IntArray
 from checker.core.enclosures import BoolArray, Enclosure
 from checker.core.errors import Refused
 from checker.core.facts import CertifiedInputs, Setting
+from checker.layers.composition import composition
 from checker.layers.facts import HiddenTables
 
 _BLOCK = 2**18
@@ -33,7 +34,7 @@ class Pairs:
     @staticmethod
     def of(setting: Setting, tables: HiddenTables, wanted: IntArray, mirrored: int) -> "Pairs":
         """From a hint "a b" that marks pairs by 1."""
-        task = setting.composition
+        task = composition(setting)
         if np.any((wanted != 0) & (wanted != 1)):
             raise Refused("pairs are marked by 1, all others by 0")
         if mirrored not in (0, 1):
@@ -71,7 +72,7 @@ class Pairs:
 
     def certified(self, setting: Setting) -> CertifiedInputs:
         """That all of them are correct, and their mirror images."""
-        size = setting.composition.d_vocab
+        size = composition(setting).d_vocab
         setting.meter.hold(size**2)
         cells = np.zeros((size, size), np.bool_)
         cells[self.left, self.right] = True

@@ -63,6 +63,7 @@ from checker.core.enclosures import BoolArray, Enclosure
 from checker.core.errors import Refused
 from checker.core.facts import CertifiedInputs, Fact, Setting, take_hints, take_parameters
 from checker.layers.circle import Circle
+from checker.layers.composition import composition
 from checker.layers.facts import HiddenTables, take_hidden_tables
 from checker.layers.pairs import Pairs
 from checker.rules.projections import hinted
@@ -76,8 +77,8 @@ def wave_output(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Cer
     """Apply the rule to the tables of a hidden layer."""
     tables = take_hidden_tables(step, premises)
     mirrored, angles, scale = take_parameters(step, "mirrored", "angles", "scale")
-    p, (neurons, outputs) = setting.composition.d_vocab, tables.unembed.shape
-    if len(premises) != 1 or not setting.composition.is_addition or outputs != p:
+    p, (neurons, outputs) = composition(setting).d_vocab, tables.unembed.shape
+    if len(premises) != 1 or not composition(setting).is_addition or outputs != p:
         raise Refused("wave-output takes one premise, and is about addition modulo p, with one output for each residue")
     hints = _hints(setting, step, p, neurons)
     if angles not in (0, 1) or (angles and len(hints["exact"])):

@@ -1,26 +1,31 @@
-"""The rules: each is a theorem whose hypotheses the checker can verify, one file each."""
+"""The rules: each is a theorem whose hypotheses the checker can verify, one file each. And the kinds of tasks."""
 
 from collections.abc import Callable, Mapping
 
+from certificates.architectures import AttentionOnly, GroupMLP, ModelConfig, UniformAttention
+from certificates.canonical_json import Json
 from certificates.certificate import Step
+from certificates.tensor_file import RawTensor
 from checker.attention.additive_tables import additive_tables
 from checker.attention.enumeration import enumeration
 from checker.attention.further_inputs import further_inputs
 from checker.attention.group_chains import group_chains
 from checker.attention.low_rank_chains import low_rank_chains
+from checker.attention.order_statistic import parse_order_statistic
 from checker.attention.prefix_chains import prefix_chains
 from checker.attention.projected_tables import projected_tables
 from checker.core.facts import Fact, Setting
+from checker.core.meter import Meter
+from checker.core.tasks import Task
+from checker.layers.composition import parse_composition
 from checker.layers.crosscoder_output import crosscoder_output
 from checker.layers.dictionary_output import dictionary_output
 from checker.layers.evaluated_pairs import evaluated_pairs
-from checker.layers.group_sets import group_sets
 from checker.layers.hidden_tables import hidden_tables
 from checker.layers.low_rank_output import low_rank_output
 from checker.layers.mlp_quadrature import mlp_quadrature
 from checker.layers.projected_hidden_tables import projected_hidden_tables
-from checker.layers.structured_output import structured_output
-from checker.layers.uniform_margin import uniform_margin
+from checker.layers.set_output import set_output
 from checker.layers.wave_output import wave_output
 from checker.rules.disjoint_sum import disjoint_sum
 
@@ -35,7 +40,6 @@ RULES: Mapping[str, Rule] = {
     "evaluated-pairs": evaluated_pairs,
     "further-inputs": further_inputs,
     "group-chains": group_chains,
-    "group-sets": group_sets,
     "hidden-tables": hidden_tables,
     "low-rank-chains": low_rank_chains,
     "low-rank-output": low_rank_output,
@@ -43,8 +47,16 @@ RULES: Mapping[str, Rule] = {
     "prefix-chains": prefix_chains,
     "projected-hidden-tables": projected_hidden_tables,
     "projected-tables": projected_tables,
-    "structured-output": structured_output,
-    "uniform-margin": uniform_margin,
+    "set-output": set_output,
     "wave-output": wave_output,
 }
 """Every rule a certificate can name."""
+
+TaskParser = Callable[[Json, ModelConfig, RawTensor | None, Meter], Task]
+
+TASKS: Mapping[type[ModelConfig], TaskParser] = {
+    AttentionOnly: parse_order_statistic,
+    GroupMLP: parse_composition,
+    UniformAttention: parse_composition,
+}
+"""The kind of task that a model of each architecture is for."""

@@ -1,4 +1,4 @@
-"""Tasks on sequences as the search sees them: which numbered token is the true output (numbered as in checker/core/tasks)."""
+"""Tasks on sequences as the search sees them: which number is the true output (as in checker/attention/order_statistic)."""
 
 from dataclasses import dataclass
 

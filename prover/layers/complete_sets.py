@@ -1,4 +1,4 @@
-"""The nearest network that fills whole sets: what fine-tuning for `group-sets` moves towards (notation: the rule's docstring).
+"""The nearest network that fills whole sets: what fine-tuning for `rho-sets` moves towards (notation: the rule's docstring).
 
 A trained network may sit on sets exactly and yet prove nothing: every cell needs the same neurons, and often some have none, or
 several functions share one set. Of the blocks that were found, the nearest network keeps some. In each of them all neurons get
@@ -92,7 +92,7 @@ def nearest_complete(
         kernels = [(cluster, interpretation(cluster)) for cluster in found if cluster.orbit.size <= len(hidden.bias)]
         blocks = [block_of(cluster, kernel, hidden) for cluster, kernel in kernels if kernel is not None and np.ptp(kernel)]
         blocks.sort(key=lambda block: -float(hidden.reach[block.neurons].sum()))
-        ideals = [Ideal.of(block, hidden, table) for block in blocks[:_MOST_BLOCKS] if block.units.any()]
+        ideals = [Ideal.of(block, hidden, table) for block in blocks[:_MOST_BLOCKS] if block.t.any()]
         for count in range(1, len(ideals) + 1):
             for chosen in combinations(ideals, count):
                 lead = sum(ideal.lead for ideal in chosen)[others].min()

@@ -17,7 +17,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from certificates import FormatError
-from certificates.tensor_file import IntArray, write_atomically
+from certificates.tensor_file import IntArray
+from certificates.writing import write_atomically
 from prover.layers.group_actions import FloatArray
 
 _STEPS = 2000

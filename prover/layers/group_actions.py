@@ -3,7 +3,7 @@
 Everything here is a search for hints; the checker verifies that a table is an action.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -134,6 +134,12 @@ def coset_action(table: IntArray, subgroup: BoolArray) -> GroupSet:
     order = np.array([home, *(x for x in range(len(points)) if x != home)])
     position = np.argsort(order)
     return GroupSet(position[of[table[:, points[order]]]])
+
+
+def side_by_side(actions: Sequence[IntArray]) -> IntArray:
+    """The action "g x" on the union of sets, from the actions on each; their points are numbered one set after the other."""
+    starts = np.cumsum([0, *(action.shape[1] for action in actions)])
+    return np.concatenate([action + start for action, start in zip(actions, starts, strict=False)], axis=1)
 
 
 def orbits(first: GroupSet, second: GroupSet) -> IntArray:

@@ -1,5 +1,6 @@
-"""The bound of rule `group-sets` in float64, term by term, differentiable (theorem and notation: checker/layers/group_sets)."""
+"""Theorem 1 of rule `set-output` in float64, term by term, differentiable (notation: checker/layers/set_output)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,15 +9,18 @@ from torch import Tensor
 
 from certificates import RawTensor, Step
 from certificates.tensor_file import IntArray
-from prover.layers.group_actions import BoolArray, FloatArray, GroupSet, generators, inverses
+from prover.layers.group_actions import BoolArray, FloatArray, GroupSet, generators, inverses, side_by_side
 from prover.layers.hidden_layer import HiddenLayer
 from prover.layers.two_input_problem import Hidden
 from prover.surrogate import soft_maximum, soft_minimum
 
+_BITS = 40
+"""Accuracy of t in certificates, relative to the largest."""
+
 
 @dataclass(frozen=True)
 class SetBlock:
-    """Neurons "i" at cells (beta, gamma) of two sets, cell by cell, with kernel "x y", and t "i" in units of 2**-scale."""
+    """Neurons "i" at cells (beta, gamma) of two sets, cell by cell; they unembed t "i" times the kernel "x y"."""
 
     first: GroupSet
     second: GroupSet
@@ -24,14 +28,7 @@ class SetBlock:
     neurons: IntArray
     beta: IntArray
     gamma: IntArray
-    units: IntArray
-    scale: int
-
-    @property
-    def t(self) -> FloatArray:
-        """By how much each neuron unembeds the kernel."""
-        numbers: FloatArray = np.ldexp(self.units.astype(np.float64), -self.scale)
-        return numbers
+    t: FloatArray
 
     @property
     def cells(self) -> IntArray:
@@ -39,8 +36,8 @@ class SetBlock:
         return self.beta * self.second.size + self.gamma
 
     def __getitem__(self, some: BoolArray) -> "SetBlock":
-        arrays = (self.neurons, self.beta, self.gamma, self.units)
-        return SetBlock(self.first, self.second, self.kernel, *(array[some] for array in arrays), self.scale)
+        arrays = (self.neurons, self.beta, self.gamma, self.t)
+        return SetBlock(self.first, self.second, self.kernel, *(array[some] for array in arrays))
 
     @property
     def at_z(self) -> IntArray:
@@ -48,20 +45,33 @@ class SetBlock:
         values: IntArray = self.kernel[self.beta[:, None], self.second.action[:, self.gamma].T]
         return values
 
-    def step(self, table: IntArray, start: int) -> Step:
-        """The step that has the checker evaluate the bound, where the tables have the block's neurons from `start` on."""
-        hints = {
-            "action_x": self.first.action,
-            "action_y": self.second.action,
-            "generators": generators(table),
-            "kernel": self.kernel,
-            "neurons": np.arange(start, start + len(self.neurons)),
-            "beta": self.beta,
-            "gamma": self.gamma,
-            "t": self.units,
-        }
-        stored = {name: RawTensor.of_integers(hint) for name, hint in hints.items()}
-        return Step("group-sets", (0,), {"scale": self.scale}, stored)
+
+def sets_step(table: IntArray, blocks: Sequence[SetBlock]) -> Step:
+    """The step that has the checker evaluate the bounds of all blocks, whose neurons the tables have one after the other.
+
+    Every block has points of its own.
+    """
+    actions, beta, gamma, start = list[IntArray](), list[IntArray](), list[IntArray](), 0
+    kernel = np.zeros((sum(block.first.size + block.second.size for block in blocks),) * 2, np.int64)
+    for block in blocks:
+        sets = [block.first] if block.first is block.second else [block.first, block.second]
+        second = start + (len(sets) - 1) * block.first.size
+        kernel[start : start + block.first.size, second : second + block.second.size] = block.kernel
+        beta.append(start + block.beta)
+        gamma.append(second + block.gamma)
+        actions += [one.action for one in sets]
+        start = second + block.second.size
+    t = np.concatenate([block.t for block in blocks])
+    scale = _BITS - int(np.frexp(np.abs(t).max())[1])
+    hints = {
+        "action": side_by_side(actions),
+        "generators": generators(table),
+        "kernel": kernel[:start, :start],
+        "beta": np.concatenate(beta),
+        "gamma": np.concatenate(gamma),
+        "t": np.rint(np.ldexp(t, scale)).astype(np.int64),
+    }
+    return Step("set-output", (0,), {"scale": scale}, {name: RawTensor.of_integers(hint) for name, hint in hints.items()})
 
 
 @dataclass(frozen=True)

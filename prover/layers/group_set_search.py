@@ -1,4 +1,4 @@
-"""The search for hints of the rule `group-sets`: on which finite sets the neurons of a group network sit.
+"""The search for hints of the rule `set-output`: on which finite sets the neurons of a group network sit.
 
 An ideal neuron has left[a] = lam(a^-1 beta), right[b] = mu(b gamma), unembed[z] = t K(beta, z gamma) (Wu et al., "Towards a
 unified and verified understanding of group-operation networks", ICLR 2025). As functions of g = a^-1 or b, both sides are f(gx)
@@ -23,8 +23,6 @@ _LEAST_REACH = 1e-3
 """Neurons that can do less than this share of what the strongest can are left over."""
 TOLERANCES = (0.03, 0.1, 0.3)
 _KERNEL_STEPS = 4096
-_BITS = 40
-"""Accuracy of t, relative to the largest of a block."""
 
 
 def transitive_sets(table: IntArray) -> list[GroupSet]:
@@ -203,9 +201,7 @@ def block_of(cluster: Cluster, kernel: IntArray, hidden: Hidden) -> SetBlock:
     centred = at_z - at_z.mean(1, keepdims=True)
     guess = (rows * centred).sum(1) / np.maximum((centred**2).sum(1), 1e-300)
     t = _least(lambda t: np.ptp(rows - t[:, None] * at_z, axis=1), guess - np.abs(guess), guess + np.abs(guess))
-    scale = _BITS - int(np.frexp(np.abs(t).max())[1])
-    units = np.rint(np.ldexp(t, scale)).astype(np.int64)
-    return SetBlock(cluster.first, cluster.second, kernel, neurons, beta, gamma, units, scale)
+    return SetBlock(cluster.first, cluster.second, kernel, neurons, beta, gamma, t)
 
 
 def _least(function: Callable[[FloatArray], FloatArray], low: FloatArray, high: FloatArray) -> FloatArray:
@@ -244,7 +240,7 @@ class SetProof:
 
 
 def search(hidden: Hidden, table: IntArray, sets: Sequence[GroupSet], interpretation: Interpretation) -> SetProof:
-    """The best proof of rule `group-sets` found, whether or not it certifies anything."""
+    """The best proof of theorem 1 of rule `set-output` found, whether or not it certifies anything."""
     proofs = []
     for tolerance in TOLERANCES:
         found, vast = clusters(sets, hidden, table, tolerance)

@@ -14,13 +14,15 @@ import torch
 from rich.table import Table
 
 from certificates import Step, read_certificate
-from certificates.tensor_file import IntArray, write_atomically
+from certificates.tensor_file import IntArray
+from certificates.writing import write_atomically
 from prover.layers.crosscoder import Crosscoder
 from prover.layers.examined_pairs import ExaminedPairs
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.strategies.crosscoder_output import CrosscoderOutput
-from prover.studies.demo import ceil_scientific, floor_percent
 from prover.studies.frontier import Frontier, Result
+from prover.studies.rounding import ceil_scientific, floor_percent
+from prover.studies.tables import html_table
 
 
 @dataclass(frozen=True)
@@ -141,11 +143,9 @@ def single_feature_conclusion(found: Sequence[CrosscoderResult]) -> str:
 
 def crosscoder_section(found: Sequence[CrosscoderResult]) -> str:
     """The part of the report page."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in _HEADINGS)
-    rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in one.cells) + "</tr>" for one in found)
     return (
         f"<section><h2>What features leave out</h2><p>{escape(single_feature_conclusion(found))}</p>"
-        f'<div class="scroll"><table><tr>{head}</tr>{rows}</table></div>'
+        f'<div class="scroll">{html_table(_HEADINGS, [one.cells for one in found])}</div>'
         '<p class="explanation">accuracy: not certified; of the network whose neurons do what each of their features does. '
         "left, right, interaction: root mean squares of the errors of reading either input, and of interactions of features, "
         "relative to what neurons read; writing: what the dictionary leaves of the unembedding. A proof loses the product of "

@@ -13,16 +13,17 @@ import numpy as np
 import plotly.graph_objects as go
 
 from certificates import AttentionOnly, Model, read_certificate
-from certificates.tensor_file import write_atomically
+from certificates.writing import write_atomically
 from prover.layers.dictionaries import Dictionary
 from prover.strategies.crosscoder_output import CrosscoderOutput
 from prover.strategies.dictionary_output import DictionaryOutput
 from prover.strategies.interpretation import Interpretation
 from prover.strategies.low_rank_output import LowRankOutput
 from prover.strategy import DoesNotFit, Strategy
-from prover.studies.demo import ceil_scientific, floor_percent
 from prover.studies.frontier import Frontier, Result
-from prover.studies.page import embed, page
+from prover.studies.page import embed, page, styled
+from prover.studies.rounding import ceil_scientific, floor_percent
+from prover.studies.tables import html_table
 
 OBJECTIVES = {"reconstruction": 0, "bound": 1}
 _SIDES = ("dictionary", "left_features", "right_features")
@@ -160,19 +161,19 @@ def _figure(frontier: Frontier) -> go.Figure:
         )
     figure.update_xaxes(title="operations", type="log")
     figure.update_yaxes(title="certified accuracy", tickformat=".0%", range=[-0.03, 1.05])
-    return figure.update_layout(height=430, template="plotly_white", margin={"t": 20})
+    return styled(figure, 430)
 
 
 def _table(frontier: Frontier) -> str:
     names = list(OBJECTIVES)
-    rows = ["<tr><th>factors</th>" + "".join(f"<th>{name}</th><th>operations</th>" for name in names) + "</tr>"]
+    rows = []
     for size, found in compared(frontier):
-        cells = []
+        cells = [size]
         for name in names:
             result = found.get(name)
             cells += ["-", "-"] if result is None else [_bound(result), ceil_scientific(result.operations)]
-        rows.append(f"<tr><td>{escape(size)}</td>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    return "<table>" + "".join(rows) + "</table>"
+        rows.append(cells)
+    return html_table(["factors", *(heading for name in names for heading in (name, "operations"))], rows)
 
 
 def _bound(result: Result) -> str:

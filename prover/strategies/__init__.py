@@ -20,6 +20,9 @@ from prover.strategies.quadrature import Quadrature
 from prover.strategies.structured_output import StructuredOutput
 from prover.strategy import Strategy
 
+BRUTE_FORCE = "brute-force"
+"""The strategy that evaluates every input, of whatever architecture: the measure of all others."""
+
 ATTENTION_STRATEGIES: Mapping[str, type[Strategy]] = {
     strategy.name: strategy
     for strategy in (BruteForce, Exact, Classes, Thresholds, Pessimized, Interpretation, LowRankChains, Sampling)

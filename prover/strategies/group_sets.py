@@ -1,7 +1,7 @@
 """Strategies `rho-sets` and `cosets`: neurons sit on finite sets on which the group acts; every pair at once, or none.
 
-The rules are group-sets, one step for each pair of sets and kernel, and uniform-margin. What the interpretations claim becomes
-the choice of the kernels; all else the checker computes from the weights.
+The rule is set-output, for all pairs at once. What the interpretations claim becomes the choice of the kernels; all else the
+checker computes from the weights.
 """
 
 from abc import abstractmethod
@@ -12,13 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from certificates import Step
 from certificates.tensor_file import IntArray
 from prover.error_terms import ERRORS, ErrorTerms
 from prover.layers.complete_sets import CompleteNetwork, nearest_complete
 from prover.layers.group_actions import identity, is_group
 from prover.layers.group_interpretations import coset_deviation, coset_kernel
-from prover.layers.group_set_bound import fitted_t, set_bound
+from prover.layers.group_set_bound import fitted_t, set_bound, sets_step
 from prover.layers.group_set_search import Cluster, SetProof, any_kernel, search, transitive_sets
 from prover.layers.hidden_layer import HiddenLayer, hidden_layer
 from prover.layers.two_input_problem import TwoInputProblem
@@ -60,10 +59,7 @@ class GroupSets(Strategy):
         if proof.worst <= problem.tolerance:
             nothing = np.zeros(problem.task.table.shape, np.bool_)
             return pairs_evidence(problem, (problem.hidden_step(problem.neurons),), "evaluated-pairs", nothing, {}, {})
-        starts = np.cumsum([0, *(len(block.neurons) for block in proof.blocks)])
-        parts = [block.step(problem.task.table, int(start)) for block, start in zip(proof.blocks, starts, strict=False)]
-        last = Step("uniform-margin", tuple(range(len(parts) + 1)))
-        steps = (problem.hidden_step(proof.neurons), *parts, last)
+        steps = problem.hidden_step(proof.neurons), sets_step(problem.task.table, proof.blocks)
         return Evidence(steps, problem.total, problem.total, np.ones(problem.task.table.shape, np.bool_))
 
     def surrogate(self, problem: TwoInputProblem) -> Surrogate:

@@ -14,7 +14,7 @@ from torch import Tensor
 from certificates import RawTensor
 from certificates.tensor_file import IntArray
 from prover.layers.examined_pairs import ExaminedPairs, leads_of_all, surrogate_by_pairs
-from prover.layers.group_actions import BoolArray, FloatArray, generators, identity, inverses, is_group
+from prover.layers.group_actions import BoolArray, FloatArray, generators, identity, inverses, is_group, side_by_side
 from prover.layers.group_set_bound import SetBlock
 from prover.layers.group_set_search import TOLERANCES, any_kernel, block_of, clusters, transitive_sets
 from prover.layers.hidden_layer import HiddenLayer
@@ -42,7 +42,7 @@ class Writers:
     @property
     def hit(self) -> BoolArray:
         """[z gamma = beta], "i z"."""
-        hit: BoolArray = self.beta[:, None] == np.concatenate(shifted(self.actions), axis=1)[:, self.gamma].T
+        hit: BoolArray = self.beta[:, None] == side_by_side(self.actions)[:, self.gamma].T
         return hit
 
     def left_out(self, layer: HiddenLayer, t: Tensor) -> Tensor:
@@ -110,7 +110,7 @@ class StructuredOutput(Strategy):
         """One step about the pairs that are right."""
         scale = _SCALE_BITS - int(np.frexp(np.abs(writers.t).max())[1])
         hints = {
-            "action": np.concatenate(shifted(writers.actions), axis=1),
+            "action": side_by_side(writers.actions),
             "generators": generators(problem.task.table),
             "beta": writers.beta,
             "gamma": writers.gamma,
@@ -118,13 +118,7 @@ class StructuredOutput(Strategy):
         }
         stored = {name: RawTensor.of_integers(hint) for name, hint in hints.items()}
         steps = (problem.hidden_step(writers.neurons),)
-        return pairs_evidence(problem, steps, "structured-output", right, {"scale": scale}, stored)
-
-
-def shifted(actions: Sequence[IntArray]) -> list[IntArray]:
-    """Actions "g y" on disjoint sets of numbers, one after the other."""
-    starts = np.cumsum([0, *(action.shape[1] for action in actions)])
-    return [action + start for action, start in zip(actions, starts, strict=False)]
+        return pairs_evidence(problem, steps, "set-output", right, {"scale": scale}, stored)
 
 
 def writers_of(blocks: Sequence[SetBlock], neurons: IntArray) -> Writers:
@@ -173,7 +167,7 @@ def assignment_margins(problem: TwoInputProblem, writers: Writers) -> FloatArray
 def assignment_leads(
     layer: HiddenLayer, table: IntArray, writers: Writers, t: Tensor, pairs: ExaminedPairs, temperature: float = 0.0
 ) -> Tensor:
-    """What the rule compares with the slack, "p" (see checker/layers/structured_output); t "i": instead of the writers'."""
+    """What the rule compares with the slack, "p" (theorem 2 of checker/layers/set_output); t "i": instead of the writers'."""
     device, neurons = layer.unembed.device, torch.as_tensor(writers.neurons)
     others = np.arange(len(table)) != identity(table)
     left_out = writers.left_out(layer, t)

@@ -1,29 +1,31 @@
-"""Benchmarks: how long checking takes, against PyTorch enumerating all inputs, in one run on one machine.
+"""Benchmarks: how long checking takes, on one machine in one run, against a yardstick. Ratios are printed: times vary.
 
-The yardstick is what a careful user would write without this project: for every query, batched sums of float64 table
-look-ups over all inputs, and the arg-max compared with the label. Ratios are printed, since absolute times vary.
+The yardstick for sequences is what a careful user would write without this project: for every query, batched sums of float64
+table look-ups over all inputs, and the arg-max compared with the label. For two inputs it is the checker's own brute force.
 """
 
 import json
-import subprocess
-import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.table import Table
 
-from certificates import read_model, write_certificate
-from certificates.tensor_file import write_atomically
+from certificates import read_model
+from certificates.writing import write_atomically
 from prover.attention.sequence_problem import SequenceProblem
 from prover.problem import Problem, Track
-from prover.prove import prove
-from prover.strategies import ATTENTION_STRATEGIES
-from prover.strategy import DoesNotFit, Strategy
-from prover.studies.demo import ceil_scientific, floor_percent
+from prover.prove import problem_about
+from prover.strategies import BRUTE_FORCE, strategies_for
+from prover.strategy import DoesNotFit
+from prover.studies.checked import check_measuring_memory, prove_to
+from prover.studies.rounding import ceil_scientific, floor_percent
+from prover.studies.tables import terminal_table
 
 _LARGEST_ENUMERATION = 10**8
+_COLUMNS = ("certified", "operations", "of brute force", "prove s", "check s", "check / yardstick", "peak MiB")
 
 
 def enumerate_with_pytorch(problem: SequenceProblem) -> int:
@@ -45,67 +47,54 @@ def enumerate_with_pytorch(problem: SequenceProblem) -> int:
     return correct
 
 
-# A process between, small and without PyTorch: a child's peak memory includes what it shares with its parent at first.
-_WITH_PEAK_MEMORY = (
-    "import resource, subprocess, sys; subprocess.call(sys.argv[1:]); "
-    "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
-)
-
-
-def _timed_check(certificate: Path, model: Path) -> tuple[dict[str, Any], int]:
-    """The checker's verdict, from a process of its own, and that process's peak memory in MiB."""
-    check = ["-m", "checker", "verify", str(certificate), "--model", str(model), "--json"]
-    command = [sys.executable, "-c", _WITH_PEAK_MEMORY, sys.executable, *check]
-    verdict, kibibytes = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    return json.loads(verdict), -(-int(kibibytes) // 1024)
-
-
-def measured(problem: Problem, strategy: Strategy, path: Path, output: Path) -> tuple[float, dict[str, Any], int]:
-    """Prove, write the certificate, check it: seconds of the proof, the verdict, and the checker's peak memory in MiB.
-
-    Raises DoesNotFit if the model is out of the strategy's reach.
-    """
-    started = time.perf_counter()
-    certificate, _ = prove(problem, strategy)
-    seconds = time.perf_counter() - started
-    file = output / f"{path.stem}-{strategy.name}.cert"
-    write_certificate(file, certificate)
-    return seconds, *_timed_check(file, path)
-
-
-def bench(models: list[Path], output: Path, device: torch.device, track: Track) -> Table:
+def bench_table(models: Sequence[Path], output: Path, device: torch.device, track: Track) -> Table:
     """Prove and check every strategy on every model; writes bench.json and returns the table."""
-    table = Table(title="checking, start-up excluded, against PyTorch enumerating all inputs in float64")
-    for heading in ("model", "strategy", "certified", "operations", "prove s", "check s", "/ PyTorch", "peak MiB"):
-        table.add_column(heading, justify="left" if heading in ("model", "strategy") else "right")
+    title = "checking, start-up excluded (yardstick: PyTorch enumerating all sequences in float64; brute force on two inputs)"
+    table = terminal_table(title, ("model", "strategy"), _COLUMNS)
     results: list[dict[str, Any]] = []
     for path in track(models, "models"):
-        problem = SequenceProblem(read_model(path), device, track=track)
-        yardstick: float | None = None
-        if problem.total <= _LARGEST_ENUMERATION:
-            started = time.perf_counter()
-            correct = enumerate_with_pytorch(problem)
-            yardstick = time.perf_counter() - started
-            estimate = f"{100 * correct / problem.total:.4f}%"
-            table.add_row(path.stem, "PyTorch enumeration", estimate, "", "", f"{yardstick:.2f}", "1.00", "")
-        for name, strategy in ATTENTION_STRATEGIES.items():
-            try:
-                prove_seconds, verdict, memory = measured(problem, strategy(), path, output)
-            except DoesNotFit:
-                table.add_row(path.stem, name, "does not fit")
-                continue
-            seconds = float(verdict["seconds"])
-            results.append({**verdict, "model": path.stem, "strategy": name, "peak_mib": memory, "pytorch": yardstick})
-            table.add_row(
-                path.stem,
-                name,
-                floor_percent(verdict["correct"], verdict["total"]) if verdict["accepted"] else verdict["reason"],
-                ceil_scientific(verdict["operations"] or 0),
-                f"{prove_seconds:.2f}",
-                f"{seconds:.2f}",
-                "" if yardstick is None else f"{seconds / yardstick:.2f}",
-                str(memory),
-            )
+        results += _bench(problem_about(read_model(path), device, track=track), path, output, table)
         table.add_section()
     write_atomically(output / "bench.json", json.dumps(results, indent=1).encode())
     return table
+
+
+def _bench(problem: Problem, path: Path, output: Path, table: Table) -> list[dict[str, Any]]:
+    """All strategies on one model; adds a row for each."""
+    results: list[dict[str, Any]] = []
+    yardstick, brute_operations = None, None
+    if isinstance(problem, SequenceProblem) and problem.total <= _LARGEST_ENUMERATION:
+        started = time.perf_counter()
+        correct = enumerate_with_pytorch(problem)
+        yardstick = time.perf_counter() - started
+        estimate = f"{100 * correct / problem.total:.4f}%"
+        table.add_row(path.stem, "PyTorch enumeration", estimate, "", "", "", f"{yardstick:.2f}", "1.00", "")
+    for name, strategy in strategies_for(problem.model).items():
+        certificate = output / f"{path.stem}-{name}.cert"
+        try:
+            _, prove_seconds = prove_to(certificate, problem, strategy())
+        except DoesNotFit:
+            table.add_row(path.stem, name, "does not fit")
+            continue
+        verdict = check_measuring_memory(certificate, path)
+        results.append({**verdict, "model": path.stem, "strategy": name})
+        if not verdict["accepted"]:
+            table.add_row(path.stem, name, verdict["reason"])
+            continue
+        seconds = float(verdict["seconds"])
+        if name == BRUTE_FORCE:
+            brute_operations = verdict["operations"]
+            if not isinstance(problem, SequenceProblem):
+                yardstick = max(seconds, 1e-3)
+        table.add_row(
+            path.stem,
+            name,
+            floor_percent(verdict["correct"], verdict["total"]),
+            ceil_scientific(verdict["operations"]),
+            "" if brute_operations is None else f"{verdict['operations'] / brute_operations:.2g}",
+            f"{prove_seconds:.2f}",
+            f"{seconds:.2f}",
+            "" if yardstick is None else f"{seconds / yardstick:.2f}",
+            str(verdict["peak_mib"]),
+        )
+    return [{**result, "yardstick": yardstick} for result in results]

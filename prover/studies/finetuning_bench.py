@@ -12,7 +12,8 @@ from prover.problem import Track
 from prover.prove import problem_about
 from prover.strategies import strategies_for
 from prover.strategy import DoesNotFit
-from prover.studies.demo import floor_percent
+from prover.studies.rounding import floor_percent
+from prover.studies.tables import terminal_table
 from prover.training.finetuning import Recipe, finetune
 
 _STEPS = 100
@@ -21,9 +22,8 @@ _TIMED = ("pessimized", "interpretation", "low-rank-chains", "rho-sets", "quadra
 
 def finetuning_bench(models: list[Path], device: torch.device, track: Track) -> Table:
     """The first steps of a run of every strategy that is timed, on every model it is for."""
-    table = Table(title=f"fine-tuning: the first {_STEPS} steps, with a proof before and after")
-    for heading in ("model", "strategy", "steps / s", "certified before", "after"):
-        table.add_column(heading, justify="left" if heading in ("model", "strategy") else "right")
+    title = f"fine-tuning: the first {_STEPS} steps, with a proof before and after"
+    table = terminal_table(title, ("model", "strategy"), ("steps / s", "certified before", "after"))
     for path in track(models, "fine-tuning"):
         problem = problem_about(read_model(path), device)
         for name in (name for name in _TIMED if name in strategies_for(problem.model)):

@@ -12,7 +12,6 @@ import multiprocessing
 import os
 import signal
 import sys
-import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import closing, contextmanager
@@ -25,14 +24,15 @@ import numpy as np
 import torch
 from rich.table import Table
 
-from certificates import Model, read_model, write_certificate
-from certificates.tensor_file import write_atomically
+from certificates import Model, read_model
+from certificates.writing import write_atomically
 from prover.attention.tasks import OrderStatistic, parse_task
 from prover.problem import Problem, Track, silent
-from prover.prove import problem_about, prove
+from prover.prove import problem_about
 from prover.strategies import strategies_for
 from prover.strategy import DoesNotFit, Strategy
-from prover.studies.demo import ceil_scientific, check_in_separate_process, floor_percent
+from prover.studies.checked import VERDICT_COLUMNS, misfit_cells, prove_and_check, verdict_cells
+from prover.studies.tables import terminal_table
 
 
 @dataclass(frozen=True)
@@ -172,30 +172,14 @@ def write_results(frontier: Frontier, output: Path) -> None:
 
 def frontier_table(frontier: Frontier) -> Table:
     """All results and misfits, for a terminal. A star marks the frontier."""
-    table = Table(title=f"{frontier.model_name}: certified accuracy against the length of the proof")
-    columns = ("certificate", "", "certified accuracy", "operations", "unexplained dim.", "bytes", "prove s", "check s")
-    for heading in columns:
-        table.add_column(heading, justify="left" if heading in ("certificate", "") else "right")
-    table.add_column("verdict", justify="left")
+    title = f"{frontier.model_name}: certified accuracy against the length of the proof"
+    table = terminal_table(title, ("certificate", ""), VERDICT_COLUMNS, ("verdict",))
     best = {result.name for result in frontier.best}
     for result in frontier.results:
-        verdict = result.verdict
-        if not result.accepted:
-            table.add_row(result.name, "", *["-"] * 6, f"[red]{verdict['reason']}")
-            continue
-        table.add_row(
-            result.name,
-            "*" if result.name in best else "",
-            floor_percent(result.correct, result.total),
-            ceil_scientific(result.operations),
-            str(verdict["unexplained_dimension"]),
-            str(verdict["certificate_bytes"]),
-            f"{result.prove_seconds:.2f}",
-            verdict["seconds"],
-            "[green]accepted",
-        )
+        star = "*" if result.name in best else ""
+        table.add_row(result.name, star, *verdict_cells(result.verdict, result.prove_seconds))
     for misfit in frontier.misfits:
-        table.add_row(misfit.name, "", *["-"] * 6, f"does not fit: {misfit.reason}")
+        table.add_row(misfit.name, "", *misfit_cells(misfit.reason))
     return table
 
 
@@ -205,17 +189,14 @@ def frontier_table(frontier: Frontier) -> Table:
 def carry_out(problem: Problem, path: Path, output: Path, strategy: Strategy) -> Result | Misfit:
     """Prove, write the certificate, check it in a separate process, write the sidecar."""
     name = certificate_name(strategy)
-    started = time.perf_counter()
+    file = output / f"{name}.cert"
     try:
-        certificate, evidence = prove(problem, strategy)
+        checked = prove_and_check(problem, strategy, path, file)
     except DoesNotFit as error:
         return Misfit(name, str(error))
-    seconds = round(time.perf_counter() - started, 3)
-    file = output / f"{name}.cert"
-    write_certificate(file, certificate)
-    verdict = check_in_separate_process(file, path)
-    cells = evidence.cells if evidence.cells.sum() == verdict["correct"] else None
-    result = Result(name, strategy.name, asdict(strategy), seconds, verdict, cells)
+    found, verdict = checked.evidence.cells, checked.verdict
+    cells = found if found.sum() == verdict["correct"] else None
+    result = Result(name, strategy.name, asdict(strategy), round(checked.seconds, 3), verdict, cells)
     sidecar = {
         "certificate_sha256": _sha256(file),
         "model_digest": problem.model.digest(),

@@ -10,13 +10,14 @@ from pathlib import Path
 import torch
 from rich.table import Table
 
-from certificates import read_model, write_certificate, write_model
+from certificates import read_model, write_model
 from prover.attention.sequence_problem import SequenceProblem
 from prover.problem import Track
-from prover.prove import prove
 from prover.strategies import ATTENTION_STRATEGIES
 from prover.strategy import DoesNotFit
-from prover.studies.demo import ceil_scientific, check_in_separate_process, floor_percent
+from prover.studies.checked import prove_and_check
+from prover.studies.rounding import ceil_scientific, floor_percent
+from prover.studies.tables import terminal_table
 from prover.training.max_of_k import MaxOfKRecipe, sampled_accuracy, train_max_of_k
 
 _STEPS = {64: 3_000, 128: 5_000, 256: 8_000, 512: 15_000}
@@ -33,13 +34,9 @@ class _Point:
 
 def growth_table(output: Path, device: torch.device, track: Track) -> Table:
     """Train, prove, check; one row for each strategy, one column for each vocabulary, and the exponent of growth."""
-    table = Table(
-        title=f"operations and certified accuracy of Max-of-{_LENGTH} against the number of tokens V", show_lines=True
-    )
-    table.add_column("strategy")
-    for vocab in _STEPS:
-        table.add_column(f"V = {vocab}", justify="right")
-    table.add_column("exponent", justify="right")
+    title = f"operations and certified accuracy of Max-of-{_LENGTH} against the number of tokens V"
+    table = terminal_table(title, ("strategy",), [*(f"V = {vocab}" for vocab in _STEPS), "exponent"])
+    table.show_lines = True
     paths = {vocab: _trained(output, vocab, device, track) for vocab in _STEPS}
     problems = {vocab: SequenceProblem(read_model(path), device, track=track) for vocab, path in paths.items()}
     accuracies = [f"{sampled_accuracy(problem.model, 100_000, device):.2%}" for problem in problems.values()]
@@ -53,12 +50,10 @@ def growth_table(output: Path, device: torch.device, track: Track) -> Table:
             if before and before[-1][1] * (vocab / before[-1][0]) ** _exponent(before) > _LONGEST:
                 break
             try:
-                certificate, _ = prove(problem, strategy())
+                certificate = output / f"growth-{vocab}-{name}.cert"
+                verdict = prove_and_check(problem, strategy(), paths[vocab], certificate).verdict
             except DoesNotFit:
                 break
-            file = output / f"growth-{vocab}-{name}.cert"
-            write_certificate(file, certificate)
-            verdict = check_in_separate_process(file, paths[vocab])
             if not verdict["accepted"]:
                 points[vocab] = _Point(1, f"[red]{verdict['reason']}")
                 break

@@ -11,17 +11,17 @@ from pathlib import Path
 from rich.table import Table
 
 from certificates import UniformAttention
-from certificates.tensor_file import write_atomically
-from prover.error_terms import ErrorTerms
+from certificates.writing import write_atomically
+from prover.error_terms import ERRORS, ErrorTerms
 from prover.layers.group_interpretations import irrep_claim
 from prover.layers.two_input_problem import TwoInputProblem
-from prover.strategies import TWO_INPUT_STRATEGIES
+from prover.strategies import BRUTE_FORCE, TWO_INPUT_STRATEGIES
 from prover.strategy import DoesNotFit
-from prover.studies.demo import ceil_scientific, floor_percent
 from prover.studies.frontier import Frontier, Result
 from prover.studies.mlp_findings import MLPFindings
+from prover.studies.rounding import ceil_scientific, floor_percent
+from prover.studies.tables import terminal_table
 
-BRUTE_FORCE = "brute-force"
 _WITHIN = 200
 """Of the certificates within half a percent of the best bound, the shortest is shown: total / 200."""
 
@@ -81,11 +81,8 @@ def _price(fraction: float | None) -> str:
 
 def findings_table(model: str, found: list[Finding]) -> Table:
     """For a terminal."""
-    table = Table(title=f"{model}: interpretations by what they prove")
-    for heading in ("interpretation", "certified", "operations", "of brute force"):
-        table.add_column(heading, justify="left" if heading == "interpretation" else "right")
-    for heading in ("gap", "left", "right", "unembedding", "unevenness", "bias", "leftover"):
-        table.add_column(heading, justify="right")
+    numbers = ("certified", "operations", "of brute force", "gap", *ERRORS)
+    table = terminal_table(f"{model}: interpretations by what they prove", ("interpretation",), numbers)
     table.add_column("conclusion", justify="left", min_width=30)
     for finding in found:
         result, terms = finding.result, finding.terms

@@ -1,17 +1,18 @@
 """The page of `prover interpret`: self-contained, as the report of `prover frontier`."""
 
-from html import escape
 from pathlib import Path
 
 import plotly.graph_objects as go
 
-from certificates.tensor_file import write_atomically
+from certificates.writing import write_atomically
 from prover.error_terms import ERRORS
-from prover.studies.demo import ceil_scientific, floor_percent
+from prover.strategies import BRUTE_FORCE
 from prover.studies.frontier import Frontier
-from prover.studies.interpret import BRUTE_FORCE, Finding
+from prover.studies.interpret import Finding
 from prover.studies.mlp_findings import MLPFindings, mlp_html
-from prover.studies.page import embed, page
+from prover.studies.page import embed, page, styled
+from prover.studies.rounding import ceil_scientific, floor_percent
+from prover.studies.tables import html_table
 
 _HEADINGS = ("interpretation", "certified", "operations", "of brute force", "gap", "errors", "conclusion")
 
@@ -32,7 +33,7 @@ def write_page(frontier: Frontier, found: list[Finding], mlp: MLPFindings | None
 
 
 def _table(found: list[Finding]) -> str:
-    rows = ["".join(f"<th>{heading}</th>" for heading in _HEADINGS)]
+    rows = []
     for finding in found:
         result, terms = finding.result, finding.terms
         cells = [finding.name, "-", "-", "-", "-", "-", finding.conclusion]
@@ -41,8 +42,8 @@ def _table(found: list[Finding]) -> str:
             cells[3] = f"{finding.fraction:.2g}" if finding.fraction is not None else "-"
         if terms is not None:
             cells[4:6] = f"{terms.gap:.3g}", f"{sum(terms.errors.values()):.3g}"
-        rows.append("".join(f"<td>{escape(cell)}</td>" for cell in cells))
-    return '<table class="prose">' + "".join(f"<tr>{row}</tr>" for row in rows) + "</table>"
+        rows.append(cells)
+    return html_table(_HEADINGS, rows, "prose")
 
 
 def _frontier_figure(frontier: Frontier) -> go.Figure:
@@ -61,8 +62,7 @@ def _frontier_figure(frontier: Frontier) -> go.Figure:
         )
     figure.update_xaxes(type="log", title="operations, as a fraction of brute force" if brute else "operations")
     figure.update_yaxes(title="certified accuracy, %", range=[-3, 103])
-    figure.update_layout(height=460, template="plotly_white", margin={"t": 20})
-    return figure
+    return styled(figure, 460)
 
 
 def _errors_figure(found: list[Finding]) -> go.Figure:
@@ -76,6 +76,5 @@ def _errors_figure(found: list[Finding]) -> go.Figure:
     gaps = [finding.terms.gap for finding in known if finding.terms]
     marker = {"symbol": "line-ns-open", "size": 28, "color": "black"}
     figure.add_scatter(y=names, x=gaps, name="gap", mode="markers", marker=marker)
-    figure.update_layout(barmode="stack", height=120 + 70 * len(known), template="plotly_white", margin={"t": 20})
     figure.update_xaxes(title="logits")
-    return figure
+    return styled(figure, 120 + 70 * len(known), barmode="stack")

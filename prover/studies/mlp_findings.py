@@ -1,20 +1,19 @@
 """What is proved about an MLP as a quadrature, next to what is proved at no more cost by a bound that knows of no mechanism."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 
-from certificates import write_certificate
 from prover.layers.two_input_problem import TwoInputProblem
-from prover.prove import prove
 from prover.strategies.mlp_quadrature import MLPQuadrature
 from prover.strategy import DoesNotFit
-from prover.studies.demo import ceil_scientific, check_in_separate_process
+from prover.studies.checked import Verdict, prove_and_check
+from prover.studies.rounding import ceil_scientific
+from prover.studies.tables import html_table, terminal_table
 
 _HEADINGS = ("frequency", "amplitude", "error", "relative error", "naive bound", "times tighter")
 
@@ -23,8 +22,8 @@ _HEADINGS = ("frequency", "amplitude", "error", "relative error", "naive bound",
 class MLPFindings:
     """The verdicts on two certificates: the quadrature, and the same rule without ideal neurons (the naive bound)."""
 
-    quadrature: Mapping[str, Any]
-    naive: Mapping[str, Any]
+    quadrature: Verdict
+    naive: Verdict
 
     @property
     def operations(self) -> str:
@@ -50,19 +49,15 @@ def mlp_findings(problem: TwoInputProblem, path: Path, output: Path) -> MLPFindi
     verdicts = []
     for name, strategy in (("mlp-quadrature", MLPQuadrature()), ("mlp-naive", MLPQuadrature(mechanism=0))):
         try:
-            certificate, _ = prove(problem, strategy)
+            verdicts.append(prove_and_check(problem, strategy, path, output / f"{name}.cert").verdict)
         except DoesNotFit:
             return None
-        write_certificate(output / f"{name}.cert", certificate)
-        verdicts.append(check_in_separate_process(output / f"{name}.cert", path))
     return MLPFindings(*verdicts) if all(verdict["accepted"] for verdict in verdicts) else None
 
 
 def mlp_table(found: MLPFindings) -> Table:
     """For a terminal."""
-    table = Table(title=f"what the MLP adds to the logits, as a quadrature ({found.operations})")
-    for heading in _HEADINGS:
-        table.add_column(heading, justify="right")
+    table = terminal_table(f"what the MLP adds to the logits, as a quadrature ({found.operations})", (), _HEADINGS)
     for row in found.rows():
         table.add_row(*row)
     return table
@@ -72,6 +67,4 @@ def mlp_html(found: MLPFindings | None) -> str:
     """For the page."""
     if found is None:
         return "<p>Only for transformers that add.</p>"
-    lines = ["".join(f"<th>{escape(heading)}</th>" for heading in _HEADINGS)]
-    lines += ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in found.rows()]
-    return "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + f"</table><p>{escape(found.operations)}</p>"
+    return html_table(_HEADINGS, found.rows()) + f"<p>{escape(found.operations)}</p>"

@@ -8,6 +8,8 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+INK = "#1f2933"
+
 
 def page(title: str, heading: str, digest: str, body: str, **parts: str) -> str:
     """The whole page: the frame of page.html around the file `body`, in which $names stand for `parts` (both HTML)."""
@@ -26,6 +28,15 @@ def embed(figure: go.Figure, name: str) -> str:
     }
     html = figure.to_html(include_plotlyjs=False, full_html=False, div_id=name, config=config, default_width="100%")
     return str(html)
+
+
+def styled(figure: go.Figure, height: int, **layout: Any) -> go.Figure:
+    """The look that figures of all pages share, and what else the layout needs."""
+    family = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
+    font, hover = {"family": family, "size": 13, "color": INK}, {"align": "left"}
+    return figure.update_layout(
+        template="plotly_white", height=height, font=font, margin={"t": 20}, hoverlabel=hover
+    ).update_layout(**layout)
 
 
 def paragraphs(*texts: str) -> str:

@@ -22,7 +22,7 @@ from prover.layers.two_input_problem import TwoInputProblem
 from prover.problem import Problem
 from prover.strategy import DoesNotFit, Strategy
 from prover.training.examples import outputs, predictions, some_examples, varied_examples
-from prover.weights import load_weights, raw_tensor
+from prover.weights import TYPES, load_weights, raw_tensor
 
 _HOTTEST, _COLDEST = 0.1, 0.003
 """The temperature of soft minima falls geometrically from the first to the last step."""
@@ -127,10 +127,9 @@ class _Run:
 
     def rounded(self, trained: Mapping[str, Tensor]) -> Model:
         """The model file's types."""
-        types = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64}
         stored = dict(self.problem.model.tensors)
         for name, source in self.names.items():
-            stored[name] = raw_tensor(trained[source].detach().to(types[stored[name].dtype]))
+            stored[name] = raw_tensor(trained[source].detach().to(TYPES[stored[name].dtype]))
         return replace(self.problem.model, tensors=stored)
 
     def about(self, model: Model) -> Problem:

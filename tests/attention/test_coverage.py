@@ -16,7 +16,7 @@ import certificates
 from certificates import read_model, write_certificate
 from certificates.input_order import boxes, rank_of
 from checker import covers
-from checker.verdict import Proof, check_proof
+from checker.core.decide import Proof, check_proof
 from prover.attention.sequence_problem import SequenceProblem
 from prover.prove import prove
 from prover.strategies import ATTENTION_STRATEGIES

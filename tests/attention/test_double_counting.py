@@ -12,12 +12,11 @@ import pytest
 
 from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement, Step
 from checker import CheckError
+from checker.core.decide import check_proof, parse_task
 from checker.core.facts import CertifiedInputs, Fact, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
-from checker.core.tasks import parse_task
 from checker.rules import RULES
-from checker.verdict import check_proof
 
 TASK = {"name": "max-of-k"}
 
@@ -39,7 +38,8 @@ def test_further_inputs_do_not_repeat_what_an_enumeration_counted(depth: float, 
     tiny = cancelling_model(depth)
     sizes = AttentionOnly(tiny.d_head, tiny.d_model, tiny.vocab, tiny.outputs, tiny.n_ctx)
     model = Model(sizes, {name: RawTensor(*tensor) for name, tensor in tiny.tensors.items()}, TASK)
-    task, meter = parse_task(TASK, sizes), Meter(Budget())
+    meter = Meter(Budget())
+    task = parse_task(TASK, sizes, None, meter)
     setting = Setting(model, task, ScaledArithmetic(precision, meter), meter)
     nothing = RawTensor.of_integers(np.zeros((0, 2), np.int64))
     steps = [Step("additive-tables"), Step("enumeration", (0,), {"start": 0, "stop": 81}, {"skip": nothing})]

@@ -19,15 +19,15 @@ from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement
 from checker.attention.ball_covers import Balls
 from checker.attention.factored_logits import FactoredLogits
 from checker.attention.low_rank_chains import Claims, _check_band, _check_leads, _Scores, _Shares
+from checker.core.decide import Pins, check_proof, parse_task
 from checker.core.errors import CheckError
 from checker.core.facts import CertifiedInputs, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
-from checker.core.tasks import parse_task
 from checker.crosscheck.mpmath_intervals import MpmathArithmetic
+from checker.reporting.verdict import ARITHMETICS
 from checker.rules import RULES
 from checker.rules.projections import UNIT_BITS, Basis, hinted
-from checker.verdict import check_proof
 from prover.attention import low_rank_bounds
 from prover.attention.sequence_problem import SequenceProblem
 from prover.prove import prove
@@ -85,7 +85,7 @@ def noisy_model(seed: int) -> oracle.TinyModel:
 def setting_for(model: Model, precision: int, arithmetic: str = "scaled") -> Setting:
     meter = Meter(Budget())
     chosen = MpmathArithmetic(meter) if arithmetic == "mpmath" else ScaledArithmetic(precision, meter)
-    return Setting(model, parse_task(model.task, model.config), chosen, meter)
+    return Setting(model, parse_task(model.task, model.config, None, meter), chosen, meter)
 
 
 def applied(model: Model, step: Step, precision: int) -> CertifiedInputs | None:
@@ -339,7 +339,7 @@ def test_what_the_prover_writes_is_accepted_and_true(part):
         assert proof.result.correct == evidence.correct == sum(map(int, evidence.cells.reshape(-1)))
         shares.append(proof.result.correct / max(assert_true_of(proof.result, tiny), 1))
         if seed % 4 == 1:
-            slow = check_proof(certificate, model, arithmetic="mpmath")
+            slow = check_proof(certificate, model, arithmetic=ARITHMETICS["mpmath"])
             assert (slow.result.correct, slow.operations) == (proof.result.correct, proof.operations)
     assert sum(share > 0.5 for share in shares) >= 4
     assert any(0 < share < 1 for share in shares)
@@ -481,7 +481,7 @@ def test_smaller_tokens_through_min_of_k():
             (as_model(oracle.pack(turned, "F64"), {"name": "min-of-k"}), "min-of-k"),
         ):
             certificate, _ = prove(SequenceProblem(model, CPU, 30), ATTENTION_STRATEGIES[RULE]())
-            proof = check_proof(certificate, model, task={"name": task})
+            proof = check_proof(certificate, model, pins=Pins(task={"name": task}))
             results.append((proof.result.correct, proof.operations))
         assert results[0] == results[1]
 

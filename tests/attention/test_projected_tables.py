@@ -12,12 +12,12 @@ import torch
 from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement, Step
 from checker import CheckError
 from checker.attention.tables import AdditiveTables
+from checker.core.decide import check_proof, parse_task
 from checker.core.facts import CertifiedInputs, Fact, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
-from checker.core.tasks import parse_task
+from checker.reporting.verdict import ARITHMETICS
 from checker.rules import RULES
-from checker.verdict import check_proof
 from prover.attention.sequence_problem import SequenceProblem
 from prover.prove import prove
 from prover.strategies.interpretation import Interpretation
@@ -45,7 +45,8 @@ def proved(tiny: oracle.TinyModel, strategy: Interpretation, precision: int) -> 
 
 def established(model: Model, precision: int, steps: tuple[Step, ...]) -> list[Fact] | None:
     """The facts of the steps; None if the checker refuses one."""
-    task, meter = parse_task(TASK, model.config), Meter(Budget())
+    meter = Meter(Budget())
+    task = parse_task(TASK, model.config, None, meter)
     setting = Setting(model, task, ScaledArithmetic(precision, meter), meter)
     facts: list[Fact] = []
     try:
@@ -83,7 +84,7 @@ def test_both_arithmetics_agree() -> None:
                 model, certificate = proved(tiny, strategy, 30)
             except DoesNotFit:
                 continue
-            fast, slow = check_proof(certificate, model), check_proof(certificate, model, arithmetic="mpmath")
+            fast, slow = check_proof(certificate, model), check_proof(certificate, model, arithmetic=ARITHMETICS["mpmath"])
             assert (fast.result.correct, fast.operations) == (slow.result.correct, slow.operations)
             assert fast.unexplained_dimension == slow.unexplained_dimension
 

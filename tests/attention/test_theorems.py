@@ -23,13 +23,14 @@ from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement
 from certificates.input_order import rank_of
 from checker import CheckError, InvalidInput, covers, verify
 from checker.attention.chain_counts import fitting_tuples
+from checker.attention.order_statistic import OrderStatistic
+from checker.core.decide import Pins, check_proof, parse_task
 from checker.core.facts import CertifiedInputs, Fact, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
-from checker.core.tasks import OrderStatistic, parse_task
 from checker.crosscheck.mpmath_intervals import MpmathArithmetic
+from checker.reporting.verdict import ARITHMETICS
 from checker.rules import RULES
-from checker.verdict import check_proof
 from prover.attention import chain_counts as prover_counts
 from prover.attention.sequence_problem import SequenceProblem
 from prover.prove import prove
@@ -77,7 +78,7 @@ def claim(model: Model, precision: int, *steps: Step) -> CertifiedInputs | None:
 
 
 def task_of(model: Model) -> OrderStatistic:
-    return parse_task(model.task, model.config)
+    return parse_task(model.task, model.config, None, Meter(Budget()))
 
 
 def assert_true(fact: CertifiedInputs, truth: oracle.Truth, exact: bool = True) -> np.ndarray:
@@ -131,7 +132,7 @@ def examine(tiny: oracle.TinyModel, precision: int, files: object = None, more: 
             unfit = 1 < tiny.rank < tiny.n_ctx and name in ONE_SIDED
             assert tiny.kind == "wild" or unfit, f"{name} gives up on an ordinary model"
             continue
-        proof = check_proof(certificate, model, task=task_json(tiny))
+        proof = check_proof(certificate, model, pins=Pins(task=task_json(tiny)))
         covered = assert_true(proof.result, truth)
         assert proof.result.correct == evidence.correct, strategy
         assert np.array_equal(evidence.cells, by_cell(tiny, truth, covered)), strategy
@@ -674,7 +675,7 @@ def test_both_arithmetics_give_the_same_verdict_count_and_operations(part, place
             except DoesNotFit:
                 continue
             fast = check_proof(certificate, model)
-            slow = check_proof(certificate, model, arithmetic="mpmath")
+            slow = check_proof(certificate, model, arithmetic=ARITHMETICS["mpmath"])
             assert fast.result.correct == slow.result.correct, (seed, strategy)
             assert fast.operations == slow.operations, (seed, strategy)
             assert fast.unexplained_dimension == slow.unexplained_dimension

@@ -10,12 +10,13 @@ import torch
 from click.testing import CliRunner
 from safetensors.torch import save_file
 
-import checker.cli
-import prover.cli
+import checker.reporting.cli
+import prover.commands
 from certificates import FormatError, read_certificate, read_model, write_certificate, write_model
 from certificates.model_file import Model
 from checker import verify
 from prover.attention.sequence_problem import SequenceProblem
+from prover.importing import import_model
 from prover.prove import prove
 from prover.strategies import ATTENTION_STRATEGIES
 from prover.training.max_of_k import MaxOfKRecipe, train_max_of_k
@@ -32,6 +33,8 @@ KEYS = {
     "accuracy_floor",
     "operations",
     "unexplained_dimension",
+    "trusted_lines",
+    "rules",
     "certificate_bytes",
     "seconds",
     "model_digest",
@@ -77,14 +80,14 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def run_checker(*arguments: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
     with pytest.raises(SystemExit) as stop:
-        checker.cli.main([str(argument) for argument in arguments])
+        checker.reporting.cli.main([str(argument) for argument in arguments])
         sys.exit(0)
     captured = capsys.readouterr()
     return int(stop.value.code or 0), captured.out, captured.err
 
 
 def run_prover(*arguments: object) -> tuple[int, str]:
-    result = CliRunner().invoke(prover.cli.cli, [str(argument) for argument in arguments])
+    result = CliRunner().invoke(prover.commands.cli, [str(argument) for argument in arguments])
     message = str(result.exception) if result.exception is not None and not isinstance(result.exception, SystemExit) else ""
     return result.exit_code, result.output + message
 
@@ -92,6 +95,19 @@ def run_prover(*arguments: object) -> tuple[int, str]:
 def test_accepted(files: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run_checker("verify", files["good"], "--model", files["model"], capsys=capsys)
     assert code == 0 and out.startswith("ACCEPTED") and "at least" in out
+    lines = verify(files["good"], files["model"]).trusted_lines
+    assert lines and lines > 1000 and f"rests on {lines:,} lines: core and 2 rules\n" in out
+
+
+def test_rules_that_are_not_allowed_are_refused(files: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    """Before anything is computed; the refusal names the first of them. Names that are no rules are no pins."""
+    arguments = ("verify", files["good"], "--model", files["model"], "--allow-rules", "additive-tables,enumeration")
+    code, out, _ = run_checker(*arguments, "--max-operations", 1, capsys=capsys)
+    assert code == 1 and "step 1 uses rule prefix-chains" in out
+    for allowed, code in (({"prefix-chains", "additive-tables"}, 0), (["additive-tables"], 1), ((), 1), (("sorcery",), 2)):
+        verdict = verify(files["good"], files["model"], allow_rules=allowed)
+        assert verdict.exit_code == code and ("sorcery" in verdict.reason) == (code == 2)
+    assert verify(files["good"], files["model"], allow_rules="prefix-chains").exit_code == 2  # a text is no list of names
 
 
 @pytest.mark.parametrize(
@@ -109,6 +125,12 @@ def test_accepted(files: dict[str, Path], capsys: pytest.CaptureFixture[str]) ->
         (["--max-operations", "100"], 2),
         (["--max-memory", "0"], 2),
         (["--no-such-option"], 2),
+        (["--allow-rules", "additive-tables,prefix-chains"], 0),
+        (["--allow-rules", "prefix-chains, enumeration, additive-tables"], 0),
+        (["--allow-rules", "additive-tables"], 1),
+        (["--allow-rules", ""], 2),
+        (["--allow-rules", "additive-tables,prefix-chains,"], 2),
+        (["--allow-rules", "additive-tables,prefix_chains"], 2),
     ],
 )
 def test_json_in_every_case(
@@ -120,6 +142,9 @@ def test_json_in_every_case(
     if code == 0:
         assert verdict["correct_text"] == str(verdict["correct"]) and verdict["total"] == 216
         assert verdict["accuracy_floor"].startswith("0." if verdict["correct"] < 216 else "1.")
+        assert verdict["total_text"] == "216" and verdict["rules"] == ["additive-tables", "prefix-chains"]
+    else:
+        assert verdict["correct"] is verdict["correct_text"] is verdict["trusted_lines"] is None
 
 
 @pytest.mark.parametrize(
@@ -166,7 +191,7 @@ def test_an_internal_error_is_no_traceback(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr(checker.cli, "verify", broken)
+    monkeypatch.setattr(checker.reporting.cli, "verify", broken)
     code, out, err = run_checker("verify", files["good"], "--model", files["model"], "--json", capsys=capsys)
     assert code == 3 and "oops" in json.loads(out)["reason"] and "Traceback" not in err
 
@@ -297,7 +322,7 @@ def test_import_of_transformerlens_states(files: dict[str, Path], tmp_path: Path
 def test_import_refuses_other_models(files: dict[str, Path], tmp_path: Path, change: dict[str, object], message: str) -> None:
     torch.save(load_weights(read_model(files["model"]), torch.device("cpu")), tmp_path / "state.pt")
     with pytest.raises(FormatError, match=message):
-        prover.cli.import_model(tmp_path / "state.pt", json.dumps({**CONFIG, **change}), None)
+        import_model(tmp_path / "state.pt", json.dumps({**CONFIG, **change}), None)
 
 
 def test_both_commands_run_as_modules(files: dict[str, Path]) -> None:

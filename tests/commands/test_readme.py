@@ -7,7 +7,7 @@ import torch
 
 import certificates
 from certificates import read_model
-from checker.verdict import check_proof
+from checker.core.decide import check_proof
 from prover.attention.sequence_problem import SequenceProblem
 from prover.prove import prove
 from prover.strategy import Strategy

@@ -1,6 +1,7 @@
 """The walls of the house stand: who imports whom, where floating point may not appear, who may construct facts.
 
 * Import law: `certificates` and `checker` import neither `prover` nor torch; `prover` sees only `checker`'s public names.
+* Deciding depends on files, arithmetic and rules only; each verdict says how many lines of them it rests on.
 * No floating point on the trusted path: on the source, by a scan of every expression in `checker` and `certificates`
   (the scan itself is tested on code that must not pass), and at run time, by watching every array and local variable.
 * Facts are constructed by rules only.
@@ -21,6 +22,7 @@ from typing import Any
 import mutants
 import numpy as np
 import pytest
+import trusted_size
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("certificates", "checker", "prover")
@@ -104,11 +106,11 @@ def test_the_prover_sees_only_public_names_of_the_checker(path: Path) -> None:
 
 def test_private_uses_are_noticed() -> None:
     for bad in (
-        "import checker.verdict",
-        "from checker.verdict import check_proof",
-        "from checker import verdict",
+        "import checker.core.decide",
+        "from checker.core.decide import check_proof",
+        "from checker import core",
         "from checker import verify, facts as f",
-        "import checker\nchecker.verdict.check_proof()",
+        "import checker\nchecker.core.decide.check_proof()",
         "def f():\n    from checker.core.facts import CertifiedInputs",
     ):
         assert private_uses(ast.parse(bad), "prover.strategies.x")
@@ -116,7 +118,7 @@ def test_private_uses_are_noticed() -> None:
     assert not private_uses(ast.parse("from checker import verify, Verdict\nimport checker\nchecker.verify"), "prover.x")
 
 
-@pytest.mark.parametrize("package", ["checker", "certificates", "checker.cli", "checker.crosscheck.mpmath_intervals"])
+@pytest.mark.parametrize("package", ["checker", "certificates", "checker.reporting.cli", "checker.crosscheck.mpmath_intervals"])
 def test_importing_the_trusted_side_loads_neither_torch_nor_prover(package: str) -> None:
     """In a fresh interpreter: sys.modules tells what was really loaded."""
     code = f"import sys, {package}; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
@@ -131,7 +133,87 @@ def test_importing_the_trusted_side_loads_neither_torch_nor_prover(package: str)
         assert not modules & {"mpmath", "click"}, "the default path needs numpy only"
 
 
-# --- (b) no floating point in the source -----------------------------------------------------------------------------------
+# --- (b) what a verdict rests on --------------------------------------------------------------------------------------------
+
+TRUSTED = trusted_size.table()
+
+
+def test_deciding_imports_neither_reports_nor_rules_nor_the_cross_check_nor_writing() -> None:
+    assert all(file.startswith(("certificates/", "checker/core/")) or file == trusted_size.REGISTRY for file in TRUSTED["core"])
+    assert not any(file.startswith(("checker/reporting/", "checker/crosscheck/")) for file in TRUSTED["lines"])
+    assert "certificates/writing.py" not in TRUSTED["lines"]
+    for path in sources("checker"):
+        reports = {file for file in trusted_size.imported(name_of(path)) if file.startswith("checker/reporting/")}
+        assert not reports or name_of(path).startswith(("checker/reporting/", "checker/__"))
+
+
+def test_the_registry_of_rules_is_the_only_way_from_the_core_to_families_of_models() -> None:
+    for file in TRUSTED["core"]:
+        families = {found for found in trusted_size.imported(file) if not found.startswith(("certificates/", "checker/core/"))}
+        assert file == trusted_size.REGISTRY or families <= {trusted_size.REGISTRY}
+    assert [file for file in TRUSTED["core"] if trusted_size.REGISTRY in trusted_size.imported(file)] == [
+        "checker/core/decide.py"
+    ]
+
+
+def test_the_cross_check_is_imported_in_one_place_and_only_when_it_is_asked_for() -> None:
+    module = "checker.crosscheck"
+    found = [
+        (name_of(path), isinstance(node, ast.FunctionDef), getattr(node, "name", None))
+        for path in sources("certificates", "checker", "prover")
+        if not name_of(path).startswith("checker/crosscheck/")
+        for node in parse(path).body
+        if any(name.startswith(module) for name, _ in imports(node, dotted(path)))
+    ]
+    assert found == [("checker/reporting/verdict.py", True, "_mpmath")]
+
+
+PACKAGE_FILES = [path for path in sources("certificates", "checker") if path.name == "__init__.py"]
+
+
+@pytest.mark.parametrize("path", [p for p in PACKAGE_FILES if name_of(p) != trusted_size.REGISTRY], ids=name_of)
+def test_packages_only_pass_names_on(path: Path) -> None:
+    """So they need not be counted; and what is trusted names the files that it needs."""
+    for node in parse(path).body:
+        constant = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        listed = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in ("__all__", "__version__")
+        assert constant or listed or isinstance(node, ast.ImportFrom), ast.unparse(node)
+    assert not any(name_of(path) in trusted_size.imported(file) for file in TRUSTED["lines"])
+
+
+def test_the_table_of_trusted_lines_is_up_to_date() -> None:
+    assert json.loads(trusted_size.TABLE.read_text()) == TRUSTED, trusted_size.REFRESH
+    assert sum(TRUSTED["lines"][file] for file in TRUSTED["core"]) <= 1500, "the core is meant to be audited in an evening"
+
+
+def test_a_verdict_says_how_many_lines_it_rests_on() -> None:
+    from checker import verify  # noqa: PLC0415
+
+    golden = ROOT / "certificates" / "golden"
+    verdicts = {entry["certificate"]: entry for entry in json.loads((golden / "verdicts.json").read_text())}
+    for name, rules, kind in (
+        ("enumeration.cert", {"additive-tables", "enumeration"}, "attention-only"),
+        ("pairs-mlp.cert", {"mlp-quadrature"}, "uniform-attention"),
+        ("pairs-evaluated.cert", {"hidden-tables", "evaluated-pairs"}, "group-mlp"),
+    ):
+        verdict = verify(golden / name, golden / verdicts[name]["model"])
+        assert set(verdict.rules or ()) == rules
+        files = set(TRUSTED["core"]).union(TRUSTED["tasks"][kind], *(TRUSTED["rules"][rule] for rule in rules))
+        assert verdict.trusted_lines == sum(trusted_size.code_lines((ROOT / file).read_text()) for file in files)
+        assert all(set(TRUSTED["tasks"][kind]) <= set(TRUSTED["rules"][rule]) for rule in rules), "no proof without its task"
+    refused = verify(golden / "version-older.cert", golden / "small.safetensors")
+    assert refused.trusted_lines is refused.rules is None and "prove again" in refused.reason
+
+
+def test_lines_are_counted_as_said() -> None:
+    source = (
+        '"""Doc.\n\nMore."""\n\nimport os  # why\n\n\ndef f(\n    a,\n):\n    """Doc."""\n    # no\n    return """a\nb"""\n'
+    )
+    assert trusted_size.code_lines(source) == 1 + 3 + 2
+    assert trusted_size.imported("checker/core/decide.py") >= {trusted_size.REGISTRY, "checker/core/facts.py"}
+
+
+# --- (c) no floating point in the source -----------------------------------------------------------------------------------
 
 INTEGER_MATH = {"prod", "factorial", "comb", "perm", "gcd", "lcm", "isqrt"}
 INTEGER_NUMPY = {
@@ -151,7 +233,7 @@ INTEGER_NUMPY = {
     ),
     *("broadcast_shapes", "broadcast_to", "concatenate", "count_nonzero", "cumsum", "delete", "diff", "dtype", "flatnonzero"),
     *("frombuffer", "frompyfunc", "generic", "iinfo", "integer", "isin", "ix_", "left_shift", "maximum", "minimum", "nonzero"),
-    *("repeat", "right_shift", "searchsorted", "sort", "split", "stack", "take_along_axis", "tile", "unique", "where"),
+    *("repeat", "right_shift", "searchsorted", "sort", "split", "stack", "take", "take_along_axis", "tile", "unique", "where"),
     *("bool_", "int64", "uint64", "uint8", "object_", "ndarray"),
 }
 """Numpy names that return integers when given integers."""
@@ -164,7 +246,7 @@ EXCEPTIONS = {
     ("certificates/architectures.py", "parse_config"): 1,  # of exact Fractions: scale * scale / d_head
     ("checker/crosscheck/mpmath_intervals.py", "reciprocal_sqrt"): 1,  # of mpmath intervals: 1 / sqrt(n)
 }
-FREE_ARRAYS = {("checker/verdict.py", "covers"), ("checker/crosscheck/mpmath_intervals.py", "_new")}
+FREE_ARRAYS = {("checker/reporting/coverage.py", "covers"), ("checker/crosscheck/mpmath_intervals.py", "_new")}
 """Functions that make arrays without naming a dtype, which they check themselves or which hold objects."""
 
 
@@ -381,7 +463,7 @@ def test_the_scan_lets_integers_pass(source: str) -> None:
     assert not scan(source).found
 
 
-# --- (c) no floating point at run time --------------------------------------------------------------------------------------
+# --- (d) no floating point at run time --------------------------------------------------------------------------------------
 
 
 class Watch:
@@ -475,7 +557,8 @@ class Proxy:
 
 
 def test_the_watch_notices_floats(monkeypatch: pytest.MonkeyPatch) -> None:
-    from checker.core import facts, tasks  # noqa: PLC0415
+    from checker.attention.order_statistic import OrderStatistic  # noqa: PLC0415
+    from checker.core import facts  # noqa: PLC0415
 
     watch = Watch(monkeypatch)
     assert {"checker.core.scaled_integers", "checker.core.facts", "certificates.tensor_file"} <= watch.modules_seen
@@ -485,7 +568,7 @@ def test_the_watch_notices_floats(monkeypatch: pytest.MonkeyPatch) -> None:
     facts.np.zeros(3)
     facts.np.array([1, 2]).view(np.uint64) + facts.np.array([1, 2])  # an operator: seen only when it is held
     assert watch.found == {"np.zeros: float64"}
-    task = tasks.OrderStatistic(None, "", 3, 2)
+    task = OrderStatistic(None, "", 3, 2)
     watch.run(lambda: task.cells_of(np.array([[1.0, 2.0]])))
     assert any("cells_of numbers: float64" in found for found in watch.found)
 
@@ -591,10 +674,10 @@ def test_no_floating_point_on_two_inputs(name: str, monkeypatch: pytest.MonkeyPa
     assert watch.arrays > 100 and watch.enclosures > 20, "the watch was really there"
 
 
-# --- (d) facts -----------------------------------------------------------------------------------------------------------
+# --- (e) facts -----------------------------------------------------------------------------------------------------------
 
 RULE_FOLDERS = ("rules", "attention", "layers")
-FACTS = {"AdditiveTables", "HiddenTables", "MarginPart", "CertifiedInputs", "MLPQuadrature"}
+FACTS = {"AdditiveTables", "HiddenTables", "CertifiedInputs", "MLPQuadrature"}
 
 
 def constructions(tree: ast.AST) -> list[str]:
@@ -671,7 +754,7 @@ def test_facts_are_frozen() -> None:
         fact.correct = 1  # type: ignore[misc]
 
 
-# --- (e) mutants ----------------------------------------------------------------------------------------------------------
+# --- (f) mutants ----------------------------------------------------------------------------------------------------------
 
 
 def test_no_mutant_is_stale() -> None:

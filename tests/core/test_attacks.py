@@ -201,7 +201,7 @@ import atexit, resource, sys
 resource.setrlimit(resource.RLIMIT_AS, ({MEMORY}, {MEMORY}))
 resource.setrlimit(resource.RLIMIT_CPU, ({CPU_SECONDS}, {CPU_SECONDS}))
 atexit.register(lambda: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr))
-from checker.cli import main
+from checker.reporting.cli import main
 main(["verify", *sys.argv[1:], "--json"])
 """
 

@@ -24,17 +24,11 @@ from hypothesis import strategies as st
 
 from certificates.architectures import AttentionOnly
 from certificates.canonical_json import dumps, loads, loads_config, loads_relaxed
-from certificates.certificate import Certificate, Statement, Step, parse_certificate, read_certificate, write_certificate
+from certificates.certificate import Certificate, Statement, Step, parse_certificate, read_certificate
 from certificates.errors import FormatError
-from certificates.model_file import Model, read_model, write_model
-from certificates.tensor_file import (
-    ITEM_BYTES,
-    RawTensor,
-    parse_tensor_file,
-    read_tensor_file,
-    serialize_tensor_file,
-    write_atomically,
-)
+from certificates.model_file import Model, read_model
+from certificates.tensor_file import ITEM_BYTES, RawTensor, parse_tensor_file, read_tensor_file
+from certificates.writing import serialize_tensor_file, write_atomically, write_certificate, write_model
 
 thorough = settings(max_examples=150, deadline=None)
 MAX_INT = 2**63 - 1
@@ -489,7 +483,7 @@ def test_files_cut_short_are_refused_by_every_reader(tmp_path: Path) -> None:
 
 STATEMENT = {"correct": "0", "model": "0" * 64, "task": {"name": "max-of-k"}, "total": "9"}
 PROOF: dict[str, Any] = {"precision": 30, "steps": [{"parameters": {}, "premises": [], "rule": "disjoint-sum"}]}
-METADATA = {"format": "compact-proof-certificate", "version": "1", "statement": dumps(STATEMENT), "proof": dumps(PROOF)}  # type: ignore[arg-type]
+METADATA = {"format": "compact-proof-certificate", "version": "2", "statement": dumps(STATEMENT), "proof": dumps(PROOF)}  # type: ignore[arg-type]
 
 
 def step(**changes: Any) -> str:
@@ -499,8 +493,9 @@ def step(**changes: Any) -> str:
 BAD_METADATA: dict[str, dict[str, Any]] = {
     "other format": {"format": "pt"},
     "no version": {"version": None},
-    "version 2": {"version": "2"},
-    "version with a space": {"version": "1 "},
+    "version 1": {"version": "1"},
+    "version 3": {"version": "3"},
+    "version with a space": {"version": "2 "},
     "one more key": {"comment": "x"},
     "no statement": {"statement": None},
     "no proof": {"proof": None},
@@ -530,12 +525,18 @@ BAD_METADATA: dict[str, dict[str, Any]] = {
     "premises is a number": {"proof": step(premises=0)},
     "premise is a string": {"proof": step(premises=["0"])},
     "premise is a boolean": {"proof": step(premises=[False])},
+    "more premises than there can be steps": {"proof": step(premises=[0] * 257)},
     "premise beyond 64 bits": {"proof": step(premises=[2**63])},
     "parameters is a list": {"proof": step(parameters=[])},
     "parameter is a string": {"proof": step(parameters={"a": "1"})},
     "parameter is null": {"proof": step(parameters={"a": None})},
     "parameter beyond 64 bits": {"proof": step(parameters={"a": 2**63})},
 }
+
+
+def test_a_step_has_as_many_premises_as_there_are_steps_or_fewer() -> None:
+    metadata = {**METADATA, "proof": step(premises=[0] * 256)}
+    assert len(parse_certificate(parse_tensor_file(serialize_tensor_file(metadata, {}))).steps[0].premises) == 256
 
 
 @pytest.mark.parametrize("what", BAD_METADATA)

@@ -289,6 +289,7 @@ REGULAR = np.array(oracle.named_group("symmetric:3"))
 SKEW = np.array([[(0, 3, -1)[POINTS[REGULAR[y].tolist().index(0), x]] for y in range(6)] for x in range(3)])
 SOME_CELLS = ((0, 1), (0, 4), (1, 0), (1, 5), (2, 2), (2, 2))
 EYE = np.eye(3, dtype=np.int64)
+LOOP = ((0, 1, 2, 3, 4), (1, 0, 3, 4, 2), (2, 4, 0, 1, 3), (3, 2, 4, 0, 1), (4, 3, 1, 2, 0))
 UPWARDS = (-1, 0, 1)
 
 
@@ -381,25 +382,33 @@ def crosscoder_step(pairs: Any, mirrored: int = 0, pairwise: int = 1, outputs: i
 def structured_step(
     pairs: Any, action: Any, generators: Any, neurons: Sequence[tuple[int, int, int]], mirrored: int = 0, scale: int = 4
 ) -> Step:
-    """A step of rule structured-output; neurons: (beta, gamma, t), t in units of 2**-scale."""
+    """A step of rule set-output about pairs; neurons: (beta, gamma, t), t in units of 2**-scale."""
     columns = dict(zip(("beta", "gamma", "t"), np.array(neurons).T, strict=True))
     hints = {"pairs": pairs, "action": action, "generators": generators, **columns}
     parameters = {"mirrored": mirrored, "scale": scale}
-    return Step("structured-output", (0,), parameters, {name: tensor(hint) for name, hint in hints.items()})
+    return Step("set-output", (0,), parameters, {name: tensor(hint) for name, hint in hints.items()})
 
 
-def sets_step(
-    actions: Sequence[Any], kernel: Any, generators: Any, neurons: Sequence[tuple[int, int, int, int]], scale: int = 4
-) -> Step:
-    """A step of rule group-sets; neurons: (number, beta, gamma, t), t in units of 2**-scale."""
-    columns = dict(zip(("neurons", "beta", "gamma", "t"), np.array(neurons).T, strict=True))
-    hints = {"action_x": actions[0], "action_y": actions[1], "kernel": kernel, "generators": generators, **columns}
-    return Step("group-sets", (0,), {"scale": scale}, {name: tensor(hint) for name, hint in hints.items()})
+Sets = tuple[Any, Any, Any, Sequence[tuple[int, int, int]]]
+"""An action on X, an action on Y, a kernel, and neurons: (beta, gamma, t)."""
 
 
-def of_all(*parts: int) -> Step:
-    """A step of rule uniform-margin."""
-    return Step("uniform-margin", (0, *parts))
+def sets_step(generators: Any, *sets: Sets, scale: int = 4) -> Step:
+    """A step of rule set-output about all pairs, every set having points of its own; t in units of 2**-scale."""
+    actions = [np.array(action) for one in sets for action in one[:2]]
+    starts = np.cumsum([0, *(action.shape[1] for action in actions)])
+    whole, neurons = np.zeros((starts[-1],) * 2, np.int64), list[tuple[int, int, int]]()
+    for k, (_, _, kernel, members) in enumerate(sets):
+        x, y, end = starts[2 * k : 2 * k + 3]
+        whole[x:y, y:end] = kernel
+        neurons += [(x + beta, y + gamma, t) for beta, gamma, t in members]
+    hints = {
+        "action": np.concatenate([action + start for action, start in zip(actions, starts, strict=False)], axis=1),
+        "generators": generators,
+        "kernel": whole,
+        **dict(zip(("beta", "gamma", "t"), np.array(neurons).T, strict=True)),
+    }
+    return Step("set-output", (0,), {"scale": scale}, {name: tensor(hint) for name, hint in hints.items()})
 
 
 EVERY = np.ones((3, 3), np.int64)
@@ -427,12 +436,12 @@ def factors(outputs: int = 3) -> tuple[Any, Any, Any]:
 
 
 ROTATING = [(*cell, 16) for cell in CELLS_3 for _ in (0, 1)]
-ROTATING_SETS = [(i, *at) for i, at in enumerate(ROTATING)]
 PERMUTING = [(*cell, t) for cell in CELLS_3 for t in (16, 20)]
-PERMUTING_SETS = [(i, *at) for i, at in enumerate(PERMUTING)]
-SKEW_SETS = [(18 + i, *cell, 1) for i, cell in enumerate(SOME_CELLS)]
+SKEWED = [(*cell, 1) for cell in SOME_CELLS]
 KEPT = (*range(18), 18, 19, 20, 21, 22, 23, 24)
 """Neurons of `permutations`: all but the last."""
+STILL = np.zeros((6, 1), np.int64)
+"""S3 on a point that stays where it is."""
 
 
 NARROW, TILT = 1 / 64, 14
@@ -496,32 +505,35 @@ def wave_step(mirrored: int = 1, scale: int = 12, angles: int = 0, **hints: Any)
 
 
 def rotating(pairs: Any = EVERY, neurons: Any = ROTATING, **more: Any) -> Step:
-    """Rule structured-output about `rotations`."""
+    """Rule set-output about pairs, of `rotations`."""
     return structured_step(pairs, more.pop("action", SHIFTS), more.pop("generators", [1]), neurons, **more)
 
 
-def rotating_sets(neurons: Any = ROTATING_SETS, **more: Any) -> Step:
-    """Rule group-sets about `rotations`."""
-    actions = more.pop("action_x", SHIFTS), more.pop("action_y", SHIFTS)
-    return sets_step(actions, more.pop("kernel", EYE), more.pop("generators", [1]), neurons, **more)
+def rotating_sets(neurons: Any = ROTATING, **more: Any) -> Step:
+    """Rule set-output about all pairs, of `rotations`."""
+    one = more.pop("action_x", SHIFTS), more.pop("action_y", SHIFTS), more.pop("kernel", EYE), neurons
+    return sets_step(more.pop("generators", [1]), one, **more)
 
 
-def permuting_sets() -> Step:
-    """Rule group-sets about most of `permutations`."""
-    return sets_step((POINTS, POINTS), EYE, [1, 2], PERMUTING_SETS)
+def finer(neurons: Sequence[tuple[int, int, int]], bits: int) -> list[tuple[int, int, int]]:
+    """The same t in smaller units."""
+    return [(beta, gamma, t << bits) for beta, gamma, t in neurons]
 
 
-def skew_sets() -> Step:
-    """Rule group-sets about the others: different sets, of whose cells some are empty; t in units of 2**-7."""
-    return sets_step((POINTS, REGULAR), SKEW, [1, 2], SKEW_SETS, scale=7)
+def permuting_sets(*sets: Sets, generators: Any = (1, 2)) -> Step:
+    """Rule set-output about all pairs, of `permutations`: two kinds of sets, of one of which some cells are empty; t in units
+    of 2**-7. And a neuron that is at no cell of either.
+    """
+    main = POINTS, POINTS, EYE, finer(PERMUTING, 3)
+    skew = POINTS, REGULAR, SKEW, SKEWED
+    return sets_step(generators, *(sets or (main, skew, (STILL, STILL, [[0]], [(0, 0, 0)]))), scale=7)
 
 
-def exact_sets(step: Step) -> oracle.Sets:
-    """What a step of group-sets says."""
+def exact_sets(step: Step) -> list[oracle.Sets]:
+    """What a step about all pairs says."""
     hints = {name: hint.integers() for name, hint in step.hints.items()}
     t = in_units(hints["t"], step.parameters["scale"])
-    rows = zip(hints["neurons"].tolist(), hints["beta"].tolist(), hints["gamma"].tolist(), t, strict=True)
-    return oracle.Sets(hints["action_x"], hints["action_y"], hints["kernel"], list(rows))
+    return oracle.parts_of(hints["action"], hints["kernel"], list(zip(hints["beta"], hints["gamma"], t, strict=True)))
 
 
 def limit(excess: Fraction | float, inside: bool) -> Fraction:
@@ -619,11 +631,11 @@ def turning_waves(inside: bool) -> PairSubject:
 
 
 def turning(inside: bool, by_sets: bool) -> PairSubject:
-    """`rotations` that group-sets or structured-output prove, or do not any more."""
+    """`rotations` that set-output proves, all pairs at once or each by itself, or does not any more."""
     subject = rotations(size=1 / 256)
     tables = subject.tables(range(18))
     if by_sets:
-        excess = oracle.uniform(tables, subject.table, [exact_sets(rotating_sets())])
+        excess = oracle.uniform(tables, subject.table, exact_sets(rotating_sets()))
     else:
         of_each = [(x, y, Fraction(t, 16)) for x, y, t in ROTATING]
         excess = oracle.structured(tables, subject.table, EVERY, SHIFTS, of_each)
@@ -631,10 +643,10 @@ def turning(inside: bool, by_sets: bool) -> PairSubject:
 
 
 def shuffling(inside: bool, by_sets: bool) -> PairSubject:
-    """`permutations` that group-sets or structured-output prove, or do not any more."""
+    """`permutations` that set-output proves, all pairs at once or each by itself, or does not any more."""
     subject = permutations()
     if by_sets:
-        parts = [exact_sets(permuting_sets()), exact_sets(skew_sets())]
+        parts = exact_sets(permuting_sets())
         return permutations(limit(oracle.uniform(subject.tables(KEPT), subject.table, parts), inside))
     of_each = [(x, y, Fraction(t, 16)) for x, y, t in PERMUTING]
     every = np.ones((6, 6), np.int64)
@@ -691,7 +703,10 @@ def subjects() -> dict[str, PairSubject]:
         "output-tied": with_outputs((1, 0, 1)),
         "output-ahead": with_outputs((1, 0, 2)),
         "favourite-2": constant(None, 2, 0),
-        "favourite-3": constant(None, 3, 0),
+        "favourite-4": constant(None, 4, 0),
+        "favourite-5": constant(None, 5, 0),
+        "favourite-6": constant(None, 6, 0),
+        "favourite-10": constant(None, 10, 0),
         "structured": turning(True, False),
         "structured-edge": turning(False, False),
         "sets": turning(True, True),
@@ -819,29 +834,29 @@ def proved(corpus: PairCorpus) -> None:
     exact = low_rank_step(two, [0], one_block, scale=2)
     claim("low-rank-exclusive", 0, "no biases, one block", "exclusive", two, hidden([0, 1, 2]), exact)
     eighteen = hidden(range(18))
-    both("structured", "rule structured-output", "structured", EVERY, eighteen, rotating())
+    both("structured", "rule set-output, each pair", "structured", EVERY, eighteen, rotating())
     both("structured-symmetric", "of S3", "structured-symmetric", every, eighteen, permuting())
-    both("sets", "rules group-sets and uniform-margin", "sets", EVERY, eighteen, rotating_sets(), of_all(1))
-    parts = hidden(KEPT), permuting_sets(), skew_sets(), of_all(1, 2)
+    both("sets", "rule set-output, all pairs", "sets", EVERY, eighteen, rotating_sets())
+    parts = hidden(KEPT), permuting_sets()
     both("sets-symmetric", "of S3, two parts, a neuron in none, another left out", "sets-symmetric", every, *parts)
-    reordered = [*range(18, 25), *range(17, -1, -1)]
-    other = (
-        [(reordered.index(i), *rest) for i, *rest in PERMUTING_SETS],
-        [(reordered.index(i), *rest) for i, *rest in SKEW_SETS],
-    )
-    parts = (
-        hidden(reordered),
-        sets_step((POINTS, POINTS), EYE, [1, 2], other[0]),
-        sets_step((POINTS, REGULAR), SKEW, [3, 1], other[1], scale=7),
-        of_all(2, 1),
-    )
-    claim("sets-reordered", 0, "neurons, parts and generators in another order", "sets-symmetric", every, *parts)
+    reordered = [*range(18, 24), *range(18), 24]
+    still = STILL, STILL, [[0]], [(0, 0, 0)]
+    other = (POINTS, REGULAR, SKEW, SKEWED), (POINTS, POINTS, EYE, finer(PERMUTING, 3)), still
+    parts = hidden(reordered), permuting_sets(*other, generators=(3, 1))
+    claim("sets-reordered", 0, "parts and generators in another order", "sets-symmetric", every, *parts)
     claim("sets-reordered-edge", 1, "a little too much", "sets-symmetric-edge", every, *parts)
+    both("sets-same", "both sets are the same points", "sets", EVERY, eighteen, same_points())
 
 
 def permuting(generators: Any = (1, 2), **more: Any) -> Step:
-    """Rule structured-output about `permutations`."""
+    """Rule set-output about pairs, of `permutations`."""
     return structured_step(np.ones((6, 6)), more.pop("action", POINTS), generators, PERMUTING, **more)
+
+
+def same_points() -> Step:
+    """As `rotating_sets`, on three points instead of twice three."""
+    step = rotating_sets()
+    return with_hints(step, action=SHIFTS, kernel=EYE, gamma=step.hints["gamma"].integers() - 3)
 
 
 def with_hints(step: Step, **hints: Any) -> Step:
@@ -1118,7 +1133,7 @@ def of_pairs(corpus: PairCorpus) -> None:
         ("hint", "an unknown hint", with_hints(step, t=[0])),
     ]
     refused(corpus, "evaluated", "sums", EVERY, (four, step), [(name, why, 1, other) for name, why, other in cases])
-    for other in (step, low_rank_step(UPPER, STARTS, factors()), rotating(), rotating_sets()):
+    for other in (step, low_rank_step(UPPER, STARTS, factors()), rotating()):
         corpus.claim(f"{other.rule}-alone", 1, "no tables", "sums", EVERY, replace(other, premises=()))
     # Not an error of the count alone: the number is what these pairs and their mirror images are.
     corpus.claim("evaluated-mirrored-all", 1, "a > b, mirrored", "sums", EVERY, four, pairs_step(EVERY, 1))
@@ -1248,7 +1263,7 @@ def of_crosscoders(corpus: PairCorpus) -> None:
 
 
 def of_structure(corpus: PairCorpus) -> None:
-    """Rule structured-output, and group laws."""
+    """Rule set-output, each pair; and group laws."""
     model, eighteen = "structured", hidden(range(18))
     step = rotating()
     beyond = [(x, y, t) if x < 2 else (3, y, t) for x, y, t in ROTATING]
@@ -1258,8 +1273,9 @@ def of_structure(corpus: PairCorpus) -> None:
         ("gamma-beyond", "gamma is no point", rotating(neurons=[*ROTATING[:-1], (2, 3, 16)])),
         ("short", "a neuron without a cell", rotating(neurons=ROTATING[:-1])),
         ("generators-none", "no generators", rotating(generators=np.zeros(0))),
-        ("generators-repeated", "a generator twice", rotating(generators=[1, 1])),
-        ("generators-unknown", "element 3 of 3", rotating(generators=[1, 3])),
+        ("generators-many", "two generators of three elements", rotating(generators=[1, 2])),
+        ("generators-all", "all elements as generators", rotating(generators=[0, 1, 2])),
+        ("generators-unknown", "element 3 of 3", rotating(generators=[3])),
         ("generators-negative", "element -2", rotating(generators=[-2])),
         ("generators-few", "the unit generates nothing else", rotating(generators=[0])),
         ("action-constant", "rows that are no permutations", rotating(action=constant_map)),
@@ -1287,6 +1303,10 @@ def of_structure(corpus: PairCorpus) -> None:
         why = {"first": "another neuron", "unsorted": "neurons out of order"}.get(name, f"{name.partition('-')[0]} is no point")
         other = rotating(neurons=[(*first, 0), *ROTATING])
         corpus.claim(f"structured-{name}", code, why, model, EVERY, all_but_false, other)
+    apart = rotating(action=np.concatenate([SHIFTS, SHIFTS + 3], axis=1), neurons=[*ROTATING, (2, 5, 0)])
+    corpus.claim("structured-apart", 0, "a neuron with points of two orbits", model, EVERY, hidden(range(19)), apart)
+    other = permuting(action=POINTS - 3 * (np.arange(6) > 0)[:, None])
+    corpus.claim("structured-action-negative", 1, "points below 0", "structured-symmetric", 36, eighteen, other)
     # Three further points, without neurons: what the elements do to them does not matter to the inequality.
     for name, why, more, code in (
         ("more-points", "a second orbit", SHIFTS, 0),
@@ -1321,7 +1341,7 @@ def of_structure(corpus: PairCorpus) -> None:
         ]
         corpus.claim(f"structured-{name}", code, why, "swaps", np.ones((2, 2)), *steps)
     some = changed(np.ones((6, 6), np.int64), (2, 3), 0)
-    part = with_hints(permuting(generators=[2, 1, 5]), pairs=some)
+    part = with_hints(permuting(generators=[2, 1]), pairs=some)
     corpus.claim("structured-some", 0, "all pairs but one", "structured-symmetric", some, eighteen, part)
     untransitive = np.concatenate([POINTS, REGULAR + 3], axis=1)
     wider = permuting(action=untransitive)
@@ -1334,119 +1354,129 @@ def of_structure(corpus: PairCorpus) -> None:
     )
 
 
-def trivial(size: int, generators: Any) -> tuple[Step, ...]:
-    """A proof by sets of one point, which proves nothing about any element but those that are their own squares."""
-    dot = np.zeros((size, 1), np.int64)
-    return hidden([0]), sets_step((dot, dot), [[1]], generators, [(0, 0, 0, 0)]), of_all(1)
+def lawless(size: int, generators: Any) -> tuple[Step, ...]:
+    """A claim of no pairs, by a set of one point, on which whatever table acts: true, and refused only for the table's sake."""
+    nothing = structured_step(np.zeros((size, size)), np.zeros((size, 1)), generators, [(0, 0, 0)])
+    return hidden([0]), nothing
 
 
 def of_sets(corpus: PairCorpus) -> None:
-    """Rule group-sets."""
-    eighteen, step, last = hidden(range(18)), rotating_sets(), of_all(1)
-    at = list(ROTATING_SETS)
-    tiny = [(*row[:3], 1) for row in at]
-    huge = np.iinfo(np.int64).min
+    """Rule set-output, all pairs at once."""
+    eighteen, step = hidden(range(18)), rotating_sets()
+    at, said = list(ROTATING), {name: hint.integers() for name, hint in step.hints.items()}
+    tiny = [(*row[:2], 1) for row in at]
+    least, nil = np.iinfo(np.int64).min, np.zeros((3, 3), np.int64)
+    of_use, no_action = (SHIFTS, SHIFTS, EYE, at), (nil, nil, nil, [])
     twice = np.concatenate([SHIFTS, SHIFTS + 3], axis=1)
-    in_both = np.tile(EYE, (2, 1))
     cases = [
-        ("none", "no neurons", sets_step((SHIFTS, SHIFTS), EYE, [1], np.zeros((0, 4)))),
-        ("unknown", "neuron 18 of 18", rotating_sets([*at[:-1], (18, 2, 2, 16)])),
-        ("negative", "neuron -1", rotating_sets([*at[:-1], (-1, 2, 2, 16)])),
-        ("beta-beyond", "beta is no point", rotating_sets([*at[:-1], (17, 3, 2, 16)])),
-        ("beta-negative", "beta is no point", rotating_sets([(0, -3, 0, 16), *at[1:]])),
-        ("gamma-beyond", "gamma is no point", rotating_sets([*at[:-1], (17, 2, 3, 16)])),
-        ("gamma-negative", "gamma is no point", rotating_sets([(0, 0, -3, 16), *at[1:]])),
+        ("none", "no neurons", with_hints(step, beta=[], gamma=[], t=[])),
+        ("beta-beyond", "beta is no point", rotating_sets([*at[:-1], (6, 2, 16)])),
+        ("beta-negative", "beta is no point", rotating_sets([(-6, 0, 16), *at[1:]])),
+        ("gamma-beyond", "gamma is no point", rotating_sets([*at[:-1], (2, 3, 16)])),
+        ("gamma-negative", "gamma is no point", rotating_sets([(0, -6, 16), *at[1:]])),
+        ("beta-least", "the least of 64 bits", with_hints(step, beta=changed(said["beta"], 0, least))),
         ("unsorted", "neurons out of order", rotating_sets([at[2], at[1], at[0], *at[3:]])),
-        ("intransitive-x", "two orbits", rotating_sets(action_x=twice, kernel=in_both)),
-        ("intransitive-y", "two orbits", rotating_sets(action_y=twice, kernel=in_both.T)),
-        (
-            "fixed",
-            "a third orbit",
-            rotating_sets(action_x=np.pad(SHIFTS, ((0, 0), (0, 1)), constant_values=3), kernel=np.eye(4, 3)),
-        ),
+        ("unsorted-orbits", "the orbits of gamma out of order", rotating_sets([*at[:-1], (2, -1, 0)])),
         ("action-x", "an element acts as another", rotating_sets(action_x=SHIFTS[[0, 1, 1]])),
         ("action-y", "an element acts as another", rotating_sets(action_y=SHIFTS[[0, 1, 1]])),
+        ("action-inverse", "a kernel for another action", rotating_sets(action_x=SHIFTS[[0, 2, 1]])),
+        ("action-shifted", "the unit moves points", rotating_sets(action_x=SHIFTS[[1, 2, 0]], action_y=SHIFTS[[1, 2, 0]])),
+        ("action-unit", "further points, all of which all elements map to one", sets_step([1], of_use, no_action)),
         ("kernel", "not invariant", rotating_sets(kernel=changed(EYE, (0, 1), 1))),
         ("kernel-skew", "invariant the other way", rotating_sets(kernel=EYE[::-1])),
+        ("kernel-elsewhere", "not invariant where no neurons are", with_hints(step, kernel=changed(said["kernel"], (4, 1), 1))),
         ("kernel-large", "beyond 2**20", rotating_sets(tiny, kernel=EYE * (2**20 + 1), scale=20)),
         ("kernel-small", "beyond -2**20", rotating_sets(tiny, kernel=EYE * (2**20 + 1) - 2**20 - 1, scale=20)),
-        ("kernel-least", "the least of 64 bits", rotating_sets(kernel=np.full((3, 3), huge))),
-        ("kernel-shape", "a point without a row", rotating_sets(kernel=EYE[:2])),
-        ("kernel-flat", "a kernel is a matrix", rotating_sets(kernel=EYE.reshape(-1))),
+        ("kernel-least", "the least of 64 bits", rotating_sets(kernel=np.full((3, 3), least))),
+        ("kernel-shape", "a point without a row", with_hints(step, kernel=said["kernel"][:-1])),
+        ("kernel-flat", "a kernel is a matrix", with_hints(step, kernel=said["kernel"].reshape(-1))),
         ("generators-few", "the unit generates nothing else", rotating_sets(generators=[0])),
-        ("in-rows", "neurons are a list", with_hints(step, neurons=[range(18)])),
+        ("in-rows", "neurons are a list", with_hints(step, beta=[said["beta"]])),
         ("short", "a neuron without a cell", with_hints(step, beta=[0])),
         ("t-53-bits", "a number beyond 53 bits", with_hints(step, t=[2**53, *[16] * 17])),
+        ("t-least", "the least of 64 bits", with_hints(step, t=[least, *[16] * 17])),
         ("scale", "a scale beyond the range", with_parameters(step, scale=1101)),
         ("no-kernel", "no kernel", with_hints(step, kernel=None)),
-        ("no-neurons", "no neurons", with_hints(step, neurons=None)),
+        ("both", "pairs and a kernel", with_parameters(with_hints(step, pairs=EVERY), mirrored=0)),
         ("two-premises", "tables twice", replace(step, premises=(0, 0))),
         ("parameter", "an unknown parameter", with_parameters(step, mirrored=0)),
+        ("no-parameter", "no scale", replace(step, parameters={})),
+        ("away", "beta on points of another orbit, where the kernel is 0", with_hints(step, beta=said["beta"] + 3)),
     ]
-    good = (eighteen, step, last)
+    good = (eighteen, step)
     refused(corpus, "sets", "sets", EVERY, good, [(name, why, 1, other) for name, why, other in cases])
-    for name, why, more, code in (
-        ("nineteen", "another neuron", 1, 0),
-        ("repeated", "a neuron twice, which does nothing", 2, 1),
+    for name, why, other in (
+        ("two-orbits-x", "a second orbit, empty", rotating_sets(action_x=twice, kernel=np.tile(EYE, (2, 1)))),
+        ("two-orbits-y", "a second orbit, empty", rotating_sets(action_y=twice, kernel=np.tile(EYE, (1, 2)))),
+        (
+            "fixed",
+            "a point that stays",
+            rotating_sets(action_x=np.pad(SHIFTS, ((0, 0), (0, 1)), constant_values=3), kernel=np.eye(4, 3)),
+        ),
+        ("kernel-largest", "a kernel of 2**20, and small t", rotating_sets(tiny, kernel=EYE * 2**20, scale=20)),
     ):
-        other = rotating_sets([*at, *[(18, 2, 2, 0)] * more])
-        corpus.claim(f"sets-{name}", code, why, "rotations", EVERY, hidden(range(19)), other, last)
+        corpus.claim(f"sets-{name}", 0, why, "sets", EVERY, eighteen, other)
+    # The points of both sets take turns, so that neurons in the order of their points are in that of their cells.
+    mixed = np.repeat(2 * SHIFTS, 2, axis=1) + np.tile([0, 1], 3)
+    kernel = np.zeros((6, 6), np.int64)
+    kernel[::2, 1::2] = EYE
+    other = with_hints(step, action=mixed, kernel=kernel, beta=2 * said["beta"], gamma=2 * (said["gamma"] - 3) + 1)
+    corpus.claim("sets-mixed", 0, "the points of two orbits take turns", "sets", EVERY, eighteen, other)
+    corpus.claim("sets-mixed-edge", 1, "a little too much", "sets-edge", EVERY, eighteen, other)
+    other = rotating_sets([*at, (2, 2, 0)])
+    corpus.claim("sets-nineteen", 0, "another neuron", "rotations", EVERY, hidden(range(19)), other)
+    wider, kernel = np.concatenate([SHIFTS, SHIFTS + 3, SHIFTS + 6], axis=1), np.pad(said["kernel"], ((0, 3), (0, 3)))
+    for name, point in (("shared-x", (2, 8)), ("shared-y", (8, 5))):
+        beta, gamma, t = (np.append(said[n], more) for n, more in zip(("beta", "gamma", "t"), (*point, 0), strict=True))
+        other = with_hints(step, action=wider, kernel=kernel, beta=beta, gamma=gamma, t=t)
+        why = "a second part, which has an orbit with the first in common"
+        corpus.claim(f"sets-{name}", 0, why, "rotations", EVERY, hidden(range(19)), other)
     by_table = with_table(subjects()["sets"], SHIFTS)
     corpus.add("sets-table", by_table.claim(EVERY, *good), 0, "a group by its table", "sets")
-    large = rotating_sets(tiny, kernel=EYE * 2**20, scale=20)
-    corpus.claim("sets-kernel-largest", 0, "a kernel of 2**20, and small t", "sets", EVERY, eighteen, large, last)
     swaps = np.array([[0, 1], [1, 0]])
-    outputs = sets_step((swaps, swaps), [[1, 0], [0, 1]], [1], [(0, 0, 0, 16)])
-    corpus.claim("sets-outputs", 1, "an output that is no element", "exclusive", 4, hidden(range(3)), outputs, last)
-    # Tables whose elements are their own squares: with them, uniform-margin has nothing to prove, if nobody looks at the table.
-    for name, why, table in (
-        ("rows", "rows hold one element only", np.tile(np.arange(2)[:, None], (1, 2))),
-        ("columns", "columns hold one element only", np.tile(np.arange(2), (2, 1))),
-        ("loop", "not associative", 2 * (np.arange(3)[:, None] + np.arange(3)) % 3),
+    outputs = sets_step([1], (swaps, swaps, [[1, 0], [0, 1]], [(0, 0, 16)] * 3))
+    corpus.claim("sets-outputs", 1, "an output that is no element", "exclusive", 4, hidden(range(3)), outputs)
+    every, dot = np.arange(4), np.zeros((2, 1), np.int64)
+    halves, loop = (every // 2, every % 2), np.array(LOOP)
+    for name, why, table, generators, code in (
+        ("group", "a group", every[:, None] ^ every, [1, 2], 0),
+        ("powers", "no inverses", np.minimum(every[:, None] + every, 3), [0, 1], 1),
+        ("left-unit", "a unit from the left only", 2 * (halves[0][:, None] ^ halves[0]) + halves[1], [2, 3], 1),
+        ("right-unit", "a unit from the right only", 2 * (halves[0][:, None] ^ halves[0]) + halves[1][:, None], [2, 3], 1),
+        ("band", "every element is its own square", 2 * halves[0][:, None] + halves[1], [0, 3], 1),
+        ("loop", "not associative", loop, [1, 2], 1),
+        ("loop-doubled", "one of the generators associates", np.block([[loop, loop + 5], [loop + 5, loop]]), [5, 1, 2], 1),
+        ("renumbered", "a group whose unit is not 0", np.roll(np.roll((REGULAR + 1) % 6, 1, axis=0), 1, axis=1), [2, 3], 0),
     ):
         subject = with_table(constant(None, len(table), 0), table)
-        steps = trivial(len(table), range(len(table)))
-        corpus.add(f"table-{name}", subject.claim(table.size, *steps), 1, why, f"favourite-{len(table)}")
+        corpus.add(f"table-{name}", subject.claim(0, *lawless(len(table), generators)), code, why, f"favourite-{len(table)}")
     subject = constant({"modulus": 2, "name": "modular-addition"}, 2, 0)
-    corpus.add("sets-trivial", subject.claim(4, *trivial(2, [1])), 1, "sets of one point say nothing", "favourite-2")
+    trivial = hidden([0]), sets_step([1], (dot, dot, [[1]], [(0, 0, 0)]))
+    corpus.add("sets-trivial", subject.claim(4, *trivial), 1, "sets of one point say nothing", "favourite-2")
 
 
 def of_margins(corpus: PairCorpus) -> None:
-    """Rule uniform-margin."""
-    every, kept = np.ones((6, 6), np.int64), hidden(KEPT)
-    good = [kept, permuting_sets(), skew_sets(), of_all(1, 2)]
-    last = good[-1]
-    cases = [
-        ("no-part", "no margin", (hidden(KEPT), of_all())),
-        ("one-part-twice", "a part twice", (*good[:2], of_all(1, 1))),
-        (
-            "parts-overlap",
-            "a neuron in two parts",
-            (*good[:2], sets_step((POINTS, REGULAR), SKEW, [1, 2], [(17, 0, 0, 0)]), last),
-        ),
-        ("other-tables", "a part about other tables", (kept, *good[1:3], hidden(KEPT), replace(last, premises=(3, 1, 2)))),
-        ("no-tables", "a part first", (*good[:2], Step("uniform-margin", (1, 0)))),
-        ("tables-as-part", "tables in place of a part", (*good[:2], Step("uniform-margin", (0, 1, 0)))),
-        ("parameter", "an unknown parameter", (*good[:3], with_parameters(last, scale=0))),
-        ("hint", "an unknown hint", (*good[:3], with_hints(last, t=[0]))),
-    ]
-    for name, why, steps in cases:
-        corpus.claim(f"margin-{name}", 1, why, "sets-symmetric", every, *steps)
-    first = sets_step((POINTS, POINTS), EYE, [1, 2], [*PERMUTING_SETS, (24, 2, 2, 0)])
-    second = sets_step((POINTS, REGULAR), SKEW, [1, 2], [*SKEW_SETS, (24, 2, 5, 0)], scale=7)
-    for name, parts, code in (("first", (first, good[2]), 0), ("second", (good[1], second), 0), ("both", (first, second), 1)):
-        corpus.claim(f"margin-of-{name}", code, f"neuron 24 in {name} of the parts", "permutations", every, kept, *parts, last)
-    # The tables of both premises are equal, but a second step established them.
-    twins = (kept, good[1], hidden(KEPT), replace(good[2], premises=(2,)), Step("uniform-margin", (0, 1, 3)))
-    corpus.claim("margin-twin-tables", 1, "one of the parts is about other tables", "sets-symmetric", every, *twins)
-    evaluated = (hidden(FOUR), pairs_step(EVERY), of_all(1))
-    corpus.claim("margin-of-pairs", 1, "correct pairs are no margin", "sums", EVERY, *evaluated)
-    direct = (hidden([0]), sets_step((SHIFTS, SHIFTS), EYE, [1], [(0, 0, 0, 0)]), of_all(1))
+    """Rule set-output, all pairs at once: parts, tables, and what is in no part."""
+    every = np.ones((6, 6), np.int64)
+    for name, neurons, sets in (
+        ("first", (*range(18), 24, *range(18, 24)), ([*PERMUTING, (2, 2, 0)], SKEWED)),
+        ("second", KEPT, (PERMUTING, [*SKEWED, (2, 5, 0)])),
+    ):
+        step = permuting_sets((POINTS, POINTS, EYE, finer(sets[0], 3)), (POINTS, REGULAR, SKEW, sets[1]))
+        why = f"a neuron that writes nothing, in the {name} part"
+        corpus.claim(f"margin-of-{name}", 0, why, "permutations", every, hidden(neurons), step)
+    skewed = POINTS, POINTS, changed(EYE, (0, 0), 2), []
+    step = permuting_sets((POINTS, POINTS, EYE, finer(PERMUTING, 3)), (POINTS, REGULAR, SKEW, SKEWED), skewed)
+    why = "a kernel that the first generator leaves as it is"
+    corpus.claim("margin-first-generator", 1, why, "permutations", every, hidden(range(24)), step)
+    main = permuting_sets((POINTS, POINTS, EYE, finer(PERMUTING, 3)))
+    corpus.claim("margin-alone", 1, "the other neurons may do too much", "sets-symmetric-edge", every, hidden(range(18)), main)
+    evaluated = hidden(FOUR), pairs_step(EVERY), replace(rotating_sets(), premises=(1,))
+    corpus.claim("margin-of-pairs", 1, "correct pairs are no tables", "sums", EVERY, *evaluated)
+    direct = hidden([0]), rotating_sets([(0, 0, 0)])
     corpus.claim("margin-direct", 1, "a network with a direct path", "uniform-three", EVERY, *direct)
-    steps = hidden(range(len(ATTENDING))), rotating_sets([(i, *at) for i, at in enumerate(ATTENDING)], scale=0), of_all(1)
+    steps = hidden(range(len(ATTENDING))), rotating_sets(ATTENDING, scale=0)
     corpus.claim("margin-direct-only", 1, "the same, but for that a proof", "attending", EVERY, *steps)
-    only = (good[0], good[1], of_all(1))
-    corpus.claim("margin-alone", 1, "the other neurons may do too much", "sets-symmetric-edge", every, *only)
 
 
 def of_tasks(corpus: PairCorpus) -> None:

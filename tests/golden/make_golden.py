@@ -20,9 +20,10 @@ import numpy as np
 
 from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement, Step
 from certificates.canonical_json import dumps
-from certificates.certificate import FORMAT_NAME, serialize_certificate
+from certificates.certificate import FORMAT_NAME
 from certificates.input_order import rank_of
-from certificates.tensor_file import parse_tensor_file, serialize_tensor_file
+from certificates.tensor_file import parse_tensor_file
+from certificates.writing import serialize_certificate, serialize_tensor_file
 from checker import verify
 
 FOLDER = Path(__file__).resolve().parents[2] / "certificates" / "golden"
@@ -1083,7 +1084,8 @@ def unread(corpus: Corpus) -> None:
     as_number = rewritten(good, "statement", f'"correct":"{correct}"', f'"correct":{correct}')
     add("count-as-number", as_number, 2, "counts are decimal strings")
     add("statement-extra-field", rewritten(good, "statement", '"task"', '"note":"","task"'), 2, "an unknown field")
-    add("version-unknown", rewritten(good, "version", "1", "2"), 2, "version 2 is unknown")
+    add("version-unknown", rewritten(good, "version", "2", "3"), 2, "version 3 is unknown")
+    add("version-older", rewritten(good, "version", "2", "1"), 2, "version 1 has to be proved again")
     add("format-unknown", rewritten(good, "format", FORMAT_NAME, "proof"), 2, "not a certificate")
     file = parse_tensor_file(serialize_certificate(good))
     add("metadata-extra", serialize_tensor_file({**file.metadata, "note": ""}, file.tensors), 2, "unknown metadata")

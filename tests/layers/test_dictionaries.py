@@ -32,16 +32,16 @@ import certificates
 from certificates import Certificate, FormatError, GroupMLP, Model, Step, read_certificate, write_model
 from certificates.groups import group_table
 from checker import Budget, OverBudget, verify
-from checker.verdict import check_proof
+from checker.core.decide import check_proof
 from prover.attention import direction_search
-from prover.cli import cli
+from prover.commands import cli
 from prover.layers import factor_search
 from prover.layers.dictionaries import Codes, Dictionary, train
 from prover.search import representation_search
 from prover.strategies.dictionary_output import DictionaryOutput
 from prover.strategies.interpretation import Interpretation
 from prover.strategies.low_rank_output import LowRankOutput
-from prover.training.two_input_training import GroupRecipe, train_group_composition
+from prover.training.group_composition import GroupRecipe, train_group_composition
 from prover.weights import raw_tensor
 
 torch.set_num_threads(1)

@@ -8,7 +8,7 @@ import torch
 
 from certificates import GroupMLP, Model, RawTensor
 from certificates.groups import group_table
-from checker.verdict import check_proof
+from checker.core.decide import check_proof
 from prover.layers.examined_pairs import ExaminedPairs
 from prover.layers.group_actions import (
     GroupSet,
@@ -96,17 +96,17 @@ def _network(seed: int) -> tuple[Hidden, np.ndarray, SetBlock]:
     orbit = orbits(x, y)
     kernel = random.integers(-3, 4, int(orbit.max()) + 1)[orbit]
     beta, gamma = random.integers(x.size, size=count), random.integers(y.size, size=count)
-    units = random.integers(-(2**21), 2**21, count)
+    t = random.integers(-(2**21), 2**21, count) / 2**20
     lam, mu = random.normal(size=(x.size, count)), random.normal(size=(y.size, count))
     noise = 10.0 ** random.integers(-6, 1)
     size = len(table)
     hidden = _hidden(
         lam[x.action[inverses(table)][:, beta], np.arange(count)] + noise * random.normal(size=(size, count)),
         mu[y.action[:, gamma], np.arange(count)] + noise * random.normal(size=(size, count)),
-        units[:, None] / 2**20 * kernel[beta[:, None], y.action[:, gamma].T] + noise * random.normal(size=(count, size)),
+        t[:, None] * kernel[beta[:, None], y.action[:, gamma].T] + noise * random.normal(size=(count, size)),
         random.normal(size=count),
     )
-    return hidden, table, SetBlock(x, y, kernel, np.arange(count), beta, gamma, units, 20)
+    return hidden, table, SetBlock(x, y, kernel, np.arange(count), beta, gamma, t)
 
 
 def _true_margins(hidden: Hidden, table: np.ndarray) -> np.ndarray:

@@ -1,7 +1,9 @@
-"""Rules group-sets and uniform-margin: whatever the hints, what they establish is true of the network."""
+"""Rule set-output, all pairs at once: whatever the hints, what it establishes of each part and of all is true of a network."""
 
+import contextlib
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -9,14 +11,18 @@ import pytest
 from certificates import Certificate, GroupMLP, Model, RawTensor, Statement, Step
 from certificates.groups import group_table, table_digest
 from checker import CheckError
+from checker.core.decide import check_proof, parse_task
+from checker.core.enclosures import Enclosure
 from checker.core.facts import CertifiedInputs, Fact, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic, ScaledIntegers
-from checker.core.tasks import parse_task
-from checker.layers.facts import MarginPart
+from checker.layers import set_output
+from checker.layers.facts import HiddenTables
+from checker.layers.group_laws import Group
+from checker.layers.set_output import ideal_margin
+from checker.reporting.verdict import ARITHMETICS
 from checker.rules import RULES
-from checker.verdict import check_proof
-from prover.layers.group_actions import coset_action, generators, inverses, subgroup_classes
+from prover.layers.group_actions import coset_action, generated, inverses, subgroup_classes
 
 GROUPS = [*(f"cyclic:{n}" for n in (2, 3, 4, 5, 6)), "symmetric:3", "product(cyclic:2,cyclic:2)", "dihedral:3"]
 UNIT = 2.0**-20
@@ -27,9 +33,9 @@ Hints = dict[str, Array]
 
 @dataclass(frozen=True)
 class Case:
-    """A network with weights in units of 2**-20, and the hints of some steps of group-sets, about neurons of the network.
+    """A network with weights in units of 2**-20, and blocks of neurons with the sets that they sit on.
 
-    neurons: those that the tables are to have.
+    neurons: others that the tables are to have as well, at a point of their own.
     """
 
     table: Array
@@ -51,15 +57,42 @@ class Case:
         return Model(GroupMLP(width, size, size), tensors, self.task)
 
     @property
+    def chosen(self) -> Array:
+        """The neurons of the tables, in their order there."""
+        return np.concatenate([*(block["neurons"] for block in self.blocks), self.neurons])
+
+    @property
+    def hints(self) -> Hints:
+        """Every block on points of its own, side by side; then a point that stays where it is, for the other neurons."""
+        sides = [(block["action_x"], block["action_y"]) for block in self.blocks]
+        starts = np.cumsum([0, *(action.shape[1] for both in sides for action in both)])
+        kernel, still = np.zeros((starts[-1] + 1,) * 2, np.int64), len(self.neurons)
+        beta, gamma = [np.full(still, starts[-1])], [np.full(still, starts[-1])]
+        for k, block in reversed(list(enumerate(self.blocks))):
+            x, y, end = starts[2 * k : 2 * k + 3]
+            kernel[x:y, y:end] = block["kernel"]
+            beta.insert(0, x + block["beta"])
+            gamma.insert(0, y + block["gamma"])
+        return {
+            "action": np.concatenate(
+                [
+                    *(a + start for a, start in zip([a for both in sides for a in both], starts, strict=False)),
+                    np.full((len(self.table), 1), starts[-1]),
+                ],
+                axis=1,
+            ),
+            "generators": self.blocks[0]["generators"],
+            "kernel": kernel,
+            "beta": np.concatenate(beta),
+            "gamma": np.concatenate(gamma),
+            "t": np.concatenate([*(block["t"] for block in self.blocks), np.zeros(still, np.int64)]),
+        }
+
+    @property
     def steps(self) -> tuple[Step, ...]:
-        place = {int(neuron): k for k, neuron in enumerate(self.neurons)}
-        parts = []
-        for block in self.blocks:
-            hints = {**block, "neurons": np.array([place[int(i)] for i in block["neurons"]], np.int64)}
-            stored = {name: RawTensor.of_integers(hint) for name, hint in hints.items()}
-            parts.append(Step("group-sets", (0,), {"scale": 20}, stored))
-        last = Step("uniform-margin", tuple(range(len(parts) + 1)))
-        return (Step("hidden-tables", (), {}, {"neurons": RawTensor.of_integers(self.neurons)}), *parts, last)
+        stored = {name: RawTensor.of_integers(hint) for name, hint in self.hints.items()}
+        tables = Step("hidden-tables", (), {}, {"neurons": RawTensor.of_integers(self.chosen)})
+        return tables, Step("set-output", (0,), {"scale": 20}, stored)
 
     @property
     def certificate(self) -> Certificate:
@@ -122,7 +155,7 @@ def block_on_sets(
     block = {
         "action_x": action_x,
         "action_y": action_y,
-        "generators": random.permutation(len(table)) if random.integers(2) else generators(table),
+        "generators": some_generators(table, random),
         "kernel": kernel,
         "beta": beta,
         "gamma": gamma,
@@ -150,6 +183,15 @@ def balanced(places: Array, random: np.random.Generator) -> Array:
     alternating = np.broadcast_to((-1.0) ** np.arange(len(places))[:, None], places.shape)
     np.put_along_axis(signs, order, alternating, 0)
     return signs * random.choice([-1.0, 1.0], (1, places.shape[1]))
+
+
+def some_generators(table: Array, random: np.random.Generator) -> Array:
+    """Elements that generate the group, each of them new to the subgroup that those before it generate; in any order."""
+    chosen: list[int] = []
+    for element in random.permutation(len(table)):
+        if not generated(table, chosen)[element]:
+            chosen.append(int(element))
+    return random.permutation(chosen)
 
 
 def orbits_of(action_x: Array, action_y: Array) -> Array:
@@ -185,7 +227,7 @@ def random_case(seed: int, flawed: bool = False) -> Case:
     blocks = [{**b, "neurons": names[start : start + len(b["beta"])]} for b, start in zip(blocks, ends, strict=False)]
     weights = (left - bias, right, bias, unembed, rounded(random.normal(size=size) * small * random.integers(2)))
     ordered = (weights[0][:, place], weights[1][:, place], bias[place], unembed[place], weights[4])
-    seen = np.concatenate([names[: ends[-1]], names[ends[-1] :][: random.integers(others + 1)]])
+    seen = names[ends[-1] :][: random.integers(others + 1)]
     return Case(table, group, dict(zip(TENSORS, ordered, strict=True)), random.permutation(seen), tuple(blocks))
 
 
@@ -207,8 +249,9 @@ def spoilt(case: Case, random: np.random.Generator) -> Case:
         elif mode == 2:
             which[random.integers(size)] = random.permutation(which.shape[1])
         else:
-            which[:, :] = np.arange(which.shape[1])  # not transitive
+            which[:, :] = np.arange(which.shape[1])  # as many orbits as points
     elif name == "generators":
+        k, block = 0, {key: hint.copy() for key, hint in case.blocks[0].items()}
         which = random.integers(size, size=random.integers(1, 3))
     elif name in ("beta", "gamma"):
         which[random.integers(len(which))] = random.integers(block["kernel"].shape[name == "gamma"])
@@ -218,19 +261,33 @@ def spoilt(case: Case, random: np.random.Generator) -> Case:
     return replace(case, blocks=(*case.blocks[:k], block, *case.blocks[k + 1 :]))
 
 
-def established(case: Case) -> list[Fact | None]:
-    """What the steps establish; None for those that are refused, or build on such."""
+@dataclass
+class Established:
+    """For each part of the neurons "i" (numbers of the network) what is claimed of it, "g"; and of all pairs, if anything."""
+
+    parts: list[tuple[list[int], list[Fraction]]]
+    fact: Fact | None
+
+
+def established(case: Case) -> Established:
+    """What the rule establishes on its way."""
     model, meter = case.model, Meter(Budget())
-    task = parse_task(case.task, model.config, case.table if case.group is None else None)
+    table = RawTensor.of_integers(case.table) if case.group is None else None
+    task = parse_task(case.task, model.config, table, Meter(Budget()))
     setting = Setting(model, task, ScaledArithmetic(30, meter), meter)
-    facts: list[Fact | None] = []
-    for step in case.steps:
-        premises = tuple(facts[premise] for premise in step.premises)
-        try:
-            facts.append(None if None in premises else RULES[step.rule](setting, step, premises))
-        except CheckError:
-            facts.append(None)
-    return facts
+    tables, step = case.steps
+    found = Established([], None)
+
+    def margin(setting: Setting, tables: HiddenTables, group: Group, part: set_output.Part) -> Enclosure:
+        claimed = ideal_margin(setting, tables, group, part)
+        assert isinstance(claimed, ScaledIntegers)
+        unit = Fraction(2) ** -claimed.shift
+        found.parts.append((case.chosen[part.neurons].tolist(), [int(low) * unit for low in claimed.lo]))
+        return claimed
+
+    with mock.patch.object(set_output, "ideal_margin", margin), contextlib.suppress(CheckError):
+        found.fact = RULES[step.rule](setting, step, (RULES[tables.rule](setting, tables, ()),))
+    return found
 
 
 class Truth:
@@ -276,22 +333,17 @@ class Truth:
 
 def holds(case: Case) -> tuple[int, bool]:
     """Fail unless all that is established is true; returns the number of parts, and whether pairs are certified."""
-    facts, truth, parts = established(case), Truth(case), 0
-    for block, fact in zip(case.blocks, facts[1:-1], strict=True):
-        if fact is None:
-            continue
-        assert isinstance(fact, MarginPart) and isinstance(fact.margin, ScaledIntegers)
-        assert sorted(case.neurons[fact.neurons]) == sorted(block["neurons"])
-        unit = Fraction(2) ** -fact.margin.shift
-        claimed = [int(low) * unit for low in fact.margin.lo]
-        assert all(low <= least for low, least in zip(claimed, truth.least(block["neurons"].tolist()), strict=True))
-        parts += 1
-    if facts[-1] is None:
-        return parts, False
-    assert isinstance(facts[-1], CertifiedInputs) and facts[-1].correct == case.table.size
+    found, truth = established(case), Truth(case)
+    for neurons, claimed in found.parts:
+        assert all(low <= least for low, least in zip(claimed, truth.least(neurons), strict=True))
+    if found.parts:
+        assert sorted(case.chosen) == sorted(i for neurons, _ in found.parts for i in neurons)
+    if found.fact is None:
+        return len(found.parts), False
+    assert isinstance(found.fact, CertifiedInputs) and found.fact.correct == case.table.size and found.fact.cells.all()
     assert truth.all_right()
     assert check_proof(case.certificate, case.model).result.correct == case.table.size
-    return parts, True
+    return len(found.parts), True
 
 
 @pytest.mark.parametrize("part", range(8))
@@ -300,7 +352,7 @@ def test_what_is_established_is_true(part: int) -> None:
     for seed in range(100 * part, 100 * part + 100):
         case = random_case(seed)
         found, right = holds(case)
-        assert found == len(case.blocks), seed
+        assert found == len(case.blocks) + (len(case.neurons) > 0), seed
         parts, certified = parts + found, certified + right
     assert parts >= 100 and certified >= 8
 
@@ -311,7 +363,7 @@ def test_changed_hints_are_refused_or_true(part: int) -> None:
     for seed in range(10**4 + 80 * part, 10**4 + 80 * part + 80):
         case = spoilt(random_case(seed), np.random.default_rng(seed))
         found, right = holds(case)
-        accepted, refused, certified = accepted + found, refused + len(case.blocks) - found, certified + right
+        accepted, refused, certified = accepted + (found > 0), refused + (found == 0), certified + right
     assert accepted > 20 and refused > 20 and certified > 0
 
 
@@ -320,9 +372,8 @@ def test_what_is_no_action_and_no_kernel_is_refused_or_true(part: int) -> None:
     """Networks whose neurons agree with the hints, so that only the laws that these break stand in the way."""
     accepted = refused = 0
     for seed in range(2 * 10**4 + 80 * part, 2 * 10**4 + 80 * part + 80):
-        case = random_case(seed, flawed=True)
-        found, _ = holds(case)
-        accepted, refused = accepted + found, refused + len(case.blocks) - found
+        found, _ = holds(random_case(seed, flawed=True))
+        accepted, refused = accepted + (found > 0), refused + (found == 0)
     assert accepted > 5 and refused > 40
 
 
@@ -341,15 +392,16 @@ def sound_case() -> Case:
     numbers = (np.arange(first), np.arange(first, first + second))
     hints = tuple({**block, "neurons": which} for (block, _), which in zip(made, numbers, strict=True))
     weights = (left, right, np.zeros(left.shape[1]), unembed, np.zeros(6))
-    return Case(table, "symmetric:3", dict(zip(TENSORS, weights, strict=True)), np.arange(left.shape[1]), hints)
+    idle_ones = np.arange(first + second, first + second + 3)
+    return Case(table, "symmetric:3", dict(zip(TENSORS, weights, strict=True)), idle_ones, hints)
 
 
 def changed(case: Case, **hints: Array | None) -> Certificate:
-    """The certificate with hints of the first block replaced, or taken away."""
-    tables, first, *rest = case.steps
-    stored = {**first.hints, **{name: RawTensor.of_integers(hint) for name, hint in hints.items() if hint is not None}}
+    """The certificate with hints replaced, or taken away."""
+    tables, step = case.steps
+    stored = {**step.hints, **{name: RawTensor.of_integers(hint) for name, hint in hints.items() if hint is not None}}
     stored = {name: tensor for name, tensor in stored.items() if hints.get(name, 0) is not None}
-    return replace(case.certificate, steps=(tables, replace(first, hints=stored), *rest))
+    return replace(case.certificate, steps=(tables, replace(step, hints=stored)))
 
 
 def at(hint: Array, place: object, number: int) -> Array:
@@ -359,55 +411,65 @@ def at(hint: Array, place: object, number: int) -> Array:
 
 
 SOUND = sound_case()
-BLOCK = SOUND.blocks[0]
+HINTS = SOUND.hints
+POINTS, LEAST = len(HINTS["kernel"]), np.iinfo(np.int64).min
 
 
 def test_the_case_is_accepted_by_both_arithmetics() -> None:
-    assert holds(SOUND) == (2, True)
-    proofs = [check_proof(SOUND.certificate, SOUND.model, arithmetic=name) for name in ("integers", "mpmath")]
+    assert holds(SOUND) == (3, True)
+    proofs = [check_proof(SOUND.certificate, SOUND.model, arithmetic=ARITHMETICS[name]) for name in ("integers", "mpmath")]
     assert proofs[0].operations == proofs[1].operations
     assert all(proof.result.cells.all() for proof in proofs)
-    check_proof(changed(SOUND, kernel=np.where(BLOCK["kernel"] == 1, 2**20, 2**20 - 1)), SOUND.model)
+    kernel = HINTS["kernel"].copy()
+    kernel[:3, 3:6] = np.where(kernel[:3, 3:6] == 1, 2**20, 2**20 - 1)
+    check_proof(changed(SOUND, kernel=kernel), SOUND.model)
 
 
 @pytest.mark.parametrize(
     ("reason", "hints"),
     [
-        ("not invariant", {"kernel": at(BLOCK["kernel"], (0, 0), 7)}),
-        ("not be larger", {"kernel": BLOCK["kernel"] + 2**20}),
-        ("not be larger", {"kernel": BLOCK["kernel"] - 2**20 - 1}),
-        ("not transitive", {"action_x": np.broadcast_to(np.arange(3), (6, 3)), "kernel": np.zeros((3, 3), np.int64)}),
-        ("not transitive", {"action_y": np.broadcast_to(np.arange(3), (6, 3)), "kernel": np.zeros((3, 3), np.int64)}),
-        ("not an action", {"action_x": BLOCK["action_x"][::-1]}),
-        ("not an action", {"action_y": BLOCK["action_y"][inverses(SOUND.table)]}),
-        ("permutations", {"action_x": at(BLOCK["action_x"], 1, 0)}),
-        ("permutations", {"action_y": BLOCK["action_y"] - 1}),
+        ("not invariant", {"kernel": at(HINTS["kernel"], (0, 3), 7)}),
+        ("of at most", {"kernel": HINTS["kernel"] + 2**20}),
+        ("of at most", {"kernel": HINTS["kernel"] - 2**20 - 1}),
+        ("of at most", {"kernel": at(HINTS["kernel"], (0, 0), LEAST)}),
+        ("of at most", {"kernel": HINTS["kernel"][:-1]}),
+        ("of at most", {"kernel": HINTS["kernel"][:, :-1]}),
+        ("not an action", {"action": np.concatenate([HINTS["action"][[0, 2, 1, 3, 4, 5], :3], HINTS["action"][:, 3:]], 1)}),
+        ("not an action", {"action": HINTS["action"][inverses(SOUND.table)]}),
+        ("the unit each to itself", {"action": HINTS["action"][::-1]}),
+        ("the unit each to itself", {"action": HINTS["action"] * 0}),
+        ("points to points", {"action": HINTS["action"] - 1}),
+        ("points to points", {"action": HINTS["action"] + 1}),
+        ("points to points", {"action": at(HINTS["action"], (0, 0), LEAST)}),
+        ("not an action", {"action": at(HINTS["action"], (1, 0), 1 - int(HINTS["action"][1, 0] > 0))}),
         ("do not generate", {"generators": np.array([0])}),
-        ("do not generate", {"generators": np.array([1])}),
-        ("different elements", {"generators": np.array([1, 1, 2])}),
-        ("neurons must be different", {"neurons": at(BLOCK["neurons"], 0, 1)}),
-        ("order of their cells", {"beta": BLOCK["beta"][::-1]}),
-        ("order of their cells", {"gamma": 2 - BLOCK["gamma"]}),
-        ("in range", {"neurons": at(BLOCK["neurons"], 0, len(SOUND.neurons))}),
-        ("in range", {"neurons": at(BLOCK["neurons"], 0, -1)}),
-        ("in range", {"beta": at(BLOCK["beta"], -1, 3)}),
-        ("in range", {"beta": at(BLOCK["beta"], 0, -1)}),
-        ("in range", {"gamma": at(BLOCK["gamma"], -1, 3)}),
-        ("in range", {"gamma": at(BLOCK["gamma"], 0, -1)}),
-        ("there must be neurons", {name: np.zeros(0, np.int64) for name in ("neurons", "beta", "gamma", "t")}),
-        ("there must be neurons", {"kernel": np.zeros((3, 0), np.int64), "action_y": np.zeros((6, 0), np.int64)}),
-        ("beyond 53 bits", {"t": at(BLOCK["t"], 0, 2**53)}),
-        ("has shape", {"t": BLOCK["t"][1:]}),
-        ("has shape", {"beta": BLOCK["beta"][1:]}),
-        ("has shape", {"kernel": BLOCK["kernel"][:2]}),
-        ("has shape", {"kernel": BLOCK["kernel"].reshape(-1)}),
-        ("has shape", {"action_x": BLOCK["action_x"][:, :2]}),
-        ("has shape", {"action_y": BLOCK["action_y"][:5]}),
+        ("do not generate", {"generators": np.array([1, 1])}),
+        ("do not generate", {"generators": np.array([3, 4])}),
+        ("at most log2", {"generators": np.array([1, 2, 3])}),
+        ("at most log2", {"generators": np.arange(6)}),
+        ("do not generate", {"generators": np.zeros(0, np.int64)}),
+        ("at most log2", {"generators": np.array([1, 6])}),
+        ("at most log2", {"generators": np.array([1, -4])}),
+        ("the order of their parts", {"beta": HINTS["beta"][::-1]}),
+        ("the order of their parts", {"gamma": 5 - np.minimum(HINTS["gamma"], 5)}),
+        ("must be points", {"beta": at(HINTS["beta"], -1, POINTS)}),
+        ("must be points", {"beta": at(HINTS["beta"], 0, -1)}),
+        ("must be points", {"gamma": at(HINTS["gamma"], -1, POINTS)}),
+        ("must be points", {"gamma": at(HINTS["gamma"], 0, -1)}),
+        ("must be points", {"beta": at(HINTS["beta"], 0, LEAST)}),
+        ("must be points", {"action": np.zeros((6, 0), np.int64), "kernel": np.zeros((0, 0), np.int64)}),
+        ("beyond 53 bits", {"t": at(HINTS["t"], 0, 2**53)}),
+        ("beyond 53 bits", {"t": at(HINTS["t"], 0, LEAST)}),
+        ("has shape", {"t": HINTS["t"][1:]}),
+        ("has shape", {"beta": HINTS["beta"][1:]}),
+        ("has shape", {"kernel": HINTS["kernel"].reshape(-1)}),
+        ("has shape", {"action": HINTS["action"][:5]}),
         ("takes exactly the hints", {"kernel": None}),
-        ("takes exactly the hints", {"neurons": None}),
-        ("takes exactly the hints", {"lam": BLOCK["t"]}),
-        ("same neuron", {"neurons": SOUND.blocks[1]["neurons"][: len(BLOCK["neurons"])]}),
-        ("not proved to be positive", {"t": 0 * BLOCK["t"]}),
+        ("takes exactly the hints", {"action": None}),
+        ("takes exactly the hints", {"lam": HINTS["t"]}),
+        ("takes exactly the hints", {"neurons": HINTS["t"]}),
+        ("takes exactly the parameters", {"pairs": np.ones((6, 6), np.int64)}),
+        ("not proved to be positive", {"t": 0 * HINTS["t"]}),
     ],
 )
 def test_wrong_hints_are_refused(reason: str, hints: dict[str, Array | None]) -> None:
@@ -416,16 +478,16 @@ def test_wrong_hints_are_refused(reason: str, hints: dict[str, Array | None]) ->
 
 
 def test_premises_and_parameters_are_as_they_should() -> None:
-    tables, first, *rest = SOUND.steps
+    tables, first = SOUND.steps
     for step, reason in (
-        (replace(first, premises=()), "first premise"),
+        (replace(first, premises=()), "no later step uses"),
         (replace(first, premises=(0, 0)), "one premise"),
         (replace(first, parameters={}), "exactly the parameters"),
-        (replace(first, parameters={"scale": 20, "more": 1}), "exactly the parameters"),
+        (replace(first, parameters={"scale": 20, "mirrored": 0}), "exactly the parameters"),
         (replace(first, parameters={"scale": 1101}), "scale must lie"),
     ):
         with pytest.raises(CheckError, match=reason):
-            check_proof(replace(SOUND.certificate, steps=(tables, step, *rest)), SOUND.model)
+            check_proof(replace(SOUND.certificate, steps=(tables, step)), SOUND.model)
 
 
 def test_outputs_are_the_elements_and_no_other() -> None:
@@ -434,14 +496,14 @@ def test_outputs_are_the_elements_and_no_other() -> None:
     tensors = {name: RawTensor("F64", w.shape, np.ascontiguousarray(w).tobytes()) for name, w in wider.items()}
     model = Model(GroupMLP(width, size, size + 1), tensors, SOUND.task)
     statement = replace(SOUND.certificate.statement, model_digest=model.digest())
-    with pytest.raises(CheckError, match="one output for each element, and no other"):
+    with pytest.raises(CheckError, match="one output for each element and no direct path"):
         check_proof(replace(SOUND.certificate, statement=statement), model)
 
 
 def test_operations_are_those_of_blocks_and_not_of_pairs() -> None:
     """The cost is about m |X| |Y| + n |X| |Y| + n m, whatever the number of pairs."""
     operations = check_proof(SOUND.certificate, SOUND.model).operations
-    neurons, size = len(SOUND.neurons), 6
+    neurons, size = len(SOUND.chosen), 6
     assert operations < 12 * neurons * 9 + 12 * 2 * size * 9 + 12 * neurons * size
     with pytest.raises(CheckError, match="budget"):
         check_proof(SOUND.certificate, SOUND.model, budget=Budget(operations=operations - 1))

@@ -1,7 +1,7 @@
 """Networks with one hidden layer: every pair that the checker certifies is really classified correctly (hidden_oracle).
 
-Rules hidden-tables, evaluated-pairs, low-rank-output and uniform-margin, and the sum of what they certify: whatever the hints
-are, what is accepted is true; with all neurons and exact numbers, evaluated-pairs accepts all that is true.
+Rules hidden-tables, evaluated-pairs and low-rank-output, and the sum of what they certify: whatever the hints are, what is
+accepted is true; with all neurons and exact numbers, evaluated-pairs accepts all that is true.
 """
 
 import math
@@ -51,15 +51,15 @@ from certificates import (
 )
 from certificates.groups import table_digest
 from checker import CheckError, InvalidInput, OverBudget, Refused, covers, verify
+from checker.core.decide import check_proof, parse_task
 from checker.core.enclosures import Enclosure
 from checker.core.facts import CertifiedInputs, Fact, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
-from checker.core.tasks import Composition, parse_task
-from checker.layers.facts import HiddenTables, MarginPart
-from checker.layers.uniform_margin import uniform_margin
+from checker.layers.composition import Composition
+from checker.layers.facts import HiddenTables
+from checker.reporting.verdict import ARITHMETICS
 from checker.rules import RULES
-from checker.verdict import check_proof
 
 HYPOTHESIS = settings(
     deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -105,7 +105,7 @@ class Check:
         model, meter = as_model(self.tiny), Meter(Budget(operations=10**12))
         digest = {"name": "group-composition", "table": table_digest(self.tiny.table)}
         task, table = (self.tiny.task, None) if self.tiny.task else (digest, of_integers(self.tiny.table))
-        known = parse_task(task, model.config, None if table is None else table.integers())
+        known = parse_task(task, model.config, table, Meter(Budget()))
         assert isinstance(known, Composition) and np.array_equal(known.table, self.tiny.table)
         setting = Setting(model, known, ScaledArithmetic(self.precision, meter), meter)
         for name, value in (("model", model), ("task", task), ("table", table), ("setting", setting)):
@@ -492,7 +492,7 @@ def test_both_arithmetics_agree_on_exact_networks() -> None:
         check = Check(tiny)
         marks = check.truth.correct.astype(np.int64)
         certificate = check.certificate((tables_step(range(check.neurons)), evaluated(marks)), int(marks.sum()))
-        fast, slow = (check_proof(certificate, check.model, arithmetic=name) for name in ("integers", "mpmath"))
+        fast, slow = (check_proof(certificate, check.model, arithmetic=ARITHMETICS[name]) for name in ("integers", "mpmath"))
         assert fast.operations == slow.operations and fast.unexplained_dimension == slow.unexplained_dimension
 
     run()
@@ -858,152 +858,3 @@ def test_a_large_table_is_refused_before_it_is_decoded() -> None:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peak < 3 * 2**22  # its bytes are held in any case
-
-
-# --- uniform-margin -------------------------------------------------------------------------------------------------------
-
-MARGIN = Step("uniform-margin")
-
-
-WEAK = 3
-
-
-@st.composite
-def margin_models(draw: Any) -> HiddenModel:
-    """Group MLPs about groups whose outputs are the elements: a neuron for each pair, and some that do little, the last."""
-    name = draw(st.sampled_from(sorted(GROUPS)))
-    table = GROUPS[name]
-    size = len(table)
-    pairs = [(a, b) for a in range(size) for b in range(size)]
-    hidden = len(pairs) + WEAK
-    weights = {key: np.zeros(shape) for key, shape in shapes(False, size, hidden, size, 0, 0, 0).items()}
-    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    for i, (a, b) in enumerate(pairs):
-        weights["embed_left.W_E"][a, i] = weights["embed_right.W_E"][b, i] = 1
-        weights["mlp.b_in"][i] = -1
-        weights["unembed.W_U"][i, table[a, b]] = rng.choice([1, 1, 0.75, 1.25])
-    for key in ("embed_left.W_E", "embed_right.W_E"):
-        weights[key][:, -WEAK:] = rng.integers(-2, 3, (size, WEAK)) / 4
-    weights["unembed.W_U"][-WEAK:] = rng.integers(-2, 3, (WEAK, size)) / draw(st.sampled_from([2, 8, 64]))
-    weights["unembed.b_U"] = rng.integers(-2, 3, size) / draw(st.sampled_from([8, 64]))
-    return HiddenModel(pack(weights, "F64"), {"name": "group-composition", "group": name}, table, True)
-
-
-def true_margins(tiny: HiddenModel, neurons: list[int]) -> np.ndarray:
-    """For each element g, the least that the neurons add to the lead of c = ab over z, where a^-1 z b^-1 = g."""
-    table = tiny.table
-    size = len(table)
-    x, unembed = relu(activations(tiny)), unembed_of(tiny)
-    best: dict[int, Fraction] = {}
-    for a, g, b in np.ndindex(size, size, size):
-        c, z = table[a, b], table[table[a, g], b]
-        added = sum((x[a, b, i] * (unembed[i, c] - unembed[i, z]) for i in neurons), Fraction(0))
-        best[g] = min(best.get(g, added), added)
-    return np.array([best[g] for g in range(size)], object)
-
-
-def margin_part(check: Check, tables: HiddenTables, chosen: list[int], neurons: list[int]) -> MarginPart:
-    """The true fact about some neurons of the model, all of them chosen for the tables. Margins are multiples of 2**-20."""
-    numbers = true_margins(check.tiny, neurons) * 2**20
-    assert all(number.denominator == 1 for number in numbers)
-    margin = check.setting.arithmetic.exact(numbers.astype(np.int64), np.full(len(numbers), -20))
-    return MarginPart(tables, np.isin(chosen, neurons), margin)
-
-
-def test_uniform_margins_are_true_and_no_smaller_than_stated() -> None:
-    counts: Counter[bool] = Counter()
-
-    @settings(HYPOTHESIS, max_examples=50)
-    @given(tiny=margin_models(), data=st.data())
-    def run(tiny: HiddenModel, data: st.DataObject) -> None:
-        check = Check(tiny)
-        strong = check.neurons - WEAK
-        every = [*data.draw(st.permutations(range(strong))), *data.draw(st.permutations(range(strong, check.neurons)))]
-        numbers = st.sampled_from([0, 0, 0, 1, 2])
-        chosen = every[: len(every) - data.draw(numbers)]
-        modelled = chosen[: max(len(chosen) - data.draw(numbers), 1)]
-        cut = data.draw(st.integers(0, len(modelled) - 1))
-        pieces = [piece for piece in (modelled[:cut], modelled[cut:]) if piece]
-        tables = check.tables(chosen)
-        parts = [margin_part(check, tables, chosen, piece) for piece in pieces]
-        bias = tiny.weight("unembed.b_U")
-        allowed = slack_of(tiny, np.array(every[len(modelled) :], np.int64)) + max(bias) - min(bias)
-        total = sum(true_margins(tiny, piece) for piece in pieces)
-        unit = next(e for e in range(len(tiny.table)) if tiny.table[e, e] == e)
-        expected = all(total[g] > allowed for g in range(len(tiny.table)) if g != unit)
-        fact = check.apply(MARGIN, tables, *parts)
-        assert (fact is not None) == expected
-        counts[expected] += 1
-        if fact is not None:
-            check.assert_true(fact.cells)
-            assert fact.correct == tiny.table.size and fact.cells.all()
-
-    run()
-    assert counts[True] > 10 and counts[False] > 10
-
-
-def lookup_model(constant: float = 0.0, weak: float = 0.0) -> HiddenModel:
-    """Four neurons, one for each pair of elements of Z_2, whose margin is 1; a fifth that may disturb; and a constant."""
-    table = GROUPS["cyclic:2"]
-    weights = {key: np.zeros(shape) for key, shape in shapes(False, 2, 5, 2, 0, 0, 0).items()}
-    for i, (a, b) in enumerate([(0, 0), (0, 1), (1, 0), (1, 1)]):
-        weights["embed_left.W_E"][a, i] = weights["embed_right.W_E"][b, i] = 1
-        weights["unembed.W_U"][i, table[a, b]] = 1
-    weights["mlp.b_in"][:] = [-1, -1, -1, -1, 1]
-    weights["unembed.W_U"][4, 0] = weak
-    weights["unembed.b_U"][0] = constant
-    return HiddenModel(pack(weights, "F64"), {"name": "group-composition", "group": "cyclic:2"}, table, True)
-
-
-@pytest.mark.parametrize("chosen", [[0, 1, 2, 3], [0, 1, 2, 3, 4]])
-@pytest.mark.parametrize("sign", [1, -1])
-def test_a_margin_must_exceed_all_that_disturbs_it(chosen: list[int], sign: int) -> None:
-    """A neuron that is not among those of the tables, or in no part; and a constant; together less than 1, exactly 1, more."""
-    little = 2.0**-40
-    for constant, weak in ((0, 1), (1, 0), (0.5, 0.5), (0.25, 0.75)):
-        for more in (-little, 0, little):
-            for both in ((constant + more, weak), (constant, weak + more)):
-                check = Check(lookup_model(sign * both[0], sign * both[1]))
-                tables = check.tables(chosen)
-                fact = check.apply(MARGIN, tables, margin_part(check, tables, chosen, [0, 1, 2, 3]))
-                assert (fact is not None) == (abs(both[0]) + abs(both[1]) < 1)
-
-
-def test_margins_are_not_added_twice_or_to_other_tables() -> None:
-    """Here each half of the neurons alone is not enough; half of them twice would be."""
-    check, table = Check(lookup_model(constant=0.75)), GROUPS["cyclic:2"]
-    every = [0, 1, 2, 3]
-    tables, again = check.tables(every), check.tables(every)
-    whole = margin_part(check, tables, every, every)
-    assert check.apply(MARGIN, tables, whole).correct == 4 and check.truth.correct.all()
-    first, second = (margin_part(check, tables, every, half) for half in ([0, 3], [1, 2]))
-    overlapping = margin_part(check, tables, every, [0, 1, 2])
-    for premises, reason in (
-        ((tables, whole, whole), "same neuron"),
-        ((tables, first, second, first), "same neuron"),
-        ((tables, first, overlapping), "same neuron"),
-        ((again, whole), "first premise"),
-        ((tables, replace(whole, tables=again)), "first premise"),
-        ((tables, first, replace(second, tables=again)), "first premise"),
-        ((tables, tables), "first premise"),
-        ((tables,), "at least one part"),
-        ((whole, whole), "establishes the tables"),
-        ((), "establishes the tables"),
-        ((tables, whole, check.apply(MARGIN, tables, whole)), "first premise"),
-        ((tables, first), "not proved"),
-        ((tables, second), "not proved"),
-    ):
-        with pytest.raises(Refused, match=reason):
-            uniform_margin(check.setting, MARGIN, premises)
-    for step in (replace(MARGIN, parameters={"mirrored": 0}), replace(MARGIN, hints={"pairs": of_integers(table)})):
-        with pytest.raises(Refused, match="exactly"):
-            uniform_margin(check.setting, step, (tables, whole))
-
-
-def test_uniform_margins_are_about_networks_without_a_direct_path() -> None:
-    check = small("cyclic:5", transformer=True)
-    tables = check.tables()
-    plenty = check.setting.arithmetic.exact(np.full(5, 2**40), np.zeros(5, np.int64))
-    part = MarginPart(tables, np.ones(check.neurons, np.bool_), plenty)
-    with pytest.raises(Refused, match="direct path"):
-        uniform_margin(check.setting, MARGIN, (tables, part))

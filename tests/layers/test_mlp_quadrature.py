@@ -37,13 +37,18 @@ from certificates import (
     write_model,
 )
 from certificates.canonical_json import dumps
-from certificates.certificate import parse_certificate, serialize_certificate
+from certificates.certificate import parse_certificate
 from certificates.groups import table_digest
 from certificates.tensor_file import parse_tensor_file
-from checker.cli import cli
+from certificates.writing import serialize_certificate
+from checker import covers, verify
+from checker.core.decide import Pins, check_proof
 from checker.core.errors import CheckError, ClaimNotMet, InvalidInput, OverBudget, Refused
 from checker.core.meter import Budget
-from checker.verdict import ceil_decimal, check_proof, covers, exact_decimal, verify
+from checker.reporting.cli import cli
+from checker.reporting.decimals import ceil_decimal, exact_decimal
+from checker.reporting.theorem import FrequencyBound, frequency_bounds
+from checker.reporting.verdict import ARITHMETICS
 from prover.layers.mlp_bound import Interpretation, Layer, bound_of
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.prove import prove
@@ -230,12 +235,12 @@ def test_what_is_accepted_is_true_and_acceptance_begins_at_the_bound(number: int
     for one in certificate.statement.claims:
         most = deviation(model, one.frequency, one.amplitude, scale)
         assert most <= mpmath.mpf(one.error) / mpmath.mpf(2) ** scale
-    assert proof.mlp is not None and len(proof.mlp) == len(said.frequency)
+    assert len(certificate.statement.claims) == len(said.frequency) and proof.result.claims == certificate.statement.claims
     for k, frequency in enumerate(said.frequency):
         less = np.where(np.arange(len(said.frequency)) == k, 0.995, 1.001)
         with pytest.raises(Refused, match=f"the error claimed of frequency {frequency} is not proved"):
             check_proof(honest(model, said, less, number), model)
-    assert check_proof(certificate, model, arithmetic="mpmath").operations == proof.operations
+    assert check_proof(certificate, model, arithmetic=ARITHMETICS["mpmath"]).operations == proof.operations
 
 
 @pytest.mark.parametrize("amplitude", [0.0, 1.0])
@@ -249,7 +254,7 @@ def test_without_neurons_the_amplitude_is_all_error(amplitude: float) -> None:
     if amplitude == 0:
         loose = claim(model, said, whole, np.ceil((naive + amplitude) * 2**20 * 1.001), 20)
         with pytest.raises(ClaimNotMet, match="is unbounded"):
-            check_proof(loose, model, error_at_most={int(said.frequency[0]): Fraction(10**9)})
+            check_proof(loose, model, pins=Pins(error_at_most={int(said.frequency[0]): Fraction(10**9)}))
     with pytest.raises(Refused, match="is not proved"):
         check_proof(claim(model, said, whole, np.floor((naive + amplitude) * 2**20 * 0.999), 20), model)
 
@@ -279,10 +284,14 @@ def shipped(**switches: int) -> tuple[Certificate, Model]:
     return certificate, model
 
 
+def proved(certificate: Certificate, model: Model) -> tuple[FrequencyBound, ...]:
+    check_proof(certificate, model)
+    assert isinstance(certificate.statement, MLPStatement)
+    return frequency_bounds(certificate.statement)
+
+
 def test_the_shipped_model_is_a_quadrature_up_to_less_than_its_amplitudes_and_twice_as_tightly_as_by_the_naive_bound() -> None:
-    bounds = check_proof(*shipped()).mlp
-    naive = check_proof(*shipped(mechanism=0)).mlp
-    assert bounds is not None and naive is not None
+    bounds, naive = (proved(*shipped(**switches)) for switches in ({}, {"mechanism": 0}))
     assert [bound.frequency for bound in bounds] == [1, 9, 15]
     for bound, other in zip(bounds, naive, strict=True):
         assert bound.relative_error is not None and Fraction(bound.relative_error) < 1
@@ -398,19 +407,19 @@ def test_a_statement_of_one_kind_is_not_proved_by_the_other() -> None:
 
 def test_pins() -> None:
     certificate, model = small()
-    check_proof(certificate, model, task=model.task)
+    check_proof(certificate, model, pins=Pins(task=model.task))
     with pytest.raises(ClaimNotMet, match="no accuracy"):
-        check_proof(certificate, model, at_least=Fraction(0))
+        check_proof(certificate, model, pins=Pins(at_least=Fraction(0)))
     with pytest.raises(ClaimNotMet, match="pinned"):
-        check_proof(certificate, model, task={"name": "modular-addition", "modulus": 7})
+        check_proof(certificate, model, pins=Pins(task={"name": "modular-addition", "modulus": 7}))
     assert isinstance(certificate.statement, MLPStatement)
     claim = certificate.statement.claims[0]
     exact = Fraction(claim.error, claim.amplitude)
-    check_proof(certificate, model, error_at_most={claim.frequency: exact})
+    check_proof(certificate, model, pins=Pins(error_at_most={claim.frequency: exact}))
     with pytest.raises(ClaimNotMet, match="more than the pinned"):
-        check_proof(certificate, model, error_at_most={claim.frequency: exact - Fraction(1, 10**30)})
+        check_proof(certificate, model, pins=Pins(error_at_most={claim.frequency: exact - Fraction(1, 10**30)}))
     with pytest.raises(ClaimNotMet, match="nothing about an MLP at the pinned frequency 0"):
-        check_proof(certificate, model, error_at_most={0: Fraction(100)})
+        check_proof(certificate, model, pins=Pins(error_at_most={0: Fraction(100)}))
 
 
 def test_refusals() -> None:

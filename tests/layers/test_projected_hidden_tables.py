@@ -14,11 +14,12 @@ from test_hidden_rules import Check, evaluated, of_integers, small
 from test_quadrature import transformer
 
 from certificates import RawTensor, Step
+from checker.core.decide import check_proof
 from checker.core.errors import OverBudget, Refused
 from checker.core.meter import Budget
+from checker.reporting.verdict import ARITHMETICS
 from checker.rules import RULES
 from checker.rules.projections import Basis
-from checker.verdict import check_proof
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.prove import prove
 from prover.strategies.fourier_output import Fourier
@@ -281,7 +282,7 @@ def test_both_arithmetics_agree_and_budgets_are_respected() -> None:
     steps = (Step("projected-hidden-tables", (), {"tilt": 30}, hints), evaluated(marks))
     certificate = check.certificate(steps, 0)
     proof = check_proof(certificate, check.model)
-    assert check_proof(certificate, check.model, arithmetic="mpmath").operations == proof.operations
+    assert check_proof(certificate, check.model, arithmetic=ARITHMETICS["mpmath"]).operations == proof.operations
     check_proof(certificate, check.model, budget=Budget(operations=proof.operations))
     for operations in (0, 1, proof.operations // 2, proof.operations - 1):
         with pytest.raises(OverBudget):

@@ -10,12 +10,11 @@ import pytest
 import torch
 
 from certificates import GroupMLP, Model, RawTensor, UniformAttention
+from checker.core.decide import check_proof, parse_task
 from checker.core.facts import Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
-from checker.core.tasks import parse_task
 from checker.layers.circle import Circle
-from checker.verdict import check_proof
 from prover.layers.examined_pairs import ExaminedPairs
 from prover.layers.hidden_layer import HiddenLayer
 from prover.layers.two_input_problem import TwoInputProblem
@@ -77,7 +76,7 @@ def test_the_circle_is_enclosed(parts: int, precision: int) -> None:
 
 def setting_of(precision: int) -> Setting:
     model, meter = network(3, 2, 0, 0.0), Meter(Budget())
-    return Setting(model, parse_task(model.task, model.config), ScaledArithmetic(precision, meter), meter)
+    return Setting(model, parse_task(model.task, model.config, None, meter), ScaledArithmetic(precision, meter), meter)
 
 
 def test_making_cosines_takes_effort() -> None:

@@ -20,10 +20,11 @@ from test_hidden_rules import Check, of_integers, tables_step
 from test_quadrature import transformer
 
 from certificates import Certificate, RawTensor, Step
+from checker.core.decide import check_proof
 from checker.core.errors import CheckError, OverBudget, Refused
 from checker.core.meter import Budget
+from checker.reporting.verdict import ARITHMETICS
 from checker.rules import RULES
-from checker.verdict import check_proof
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.prove import prove
 from prover.strategies.fourier_output import Fourier
@@ -493,7 +494,7 @@ def test_both_arithmetics_agree_and_budgets_are_respected() -> None:
     check, said = small()
     certificate = certificate_of(check, said)
     proof = check_proof(certificate, check.model)
-    slow = check_proof(certificate, check.model, arithmetic="mpmath")
+    slow = check_proof(certificate, check.model, arithmetic=ARITHMETICS["mpmath"])
     assert (slow.operations, slow.result.correct) == (proof.operations, proof.result.correct)
     check_proof(certificate, check.model, budget=Budget(operations=proof.operations))
     for operations in (0, 1, proof.operations // 2, proof.operations - 1):

@@ -1,21 +1,15 @@
-"""Weaken the checker in one place at a time and see that a test fails: `make mutants` (an hour or so).
+"""Weaken the checker in one place at a time and see that a test fails: `make mutants` (an hour or so; interrupted, it goes on).
 
 Each mutant replaces one piece of text in one file of a copy of the project, turns a comparison or a rounding around, drops
 a check, or miscounts. The tests named with it run against the copy; a mutant that no test notices is reported, and the
-exit status is 1.
+exit status is 1. With an argument: only mutants of files whose name contains it.
 """
 
-import os
-import shutil
-import subprocess
 import sys
-import tempfile
-from dataclasses import dataclass
-from pathlib import Path
 
 import pair_mutants
+from runner import Mutant, main
 
-ROOT = Path(__file__).resolve().parents[2]
 ENCLOSURES = ("tests/core/test_enclosures.py",)
 RULES = ("tests/core/test_golden.py", "tests/attention/test_theorems.py", "tests/core/test_attacks.py")
 GREEDY = ("group_chains_enlarged", "prefix_chains_enlarged", "further_inputs_listed")
@@ -38,17 +32,8 @@ SPARSE = (
     "tests/layers/test_dictionaries.py::test_there_are_few_pairs_at_a_time_where_there_are_many_codes",
     "tests/layers/test_crosscoders.py::test_there_are_few_pairs_at_a_time_where_there_are_many_codes",
 )
+COMMANDS = ("tests/commands/test_commands.py",)
 HOGS = ("tests/core/test_attacks.py",)
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """One replacement, and the tests that should notice it."""
-
-    file: str
-    old: str
-    new: str
-    tests: tuple[str, ...]
 
 
 MUTANTS = [
@@ -266,7 +251,7 @@ MUTANTS = [
         )
     ),
     *(
-        Mutant("checker/core/tasks.py", old, new, THEOREMS)
+        Mutant("checker/attention/order_statistic.py", old, new, THEOREMS)
         for old, new in (
             ("self.d_vocab - 1 - tokens if self.reverse else tokens", "tokens"),
             ("places[: self.d_vocab] = self.numbered", "places[:] = self.numbered"),
@@ -443,26 +428,44 @@ MUTANTS = [
         for file, old, new in pair_mutants.OF_BASES
     ),
     # The verdict.
-    Mutant("checker/verdict.py", "if statement.model_digest != model.digest()", "if False", RULES),
-    Mutant(
-        "checker/verdict.py", "if isinstance(statement, Statement) and statement.total != known_task.total", "if False", RULES
-    ),
-    Mutant("checker/verdict.py", "elif result.correct != statement.correct", "elif result.correct > statement.correct", RULES),
-    Mutant("checker/verdict.py", "if index not in used", "if False", RULES),
-    Mutant("checker/verdict.py", "not 0 <= premise < index for", "not premise < index for", RULES),
-    Mutant(
-        "checker/verdict.py", "statement.correct < at_least * statement.total", "False", ("tests/commands/test_commands.py",)
-    ),
-    Mutant("checker/verdict.py", "task is not None and task != statement.task", "False", ("tests/commands/test_commands.py",)),
     *(
-        Mutant("checker/verdict.py", old, new, ("tests/layers/test_mlp_quadrature.py::test_pins",))
+        Mutant("checker/core/decide.py", old, new, RULES)
+        for old, new in (
+            ("if statement.model_digest != model.digest()", "if False"),
+            ("if isinstance(statement, Statement) and statement.total != task.total", "if False"),
+            ("if result.correct != statement.correct", "if result.correct > statement.correct"),
+            ("if result.correct != statement.correct", "if result.correct < statement.correct"),
+            ("if index not in used", "if False"),
+            ("not 0 <= premise < index for", "not premise < index for"),
+            ("decode(name, tensor)", "pass"),
+        )
+    ),
+    *(
+        Mutant("checker/core/decide.py", old, new, COMMANDS)
+        for old, new in (
+            ("statement.correct < pins.at_least * statement.total", "False"),
+            ("pins.task is not None and pins.task != statement.task", "False"),
+            ("if step.rule not in allowed", "if False"),
+        )
+    ),
+    *(
+        Mutant("checker/core/decide.py", old, new, ("tests/layers/test_mlp_quadrature.py::test_pins",))
         for old, new in (
             ("claim.error > most * claim.amplitude", "False"),
             ("claim.error > most * claim.amplitude", "claim.error >= most * claim.amplitude"),
-            ("if frequency not in claims", "if not claims"),
-            ("for frequency, most in error_at_most.items()", "for frequency, most in ()"),
+            ("if claim is None", "if False"),
+            ("for frequency, most in pins.error_at_most.items()", "for frequency, most in ()"),
         )
     ),
+    Mutant("checker/core/decide.py", "meter.allocate(_BYTES_PER_WEIGHT", "meter.allocate(0", GROUPS),
+    Mutant("checker/reporting/verdict.py", "if unknown or isinstance(names, str)", "if False", COMMANDS),
+    Mutant(
+        "checker/reporting/decimals.py",
+        "numerator * 10**digits // denominator, 10",
+        "-(-numerator * 10**digits // denominator), 10",
+        COMMANDS,
+    ),
+    Mutant("certificates/certificate.py", "if len(premises) > MAX_STEPS", "if False", ("tests/core/test_tensor_file.py",)),
     Mutant("certificates/model_file.py", "absorb(tensor.data)", "pass", RULES),
     Mutant("certificates/canonical_json.py", "if dumps(value) != text", "if False", RULES),
     # Groups, and networks with one hidden layer.
@@ -553,85 +556,65 @@ MUTANTS = [
         )
     ),
     *(
-        Mutant("checker/layers/uniform_margin.py", old, new, HIDDEN)
+        Mutant("checker/layers/set_output.py", old, new, SETS)
         for old, new in (
-            ("if not rest[part.neurons].all()", "if not rest[part.neurons].any()"),
-            ("rest &= ~part.neurons", "pass"),
-            ("or part.tables is not tables", ""),
-            ("tables.slack.reshape(1) + tables.constant.range(1)", "tables.constant.range(1)"),
-            ("tables.constant.range(1)", "tables.constant.min(1)"),
-            ("if len(others):", "if False:"),
-            ("proved = (margin - allowed).positive()", "proved = margin.positive()"),
-            ("proved |= table[elements, elements] == elements", "proved |= elements == 1"),
-            ("tables.direct is not None or", ""),
-        )
-    ),
-    *(
-        Mutant("checker/layers/group_sets.py", old, new, SETS)
-        for old, new in (
-            ("error = at_least.reshape(1, 1) + (e * r)", "error = (e * r)"),
-            ("at_least.reshape(1, 1) + (e * r).sum(0).reshape(1, 1)", "at_least.reshape(1, 1)"),
-            (" - moved", ""),
-            (
-                "(active * t).segment_sum",
-                '(active * hinted(setting, -hints["t"].reshape(count, 1), scale)).segment_sum',
-            ),
-            ("tables.unembed[neurons].T - t.times", "tables.unembed[neurons].T + t.times"),
-            ("least, greatest = main.min(0), main.max(0)", "least, greatest = main.max(0), main.min(0)"),
-            ("least, greatest = main.min(0), main.max(0)", "least, greatest = main.max(0), main.max(0)"),
-            ("least, greatest = main.min(0), main.max(0)", "least, greatest = main.min(0), main.min(0)"),
-            ("at_least = loose.max(0).sum(0)", "at_least = loose.max(0).max(0)"),
-            ("at_least = loose.max(0).sum(0)", "at_least = loose.min(0).sum(0)"),
+            ("beside = loose.max(0).sum(0).minimum(loose.max(1).sum(0)).reshape(1, 1) +", "beside ="),
+            (" + (e * part.r).sum(0).reshape(1, 1)", ""),
+            ("(tables.unembed - ideal)", "(tables.unembed + ideal)"),
+            ("(active * part.t, active", "(active * part.r, active"),
+            ("main.min(0).concatenate([main.max(0)", "main.max(0).concatenate([main.min(0)"),
+            ("beside = loose.max(0).sum(0)", "beside = loose.max(0).max(0)"),
+            ("beside = loose.max(0).sum(0)", "beside = loose.min(0).sum(0)"),
             ("minimum(loose.max(1).sum(0))", "minimum(loose.min(1).sum(0))"),
             ("np.sort(np.abs(change), axis=1)", "np.abs(change)"),
             ("np.sort(np.abs(change), axis=1)", "np.sort(np.maximum(change, 0), axis=1)"),
             ("load.sort(0)", "load"),
-            ("(e * abs(t)).segment_sum", "(e * t).segment_sum"),
-            ("least.minimum(nothing), greatest.maximum(nothing)", "least, greatest.maximum(nothing)"),
-            ("least.minimum(nothing), greatest.maximum(nothing)", "least.minimum(nothing), greatest"),
-            ("lam = lam + tables.bias[:, neurons].T", "pass"),
-            ("action_x[group.inverse], beta", "action_x, beta"),
-            ("e = (e_left + e_right)", "e = (e_left)"),
-            ("e = (e_left + e_right)", "e = (e_right)"),
-            ("r = off.range(0)", "r = off.max(0)"),
+            ("e * abs(part.t))", "e * part.t)"),
+            ("concatenate([zeros(setting, 1, values.shape[1])], axis=0)", "concatenate([values[:1]], axis=0)"),
+            ("lam + tables.bias[:, some].T", "lam"),
+            ("part.first[group.inverse], part.beta", "part.first, part.beta"),
+            ("(e_left + e_right)", "e_left"),
+            ("(e_left + e_right)", "e_right"),
+            (".range(1).reshape(-1, 1)", ".max(1).reshape(-1, 1)"),
             (".maximum(middle - low).max(1)", ".maximum(middle - low).min(1)"),
-            ('raise Refused("the kernel is not invariant under the group")', "pass"),
-            ('raise Refused("an action is not transitive")', "pass"),
-            ("for action in (action_x, action_y)", "for action in (action_x,)"),
-            ("for action in (action_x, action_y)", "for action in (action_y,)"),
-            ("kernel[:, action_y])", "kernel[:, action_y[group.inverse]])"),
+            ("    group.require_invariant(setting, action, kernel)\n", ""),
+            ("    group.require_action(setting, action)\n", ""),
+            ("kernel[:, part.second]", "kernel[:, part.second[group.inverse]]"),
             (").relu().reshape(count, cells)", ").reshape(count, cells)"),
-            ('len(np.unique(hints["neurons"])) < count or ', ""),
-            ("mask[neurons] = True", "mask[:] = True"),
+            ("np.diff(rows[:, :2], axis=0", "np.diff(rows[:, :1], axis=0"),
         )
     ),
     *(
         Mutant("checker/layers/group_laws.py", old, new, GROUPS)
         for old, new in (
+            (">= len(each).bit_length()", "> len(each)"),
             ("if not task.group:", "if False:"),
             ("if not reached.all()", "if False"),
-            ("or len(np.unique(generators)) < len(generators)", ""),
-            ("np.array_equal(np.sort(table, axis=1), every) and", ""),
-            ("and np.array_equal(np.sort(table.T, axis=1), every)", ""),
-            ("np.array_equal(table[table[:, generator]], table[:, table[generator]])", "True"),
-            ("if not np.array_equal(np.sort(action, axis=1)", "if False and not np.array_equal(np.sort(action, axis=1)"),
-            ("np.array_equal(action[self.table[generator]], action[generator][action])", "True"),
-            ("action[generator][action]", "action[:, action[generator]]"),
+            ("np.any(table[:, unit] != each) or ", ""),
+            ("or np.any(table[each, inverse] != unit)", ""),
+            ("np.array_equal(table[table[:, s]], np.take(table, table[s], axis=1))", "True"),
+            ("np.any((action < 0) | (action >= action.shape[1])) or", ""),
+            ("or np.any(action[self.unit] != np.arange(action.shape[1]))", ""),
+            ("np.array_equal(action[self.table[s]], action[s][action])", "True"),
+            ("action[s][action]", "action[:, action[s]]"),
             ("np.argmax(table == unit, axis=1)", "np.argmax(table == 0, axis=1)"),
         )
     ),
     *(
-        Mutant("checker/core/tasks.py", old, new, (*GROUPS, *HIDDEN))
+        Mutant("checker/layers/composition.py", old, new, (*GROUPS, *HIDDEN))
         for old, new in (
             (
                 'task == {"name": "modular-addition", "modulus": modulus} and type(modulus) is int',
                 'task == {"name": "modular-addition", "modulus": modulus}',
             ),
-            ("or table.min() < 0", ""),
-            ("or table.max() >= len(table)", ""),
-            ("table.shape != (len(table),) * 2", "False"),
+            ("if table.min() < 0 or", "if"),
+            ("or table.max() >= size", ""),
+            ("if given.shape != (size, size)", "if False"),
+            ("meter.hold(_BYTES_PER_ENTRY * size**2)", "meter.hold(32 * size**2)"),
+            ('group_table(f"cyclic:{modulus}", size)', 'group_table(f"cyclic:{modulus}")'),
+            ("group_table(group, size)", "group_table(group)"),
             ("if digest != table_digest(table)", "if False"),
-            ("if given:", "if False:"),
+            ("if given is not None:", "if False:"),
             ("config.d_vocab - isinstance(config, UniformAttention)", "config.d_vocab"),
             ("or config.d_vocab_out < size", ""),
             ("group=digest is None", "group=True"),
@@ -641,11 +624,11 @@ MUTANTS = [
     *(
         Mutant("certificates/groups.py", old, new, GROUPS)
         for old, new in (
-            ("len(left) * len(right) > LARGEST_ORDER", "False"),
+            ("_table(parts[1], largest // len(left))", "_table(parts[1], largest)"),
             ("(power[:, None] + (1 - 2 * sign[:, None]) * power)", "(power[:, None] + power)"),
             ("permutation[every] @ weights", "every[:, permutation] @ weights"),
             ("every = every[inversions % 2 == 0]", "every = every[inversions % 2 == 1]"),
-            ("size * signs > LARGEST_ORDER", "size > LARGEST_ORDER"),
+            ("size * signs > largest", "size > largest"),
             ("or len(table) < 2", ""),
         )
     ),
@@ -659,39 +642,5 @@ MUTANTS = [
 ]
 
 
-def noticed(mutant: Mutant) -> bool:
-    """Whether some test fails on a copy of the project with this mutant in it."""
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder)
-        for name in ("certificates", "checker", "prover", "tests"):
-            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "pyproject.toml", copy)
-        path = copy / mutant.file
-        source = path.read_text()
-        path.write_text(source.replace(mutant.old, mutant.new))
-        environment = {**os.environ, "PYTHONPATH": str(copy)}
-        for test in mutant.tests:
-            command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", test]
-            if subprocess.run(command, cwd=copy, env=environment, capture_output=True, check=False).returncode:
-                return True
-    return False
-
-
-def main() -> None:
-    """Try all mutants whose file's name contains the argument, if one is given."""
-    chosen = [mutant for mutant in MUTANTS if len(sys.argv) < 2 or sys.argv[1] in mutant.file]
-    survivors = 0
-    for mutant in chosen:
-        if mutant.old not in (ROOT / mutant.file).read_text():
-            print(f"STALE     {mutant.file}: {mutant.old!r} is not there any more", flush=True)
-            survivors += 1
-            continue
-        caught = noticed(mutant)
-        survivors += not caught
-        print(f"{'caught   ' if caught else 'SURVIVED '} {mutant.file}: {mutant.old!r} -> {mutant.new!r}", flush=True)
-    print(f"{len(chosen) - survivors} of {len(chosen)} mutants caught")
-    sys.exit(1 if survivors else 0)
-
-
 if __name__ == "__main__":
-    main()
+    sys.exit(main(MUTANTS))

@@ -24,8 +24,8 @@ from make_golden import ATTENTION, REQUIRED, TASK
 from certificates import Certificate, FormatError, Model, RawTensor, Statement, Step, read_model
 from certificates.architectures import AttentionOnly, UniformAttention
 from certificates.canonical_json import dumps
-from certificates.certificate import serialize_certificate
 from certificates.tensor_file import parse_tensor_file
+from certificates.writing import serialize_certificate
 from checker.rules import RULES
 from prover.attention.sequence_problem import SequenceProblem
 from prover.prove import prove

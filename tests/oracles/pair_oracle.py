@@ -284,7 +284,7 @@ def crosscoder(
 def structured(
     tables: Tables, table: np.ndarray, pairs: np.ndarray, action: np.ndarray, neurons: Sequence[tuple[int, int, Fraction]]
 ) -> Fraction:
-    """By how much rule structured-output has more than it needs. neurons: (beta, gamma, t) of each."""
+    """By how much rule set-output has more than it needs for each pair. neurons: (beta, gamma, t) of each."""
     n, points = action.shape
     unit = next(g for g in range(n) if all(table[g] == np.arange(n)))
     r = [off.max() - off.min() for off in (tables.unembed[i] - one_hot(action, *at) for i, at in enumerate(neurons))]
@@ -319,7 +319,7 @@ def one_hot(action: np.ndarray, beta: int, gamma: int, t: Fraction) -> Array:
 
 @dataclass(frozen=True)
 class Sets:
-    """The hints of a step of group-sets. neurons: (number, beta, gamma, t)."""
+    """Neurons (number, beta, gamma, t) at cells of two orbits, for rule set-output about all pairs."""
 
     action_x: np.ndarray
     action_y: np.ndarray
@@ -367,8 +367,21 @@ class Sets:
         return middle, max((max(v) - min(v)) / 2 for v in at.values())
 
 
+def parts_of(action: np.ndarray, kernel: np.ndarray, neurons: Sequence[tuple[int, int, Fraction]]) -> list[Sets]:
+    """Neurons (beta, gamma, t) by the orbits of beta and gamma, whose points are numbered anew."""
+    members: dict[tuple[tuple[int, ...], tuple[int, ...]], list[tuple[int, int, int, Fraction]]] = {}
+    for i, (beta, gamma, t) in enumerate(neurons):
+        xs, ys = (tuple(sorted(set(action[:, point].tolist()))) for point in (beta, gamma))
+        members.setdefault((xs, ys), []).append((i, xs.index(beta), ys.index(gamma), t))
+
+    def on(points: tuple[int, ...]) -> np.ndarray:
+        return np.array([[points.index(row[x]) for x in points] for row in action.tolist()])
+
+    return [Sets(on(xs), on(ys), kernel[np.ix_(xs, ys)], found) for (xs, ys), found in members.items()]
+
+
 def uniform(tables: Tables, table: np.ndarray, parts: Sequence[Sets]) -> Fraction:
-    """By how much rule uniform-margin has more than it needs, at the worst element."""
+    """By how much rule set-output has more than it needs for all pairs, at the worst element."""
     margins = [part.margin(tables, table) for part in parts]
     used = {i for part in parts for i, *_ in part.neurons}
     needed = sum((tables.reach(i) for i in range(len(tables.bias)) if i not in used), Fraction(0))

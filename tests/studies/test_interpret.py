@@ -13,19 +13,13 @@ from test_frontier import BROWSER_ARGUMENTS, chromium
 from certificates import GroupMLP, Model, UniformAttention, read_certificate, read_model, write_model
 from certificates.groups import group_table, table_digest
 from checker import verify
-from checker.verdict import check_proof
+from checker.core.decide import check_proof
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.prove import problem_about, prove
 from prover.strategies import TWO_INPUT_STRATEGIES
 from prover.studies.interpret import findings
-from prover.training.two_input_training import (
-    GroupRecipe,
-    PizzaRecipe,
-    TiedRecipe,
-    train_group_composition,
-    train_pizza_addition,
-    train_tied_addition,
-)
+from prover.training.group_composition import GroupRecipe, train_group_composition
+from prover.training.modular_addition import PizzaRecipe, TiedRecipe, train_pizza_addition, train_tied_addition
 from prover.weights import raw_tensor
 
 CPU = torch.device("cpu")

@@ -20,7 +20,7 @@ from test_theorems import as_model
 
 from certificates import AttentionOnly, Model, read_model, write_model
 from checker import verify
-from checker.verdict import check_proof
+from checker.core.decide import check_proof
 from prover.attention.full_prefixes import full_prefix_claims
 from prover.attention.projected_tables import DIFFERENCES, LENGTHS, NORMS, ProjectedTables
 from prover.attention.sequence_problem import SequenceProblem
@@ -30,8 +30,8 @@ from prover.strategies.interpretation import Interpretation
 from prover.strategies.low_rank_chains import LowRankChains
 from prover.strategies.prefix_chains import Pessimized, Thresholds
 from prover.strategy import DoesNotFit, Strategy
-from prover.studies.finetuning_files import read_checkpoint, run_key, write_checkpoint
 from prover.surrogate import Claims, soft_maximum, soft_minimum
+from prover.training.checkpoints import read_checkpoint, run_key, write_checkpoint
 from prover.training.examples import predictions, some_examples, varied_examples
 from prover.training.finetuning import Recipe, State, finetune
 from prover.training.max_of_k import MaxOfKRecipe, train_max_of_k

@@ -1,0 +1,180 @@
+"""The trust boundary: a certificate and a model go in, and a proof comes out or the reason why there is none.
+
+Both have been read strictly, as FORMAT.md says (certificates/). `check_proof` accepts only if, in this order:
+
+1. the statement's digest is that of this model's weights, all of which are finite;
+2. the statement's task is known and fits the model, and its total, if it has one, is the task's number of inputs;
+3. every step names a known rule that the verifier allows, and builds on earlier steps only; every step but the last is used;
+4. every rule's hypotheses hold, within the budget. It then establishes a fact: of inputs, that *at least* so many are right;
+5. the last fact is what the statement says: its number *equals* the statement's, or its claims about an MLP do. A rule never
+   sees the statement's number, and this is the only place where the two are compared;
+6. what the verifier pinned (task, accuracy, errors of frequencies) is what the statement says.
+
+The theorem is about the real-valued function that the stored weights define. Nothing here reads or writes a file, and the
+result is a `Proof`: how it is reported decides nothing.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from certificates.architectures import ModelConfig
+from certificates.canonical_json import Json, dumps
+from certificates.certificate import Certificate, MLPStatement, Statement, Step
+from certificates.errors import FormatError
+from certificates.model_file import Model
+from certificates.tensor_file import RawTensor
+from checker.core.enclosures import Arithmetic
+from checker.core.errors import ClaimNotMet, InvalidInput, OverBudget, Refused, StepRefused
+from checker.core.exact_weights import decode
+from checker.core.facts import CertifiedInputs, Fact, MLPQuadrature, Setting
+from checker.core.meter import Budget, Meter
+from checker.core.scaled_integers import ScaledArithmetic
+from checker.core.tasks import Task
+from checker.rules import RULES, TASKS
+
+_BYTES_PER_WEIGHT = 128
+_GATHERED_PER_WEIGHT = 4
+"""How many numbers could be gathered while one weight is decoded."""
+
+
+@dataclass(frozen=True)
+class Pins:
+    """What a verifier asks for, beside a proof of the statement.
+
+    task: the statement's. at_least: a least accuracy. error_at_most: greatest relative errors e / A of an MLP's frequencies.
+    rules: the only ones that may be used.
+    """
+
+    task: Json = None
+    at_least: Fraction | None = None
+    error_at_most: Mapping[int, Fraction] = field(default_factory=dict)
+    rules: frozenset[str] = frozenset(RULES)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """An accepted proof: everything that a report needs. One fact for each step; the last one is the `result`."""
+
+    certificate: Certificate
+    model: Model
+    task: Task
+    facts: tuple[Fact, ...]
+    result: CertifiedInputs | MLPQuadrature
+    operations: int
+
+    @property
+    def unexplained_dimension(self) -> int:
+        """Sum over the facts that the proof uses."""
+        return sum(fact.unexplained_dimension for fact in self.facts)
+
+
+def check_proof(
+    certificate: Certificate,
+    model: Model,
+    *,
+    pins: Pins = Pins(),
+    arithmetic: Callable[[int, Meter], Arithmetic] = ScaledArithmetic,
+    budget: Budget = Budget(),  # noqa: B008 - frozen
+    jobs: int = 1,
+) -> Proof:
+    """Check a parsed certificate against a parsed model. Raises CheckError with the reason unless all of it holds.
+
+    arithmetic: makes one of a precision that charges a meter. jobs: processes; the outcome does not depend on their number.
+    """
+    statement = certificate.statement
+    if statement.model_digest != model.digest():
+        raise InvalidInput(
+            f"the certificate is about a model with digest {statement.model_digest}, "
+            f"but the model file has digest {model.digest()}"
+        )
+    meter = Meter(budget)
+    try:
+        for name, tensor in model.tensors.items():  # also those that no rule will look at
+            meter.allocate(_BYTES_PER_WEIGHT * math.prod(tensor.shape))
+            meter.gathering(_GATHERED_PER_WEIGHT * math.prod(tensor.shape))
+            decode(name, tensor)
+        task = parse_task(statement.task, model.config, certificate.table, meter)
+    except FormatError as error:
+        raise InvalidInput(str(error)) from error
+    if isinstance(statement, Statement) and statement.total != task.total:
+        raise InvalidInput(f"the statement's total is {statement.total}, but the task has {task.total} inputs")
+    _require_order(certificate, pins.rules)
+    setting = Setting(model, task, arithmetic(certificate.precision, meter), meter, jobs)
+    facts = _apply_rules(certificate.steps, setting)
+    result = _stated(statement, facts[-1])
+    _require_pins(statement, pins)
+    return Proof(certificate, model, task, facts, result, meter.operations)
+
+
+def parse_task(task: Json, config: ModelConfig, table: RawTensor | None, meter: Meter) -> Task:
+    """The task that a statement names, for a model of these sizes; table: what came with the certificate, if anything."""
+    return TASKS[type(config)](task, config, table, meter)
+
+
+def _require_order(certificate: Certificate, allowed: frozenset[str]) -> None:
+    steps = certificate.steps
+    used = {premise for step in steps for premise in step.premises} | {len(steps) - 1}
+    for index, step in enumerate(steps):
+        if step.rule not in RULES:
+            raise InvalidInput(f"step {index}: rule {step.rule!r} is unknown; this checker knows {sorted(RULES)}")
+        if step.rule not in allowed:
+            raise ClaimNotMet(f"step {index} uses rule {step.rule}, which is not among those allowed: {sorted(allowed)}")
+        if any(not 0 <= premise < index for premise in step.premises):
+            raise StepRefused(index, step.rule, "a premise is not an earlier step")
+        if index not in used:
+            raise StepRefused(index, step.rule, "no later step uses this one")
+
+
+def _apply_rules(steps: Sequence[Step], setting: Setting) -> tuple[Fact, ...]:
+    facts: list[Fact] = []
+    index = 0
+    try:
+        for index, step in enumerate(steps):  # noqa: B007 - the index is used where an exception is caught
+            facts.append(RULES[step.rule](setting, step, tuple(facts[premise] for premise in step.premises)))
+    except FormatError as error:
+        raise InvalidInput(str(error)) from error
+    except OverBudget as error:
+        raise OverBudget(f"step {index} ({steps[index].rule}): {error}") from error
+    except Refused as error:
+        raise StepRefused(index, steps[index].rule, str(error)) from error
+    return tuple(facts)
+
+
+def _stated(statement: Statement | MLPStatement, result: Fact) -> CertifiedInputs | MLPQuadrature:
+    """The last fact, if it is what the statement says."""
+    if isinstance(statement, MLPStatement):
+        if not isinstance(result, MLPQuadrature):
+            raise Refused("the statement is about an MLP, but the last step does not establish anything about one")
+        if (result.scale, result.claims) != (statement.scale, statement.claims):
+            raise Refused("the statement's claims about the MLP are not those that its proof shows")
+        return result
+    if not isinstance(result, CertifiedInputs):
+        raise Refused("the last step does not establish a number of correctly classified inputs")
+    if result.correct != statement.correct:
+        raise Refused(f"the statement claims {statement.correct} correct inputs, but its proof shows {result.correct}")
+    return result
+
+
+def _require_pins(statement: Statement | MLPStatement, pins: Pins) -> None:
+    if pins.task is not None and pins.task != statement.task:
+        raise ClaimNotMet(f"the certificate is about task {dumps(statement.task)}, not the pinned {dumps(pins.task)}")
+    if pins.at_least is not None:
+        if isinstance(statement, MLPStatement):
+            raise ClaimNotMet("the certificate is about what an MLP adds to the logits: it proves no accuracy to be pinned")
+        if statement.correct < pins.at_least * statement.total:
+            raise ClaimNotMet(
+                f"the certificate proves {statement.correct} of {statement.total} inputs, less than the pinned {pins.at_least}"
+            )
+    claims = {claim.frequency: claim for claim in statement.claims} if isinstance(statement, MLPStatement) else {}
+    for frequency, most in pins.error_at_most.items():
+        claim = claims.get(frequency)
+        if claim is None:
+            raise ClaimNotMet(f"the certificate proves nothing about an MLP at the pinned frequency {frequency}")
+        if claim.amplitude == 0 or claim.error > most * claim.amplitude:
+            found = f"{claim.error} / {claim.amplitude}" if claim.amplitude else "unbounded"
+            raise ClaimNotMet(
+                f"the relative error that the certificate proves at frequency {frequency} is {found}, "
+                f"which is more than the pinned {most}"
+            )

@@ -1,0 +1,242 @@
+"""The `checker` command: verify, covers, show."""
+
+import json
+import re
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from certificates import __version__
+from certificates.canonical_json import Json, dumps, loads_relaxed
+from certificates.certificate import Certificate, MLPStatement, read_certificate
+from certificates.errors import FormatError
+from checker.core.errors import CheckError, InvalidInput
+from checker.core.meter import Budget
+from checker.reporting.coverage import covers
+from checker.reporting.decimals import floor_decimal
+from checker.reporting.theorem import frequency_bounds
+from checker.reporting.verdict import ArithmeticName, Verdict, verify
+
+_INTERNAL_ERROR = 3
+_PINNED_ERROR = re.compile(r"[0-9]{1,9}:[0-9.]+")
+_NAME = re.compile(r"(?!null$)[a-z][a-z-]*")
+_MODEL = click.option("--model", "model", required=True, type=click.Path(path_type=Path), help="The model file.")
+_CERTIFICATE = click.argument("certificate", type=click.Path(path_type=Path))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}, invoke_without_command=True)
+@click.version_option(__version__)
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Check compact proofs of model performance, in exact integer arithmetic.
+
+    Exit status: 0 accepted; 1 a rule refused, or the pinned claim is not met; 2 a problem with the input; 3 a bug here.
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+@cli.command(
+    "verify",
+    short_help="Check a certificate and print the theorem.",
+    epilog="Example: checker verify proof.cert --model model.safetensors --at-least 0.95\n\n"
+    "Trusting two rules only: checker verify proof.cert --model model.safetensors --allow-rules additive-tables,prefix-chains",
+)
+@_CERTIFICATE
+@_MODEL
+@click.option("--task", help='Pin the task: a name, or JSON: \'{"n":2,"name":"nth-max-of-k"}\'.')
+@click.option("--at-least", help="Pin a least accuracy, as a decimal number: 0.95.")
+@click.option(
+    "--error-at-most",
+    "errors",
+    multiple=True,
+    metavar="K:E",
+    help="About an MLP: pin a frequency's greatest e / A, as in 9:0.83.",
+)
+@click.option(
+    "--allow-rules", metavar="NAMES", help="Refuse every other rule: additive-tables,prefix-chains. See `checker show`."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, whatever happens.")
+@click.option(
+    "--arithmetic",
+    type=click.Choice(get_args(ArithmeticName)),
+    default="integers",
+    help="integers: fast. mpmath: an independent implementation, for small models and spot checks.",
+)
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes. The verdict is the same.")
+@click.option("--max-operations", type=click.IntRange(1), default=Budget.operations, show_default=True)
+@click.option("--max-memory", type=click.IntRange(1), default=Budget.memory >> 20, show_default=True, help="In MiB, about.")
+def verify_command(
+    certificate: Path,
+    model: Path,
+    task: str | None,
+    at_least: str | None,
+    errors: tuple[str, ...],
+    allow_rules: str | None,
+    as_json: bool,
+    arithmetic: ArithmeticName,
+    jobs: int,
+    max_operations: int,
+    max_memory: int,
+) -> None:
+    """Check CERTIFICATE against a model file and print the theorem that it proves."""
+    try:
+        pinned, error_at_most = _pinned_task(task), _pinned_errors(errors)
+    except FormatError as error:
+        verdict = refusal(str(error), InvalidInput.exit_code)
+    else:
+        verdict = verify(
+            certificate,
+            model,
+            task=pinned,
+            at_least=at_least,
+            error_at_most=error_at_most,
+            allow_rules=None if allow_rules is None else [name.strip() for name in allow_rules.split(",")],
+            arithmetic=arithmetic,
+            budget=Budget(max_operations, max_memory << 20),
+            jobs=jobs,
+        )
+    _print_verdict(verdict, as_json)
+    sys.exit(verdict.exit_code)
+
+
+def _pinned_task(text: str | None) -> Json:
+    try:
+        task = text if text is None or _NAME.fullmatch(text) else loads_relaxed(text)
+    except FormatError as error:
+        raise FormatError(f"--task: {error}") from error
+    if text is not None and task is None:
+        raise FormatError("--task: null is not a task")
+    return task
+
+
+def _pinned_errors(texts: tuple[str, ...]) -> dict[int, str]:
+    if not all(_PINNED_ERROR.fullmatch(text) for text in texts):
+        raise FormatError("--error-at-most: write a frequency and its greatest relative error, as in 9:0.83")
+    errors = {int(frequency): error for frequency, error in (text.split(":") for text in texts)}
+    if len(errors) < len(texts):
+        raise FormatError("--error-at-most: a frequency is pinned twice")
+    return errors
+
+
+@cli.command(
+    "covers",
+    short_help="Is this input among those certified?",
+    epilog="Example: checker covers proof.cert --model model.safetensors 5,17,17,63",
+)
+@_CERTIFICATE
+@_MODEL
+@click.argument("tokens")
+def covers_command(certificate: Path, model: Path, tokens: str) -> None:
+    """Check CERTIFICATE, then tell whether the input TOKENS (comma-separated) is among those it certifies.
+
+    The exit status is 0 either way; -1 and the like are written after --, as in: checker covers .. -- -1,2,3
+    """
+    try:
+        sequence = [int(token) for token in tokens.split(",")]
+    except ValueError as error:
+        raise InvalidInput(f"{tokens!r} is not a list of integers such as 5,17,17,63") from error
+    if any(abs(token) >= 2**31 for token in sequence):
+        raise InvalidInput("tokens are small integers")
+    step = int(covers(certificate, model, [sequence])[0])
+    if step < 0:
+        click.echo(f"{tokens}: not certified (the model may still be right about it)")
+    else:
+        rule = read_certificate(certificate)[0].steps[step].rule
+        click.echo(f"{tokens}: certified, by step {step} ({rule})")
+
+
+@cli.command(
+    "show",
+    short_help="Print claim and outline, unchecked.",
+    epilog="Example: checker show proof.cert",
+)
+@_CERTIFICATE
+def show_command(certificate: Path) -> None:
+    """Print what CERTIFICATE claims and the outline of its proof. Nothing is checked."""
+    parsed, size = read_certificate(certificate)
+    click.echo(outline(parsed, size))
+
+
+def outline(certificate: Certificate, size: int) -> str:
+    """The claim and the steps, for a person."""
+    statement = certificate.statement
+    if isinstance(statement, MLPStatement):
+        bounds = (bound.sentence for bound in frequency_bounds(statement))
+        claim = f"has an MLP that works as a quadrature of these amplitudes A up to errors e: {'; '.join(bounds)}"
+    else:
+        ratio = floor_decimal(statement.correct, statement.total) if statement.total else "undefined"
+        claim = f"is right about at least {statement.correct} of {statement.total} inputs ({ratio})"
+    lines = [
+        f"CLAIM (not checked): the model with digest {statement.model_digest}",
+        f"  {claim}",
+        f"  task: {dumps(statement.task)}",
+        f"PROOF: {len(certificate.steps)} steps, {certificate.precision}-bit rounding, {size} bytes",
+    ]
+    for index, step in enumerate(certificate.steps):
+        premises = f" from {', '.join(f'step {p}' for p in step.premises)}" if step.premises else ""
+        parameters = "".join(f" {name}={value}" for name, value in sorted(step.parameters.items()))
+        hints = "".join(
+            f"\n      hint {name}: {'x'.join(map(str, hint.shape)) or 'scalar'} {hint.dtype}"
+            for name, hint in sorted(step.hints.items())
+        )
+        lines.append(f"  step {index}: {step.rule}{premises}{parameters}{hints}")
+    return "\n".join(lines)
+
+
+def refusal(reason: str, exit_code: int) -> Verdict:
+    """The verdict on something that never got as far as a check."""
+    return Verdict(accepted=False, reason=reason, exit_code=exit_code)
+
+
+def _print_verdict(verdict: Verdict, as_json: bool) -> None:
+    if as_json:
+        fields: dict[str, Any] = asdict(verdict)
+        for name in ("correct", "total"):  # for readers that truncate large integers
+            fields[f"{name}_text"] = None if fields[name] is None else str(fields[name])
+        click.echo(json.dumps(fields))
+        return
+    for warning in verdict.warnings:
+        click.secho(f"WARNING: {warning}", fg="yellow", bold=True, err=True)
+    if not verdict.accepted:
+        click.secho(f"NOT ACCEPTED: {verdict.reason}", fg="red", bold=True)
+        return
+    click.secho("ACCEPTED", fg="green", bold=True)
+    click.echo(verdict.theorem)
+    accuracy = "" if verdict.accuracy_floor is None else f"accuracy >= {verdict.accuracy_floor}   "
+    click.echo(
+        f"{accuracy}operations {verdict.operations}   "
+        f"unexplained dimension {verdict.unexplained_dimension}   "
+        f"certificate {verdict.certificate_bytes} bytes   {verdict.seconds} s"
+    )
+    rules = verdict.rules or ()
+    click.echo(f"rests on {verdict.trusted_lines:,} lines: core and {len(rules)} {'rule' if len(rules) == 1 else 'rules'}")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command; every failure becomes an exit status and one line (or one JSON object), never a traceback."""
+    argv = sys.argv[1:] if arguments is None else arguments
+    as_json = "--json" in argv
+    try:
+        cli.main(argv, prog_name="checker", standalone_mode=False)
+        return
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        verdict = refusal(f"{error.format_message()} (try --help)", InvalidInput.exit_code)
+    except (CheckError, FormatError) as error:
+        verdict = refusal(str(error), error.exit_code if isinstance(error, CheckError) else InvalidInput.exit_code)
+    except MemoryError:
+        verdict = refusal("out of memory", InvalidInput.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(130)
+    except Exception as error:
+        verdict = refusal(f"internal error, please report it: {type(error).__name__}: {error}", _INTERNAL_ERROR)
+    if as_json or "verify" in argv[:1]:
+        _print_verdict(verdict, as_json)
+    else:
+        click.secho(f"Error: {verdict.reason}", fg="red", err=True)
+    sys.exit(verdict.exit_code)

@@ -1,0 +1,159 @@
+"""From two files to a verdict: reads them, has them checked (checker/core/decide), and says what came out."""
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+from certificates.canonical_json import Json, dumps
+from certificates.certificate import MLPStatement, read_certificate
+from certificates.errors import FormatError
+from certificates.model_file import read_model
+from checker.core.decide import Pins, Proof, check_proof
+from checker.core.enclosures import Arithmetic
+from checker.core.errors import CheckError, InvalidInput
+from checker.core.meter import Budget, Meter
+from checker.core.scaled_integers import ScaledArithmetic
+from checker.reporting.decimals import floor_decimal, parse_accuracy, parse_decimal
+from checker.reporting.theorem import FrequencyBound, frequency_bounds, theorem
+from checker.reporting.trusted_lines import trusted_lines
+from checker.rules import RULES
+
+ArithmeticName = Literal["integers", "mpmath"]
+
+
+def _mpmath(precision: int, meter: Meter) -> Arithmetic:
+    """The cross-check, which no other verdict depends on."""
+    from checker.crosscheck.mpmath_intervals import MpmathArithmetic  # noqa: PLC0415 - slow to import, seldom used
+
+    ScaledArithmetic(precision, meter)  # refuses the same precisions
+    return MpmathArithmetic(meter)
+
+
+ARITHMETICS: Mapping[ArithmeticName, Callable[[int, Meter], Arithmetic]] = {"integers": ScaledArithmetic, "mpmath": _mpmath}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome of a check; the fields are the keys of `checker verify --json`.
+
+    `correct` and `total` are integers of any size. `accuracy_floor` is correct/total as a decimal string, rounded down.
+    `trusted_lines`: lines of code that an accepted proof rests on, those of the core and of the rules it names.
+    `seconds` (a decimal string) excludes start-up. `model_digest` is that of the model file. `mlp` is what a certificate
+    about an MLP proves, which then has no `correct`, `total` or `accuracy_floor`. What could not be determined, and what is
+    not proved, is None. `exit_code` is what the command returns (0 accepted, 1 refused, 2 bad input).
+    """
+
+    accepted: bool
+    reason: str
+    exit_code: int
+    theorem: str | None = None
+    correct: int | None = None
+    total: int | None = None
+    accuracy_floor: str | None = None
+    operations: int | None = None
+    unexplained_dimension: int | None = None
+    trusted_lines: int | None = None
+    rules: tuple[str, ...] | None = None
+    certificate_bytes: int | None = None
+    seconds: str | None = None
+    model_digest: str | None = None
+    task: Json = None
+    warnings: tuple[str, ...] = ()
+    mlp: tuple[FrequencyBound, ...] | None = None
+
+
+def verify(
+    certificate: Path | str,
+    model: Path | str,
+    *,
+    task: Json = None,
+    at_least: Fraction | str | None = None,
+    error_at_most: Mapping[int, Fraction | str] | None = None,
+    allow_rules: Collection[str] | None = None,
+    arithmetic: ArithmeticName = "integers",
+    budget: Budget = Budget(),  # noqa: B008 - frozen
+    jobs: int = 1,
+) -> Verdict:
+    """Check the certificate file against the model file.
+
+    certificate, model: paths. task: pin the statement's task (a JSON value, e.g. {"name": "max-of-k"}, or just a name).
+    at_least: pin a least accuracy, exactly (a Fraction, or a decimal string such as "0.95"). error_at_most: for certificates
+    about an MLP, pin frequencies and their greatest relative errors e / A, likewise, e.g. {9: "0.83"}. allow_rules: refuse
+    proofs by any other rule than these. arithmetic: "integers" (fast) or "mpmath" (independent, slow). budget: limits on
+    operations and memory. jobs: processes; the verdict does not depend on their number.
+
+    Always returns a Verdict; `accepted` is True only if the statement is proved and every pin is met. An exception means a
+    bug of the checker, never a property of the files.
+    """
+    started = time.perf_counter_ns()
+    size: int | None = None
+    statement = parsed_model = None
+    warnings: tuple[str, ...] = ()
+    try:
+        pins = Pins(
+            task={"name": task} if isinstance(task, str) else task,
+            at_least=None if at_least is None else parse_accuracy(at_least),
+            error_at_most={k: parse_decimal(text, "relative error") for k, text in (error_at_most or {}).items()},
+            rules=frozenset(RULES) if allow_rules is None else _known(allow_rules),
+        )
+        if arithmetic not in ARITHMETICS:
+            raise InvalidInput(f"arithmetic {arithmetic!r} is unknown; there are {' and '.join(ARITHMETICS)}")
+        parsed, size = read_certificate(Path(certificate))
+        statement = parsed.statement
+        parsed_model = read_model(Path(model))
+        if parsed_model.task is not None and parsed_model.task != statement.task:
+            warnings = (
+                f"TASK MISMATCH: the certificate is about {dumps(statement.task)}, "
+                f"but the model file says it was trained for {dumps(parsed_model.task)}",
+            )
+        proof = check_proof(parsed, parsed_model, pins=pins, arithmetic=ARITHMETICS[arithmetic], budget=budget, jobs=jobs)
+    except (CheckError, FormatError, MemoryError) as error:
+        verdict = Verdict(
+            accepted=False,
+            reason="out of memory" if isinstance(error, MemoryError) else str(error),
+            exit_code=error.exit_code if isinstance(error, CheckError) else InvalidInput.exit_code,
+        )
+    else:
+        verdict = _accepted(proof)
+    milliseconds = (time.perf_counter_ns() - started) // 10**6
+    return replace(
+        verdict,
+        certificate_bytes=size,
+        seconds=f"{milliseconds // 1000}.{milliseconds % 1000:03d}",
+        model_digest=None if parsed_model is None else parsed_model.digest(),
+        task=None if statement is None else statement.task,
+        warnings=warnings,
+    )
+
+
+def _known(names: Collection[str]) -> frozenset[str]:
+    unknown = sorted(set(names) - set(RULES))
+    if unknown or isinstance(names, str):
+        raise InvalidInput(f"rules to allow: {unknown or names} unknown; this checker knows {sorted(RULES)}")
+    return frozenset(names)
+
+
+def _accepted(proof: Proof) -> Verdict:
+    statement = proof.certificate.statement
+    rules = tuple(sorted({step.rule for step in proof.certificate.steps}))
+    verdict = Verdict(
+        accepted=True,
+        reason="every step of the proof holds",
+        exit_code=0,
+        theorem=theorem(proof),
+        operations=proof.operations,
+        unexplained_dimension=proof.unexplained_dimension,
+        trusted_lines=trusted_lines(proof.model.config.architecture, rules),
+        rules=rules,
+    )
+    if isinstance(statement, MLPStatement):
+        return replace(verdict, mlp=frequency_bounds(statement))
+    return replace(
+        verdict,
+        correct=statement.correct,
+        total=statement.total,
+        accuracy_floor=floor_decimal(statement.correct, statement.total),
+    )

@@ -1,0 +1,119 @@
+"""`prover strategies` and `prover prove`: what there is to search with, and a search."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from certificates import read_model, write_certificate
+from checker import verify
+from prover.commands.options import (
+    CONSOLE,
+    DEVICE,
+    MODEL,
+    OUTPUT,
+    SETTINGS,
+    TASK,
+    build_strategy,
+    keep_apart,
+    parse_task,
+    pick_device,
+    progress_bars,
+    read_table,
+)
+from prover.layers.dictionaries import Dictionary
+from prover.layers.two_input_problem import TwoInputProblem
+from prover.prove import problem_about, prove
+from prover.strategies import ATTENTION_STRATEGIES, MLP_STRATEGIES, TWO_INPUT_STRATEGIES, all_strategies_for
+from prover.strategies.dictionary_output import DictionaryOutput
+from prover.strategy import MLPEvidence
+from prover.studies.rounding import floor_percent
+
+
+@click.command(
+    "strategies",
+    short_help="List the strategies.",
+    epilog="Example: prover strategies",
+)
+def strategies_command() -> None:
+    """List the strategies, with their asymptotic cost.
+
+    V tokens, K positions, d = d_model, out = outputs; n elements, m neurons, r directions.
+    """
+    for title, strategies in (
+        ("attention-only transformers", ATTENTION_STRATEGIES),
+        ("networks with one hidden layer on two inputs", TWO_INPUT_STRATEGIES),
+        ("transformers with uniform attention: what the MLP does", MLP_STRATEGIES),
+    ):
+        table = Table("strategy", "cost", "what it does", "switches (--set)", title=title)
+        for strategy in strategies.values():
+            switches = ", ".join(f"{key}={value}" for key, value in vars(strategy()).items())
+            table.add_row(strategy.name, strategy.cost, strategy.summary, switches)
+        CONSOLE.print(table)
+
+
+@click.command(
+    "prove",
+    short_help="Search for a proof and write a certificate.",
+    epilog="Example: prover prove model.safetensors --strategy classes -o proof.cert --check",
+)
+@MODEL
+@click.option(
+    "--strategy",
+    required=True,
+    type=click.Choice(list({**ATTENTION_STRATEGIES, **TWO_INPUT_STRATEGIES, **MLP_STRATEGIES})),
+    help="See `prover strategies`.",
+)
+@SETTINGS
+@TASK
+@click.option(
+    "--table", type=click.Path(path_type=Path), help="Multiplication table, a JSON list of rows, for group-composition."
+)
+@click.option(
+    "--dictionary", type=click.Path(path_type=Path), help="For dictionary and crosscoder: safetensors with W_enc, W_dec."
+)
+@click.option("--precision", type=click.IntRange(12, 256), default=30, help="Bits to which the checker rounds.")
+@click.option("--check", is_flag=True, help="Run the checker on what was written.")
+@DEVICE
+@OUTPUT
+def prove_command(
+    model: Path,
+    strategy: str,
+    settings: tuple[str, ...],
+    task: str | None,
+    table: Path | None,
+    dictionary: Path | None,
+    precision: int,
+    check: bool,
+    device: str,
+    output: Path,
+) -> None:
+    """Search for a proof about MODEL and write it as a certificate."""
+    keep_apart(output, model)
+    parsed = read_model(model)
+    search = build_strategy(all_strategies_for(parsed), strategy, settings)
+    with progress_bars() as track:
+        given = None if table is None else read_table(table)
+        problem = problem_about(parsed, pick_device(device), precision, track, parse_task(task), given)
+        if dictionary is not None:
+            if not isinstance(problem, TwoInputProblem) or not isinstance(search, DictionaryOutput):
+                raise click.ClickException("--dictionary is for strategies dictionary and crosscoder")
+            problem = replace(problem, dictionary=Dictionary.read(dictionary))
+        certificate, evidence = prove(problem, search)
+    size = write_certificate(output, certificate)
+    if isinstance(evidence, MLPEvidence):
+        click.echo(f"wrote {output} ({size} bytes)")
+        for claim in evidence.claims:
+            unit = 2.0**-evidence.scale
+            click.echo(f"  frequency {claim.frequency}: amplitude {claim.amplitude * unit:.5g}, error {claim.error * unit:.5g}")
+    else:
+        click.echo(f"wrote {output} ({size} bytes); expected bound: {floor_percent(evidence.correct, problem.total)}")
+        click.echo(f"  {evidence.correct} of {problem.total} inputs")
+        if not evidence.correct:
+            click.echo("  The proof is vacuous: this strategy does not explain the model, or --precision is too low.")
+    if check:
+        verdict = verify(output, model)
+        click.echo(f"checker: {'ACCEPTED' if verdict.accepted else 'NOT ACCEPTED'}: {verdict.theorem or verdict.reason}")
+        sys.exit(verdict.exit_code)

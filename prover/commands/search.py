@@ -1,0 +1,63 @@
+"""`prover search`: factorisations of a network by what they prove."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from certificates import read_model
+from prover.commands.options import DEVICE, FOLDER, JOBS, MODEL, pick_device, wide
+from prover.commands.studies import explored
+from prover.layers.two_input_problem import TwoInputProblem
+from prover.prove import problem_about
+from prover.search.crosscoder_search import (
+    crosscoder_results,
+    crosscoder_section,
+    crosscoder_table,
+    single_feature_conclusion,
+    write_crosscoders,
+)
+from prover.search.representation_search import (
+    FAMILIES,
+    OBJECTIVES,
+    conclusion,
+    search_settings,
+    write_dictionaries,
+    write_search_page,
+)
+from prover.studies.frontier import frontier_table
+
+
+@click.command(
+    "search",
+    short_help="Search factorisations of a network by what they prove.",
+    epilog="Example: prover search certificates/models/modular-addition-59.safetensors --family low-rank -o search-out",
+)
+@MODEL
+@click.option("--family", type=click.Choice(list(FAMILIES)), required=True, help="What is factored, and how.")
+@click.option("--objective", type=click.Choice([*OBJECTIVES, "both"]), default="both", help="What the factors are trained for.")
+@JOBS
+@DEVICE
+@FOLDER
+def search_command(model: Path, family: str, objective: str, jobs: int, device: str, output: Path) -> None:
+    """Train factors of MODEL's tables, small and large, to reconstruct them or for the bound; certify each; compare.
+
+    Factored are the unembedding of a hidden layer; in family crosscoder also what neurons read, with and without a penalty on
+    the interaction of features; of an attention-only transformer (family low-rank), its circuits. Writes certificates,
+    frontier.json, report.html and dictionaries; an interrupted run continues where it stopped.
+    """
+    problem = problem_about(read_model(model), pick_device(device))
+    wanted = search_settings(problem.model, family, list(OBJECTIVES) if objective == "both" else [objective])
+    frontier = explored(problem, model, output, wanted, jobs)
+    write_dictionaries(frontier, output)
+    crosscoders = crosscoder_results(problem, frontier, output) if isinstance(problem, TwoInputProblem) else []
+    write_search_page(frontier, output, crosscoder_section(crosscoders) if crosscoders else "")
+    console = wide(150)
+    console.print(frontier_table(frontier))
+    click.echo(conclusion(frontier))
+    if crosscoders:
+        write_crosscoders(crosscoders, output)
+        console.print(crosscoder_table(crosscoders))
+        click.echo(single_feature_conclusion(crosscoders))
+    click.echo(f"certificates, frontier.json, report.html and dictionaries are in {output}")
+    sys.exit(0 if all(result.accepted for result in frontier.results) else 1)

@@ -1,0 +1,157 @@
+"""`prover demo`, `frontier`, `interpret`, `bench`: many proofs, compared."""
+
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+import certificates
+from certificates import read_model
+from prover.commands.options import CONSOLE, DEVICE, FOLDER, JOBS, MODEL, pick_device, progress_bars, wide
+from prover.layers.two_input_problem import TwoInputProblem
+from prover.problem import Problem
+from prover.prove import problem_about
+from prover.strategies import ATTENTION_STRATEGIES
+from prover.strategy import Strategy
+from prover.studies.bench import bench_table
+from prover.studies.demo import demo_table
+from prover.studies.finetuning_bench import finetuning_bench
+from prover.studies.frontier import Frontier, explore, frontier_table, write_results
+from prover.studies.frontier_page import write_report
+from prover.studies.growth import growth_table
+from prover.studies.interpret import findings, findings_table, write_findings
+from prover.studies.interpret_page import write_page
+from prover.studies.mlp_findings import mlp_findings, mlp_table
+
+
+def explored(
+    problem: Problem,
+    path: Path,
+    output: Path,
+    strategies: Sequence[str | Strategy],
+    jobs: int,
+    report: Callable[[Frontier, Path], None] | None = None,
+) -> Frontier:
+    """What is known when all runs are done, or were interrupted; frontier.json and the report are written in either case."""
+    with progress_bars() as track, closing(explore(problem, path, output, strategies, jobs, track)) as states:
+        frontier = next(states)
+        try:
+            for frontier in states:  # noqa: B007 - the last one is what matters
+                pass
+        except BrokenProcessPool as error:
+            raise click.ClickException("a process died, of too little memory? Run again with fewer --jobs.") from error
+        finally:
+            if frontier.results or frontier.misfits:
+                write_results(frontier, output)
+                if report is not None:
+                    report(frontier, output)
+    return frontier
+
+
+@click.command(
+    "demo",
+    short_help="Every strategy on one model, as a table.",
+    epilog="Example: prover demo certificates/models/max-of-4.safetensors -o demo-out",
+)
+@MODEL
+@DEVICE
+@FOLDER
+def demo_command(model: Path, device: str, output: Path) -> None:
+    """Prove with every strategy, check each certificate in a separate process, and print one table."""
+    with progress_bars() as track:
+        problem = problem_about(read_model(model), pick_device(device), track=track)
+        table, accepted = demo_table(problem, model, output)
+    wide(150).print(table)
+    click.echo(f"certificates and results.json are in {output}")
+    sys.exit(0 if accepted else 1)
+
+
+def _parse_names(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
+    """The value of --strategies."""
+    names = tuple(name.strip() for name in value.split(",")) if value else ()
+    unknown = [name for name in names if name not in ATTENTION_STRATEGIES]
+    if unknown:
+        raise click.BadParameter(
+            f"unknown: {', '.join(unknown)}; there are {', '.join(ATTENTION_STRATEGIES)}", context, parameter
+        )
+    return names
+
+
+@click.command(
+    "frontier",
+    short_help="Every strategy at many settings, as a report.",
+    epilog="Example: prover frontier certificates/models/max-of-4.safetensors -o frontier-out --jobs 2",
+)
+@MODEL
+@click.option("--strategies", callback=_parse_names, metavar="NAME,NAME,..", help="Only these (default: all).")
+@JOBS
+@DEVICE
+@FOLDER
+def frontier_command(model: Path, strategies: tuple[str, ...], jobs: int, device: str, output: Path) -> None:
+    """Prove with every strategy at many settings, check every certificate, and write a report about all of them.
+
+    Writes certificates, frontier.json and report.html. Whatever OUTPUT already holds about this model is kept and shown;
+    an interrupted run continues where it stopped.
+    """
+    problem = problem_about(read_model(model), pick_device(device))
+    if isinstance(problem, TwoInputProblem):
+        raise click.ClickException("frontier is for attention-only transformers; use `prover interpret` for this model")
+    frontier = explored(problem, model, output, strategies, jobs, write_report)
+    wide(150).print(frontier_table(frontier))
+    click.echo(f"certificates, frontier.json and report.html are in {output}")
+    sys.exit(0 if all(result.accepted for result in frontier.results) else 1)
+
+
+@click.command(
+    "interpret",
+    short_help="Compare interpretations of a network on two inputs by what they prove.",
+    epilog="Example: prover interpret certificates/models/symmetric-5.safetensors -o interpret-out",
+)
+@MODEL
+@JOBS
+@DEVICE
+@FOLDER
+def interpret_command(model: Path, jobs: int, device: str, output: Path) -> None:
+    """Prove with every interpretation of MODEL, check every certificate, and say what each is worth.
+
+    Writes certificates, frontier.json, interpretations.json and report.html. An interrupted run continues where it stopped.
+    """
+    problem = problem_about(read_model(model), pick_device(device))
+    if not isinstance(problem, TwoInputProblem):
+        raise click.ClickException("interpret is for networks on two inputs; use `prover frontier` for this model")
+    frontier = explored(problem, model, output, (), jobs)
+    found = findings(problem, frontier)
+    mlp = mlp_findings(problem, model, output)
+    write_findings(found, mlp, output)
+    write_page(frontier, found, mlp, output)
+    wide(190).print(findings_table(model.stem, found))
+    if mlp is not None:
+        CONSOLE.print(mlp_table(mlp))
+    click.echo(f"certificates, frontier.json, interpretations.json and report.html are in {output}")
+    sys.exit(0 if all(result.accepted for result in frontier.results) else 1)
+
+
+@click.command(
+    "bench",
+    short_help="Time proving and checking.",
+    epilog="Example: prover bench -o bench-out certificates/models/max-of-4-seed123.safetensors",
+)
+@click.argument("models", nargs=-1, type=click.Path(path_type=Path))
+@DEVICE
+@FOLDER
+def bench_command(models: tuple[Path, ...], device: str, output: Path) -> None:
+    """Time proving and checking on MODELS, against PyTorch enumerating all inputs, or brute force on pairs of inputs.
+
+    Without MODELS: on the shipped ones; how proofs grow with the vocabulary, on models trained for it (some minutes); and steps
+    of fine-tuning per second.
+    """
+    paths = list(models) or sorted((Path(certificates.__file__).parent / "models").glob("*.safetensors"))
+    with progress_bars() as track:
+        console = wide(130)
+        console.print(bench_table(paths, output, pick_device(device), track))
+        if not models:
+            console.print(growth_table(output, pick_device(device), track))
+            console.print(finetuning_bench(paths, pick_device(device), track))

@@ -1,0 +1,128 @@
+"""`prover train`: models to prove things about."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import torch
+
+from certificates import GroupMLP, Model, UniformAttention, write_model
+from certificates.canonical_json import Json
+from certificates.groups import group_table
+from prover.commands.options import DEVICE, OUTPUT, pick_device, progress_bars
+from prover.layers.two_input_problem import TwoInputProblem
+from prover.training.group_composition import GroupRecipe, train_group_composition
+from prover.training.max_of_k import MaxOfKRecipe, sampled_accuracy, train_max_of_k
+from prover.training.modular_addition import PizzaRecipe, TiedRecipe, train_pizza_addition, train_tied_addition
+from prover.weights import raw_tensor
+
+
+@click.group()
+def train() -> None:
+    """Train models to prove things about."""
+
+
+def _recipe_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that all tasks about order statistics share."""
+    for option in (
+        click.option("--length", type=click.IntRange(2, 64), default=MaxOfKRecipe.length, help="Sequence length K."),
+        click.option("--vocab", type=click.IntRange(2, 2048), default=MaxOfKRecipe.vocab, help="Number of tokens V."),
+        click.option("--seed", type=click.IntRange(-(2**63), 2**63 - 1), default=MaxOfKRecipe.seed),
+        click.option("--d-model", type=click.IntRange(1), default=MaxOfKRecipe.d_model),
+        click.option("--d-head", type=click.IntRange(1), default=MaxOfKRecipe.d_head),
+        click.option("--steps", type=click.IntRange(0), default=MaxOfKRecipe.steps),
+        click.option("--batch", type=click.IntRange(1), default=MaxOfKRecipe.batch),
+        DEVICE,
+        OUTPUT,
+    ):
+        command = option(command)
+    return command
+
+
+def _train(recipe: MaxOfKRecipe, device: str, output: Path) -> None:
+    where = pick_device(device)
+    with progress_bars() as track:
+        model = train_max_of_k(recipe, where, track)
+    write_model(output, model)
+    accuracy = sampled_accuracy(model, 100_000, where)
+    click.echo(f"wrote {output}: accuracy about {accuracy:.4f} on 100,000 random inputs (an estimate, not a bound)")
+    click.echo(f"  model digest {model.digest()}")
+
+
+@train.command("max-of-k", epilog="Example: prover train max-of-k --length 4 --vocab 64 --seed 123 -o model.safetensors")
+@_recipe_options
+def train_max_of_k_command(device: str, output: Path, **sizes: int) -> None:
+    """Train a one-layer, one-head, attention-only transformer to output the largest of K tokens."""
+    _train(MaxOfKRecipe(**sizes), device, output)
+
+
+@train.command("min-of-k", epilog="Example: prover train min-of-k --length 4 --vocab 64 -o model.safetensors")
+@_recipe_options
+def train_min_of_k_command(device: str, output: Path, **sizes: int) -> None:
+    """Train such a transformer to output the smallest of K tokens."""
+    _train(MaxOfKRecipe(n=sizes["length"], **sizes), device, output)
+
+
+@train.command("nth-max-of-k", epilog="Example: prover train nth-max-of-k -n 2 --length 4 --vocab 64 -o model.safetensors")
+@click.option("-n", type=click.IntRange(1), required=True, help="Which one: 1 is the largest, 2 the second largest, ..")
+@_recipe_options
+def train_nth_max_of_k_command(n: int, device: str, output: Path, **sizes: int) -> None:
+    """Train such a transformer to output the n-th largest of K tokens, equal ones counted separately."""
+    if n > sizes["length"]:
+        raise click.ClickException(f"-n must be at most {sizes['length']}, the length")
+    _train(MaxOfKRecipe(n=n, **sizes), device, output)
+
+
+@train.command(
+    "group-composition",
+    short_help="Train a network with one hidden layer to multiply in a group.",
+    epilog="Example: prover train group-composition --group symmetric:5 --hidden 128 --seed 1 -o model.safetensors",
+)
+@click.option("--group", required=True, help="cyclic:N, dihedral:N, symmetric:N, alternating:N or product(G,H).")
+@click.option("--hidden", type=click.IntRange(1, 2**16), help="Number of neurons.  [default: 128, tied: 512]")
+@click.option("--tied", is_flag=True, help="One embedding for both inputs (cyclic groups only).")
+@click.option("--seed", type=click.IntRange(0, 2**32), default=GroupRecipe.seed)
+@OUTPUT
+def train_group_composition_command(group: str, hidden: int | None, tied: bool, seed: int, output: Path) -> None:
+    """Train logits(a, b) = relu(W_L[a] + W_R[b] + b_in) W_U + b_U on all pairs of elements (a minute or two)."""
+    table = group_table(group)
+    with progress_bars() as track:
+        if not tied:
+            recipe = GroupRecipe(seed=seed, hidden=hidden or GroupRecipe.hidden)
+            weights = train_group_composition(torch.from_numpy(table), recipe, track)
+        elif group.startswith("cyclic:"):
+            weights = train_tied_addition(TiedRecipe(len(table), hidden or TiedRecipe.hidden, seed), track)
+        else:
+            raise click.ClickException("--tied is for cyclic groups: a network with one embedding has ab = ba")
+    config = GroupMLP(d_mlp=weights["mlp.b_in"].shape[0], d_vocab=len(table), d_vocab_out=len(table))
+    _save_pairs(config, weights, {"name": "group-composition", "group": group}, output)
+
+
+@train.command(
+    "modular-addition",
+    short_help="Train a transformer with uniform attention to add.",
+    epilog="Example: prover train modular-addition --modulus 113 --seed 1 -o model.safetensors",
+)
+@click.option("--modulus", type=click.IntRange(2, 2047), default=PizzaRecipe.modulus)
+@click.option("--hidden", type=click.IntRange(1, 2**16), default=PizzaRecipe.hidden, help="Number of neurons.")
+@click.option("--d-model", type=click.IntRange(4, 2**12), default=PizzaRecipe.d_model, help="A multiple of 4, the heads.")
+@click.option("--seed", type=click.IntRange(0, 2**32), default=PizzaRecipe.seed)
+@OUTPUT
+def train_modular_addition_command(modulus: int, hidden: int, d_model: int, seed: int, output: Path) -> None:
+    """Train a one-layer transformer with a ReLU MLP and uniform attention on all pairs (a minute or two)."""
+    if d_model % PizzaRecipe.heads:
+        raise click.ClickException(f"--d-model must be a multiple of {PizzaRecipe.heads}, the number of heads")
+    recipe = PizzaRecipe(modulus, hidden, seed, d_model)
+    with progress_bars() as track:
+        weights = train_pizza_addition(recipe, track)
+    d_head = recipe.d_model // recipe.heads
+    config = UniformAttention(d_head, hidden, recipe.d_model, modulus + 1, modulus, 3, recipe.heads)
+    _save_pairs(config, weights, {"name": "modular-addition", "modulus": modulus}, output)
+
+
+def _save_pairs(config: GroupMLP | UniformAttention, weights: dict[str, torch.Tensor], task: Json, output: Path) -> None:
+    model = Model(config, {name: raw_tensor(tensor) for name, tensor in weights.items()}, task)
+    write_model(output, model)
+    right = (TwoInputProblem(model, torch.device("cpu")).margins > 0).mean()
+    click.echo(f"wrote {output}: accuracy {right:.4f} on all pairs, in floating point")
+    click.echo(f"  model digest {model.digest()}")
