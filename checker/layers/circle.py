@@ -8,8 +8,11 @@ is magnified: 2**24. Each term carries over the error of the one before times x/
 terms together are off by less than 80 * 600 < 2**16; what comes after the last is less than 2. In all less than 2**28.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
+from certificates.tensor_file import IntArray
 from checker.core.enclosures import Enclosure
 from checker.core.facts import Setting
 
@@ -18,17 +21,34 @@ _SLOWNESS = 2500
 """Some 50 terms of either series, each as long as about 50 operations on arrays of machine integers."""
 
 
-def cosines_and_sines(setting: Setting, parts: int) -> tuple[Enclosure, Enclosure]:
-    """Cos and sin of 2 pi j / parts, "j"."""
-    setting.meter.charge(2 * parts, _SLOWNESS)
-    pi = 16 * _arctan_of_inverse(5) - 4 * _arctan_of_inverse(239)
-    values = np.array([_cos_and_sin(2 * pi * j // parts) for j in range(parts)], object)
-    drop = _BITS - _KEPT
-    low, high = (values - _ERROR) >> drop, -((-values - _ERROR) >> drop)
-    exponents = np.full(values.shape, -_KEPT, np.int64)
-    ends = [setting.arithmetic.exact(end.astype(np.int64), exponents) for end in (low, high)]
-    both = ends[0].up_to(ends[1])
-    return both[:, 0], both[:, 1]
+@dataclass(frozen=True)
+class Circle:
+    """Its points "2 n": the cosines and sines of 2 pi j / n, j < n."""
+
+    points: Enclosure
+
+    @staticmethod
+    def of(setting: Setting, parts: int) -> "Circle":
+        """Divided into so many parts."""
+        setting.meter.charge(2 * parts, _SLOWNESS)
+        pi = 16 * _arctan_of_inverse(5) - 4 * _arctan_of_inverse(239)
+        values = np.array([_cos_and_sin(2 * pi * j // parts) for j in range(parts)], object).T
+        drop = _BITS - _KEPT
+        low, high = (values - _ERROR) >> drop, -((-values - _ERROR) >> drop)
+        exponents = np.full(values.shape, -_KEPT, np.int64)
+        ends = [setting.arithmetic.exact(end.astype(np.int64), exponents) for end in (low, high)]
+        return Circle(ends[0].up_to(ends[1]))
+
+    @property
+    def parts(self) -> int:
+        """How many there are."""
+        return self.points.shape[1]
+
+    def at(self, places: IntArray) -> Enclosure:
+        """Cosines and sines "j 2 n" at some of its parts "j n", in any number of turns."""
+        self.points.meter.allocate(2 * places.size * self.points.element_bytes)
+        self.points.meter.gathering(4 * places.size)
+        return self.points[np.arange(2)[:, None], places[:, None] % self.parts]
 
 
 def _arctan_of_inverse(number: int) -> int:

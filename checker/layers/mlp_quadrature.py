@@ -38,7 +38,6 @@ the waves; that amplitudes and sizes are not negative; and the inequality.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -49,7 +48,7 @@ from checker.core.enclosed_weights import ones, weight
 from checker.core.enclosures import Enclosure
 from checker.core.errors import Refused
 from checker.core.facts import Fact, MLPQuadrature, Setting, take_hints, take_parameters
-from checker.layers.circle import cosines_and_sines
+from checker.layers.circle import Circle
 from checker.layers.composition import composition
 from checker.layers.hidden_tables import constant_residual
 from checker.layers.phase_sums import bends, coefficient_bounds, length, sway
@@ -57,30 +56,6 @@ from checker.rules.projections import UNIT_BITS, Basis, hinted
 
 _ATTENTION, _MLP = "blocks.0.attn.", "blocks.0.mlp."
 _MOST_PARTS = 16
-
-
-@dataclass(frozen=True)
-class _Circle:
-    """The N-th parts of the circle, N a multiple of 2p: cosines and sines "n"."""
-
-    setting: Setting
-    cos: Enclosure
-    sin: Enclosure
-    p: int
-
-    @property
-    def parts(self) -> int:
-        """N."""
-        return self.cos.shape[0]
-
-    def at(self, places: IntArray) -> tuple[Enclosure, Enclosure]:
-        """Cosines and sines of some parts of the circle, in any number of turns."""
-        self.setting.meter.allocate(places.size * self.setting.arithmetic.element_bytes)
-        return self.cos[places % self.parts], self.sin[places % self.parts]
-
-    def waves(self, frequencies: IntArray) -> tuple[Enclosure, Enclosure]:
-        """Cosines and sines "j a" at the p residues."""
-        return self.at(frequencies[:, None] * np.arange(self.p) * (self.parts // self.p))
 
 
 def mlp_quadrature(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> MLPQuadrature:
@@ -94,30 +69,29 @@ def mlp_quadrature(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> 
     if not 1 <= parts <= _MOST_PARTS:
         raise Refused(f"parts: a number from 1 to {_MOST_PARTS}")
     hints = _hints(setting, step, config, 2 * p * parts)
-    circle = _Circle(setting, *cosines_and_sines(setting, 2 * p * parts), p)
+    circle = Circle.of(setting, 2 * p * parts)
     frequency, claims = hints["frequency"], len(hints["frequency"])
     size = hinted(setting, hints["size"].reshape(1, -1), scale)
     second, bias = (hinted(setting, hints[name].reshape(1, -1), UNIT_BITS) for name in ("second", "bias"))
 
-    cos, sin = circle.at(hints["phase"].reshape(1, -1))
-    cos_twice, sin_twice = circle.at(2 * hints["phase"].reshape(1, -1))
+    cos, sin, cos_twice, sin_twice = (circle.at(n * hints["phase"][None])[:, part] for n in (1, 2) for part in (0, 1))
     doubled = size * second[:, hints["group"]]
     ideal = (size * cos, size * sin, doubled * cos_twice, doubled * sin_twice, size * bias[:, hints["group"]])
     deviation, rest = _deviations(setting, config, circle, hints, ideal, Basis.of(setting, hints["basis"], tilt))
-    towards = circle.waves(frequency)
-    unembed = weight(setting, "unembed.W_U") @ towards[0].concatenate([towards[1]], axis=0).T
+    unembed = weight(setting, "unembed.W_U") @ _waves(circle, frequency, p).T
     g = weight(setting, _MLP + "W_out") @ unembed  # i 2k
     total = _error_of_deviations(deviation, rest, g).times(np.full((1, 1), circle.parts, np.int64))
 
     whole = np.full((1, 1), 3 * p**2 * circle.parts, np.int64)
     amplitude, error = (hinted(setting, hints[name].reshape(1, -1), scale).times(whole) for name in ("amplitude", "error"))
     weights = (size.T * g).times(np.full((1, 1), 4, np.int64))
+    bounds = coefficient_bounds(setting, circle.parts)
     for number in range(claims):
         neurons = np.flatnonzero((hints["group"] == number) & (hints["size"] > 0))
         t = frequency[number] * np.arange(p // 2 + 1).reshape(-1, 1) * parts
         values = _profiles(circle, t, second[:, number : number + 1], bias[:, number : number + 1])
-        wanted = abs(circle.at(t)[0]) * amplitude[:, number : number + 1]
-        total = total + _error_of_sum(circle, values, hints["phase"][neurons], weights[neurons], number, wanted)
+        wanted = abs(circle.at(t)[:, 0]) * amplitude[:, number : number + 1]
+        total = total + _error_of_sum(circle, bounds, values, hints["phase"][neurons], weights[neurons], number, wanted)
     proved = (error + error - total).positive()[0]
     if not proved.all():
         raise Refused(f"the error claimed of frequency {frequency[np.argmin(proved)]} is not proved")
@@ -145,16 +119,17 @@ def _hints(setting: Setting, step: Step, config: UniformAttention, parts: int) -
 def _deviations(
     setting: Setting,
     config: UniformAttention,
-    circle: _Circle,
+    circle: Circle,
     hints: dict[str, IntArray],
     ideal: Sequence[Enclosure],
     basis: Basis,
 ) -> tuple[Enclosure, Enclosure]:
     """d, below it all d_ij, then all d'_ij ("j i"); and the most that the rest of one input can do, "1 i"."""
-    embed, into = weight(setting, "embed.W_E")[: circle.p], weight(setting, _MLP + "W_in")
+    p, into = composition(setting).d_vocab, weight(setting, _MLP + "W_in")
+    embed = weight(setting, "embed.W_E")[:p]
     values, output = weight(setting, _ATTENTION + "W_V"), weight(setting, _ATTENTION + "W_O")
-    p_times, triple = np.full((1, 1), circle.p, np.int64), np.full((1, 1), 3, np.int64)
-    waves = ones(setting, 1, circle.p).concatenate(circle.waves(hints["read"]), axis=0)
+    p_times, triple = np.full((1, 1), p, np.int64), np.full((1, 1), 3, np.int64)
+    waves = ones(setting, 1, p).concatenate([_waves(circle, hints["read"], p)], axis=0)
     told = (waves @ embed).times(np.where(np.arange(waves.shape[0]) == 0, 1, 2).reshape(-1, 1))
     rest = embed.times(p_times) - waves.T @ told
     carried = told @ values @ output @ into
@@ -163,12 +138,18 @@ def _deviations(
         constant = constant + weight(setting, _MLP + "b_in").times(triple)
     constant = carried[:1] + carried[:1] + constant.times(p_times)
     deviation = constant.concatenate([carried[1:]], axis=0)
-    for part, places in zip(ideal, _places(setting, hints, circle.p), strict=True):
+    for part, places in zip(ideal, _places(setting, hints, p), strict=True):
         deviation = deviation - part.times(places)
     inside = (rest @ (values @ (output @ basis.matrix))).T.lengths().max(0).reshape(1, 1)
     along, outside = basis.parts(into.T)
     farthest = rest.T.lengths().max(0).reshape(1, 1) * _frobenius(values) * _frobenius(output)
     return deviation, inside * along.T.lengths().reshape(1, -1) + farthest * outside.reshape(1, -1).sqrt()
+
+
+def _waves(circle: Circle, frequencies: IntArray, p: int) -> Enclosure:
+    """Cosines of all frequencies at the p residues, and below them all sines: "2j a"."""
+    waves = circle.at(frequencies[:, None] * np.arange(p) * (circle.parts // p))
+    return waves[:, 0].concatenate([waves[:, 1]], axis=0)
 
 
 def _places(setting: Setting, hints: dict[str, IntArray], p: int) -> IntArray:
@@ -205,16 +186,16 @@ def _error_of_deviations(deviation: Enclosure, rest: Enclosure, g: Enclosure) ->
     return error + error
 
 
-def _profiles(circle: _Circle, t: IntArray, second: Enclosure, bias: Enclosure) -> Enclosure:
+def _profiles(circle: Circle, t: IntArray, second: Enclosure, bias: Enclosure) -> Enclosure:
     """The functions f, "t n"."""
     places = np.arange(circle.parts).reshape(1, -1)
-    once = abs(circle.at(t)[0]) * circle.at(places)[0]
-    twice = circle.at(2 * t)[0] * second * circle.at(2 * places)[0]
+    once = abs(circle.at(t)[:, 0]) * circle.at(places)[:, 0]
+    twice = circle.at(2 * t)[:, 0] * second * circle.at(2 * places)[:, 0]
     return ((once + twice).times(np.full((1, 1), 2, np.int64)) + bias).relu()
 
 
 def _error_of_sum(
-    circle: _Circle, values: Enclosure, phase: IntArray, weights: Enclosure, number: int, wanted: Enclosure
+    circle: Circle, bounds: Enclosure, values: Enclosure, phase: IntArray, weights: Enclosure, number: int, wanted: Enclosure
 ) -> Enclosure:
     """By how much a sum over neurons is off what is wanted: `wanted` "t 1" at the frequency `number`, nothing at others."""
     claims = weights.shape[1] // 2
@@ -222,12 +203,13 @@ def _error_of_sum(
     if not len(phase):
         return (wanted + wanted).max(0).reshape(1, 1).times(own)
     harmonics = np.arange(circle.parts // 2 + 1).reshape(-1, 1)
-    circle.setting.meter.allocate(len(harmonics) * len(phase) * circle.setting.arithmetic.element_bytes)
-    p, q = (part @ weights for part in circle.at(harmonics * phase))
-    bound = coefficient_bounds(circle.setting, circle.parts) * bends(values).max(0).reshape(1, 1)
+    values.meter.allocate(len(harmonics) * len(phase) * values.element_bytes)
+    at_phases = circle.at(harmonics * phase)
+    p, q = (at_phases[:, part] @ weights for part in (0, 1))
+    bound = bounds * bends(values).max(0).reshape(1, 1)
     others = (bound * sway(p[1:], q[1:])).times(1 - (harmonics[1:] == 2) * own).sum(0).reshape(1, -1)
     steady = values.sum(1).reshape(-1, 1).max(0).reshape(1, 1) * length(p[:1, :claims], p[:1, claims:])
-    twice = values @ circle.at(2 * np.arange(circle.parts).reshape(-1, 1))[0]
+    twice = values @ circle.at(2 * np.arange(circle.parts).reshape(-1, 1))[:, 0]
     columns = np.array([number, claims + number])
     ahead = twice * p[2:3, columns] - wanted.times(np.array([[1, 0]]))
     across = twice * q[2:3, columns] - wanted.times(np.array([[0, 1]]))

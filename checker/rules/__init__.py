@@ -19,12 +19,10 @@ from checker.core.meter import Meter
 from checker.core.tasks import Task
 from checker.layers.coded_output import coded_output
 from checker.layers.composition import parse_composition
-from checker.layers.fourier_output import fourier_output
 from checker.layers.hidden_tables import hidden_tables
 from checker.layers.mlp_quadrature import mlp_quadrature
-from checker.layers.quadrature import quadrature
-from checker.layers.quadrature_waves import quadrature_waves
 from checker.layers.set_output import set_output
+from checker.layers.wave_output import wave_output
 from checker.rules.disjoint_sum import disjoint_sum
 
 Rule = Callable[[Setting, Step, tuple[Fact, ...]], Fact]
@@ -34,7 +32,6 @@ RULES: Mapping[str, Rule] = {
     "coded-output": coded_output,
     "disjoint-sum": disjoint_sum,
     "enumeration": enumeration,
-    "fourier-output": fourier_output,
     "further-inputs": further_inputs,
     "group-chains": group_chains,
     "hidden-tables": hidden_tables,
@@ -42,9 +39,8 @@ RULES: Mapping[str, Rule] = {
     "mlp-quadrature": mlp_quadrature,
     "prefix-chains": prefix_chains,
     "projected-tables": projected_tables,
-    "quadrature": quadrature,
-    "quadrature-waves": quadrature_waves,
     "set-output": set_output,
+    "wave-output": wave_output,
 }
 """Every rule a certificate can name."""
 

@@ -1,7 +1,7 @@
-"""The bounds of rules `quadrature` and `quadrature-waves` in floats, term by term, differentiable.
+"""The bound of rule `wave-output` in floats, differentiable (theorem and notation: checker/layers/wave_output).
 
-Theorems and notation are those of these rules. Amplitudes are those of the discrete Fourier transform, so
-they follow the weights; each neuron's frequency is given.
+Vectors of entries and what neurons read ideally are Fourier coefficients, so they follow the weights; which entries there are
+is given.
 """
 
 import math
@@ -10,115 +10,207 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from prover.layers.examined_pairs import ExaminedPairs
 from prover.layers.hidden_layer import HiddenLayer
 from prover.surrogate import soft_maximum, soft_minimum
 
-_NOTHING = 1e-300
+_LARGEST_WEIGHT = 24
+_NOTHING = 1e-24
+"""The least number of which a square root is taken: there is no derivative at 0."""
 
 
-def strongest_frequencies(left: Tensor) -> Tensor:
-    """The frequency "i" that holds most of what each neuron reads, from left "a i"."""
-    return 1 + torch.fft.rfft(left, dim=0)[1:].abs().argmax(0)
+@dataclass(frozen=True)
+class Waves:
+    """Coordinates of functions on the residues along cos(2 pi j z / p) and sin(2 pi j z / p): waves "j z", j = 0 .. p // 2."""
+
+    cos: Tensor
+    sin: Tensor
+
+    @staticmethod
+    def of(p: int, like: Tensor) -> "Waves":
+        steps = torch.outer(torch.arange(p // 2 + 1), torch.arange(p)) % p
+        angle = (2 * math.pi / p * steps).to(like)
+        return Waves(angle.cos(), angle.sin())
+
+    def coefficients(self, functions: Tensor) -> Tensor:
+        """Of functions "... z": "... j 2", zero at j = 0."""
+        p, ways = self.cos.shape[1], torch.stack([self.cos, self.sin], 2)
+        share = torch.full((len(self.cos),), 2 / p).to(functions)
+        share[0] = 0
+        if p % 2 == 0:
+            share[-1] = 1 / p
+        return torch.einsum("...z,jzc->...jc", functions, ways) * share[:, None]
+
+    def functions(self, coefficients: Tensor) -> Tensor:
+        """From coefficients "... j 2" to "... z"."""
+        return coefficients[..., 0] @ self.cos + coefficients[..., 1] @ self.sin
+
+    def turned(self, vectors: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        """P and Q "n j" of vectors "n j 2" at true outputs "n"."""
+        c, s = self.cos[:, label].T, self.sin[:, label].T
+        x, y = vectors.unbind(-1)
+        return x * c + y * s, y * c - x * s
+
+    def leads(self, least: Tensor, most: Tensor) -> Tensor:
+        """What extrema "n j" of P and |Q| leave for d = 1 .. p // 2, "n d"."""
+        steps = slice(1, len(self.cos))
+        return least @ (1 - self.cos[:, steps]) - most @ self.sin[:, steps].abs()
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Which neurons have entries of which frequency, exact and ideal, "i j"; and what neurons read, "i"."""
+
+    exact: Tensor
+    ideal: Tensor
+    reading: Tensor
+
+    @property
+    def rows(self) -> int:
+        """How many pairs of what is written and what is read the ideal ones have."""
+        readers, written = torch.nn.functional.one_hot(self.reading).bool(), self.ideal
+        return int((readers.T.double() @ written.double() > 0).sum())
 
 
 @dataclass(frozen=True)
 class WaveBound:
-    """read "2 i": alpha, beta; written "2 i": gamma, eta; lead "d delta": the theorem's left-hand side, d = 0 .. (p - 1)/2,
-    delta = 1 .. p - 1.
+    """What neurons say and read, as waves: vectors "i j 2", wave "i 2" (alpha and beta), level "i"; logarithms of weights:
+    weight "i", entry_weight "i j".
 
-    Errors, by how much they can shift a difference of logits: unread (what neurons read beside their frequency), bias, direct,
-    unwritten (what neurons write beside it; 0 for rule quadrature, which takes the outputs as they are). unlike: how far the
-    weights are from single waves without biases and without a direct path, as a mean square: shares of what neurons read,
-    weighted by what they write, and, where they are to write waves, the other way round.
+    What is taken off: deviations "d", d = 1 .. p // 2, of what neurons read (by pairs; by angle twice that); uncovered, of what
+    they write; beside, of the path around the MLP. unlike: how far neurons are from what is said of them, as shares of squares.
+    By pairs: ahead, across "p j", P and Q. By angle: lead "q d", for a difference of q = 0 .. p // 2 (otherwise empty).
     """
 
-    read: Tensor
-    written: Tensor
-    lead: Tensor
-    unread: Tensor
-    bias: Tensor
-    direct: Tensor
-    unwritten: Tensor
+    vectors: Tensor
+    wave: Tensor
+    level: Tensor
+    weight: Tensor
+    entry_weight: Tensor
+    deviations: Tensor
+    uncovered: Tensor
+    beside: Tensor
     unlike: Tensor
+    waves: Waves
+    ahead: Tensor
+    across: Tensor
+    lead: Tensor
+
+    def margins(self, bucket: Tensor, buckets: int) -> Tensor:
+        """What the inequality leaves, "bucket d", from the numbers "p" of the pairs' buckets."""
+        where = bucket[:, None].expand_as(self.ahead)
+        empty = self.ahead.new_zeros(buckets, self.ahead.shape[1])
+        least = empty.scatter_reduce(0, where, self.ahead, "amin", include_self=False)
+        most = empty.scatter_reduce(0, where, self.across.abs(), "amax", include_self=False)
+        return self.waves.leads(least, most) - self.allowed
 
     @property
-    def margins(self) -> Tensor:
-        """What is left of the least lead "d"; certifies if it is more than the slack."""
-        return self.lead.amin(1) - self.unread - self.bias - self.direct - self.unwritten
+    def of_each(self) -> Tensor:
+        """What it would leave if each pair had a bucket of its own, "p d"; by angle, what it leaves, "q d"."""
+        return (self.lead if len(self.lead) else self.waves.leads(self.ahead, self.across.abs())) - self.allowed
+
+    @property
+    def allowed(self) -> Tensor:
+        """All that is taken off, "d"."""
+        return self.deviations + self.uncovered + self.beside
 
 
 def wave_bound(
-    layer: HiddenLayer, neurons: Tensor, frequency: Tensor, outputs: bool = False, temperature: float = 0.0
+    layer: HiddenLayer,
+    neurons: Tensor,
+    entries: Entries,
+    pairs: ExaminedPairs | None,
+    symmetric: bool,
+    temperature: float = 0.0,
 ) -> WaveBound:
-    """Evaluate the theorem for these neurons, whose frequencies are "i"; minima over s are soft at a temperature.
+    """Evaluate the theorem for these neurons: by pairs, or, without them, by angle, with extrema soft at a temperature."""
+    unembed, bias = layer.unembed[neurons], layer.bias[neurons]
+    left, right = layer.left[:, neurons] + bias / (1 + symmetric), layer.right[:, neurons] + bias / 2 * symmetric
+    p, waves = len(left), Waves.of(len(left), left)
+    vectors = waves.coefficients(unembed)
+    exact, ideal = vectors * entries.exact[..., None], vectors * entries.ideal[..., None]
+    rest = unembed - waves.functions(exact + ideal)
+    level = rest.mean(1)
+    rest = rest - level[:, None]
 
-    outputs: by rule quadrature-waves, where neurons write single waves as well.
-    """
-    left, bias, unembed = layer.left[:, neurons], layer.bias[neurons], layer.unembed[neurons]
-    p = len(left)
-    angle = 2 * math.pi / p * (torch.outer(torch.arange(p, device=left.device), frequency) % p).to(left.dtype)
-    waves = torch.stack([angle.cos(), angle.sin()])  # 2 a i
-    read, written = 2 / p * (waves * left).sum(1), 2 / p * (waves * unembed.T).sum(1)
-    ideal = (read[:, None] * waves).sum(0)
-    rest, reach = left - ideal, _range(unembed)
-    direct, constant = _range(layer.direct).amax(), _range(layer.constant)
-    beside = (layer.direct - layer.direct.mean(1, keepdim=True)).square().mean()
-    strength, unwritten, unlike = reach, reach.new_zeros(()), reach.new_zeros(())
-    if outputs:
-        unlike_waves = unembed - (written[:, None] * waves).sum(0).T
-        strength = 2 * written.norm(dim=0) + _range(unlike_waves)
-        unwritten = 2 * read.norm(dim=0) @ _range(unlike_waves)
-        power = left.square().sum(0)
-        unlike = unlike_waves.square().sum(1) @ power / (unembed.square().sum(1) @ power).clamp_min(_NOTHING)
-        lead = _lead_of_waves(ideal, written, frequency, temperature)
-    else:
-        lead = _lead(ideal, unembed, frequency, temperature)
-    weight = reach.square() / (left.square().sum(0) @ reach.square()).clamp_min(_NOTHING)
-    return WaveBound(
-        read,
-        written,
-        lead,
-        2 * rest.abs().amax(0) @ strength,
-        bias.abs() @ strength + constant,
-        2 * direct,
-        unwritten,
-        (rest.square().sum(0) + p * bias.square()) @ weight + beside / lead.square().mean().clamp_min(_NOTHING) + unlike,
-    )
+    wave = _at(waves.coefficients(layer.left[:, neurons].T), entries.reading)  # i 2
+    cos, sin = waves.cos[entries.reading].T, waves.sin[entries.reading].T
+    part = wave[:, 0] * cos + wave[:, 1] * sin
+    off = [(side - part).square() for side in (left, right)]
+    mean = off[0].mean(0) + off[1].mean(0)
+    entry_weight = _weights(mean[:, None], ideal.square().sum(2))
+    weighted = ideal * 2.0 ** entry_weight[..., None]
+    gram = torch.einsum("ijc,ijd->jcd", weighted, weighted)
+    sigma = torch.maximum(gram[:, 0, 0], gram[:, 1, 1]) + gram[:, 0, 1].abs()
+    shares = entries.ideal * 4.0**-entry_weight
+    away = [(side @ shares).clamp_min(_NOTHING).sqrt().amax(0) for side in off]
+    steps = torch.outer(torch.arange(1, p // 2 + 1), torch.arange(p // 2 + 1)) % (2 * p)
+    turns = (math.pi / p * steps).to(left).sin().abs()  # d j
+    deviations = turns @ ((away[0] + away[1]) * sigma.clamp_min(_NOTHING).sqrt())
+
+    active = left.relu().square().mean(0) + right.relu().square().mean(0)
+    weight = _weights(active, rest.square().mean(1))
+    reached = sum((side.relu() * 2.0**-weight).norm(dim=1).amax() for side in (left, right))
+    uncovered = 2 * reached * (rest * 2.0 ** weight[:, None]).square().sum(0).clamp_min(_NOTHING).sqrt().amax()
+    around, power = layer.direct + layer.constant / 2, layer.left[:, neurons].square().sum(0)
+    told = unembed.square().sum(1)
+    unlike = p * (mean @ told) / (power @ told).clamp_min(_NOTHING)
+    unlike = unlike + rest.square().sum(1) @ power / (told @ power).clamp_min(_NOTHING)
+
+    none = left.new_zeros(0, len(waves.cos))
+    if pairs is None:
+        lead = _by_angle(waves, entries.reading, wave, ideal, temperature)
+        parts = 2 * deviations, uncovered, 2 * _range(around).amax(), unlike, waves, none, none, lead
+        return WaveBound(vectors, wave, level, weight, entry_weight, *parts)
+    path = waves.coefficients(around) * (entries.exact | entries.ideal).any(0)[:, None]
+    beside = 2 * _range(around - waves.functions(path)).amax()
+    vector = torch.einsum("pi,ijc->pjc", (left[pairs.first] + right[pairs.second]).relu(), exact)
+    sizes = _half(p, pairs.first - pairs.second, entries.reading).cos().abs()
+    turned = _half(p, pairs.first + pairs.second, entries.reading)
+    sizes = sizes * (wave[:, 0] * turned.cos() + wave[:, 1] * turned.sin()).abs()
+    vector = vector + torch.einsum("pi,ijc->pjc", sizes, ideal)
+    alone = [torch.einsum("ai,ijc->ajc", side, ideal) / 2 + path for side in (left, right)]
+    ahead, across = waves.turned(vector + alone[0][pairs.first] + alone[1][pairs.second], pairs.true)
+    parts = deviations, uncovered, beside, unlike, waves, ahead, across, none
+    return WaveBound(vectors, wave, level, weight, entry_weight, *parts)
+
+
+def _by_angle(waves: Waves, reading: Tensor, wave: Tensor, ideal: Tensor, temperature: float) -> Tensor:
+    """The lead "q d" of all differences."""
+    p = waves.cos.shape[1]
+    every = torch.arange(p, device=wave.device)
+    angle = _half(p, every, reading)
+    straight = wave[:, 0] * angle.cos() + wave[:, 1] * angle.sin()  # c i
+    total: Tensor | float = 0.0
+    for k in reading.unique():
+        here = reading == k
+        parts = [torch.einsum("ci,ijd->cjd", values[:, here], ideal[here]) for values in (straight.abs(), straight)]
+        (ahead, across), (less, more) = (waves.turned(vectors, every) for vectors in parts)
+        least, most = ahead - less.abs(), across.abs() + more.abs()
+        told = ideal[here].detach().abs().sum((0, 2)) > 0  # what is not written has no extrema, not even soft ones
+        extrema = told * soft_minimum(least, 0, temperature), told * soft_maximum(most, 0, temperature)
+        size = _half(p, every[: p // 2 + 1], k.reshape(1)).cos().abs()  # q 1
+        total = total + size * waves.leads(*(values[None] for values in extrema))
+    assert isinstance(total, Tensor)
+    return total
+
+
+@torch.no_grad()
+def _weights(read: Tensor, written: Tensor) -> Tensor:
+    """Logarithms of the weights for which Cauchy and Schwarz lose least, from mean squares."""
+    exponents = (read.clamp_min(_NOTHING) / written.clamp_min(_NOTHING)).log2() / 4
+    exponents = exponents - exponents.mean()
+    return exponents.round().clamp(-_LARGEST_WEIGHT, _LARGEST_WEIGHT)
+
+
+def _at(coefficients: Tensor, frequency: Tensor) -> Tensor:
+    return coefficients[torch.arange(len(frequency), device=frequency.device), frequency]
+
+
+def _half(p: int, number: Tensor, frequency: Tensor) -> Tensor:
+    """Pi k n / p."""
+    return math.pi / p * (torch.outer(number, frequency) % (2 * p)).to(torch.float64)
 
 
 def _range(values: Tensor) -> Tensor:
     return values.amax(-1) - values.amin(-1)
-
-
-def _lead(ideal: Tensor, unembed: Tensor, frequency: Tensor, temperature: float) -> Tensor:
-    p = len(ideal)
-    s = torch.arange(p, device=ideal.device)
-    column, total = (2 * s[:, None] + s) % p, ideal.new_zeros(p // 2 + 1, p)
-    for k in frequency.unique():
-        here = frequency == k
-        cosine = torch.cos(2 * math.pi / p * (k * s[: p // 2 + 1] % p).to(ideal.dtype))
-        for sign in (1, -1):
-            shifted = ((sign * ideal[:, here]).relu() @ unembed[here]).gather(1, column)
-            least = soft_minimum(shifted[:, :1] - shifted, 0, temperature)
-            total = total + 2 * torch.outer((sign * cosine).relu(), least)
-    return total[:, 1:]
-
-
-def _lead_of_waves(ideal: Tensor, written: Tensor, frequency: Tensor, temperature: float) -> Tensor:
-    p = len(ideal)
-    s = torch.arange(p, device=ideal.device)
-    total = ideal.new_zeros(p // 2 + 1, p)
-    for k in frequency.unique():
-        here = frequency == k
-        angle = 2 * math.pi / p * (k * s % p).to(ideal.dtype)
-        cosine, sine = angle.cos(), angle.sin()
-        double = 2 * s % p
-        for sign in (1, -1):
-            active = (sign * ideal[:, here]).relu()
-            first, second = active @ written[0, here], active @ written[1, here]
-            along = first * cosine[double] + second * sine[double]
-            across = second * cosine[double] - first * sine[double]
-            least, most = soft_minimum(along, 0, temperature), soft_maximum(across.abs(), 0, temperature)
-            part = least * (1 - cosine) - most * sine.abs()
-            total = total + 2 * torch.outer((sign * cosine[: p // 2 + 1]).relu(), part)
-    return total[:, 1:]

@@ -166,13 +166,13 @@ def test_exp_sees_no_positive_numbers_but_for_rounding(place: str, monkeypatch: 
     seen = []
 
     def recorded(
-        scores: ScaledIntegers, exp: Callable[[ScaledIntegers], ScaledIntegers] = ScaledIntegers._exp
+        scores: ScaledIntegers, exp: Callable[[ScaledIntegers], ScaledIntegers] = ScaledIntegers.exp
     ) -> ScaledIntegers:
         if scores.hi.size:
             seen.append((int(scores.hi.max()), scores.shift, scores.bound))
         return exp(scores)
 
-    monkeypatch.setattr(ScaledIntegers, "_exp", recorded)
+    monkeypatch.setattr(ScaledIntegers, "exp", recorded)
     for seed in range(30):
         tiny = oracle.random_model(seed, ("tilted", "edge", "maximum", "integers"), largest=130, place=place)
         weights = {name: np.array([float(x) for x in tiny.numbers(name)]).reshape(tiny.shapes[name]) for name in tiny.tensors}

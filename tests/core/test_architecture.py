@@ -662,8 +662,8 @@ ON_TWO_INPUTS = (
     "crosscoder",
     "structured",
     "sets",
-    "quadrature",
-    "quadrature-waves",
+    "angles",
+    "frequencies",
     "mlp",
 )
 

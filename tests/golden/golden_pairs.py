@@ -466,30 +466,50 @@ def projected_step(reading: Any = READING, writing: Any = WRITING, neurons: Any 
     return Step("hidden-tables", (), {"tilt": tilt}, hints)
 
 
-def fourier_hints() -> dict[str, Any]:
+def wave_hints() -> dict[str, Any]:
     """Each neuron of `spectral` writes and reads one frequency; four of them nearly ideally."""
     main = np.stack([1 + np.arange(12) % 2, np.arange(12)], axis=1)
-    twice, once = (np.rint(2**12 * np.array([np.cos(x), np.sin(x)])).astype(np.int64) for x in (2 * PHASES, PHASES))
-    ideal = np.arange(12) % 3 == 1
+    main = main[np.argsort(main[:, 0], kind="stable")]
+    twice, once = (np.rint(2**12 * np.stack([np.cos(x), np.sin(x)], 1)).astype(np.int64) for x in (2 * PHASES, PHASES))
+    ideal = main[:, 1] % 3 == 1
     upper = np.triu(5 * np.arange(5)[:, None] + np.arange(5) + 1) - 1
     return {
         "bucket": np.where(np.eye(5) > 0, 2**40, upper),
         "exact": main[~ideal][::-1],
-        "exact_vectors": twice.T[~ideal][::-1],
+        "exact_vectors": twice[main[~ideal, 1]][::-1],
         "ideal": main[ideal],
-        "ideal_vectors": twice.T[ideal],
-        "reading": main[:, 0],
-        "alpha": once[0],
-        "beta": once[1],
+        "ideal_vectors": twice[main[ideal, 1]],
+        "reading": 1 + np.arange(12) % 2,
+        "wave": once,
+        "level": np.zeros(12, np.int64),
         "weight": np.arange(12) % 2,
         "entry_weight": [1, 0, -1, 0],
     }
 
 
-def fourier_step(mirrored: int = 1, scale: int = 12, **hints: Any) -> Step:
-    """A step of rule fourier-output."""
-    said = {name: tensor(hint) for name, hint in {**fourier_hints(), **hints}.items()}
-    return Step("fourier-output", (0,), {"mirrored": mirrored, "scale": scale}, said)
+def angle_hints() -> dict[str, Any]:
+    """The neurons of `waves` as waves that they read and write, for all pairs."""
+    neuron = np.argsort(np.arange(12) % 2, kind="stable")
+    twice, once = (np.rint(2**24 * np.stack([np.cos(x), np.sin(x)], 1)).astype(np.int64) for x in (2 * PHASES, PHASES))
+    zero = np.zeros(12, np.int64)
+    return {
+        "bucket": np.zeros((5, 5), np.int64),
+        "exact": np.zeros((0, 2), np.int64),
+        "exact_vectors": np.zeros((0, 2), np.int64),
+        "ideal": np.stack([1 + neuron % 2, neuron], axis=1),
+        "ideal_vectors": twice[neuron],
+        "reading": 1 + np.arange(12) % 2,
+        "wave": once,
+        "level": zero,
+        "weight": zero,
+        "entry_weight": zero,
+    }
+
+
+def wave_step(mirrored: int = 1, scale: int = 12, angles: int = 0, **hints: Any) -> Step:
+    """A step of rule wave-output."""
+    said = {name: tensor(hint) for name, hint in {**(angle_hints() if angles else wave_hints()), **hints}.items()}
+    return Step("wave-output", (0,), {"angles": angles, "mirrored": mirrored, "scale": scale}, said)
 
 
 def rotating(pairs: Any = EVERY, neurons: Any = ROTATING, **more: Any) -> Step:
@@ -609,11 +629,11 @@ def projecting(inside: bool) -> PairSubject:
 
 
 def turning_waves(inside: bool) -> PairSubject:
-    """`spectral` that fourier-output proves, or does not any more."""
+    """`spectral` that wave-output proves, or does not any more."""
     few, many = 0, 2**14
     while many - few > 1:
         middle = (few + many) // 2
-        spare = oracle.fourier(spectral(middle / 2**12).tables(range(12)), fourier_hints(), 12)
+        spare = oracle.waves(spectral(middle / 2**12).tables(range(12)), wave_hints(), 12)
         few, many = (middle, many) if min(spare.values()) > 0 else (few, middle)
     return spectral((few if inside else few + 1) / 2**12)
 
@@ -747,7 +767,7 @@ def add_cases(corpus: Corpus) -> None:
     pairs = PairCorpus(corpus)
     for part in (
         proved,
-        of_waves,
+        of_angles,
         of_frequencies,
         of_bases,
         of_mlps,
@@ -947,81 +967,60 @@ def of_mlps(corpus: PairCorpus) -> None:
     corpus.add("mlp-architecture", sums_claim, 1, "a network of another architecture", "sums")
 
 
-def of_waves(corpus: PairCorpus) -> None:
-    """Rules quadrature and quadrature-waves."""
-    alpha, beta = (np.rint(2**24 * f(PHASES)).astype(np.int64) for f in (np.cos, np.sin))
-    good = {"frequency": 1 + np.arange(12) % 2, "alpha": alpha, "beta": beta, "claimed": np.ones(3, np.int64)}
+def of_angles(corpus: PairCorpus) -> None:
+    """Rule wave-output, by angle."""
+    good, twelve = angle_hints(), hidden(range(12))
 
-    def step(**changed_hints: Any) -> Step:
-        return Step("quadrature", (0,), {"scale": 24}, {name: tensor(h) for name, h in {**good, **changed_hints}.items()})
+    def step(mirrored: int = 0, angles: int = 1, **hints: Any) -> Step:
+        return wave_step(mirrored, 24, angles, **{**good, **hints})
 
-    twelve = hidden(range(12))
-    corpus.claim("quadrature", 0, "neurons of a single frequency", "waves", 25, twelve, step())
-    corpus.claim("quadrature-some", 0, "differences of 0 only", "waves", 5, twelve, step(claimed=[1, 0, 0]))
-    corpus.claim("quadrature-none", 0, "nothing is claimed", "waves", 0, twelve, step(claimed=[0, 0, 0]))
-    for name, why, hints in (
-        ("frequency-zero", "a frequency is at least 1", {"frequency": good["frequency"] - 1}),
-        ("frequency-five", "a frequency is below 5", {"frequency": good["frequency"] + 3}),
-        ("claimed-two", "claimed is 0 or 1", {"claimed": [1, 2, 1]}),
-        ("claimed-short", "one entry for each difference", {"claimed": [1, 1]}),
-        ("phase", "waves that are not those of the neurons", {"alpha": np.roll(alpha, 1)}),
-        ("swapped", "frequencies that are not those of the neurons", {"frequency": 2 - np.arange(12) % 2}),
-    ):
-        corpus.claim(f"quadrature-{name}", 1, why, "waves", 25, twelve, step(**hints))
-    corpus.claim("quadrature-untied", 1, "the network is not symmetric", "waves-untied", 25, twelve, step())
-    three = {"frequency": [1] * 4, "alpha": [1] * 4, "beta": [1] * 4, "claimed": [0, 0]}
-    corpus.claim("quadrature-subtraction", 1, "the task is not addition", "differences", 0, hidden(FOUR), step(**three))
-    corpus.claim("quadrature-premises", 1, "one premise", "waves", 25, twelve, replace(step(), premises=(0, 0)))
-
-    gamma, eta = (np.rint(2**24 * f(2 * PHASES)).astype(np.int64) for f in (np.cos, np.sin))
-    writing = {**good, "gamma": gamma, "eta": eta}
-
-    def both(**changed_hints: Any) -> Step:
-        hints = {name: tensor(h) for name, h in {**writing, **changed_hints}.items()}
-        return Step("quadrature-waves", (0,), {"scale": 24}, hints)
-
-    corpus.claim("quadrature-waves", 0, "neurons that write a single frequency", "waves", 25, twelve, both())
-    for name, why, hints in (
-        ("out-phase", "waves that are not those that neurons write", {"gamma": np.roll(gamma, 1)}),
-        ("out-sign", "waves the other way round", {"eta": -eta}),
-        ("out-zero", "nothing is said to be written", {"gamma": 0 * gamma, "eta": 0 * eta}),
-        ("out-in", "waves that are not those that neurons read", {"beta": -beta}),
-        ("out-frequency", "a frequency is at least 1", {"frequency": good["frequency"] - 1}),
-        ("out-claimed", "claimed is 0 or 1", {"claimed": [1, 2, 1]}),
-        ("out-short", "one number for each neuron", {"eta": eta[:-1]}),
-    ):
-        corpus.claim(f"quadrature-{name}", 1, why, "waves", 25, twelve, both(**hints))
-    corpus.claim("quadrature-out-missing", 1, "no eta", "waves", 25, twelve, replace(both(), hints=step().hints))
-    corpus.claim("quadrature-out-untied", 1, "the network is not symmetric", "waves-untied", 25, twelve, both())
+    every = np.arange(5)
+    apart = (every[:, None] - every) % 5
+    corpus.claim("angles", 0, "neurons that read and write a single frequency", "waves", 25, twelve, step())
+    for precision in (31, 64, 256):
+        corpus.claim(f"angles-{precision}", 0, f"to {precision} bits", "waves", 25, twelve, step(), precision=precision)
+    upper = np.where(apart.T < 5, np.triu(np.ones((5, 5), np.int64)) - 1, 0)
+    corpus.claim("angles-mirrored", 0, "pairs with a <= b", "waves", 25, twelve, step(1, bucket=upper))
+    corpus.claim("angles-some", 0, "differences of 0 only", "waves", 5, twelve, step(bucket=np.where(apart == 0, 7, -1)))
+    corpus.claim("angles-none", 0, "nothing is claimed", "waves", 0, twelve, step(bucket=0 * apart - 1))
+    corpus.claim("angles-pairs", 0, "the same by pairs", "waves", 25, twelve, step(angles=0, bucket=5 * apart + every))
+    roll = np.roll(good["wave"], 1, axis=0)
+    wrong = [
+        (name, why, 1, other)
+        for name, why, other in (
+            ("two", "angles is 0 or 1", step(angles=2)),
+            ("exact", "no entry is exact", step(exact=[[1, 0]], exact_vectors=[[0, 0]])),
+            ("frequency-zero", "frequencies are 1 to 4", step(ideal=good["ideal"] - [1, 0])),
+            ("order", "entries are in order", step(ideal=good["ideal"][::-1])),
+            ("read", "not what neurons read", step(wave=roll)),
+            ("read-other", "not the frequency that neurons read", step(reading=3 - good["reading"])),
+            ("written", "not what neurons write", step(ideal_vectors=good["ideal_vectors"] * [1, -1])),
+            ("nothing-written", "nothing is said to be written", step(ideal_vectors=0 * good["ideal_vectors"])),
+            ("level", "not the mean of what neurons write", step(level=good["level"] + 2**24)),
+            ("premises", "one premise", replace(step(), premises=(0, 0))),
+        )
+    ]
+    refused(corpus, "angles", "waves", 25, (twelve, step()), wrong)
 
 
 def of_frequencies(corpus: PairCorpus) -> None:
-    """Rule fourier-output."""
-    twelve, step = hidden(range(12)), fourier_step()
-    whole = fourier_hints()["bucket"]
-    corpus.both("fourier", "what neurons write, by frequency", "spectral", 25, twelve, step)
-    corpus.claim("fourier-precise", 0, "rounded to 60 bits", "spectral", 25, twelve, step, precision=60)
-    corpus.claim("fourier-upper", 0, "without mirror images", "spectral", 15, twelve, fourier_step(0))
-    corpus.claim("fourier-none", 0, "no pairs", "spectral", 0, twelve, fourier_step(bucket=0 * whole - 1))
-    corpus.claim("fourier-untied", 0, "two embeddings", "waves-untied", 0, twelve, fourier_step(0, bucket=0 * whole - 1))
-    good = fourier_hints()
-    many = {
-        f"{name}{part}": np.concatenate([good[f"{name}{part}"]] * 2) for name in ("exact", "ideal") for part in ("", "_vectors")
+    """Rule wave-output, by pairs."""
+    twelve, step = hidden(range(12)), wave_step()
+    good = wave_hints()
+    whole = good["bucket"]
+    corpus.both("frequencies", "what neurons write, by frequency", "spectral", 25, twelve, step)
+    corpus.claim("frequencies-precise", 0, "rounded to 60 bits", "spectral", 25, twelve, step, precision=60)
+    corpus.claim("frequencies-upper", 0, "without mirror images", "spectral", 15, twelve, wave_step(0))
+    corpus.claim("frequencies-none", 0, "no pairs", "spectral", 0, twelve, wave_step(bucket=0 * whole - 1))
+    corpus.claim("frequencies-untied", 0, "two embeddings", "waves-untied", 0, twelve, wave_step(0, bucket=0 * whole - 1))
+    two = {
+        name: np.repeat(good[name], 2, axis=0) for name in ("exact", "exact_vectors", "ideal", "ideal_vectors", "entry_weight")
     }
-    corpus.claim(
-        "fourier-halves",
-        0,
-        "every entry twice, each with half of its vector",
-        "spectral",
-        25,
-        twelve,
-        fourier_step(
-            scale=13, **many, entry_weight=[*good["entry_weight"]] * 2, alpha=2 * good["alpha"], beta=2 * good["beta"]
-        ),
-    )
+    halves = wave_step(scale=13, **two, wave=2 * good["wave"])
+    corpus.claim("frequencies-halves", 0, "every entry twice, each with half of its vector", "spectral", 25, twelve, halves)
     last = np.arange(4) == 3
     wrong = [
-        (name, why, fourier_step(**hints))
+        (name, why, wave_step(**hints))
         for name, why, hints in (
             ("bucket", "a bucket of -2", {"bucket": np.where(whole == 3, -2, whole)}),
             ("lower", "pairs below the diagonal are mirrored", {"bucket": whole.T}),
@@ -1030,6 +1029,8 @@ def of_frequencies(corpus: PairCorpus) -> None:
             ("reading-negative", "neurons read 0 to 4", {"reading": good["reading"] - 2}),
             ("frequency-zero", "frequencies are 1 to 4", {"exact": good["exact"] * [0, 1]}),
             ("frequency-five", "frequencies are 1 to 4", {"ideal": good["ideal"] + [4, 0]}),
+            ("frequency-new", "no ideal entry of this frequency", {"exact": good["exact"] + [2, 0]}),
+            ("order", "ideal entries are in order", {"ideal": good["ideal"][::-1]}),
             ("neuron-twelve", "neurons are 0 to 11", {"exact": good["exact"] + [0, 1]}),
             ("neuron-negative", "neurons are 0 to 11", {"ideal": good["ideal"] - [0, 2]}),
             ("weight", "a weight of 2**25", {"weight": good["weight"] + 24}),
@@ -1037,24 +1038,23 @@ def of_frequencies(corpus: PairCorpus) -> None:
             ("entry-weight", "a weight of 2**-25", {"entry_weight": -25 * last}),
             ("entry-weight-least", "a weight with no inverse", {"entry_weight": np.where(last, -(2**63), 0)}),
             ("vectors", "not what neurons write", {"exact_vectors": np.roll(good["exact_vectors"], 1, axis=0)}),
-            ("alpha", "not what neurons read", {"alpha": np.roll(good["alpha"], 1)}),
-            ("alpha-large", "a number beyond 53 bits", {"alpha": np.full(12, 2**53)}),
+            ("read", "not what neurons read", {"wave": np.roll(good["wave"], 1, axis=0)}),
+            ("read-large", "a number beyond 53 bits", {"wave": np.full((12, 2), 2**53)}),
+            ("level", "not the mean of what neurons write", {"level": good["level"] + 2**12}),
             ("short", "an entry without a vector", {"exact_vectors": good["exact_vectors"][1:]}),
             ("short-weights", "an entry without a weight", {"entry_weight": [0, 0, 0]}),
-            ("no-exact", "no exact entry", {"exact": np.zeros((0, 2)), "exact_vectors": np.zeros((0, 2))}),
             ("no-ideal", "no ideal entry", {name: good[name][:0] for name in ("ideal", "ideal_vectors", "entry_weight")}),
         )
     ]
     wrong += [
-        ("mirrored", "mirrored is 0 or 1", fourier_step(2)),
-        ("scale", "a scale of 1101", fourier_step(scale=1101)),
+        ("mirrored", "mirrored is 0 or 1", wave_step(2)),
+        ("scale", "a scale of 1101", wave_step(scale=1101)),
         ("premises", "one premise", replace(step, premises=(0, 0))),
     ]
-    refused(corpus, "fourier", "spectral", 25, (twelve, step), [(name, why, 1, other) for name, why, other in wrong])
-    corpus.claim("fourier-untied-mirrored", 1, "the network is not symmetric", "waves-untied", 25, twelve, step)
-    three = {"bucket": 0 * EVERY - 1, **{name: [1] * 4 for name in ("reading", "alpha", "beta", "weight")}}
-    other = fourier_step(0, **three)
-    corpus.claim("fourier-subtraction", 1, "the task is not addition", "differences", 0, hidden(FOUR), other)
+    refused(corpus, "frequencies", "spectral", 25, (twelve, step), [(name, why, 1, other) for name, why, other in wrong])
+    corpus.claim("frequencies-untied-mirrored", 1, "the network is not symmetric", "waves-untied", 25, twelve, step)
+    one = {**dict.fromkeys(("reading", "weight", "level"), [1] * 4), "wave": [[1, 1]] * 4, "bucket": 0 * EVERY - 1}
+    corpus.claim("frequencies-subtraction", 1, "the task is not addition", "differences", 0, hidden(FOUR), wave_step(0, **one))
 
 
 def of_bases(corpus: PairCorpus) -> None:

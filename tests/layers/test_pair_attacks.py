@@ -57,7 +57,8 @@ BASES: Mapping[str, tuple[str, Callable[[], Certificate]]] = {
     ),
     "sets": ("sets-symmetric", _sets),
     "sets-by-table": ("sets", _by_table),
-    "frequencies": ("spectral", lambda: subjects()["spectral"].claim(25, hidden(range(12)), golden_pairs.fourier_step())),
+    "frequencies": ("spectral", lambda: subjects()["spectral"].claim(25, hidden(range(12)), golden_pairs.wave_step())),
+    "angles": ("waves", lambda: subjects()["waves"].claim(25, hidden(range(12)), golden_pairs.wave_step(0, 24, 1))),
     "bases": (
         "uniform-narrow",
         lambda: subjects()["uniform-narrow"].claim(EVERY, golden_pairs.projected_step(), pairs_step(UPPER, 1)),
@@ -111,7 +112,7 @@ def claims(base: PairBase) -> Iterator[Mutant]:
     for name, tensor in base.document.tensors.items():
         values = tensor.integers()
         changes = []
-        for _ in range(60):
+        for _ in range(60 if values.size else 0):
             index = tuple(rng.randrange(size) for size in values.shape)
             other = tuple(rng.randrange(size) for size in values.shape)
             changed = values.copy()

@@ -459,10 +459,7 @@ MUTANTS = [
     *(Mutant(file, old, new, CODES) for file, old, new in pair_mutants.OF_CODES),
     *(Mutant(file, old, new, ("tests/layers/test_quadrature.py", *QUICK)) for file, old, new in pair_mutants.OF_QUADRATURES),
     *(Mutant(file, old, new, ("tests/layers/test_mlp_quadrature.py", *QUICK)) for file, old, new in pair_mutants.OF_MLPS),
-    *(
-        Mutant(file, old, new, ("tests/layers/test_fourier_output.py", *QUICK))
-        for file, old, new in pair_mutants.OF_FREQUENCIES
-    ),
+    *(Mutant(file, old, new, ("tests/layers/test_wave_output.py", *QUICK)) for file, old, new in pair_mutants.OF_FREQUENCIES),
     *(
         Mutant(file, old, new, ("tests/layers/test_projected_hidden_tables.py", *QUICK))
         for file, old, new in pair_mutants.OF_BASES

@@ -390,10 +390,11 @@ def uniform(tables: Tables, table: np.ndarray, parts: Sequence[Sets]) -> Fractio
     return min(sum((m[g] for m in margins), Fraction(0)) - needed for g in range(len(table)) if g != unit)
 
 
-def fourier(tables: Tables, said: Mapping[str, Any], scale: int) -> dict[int, float]:
-    """By how much rule fourier-output has more than it needs, at the worst output, for each bucket."""
-    p, unit = len(tables.left), 2.0**-scale
-    left, right = tables.left.astype(float) + tables.bias.astype(float), tables.right.astype(float)
+def waves(tables: Tables, said: Mapping[str, Any], scale: int, angles: int = 0) -> dict[int, float]:
+    """By how much rule wave-output has more than it needs, at the worst output, for each bucket."""
+    p, unit, symmetric = len(tables.left), 2.0**-scale, bool(np.all(tables.left == tables.right))
+    left, right, bias = (table.astype(float) for table in (tables.left, tables.right, tables.bias))
+    left, right = (left + bias / 2, right + bias / 2) if symmetric else (left + bias, right)
     turn = np.exp(2j * np.pi * np.arange(p) / p)
 
     def vector(pair: Any) -> complex:
@@ -407,37 +408,28 @@ def fourier(tables: Tables, said: Mapping[str, Any], scale: int) -> dict[int, fl
         for name in ("exact", "ideal")
     )
     used = sorted({j for j, *_ in (*exact, *ideal)})
-    y = np.array([wave(vector(v), k) for *v, k in zip(said["alpha"], said["beta"], said["reading"], strict=True)]).T
+    reading = [int(k) for k in said["reading"]]
+    read = [vector(v) for v in said["wave"]]
+    y = np.array([wave(v, k) for v, k in zip(read, reading, strict=True)]).T
     share = (2**21 // p) / 2**20
     along = {j: turn[j * np.arange(p) % p] for j in used}
 
     def apart(row: Any) -> tuple[dict[int, complex], float]:
-        parts = {j: complex(2 * row.astype(float) @ along[j]) * share for j in used}
-        beside = 2 * row.astype(float) - sum(wave(v, j) for j, v in parts.items())
+        parts = {j: complex(row @ along[j]) * share for j in used} if not angles else {}
+        beside = row - sum(wave(v, j) for j, v in parts.items())
         return parts, float(beside.max() - beside.min())
 
-    constant, paths = apart(tables.constant), [apart(row) for row in tables.direct]
-    least, most = {}, {}
-    for (a, b), bucket in np.ndenumerate(said["bucket"]):
-        if bucket < 0:
-            continue
-        x, at = left[a] + right[b], {j: constant[0][j] + paths[a][0][j] + paths[b][0][j] for j in used}
-        for j, i, v in exact:
-            at[j] += 2 * max(x[i], 0) * v
-        for j, i, v in ideal:
-            at[j] += (x[i] + abs(y[a, i] + y[b, i])) * v
-        turned = [at[j] * along[j][(a + b) % p].conjugate() for j in used]
-        least.setdefault(bucket, []).append([v.real for v in turned])
-        most.setdefault(bucket, []).append([abs(v.imag) for v in turned])
+    paths = [apart((row + tables.constant / 2).astype(float)) for row in tables.direct]
 
-    written = np.zeros((len(said["reading"]), p))
+    written = np.zeros((len(reading), p))
     for j, i, v in (*exact, *ideal):
         written[i] += wave(v, j)
-    rest = tables.unembed.astype(float) - written
-    rest = (rest - rest.sum(1, keepdims=True) * (2**20 // p) / 2**20) * 2.0 ** np.array(said["weight"])[:, None]
+    rest = tables.unembed.astype(float) - written - np.array(said["level"], float)[:, None] * unit
+    rest = rest * 2.0 ** np.array(said["weight"])[:, None]
     reached = [np.linalg.norm(np.maximum(side, 0) * 2.0 ** -np.array(said["weight"]), axis=1).max() for side in (left, right)]
-    always = 4 * sum(reached) * np.linalg.norm(rest, axis=0).max()
-    always += 2 * float(tables.slack) + constant[1] + 2 * max(spread for _, spread in paths)
+    always = (
+        2 * sum(reached) * np.linalg.norm(rest, axis=0).max() + float(tables.slack) + 2 * max(spread for _, spread in paths)
+    )
     moved = {}
     for j in {j for j, *_ in ideal}:
         own = [(i, v, 2.0**g) for (k, i, v), g in zip(ideal, said["entry_weight"], strict=True) if k == j]
@@ -448,15 +440,47 @@ def fourier(tables: Tables, said: Mapping[str, Any], scale: int) -> dict[int, fl
             sum(n)
             for n in zip(*(((g * v.real) ** 2, (g * v.imag) ** 2, g * g * v.real * v.imag) for _, v, g in own), strict=True)
         )
-        moved[j] = sum(away) * math.sqrt(max(first, second) + abs(mixed))
+        moved[j] = sum(away) * math.sqrt(max(first, second) + abs(mixed)) * (1 + angles)
 
-    def spare(bucket: int, d: int) -> float:
-        ahead, across = np.min(least[bucket], axis=0), np.max(most[bucket], axis=0)
-        angles = [2 * math.pi * j * d / p for j in used]
-        lead = sum(
-            (1 - math.cos(angle)) * up - abs(math.sin(angle)) * off
-            for angle, up, off in zip(angles, ahead, across, strict=True)
-        )
-        return lead - always - sum(2 * abs(math.sin(math.pi * j * d / p)) * size for j, size in moved.items())
+    def taken(d: int) -> float:
+        return always + sum(abs(math.sin(math.pi * j * d / p)) * size for j, size in moved.items())
 
-    return {int(bucket): min(spare(bucket, d) for d in range(1, p)) for bucket in least}
+    def left_over(j: int, d: int, ahead: float, across: float) -> float:
+        return (1 - math.cos(2 * math.pi * j * d / p)) * ahead - abs(math.sin(2 * math.pi * j * d / p)) * across
+
+    if angles:  # one sum over angles c for each frequency j that is written by neurons that read k, and either sign
+        extrema = {}
+        for j, k in {(j, reading[i]) for j, i, _ in ideal}:
+            ahead, across = [], []
+            for c in range(p):
+                h = [(read[i].conjugate() * np.exp(1j * np.pi * k * c / p)).real for i in range(len(reading))]
+                for sign in (1, -1):
+                    both = sum((abs(h[i]) + sign * h[i]) * v for m, i, v in ideal if (m, reading[i]) == (j, k))
+                    turned = both * along[j][c].conjugate()
+                    ahead, across = [*ahead, turned.real], [*across, abs(turned.imag)]
+            extrema[j, k] = min(ahead), max(across)
+        spare: dict[int, list[float]] = {}
+        for (a, b), bucket in np.ndenumerate(said["bucket"]):
+            for d in range(1, p):
+                lead = sum(abs(math.cos(math.pi * k * (a - b) / p)) * left_over(j, d, *at) for (j, k), at in extrema.items())
+                spare.setdefault(int(bucket), []).append(lead - taken(d))
+        return {bucket: min(numbers) for bucket, numbers in spare.items() if bucket >= 0}
+
+    least, most = {}, {}
+    for (a, b), bucket in np.ndenumerate(said["bucket"]):
+        if bucket < 0:
+            continue
+        x, at = left[a] + right[b], {j: paths[a][0][j] + paths[b][0][j] for j in used}
+        for j, i, v in exact:
+            at[j] += max(x[i], 0) * v
+        for j, i, v in ideal:
+            at[j] += (x[i] + abs(y[a, i] + y[b, i])) / 2 * v
+        turned = [at[j] * along[j][(a + b) % p].conjugate() for j in used]
+        least.setdefault(bucket, []).append([v.real for v in turned])
+        most.setdefault(bucket, []).append([abs(v.imag) for v in turned])
+
+    def of_bucket(bucket: int, d: int) -> float:
+        both = zip(used, np.min(least[bucket], axis=0), np.max(most[bucket], axis=0), strict=True)
+        return sum(left_over(j, d, *at) for j, *at in both) - taken(d)
+
+    return {int(bucket): min(of_bucket(bucket, d) for d in range(1, p)) for bucket in least}
