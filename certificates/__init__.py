@@ -1,6 +1,7 @@
 """The language that prover and checker share: model files, certificates, the order of inputs (see FORMAT.md)."""
 
-from certificates.architectures import AttentionOnly, GroupMLP, ModelConfig, UniformAttention
+from certificates.architectures import ModelConfig
+from certificates.attention_only import AttentionOnly
 from certificates.certificate import (
     Certificate,
     FrequencyClaim,
@@ -12,6 +13,7 @@ from certificates.certificate import (
 from certificates.errors import FormatError
 from certificates.model_file import Model, read_model
 from certificates.tensor_file import RawTensor
+from certificates.two_inputs import GroupMLP, UniformAttention
 from certificates.writing import write_certificate, write_model
 
 __version__ = "0.2.0"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from certificates.architectures import GroupMLP, ModelConfig, parse_config
+from certificates.architectures import ModelConfig, parse_config
 from certificates.canonical_json import Json, dumps, loads_config, loads_relaxed
 from certificates.errors import FormatError
 from certificates.tensor_file import RawTensor, read_tensor_file
@@ -58,12 +58,12 @@ def build_model(config: dict[str, Any], tensors: Mapping[str, RawTensor], task: 
     """Check names, shapes and buffers of a TransformerLens state dict against its configuration."""
     sizes = parse_config(config)
     weights: dict[str, RawTensor] = {}
-    shapes = sizes.tensor_shapes()
+    shapes, positions = sizes.tensor_shapes(), vars(sizes).get("n_ctx", 0)  # 0: there is no attention, and so no buffer of it
     for name, tensor in tensors.items():
-        if name == _MASK and not isinstance(sizes, GroupMLP):
-            if not _is_causal_mask(tensor, sizes.n_ctx):
+        if name == _MASK and positions:
+            if not _is_causal_mask(tensor, positions):
                 raise FormatError(f"buffer {name} is not the causal mask")
-        elif name == _IGNORE and not isinstance(sizes, GroupMLP):
+        elif name == _IGNORE and positions:
             if not _is_minus_infinity(tensor):
                 raise FormatError(f"buffer {name} is not -infinity")
         elif name not in shapes:

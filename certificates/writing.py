@@ -10,12 +10,13 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from certificates.architectures import AttentionOnly, GroupMLP
+from certificates.attention_only import AttentionOnly
 from certificates.canonical_json import Json, dumps
 from certificates.certificate import FORMAT_NAME, TABLE, VERSION, Certificate, MLPStatement, Statement
 from certificates.errors import FormatError
 from certificates.model_file import Model
 from certificates.tensor_file import RawTensor
+from certificates.two_inputs import GroupMLP
 
 
 def serialize_tensor_file(metadata: Mapping[str, str], tensors: Mapping[str, RawTensor]) -> bytes:

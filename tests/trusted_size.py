@@ -1,8 +1,9 @@
 """The size of the code that must be trusted: `make size` prints it, and writes the table from which verdicts take theirs.
 
 Counted are lines that hold code: no blank lines, comments or docstrings. The *core* is what deciding imports, directly or not,
-but for the rules and the kinds of tasks; these need their files and what those import beyond the core. Packages' `__init__`
-files only pass names on (a test sees to it) and are not counted, but for the registry of rules, which is part of the core.
+but for the rules, and the kinds of models and tasks; these need their files and what those import beyond the core. Packages'
+`__init__` files only pass names on (a test sees to it) and are not counted, but for the registry of rules, which is part of
+the core.
 `checker/reporting` and `checker/crosscheck` are not counted: no verdict in integers depends on them.
 """
 
@@ -18,6 +19,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 DECIDING = "checker/core/decide.py"
 REGISTRY = "checker/rules/__init__.py"
+ARCHITECTURES = "certificates/architectures.py"
 TABLE = ROOT / "checker" / "reporting" / "trusted_lines.json"
 REFRESH = "the table of trusted lines is out of date: run `make size` (or `python tests/trusted_size.py --write`)"
 _LAYOUT = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
@@ -68,12 +70,13 @@ def registered(name: str, root: Path = ROOT) -> dict[str, str]:
     }
 
 
-def architectures(root: Path = ROOT) -> dict[str, str]:
-    """What the configurations of a class are called."""
-    tree = ast.parse((root / "certificates/architectures.py").read_text(encoding="utf-8"))
-    return {
+def architectures(root: Path = ROOT) -> tuple[set[str], dict[str, str]]:
+    """The files that define architectures, and what the configurations of a class are called."""
+    files = {file for file in imported(ARCHITECTURES, root) if "tensor_shapes" in (root / file).read_text(encoding="utf-8")}
+    return files, {
         node.name: ast.literal_eval(line.value)
-        for node in tree.body
+        for file in files
+        for node in ast.parse((root / file).read_text(encoding="utf-8")).body
         if isinstance(node, ast.ClassDef)
         for line in node.body
         if isinstance(line, ast.AnnAssign) and ast.unparse(line.target) == "architecture" and line.value is not None
@@ -95,8 +98,8 @@ def closure(start: str, without: set[str], root: Path = ROOT) -> set[str]:
 
 def table(root: Path = ROOT) -> dict[str, Any]:
     """The files of the core, those that each rule and each kind of task needs beyond it, and the lines of each file."""
-    rules, tasks, names = registered("RULES", root), registered("TASKS", root), architectures(root)
-    core = closure(DECIDING, {*rules.values(), *tasks.values()}, root)
+    rules, tasks, (defined, names) = registered("RULES", root), registered("TASKS", root), architectures(root)
+    core = closure(DECIDING, {*rules.values(), *tasks.values(), *defined}, root)
     of_rules = {rule: closure(file, core, root) for rule, file in rules.items()}
     of_tasks = {names[kind]: closure(file, core, root) for kind, file in tasks.items()}
     files = sorted(core.union(*of_rules.values(), *of_tasks.values()))

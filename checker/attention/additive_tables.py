@@ -29,7 +29,7 @@ Tokens and outputs are taken in the order of the task's numbers (order_statistic
 """
 
 from certificates.certificate import Step
-from checker.attention.order_statistic import order_statistic
+from checker.attention.order_statistic import attention_only, order_statistic
 from checker.attention.tables import AdditiveTables
 from checker.core.enclosed_weights import plus_bias, weight
 from checker.core.errors import Refused
@@ -42,7 +42,7 @@ def additive_tables(setting: Setting, step: Step, premises: tuple[Fact, ...]) ->
     take_hints(setting, step)
     if premises:
         raise Refused("additive-tables takes no premises")
-    config = setting.attention_only
+    config = attention_only(setting)
 
     order = order_statistic(setting).in_numbered_order
     outputs = order(config.d_vocab_out)

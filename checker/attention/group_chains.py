@@ -87,7 +87,7 @@ def group_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Ce
             [(on_side & (level > 0) & (level <= upto)).sum(axis=1) for upto in range(1, depth + 1)]
             for on_side in (free < label, free > label)[:sides]
         ]
-        members[np.flatnonzero(members)] = numbers.fit(of_input, np.moveaxis(np.array(within), 2, 0))
+        members[np.flatnonzero(members)] = numbers.fit(of_input, np.moveaxis(np.array(within, np.int64), 2, 0))
         return np.asarray(members, np.bool_)
 
     correct = classes.count(task, setting.meter, np.ones(len(row), np.int64))

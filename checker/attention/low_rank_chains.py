@@ -64,7 +64,7 @@ from certificates.tensor_file import IntArray
 from checker.attention.ball_covers import Balls
 from checker.attention.classes import Classes, Numbers, bytes_to_hold, tokens_below
 from checker.attention.factored_logits import FactoredLogits
-from checker.attention.order_statistic import OrderStatistic, order_statistic
+from checker.attention.order_statistic import OrderStatistic, attention_only, order_statistic
 from checker.core.enclosures import BoolArray, Enclosure
 from checker.core.errors import Refused
 from checker.core.facts import CertifiedInputs, Fact, Setting, no_cells, take_hints, take_parameters
@@ -165,7 +165,7 @@ class Claims:
 
 def low_rank_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> CertifiedInputs:
     """Apply the rule. Takes no premises; parameters and hints as in the module's docstring."""
-    task, config = order_statistic(setting), setting.attention_only
+    task, config = order_statistic(setting), attention_only(setting)
     values = dict(zip(_PARAMETERS, take_parameters(step, *_PARAMETERS), strict=True))
     vocab, outputs, width, n_ctx = config.d_vocab, config.d_vocab_out, config.d_model, config.n_ctx
     biased = width + ("unembed.b_U" in setting.model.tensors)

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from certificates.architectures import AttentionOnly, ModelConfig
+from certificates.architectures import ModelConfig
+from certificates.attention_only import AttentionOnly
 from certificates.canonical_json import Json, dumps
 from certificates.errors import FormatError
 from certificates.tensor_file import IntArray, RawTensor
@@ -105,3 +106,10 @@ def parse_order_statistic(task: Json, config: ModelConfig, table: RawTensor | No
     )
     smallest = rank == length and rank > 1
     return OrderStatistic(task, sentence, vocab, length, 1 if smallest else rank, smallest)
+
+
+def attention_only(setting: Setting) -> AttentionOnly:
+    """The sizes of an attention-only transformer. Refuses other models."""
+    if not isinstance(setting.model.config, AttentionOnly):
+        raise Refused(f"this rule is about attention-only transformers, not a {setting.model.config.described}")
+    return setting.model.config

@@ -48,6 +48,7 @@ import numpy as np
 from certificates.certificate import Step
 from certificates.tensor_file import IntArray
 from checker.attention.factored_logits import Affine, FactoredLogits
+from checker.attention.order_statistic import attention_only
 from checker.attention.tables import AdditiveTables
 from checker.core.enclosures import Enclosure
 from checker.core.errors import Refused
@@ -67,7 +68,7 @@ def projected_tables(setting: Setting, step: Step, premises: tuple[Fact, ...]) -
         raise Refused("score, direct and value are -1, 0 or the tilt of a basis")
     if residual not in (_LENGTHS, _DIFFERENCES, _NORMS) or diagonal not in (0, 1):
         raise Refused("residual is 0, 1 or 2, and diagonal 0 or 1")
-    config = setting.attention_only
+    config = attention_only(setting)
     factors = FactoredLogits.of(setting)
     (vocab, d_model), (outputs, width) = factors.token.shape, factors.unembed.shape
     residuals = {"score": residual, "direct": residual % _NORMS, "value": residual}  # norms: lengths for direct

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from certificates.architectures import AttentionOnly
 from certificates.certificate import FrequencyClaim, Step
 from certificates.model_file import Model
 from certificates.tensor_file import IntArray, RawTensor
@@ -28,13 +27,6 @@ class Setting:
     arithmetic: Arithmetic
     meter: Meter
     jobs: int = 1
-
-    @property
-    def attention_only(self) -> AttentionOnly:
-        """The sizes of an attention-only transformer. Refuses other models."""
-        if not isinstance(self.model.config, AttentionOnly):
-            raise Refused(f"this rule is about attention-only transformers, not a {self.model.config.described}")
-        return self.model.config
 
 
 class Fact:

@@ -5,11 +5,12 @@ from functools import cached_property
 
 import numpy as np
 
-from certificates.architectures import ModelConfig, UniformAttention
+from certificates.architectures import ModelConfig
 from certificates.canonical_json import Json, dumps
 from certificates.errors import FormatError
 from certificates.groups import group_table, table_digest
 from certificates.tensor_file import IntArray, RawTensor
+from certificates.two_inputs import UniformAttention
 from checker.core.errors import Refused
 from checker.core.facts import Setting
 from checker.core.meter import Meter

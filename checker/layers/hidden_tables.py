@@ -47,9 +47,9 @@ transformer, `reading` "d r" (G) and `writing` "d w" (H), with the *parameter* `
 
 import numpy as np
 
-from certificates.architectures import GroupMLP, UniformAttention
 from certificates.certificate import Step
 from certificates.tensor_file import IntArray
+from certificates.two_inputs import GroupMLP, UniformAttention
 from checker.core.enclosed_weights import plus_bias, weight, zeros
 from checker.core.enclosures import Enclosure
 from checker.core.errors import Refused

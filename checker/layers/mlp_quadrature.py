@@ -41,9 +41,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from certificates.architectures import UniformAttention
 from certificates.certificate import FrequencyClaim, Step
 from certificates.tensor_file import IntArray
+from certificates.two_inputs import UniformAttention
 from checker.core.enclosed_weights import ones, weight
 from checker.core.enclosures import Enclosure
 from checker.core.errors import Refused

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Mapping
 
-from certificates.architectures import AttentionOnly, GroupMLP, ModelConfig, UniformAttention
+from certificates.architectures import ModelConfig
+from certificates.attention_only import AttentionOnly
 from certificates.canonical_json import Json
 from certificates.certificate import Step
 from certificates.tensor_file import RawTensor
+from certificates.two_inputs import GroupMLP, UniformAttention
 from checker.attention.additive_tables import additive_tables
 from checker.attention.enumeration import enumeration
 from checker.attention.further_inputs import further_inputs

@@ -22,7 +22,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from certificates.architectures import AttentionOnly
+from certificates import AttentionOnly
 from certificates.canonical_json import dumps, loads, loads_config, loads_relaxed
 from certificates.certificate import Certificate, Statement, Step, parse_certificate, read_certificate
 from certificates.errors import FormatError

@@ -21,8 +21,17 @@ import numpy as np
 import torch
 from make_golden import ATTENTION, REQUIRED, TASK
 
-from certificates import Certificate, FormatError, Model, RawTensor, Statement, Step, read_model
-from certificates.architectures import AttentionOnly, UniformAttention
+from certificates import (
+    AttentionOnly,
+    Certificate,
+    FormatError,
+    Model,
+    RawTensor,
+    Statement,
+    Step,
+    UniformAttention,
+    read_model,
+)
 from certificates.canonical_json import dumps
 from certificates.tensor_file import parse_tensor_file
 from certificates.writing import serialize_certificate

@@ -308,7 +308,7 @@ GROUPS = (
     ("_NAMED.fullmatch(name)", "_NAMED.match(name)"),
     (":([1-9][0-9]{0,3})", ":([0-9]{1,4})"),
 )
-ARCHITECTURES = (
+TWO_INPUTS = (
     ('"act_fn": ("relu", None),', '"act_fn": ("relu", "relu"),'),
     ('"attention_pattern": ("uniform", None),', '"attention_pattern": ("uniform", "uniform"),'),
     ('"attn_only": (False, False),', ""),
@@ -316,14 +316,18 @@ ARCHITECTURES = (
     ('"n_ctx": (3, 3),', '"n_ctx": (2, 64),'),
     ('required: ClassVar[Values] = {"act_fn": ("relu", "relu")}', "required: ClassVar[Values] = {}"),
     ('f"blocks.0.attn.W_{name}": (heads, d, head)', 'f"blocks.0.attn.W_{name}": (1, d, head)'),
+    ('f"blocks.0.attn.b_{name}": (heads, head)', 'f"blocks.0.attn.b_{name}": (1, head)'),
+)
+ARCHITECTURES = (
     ("type(value) is not int or", ""),
     ('"uniform-attention" if "attention_pattern" in config else "attention-only"', '"attention-only"'),
-    ('f"blocks.0.attn.b_{name}": (heads, head)', 'f"blocks.0.attn.b_{name}": (1, head)'),
+)
+CONFIGURATION = (
     ('"n_layers": (1, None),', '"n_layers": (1, 1),'),
     ('"normalization_type": (None, "LN"),', '"normalization_type": (None, None),'),
 )
 MODEL_FILE = (
-    ("if name == _MASK and not isinstance(sizes, GroupMLP)", "if name == _MASK"),
+    ("if name == _MASK and positions", "if name == _MASK"),
     ("**vars(self.config)", "**dict(list(vars(self.config).items())[:0])"),
     ('{"architecture": self.config.architecture, ', "{"),
     ("and name not in sizes.unused", ""),
@@ -742,6 +746,8 @@ CAUGHT_BY_CASES = [
     *(("checker/layers/composition.py", old, new) for old, new in TASKS),
     *(("certificates/groups.py", old, new) for old, new in GROUPS),
     *(("certificates/architectures.py", old, new) for old, new in ARCHITECTURES),
+    *(("certificates/configuration.py", old, new) for old, new in CONFIGURATION),
+    *(("certificates/two_inputs.py", old, new) for old, new in TWO_INPUTS),
     *(("certificates/model_file.py", old, new) for old, new in MODEL_FILE),
     *(("checker/core/enclosures.py", old, new) for old, new in INTERFACE),
 ]

@@ -1,0 +1,44 @@
+"""What configurations of all architectures share: keys of TransformerLens, and ranges of sizes."""
+
+from typing import Any, TypeAlias
+
+Values: TypeAlias = dict[str, tuple[Any, Any]]
+"""Configuration keys that change what a model computes: the one value that is implemented, and what an absent key means."""
+
+TRANSFORMER: Values = {  # absent keys: TransformerLens' defaults
+    "attention_dir": ("causal", "causal"),
+    "attn_types": (None, None),
+    "attn_scores_soft_cap": (-1, -1),
+    "experts_per_token": (None, None),
+    "load_in_4bit": (False, False),
+    "n_key_value_heads": (None, None),
+    "n_layers": (1, None),
+    "normalization_type": (None, "LN"),
+    "num_experts": (None, None),
+    "output_logits_soft_cap": (-1, -1),
+    "parallel_attn_mlp": (False, False),
+    "positional_embedding_type": ("standard", "standard"),
+    "post_embedding_ln": (False, False),
+    "relative_attention_max_distance": (None, None),
+    "relative_attention_num_buckets": (None, None),
+    "scale_attn_by_inverse_layer_idx": (False, False),
+    "use_attn_scale": (True, True),
+    "use_local_attn": (False, False),
+    "use_normalization_before_and_after": (False, False),
+    "use_qk_norm": (False, False),
+    "window_size": (None, None),
+}
+
+# fmt: off
+WITHOUT_INFLUENCE = frozenset({
+    "NTK_by_parts_factor", "NTK_by_parts_high_freq_factor", "NTK_by_parts_low_freq_factor", "NTK_original_ctx_len",
+    "checkpoint_index", "checkpoint_label_type", "checkpoint_value", "decoder_start_token_id",
+    "default_prepend_bos", "device", "dtype", "eps", "final_rms", "from_checkpoint", "init_mode",
+    "init_weights", "initializer_range", "model_name", "n_devices", "n_params", "norm_topk_prob",
+    "original_architecture", "rotary_adjacent_pairs", "rotary_base", "rotary_base_local", "rotary_dim", "seed",
+    "tie_word_embeddings", "tokenizer_name", "tokenizer_prepends_bos", "trust_remote_code",
+    "ungroup_grouped_query_attention", "use_NTK_by_parts_rope", "use_attn_in", "use_attn_result", "use_hook_mlp_in",
+    "use_hook_tokens", "use_split_qkv_input",
+})
+# fmt: on
+VOCAB, WIDTH = (2, 2048), (1, 2**20)
