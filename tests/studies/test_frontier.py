@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import prover.cli
 import pytest
 import torch
 from click.testing import CliRunner
-from prover.studies.figures import STAGES, ceil_share, staged_results
-from prover.studies.report import report_page
 from rich.console import Console
 
+import prover.commands
+import prover.studies.checked
 import prover.studies.frontier
 from certificates import Model, RawTensor, read_model, write_model
 from checker import verify
@@ -35,12 +34,15 @@ from prover.strategies.enumeration import BruteForce, Sampling
 from prover.strategies.prefix_chains import Thresholds
 from prover.strategy import DoesNotFit, Strategy
 from prover.studies.frontier import Frontier, Misfit, Result, certificate_name, explore, frontier_table
+from prover.studies.frontier_figures import STAGES, staged_results
+from prover.studies.frontier_page import report_page
+from prover.studies.rounding import ceil_share
 from prover.training.max_of_k import MaxOfKRecipe, train_max_of_k
 
 ROOT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")
 VOCAB, LENGTH = 5, 3
-VERDICT = set(verify(Path("none"), Path("none")).__dict__)
+VERDICT = {*verify(Path("none"), Path("none")).__dict__, "correct_text", "total_text"}
 
 
 SWEEPS = {name: strategy.sweep for name, strategy in ATTENTION_STRATEGIES.items()}
@@ -71,7 +73,7 @@ def problem(path: Path) -> SequenceProblem:
 
 def frontier_command(path: Path, output: Path, *arguments: object) -> tuple[int, str]:
     command = ["frontier", path, "-o", output, "--device", "cpu", *arguments]
-    result = CliRunner().invoke(prover.cli.cli, [str(argument) for argument in command])
+    result = CliRunner().invoke(prover.commands.cli, [str(argument) for argument in command])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.exit_code, result.output
@@ -219,13 +221,13 @@ class Runs:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.names: list[str] = []
-        genuine = prover.studies.frontier.prove
+        genuine = prover.studies.checked.prove
 
         def noted(problem: SequenceProblem, strategy: Strategy) -> Any:
             self.names.append(strategy.name)
             return genuine(problem, strategy)
 
-        monkeypatch.setattr(prover.studies.frontier, "prove", noted)
+        monkeypatch.setattr(prover.studies.checked, "prove", noted)
 
 
 def test_nothing_is_done_twice(path: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,7 +297,8 @@ def test_interrupted_at_any_moment(moment: str, path: Path, finished: Path, tmp_
         return wrapped
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prover.studies.frontier, moment, interrupting(getattr(prover.studies.frontier, moment)))
+        module = prover.studies.frontier if moment == "write_atomically" else prover.studies.checked
+        patch.setattr(module, moment, interrupting(getattr(module, moment)))
         code, out = frontier_command(path, tmp_path, "--strategies", "classes,thresholds,pessimized")
     assert code == 1 and "Aborted" in out, "click's answer to KeyboardInterrupt"
     assert calls >= 2
@@ -343,14 +346,14 @@ def test_killed_by_ctrl_c(jobs: int, path: Path, tmp_path: Path) -> None:
 def test_a_refused_certificate_is_shown_and_fails_the_command(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    genuine = prover.studies.frontier.prove
+    genuine = prover.studies.checked.prove
 
     def boastful(problem: SequenceProblem, strategy: Strategy) -> Any:
         certificate, evidence = genuine(problem, strategy)
         statement = type(certificate.statement)(problem.model.digest(), problem.model.task, 125, 125)
         return type(certificate)(statement, certificate.precision, certificate.steps), evidence
 
-    monkeypatch.setattr(prover.studies.frontier, "prove", boastful)
+    monkeypatch.setattr(prover.studies.checked, "prove", boastful)
     code, out = frontier_command(path, tmp_path, "--strategies", "pessimized")
     assert code == 1 and "claims 125" in re.sub(r"\s+│[│\s-]*", " ", out)
     assert "claims 125" in (tmp_path / "report.html").read_text()
