@@ -125,7 +125,7 @@ def parse_tensor_file(content: bytes) -> TensorFile:
         metadata[key] = text
 
     extents: list[tuple[int, int, str]] = []
-    tensors: dict[str, RawTensor] = {}
+    kinds: dict[str, tuple[str, tuple[int, ...]]] = {}
     for name, value in header.items():
         entry = _dict(value, f"tensor {name!r}")
         if set(entry) != {"dtype", "shape", "data_offsets"}:
@@ -141,10 +141,7 @@ def parse_tensor_file(content: bytes) -> TensorFile:
         if not start <= stop <= len(body):
             raise FormatError(f"tensor {name!r} lies outside the file: truncated?")
         extents.append((start, stop, name))
-        try:
-            tensors[name] = RawTensor(dtype, shape, bytes(body[start:stop]))
-        except FormatError as error:
-            raise FormatError(f"tensor {name!r}: {error}") from error
+        kinds[name] = dtype, shape
 
     position = 0
     for start, stop, name in sorted(extents):
@@ -153,6 +150,12 @@ def parse_tensor_file(content: bytes) -> TensorFile:
         position = stop
     if position != len(body):
         raise FormatError(f"{len(body) - position} trailing bytes after the last tensor")
+    tensors: dict[str, RawTensor] = {}
+    for start, stop, name in extents:  # only now: tensors that overlap could be copied any number of times
+        try:
+            tensors[name] = RawTensor(*kinds[name], bytes(body[start:stop]))
+        except FormatError as error:
+            raise FormatError(f"tensor {name!r}: {error}") from error
     return TensorFile(metadata, tensors, len(content))
 
 

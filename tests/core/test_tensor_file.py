@@ -12,6 +12,7 @@ import errno
 import json
 import os
 import struct
+import tracemalloc
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -247,6 +248,18 @@ def test_malformed_containers(what: str, tmp_path: Path) -> None:
     for reader in (read_tensor_file, read_model, read_certificate):
         with pytest.raises(FormatError, match="bad"):  # the message names the file
             reader(path)
+
+
+def test_bytes_claimed_by_many_tensors_are_not_copied_for_each() -> None:
+    size = 2**20
+    content = container({f"t{i}": entry(shape=[size], offsets=[0, size]) for i in range(100)}, bytes(size))
+    tracemalloc.start()
+    try:
+        with pytest.raises(FormatError, match="overlaps"):
+            parse_tensor_file(content)
+        assert tracemalloc.get_traced_memory()[1] < 8 * size
+    finally:
+        tracemalloc.stop()
 
 
 def test_empty_tensors_may_share_an_offset() -> None:
