@@ -68,12 +68,15 @@ def _sorted(array: "Enclosure", axis: int) -> Work:
 def _product(left: "Enclosure", right: "Enclosure") -> Work:
     (n, k), (_, m) = left.shape, right.shape
     numbers = n * k + k * m + n * m
-    return Work(2 * n * k * m, 2 * n * k * m + 6 * numbers, numbers, 4)
+    return Work(2 * n * k * m, 2 * n * k * m + 6 * numbers, numbers, 9)
 
 
 def _gathered(array: "Enclosure", index: Any) -> Work:
-    """Numbers are copied if there are arrays in the index; it may have new axes or an ellipsis otherwise only."""
-    parts = index if isinstance(index, tuple) else (index,)
+    """Numbers are copied if there are arrays in the index (or lists); it may have new axes or an ellipsis otherwise only.
+
+    From anywhere in a large array it takes three times as long.
+    """
+    parts = [np.asarray(part) if isinstance(part, list) else part for part in (index if isinstance(index, tuple) else (index,))]
     arrays = [part for part in parts if isinstance(part, np.ndarray)]
     if not arrays:
         return Work(0, 0, 0, 0)
@@ -82,7 +85,7 @@ def _gathered(array: "Enclosure", index: Any) -> Work:
     else:
         others = [size for size, part in zip(array.shape, parts, strict=False) if isinstance(part, slice)]
         kept = math.prod([*np.broadcast_shapes(*(part.shape for part in arrays)), *others, *array.shape[len(parts) :]])
-    return Work(0, kept, kept)
+    return Work(0, kept if math.prod(array.shape) <= _IN_CACHE else 3 * kept, kept)
 
 
 def _joined(array: "Enclosure", others: Sequence["Enclosure"], axis: int) -> Work:
@@ -90,35 +93,37 @@ def _joined(array: "Enclosure", others: Sequence["Enclosure"], axis: int) -> Wor
     return Work(0, elements, elements, 1 + len(others))
 
 
+_IN_CACHE = 2**16
+"""Numbers of an array that are quickly found."""
 _CALL = 1500
 """What a call of numpy takes, however few numbers it is about, in elements: some 5 microseconds."""
 
 _COSTS: dict[str, tuple[Callable[..., Work], int]] = {
-    "__add__": (_each(1), 2),
-    "__sub__": (_each(1), 2),
-    "__mul__": (_each(1), 8),
+    "__add__": (_each(1), 3),
+    "__sub__": (_each(1), 3),
+    "__mul__": (_each(1), 9),
     "__matmul__": (_product, 1),
-    "times": (_each(1), 3),
-    "exp": (_exponentials, 3),
-    "sqrt": (_each(1), 60),
-    "square": (_each(1), 4),
+    "times": (_each(1), 5),
+    "exp": (_exponentials, 4),
+    "sqrt": (_each(1), 90),
+    "square": (_each(1), 7),
     "__abs__": (_each(1), 3),
     "relu": (_each(1), 2),
-    "minimum": (_each(1), 2),
-    "maximum": (_each(1), 2),
-    "sum": (_along, 2),
-    "min": (_along, 2),
-    "max": (_along, 2),
-    "running_min": (_along, 3),
-    "running_max": (_along, 3),
+    "minimum": (_each(1), 3),
+    "maximum": (_each(1), 3),
+    "sum": (_along, 3),
+    "min": (_along, 3),
+    "max": (_along, 3),
+    "running_min": (_along, 5),
+    "running_max": (_along, 5),
     "segment_min": (_segments, 5),
-    "segment_sum": (_segments, 5),
-    "sort": (_sorted, 2),
-    "least_product": (_each(2), 6),
+    "segment_sum": (_segments, 6),
+    "sort": (_sorted, 3),
+    "least_product": (_each(2), 8),
     "positive": (_each(1), 1),
-    "up_to": (_each(0), 2),
+    "up_to": (_each(0), 3),
     "__getitem__": (_gathered, 8),
-    "concatenate": (_joined, 2),
+    "concatenate": (_joined, 3),
 }
 """What every operation does, and the effort of a step on machine integers, in operations of `brute-force` (4 ns): measured
 by tests/core/primitive_pace.py in the worst layout of a million numbers, a quarter added."""

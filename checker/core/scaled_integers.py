@@ -20,7 +20,7 @@ from checker.core.meter import Meter
 
 LARGEST_MACHINE_PRECISION = 30
 SMALLEST_PRECISION, LARGEST_PRECISION = 12, 256
-_EFFORT_OF_EXACT = 12
+_EFFORT_OF_EXACT = 18
 _EXP_LIMIT = 20
 """Arguments of exp are handled up to 2**20 in magnitude (below: the lower bound becomes 0; above: refused)."""
 
@@ -59,7 +59,7 @@ class ScaledArithmetic(Arithmetic):
 
     def reciprocal_sqrt(self, number: int) -> "ScaledIntegers":
         """See Arithmetic. With r = isqrt(4**k // n): r <= 2**k / sqrt(n) < r + 1."""
-        self.meter.charge(2)
+        self.meter.charge(2, 1000)
         k = self.precision + number.bit_length() // 2
         root = _isqrt((1 << (2 * k)) // number)
         exact = root * root * number == 1 << (2 * k)
@@ -305,7 +305,10 @@ class ScaledIntegers(Enclosure):
         return self._new(self.lo[index], self.hi[index])
 
     def reshape(self, *shape: int) -> Self:
-        return self._new(self.lo.reshape(shape), self.hi.reshape(shape))
+        lo, hi = self.lo.reshape(shape), self.hi.reshape(shape)
+        if not np.may_share_memory(lo, self.lo):  # then it has been copied
+            self.meter.gathering(lo.size)
+        return self._new(lo, hi)
 
     @property
     def T(self) -> Self:
