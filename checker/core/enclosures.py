@@ -34,35 +34,41 @@ class Work(NamedTuple):
     calls: int = 1
 
 
+def _reached(elements: int) -> int:
+    """Steps for so many elements: those of arrays beyond the processor's cache take longer."""
+    return elements if elements <= _IN_CACHE else 3 * elements // 2
+
+
 def _each(operations: int) -> Callable[..., Work]:
     """So many operations on every element."""
 
     def work(array: "Enclosure", *others: Any) -> Work:
         elements = math.prod(np.broadcast_shapes(array.shape, *(other.shape for other in others)))
-        return Work(operations * elements, elements, elements)
+        return Work(operations * elements, _reached(elements), elements, 2)
 
     return work
 
 
 def _exponentials(array: "Enclosure") -> Work:
     elements, terms = math.prod(array.shape), array.arithmetic.exp_terms
-    return Work(elements, elements * terms, elements, terms)
+    return Work(elements, _reached(elements) * terms, elements, terms)
 
 
 def _along(array: "Enclosure", axis: int) -> Work:
-    """Numpy's inner loop goes along some axis, if need be the shortest; beginning one takes like 6 elements."""
+    """Numpy's inner loop goes along some axis, if need be the shortest; beginning one takes like 8 elements."""
     elements, shortest = math.prod(array.shape), min((size for size in array.shape if size > 1), default=1)
-    return Work(elements - elements // (array.shape[axis] or 1), elements + 6 * elements // shortest, elements)
+    steps = _reached(elements + 8 * elements // shortest)
+    return Work(elements - elements // (array.shape[axis] or 1), steps, elements, 2)
 
 
 def _segments(array: "Enclosure", starts: IntArray) -> Work:
     rows, columns = array.shape[0], math.prod(array.shape[1:])
-    return Work((rows - len(starts)) * columns, rows * columns, rows * columns)
+    return Work((rows - len(starts)) * columns, _reached(rows * columns), rows * columns)
 
 
 def _sorted(array: "Enclosure", axis: int) -> Work:
     elements, comparisons = math.prod(array.shape), (array.shape[axis] - 1).bit_length()
-    return Work(elements * comparisons, elements * (comparisons + 4), elements)
+    return Work(elements * comparisons, elements * (comparisons + 6), elements)
 
 
 def _product(left: "Enclosure", right: "Enclosure") -> Work:
@@ -85,45 +91,45 @@ def _gathered(array: "Enclosure", index: Any) -> Work:
     else:
         others = [size for size, part in zip(array.shape, parts, strict=False) if isinstance(part, slice)]
         kept = math.prod([*np.broadcast_shapes(*(part.shape for part in arrays)), *others, *array.shape[len(parts) :]])
-    return Work(0, kept if math.prod(array.shape) <= _IN_CACHE else 3 * kept, kept)
+    return Work(0, kept if math.prod(array.shape) <= _IN_CACHE // 4 else 3 * kept, kept)
 
 
 def _joined(array: "Enclosure", others: Sequence["Enclosure"], axis: int) -> Work:
     elements = sum(math.prod(part.shape) for part in (array, *others))
-    return Work(0, elements, elements, 1 + len(others))
+    return Work(0, _reached(elements), elements, 1 + len(others))
 
 
-_IN_CACHE = 2**16
-"""Numbers of an array that are quickly found."""
+_IN_CACHE = 2**18
+"""Elements that a block of `brute-force` has at most: they fit into the processor's cache."""
 _CALL = 1500
 """What a call of numpy takes, however few numbers it is about, in elements: some 5 microseconds."""
 
 _COSTS: dict[str, tuple[Callable[..., Work], int]] = {
-    "__add__": (_each(1), 3),
-    "__sub__": (_each(1), 3),
-    "__mul__": (_each(1), 9),
+    "__add__": (_each(1), 2),
+    "__sub__": (_each(1), 2),
+    "__mul__": (_each(1), 8),
     "__matmul__": (_product, 1),
-    "times": (_each(1), 5),
-    "exp": (_exponentials, 4),
-    "sqrt": (_each(1), 90),
-    "square": (_each(1), 7),
+    "times": (_each(1), 3),
+    "exp": (_exponentials, 3),
+    "sqrt": (_each(1), 60),
+    "square": (_each(1), 4),
     "__abs__": (_each(1), 3),
     "relu": (_each(1), 2),
-    "minimum": (_each(1), 3),
-    "maximum": (_each(1), 3),
-    "sum": (_along, 3),
-    "min": (_along, 3),
-    "max": (_along, 3),
-    "running_min": (_along, 5),
-    "running_max": (_along, 5),
+    "minimum": (_each(1), 2),
+    "maximum": (_each(1), 2),
+    "sum": (_along, 2),
+    "min": (_along, 2),
+    "max": (_along, 2),
+    "running_min": (_along, 4),
+    "running_max": (_along, 4),
     "segment_min": (_segments, 5),
-    "segment_sum": (_segments, 6),
-    "sort": (_sorted, 3),
-    "least_product": (_each(2), 8),
+    "segment_sum": (_segments, 5),
+    "sort": (_sorted, 2),
+    "least_product": (_each(2), 6),
     "positive": (_each(1), 1),
-    "up_to": (_each(0), 3),
+    "up_to": (_each(0), 2),
     "__getitem__": (_gathered, 8),
-    "concatenate": (_joined, 3),
+    "concatenate": (_joined, 2),
 }
 """What every operation does, and the effort of a step on machine integers, in operations of `brute-force` (4 ns): measured
 by tests/core/primitive_pace.py in the worst layout of a million numbers, a quarter added."""

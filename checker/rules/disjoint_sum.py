@@ -37,6 +37,7 @@ def disjoint_sum(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Ce
         return reduce(np.logical_or, (part.covers(tokens) for part in parts), np.zeros(len(tokens), np.bool_))
 
     def may_count(tokens: IntArray) -> BoolArray:
+        setting.meter.gathering(len(parts) * len(tokens))
         return reduce(np.logical_or, (part.may_count(tokens) for part in parts), np.zeros(len(tokens), np.bool_))
 
     last = max((part.last for part in parts), default=())
