@@ -82,7 +82,7 @@ _PARAMETERS = (
     "allowance",  # mu
 )
 
-_GATHERED_PER_TOKEN = 8
+_GATHERED_PER_TOKEN = 3
 """How many numbers could be gathered while a token is compared with a size."""
 
 

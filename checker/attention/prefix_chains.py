@@ -28,7 +28,7 @@ from checker.core.enclosures import BoolArray, Enclosure
 from checker.core.errors import Refused
 from checker.core.facts import CertifiedInputs, Fact, Setting, take_hints, take_parameters
 
-_GATHERED_PER_TOKEN = 8
+_GATHERED_PER_TOKEN = 3
 """How many numbers could be gathered while a token is compared with a size."""
 
 

@@ -111,7 +111,7 @@ _COSTS: dict[str, tuple[Callable[..., Work], int]] = {
     "__matmul__": (_product, 1),
     "times": (_each(1), 3),
     "exp": (_exponentials, 3),
-    "sqrt": (_each(1), 60),
+    "sqrt": (_each(1), 66),
     "square": (_each(1), 4),
     "__abs__": (_each(1), 3),
     "relu": (_each(1), 2),

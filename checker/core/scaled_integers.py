@@ -20,7 +20,7 @@ from checker.core.meter import Meter
 
 LARGEST_MACHINE_PRECISION = 30
 SMALLEST_PRECISION, LARGEST_PRECISION = 12, 256
-_EFFORT_OF_EXACT = 18
+_EFFORT_OF_EXACT = 20
 _EXP_LIMIT = 20
 """Arguments of exp are handled up to 2**20 in magnitude (below: the lower bound becomes 0; above: refused)."""
 
