@@ -35,7 +35,7 @@ from checker.core.tasks import Task
 from checker.rules import RULES, TASKS
 
 _BYTES_PER_WEIGHT = 128
-_GATHERED_PER_WEIGHT = 3
+_GATHERED_PER_WEIGHT = 4
 """How many numbers could be gathered while one weight is decoded."""
 
 

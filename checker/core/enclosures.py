@@ -34,9 +34,9 @@ class Work(NamedTuple):
     calls: int = 1
 
 
-def _reached(elements: int) -> int:
-    """Steps for so many elements: those of arrays beyond the processor's cache take longer."""
-    return elements if elements <= _IN_CACHE else 3 * elements // 2
+def reached(elements: int) -> int:
+    """Steps for so many elements: longer ones beyond the processor's cache, and where arrays are of new memory every time."""
+    return elements * (2 if elements <= _IN_CACHE else 3 if elements <= _KEPT_AT_HAND else 6) // 2
 
 
 def _each(operations: int) -> Callable[..., Work]:
@@ -44,26 +44,26 @@ def _each(operations: int) -> Callable[..., Work]:
 
     def work(array: "Enclosure", *others: Any) -> Work:
         elements = math.prod(np.broadcast_shapes(array.shape, *(other.shape for other in others)))
-        return Work(operations * elements, _reached(elements), elements, 2)
+        return Work(operations * elements, reached(elements), elements, 2)
 
     return work
 
 
 def _exponentials(array: "Enclosure") -> Work:
     elements, terms = math.prod(array.shape), array.arithmetic.exp_terms
-    return Work(elements, _reached(elements) * terms, elements, terms)
+    return Work(elements, reached(elements) * terms, elements, terms)
 
 
 def _along(array: "Enclosure", axis: int) -> Work:
     """Numpy's inner loop goes along some axis, if need be the shortest; beginning one takes like 8 elements."""
     elements, shortest = math.prod(array.shape), min((size for size in array.shape if size > 1), default=1)
-    steps = _reached(elements + 8 * elements // shortest)
+    steps = reached(elements + 8 * elements // shortest)
     return Work(elements - elements // (array.shape[axis] or 1), steps, elements, 2)
 
 
 def _segments(array: "Enclosure", starts: IntArray) -> Work:
     rows, columns = array.shape[0], math.prod(array.shape[1:])
-    return Work((rows - len(starts)) * columns, _reached(rows * columns), rows * columns)
+    return Work((rows - len(starts)) * columns, reached(rows * columns), rows * columns)
 
 
 def _sorted(array: "Enclosure", axis: int) -> Work:
@@ -96,11 +96,13 @@ def _gathered(array: "Enclosure", index: Any) -> Work:
 
 def _joined(array: "Enclosure", others: Sequence["Enclosure"], axis: int) -> Work:
     elements = sum(math.prod(part.shape) for part in (array, *others))
-    return Work(0, _reached(elements), elements, 1 + len(others))
+    return Work(0, reached(elements), elements, 1 + len(others))
 
 
 _IN_CACHE = 2**18
 """Elements that a block of `brute-force` has at most: they fit into the processor's cache."""
+_KEPT_AT_HAND = 2**22
+"""Elements of the largest arrays whose memory is used again without asking the system for it."""
 _CALL = 1500
 """What a call of numpy takes, however few numbers it is about, in elements: some 5 microseconds."""
 

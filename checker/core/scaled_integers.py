@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 
 from certificates.tensor_file import IntArray
-from checker.core.enclosures import Arithmetic, BoolArray, Enclosure
+from checker.core.enclosures import Arithmetic, BoolArray, Enclosure, reached
 from checker.core.errors import Refused
 from checker.core.meter import Meter
 
@@ -46,7 +46,7 @@ class ScaledArithmetic(Arithmetic):
     def exact(self, mantissas: IntArray, exponents: IntArray) -> "ScaledIntegers":
         """See Arithmetic. The largest element keeps `precision` bits; smaller ones lose what lies below that."""
         self.meter.allocate(mantissas.size * self.element_bytes)
-        self.meter.toil(_EFFORT_OF_EXACT * (mantissas.size + 1500))
+        self.meter.toil(_EFFORT_OF_EXACT * (reached(mantissas.size) + 1500))
         nonzero = mantissas != 0
         tops = (_bit_length(np.abs(mantissas)) + exponents)[nonzero]
         shift = self.precision - (int(tops.max()) if tops.size else 0)
