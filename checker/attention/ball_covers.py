@@ -52,7 +52,7 @@ class Balls:
         if hints["centre"].shape != (len(begin), rank) or len(radius) != len(begin):
             raise Refused("every ball has one radius, and a centre with as many coordinates as there are")
         size = end - begin
-        members = int(size.astype(object).sum())
+        members = int(size.sum())
         setting.meter.allocate(members * (rank + 2) * _MEMBER_BYTES)
         first = np.cumsum(size) - size
         member = order[np.arange(members) + np.repeat(begin - first, size)]

@@ -27,6 +27,9 @@ from checker.core.enclosures import BoolArray, Enclosure
 from checker.core.errors import Refused
 from checker.core.facts import CertifiedInputs, Fact, Setting, take_hints, take_parameters
 
+_GATHERED_PER_TOKEN = 3
+"""How many numbers could be gathered while a token's level is looked up and compared."""
+
 
 def group_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> CertifiedInputs:
     """Apply the rule to additive tables. Parameter: `joint`. Hints: `rivals`, `levels`, `numbers`, `grouping`."""
@@ -77,6 +80,7 @@ def group_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Ce
     require_correct(setting, tables, (hints["rivals"], joint), cells, classes, vocab, minima)
 
     def covers(tokens: IntArray) -> BoolArray:
+        setting.meter.gathering(_GATHERED_PER_TOKEN * tokens.size * depth * sides)
         query, label, copies = task.cells_of(tokens)
         free = tokens[:, :-1]
         of_input = grouping[query, label, copies, (free > label[:, None]).sum(axis=1)]

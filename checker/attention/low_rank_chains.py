@@ -82,6 +82,9 @@ _PARAMETERS = (
     "allowance",  # mu
 )
 
+_GATHERED_PER_TOKEN = 3
+"""How many numbers could be gathered while a token is compared with a size."""
+
 
 @dataclass(frozen=True)
 class Claims:
@@ -131,6 +134,7 @@ class Claims:
         setting.meter.charge(len(queries))
         correct = self.classes.count(task, setting.meter, queries)
         cells, tokens = no_cells(setting), np.arange(task.d_vocab)
+        setting.meter.gathering(cells.size * (self.own.shape[2] + self.size.shape[4]))
         for label in np.unique(self.label).tolist():
             query = tokens[: label + 1]
             profile, has_one = self._profile(query, np.full(len(query), label, np.int64))
@@ -138,6 +142,7 @@ class Claims:
             cells[query, label] = claimed & has_one[:, None]
 
         def covers(tokens: IntArray) -> BoolArray:
+            setting.meter.gathering(_GATHERED_PER_TOKEN * tokens.size * (self.own.shape[2] + self.size.shape[4]))
             query, label, copies = task.cells_of(tokens)
             profile, _ = self._profile(query, label)
             within = tokens_below(tokens, label, self.size[label, self.band[query], profile, copies])

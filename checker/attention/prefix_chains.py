@@ -28,6 +28,9 @@ from checker.core.enclosures import BoolArray, Enclosure
 from checker.core.errors import Refused
 from checker.core.facts import CertifiedInputs, Fact, Setting, take_hints, take_parameters
 
+_GATHERED_PER_TOKEN = 3
+"""How many numbers could be gathered while a token is compared with a size."""
+
 
 def prefix_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> CertifiedInputs:
     """Apply the rule to additive tables. Parameter: `joint`. Hints: `rivals` "l o", `numbers` "c r", `size` "q m c r"."""
@@ -62,6 +65,7 @@ def prefix_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> C
     require_correct(setting, tables, (hints["rivals"], joint), cells, classes, 1, minima)
 
     def covers(tokens: IntArray) -> BoolArray:
+        setting.meter.gathering(_GATHERED_PER_TOKEN * tokens.size * levels)
         query, label, copies = task.cells_of(tokens)
         within = tokens_below(tokens, label, size[query, label, copies])
         return np.asarray(claimed[query, label, copies] & numbers.fit(copies, within), np.bool_)

@@ -20,6 +20,7 @@ def weight(setting: Setting, name: str) -> Enclosure:
             return array.reshape(-1, array.shape[2])
         return array.transpose(1, 0, 2).reshape(array.shape[1], -1) if array.ndim == 3 else array
 
+    setting.meter.gathering(3 * math.prod(setting.model.tensors[name].shape))
     mantissas, exponents = decode(name, setting.model.tensors[name])
     return setting.arithmetic.exact(arranged(mantissas), arranged(exponents))
 

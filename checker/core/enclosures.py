@@ -34,46 +34,55 @@ class Work(NamedTuple):
     calls: int = 1
 
 
+def reached(elements: int) -> int:
+    """Steps for so many elements: longer ones beyond the processor's cache, and where arrays are of new memory every time."""
+    return elements * (2 if elements <= _IN_CACHE else 3 if elements <= _KEPT_AT_HAND else 6) // 2
+
+
 def _each(operations: int) -> Callable[..., Work]:
     """So many operations on every element."""
 
     def work(array: "Enclosure", *others: Any) -> Work:
         elements = math.prod(np.broadcast_shapes(array.shape, *(other.shape for other in others)))
-        return Work(operations * elements, elements, elements)
+        return Work(operations * elements, reached(elements), elements, 2)
 
     return work
 
 
 def _exponentials(array: "Enclosure") -> Work:
     elements, terms = math.prod(array.shape), array.arithmetic.exp_terms
-    return Work(elements, elements * terms, elements, terms)
+    return Work(elements, reached(elements) * terms, elements, terms)
 
 
 def _along(array: "Enclosure", axis: int) -> Work:
-    """Numpy's inner loop goes along some axis, if need be the shortest; beginning one takes like 6 elements."""
+    """Numpy's inner loop goes along some axis, if need be the shortest; beginning one takes like 8 elements."""
     elements, shortest = math.prod(array.shape), min((size for size in array.shape if size > 1), default=1)
-    return Work(elements - elements // (array.shape[axis] or 1), elements + 6 * elements // shortest, elements)
+    steps = reached(elements + 8 * elements // shortest)
+    return Work(elements - elements // (array.shape[axis] or 1), steps, elements, 2)
 
 
 def _segments(array: "Enclosure", starts: IntArray) -> Work:
     rows, columns = array.shape[0], math.prod(array.shape[1:])
-    return Work((rows - len(starts)) * columns, rows * columns, rows * columns)
+    return Work((rows - len(starts)) * columns, reached(rows * columns), rows * columns)
 
 
 def _sorted(array: "Enclosure", axis: int) -> Work:
     elements, comparisons = math.prod(array.shape), (array.shape[axis] - 1).bit_length()
-    return Work(elements * comparisons, elements * (comparisons + 4), elements)
+    return Work(elements * comparisons, elements * (comparisons + 6), elements)
 
 
 def _product(left: "Enclosure", right: "Enclosure") -> Work:
     (n, k), (_, m) = left.shape, right.shape
     numbers = n * k + k * m + n * m
-    return Work(2 * n * k * m, 2 * n * k * m + 6 * numbers, numbers, 4)
+    return Work(2 * n * k * m, 2 * n * k * m + 6 * numbers, numbers, 9)
 
 
 def _gathered(array: "Enclosure", index: Any) -> Work:
-    """Numbers are copied if there are arrays in the index; it may have new axes or an ellipsis otherwise only."""
-    parts = index if isinstance(index, tuple) else (index,)
+    """Numbers are copied if there are arrays in the index (or lists); it may have new axes or an ellipsis otherwise only.
+
+    From anywhere in a large array it takes three times as long.
+    """
+    parts = [np.asarray(part) if isinstance(part, list) else part for part in (index if isinstance(index, tuple) else (index,))]
     arrays = [part for part in parts if isinstance(part, np.ndarray)]
     if not arrays:
         return Work(0, 0, 0, 0)
@@ -82,14 +91,18 @@ def _gathered(array: "Enclosure", index: Any) -> Work:
     else:
         others = [size for size, part in zip(array.shape, parts, strict=False) if isinstance(part, slice)]
         kept = math.prod([*np.broadcast_shapes(*(part.shape for part in arrays)), *others, *array.shape[len(parts) :]])
-    return Work(0, kept, kept)
+    return Work(0, kept if math.prod(array.shape) <= _IN_CACHE // 4 else 3 * kept, kept)
 
 
 def _joined(array: "Enclosure", others: Sequence["Enclosure"], axis: int) -> Work:
     elements = sum(math.prod(part.shape) for part in (array, *others))
-    return Work(0, elements, elements, 1 + len(others))
+    return Work(0, reached(elements), elements, 1 + len(others))
 
 
+_IN_CACHE = 2**18
+"""Elements that a block of `brute-force` has at most: they fit into the processor's cache."""
+_KEPT_AT_HAND = 2**22
+"""Elements of the largest arrays whose memory is used again without asking the system for it."""
 _CALL = 1500
 """What a call of numpy takes, however few numbers it is about, in elements: some 5 microseconds."""
 
@@ -100,7 +113,7 @@ _COSTS: dict[str, tuple[Callable[..., Work], int]] = {
     "__matmul__": (_product, 1),
     "times": (_each(1), 3),
     "exp": (_exponentials, 3),
-    "sqrt": (_each(1), 60),
+    "sqrt": (_each(1), 66),
     "square": (_each(1), 4),
     "__abs__": (_each(1), 3),
     "relu": (_each(1), 2),
@@ -109,8 +122,8 @@ _COSTS: dict[str, tuple[Callable[..., Work], int]] = {
     "sum": (_along, 2),
     "min": (_along, 2),
     "max": (_along, 2),
-    "running_min": (_along, 3),
-    "running_max": (_along, 3),
+    "running_min": (_along, 4),
+    "running_max": (_along, 4),
     "segment_min": (_segments, 5),
     "segment_sum": (_segments, 5),
     "sort": (_sorted, 2),

@@ -76,6 +76,7 @@ def take_hints(setting: Setting, step: Step, **shapes: tuple[int | None, ...]) -
         raise Refused(f"{step.rule} takes exactly the hints {sorted(shapes)}, found {sorted(step.hints)}")
     for tensor in step.hints.values():
         setting.meter.hold(8 * math.prod(tensor.shape))
+        setting.meter.gathering(2 * math.prod(tensor.shape))  # read, and compared with what they may be
     # Rules sort one at a time, to see whether its numbers differ.
     setting.meter.allocate(9 * max((math.prod(tensor.shape) for tensor in step.hints.values()), default=0))
     return {name: _integers(name, step.hints[name], shape) for name, shape in shapes.items()}
@@ -93,4 +94,5 @@ def no_cells(setting: Setting) -> BoolArray:
     """A mask with no cell of the task in it, to be filled by a rule."""
     shape = setting.task.cell_shape
     setting.meter.hold(math.prod(shape))
+    setting.meter.gathering(math.prod(shape) // 4)
     return np.zeros(shape, np.bool_)

@@ -21,8 +21,8 @@ _EFFORT_OF_A_CALL = 1500
 """What a call of numpy takes, however few numbers it is about."""
 _EFFORT_OF_A_COMPARISON = 16
 """Within a sort: from 1 (np.sort) over 4 (np.lexsort) to 15 (np.unique, searching millions)."""
-_EFFORT_OF_A_GATHERED_NUMBER = 4
-"""From 1 (in cache) to 4 (millions)."""
+_EFFORT_OF_A_GATHERED_NUMBER = 6
+"""From 1 (in cache) to 5 (millions)."""
 _EFFORT_OF_A_SCRIPTED_STEP = 400
 """A step of a loop in Python over numbers or tuples: some microseconds."""
 

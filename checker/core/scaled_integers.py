@@ -14,13 +14,13 @@ from typing import Any, Self
 import numpy as np
 
 from certificates.tensor_file import IntArray
-from checker.core.enclosures import Arithmetic, BoolArray, Enclosure
+from checker.core.enclosures import Arithmetic, BoolArray, Enclosure, reached
 from checker.core.errors import Refused
 from checker.core.meter import Meter
 
 LARGEST_MACHINE_PRECISION = 30
 SMALLEST_PRECISION, LARGEST_PRECISION = 12, 256
-_EFFORT_OF_EXACT = 12
+_EFFORT_OF_EXACT = 20
 _EXP_LIMIT = 20
 """Arguments of exp are handled up to 2**20 in magnitude (below: the lower bound becomes 0; above: refused)."""
 
@@ -46,7 +46,7 @@ class ScaledArithmetic(Arithmetic):
     def exact(self, mantissas: IntArray, exponents: IntArray) -> "ScaledIntegers":
         """See Arithmetic. The largest element keeps `precision` bits; smaller ones lose what lies below that."""
         self.meter.allocate(mantissas.size * self.element_bytes)
-        self.meter.toil(_EFFORT_OF_EXACT * (mantissas.size + 1500))
+        self.meter.toil(_EFFORT_OF_EXACT * (reached(mantissas.size) + 1500))
         nonzero = mantissas != 0
         tops = (_bit_length(np.abs(mantissas)) + exponents)[nonzero]
         shift = self.precision - (int(tops.max()) if tops.size else 0)
@@ -59,7 +59,7 @@ class ScaledArithmetic(Arithmetic):
 
     def reciprocal_sqrt(self, number: int) -> "ScaledIntegers":
         """See Arithmetic. With r = isqrt(4**k // n): r <= 2**k / sqrt(n) < r + 1."""
-        self.meter.charge(2)
+        self.meter.charge(2, 1000)
         k = self.precision + number.bit_length() // 2
         root = _isqrt((1 << (2 * k)) // number)
         exact = root * root * number == 1 << (2 * k)
@@ -305,7 +305,10 @@ class ScaledIntegers(Enclosure):
         return self._new(self.lo[index], self.hi[index])
 
     def reshape(self, *shape: int) -> Self:
-        return self._new(self.lo.reshape(shape), self.hi.reshape(shape))
+        lo, hi = self.lo.reshape(shape), self.hi.reshape(shape)
+        if not np.may_share_memory(lo, self.lo):  # then it has been copied
+            self.meter.gathering(lo.size)
+        return self._new(lo, hi)
 
     @property
     def T(self) -> Self:

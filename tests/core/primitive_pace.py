@@ -48,8 +48,8 @@ def fastest(function: Callable[[], object], seconds: float) -> float:
     return best
 
 
-def brute_force_pace(vocab: int = 64, length: int = 4, share: int = 32) -> float:
-    """Operations per second of `brute-force` on a model with noise for weights: part of its 64**4 inputs."""
+def brute_force_pace(vocab: int = 64, length: int = 4, queries: int = 2, tries: int = 2) -> float:
+    """Operations per second of `brute-force` on a model with noise for weights: its inputs with some queries."""
     config = AttentionOnly(1, 8, vocab, vocab, length)
     rng = np.random.default_rng(0)
     tensors = {
@@ -58,15 +58,15 @@ def brute_force_pace(vocab: int = 64, length: int = 4, share: int = 32) -> float
         if ".b_" not in name
     }
     model, best = Model(config, tensors, None), math.inf
-    for _ in range(2):
+    ranges = [(0, vocab)] * (length - 1) + [(vocab // 2, vocab // 2 + queries), (0, vocab)]
+    hints = {"ranges": np.array(ranges), "skip": np.zeros((0, 2), np.int64)}
+    step = Step("enumeration", (0,), {}, {name: RawTensor.of_integers(hint) for name, hint in hints.items()})
+    for _ in range(tries):
         meter = Meter(_AMPLE)
-        setting = Setting(model, parse_task({"name": "max-of-k"}, config), ScaledArithmetic(30, meter), meter, 1)
+        setting = Setting(model, parse_task({"name": "max-of-k"}, config, None, meter), ScaledArithmetic(30, meter), meter)
         tables = additive_tables(setting, Step("additive-tables"), ())
         before, started = meter.operations, time.process_time()
-        span = {"start": vocab**length // 2, "stop": vocab**length // 2 + vocab**length // share}
-        enumeration(
-            setting, Step("enumeration", (0,), span, {"skip": RawTensor.of_integers(np.zeros((0, 2), np.int64))}), (tables,)
-        )
+        enumeration(setting, step, (tables,))
         best = min(best, (time.process_time() - started) / (meter.operations - before))
     return 1 / best
 
