@@ -15,6 +15,9 @@ from checker.core.enclosures import BoolArray
 from checker.core.errors import Refused
 from checker.core.facts import CertifiedInputs, Fact, Setting, no_cells, take_hints, take_parameters
 
+_EFFORT_PER_TOKEN = 16
+"""What one more premise may take to tell whether it counted some inputs, for each of their tokens."""
+
 
 def disjoint_sum(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> CertifiedInputs:
     """Apply the rule to facts about certified inputs. Takes no parameters or hints."""
@@ -37,6 +40,7 @@ def disjoint_sum(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Ce
         return reduce(np.logical_or, (part.covers(tokens) for part in parts), np.zeros(len(tokens), np.bool_))
 
     def may_count(tokens: IntArray) -> BoolArray:
+        setting.meter.toil(_EFFORT_PER_TOKEN * len(parts[1:]) * tokens.size)  # whoever asks has counted the first
         return reduce(np.logical_or, (part.may_count(tokens) for part in parts), np.zeros(len(tokens), np.bool_))
 
     last = max((part.last for part in parts), default=())
