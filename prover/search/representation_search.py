@@ -109,8 +109,8 @@ def conclusion(frontier: Frontier) -> str:
 def write_dictionaries(frontier: Frontier, output: Path) -> None:
     """For every certificate with a dictionary, NAME.dictionary.safetensors."""
     for result in frontier.accepted:
-        step = read_certificate(output / f"{result.name}.cert")[0].steps[-1]
-        if "dictionary" in step.hints:
+        if result.strategy in (DictionaryOutput.name, CrosscoderOutput.name):
+            step = read_certificate(output / f"{result.name}.cert")[0].steps[-1]
             scale = -step.parameters["scale"]
             sides = [np.ldexp(step.hints[name].integers().astype(np.float64), scale) for name in _SIDES if name in step.hints]
             Dictionary.of_sides([*(side.T for side in sides[1:]), sides[0]]).write(

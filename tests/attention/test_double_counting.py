@@ -139,6 +139,18 @@ def test_lists_upon_lists_cost_what_they_do_together() -> None:
     assert max(efforts) < 2 * efforts[0]
 
 
+def test_asking_many_premises_of_a_sum_takes_time() -> None:
+    """Each of them looks at all inputs listed after the sum."""
+    bench, efforts = Bench.of(always_largest(8, 4)), []
+    nothing, rows = bench.apply(Step("disjoint-sum")), np.zeros((1000, 4), np.int64)
+    for count in (0, 1, 2, 7):
+        fact = bench.apply(Step("disjoint-sum"), *(bench.listed([(0, 0, 7, q)], nothing) for q in range(count)))
+        before = bench.setting.meter.effort
+        assert not fact.may_count(rows).any()
+        efforts.append(bench.setting.meter.effort - before)
+    assert efforts[0] == efforts[1] == 0 < rows.size < efforts[2] < efforts[3] // 5
+
+
 def test_an_input_is_listed_once_whatever_lies_between() -> None:
     """In the same list, in the next one, after a sum, beside another list, and after a list of nothing."""
     bench = Bench.of(always_largest(4, 3))

@@ -283,7 +283,9 @@ def _grow_model(subject: Subject, rng: random.Random) -> Subject:
     config, sizes = subject.model.config, {}
     for name in rng.sample(sorted(config.ranges), rng.randint(0, 3)):
         low, high = config.ranges[name]
-        sizes[name] = max(low, min(high, vars(config)[name] * rng.choice([1, 2, 3, 8, 30, 100, 300, 1000]), rng.choice([300, 5000])))
+        sizes[name] = max(
+            low, min(high, vars(config)[name] * rng.choice([1, 2, 3, 8, 30, 100, 300, 1000]), rng.choice([300, 5000]))
+        )
     if "d_vocab" in sizes or "d_vocab_out" in sizes:
         elements = sizes.get("d_vocab", config.d_vocab) - isinstance(config, UniformAttention)
         outputs = sizes.get("d_vocab_out", config.d_vocab_out)
