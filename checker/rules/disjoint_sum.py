@@ -17,6 +17,8 @@ from checker.core.facts import CertifiedInputs, Fact, Setting, no_cells, take_hi
 
 _STEPS_OF_A_LOOKUP = 40
 """What it takes at least to ask one premise about inputs."""
+_EFFORT_PER_TOKEN = 16
+"""What one more premise may take to tell whether it counted some inputs, for each of their tokens."""
 
 
 def disjoint_sum(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> CertifiedInputs:
@@ -41,6 +43,7 @@ def disjoint_sum(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Ce
 
     def may_count(tokens: IntArray) -> BoolArray:
         setting.meter.scripting(_STEPS_OF_A_LOOKUP * len(parts))
+        setting.meter.toil(_EFFORT_PER_TOKEN * len(parts[1:]) * tokens.size)  # whoever asks has counted the first
         return reduce(np.logical_or, (part.may_count(tokens) for part in parts), np.zeros(len(tokens), np.bool_))
 
     last = max((part.last for part in parts), default=())

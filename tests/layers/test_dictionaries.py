@@ -138,7 +138,7 @@ def many_codes(pairs: int, hidden: int, count: int, features: bool = False) -> t
 
 def test_codes_take_memory() -> None:
     certificate, model = many_codes(0, 64, 64)
-    check_proof(certificate, model, budget=Budget(memory=260 * 64**2))
+    check_proof(certificate, model, budget=Budget(memory=360 * 64**2))
     with pytest.raises(OverBudget):
         check_proof(certificate, model, budget=Budget(memory=200 * 64**2))
 
