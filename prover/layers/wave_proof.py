@@ -159,7 +159,7 @@ class WaveProof:
         def claims(weights: Weights, temperature: float) -> Claims:
             layer = hidden_layer(weights, problem.model.config)
             bound = wave_bound(layer, neurons, self.entries, None if angles else self.pairs, symmetric, temperature)
-            left = _margins(bound, bucket, angles) - constant - layer.slack(neurons)
+            left = _margins(bound, bucket, angles, temperature) - constant - layer.slack(neurons)
             if not pull:
                 return Claims(left / usual, share)
             size = (bound.of_each + bound.allowed).abs().mean().clamp_min(_NOTHING)
@@ -168,6 +168,6 @@ class WaveProof:
         return claims
 
 
-def _margins(bound: WaveBound, bucket: Tensor, angles: bool) -> Tensor:
+def _margins(bound: WaveBound, bucket: Tensor, angles: bool, temperature: float = 0.0) -> Tensor:
     """What the inequality leaves, "bucket d"."""
-    return bound.of_each if angles else bound.margins(bucket, int(bucket.max()) + 1)
+    return bound.of_each if angles else bound.margins(bucket, int(bucket.max()) + 1, temperature)
