@@ -18,6 +18,7 @@ from prover.weights import Weights
 
 _SCALE_BITS = 28
 _NOTHING = 1e-300
+_LEAST = 0.1
 
 
 def require_addition(problem: TwoInputProblem) -> None:
@@ -162,7 +163,8 @@ class WaveProof:
             left = _margins(bound, bucket, angles, temperature) - constant - layer.slack(neurons)
             if not pull:
                 return Claims(left / usual, share)
-            size = (bound.of_each + bound.allowed).abs().mean().clamp_min(_NOTHING)
+            lead = left + constant + layer.slack(neurons) + bound.allowed
+            size = lead.maximum(_LEAST * lead.abs().mean()).clamp_min(_NOTHING)
             return Claims(left / size, share, pull * bound.unlike)
 
         return claims

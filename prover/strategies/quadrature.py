@@ -17,9 +17,9 @@ from prover.layers.wave_proof import Candidates, WaveProof, require_addition
 from prover.strategy import DoesNotFit, Evidence, Strategy
 from prover.surrogate import Surrogate
 
-_PULL = 10.0
+_PULL = 20.0
 """Weight of the distance from single waves: most errors are maxima, which move one weight at a time; squares move all."""
-_UNSAID, _UNTAUGHT = (1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6), 1e-4
+_UNSAID, _UNTAUGHT = (1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6, 3e-7, 1e-7), 1e-4
 """Shares of what neurons write, squared, that may have no entry: in proofs, and in what fine-tuning moves networks towards."""
 _BUCKETS = 2
 
