@@ -96,13 +96,13 @@ class WaveBound:
     across: Tensor
     lead: Tensor
 
-    def margins(self, bucket: Tensor, buckets: int, temperature: float = 0.0) -> Tensor:
-        """What the inequality leaves, "bucket d", from the numbers "p" of the pairs' buckets, with extrema soft at a
-        temperature, in units of the mean of the absolute values of P.
+    def margins(self, bucket: Tensor, buckets: int, temperatures: Tensor | None = None) -> Tensor:
+        """What the inequality leaves, "bucket d", from the numbers "p" of the pairs' buckets; with extrema soft at
+        temperatures "j", all of them positive.
         """
-        unit = temperature * self.ahead.detach().abs().mean(0).clamp_min(_NOTHING)
-        least = _greatest_of_buckets(-self.ahead, bucket, buckets, unit)
-        return self.waves.leads(-least, _greatest_of_buckets(self.across.abs(), bucket, buckets, unit)) - self.allowed
+        least = _greatest_of_buckets(-self.ahead, bucket, buckets, temperatures)
+        most = _greatest_of_buckets(self.across.abs(), bucket, buckets, temperatures)
+        return self.waves.leads(-least, most) - self.allowed
 
     @property
     def of_each(self) -> Tensor:
@@ -216,14 +216,15 @@ def _greatest(values: Tensor, temperature: float) -> Tensor:
     return soft_maximum(values.log(), 0, temperature).exp()
 
 
-def _greatest_of_buckets(values: Tensor, bucket: Tensor, buckets: int, unit: Tensor) -> Tensor:
-    """At least the greatest of values "p j" in each bucket, "bucket j"; soft at temperatures "j", unless they are 0."""
+def _greatest_of_buckets(values: Tensor, bucket: Tensor, buckets: int, temperatures: Tensor | None) -> Tensor:
+    """At least the greatest of values "p j" in each bucket, "bucket j"; soft at temperatures "j", if any."""
     empty, where = values.new_zeros(buckets, values.shape[1]), bucket[:, None].expand_as(values)
     greatest = empty.scatter_reduce(0, where, values, "amax", include_self=False)
-    if not bool(unit.any()):
+    if temperatures is None:
         return greatest
     greatest = greatest.detach()
-    return greatest + unit * empty.index_add(0, bucket, ((values - greatest[bucket]) / unit).exp()).log()
+    sums = empty.index_add(0, bucket, ((values - greatest[bucket]) / temperatures).exp())
+    return greatest + temperatures * sums.log()
 
 
 def _half(p: int, number: Tensor, frequency: Tensor) -> Tensor:

@@ -79,6 +79,6 @@ class Quadrature(Strategy):
             entries = Entries(torch.zeros_like(main), main, candidates.reading)
             return WaveProof.of(problem, pairs, entries, _BUCKETS, angles=True)
         tried = [WaveProof.of(problem, pairs, candidates.chosen(1.0, share), _BUCKETS) for share in shares]
-        most = 2 * problem.hidden.left.size * len(problem.task.table)  # half of what a table of angles by outputs takes
-        cheap = [found for found in tried if found.operations <= most] or tried[:1]
+        most = problem.hidden.left.size * len(problem.task.table)  # a quarter of what a table of angles by outputs takes
+        cheap = [found for found, share in zip(tried, shares, strict=True) if share >= _UNTAUGHT or found.operations <= most]
         return max(cheap, key=lambda found: (found.covered, -found.operations))
