@@ -96,13 +96,13 @@ class WaveBound:
     across: Tensor
     lead: Tensor
 
-    def margins(self, bucket: Tensor, buckets: int) -> Tensor:
-        """What the inequality leaves, "bucket d", from the numbers "p" of the pairs' buckets."""
-        where = bucket[:, None].expand_as(self.ahead)
-        empty = self.ahead.new_zeros(buckets, self.ahead.shape[1])
-        least = empty.scatter_reduce(0, where, self.ahead, "amin", include_self=False)
-        most = empty.scatter_reduce(0, where, self.across.abs(), "amax", include_self=False)
-        return self.waves.leads(least, most) - self.allowed
+    def margins(self, bucket: Tensor, buckets: int, temperatures: Tensor | None = None) -> Tensor:
+        """What the inequality leaves, "bucket d", from the numbers "p" of the pairs' buckets; with extrema soft at
+        temperatures "j", all of them positive.
+        """
+        least = _greatest_of_buckets(-self.ahead, bucket, buckets, temperatures)
+        most = _greatest_of_buckets(self.across.abs(), bucket, buckets, temperatures)
+        return self.waves.leads(-least, most) - self.allowed
 
     @property
     def of_each(self) -> Tensor:
@@ -143,15 +143,19 @@ def wave_bound(
     gram = torch.einsum("ijc,ijd->jcd", weighted, weighted)
     sigma = torch.maximum(gram[:, 0, 0], gram[:, 1, 1]) + gram[:, 0, 1].abs()
     shares = entries.ideal * 4.0**-entry_weight
-    away = [(side @ shares).clamp_min(_NOTHING).sqrt().amax(0) for side in off]
+    away = [_greatest((side @ shares).clamp_min(_NOTHING).sqrt(), temperature) for side in off]
     steps = torch.outer(torch.arange(1, p // 2 + 1), torch.arange(p // 2 + 1)) % (2 * p)
     turns = (math.pi / p * steps).to(left).sin().abs()  # d j
     deviations = turns @ ((away[0] + away[1]) * sigma.clamp_min(_NOTHING).sqrt())
 
     active = left.relu().square().mean(0) + right.relu().square().mean(0)
     weight = _weights(active, rest.square().mean(1))
-    reached = sum((side.relu() * 2.0**-weight).norm(dim=1).amax() for side in (left, right))
-    uncovered = 2 * reached * (rest * 2.0 ** weight[:, None]).square().sum(0).clamp_min(_NOTHING).sqrt().amax()
+    active_at = [(side.relu() * 2.0**-weight).square().sum(1) for side in (left, right)]
+    reached, written = (
+        sum(_greatest(squares.clamp_min(_NOTHING).sqrt(), temperature) for squares in parts)
+        for parts in (active_at, [(rest * 2.0 ** weight[:, None]).square().sum(0)])
+    )
+    uncovered = 2 * reached * written
     around, power = layer.direct + layer.constant / 2, layer.left[:, neurons].square().sum(0)
     told = unembed.square().sum(1)
     unlike = p * (mean @ told) / (power @ told).clamp_min(_NOTHING)
@@ -205,6 +209,22 @@ def _weights(read: Tensor, written: Tensor) -> Tensor:
 
 def _at(coefficients: Tensor, frequency: Tensor) -> Tensor:
     return coefficients[torch.arange(len(frequency), device=frequency.device), frequency]
+
+
+def _greatest(values: Tensor, temperature: float) -> Tensor:
+    """At least the greatest of positive values along the first dimension: their norm of order 1 / temperature."""
+    return soft_maximum(values.log(), 0, temperature).exp()
+
+
+def _greatest_of_buckets(values: Tensor, bucket: Tensor, buckets: int, temperatures: Tensor | None) -> Tensor:
+    """At least the greatest of values "p j" in each bucket, "bucket j"; soft at temperatures "j", if any."""
+    empty, where = values.new_zeros(buckets, values.shape[1]), bucket[:, None].expand_as(values)
+    greatest = empty.scatter_reduce(0, where, values, "amax", include_self=False)
+    if temperatures is None:
+        return greatest
+    greatest = greatest.detach()
+    sums = empty.index_add(0, bucket, ((values - greatest[bucket]) / temperatures).exp())
+    return greatest + temperatures * sums.log()
 
 
 def _half(p: int, number: Tensor, frequency: Tensor) -> Tensor:

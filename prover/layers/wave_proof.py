@@ -18,6 +18,8 @@ from prover.weights import Weights
 
 _SCALE_BITS = 28
 _NOTHING = 1e-300
+_LEAST = 0.1
+"""What fine-tuning takes for the least lead, as a share of the mean: conditions are relative to their leads."""
 
 
 def require_addition(problem: TwoInputProblem) -> None:
@@ -154,20 +156,24 @@ class WaveProof:
         images = self.pairs.inputs(problem.mirrored).to(problem.layer.left.dtype)
         share = images.new_zeros(int(bucket.max()) + 1).index_add(0, bucket, images) / problem.total
         usual = (self.bound.of_each + self.bound.allowed).amin(1).abs().mean().clamp_min(_NOTHING)
+        unit = self.bound.ahead.abs().mean(0).clamp_min(_NOTHING)
         constant = problem.slack(problem.neurons) - float(problem.layer.slack(neurons))
 
         def claims(weights: Weights, temperature: float) -> Claims:
             layer = hidden_layer(weights, problem.model.config)
             bound = wave_bound(layer, neurons, self.entries, None if angles else self.pairs, symmetric, temperature)
-            left = _margins(bound, bucket, angles) - constant - layer.slack(neurons)
+            left = (
+                _margins(bound, bucket, angles, temperature * unit if temperature else None) - constant - layer.slack(neurons)
+            )
             if not pull:
                 return Claims(left / usual, share)
-            size = (bound.of_each + bound.allowed).abs().mean().clamp_min(_NOTHING)
+            lead = left + constant + layer.slack(neurons) + bound.allowed
+            size = lead.maximum(_LEAST * lead.abs().mean()).clamp_min(_NOTHING)
             return Claims(left / size, share, pull * bound.unlike)
 
         return claims
 
 
-def _margins(bound: WaveBound, bucket: Tensor, angles: bool) -> Tensor:
+def _margins(bound: WaveBound, bucket: Tensor, angles: bool, temperatures: Tensor | None = None) -> Tensor:
     """What the inequality leaves, "bucket d"."""
-    return bound.of_each if angles else bound.margins(bucket, int(bucket.max()) + 1)
+    return bound.of_each if angles else bound.margins(bucket, int(bucket.max()) + 1, temperatures)

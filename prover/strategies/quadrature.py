@@ -17,9 +17,9 @@ from prover.layers.wave_proof import Candidates, WaveProof, require_addition
 from prover.strategy import DoesNotFit, Evidence, Strategy
 from prover.surrogate import Surrogate
 
-_PULL = 10.0
+_PULL = 20.0
 """Weight of the distance from single waves: most errors are maxima, which move one weight at a time; squares move all."""
-_UNSAID, _UNTAUGHT = (1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6), 1e-4
+_UNSAID, _UNTAUGHT = (1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 2e-6, 1e-6, 7e-7, 5e-7, 3e-7), 1e-4
 """Shares of what neurons write, squared, that may have no entry: in proofs, and in what fine-tuning moves networks towards."""
 _BUCKETS = 2
 
@@ -80,5 +80,5 @@ class Quadrature(Strategy):
             return WaveProof.of(problem, pairs, entries, _BUCKETS, angles=True)
         tried = [WaveProof.of(problem, pairs, candidates.chosen(1.0, share), _BUCKETS) for share in shares]
         most = 2 * problem.hidden.left.size * len(problem.task.table)  # half of what a table of angles by outputs takes
-        cheap = [found for found in tried if found.operations <= most] or tried[:1]
+        cheap = [found for found, share in zip(tried, shares, strict=True) if share >= _UNTAUGHT or found.operations <= most]
         return max(cheap, key=lambda found: (found.covered, -found.operations))

@@ -427,6 +427,20 @@ def test_without_exact_entries_all_is_ideal() -> None:
             assert accepted or "have all frequencies" in refused(check, more)
 
 
+def test_ideal_entries_are_in_order() -> None:
+    """Of all frequencies, but the other way round."""
+    check = Check(cosines(5, 24, 1, 1e-6, True), 30)
+    said = hints(5, tables_of(check.tiny, range(24)), random.Random(2), 0, 0.0, 1)
+    said["bucket"] = np.where(np.eye(5) > 0, 0, -1)
+    assert check.apply(step_of(said, angles=1), check.tables()) is not None
+    turned = {**said, **{name: np.array(said[name])[::-1] for name in ("ideal", "ideal_vectors", "entry_weight")}}
+    for angles in (0, 1):
+        assert "in order of frequency and reading" in refused(check, step_of(turned, angles=angles))
+    empty = {"ideal": np.zeros((0, 2)), "ideal_vectors": np.zeros((0, 2)), "entry_weight": np.zeros(0)}
+    for claimed in (said["bucket"], 0 * said["bucket"] - 1):
+        assert "one is ideal" in refused(check, step_of({**said, **empty, "bucket": claimed}))
+
+
 def test_parameters_premises_and_tasks() -> None:
     check, said = small()
     for mirrored in (2, -1):
