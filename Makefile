@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test bench frontier interpret finetune lint mutants size clean
+.PHONY: demo test bench pace frontier interpret finetune lint mutants size clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -20,6 +20,9 @@ test: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python tests/core/primitive_pace.py
 	$(BIN)/prover bench -o bench-out
+
+pace: $(STAMP)
+	PYTHONPATH=.:tests:tests/oracles:tests/golden:tests/mutation:tests/core:tests/attention $(BIN)/python tests/core/pace_search.py
 
 frontier: $(STAMP)
 	$(BIN)/prover frontier certificates/models/max-of-4-seed123.safetensors -o frontier-out/max-of-4-seed123 --jobs 2

@@ -15,7 +15,7 @@ from checker.core.enclosures import BoolArray
 from checker.core.errors import Refused
 from checker.core.facts import CertifiedInputs, Fact, Setting, no_cells, take_hints, take_parameters
 
-_STEPS_OF_A_LOOKUP = 40
+_STEPS_OF_A_LOOKUP = 80
 """What it takes at least to ask one premise about inputs."""
 _EFFORT_PER_TOKEN = 16
 """What one more premise may take to tell whether it counted some inputs, for each of their tokens."""

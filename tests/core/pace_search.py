@@ -5,9 +5,9 @@ more than twice as long as `brute-force` takes for the budget. That holds if the
 of what `brute-force` takes for as many operations as the check has effort: the `LIMIT`.
 
 *The search.* Every rule's golden certificates are *grown*: the model's sizes, the hints' axes (by repeating, padding, counting
-on, or with noise), their values, parameters, and the number of steps. A shape that the rule refuses is put right. Inequalities
-count as proved (at their usual cost), so that a rule goes on to its end however little sense a grown hint makes. Then seconds
-of processor time are compared with effort. `python tests/core/pace_search.py` (`make pace`) searches for a given time.
+on, or with noise), parameters, and the number of steps. A shape that the rule refuses is put right. Inequalities count as
+proved (at their usual cost), so that a rule goes on to its end however little sense a grown hint makes. Then seconds of
+processor time are compared with effort. `python tests/core/pace_search.py` (`make pace`) searches for a given time.
 """
 
 import argparse
@@ -283,8 +283,9 @@ def _grow_model(subject: Subject, rng: random.Random) -> Subject:
     config, sizes = subject.model.config, {}
     for name in rng.sample(sorted(config.ranges), rng.randint(0, 3)):
         low, high = config.ranges[name]
-        grown = vars(config)[name] * rng.choice([1, 2, 3, 8, 30, 100, 300, 1000])
-        sizes[name] = max(low, min(high, grown, rng.choice([300, 5000])))
+        sizes[name] = max(
+            low, min(high, vars(config)[name] * rng.choice([1, 2, 3, 8, 30, 100, 300, 1000]), rng.choice([300, 5000]))
+        )
     if "d_vocab" in sizes or "d_vocab_out" in sizes:
         elements = sizes.get("d_vocab", config.d_vocab) - isinstance(config, UniformAttention)
         outputs = sizes.get("d_vocab_out", config.d_vocab_out)
