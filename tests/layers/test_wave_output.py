@@ -241,9 +241,9 @@ def test_whatever_the_hints_say_nothing_false_is_accepted(part: int, angles: int
     for seed in range(60 * part, 60 * part + 60):
         rng = random.Random(seed)
         p = rng.randint(2, 7)
-        near = rng.random() < 0.4 + 0.4 * angles
+        near = rng.random() < 0.4 + 0.5 * angles
         tiny = (
-            cosines(p, rng.randint(1, 6) * (1 + 3 * angles), seed, 0.1 / (1 + 9 * angles), rng.random() < 0.5)
+            cosines(p, rng.randint(1 + 5 * angles, 6) * (1 + 3 * angles), seed, 0.1 / (1 + 99 * angles), rng.random() < 0.5)
             if near
             else wild(p, rng)
         )
