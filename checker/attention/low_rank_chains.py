@@ -137,14 +137,14 @@ class Claims:
         setting.meter.gathering(cells.size * (self.own.shape[2] + self.size.shape[4]))
         for label in np.unique(self.label).tolist():
             query = tokens[: label + 1]
-            profile, has_one = self._profile(query, np.full(len(query), label, np.int64))
+            profile, has_one = self._profile(setting.meter, query, np.full(len(query), label, np.int64))
             claimed = (self.size[label, self.band[query], profile] != -1).any(axis=2)
             cells[query, label] = claimed & has_one[:, None]
 
         def covers(tokens: IntArray) -> BoolArray:
             setting.meter.gathering(_GATHERED_PER_TOKEN * tokens.size * (self.own.shape[2] + self.size.shape[4]))
             query, label, copies = task.cells_of(tokens)
-            profile, _ = self._profile(query, label)
+            profile, _ = self._profile(setting.meter, query, label)
             within = tokens_below(tokens, label, self.size[label, self.band[query], profile, copies])
             return cells[query, label, copies] & self.classes.numbers.fit(copies, within)
 
@@ -161,8 +161,10 @@ class Claims:
             count[below] = queries[self.label[below], self.profile[below]]
         return count
 
-    def _profile(self, query: IntArray, label: IntArray) -> tuple[IntArray, BoolArray]:
+    def _profile(self, meter: Meter, query: IntArray, label: IntArray) -> tuple[IntArray, BoolArray]:
         """Profiles of queries that are at most the label, and whether they have one."""
+        meter.allocate(9 * len(query) * self.own.shape[2])
+        meter.gathering(len(query) * self.own.shape[2])
         profile = (query[:, None] >= self.own[label, self.band[query]]).sum(axis=1)
         profiles = self.own.shape[2]
         return np.where(query == label, profiles, profile), np.asarray((query == label) | (profile < profiles), np.bool_)

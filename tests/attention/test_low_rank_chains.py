@@ -20,7 +20,7 @@ from checker.attention.ball_covers import Balls
 from checker.attention.factored_logits import FactoredLogits
 from checker.attention.low_rank_chains import Claims, _check_band, _check_leads, _Scores, _Shares
 from checker.core.decide import Pins, check_proof, parse_task
-from checker.core.errors import CheckError
+from checker.core.errors import CheckError, OverBudget
 from checker.core.facts import CertifiedInputs, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
@@ -507,6 +507,20 @@ def test_hints_of_another_shape_or_beyond_53_bits_are_refused(name):
         values = step.hints[name].integers().copy()
         values.reshape(-1)[0] = huge
         assert applied(model, with_hint(step, name, values), 30) is None or name in ("log_loss", "size")
+
+
+def test_looking_for_profiles_takes_memory():
+    """Inputs by profiles, however few of these are of use."""
+    model, step = small_step()
+    for name, axis in {"own": 2, "log_own": 0, "log_share": 0, "size": 2}.items():
+        values = step.hints[name].integers()
+        step = with_hint(step, name, np.repeat(values, [5000, *[1] * (values.shape[axis] - 1)], axis=axis))
+    step = with_hint(step, "size", np.full_like(step.hints["size"].integers(), -1))
+    setting = setting_for(model, 30)
+    fact = RULES[RULE](setting, step, ())
+    assert not fact.may_count(np.zeros((10, model.config.n_ctx), np.int64)).any()
+    with pytest.raises(OverBudget):
+        fact.may_count(np.zeros((10**5, model.config.n_ctx), np.int64))
 
 
 def test_balls_bound_linear_functions_of_all_other_outputs():
