@@ -39,6 +39,7 @@ CODES = (
 )
 COMMANDS = ("tests/commands/test_commands.py",)
 HOGS = ("tests/core/test_attacks.py",)
+PACE = ("tests/core/test_pace.py",)
 DOUBLE = ("tests/core/test_golden.py::test_the_checker_gives_the_recorded_verdict", "tests/attention/test_double_counting.py")
 
 
@@ -257,7 +258,6 @@ MUTANTS = [
             ("if already.any()", "if already.all()"),
             ("already = before.may_count(inputs)", "already = before.covers(inputs)"),
             ("if not proved.all()", "if not proved.any()"),
-            ("setting.meter.toil(_EFFORT_PER_TOKEN * inputs.size)", "pass"),
             ("max([before.last, *map(tuple, rows[-1:].tolist())])", "()"),
             ("max([before.last, *map(tuple, rows[-1:].tolist())])", "max([(), *map(tuple, rows[-1:].tolist())])"),
             ("premises if len(premises) == 2 else (None, None)", "premises[:2]"),
@@ -450,6 +450,18 @@ MUTANTS = [
         )
     ),
     # Counting and disjointness.
+    # Time that must be announced.
+    *(
+        Mutant(f"checker/{file}.py", old, new, PACE)
+        for file, old, new in (
+            ("attention/further_inputs", "setting.meter.toil(_EFFORT_PER_TOKEN * inputs.size)", "pass"),
+            ("attention/group_chains", "setting.meter.gathering(_GATHERED_PER_TOKEN * tokens.size * depth * sides)", "pass"),
+            ("attention/prefix_chains", "setting.meter.gathering(_GATHERED_PER_TOKEN * tokens.size * levels)", "pass"),
+            ("rules/disjoint_sum", "setting.meter.scripting(_STEPS_OF_A_LOOKUP * len(parts))", "pass"),
+            ("core/enclosures", "np.asarray(part) if isinstance(part, list) else part", "part"),
+            ("core/scaled_integers", "self.meter.gathering(lo.size)", "pass"),
+        )
+    ),
     Mutant("checker/rules/disjoint_sum.py", "if np.any(cells & premise.cells)", "if False", RULES),
     Mutant("checker/rules/disjoint_sum.py", "max((part.last for part in parts), default=())", "()", DOUBLE),
     Mutant("checker/rules/disjoint_sum.py", "cells |= premise.cells", "pass", RULES),
