@@ -10,7 +10,7 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from checker.core.meter import Meter
 
@@ -35,9 +35,19 @@ def _attempt(item: Any) -> tuple[int, int, Any] | None:
         meter.operations, meter.effort = operations, effort
 
 
-def _outcome(future: "Future[tuple[int, int, Any] | None]") -> tuple[int, int, Any] | None:
+_Promised: TypeAlias = "Future[tuple[int, int, Any] | None] | None"
+
+
+def _submitted(pool: ProcessPoolExecutor, item: Any) -> _Promised:
     try:
-        return future.result()
+        return pool.submit(_attempt, item)
+    except BrokenProcessPool:  # one of the processes has died already
+        return None
+
+
+def _outcome(future: _Promised) -> tuple[int, int, Any] | None:
+    try:
+        return None if future is None else future.result()
     except BrokenProcessPool:
         return None
 
@@ -50,7 +60,7 @@ def in_order(meter: Meter, jobs: int, function: Callable[[Item], Result], items:
         return
     _inherited = (function, meter)
     with ProcessPoolExecutor(min(jobs, len(items)), multiprocessing.get_context("fork")) as pool:
-        futures = [pool.submit(_attempt, item) for item in items]
+        futures = [_submitted(pool, item) for item in items]
         try:
             for item, future in zip(items, futures, strict=True):
                 outcome = _outcome(future)

@@ -1,0 +1,53 @@
+"""Several processes give what one gives: the same results, charges and refusals, whatever becomes of the processes."""
+
+import os
+
+import pytest
+
+from checker.core.errors import OverBudget, Refused
+from checker.core.meter import Budget, Meter
+from checker.core.parallel import in_order
+
+PARENT = os.getpid()
+
+
+@pytest.mark.parametrize("items", [0, 1, 9, 3000])
+@pytest.mark.parametrize("dying", ["none", "all", "some"])
+def test_processes_that_die_change_nothing(items: int, dying: str) -> None:
+    """Also where one dies before all parts have been handed out."""
+    meter = Meter(Budget())
+
+    def part(item: int) -> int:
+        if os.getpid() != PARENT and (dying == "all" or (dying == "some" and item % 100 == 7)):
+            os._exit(1)
+        meter.charge(item)
+        return item * item
+
+    assert list(in_order(meter, 3, part, range(items))) == [item * item for item in range(items)]
+    assert meter.operations == sum(range(items))
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_the_first_refusal_in_order_is_the_one_that_counts(jobs: int) -> None:
+    meter = Meter(Budget())
+
+    def part(item: int) -> int:
+        meter.charge(1)
+        if item >= 40:
+            raise Refused(f"part {item}")
+        return item
+
+    found = in_order(meter, jobs, part, range(100))
+    assert [next(found) for _ in range(40)] == [*range(40)]
+    with pytest.raises(Refused, match="part 40"):
+        next(found)
+    assert meter.operations == 41
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_the_budget_is_that_of_all_parts_together(jobs: int) -> None:
+    meter, done = Meter(Budget(operations=1000)), []
+    with pytest.raises(OverBudget):
+        for item in in_order(meter, jobs, lambda item: meter.charge(90) or item, range(50)):  # type: ignore[func-returns-value]
+            done.append(item)
+    assert done == [*range(11)] and meter.operations == 990
