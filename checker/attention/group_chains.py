@@ -80,7 +80,7 @@ def group_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Ce
     require_correct(setting, tables, (hints["rivals"], joint), cells, classes, vocab, minima)
 
     def covers(tokens: IntArray) -> BoolArray:
-        setting.meter.gathering(_GATHERED_PER_TOKEN * tokens.size * depth * sides)
+        setting.meter.gathering(_GATHERED_PER_TOKEN * (tokens.size + 1000) * depth * sides)
         query, label, copies = task.cells_of(tokens)
         free = tokens[:, :-1]
         of_input = grouping[query, label, copies, (free > label[:, None]).sum(axis=1)]

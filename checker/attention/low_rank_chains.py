@@ -142,7 +142,7 @@ class Claims:
             cells[query, label] = claimed & has_one[:, None]
 
         def covers(tokens: IntArray) -> BoolArray:
-            setting.meter.gathering(_GATHERED_PER_TOKEN * tokens.size * (self.own.shape[2] + self.size.shape[4]))
+            setting.meter.gathering(_GATHERED_PER_TOKEN * (tokens.size + 1000) * (self.own.shape[2] + self.size.shape[4]))
             query, label, copies = task.cells_of(tokens)
             profile, _ = self._profile(setting.meter, query, label)
             within = tokens_below(tokens, label, self.size[label, self.band[query], profile, copies])

@@ -65,7 +65,7 @@ def prefix_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> C
     require_correct(setting, tables, (hints["rivals"], joint), cells, classes, 1, minima)
 
     def covers(tokens: IntArray) -> BoolArray:
-        setting.meter.gathering(_GATHERED_PER_TOKEN * tokens.size * levels)
+        setting.meter.gathering(_GATHERED_PER_TOKEN * (tokens.size + 1000) * levels)
         query, label, copies = task.cells_of(tokens)
         within = tokens_below(tokens, label, size[query, label, copies])
         return np.asarray(claimed[query, label, copies] & numbers.fit(copies, within), np.bool_)

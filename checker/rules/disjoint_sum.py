@@ -15,8 +15,8 @@ from checker.core.enclosures import BoolArray
 from checker.core.errors import Refused
 from checker.core.facts import CertifiedInputs, Fact, Setting, no_cells, take_hints, take_parameters
 
-_STEPS_OF_A_LOOKUP = 80
-"""What it takes at least to ask one premise about inputs."""
+_STEPS_OF_A_LOOKUP = 4
+"""What asking a premise about inputs takes beside what the premise announces."""
 _EFFORT_PER_TOKEN = 16
 """What one more premise may take to tell whether it counted some inputs, for each of their tokens."""
 

@@ -440,7 +440,7 @@ MUTANTS = [
             ("np.maximum(label - first[:-2], 0)", "0"),
             ("np.where(here, middle, low), high)", "low, high)"),
             ("setting.meter.toil(_EFFORT_OF_A_PRODUCT)", "pass"),
-            ("self.meter.toil(_EFFORT_PER_TOKEN * inputs.size)", "pass"),
+            ("self.meter.toil(_EFFORT_PER_TOKEN * (inputs.size + 300))", "pass"),
             ("(known < self.end)", "(known <= self.end)"),
             ("held[held] = ~self.skipped", "held[held] &= self.skipped"),
             ("region.holds)", "covers)"),
@@ -455,8 +455,12 @@ MUTANTS = [
         Mutant(f"checker/{file}.py", old, new, PACE)
         for file, old, new in (
             ("attention/further_inputs", "setting.meter.toil(_EFFORT_PER_TOKEN * inputs.size)", "pass"),
-            ("attention/group_chains", "setting.meter.gathering(_GATHERED_PER_TOKEN * tokens.size * depth * sides)", "pass"),
-            ("attention/prefix_chains", "setting.meter.gathering(_GATHERED_PER_TOKEN * tokens.size * levels)", "pass"),
+            (
+                "attention/group_chains",
+                "setting.meter.gathering(_GATHERED_PER_TOKEN * (tokens.size + 1000) * depth * sides)",
+                "pass",
+            ),
+            ("attention/prefix_chains", "setting.meter.gathering(_GATHERED_PER_TOKEN * (tokens.size + 1000) * levels)", "pass"),
             ("rules/disjoint_sum", "setting.meter.scripting(_STEPS_OF_A_LOOKUP * len(parts))", "pass"),
             ("core/enclosures", "np.asarray(part) if isinstance(part, list) else part", "part"),
             ("core/scaled_integers", "self.meter.gathering(lo.size)", "pass"),
