@@ -108,7 +108,8 @@ def _hints(setting: Setting, step: Step, config: UniformAttention, parts: int) -
     hints, p = take_hints(setting, step, **shapes), composition(setting).d_vocab
     for name in ("frequency", "read"):
         listed = hints[name]
-        if listed.ndim != 1 or not len(listed) or np.any((listed < 1) | (listed >= p)) or len(np.unique(listed)) < len(listed):
+        beyond = listed.ndim != 1 or not 0 < len(listed) < p or np.any((listed < 1) | (listed >= p))
+        if beyond or len(np.unique(listed)) < len(listed):
             raise Refused(f"{name}: one or more different numbers from 1 to {p - 1}")
     for name, end in (("group", len(hints["frequency"])), ("phase", parts), ("size", 1 << 53), ("amplitude", 1 << 53)):
         if np.any((hints[name] < 0) | (hints[name] >= end)):

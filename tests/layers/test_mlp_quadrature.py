@@ -520,6 +520,18 @@ def test_a_long_hint_is_refused_before_it_is_sorted() -> None:
     assert peak < memory
 
 
+def test_more_waves_than_there_are_are_not_even_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With p or more of them some are the same; looking for these takes time, of which the meter knows nothing."""
+    certificate, model = small()
+    step, compared, unique = certificate.steps[0], list[int](), np.unique
+    monkeypatch.setattr(np, "unique", lambda numbers: compared.append(len(numbers)) or unique(numbers))
+    long = RawTensor("U8", (10**6,), bytes([1]) * 10**6)
+    hostile = replace(certificate, steps=(replace(step, hints={**step.hints, "read": long}),))
+    with pytest.raises(Refused, match="read: one or more different numbers"):
+        check_proof(hostile, model)
+    assert 0 < max(compared) < 5
+
+
 def test_phases_times_harmonics_are_refused_before_they_exist() -> None:
     p, hidden, memory = 9, 20000, 25 * 10**6
     shapes = hidden_oracle.shapes(True, p, hidden, p, 1, 1, 1)
