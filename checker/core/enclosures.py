@@ -36,7 +36,7 @@ class Work(NamedTuple):
 
 def reached(elements: int) -> int:
     """Steps for so many elements: longer ones beyond the processor's cache, and where arrays are of new memory every time."""
-    return elements * (2 if elements <= _IN_CACHE else 3 if elements <= _KEPT_AT_HAND else 6) // 2
+    return elements * (1 if elements <= _IN_CACHE else 2 if elements <= _KEPT_AT_HAND else 3)
 
 
 def _each(operations: int) -> Callable[..., Work]:
