@@ -82,7 +82,10 @@ def _gathered(array: "Enclosure", index: Any) -> Work:
 
     From anywhere in a large array it takes three times as long.
     """
-    parts = [np.asarray(part) if isinstance(part, list) else part for part in (index if isinstance(index, tuple) else (index,))]
+    parts = [
+        np.asarray(part, np.int64) if isinstance(part, list) else part
+        for part in (index if isinstance(index, tuple) else (index,))
+    ]
     arrays = [part for part in parts if isinstance(part, np.ndarray)]
     if not arrays:
         return Work(0, 0, 0, 0)

@@ -235,6 +235,7 @@ INTEGER_NUMPY = {
         "divmod",
         "lexsort",
         "logical_or",
+        "may_share_memory",
         "moveaxis",
         "cumprod",
     ),
