@@ -57,7 +57,7 @@ def _exponentials(array: "Enclosure") -> Work:
 def _along(array: "Enclosure", axis: int) -> Work:
     """Numpy's inner loop goes along some axis, if need be the shortest; beginning one takes like 6 elements, or 8."""
     elements, shortest = math.prod(array.shape), min((size for size in array.shape if size > 1), default=1)
-    steps = reached(elements + 6 * elements // shortest + 4 * elements // shortest**2)
+    steps = reached(elements) + 6 * elements // shortest + 4 * elements // shortest**2
     return Work(elements - elements // (array.shape[axis] or 1), steps, elements, 2)
 
 
