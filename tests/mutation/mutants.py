@@ -462,7 +462,7 @@ MUTANTS = [
             ),
             ("attention/prefix_chains", "setting.meter.gathering(_GATHERED_PER_TOKEN * (tokens.size + 1000) * levels)", "pass"),
             ("rules/disjoint_sum", "setting.meter.scripting(_STEPS_OF_A_LOOKUP * len(parts))", "pass"),
-            ("core/enclosures", "np.asarray(part) if isinstance(part, list) else part", "part"),
+            ("core/enclosures", "np.asarray(part, np.int64) if isinstance(part, list) else part", "part"),
             ("core/scaled_integers", "self.meter.gathering(lo.size)", "pass"),
         )
     ),

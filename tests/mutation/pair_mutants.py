@@ -454,7 +454,7 @@ MLP_QUADRATURE = (
     ("if not proved.all():", "if not proved.any():"),
     ("if not proved.all():", "if False:"),
     ("listed.ndim != 1 or", ""),
-    ("or not len(listed)", ""),
+    ("0 < len(listed) < p", "len(listed) < p"),
     ("np.any((listed < 1) | (listed >= p))", "np.any(listed < 1)"),
     ("np.any((listed < 1) | (listed >= p))", "np.any(listed >= p)"),
     ("or len(np.unique(listed)) < len(listed)", ""),
