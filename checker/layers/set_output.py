@@ -207,6 +207,7 @@ def _each_pair(
     """Pair by pair (theorem 2), by the parts with X = Y of several points."""
     size, largest = len(group.table), max((part.place.size for part in parts), default=0)
     moved = np.array([np.count_nonzero(part.first != part.first[group.unit], axis=1) for part in parts], np.int64)
+    setting.meter.sorting(moved.size)
     moves = np.unique(np.delete(moved.reshape(-1, size), group.unit, axis=1), axis=1)
     left, right = (tables.left + tables.bias).T, tables.right.T
     for block in pairs.blocks(max(left.shape[0], largest, size)):
