@@ -6,31 +6,33 @@ from certificates.architectures import ModelConfig
 from certificates.attention_only import AttentionOnly
 from certificates.canonical_json import Json
 from certificates.certificate import Step
-from certificates.tensor_file import RawTensor
 from certificates.two_inputs import GroupMLP, UniformAttention
 from checker.attention.additive_tables import additive_tables
 from checker.attention.enumeration import enumeration
-from checker.attention.further_inputs import further_inputs
 from checker.attention.group_chains import group_chains
 from checker.attention.low_rank_chains import low_rank_chains
-from checker.attention.order_statistic import parse_order_statistic
+from checker.attention.order_statistic import parse_sequence_task
 from checker.attention.prefix_chains import prefix_chains
 from checker.attention.projected_tables import projected_tables
+from checker.core.automata import Given
 from checker.core.facts import Fact, Setting
 from checker.core.meter import Meter
 from checker.core.tasks import Task
 from checker.layers.coded_output import coded_output
-from checker.layers.composition import parse_composition
+from checker.layers.composition import parse_pair_task
 from checker.layers.hidden_tables import hidden_tables
 from checker.layers.mlp_quadrature import mlp_quadrature
 from checker.layers.set_output import set_output
 from checker.layers.wave_output import wave_output
+from checker.rules.all_inputs import all_inputs
 from checker.rules.disjoint_sum import disjoint_sum
+from checker.rules.further_inputs import further_inputs
 
 Rule = Callable[[Setting, Step, tuple[Fact, ...]], Fact]
 
 RULES: Mapping[str, Rule] = {
     "additive-tables": additive_tables,
+    "all-inputs": all_inputs,
     "coded-output": coded_output,
     "disjoint-sum": disjoint_sum,
     "enumeration": enumeration,
@@ -46,11 +48,11 @@ RULES: Mapping[str, Rule] = {
 }
 """Every rule a certificate can name."""
 
-TaskParser = Callable[[Json, ModelConfig, RawTensor | None, Meter], Task]
+TaskParser = Callable[[Json, ModelConfig, Given, Meter], Task]
 
 TASKS: Mapping[type[ModelConfig], TaskParser] = {
-    AttentionOnly: parse_order_statistic,
-    GroupMLP: parse_composition,
-    UniformAttention: parse_composition,
+    AttentionOnly: parse_sequence_task,
+    GroupMLP: parse_pair_task,
+    UniformAttention: parse_pair_task,
 }
 """The kind of task that a model of each architecture is for."""
