@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import TypeAlias
 
 from certificates.canonical_json import Json, loads
 from certificates.errors import FormatError
@@ -25,6 +26,7 @@ _FORMAT = re.compile(r"[a-z0-9]{1,40}")
 _LARGEST_SCALE = 1100
 _GIVEN = frozenset({"order", "outputs", "table", "transitions"})
 """Tensors that belong to no step: they say what the task is, where its name does not."""
+Given: TypeAlias = Mapping[str, RawTensor]
 _HINT_NAME = re.compile(r"(0|[1-9][0-9]{0,2})\.([a-z_]+)")
 
 
@@ -83,7 +85,7 @@ class Certificate:
     statement: Statement | MLPStatement
     precision: int
     steps: tuple[Step, ...]
-    given: Mapping[str, RawTensor] = field(default_factory=dict)
+    given: Given = field(default_factory=dict)
 
 
 def _fields(value: Json, names: set[str], what: str) -> dict[str, Json]:

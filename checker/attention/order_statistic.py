@@ -7,9 +7,9 @@ import numpy as np
 from certificates.architectures import ModelConfig
 from certificates.attention_only import AttentionOnly
 from certificates.canonical_json import Json, dumps
+from certificates.certificate import Given
 from certificates.errors import FormatError
 from certificates.tensor_file import IntArray
-from checker.core.automata import AutomatonTask, Given, is_automaton, parse_automaton
 from checker.core.errors import Refused
 from checker.core.facts import Setting
 from checker.core.meter import Meter
@@ -91,12 +91,10 @@ def order_statistic(setting: Setting) -> OrderStatistic:
     return setting.task
 
 
-def parse_sequence_task(task: Json, config: ModelConfig, given: Given, meter: Meter) -> OrderStatistic | AutomatonTask:
+def parse_sequence_task(task: Json, config: ModelConfig, given: Given, meter: Meter) -> OrderStatistic:
     """The task that a statement names, for a transformer of these sizes. Raises FormatError if it is unknown."""
     assert isinstance(config, AttentionOnly)
     vocab, length = config.d_vocab, config.n_ctx
-    if is_automaton(task):
-        return parse_automaton(task, given, (length, vocab, config.d_vocab_out), meter)
     if given:
         raise FormatError(f"the tensors {sorted(given)} came with a certificate whose task needs none")
     rank = task.get("n") if isinstance(task, dict) else None

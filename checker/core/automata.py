@@ -1,22 +1,19 @@
 """Tasks that are automata: a statement names the digest, and the tables come with the certificate."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
 
+from certificates.architectures import ModelConfig
 from certificates.automaton import TABLES, Automaton
 from certificates.canonical_json import Json, dumps
+from certificates.certificate import Given
 from certificates.errors import FormatError
-from certificates.tensor_file import IntArray, RawTensor
+from certificates.tensor_file import IntArray
 from checker.core.meter import Meter
 
 _MOST_ENTRIES = 2**22
 """Of the transitions of an automaton."""
 _BYTES_PER_ENTRY, _EFFORT_PER_ENTRY = 256, 200
 """What reading, digesting and validating an entry takes."""
-
-Given: TypeAlias = Mapping[str, RawTensor]
-"""Tensors that came with a certificate so that its task is known, by name."""
 
 
 @dataclass(frozen=True)
@@ -61,19 +58,14 @@ class AutomatonTask:
         return (slice(first[-1], end[-1]),)
 
 
-def is_automaton(task: Json) -> bool:
-    """Whether a task is stated as an automaton, and not by a name that is known."""
-    return isinstance(task, dict) and "automaton" in task
-
-
-def parse_automaton(task: Json, given: Given, shape: tuple[int, int, int], meter: Meter) -> AutomatonTask:
-    """The task {"automaton": SHA256}; given: its tables. shape: the model's numbers of positions, tokens and outputs.
+def parse_automaton(task: Json, config: ModelConfig, given: Given, meter: Meter) -> AutomatonTask:
+    """The task {"automaton": SHA256}; given: its tables.
 
     Raises FormatError if the tables are no automaton, another one, or not one for such a model.
     """
     if set(given) != set(TABLES):
         raise FormatError(f"a task that is an automaton comes with exactly the tensors {list(TABLES)}, found {sorted(given)}")
-    length, vocab, outputs = shape
+    length, vocab = config.input_shape
     order, values, transitions = (given[name].shape for name in TABLES)
     steps = transitions[0] if len(transitions) == 3 else 0
     if order != (length,) or len(values) != 1 or transitions != (steps, *values, vocab) or steps not in (1, length):
@@ -91,8 +83,8 @@ def parse_automaton(task: Json, given: Given, shape: tuple[int, int, int], meter
     automaton = Automaton.of(given["order"].integers(), given["transitions"].integers(), given["outputs"].integers())
     if task != {"automaton": automaton.digest}:
         raise FormatError(f"the task is {dumps(task)}, but the automaton with this certificate has digest {automaton.digest}")
-    if automaton.outputs.max() >= outputs:
-        raise FormatError(f"the automaton has the output {automaton.outputs.max()}: the model has {outputs}")
+    if automaton.outputs.max() >= config.d_vocab_out:
+        raise FormatError(f"the automaton has the output {automaton.outputs.max()}: the model has {config.d_vocab_out}")
     sentence = (
         f"{dumps(task)}: given a sequence of {length} tokens from 0 to {vocab - 1} that the automaton with this digest "
         "accepts, the output is the automaton's"

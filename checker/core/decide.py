@@ -21,11 +21,11 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from certificates.architectures import ModelConfig
+from certificates.automaton import Automaton
 from certificates.canonical_json import Json, dumps
-from certificates.certificate import Certificate, MLPStatement, Statement, Step
+from certificates.certificate import Certificate, Given, MLPStatement, Statement, Step
 from certificates.errors import FormatError
 from certificates.model_file import Model
-from checker.core.automata import Given
 from checker.core.enclosures import Arithmetic
 from checker.core.errors import ClaimNotMet, InvalidInput, OverBudget, Refused, StepRefused
 from checker.core.exact_weights import decode
@@ -114,7 +114,8 @@ def check_proof(
 
 def parse_task(task: Json, config: ModelConfig, given: Given, meter: Meter) -> Task:
     """The task that a statement names, for a model of these sizes; given: what came with the certificate."""
-    return TASKS[type(config)](task, config, given, meter)
+    unnamed = isinstance(task, dict) and "automaton" in task
+    return TASKS[Automaton if unnamed else type(config)](task, config, given, meter)
 
 
 def _require_order(certificate: Certificate, allowed: frozenset[str]) -> None:

@@ -7,11 +7,11 @@ import numpy as np
 
 from certificates.architectures import ModelConfig
 from certificates.canonical_json import Json, dumps
+from certificates.certificate import Given
 from certificates.errors import FormatError
 from certificates.groups import group_table, table_digest
 from certificates.tensor_file import IntArray, RawTensor
 from certificates.two_inputs import UniformAttention
-from checker.core.automata import AutomatonTask, Given, is_automaton, parse_automaton
 from checker.core.errors import Refused
 from checker.core.facts import Setting
 from checker.core.meter import Meter
@@ -86,21 +86,14 @@ def composition(setting: Setting) -> Composition:
     return setting.task
 
 
-def elements_of(config: ModelConfig) -> int:
-    """How many elements a network on two inputs knows: the token "=" is none."""
-    return config.d_vocab - isinstance(config, UniformAttention)
-
-
-def parse_pair_task(task: Json, config: ModelConfig, given: Given, meter: Meter) -> Composition | AutomatonTask:
+def parse_pair_task(task: Json, config: ModelConfig, given: Given, meter: Meter) -> Composition:
     """The task that a statement names, for a network of these sizes; `given`: what came with the certificate.
 
     Raises FormatError if it is unknown, or not one for this model; nothing is made that is larger than the model's table.
     """
     fields = task if isinstance(task, dict) else {}
     group, modulus, digest = fields.get("group"), fields.get("modulus"), fields.get("table")
-    size = elements_of(config)
-    if is_automaton(task):
-        return parse_automaton(task, given, (2, size, config.d_vocab_out), meter)
+    size = config.input_shape[1]
     meter.hold(_BYTES_PER_ENTRY * size**2)
     meter.gathering(_GATHERED_PER_ENTRY * size**2)
     if task == {"name": "modular-addition", "modulus": modulus} and type(modulus) is int:

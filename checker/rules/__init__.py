@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 
 from certificates.architectures import ModelConfig
 from certificates.attention_only import AttentionOnly
+from certificates.automaton import Automaton
 from certificates.canonical_json import Json
-from certificates.certificate import Step
+from certificates.certificate import Given, Step
 from certificates.two_inputs import GroupMLP, UniformAttention
 from checker.attention.additive_tables import additive_tables
 from checker.attention.enumeration import enumeration
@@ -14,7 +15,7 @@ from checker.attention.low_rank_chains import low_rank_chains
 from checker.attention.order_statistic import parse_sequence_task
 from checker.attention.prefix_chains import prefix_chains
 from checker.attention.projected_tables import projected_tables
-from checker.core.automata import Given
+from checker.core.automata import parse_automaton
 from checker.core.facts import Fact, Setting
 from checker.core.meter import Meter
 from checker.core.tasks import Task
@@ -50,9 +51,10 @@ RULES: Mapping[str, Rule] = {
 
 TaskParser = Callable[[Json, ModelConfig, Given, Meter], Task]
 
-TASKS: Mapping[type[ModelConfig], TaskParser] = {
+TASKS: Mapping[type[ModelConfig] | type[Automaton], TaskParser] = {
     AttentionOnly: parse_sequence_task,
+    Automaton: parse_automaton,
     GroupMLP: parse_pair_task,
     UniformAttention: parse_pair_task,
 }
-"""The kind of task that a model of each architecture is for."""
+"""The tasks with names of every architecture, and those without, which are automata."""
