@@ -577,6 +577,7 @@ def claim_members(subject: str, step: Step, more: int = 0) -> Certificate:
 def cases() -> list[Case]:
     """The corpus."""
     import golden_pairs  # noqa: PLC0415 - which is written with the functions of this file
+    import golden_statements  # noqa: PLC0415 - likewise
 
     corpus = Corpus()
     for part in (
@@ -592,6 +593,7 @@ def cases() -> list[Case]:
     ):
         part(corpus)
     golden_pairs.add_cases(corpus)
+    golden_statements.add_cases(corpus)
     return sorted(corpus.cases, key=lambda case: case.certificate)
 
 
