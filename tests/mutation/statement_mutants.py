@@ -1,4 +1,4 @@
-"""Mutants of margins, automata, enumeration for any task, and executions (see mutants): file, what is replaced, by what, tests."""
+"""Mutants of margins, automata, enumeration for any task, executions (see mutants): file, what, by what, tests."""
 
 GOLDEN = "tests/core/test_golden.py::test_the_checker_gives_the_recorded_verdict"
 THEOREMS = "tests/attention/test_theorems.py::test_what_the_prover_writes_is_accepted_and_true"
