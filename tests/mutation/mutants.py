@@ -203,7 +203,6 @@ MUTANTS = [
         Mutant("checker/attention/prefix_chains.py", old, new, CLASSES)
         for old, new in (
             ("if size.shape[3] != levels", "if False"),
-            ("task.require_largest(step.rule)", "pass"),
             ("claimed = (size != -1).any(axis=3)", "claimed = (size != -1).all(axis=3)"),
             ("prefix_gap = terms.gaps.free.running_min(0)", "prefix_gap = terms.gaps.free"),
             ("sizes[which, side, level] - 1", "np.maximum(sizes[which, side, level] - 2, 0)"),
