@@ -9,6 +9,7 @@ import itertools
 import math
 import random
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 import oracle
@@ -82,10 +83,10 @@ def noisy_model(seed: int) -> oracle.TinyModel:
     return oracle.pack({name: w for name, w in weights.items() if name not in oracle.BIASES or rng.random() < 0.5}, "F64")
 
 
-def setting_for(model: Model, precision: int, arithmetic: str = "scaled") -> Setting:
+def setting_for(model: Model, precision: int, arithmetic: str = "scaled", margin: Fraction = Fraction(0)) -> Setting:
     meter = Meter(Budget())
     chosen = MpmathArithmetic(meter) if arithmetic == "mpmath" else ScaledArithmetic(precision, meter)
-    return Setting(model, parse_task(model.task, model.config, {}, meter), chosen, meter)
+    return Setting(model, parse_task(model.task, model.config, {}, meter), chosen, meter, 1, margin)
 
 
 def applied(model: Model, step: Step, precision: int) -> CertifiedInputs | None:
@@ -98,8 +99,8 @@ def applied(model: Model, step: Step, precision: int) -> CertifiedInputs | None:
     return fact
 
 
-def proved_step(model: Model, precision: int, **switches: int) -> Step:
-    certificate, _ = prove(SequenceProblem(model, CPU, precision), ATTENTION_STRATEGIES[RULE](**switches))
+def proved_step(model: Model, precision: int, margin: Fraction = Fraction(0), **switches: int) -> Step:
+    certificate, _ = prove(SequenceProblem(model, CPU, precision, margin=margin), ATTENTION_STRATEGIES[RULE](**switches))
     return certificate.steps[0]
 
 
@@ -119,14 +120,18 @@ def assert_true(fact: CertifiedInputs, truth: oracle.Truth) -> int:
 
 @dataclass(frozen=True)
 class Reality:
-    """gain "m": least lead of the value of m over a rival; loss "t": most of any output over a label; log_weight "q j t"."""
+    """gain "m": least lead of the value of m over a rival; loss "t": most of any output over a label; log_weight "q j t".
+
+    The margin is part of gains and losses.
+    """
 
     gain: np.ndarray
     loss: np.ndarray
     log_weight: np.ndarray
+    margin: Fraction
 
     @staticmethod
-    def of(tiny: oracle.TinyModel) -> "Reality":
+    def of(tiny: oracle.TinyModel, margin: Fraction = Fraction(0)) -> "Reality":
         """From the definitions, looking at every query, position and pair of outputs."""
         w = {name: np.array(tiny.matrix(name), dtype=np.float64) for name in tiny.shapes}
         vocab = tiny.vocab
@@ -137,10 +142,11 @@ class Reality:
         direct = (last + w[ATTENTION + "b_O"] + w[ATTENTION + "b_V"] @ w[ATTENTION + "W_O"]) @ w["unembed.W_U"]
         logit = (direct + w["unembed.b_U"])[:, None, None] + residual @ values @ w["unembed.W_U"]  # q j t o
         lead = logit[..., :, None] - logit[..., None, :]  # q j t m o
-        loss = -lead[..., :vocab, :].min(axis=(0, 1, 3, 4))
+        loss = float(margin) - lead[..., :vocab, :].min(axis=(0, 1, 3, 4))
         same = np.eye(tiny.outputs, dtype=np.bool_)
         own = np.where(same, np.inf, lead).min(axis=(0, 1, 4))  # t m
-        return Reality(own[np.arange(vocab), np.arange(vocab)], loss, score / tiny.d_head**0.5)
+        gain = own[np.arange(vocab), np.arange(vocab)] - float(margin)
+        return Reality(gain, loss, score / tiny.d_head**0.5, margin)
 
 
 def endpoints(enclosure: object) -> tuple[np.ndarray, np.ndarray]:
@@ -154,7 +160,7 @@ def integers(step: Step) -> dict[str, np.ndarray]:
 
 def leads_hold(tiny: oracle.TinyModel, reality: Reality, step: Step, precision: int) -> bool | None:
     """Whether the leads and losses that the checker believes are true; None if it believes nothing."""
-    setting, hints = setting_for(as_model(tiny), precision), integers(step)
+    setting, hints = setting_for(as_model(tiny), precision, margin=reality.margin), integers(step)
     try:
         labels = _check_leads(setting, FactoredLogits.of(setting), dict(step.parameters), hints)
     except CheckError:
@@ -222,7 +228,9 @@ def test_leads_and_scores_hold_at_the_edge_of_what_is_believed(part):
     for seed in range(4 * part, 4 * part + 4):
         rng, precision = random.Random(seed), PRECISIONS[seed % len(PRECISIONS)]
         tiny = noisy_model(seed) if seed % 2 else capable_model(seed)
-        reality, step = Reality.of(tiny), proved_step(as_model(tiny), max(precision, 20), rank=rng.randint(1, 6))
+        margin = Fraction(seed % 3, 16)
+        reality = Reality.of(tiny, margin)
+        step = proved_step(as_model(tiny), max(precision, 20), margin, rank=rng.randint(1, 6))
         bands = every_band(tiny.vocab)
 
         def leads(trial, tiny=tiny, reality=reality, precision=precision):

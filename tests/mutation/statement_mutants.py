@@ -1,7 +1,9 @@
 """Mutants of margins, automata, enumeration for any task, executions (see mutants): file, what, by what, tests."""
 
 GOLDEN = "tests/core/test_golden.py::test_the_checker_gives_the_recorded_verdict"
-THEOREMS = "tests/attention/test_theorems.py::test_what_the_prover_writes_is_accepted_and_true"
+GREEDY = "tests/attention/test_theorems.py::test_prefix_chains_enlarged_greedily_are_true"
+LISTED = "tests/attention/test_theorems.py::test_further_inputs_listed_greedily_are_true"
+LOW_RANK = "tests/attention/test_low_rank_chains.py"
 PAIRS = "tests/layers/test_hidden_rules.py"
 AUTOMATA = (GOLDEN, "tests/core/test_automata.py")
 EXECUTIONS = (GOLDEN, "tests/core/test_float_execution.py")
@@ -106,7 +108,7 @@ _EXECUTIONS = (
     ("checker/core/enclosed_weights.py", "math.ceil(scaled) if up else", "math.floor(scaled) if up else"),
 )  # fmt: skip
 ALL = (
-    *((*mutant, (GOLDEN, THEOREMS, PAIRS)) for mutant in _MARGINS),
+    *((*mutant, (GOLDEN, GREEDY, LISTED, PAIRS, LOW_RANK)) for mutant in _MARGINS),
     *((*mutant, (GOLDEN,)) for mutant in _DECIDING),
     *((*mutant, COMMANDS) for mutant in _PINS),
     *((*mutant, AUTOMATA) for mutant in _AUTOMATA),
