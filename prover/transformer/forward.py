@@ -20,7 +20,7 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 def transformer_logits(config: Transformer, weights: Weights, tokens: Tensor) -> Tensor:
     """Logits at every position, "n k out", for inputs "n k" (for causal models, perhaps only their first k tokens)."""
-    n, length = tokens.shape
+    length = tokens.shape[1]
     residual = weights["embed.W_E"][tokens]
     if config.positional_embedding_type == "standard":
         residual = residual + weights["pos_embed.W_pos"][:length]
@@ -34,7 +34,7 @@ def transformer_logits(config: Transformer, weights: Weights, tokens: Tensor) ->
 
 
 def _attention(config: Transformer, own: Weights, x: Tensor) -> Tensor:
-    n, length, _ = x.shape
+    length = x.shape[1]
 
     def heads(name: str) -> Tensor:  # "n head k d_head"
         return torch.einsum("nkd,hde->nhke", x, own[f"attn.W_{name}"]) + own[f"attn.b_{name}"][:, None]

@@ -22,7 +22,7 @@ FLOORS: Mapping[str, Sequence[frozenset[str]]] = {
         frozenset({"surrogate"}),  # what would be proved, differentiable
         frozenset({"strategy"}),  # what a strategy is
         frozenset({"bases"}),  # hints that both families need
-        frozenset({"attention", "layers"}),  # what the strategies of a family share
+        frozenset({"attention", "layers", "transformer"}),  # what the strategies of a family share
         frozenset({"strategies", "prove", "training"}),  # ways to search; from what was found to a certificate; models
         frozenset({"importing", "studies"}),  # models of others; many proofs, compared, and pages about them
         frozenset({"search"}),  # factorisations by what they prove
