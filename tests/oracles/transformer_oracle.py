@@ -162,8 +162,10 @@ def torch_logits(config: Mapping[str, Any], weights: Weights, tokens: np.ndarray
         pairs = y[..., :width].unflatten(-1, (-1, 2) if config["rotary_adjacent_pairs"] else (2, -1))
         axis = -1 if config["rotary_adjacent_pairs"] else -2
         planes = torch.complex(pairs.select(axis, 0), pairs.select(axis, 1))
-        rate = torch.tensor([float(Fraction(config["rotary_base"])) ** (-2 * i / width) for i in range(width // 2)])
-        planes = planes * torch.polar(torch.ones(k, width // 2).double(), torch.arange(k)[:, None] * rate.double())
+        rate = torch.tensor(
+            [float(Fraction(config["rotary_base"])) ** (-2 * i / width) for i in range(width // 2)], dtype=torch.float64
+        )
+        planes = planes * torch.polar(torch.ones(k, width // 2).double(), torch.arange(k)[:, None] * rate)
         return torch.cat([torch.stack([planes.real, planes.imag], axis).flatten(-2), y[..., width:]], -1)
 
     acts = {"relu": F.relu, "gelu": F.gelu, "gelu_new": lambda y: F.gelu(y, approximate="tanh"), "silu": F.silu}
