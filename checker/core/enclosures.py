@@ -72,9 +72,10 @@ def _sorted(array: "Enclosure", axis: int) -> Work:
 
 
 def _product(left: "Enclosure", right: "Enclosure") -> Work:
-    (n, k), (_, m) = left.shape, right.shape
-    numbers = n * k + k * m + n * m
-    return Work(2 * n * k * m, 2 * n * k * m + 6 * numbers, numbers, 9)
+    (*stack, n, k), (*other, _, m) = left.shape, right.shape
+    matrices = math.prod(np.broadcast_shapes(tuple(stack), tuple(other)))
+    numbers, products = matrices * (n * k + k * m + n * m), 2 * matrices * n * k * m
+    return Work(products, products + 6 * numbers, numbers, 9)
 
 
 def _gathered(array: "Enclosure", index: Any) -> Work:
@@ -185,7 +186,7 @@ class Enclosure(ABC):
 
     @abstractmethod
     def __matmul__(self, other: Self) -> Self:
-        """Matrix product of two-dimensional enclosures."""
+        """Matrix product; with more than two axes, of stacks of matrices, as in numpy."""
 
     @abstractmethod
     def times(self, counts: IntArray) -> Self:

@@ -148,7 +148,7 @@ class ScaledIntegers(Enclosure):
         """Midpoint-radius product: with M = lo + hi, R = hi - lo (both at shift + 1), |AB - M_A M_B| <= radius, where
         radius = (|M_A| + R_A) R_B + R_A |M_B|. Each |M| + R is at most 2 bound, which bounds every partial sum.
         """
-        terms = self.shape[1]
+        terms = self.shape[-1]
         bits = (self.arithmetic.width - 3 - terms.bit_length()) // 2
         a = self._rounded(min(bits, self.arithmetic.precision))
         b = other._rounded(min(bits, self.arithmetic.precision))
@@ -331,7 +331,7 @@ def _array(values: Any) -> IntArray:
 
 def _product(a: IntArray, b: IntArray) -> IntArray:
     """The matrix product; on integers, einsum is at its best in any layout, and @ up to 10 times slower in the wrong one."""
-    product: IntArray = np.einsum("ik,kj->ij", a, b)
+    product: IntArray = np.einsum("ik,kj->ij" if a.ndim == b.ndim == 2 else "...ik,...kj->...ij", a, b)
     return product
 
 

@@ -1,0 +1,160 @@
+"""The function that a `transformer` file defines (FORMAT.md, 2.6), evaluated in enclosures on many inputs at once.
+
+It is written down as there, but for some things that do not change it. Activations that are alike are computed once
+(`Places`), and none is that the logits asked for do not depend on. Positions that a causal query must not see are left out,
+not masked. Scores are taken relative to the greatest of their query, and the sum of their exponentials divides the weighted sum
+of the values: this multiplies the numerator and the denominator of a softmax by one positive number. And norms are
+
+    (x - mean x) / sqrt(mean (x - mean x)^2 + eps)  =  sqrt(d) y / sqrt(sum y^2 + d^3 eps),    y = d x - sum x,
+    x / sqrt(mean x^2 + eps)                        =  sqrt(d) x / sqrt(sum x^2 + d eps).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from certificates.tensor_file import IntArray
+from certificates.transformer import Transformer
+from checker.core.enclosed_weights import weight
+from checker.core.enclosures import Enclosure
+from checker.core.facts import Setting
+from checker.transformer.places import Places
+
+_ACTIVATIONS: Mapping[str | None, Callable[[Enclosure], Enclosure]] = {
+    "relu": lambda x: x.relu(),
+    "gelu": lambda x: x.gelu(),
+    "gelu_new": lambda x: x.gelu_tanh(),
+    "silu": lambda x: x.silu(),
+}
+
+
+@dataclass(frozen=True)
+class Heads:
+    """What attention works on, a row for each of some places: query "p head e", divided by the scale; key, value "p group e"."""
+
+    query: Enclosure
+    key: Enclosure
+    value: Enclosure
+
+
+class Forward:
+    """A transformer's weights as enclosures, and what its first layer works on, for every position and token."""
+
+    def __init__(self, setting: Setting, config: Transformer) -> None:
+        self.setting, self.config = setting, config
+        tokens, positions = config.d_vocab, config.n_ctx
+        held = sum(len(tensor.data) for tensor in setting.model.tensors.values())  # at least half the number of weights
+        held += tokens * positions * (config.d_model + config.d_head * (config.n_heads + 2 * config.n_key_value_heads))
+        setting.meter.hold(held * setting.arithmetic.element_bytes // 2)
+        self.weights = {name: weight(setting, name) for name in setting.model.tensors}
+        scale = Fraction(config.attn_scale)
+        self.scale = setting.arithmetic.reciprocal_sqrt(config.d_head) if scale == -1 else _fraction(setting, 1 / scale)
+        position, token = np.divmod(np.arange(tokens * positions), tokens)
+        self.stream = self.weights["embed.W_E"][token]
+        if config.positional_embedding_type == "standard":
+            self.stream = self.stream + self.weights["pos_embed.W_pos"][position]
+        self.heads = self._heads(0, self.stream, position)
+
+    def logits(self, inputs: IntArray) -> Enclosure:
+        """At the last position, "n out", of inputs "n k"."""
+        config = self.config
+        places = Places.of(self.setting.meter, inputs, config.attention_dir == "causal", config.d_vocab)
+        start = places.position * config.d_vocab + places.token
+        asked = np.arange(len(start))
+        stream, first = self.stream[start], self.heads
+        heads = Heads(first.query[start], first.key[start], first.value[start])
+        for layer in range(config.n_layers):
+            if layer > 0:
+                heads = self._heads(layer, stream, places.position)
+            if layer == config.n_layers - 1:
+                asked = np.flatnonzero(places.position == config.n_ctx - 1)
+                stream = stream[asked]
+            stream = stream + self._attention(layer, heads, places, asked)
+            if not config.attn_only:
+                stream = stream + self._mlp(layer, stream)
+        last = self._norm("ln_final", stream)
+        tied = last @ self.weights["embed.W_E"].T if config.tie_word_embeddings else last @ self.weights["unembed.W_U"]
+        return self._plus(tied, "unembed.b_U")[places.number[:, -1] - asked[0]]
+
+    def _plus(self, x: Enclosure, bias: str) -> Enclosure:
+        return x + self.weights[bias] if bias in self.weights else x
+
+    def _heads(self, layer: int, stream: Enclosure, position: IntArray) -> Heads:
+        x, attention = self._norm(f"blocks.{layer}.ln1", stream), f"blocks.{layer}.attn."
+
+        def projected(letter: str) -> Enclosure:
+            flat = self._plus(x @ self.weights[f"{attention}W_{letter}"], f"{attention}b_{letter}")
+            return flat.reshape(len(position), -1, self.config.d_head)
+
+        def compared(letter: str) -> Enclosure:
+            heads = projected(letter)
+            if self.config.use_qk_norm:
+                heads = self._over_root_mean_square(heads, 1) * self.weights[f"{attention}{letter.lower()}_norm.w"]
+            return self._turned(heads, position) if self.config.rotary_dim else heads
+
+        return Heads(compared("Q") * self.scale, compared("K"), projected("V"))
+
+    def _attention(self, layer: int, heads: Heads, places: Places, asked: IntArray) -> Enclosure:
+        """What it adds to the places asked for, "p d_model"."""
+        config, parts = self.config, list[Enclosure]()
+        group = np.arange(config.n_heads) // (config.n_heads // config.n_key_value_heads)
+        for position in np.unique(places.position[asked]).tolist():
+            here = asked[places.position[asked] == position]
+            shape = (len(here), config.n_heads)
+            seen = position + 1 if config.attention_dir == "causal" else config.n_ctx
+            sees = places.number[places.row[here], :seen]
+            key, value = (part[sees[:, None, :], group[:, None]] for part in (heads.key, heads.value))  # "p head seen e"
+            scores = (key @ heads.query[here].reshape(*shape, config.d_head, 1)).reshape(*shape, seen)
+            weights = (scores - scores.max(2).reshape(*shape, 1).representative()).exp()
+            mixed = (weights.reshape(*shape, 1, seen) @ value).reshape(*shape, config.d_head)
+            parts.append(mixed.over(weights.sum(2).reshape(*shape, 1)).reshape(len(here), -1))
+        joined = parts[0].concatenate(parts[1:], 0)
+        return self._plus(joined @ self.weights[f"blocks.{layer}.attn.W_O"], f"blocks.{layer}.attn.b_O")
+
+    def _mlp(self, layer: int, stream: Enclosure) -> Enclosure:
+        x, mlp, activation = self._norm(f"blocks.{layer}.ln2", stream), f"blocks.{layer}.mlp.", _ACTIVATIONS[self.config.act_fn]
+        inner = x @ self.weights[f"{mlp}W_in"]
+        if self.config.gated_mlp:
+            hidden = self._plus(activation(x @ self.weights[f"{mlp}W_gate"]) * inner, f"{mlp}b_in")
+        else:
+            hidden = activation(self._plus(inner, f"{mlp}b_in"))
+        return self._plus(hidden @ self.weights[f"{mlp}W_out"], f"{mlp}b_out")
+
+    def _norm(self, name: str, x: Enclosure) -> Enclosure:
+        """LN, RMS or nothing, with weight and bias where there are any."""
+        kind, size = self.config.normalization_type, self.config.d_model
+        if kind is None:
+            return x
+        if kind in ("LN", "LNPre"):
+            x = self._over_root_mean_square(x.times(np.full((1, 1), size, np.int64)) - x.sum(1).reshape(-1, 1), size**2)
+        else:
+            x = self._over_root_mean_square(x, 1)
+        return self._plus(x * self.weights[f"{name}.w"] if f"{name}.w" in self.weights else x, f"{name}.b")
+
+    def _over_root_mean_square(self, x: Enclosure, factor: int) -> Enclosure:
+        """x / sqrt(mean of x^2 + factor eps), the mean being along the last axis."""
+        *others, size = x.shape
+        total = x.square().sum(len(others)).reshape(*others, 1) + _fraction(self.setting, factor * size * Fraction(self.config.eps))
+        return x * (total.inverse_sqrt() * self.setting.arithmetic.reciprocal_sqrt(size).times(np.full((1, 1), size, np.int64)))
+
+    def _turned(self, x: Enclosure, position: IntArray) -> Enclosure:
+        """Rotary embedding: pairs (a, b) of the first coordinates of "p head e" become (a cos - b sin, b cos + a sin)."""
+        config, pairs = self.config, self.config.rotary_dim // 2
+        cosine, sine = self.setting.arithmetic.rotation(Fraction(config.rotary_base), config.rotary_dim, config.n_ctx)
+        cosine, sine = (table[position].reshape(len(position), 1, pairs) for table in (cosine, sine))
+        first = np.arange(pairs) * (2 if config.rotary_adjacent_pairs else 1)
+        second = first + (1 if config.rotary_adjacent_pairs else pairs)
+        others = np.arange(config.rotary_dim, config.d_head)
+        a, b = x[:, :, first], x[:, :, second]
+        turned = (a * cosine - b * sine).concatenate([b * cosine + a * sine, x[:, :, others]], 2)
+        return turned[:, :, np.argsort(np.concatenate([first, second, others]))]
+
+
+def _fraction(setting: Setting, number: Fraction) -> Enclosure:
+    """A non-negative fraction as an enclosure [1, 1]: 50 bits of it."""
+    shift = 50 - number.numerator.bit_length() + number.denominator.bit_length()
+    floor = (number.numerator << max(shift, 0)) // (number.denominator << max(-shift, 0))
+    ends = setting.arithmetic.exact(np.array([[floor], [floor + 1]], np.int64), np.full((2, 1), -shift, np.int64))
+    return ends[:1].up_to(ends[1:])
