@@ -7,6 +7,7 @@ hint tensors (stored as `<step>.<hint>`). The last step must establish the state
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 
 from certificates.canonical_json import Json, loads
@@ -19,6 +20,8 @@ MAX_STEPS = 256
 _DIGITS = re.compile(r"0|[1-9][0-9]{0,3999}")
 _HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[a-z_-]{1,40}")
+_MARGIN = re.compile(r"(0|[1-9][0-9]{0,19})(\.[0-9]{0,59}[1-9])?")
+_FORMAT = re.compile(r"[a-z0-9]{1,40}")
 _LARGEST_SCALE = 1100
 TABLE = "table"
 _HINT_NAME = re.compile(r"(0|[1-9][0-9]{0,2})\.([a-z_]+)")
@@ -26,12 +29,17 @@ _HINT_NAME = re.compile(r"(0|[1-9][0-9]{0,2})\.([a-z_]+)")
 
 @dataclass(frozen=True)
 class Statement:
-    """The model with this digest classifies at least `correct` of the `total` inputs of `task` correctly."""
+    """The model with this digest classifies at least `correct` of the `total` inputs of `task` correctly.
+
+    margin: by more than this. deployed: a floating-point format whose executions classify these inputs correctly, too.
+    """
 
     model_digest: str
     task: Json
     correct: int
     total: int
+    margin: Fraction = Fraction(0)
+    deployed: str | None = None
 
 
 @dataclass(frozen=True)
@@ -96,10 +104,10 @@ def _natural(value: Json, what: str) -> int:
 
 def _parse_statement(text: str) -> Statement | MLPStatement:
     value = loads(text)
-    about_mlp = isinstance(value, dict) and "mlp" in value
-    fields = _fields(
-        value, {"mlp", "model", "scale", "task"} if about_mlp else {"correct", "model", "task", "total"}, "statement"
-    )
+    given = value if isinstance(value, dict) else {}
+    about_mlp = "mlp" in given
+    about_inputs = {"correct", "model", "task", "total"} | {"margin", "deployed"} & set(given)
+    fields = _fields(value, {"mlp", "model", "scale", "task"} if about_mlp else about_inputs, "statement")
     digest = fields["model"]
     if not isinstance(digest, str) or not _HEX_DIGEST.fullmatch(digest):
         raise FormatError("statement: model is not a SHA-256 in lower-case hexadecimal")
@@ -113,7 +121,21 @@ def _parse_statement(text: str) -> Statement | MLPStatement:
         return MLPStatement(digest, fields["task"], scale, tuple(_parse_claim(claim) for claim in claims))
     correct = _natural(fields["correct"], "statement: correct")
     total = _natural(fields["total"], "statement: total")
-    return Statement(digest, fields["task"], correct, total)
+    return Statement(digest, fields["task"], correct, total, _parse_margin(fields), _parse_deployed(fields))
+
+
+def _parse_margin(fields: Mapping[str, Json]) -> Fraction:
+    margin = fields.get("margin", "0")
+    if not isinstance(margin, str) or not _MARGIN.fullmatch(margin) or fields.get("margin") == "0":
+        raise FormatError("statement: margin is not a positive decimal number in its shortest form (0 is left out)")
+    return Fraction(margin)
+
+
+def _parse_deployed(fields: Mapping[str, Json]) -> str | None:
+    deployed = fields.get("deployed", "")
+    if not isinstance(deployed, str) or bool(_FORMAT.fullmatch(deployed)) != ("deployed" in fields):
+        raise FormatError("statement: deployed is not the name of a floating-point format")
+    return deployed or None
 
 
 def _parse_claim(value: Json) -> FrequencyClaim:

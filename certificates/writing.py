@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from certificates.attention_only import AttentionOnly
-from certificates.canonical_json import Json, dumps
+from certificates.canonical_json import Json, decimal, dumps
 from certificates.certificate import FORMAT_NAME, TABLE, VERSION, Certificate, MLPStatement, Statement
 from certificates.errors import FormatError
 from certificates.model_file import Model
@@ -66,12 +66,17 @@ def _statement_json(statement: Statement | MLPStatement) -> Json:
     if isinstance(statement, MLPStatement):
         claims: list[Json] = [dict(vars(claim)) for claim in statement.claims]
         return {"mlp": claims, "model": statement.model_digest, "scale": statement.scale, "task": statement.task}
-    return {
+    fields: dict[str, Json] = {
         "correct": str(statement.correct),
         "model": statement.model_digest,
         "task": statement.task,
         "total": str(statement.total),
     }
+    if statement.margin:
+        fields["margin"] = decimal(statement.margin)
+    if statement.deployed is not None:
+        fields["deployed"] = statement.deployed
+    return fields
 
 
 def serialize_certificate(certificate: Certificate) -> bytes:

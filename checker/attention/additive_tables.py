@@ -13,15 +13,16 @@ r_{K-1} + sum_j softmax(s)_j (r_j W_V + b_V) W_O + b_O; logits = residual W_U + 
     position_value[j, o] = [ P[j] W_V W_O W_U ](o)
 
 and w_j(q, t) = exp(token_score[q, t] + position_score[q, j] - r(q)) for an arbitrary real r(q). Then x is classified as
-m, strictly, if and only if for every output o != m
+m, by more than a margin, if and only if for every output o != m
 
-    sum_j w_j(q, x_j) * ( (direct[q, m] - direct[q, o]) + (token_value[x_j, m] - token_value[x_j, o])
+    sum_j w_j(q, x_j) * ( (direct[q, m] - direct[q, o] - margin) + (token_value[x_j, m] - token_value[x_j, o])
                           + (position_value[j, m] - position_value[j, o]) )  >  0.
 
 *Proof.* s_j = token_score + position_score + (query . b_K) / sqrt(d_head); the last term does not depend on j, and
 neither does r(q), so both cancel in the softmax: softmax(s)_j = w_j / sum_i w_i. The attention weights sum to one, so
 b_V W_O and all that does not depend on j can be moved into the sum over j, which gives
-logit(o) = sum_j w_j (direct + token_value + position_value) / sum_j w_j. The denominator is positive; multiply by it.
+logit(o) = sum_j w_j (direct + token_value + position_value) / sum_j w_j. The denominator is positive; multiply by it, and
+logit(m) - logit(o) - margin becomes the sum above.
 
 Tokens and outputs are taken in the order of the task's numbers (order_statistic), which renames them and changes nothing.
 

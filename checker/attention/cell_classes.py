@@ -91,7 +91,7 @@ def require_correct(
             last = cells.query[min(begin + per_block, end) - 1]
             part = np.arange(begin, begin + int(np.searchsorted(cells.query[begin:end], last, side="right")))
             setting.meter.sorting(3 * len(part))
-            terms = LabelTerms.of(leads, scores, gaps, np.unique(cells.query[part]))
+            terms = LabelTerms.of(setting, leads, scores, gaps, np.unique(cells.query[part]))
             _check(cells, classes, terms, part, minima(terms, part))
             begin = int(part[-1]) + 1
 

@@ -4,13 +4,13 @@
 their ranges, count those that are not skipped and for which every output o != m has
 
     sum over all positions j of h_j(q, x_j, o)  >  0,
-    h_j(q, t, o) = w_j(q, t) * ( (direct[q, m] - direct[q, o]) + (token_value[t, m] - token_value[t, o])
+    h_j(q, t, o) = w_j(q, t) * ( (direct[q, m] - direct[q, o] - margin) + (token_value[t, m] - token_value[t, o])
                                  + (position_value[j, m] - position_value[j, o]) ).
 
 At least as many inputs as are counted are classified correctly.
 
-*Proof.* By additive-tables the inequality, which is strict, says that x is classified as m. No input is counted twice: it has
-one query q, one maximum m, and one first free position that holds m (K-1 where only the query does); the inputs of given
+*Proof.* By additive-tables the inequality says that x is classified as m by more than the margin. No input is counted twice:
+it has one query q, one maximum m, and one first free position that holds m (K-1 where only the query does); the inputs of given
 (q, m, first) are a product of sets of tokens -- m there, smaller ones before it, none larger after it -- and all of a product's
 members are different. Inputs whose margin is too close to zero to decide are not counted.
 
@@ -28,6 +28,7 @@ from certificates.certificate import Step
 from certificates.tensor_file import IntArray
 from checker.attention.order_statistic import order_statistic
 from checker.attention.tables import AdditiveTables, take_tables
+from checker.core.enclosed_weights import plus_margin
 from checker.core.enclosures import BoolArray, Enclosure
 from checker.core.errors import Refused
 from checker.core.facts import CertifiedInputs, Fact, Setting, no_cells, take_hints, take_parameters
@@ -53,7 +54,7 @@ class CellTerms:
     free: tuple[Enclosure, ...]
 
     @staticmethod
-    def of(tables: AdditiveTables, query: int, label: int, first: IntArray, end: IntArray) -> "CellTerms":
+    def of(setting: Setting, tables: AdditiveTables, query: int, label: int, first: IntArray, end: IntArray) -> "CellTerms":
         """Tables of h, with scores relative to the largest one that an input with this query and label can have."""
         rivals = np.delete(np.arange(tables.direct.shape[1]), label)
 
@@ -65,7 +66,8 @@ class CellTerms:
         own_score = tables.token_score[at, at] + tables.position_score[at, -1:]
         largest = score.reshape(1, -1).max(1).reshape(1, 1).maximum(own_score).representative()
         weight = (score - largest).exp()
-        value, position = gap(tables.direct[at]) + gap(tables.token_value[tokens]), gap(tables.position_value)
+        direct = plus_margin(setting, gap(tables.direct[at]), -1)
+        value, position = direct + gap(tables.token_value[tokens]), gap(tables.position_value)
         within = [slice(a, min(b, label + 1)) for a, b in zip(first, end, strict=True)][: len(first) - 2]
         free = [(value[t] + position[j : j + 1]) * weight[j, t].reshape(-1, 1) for j, t in enumerate(within)]
         return CellTerms((value[at] + position[-1:]) * (own_score - largest).exp(), tuple(free))
@@ -143,7 +145,7 @@ def enumeration(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Cer
     def count_query(query: int) -> int:
         counted = 0
         for label in range(max(query, first[-1]), end[-1]):
-            terms = CellTerms.of(tables, query, label, first, end)
+            terms = CellTerms.of(setting, tables, query, label, first, end)
             for copy in range(task.n_ctx if label == query else task.free):  # the first free position that holds the label
                 setting.meter.toil(_EFFORT_OF_A_PRODUCT)
                 low = np.where(free == copy, np.maximum(label - first[:-2], 0), 0)
@@ -162,7 +164,7 @@ def enumeration(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Cer
         query, label, _ = task.cells_of(inputs)
         for q, m in np.unique(np.stack([query, label], axis=1)[held], axis=0).tolist():
             here = np.flatnonzero(held & (query == q) & (label == m))
-            terms = CellTerms.of(tables, q, m, first, end)
+            terms = CellTerms.of(setting, tables, q, m, first, end)
             margin = terms.own
             for j in reversed(range(task.free)):
                 margin = margin + terms.free[j][inputs[here, j] - first[j]]

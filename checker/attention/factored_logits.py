@@ -5,11 +5,11 @@
     k_q = ((x_q W_Q + b_Q) W_K^T) / sqrt(d_head)    y_t = E[t] W_V W_O    z_j = P[j] W_V W_O    f_q = x_q + b_O + b_V W_O
 
 and let u_o be column o of W_U, followed by b_U[o] if there is one, less any vector common to all outputs; f_q is followed by 1,
-y_t and z_j by 0. Then an input of query q is classified as m, strictly, if and only if for every output o other than m
+y_t and z_j by 0. Then an input of query q is classified as m, by more than a margin, if and only if for every o other than m
 
-    sum_j w_j(q, x_j) (f_q + y_t + z_j) . (u_m - u_o) > 0  at t = x_j,      w_j(q, t) = exp(k_q . (E[t] + P[j]) - r(q)),
+    sum_j w_j(q, x_j) ((f_q + y_t + z_j) . (u_m - u_o) - margin) > 0  at t = x_j,
 
-with any real r(q) (that of the key bias b_K is part of it).
+w_j(q, t) = exp(k_q . (E[t] + P[j]) - r(q)), with any real r(q) (that of the key bias b_K is part of it).
 
 *Proof.* This is the theorem of additive-tables: k_q . E[t], k_q . P[j], f_q . u_o, y_t . u_o and z_j . u_o are its tables, but
 for what is common to all outputs, which cancels in u_m - u_o.

@@ -3,8 +3,8 @@
 *Theorem.* Let a fact count n inputs, and let x be in a list of inputs, none of which that fact may have counted. If for every
 output o other than the true output m of x
 
-    sum over all positions j of w_j(q, x_j) * ( (direct[q, m] - direct[q, o]) + (token_value[x_j, m] - token_value[x_j, o])
-                                                + (position_value[j, m] - position_value[j, o]) )  >  0,
+    sum over all positions j of w_j(q, x_j) * ( (direct[q, m] - direct[q, o] - margin)
+        + (token_value[x_j, m] - token_value[x_j, o]) + (position_value[j, m] - position_value[j, o]) )  >  0,
 
 and this for every x in the list, of length l, then at least n + l inputs are classified correctly.
 
@@ -49,7 +49,7 @@ def further_inputs(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> 
     already = before.may_count(inputs)
     if already.any():
         raise Refused(f"input {inputs[np.argmax(already)].tolist()} may have been counted already")
-    proved = classified_correctly(task, tables, inputs)
+    proved = classified_correctly(setting, tables, inputs)
     if not proved.all():
         raise Refused(f"input {inputs[np.argmin(proved)].tolist()} is not proved correct")
     cells = no_cells(setting) | before.cells

@@ -3,12 +3,12 @@
 Notation of additive_tables; leads over blocks of rivals as in rival_blocks. Let c be any vector over outputs,
 m a label, B a block, and
 
-    D(q) = lead of (direct - c) at q,        T_j(t) = lead of (token_value[t, .] + position_value[j, .] + c),
+    D(q) = lead of (direct - c) at q, less the margin,        T_j(t) = lead of (token_value[t, .] + position_value[j, .] + c),
 
 or, where the step says so, the sum of the leads of (token_value + c) at t and of position_value at j for T_j. By the
 lemma of rival_blocks, for every rival o in B
 
-    h_j(q, t, o) = w_j(q, t) * ( (direct[q, m] - direct[q, o]) + (token_value[t, m] - token_value[t, o])
+    h_j(q, t, o) = w_j(q, t) * ( (direct[q, m] - direct[q, o] - margin) + (token_value[t, m] - token_value[t, o])
                                  + (position_value[j, m] - position_value[j, o]) )  >=  w_j(q, t) (D(q) + T_j(t)).
 
 *Lemma (position extrema).* With T(t) = min over j <= K-2 of T_j(t), and low(q, t) <= high(q, t) the extrema over j <= K-2 of
@@ -31,6 +31,7 @@ from certificates.tensor_file import IntArray
 from checker.attention.order_statistic import order_statistic
 from checker.attention.rival_blocks import Leads, RivalBlocks
 from checker.attention.tables import AdditiveTables
+from checker.core.enclosed_weights import plus_margin
 from checker.core.enclosures import Enclosure
 from checker.core.facts import Setting
 
@@ -141,9 +142,10 @@ class LabelTerms:
     high: Enclosure
 
     @staticmethod
-    def of(leads: ValueLeads, scores: Scores, gaps: LabelGaps, queries: IntArray) -> "LabelTerms":
+    def of(setting: Setting, leads: ValueLeads, scores: Scores, gaps: LabelGaps, queries: IntArray) -> "LabelTerms":
         """The terms for `queries`, which are among the tokens of the gaps."""
-        direct, reference = leads.direct(queries, gaps.label), scores.reference(queries, gaps.free.shape[0])
+        direct = plus_margin(setting, leads.direct(queries, gaps.label), -1)
+        reference = scores.reference(queries, gaps.free.shape[0])
         own = (direct + gaps.last[queries]) * (scores.own[queries] - reference).exp()
         low, high = (free[queries] - reference for free in (scores.free_low, scores.free_high))
         return LabelTerms(scores, gaps, queries, own, direct, low, high)

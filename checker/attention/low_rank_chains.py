@@ -5,7 +5,7 @@ E[t]; numbers nu > |f_q - x|, pi > |z_j - z|, U > |u_o|, kappa, mu >= 0 with 2 k
 
 *Leads.* Let a_t = y_t + x + z, followed by f's 1. For a label m and all queries q, positions j and rivals o other than m
 
-    (f_q + y_m + z_j) . (u_m - u_o)  >=  gain_m  =  a_m . u_m - (kappa / 2) |u_m|^2 - mu - lead_m - behind_m,
+    (f_q + y_m + z_j) . (u_m - u_o) - margin  >=  gain_m  =  a_m . u_m - (kappa / 2) |u_m|^2 - mu - lead_m - behind_m - margin,
     lead_m    =  max over o other than m of  (a_m - kappa u_m) . u_o + (kappa / 2) |u_o|^2,
     behind_m  =  max over j of  (max over all o of (z_j - z) . u_o) - (z_j - z) . u_m.
 
@@ -15,8 +15,8 @@ E[t]; numbers nu > |f_q - x|, pi > |z_j - z|, U > |u_o|, kappa, mu >= 0 with 2 k
 lead_m is bounded by rules/projections and ball_covers: a linear function of the coordinates of u_o, plus the product
 of two rests, plus kappa / 2 times |u_o|^2.
 
-*Losses.* (f_q + y_t + z_j) . (u_m - u_o) >= -loss_t, where loss_t = 2 U (|a_t| + nu + pi): the vector on the left is a_t +
-(f_q - x) + (z_j - z), and |u_m - u_o| <= 2 U.
+*Losses.* (f_q + y_t + z_j) . (u_m - u_o) - margin >= -loss_t, where loss_t = 2 U (|a_t| + nu + pi) + margin: the vector on
+the left is a_t + (f_q - x) + (z_j - z), and |u_m - u_o| <= 2 U.
 
 *Scores.* By rules/projections with a single column, k_q . (E[t] - e) differs from alpha_q beta_t by at most rho_q n_t (alpha,
 beta: coordinates; rho, n: rests). In a band b let alpha_q lie in [A, A'], rho_q <= rho, and the numbers k_q . P[j], over
@@ -65,6 +65,7 @@ from checker.attention.ball_covers import Balls
 from checker.attention.classes import Classes, Numbers, bytes_to_hold, tokens_below
 from checker.attention.factored_logits import FactoredLogits
 from checker.attention.order_statistic import OrderStatistic, attention_only, order_statistic
+from checker.core.enclosed_weights import plus_margin
 from checker.core.enclosures import BoolArray, Enclosure
 from checker.core.errors import Refused
 from checker.core.facts import CertifiedInputs, Fact, Setting, no_cells, take_hints, take_parameters
@@ -254,7 +255,7 @@ def _check_leads(setting: Setting, factors: FactoredLogits, values: dict[str, in
     length = hinted(setting, hints["value_length"].reshape(-1, 1), scale) + number(nu) + number(pi)
     loss = length * (number(reach) + number(reach))
     log_loss = hinted(setting, hints["log_loss"].reshape(-1, 1), UNIT_BITS)
-    require((log_loss.exp() - loss).positive(), "log_loss")
+    require(plus_margin(setting, log_loss.exp() - loss, -1).positive(), "log_loss")
 
     of_tokens = unembed[:vocab]
     lead = value - of_tokens * number(kappa)
@@ -272,7 +273,7 @@ def _check_leads(setting: Setting, factors: FactoredLogits, values: dict[str, in
     behind = (at_positions.max(1).reshape(-1, 1) - at_positions[:, :vocab]).max(0).reshape(vocab, 1)
     own = inner(setting, value, of_tokens) - square[:vocab] * half[:1] - number(mu) - behind
     log_gain = hinted(setting, hints["log_gain"][labels].reshape(-1, 1), UNIT_BITS)
-    require((own[labels] - largest - log_gain.exp()).positive(), "log_gain")
+    require(plus_margin(setting, own[labels] - largest - log_gain.exp(), -1).positive(), "log_gain")
     return labels
 
 

@@ -8,10 +8,11 @@ Both have been read strictly, as FORMAT.md says (certificates/). `check_proof` a
 4. every rule's hypotheses hold, within the budget. It then establishes a fact: of inputs, that *at least* so many are right;
 5. the last fact is what the statement says: its number *equals* the statement's, or its claims about an MLP do. A rule never
    sees the statement's number, and this is the only place where the two are compared;
-6. what the verifier pinned (task, accuracy, errors of frequencies) is what the statement says.
+6. what the verifier pinned (task, accuracy, margin, executions, errors of frequencies) is what the statement says.
 
-The theorem is about the real-valued function that the stored weights define. Nothing here reads or writes a file, and the
-result is a `Proof`: how it is reported decides nothing.
+The theorem is about the real-valued function that the stored weights define, and, if the statement names a floating-point
+format, about executions in it as well. Every rule is told the statement's margin. Nothing here reads or writes a file, and
+the result is a `Proof`: how it is reported decides nothing.
 """
 
 import math
@@ -43,12 +44,14 @@ _GATHERED_PER_WEIGHT = 4
 class Pins:
     """What a verifier asks for, beside a proof of the statement.
 
-    task: the statement's. at_least: a least accuracy. error_at_most: greatest relative errors e / A of an MLP's frequencies.
-    rules: the only ones that may be used.
+    task: the statement's. at_least: a least accuracy. margin_at_least: a least margin. deployed: a floating-point format.
+    error_at_most: greatest relative errors e / A of an MLP's frequencies. rules: the only ones that may be used.
     """
 
     task: Json = None
     at_least: Fraction | None = None
+    margin_at_least: Fraction | None = None
+    deployed: str | None = None
     error_at_most: Mapping[int, Fraction] = field(default_factory=dict)
     rules: frozenset[str] = frozenset(RULES)
 
@@ -101,7 +104,8 @@ def check_proof(
     if isinstance(statement, Statement) and statement.total != task.total:
         raise InvalidInput(f"the statement's total is {statement.total}, but the task has {task.total} inputs")
     _require_order(certificate, pins.rules)
-    setting = Setting(model, task, arithmetic(certificate.precision, meter), meter, jobs)
+    margin = statement.margin if isinstance(statement, Statement) else Fraction(0)
+    setting = Setting(model, task, arithmetic(certificate.precision, meter), meter, jobs, margin)
     facts = _apply_rules(certificate.steps, setting)
     result = _stated(statement, facts[-1])
     _require_pins(statement, pins)
@@ -154,20 +158,29 @@ def _stated(statement: Statement | MLPStatement, result: Fact) -> CertifiedInput
         raise Refused("the last step does not establish a number of correctly classified inputs")
     if result.correct != statement.correct:
         raise Refused(f"the statement claims {statement.correct} correct inputs, but its proof shows {result.correct}")
+    if result.deployed != statement.deployed:
+        raise Refused(
+            f"the statement is about {_executions(statement.deployed)}, but its proof about {_executions(result.deployed)}"
+        )
     return result
+
+
+def _executions(deployed: str | None) -> str:
+    return "real arithmetic only" if deployed is None else f"executions in {deployed}"
 
 
 def _require_pins(statement: Statement | MLPStatement, pins: Pins) -> None:
     if pins.task is not None and pins.task != statement.task:
         raise ClaimNotMet(f"the certificate is about task {dumps(statement.task)}, not the pinned {dumps(pins.task)}")
-    if pins.at_least is not None:
-        if isinstance(statement, MLPStatement):
-            raise ClaimNotMet("the certificate is about what an MLP adds to the logits: it proves no accuracy to be pinned")
-        if statement.correct < pins.at_least * statement.total:
+    if isinstance(statement, MLPStatement):
+        if (pins.at_least, pins.margin_at_least, pins.deployed) != (None, None, None):
             raise ClaimNotMet(
-                f"the certificate proves {statement.correct} of {statement.total} inputs, less than the pinned {pins.at_least}"
+                "the certificate is about what an MLP adds to the logits: no accuracy, margin or execution can be pinned"
             )
-    claims = {claim.frequency: claim for claim in statement.claims} if isinstance(statement, MLPStatement) else {}
+        claims = {claim.frequency: claim for claim in statement.claims}
+    else:
+        _require_pinned_inputs(statement, pins)
+        claims = {}
     for frequency, most in pins.error_at_most.items():
         claim = claims.get(frequency)
         if claim is None:
@@ -178,3 +191,14 @@ def _require_pins(statement: Statement | MLPStatement, pins: Pins) -> None:
                 f"the relative error that the certificate proves at frequency {frequency} is {found}, "
                 f"which is more than the pinned {most}"
             )
+
+
+def _require_pinned_inputs(statement: Statement, pins: Pins) -> None:
+    if pins.at_least is not None and statement.correct < pins.at_least * statement.total:
+        raise ClaimNotMet(
+            f"the certificate proves {statement.correct} of {statement.total} inputs, less than the pinned {pins.at_least}"
+        )
+    if pins.margin_at_least is not None and statement.margin < pins.margin_at_least:
+        raise ClaimNotMet(f"the certificate's margin is {statement.margin}, less than the pinned {pins.margin_at_least}")
+    if pins.deployed not in (None, statement.deployed):
+        raise ClaimNotMet(f"the certificate is about {_executions(statement.deployed)}, not the pinned {pins.deployed}")

@@ -1,6 +1,7 @@
-"""The model's weights as enclosures."""
+"""The model's weights, and the statement's margin, as enclosures."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 
@@ -28,6 +29,16 @@ def weight(setting: Setting, name: str) -> Enclosure:
 def plus_bias(setting: Setting, value: Enclosure, name: str, columns: IntArray | slice = slice(None)) -> Enclosure:
     """A matrix plus a bias (some of its entries), if the model has it: absent biases are zero."""
     return value + weight(setting, name)[:, columns] if name in setting.model.tensors else value
+
+
+def plus_margin(setting: Setting, value: Enclosure, times: int) -> Enclosure:
+    """A value plus `times` the margin, which is rounded up: to 52 bits, or to a multiple of 2**-52."""
+    if not setting.margin:
+        return value
+    bits = 52 - int(setting.margin).bit_length()
+    mantissa = np.full((1, 1), math.ceil(setting.margin * Fraction(2) ** bits), np.int64)
+    margin = setting.arithmetic.exact(mantissa, np.full((1, 1), -bits, np.int64))
+    return value + margin.times(np.full((1, 1), times, np.int64))
 
 
 def zeros(setting: Setting, *shape: int) -> Enclosure:

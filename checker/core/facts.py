@@ -6,6 +6,7 @@ there (attention/tables, layers/facts).
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
@@ -20,13 +21,17 @@ from checker.core.tasks import Task
 
 @dataclass(frozen=True)
 class Setting:
-    """What every rule may look at: the model and task of the statement, the arithmetic, and the meter; jobs: processes."""
+    """What every rule may look at: the model and task of the statement, the arithmetic, and the meter; jobs: processes.
+
+    An input is classified correctly if the logit of its true output exceeds that of every other one by more than `margin`.
+    """
 
     model: Model
     task: Task
     arithmetic: Arithmetic
     meter: Meter
     jobs: int = 1
+    margin: Fraction = Fraction(0)
 
 
 class Fact:
@@ -43,7 +48,7 @@ class CertifiedInputs(Fact):
     those counted: it is true of every one that is, and free of any arithmetic that could come out differently than it did
     when counting. It need not be true of inputs that were listed one by one; none of these comes after `last`, a row
     (q, m, c, x_0, .., x_{K-1}), in lexicographic order. `covers` tells which are proved correct; it serves to answer questions
-    only, and no rule may rely on it.
+    only, and no rule may rely on it. deployed: a floating-point format in which every execution classifies them correctly, too.
     """
 
     correct: int
@@ -52,6 +57,7 @@ class CertifiedInputs(Fact):
     may_count: Callable[[IntArray], BoolArray]
     unexplained_dimension: int = 0
     last: tuple[int, ...] = ()
+    deployed: str | None = None
 
 
 @dataclass(frozen=True)

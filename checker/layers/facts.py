@@ -10,7 +10,8 @@ from checker.core.facts import Fact
 
 @dataclass(frozen=True)
 class HiddenTables(Fact):
-    """One hidden layer on two inputs (see hidden_tables): neurons of interest, and the `slack` "1 1" of all others.
+    """One hidden layer on two inputs (see hidden_tables): neurons of interest, and the `slack` "1 1": what a
+    difference of their logits must exceed, because of all others and of the margin.
 
     left "a i", right "b i", bias "1 i", unembed "i z". direct "a z": what either input adds to the logits by itself (None:
     nothing). constant "1 z". `symmetric`: left and right are the same, so that (a, b) and (b, a) have the same logits.

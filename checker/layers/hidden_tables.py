@@ -12,7 +12,8 @@ read at the last of its three positions, where it sees a, b and the token "=": w
     T = relu(left[a] + right[b] + bias) unembed + direct[a] + direct[b] + constant,
 
 where N is a positive multiple of the logits, and the columns of left, right, bias and the rows of unembed are those of chosen
-neurons. Where left = right, N is the same for (a, b) and (b, a).
+neurons. Where left = right, N is the same for (a, b) and (b, a). The slack of the tables is s plus that multiple of the
+margin: wherever T(y) - T(z) is greater, the logit of y exceeds that of z by more than the margin.
 
 *Proof.* Group MLP: left = W_L, right = W_R, direct = 0, N the logits. Transformer: N is three times the logits. ReLU commutes
 with positive factors, so 3 relu(residual W_in + b_in) = relu(3 residual W_in + 3 b_in), and 3 residual = e(a) + e(b) + c with
@@ -50,7 +51,7 @@ import numpy as np
 from certificates.certificate import Step
 from certificates.tensor_file import IntArray
 from certificates.two_inputs import GroupMLP, UniformAttention
-from checker.core.enclosed_weights import plus_bias, weight, zeros
+from checker.core.enclosed_weights import plus_bias, plus_margin, weight, zeros
 from checker.core.enclosures import Enclosure
 from checker.core.errors import Refused
 from checker.core.facts import Fact, Setting, take_hints, take_parameters
@@ -96,7 +97,7 @@ def _group_mlp(setting: Setting, config: GroupMLP, chosen: IntArray, others: Int
     slack = most_of_neurons(left, right, bias, unembed, others) if len(others) else zeros(setting, 1, 1)
     kept = len(chosen) * ((2 - tied) * config.d_vocab + config.d_vocab_out)
     of_chosen = left[:, chosen], right[:, chosen], bias[:, chosen], unembed[chosen]
-    return HiddenTables(*of_chosen, None, constant, slack, tied, kept)
+    return HiddenTables(*of_chosen, None, constant, plus_margin(setting, slack, 1), tied, kept)
 
 
 def constant_residual(setting: Setting, config: UniformAttention) -> Enclosure:
@@ -151,7 +152,7 @@ def _uniform_attention(
         longest = unembed.lengths().max(0).reshape(1, 1)
         beyond = reach.reshape(-1, 1).sum(0).reshape(1, 1) * (longest + longest)
         slack = slack + beyond if bases else beyond
-    return HiddenTables(left, left, bias, table, direct, constant, slack, True, kept)
+    return HiddenTables(left, left, bias, table, direct, constant, plus_margin(setting, slack, 3), True, kept)
 
 
 def _bias(setting: Setting, name: str, width: int) -> Enclosure:

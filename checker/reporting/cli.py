@@ -10,7 +10,7 @@ from typing import Any, get_args
 import click
 
 from certificates import __version__
-from certificates.canonical_json import Json, dumps, loads_relaxed
+from certificates.canonical_json import Json, decimal, dumps, loads_relaxed
 from certificates.certificate import Certificate, MLPStatement, read_certificate
 from certificates.errors import FormatError
 from checker.core.errors import CheckError, InvalidInput
@@ -49,6 +49,8 @@ def cli(context: click.Context) -> None:
 @_MODEL
 @click.option("--task", help='Pin the task: a name, or JSON: \'{"n":2,"name":"nth-max-of-k"}\'.')
 @click.option("--at-least", help="Pin a least accuracy, as a decimal number: 0.95.")
+@click.option("--margin-at-least", help="Pin a least margin, by which true outputs lead, as a decimal number: 0.1.")
+@click.option("--deployed", metavar="FORMAT", help="Pin the format whose executions are proved right, too: float32.")
 @click.option(
     "--error-at-most",
     "errors",
@@ -74,6 +76,8 @@ def verify_command(
     model: Path,
     task: str | None,
     at_least: str | None,
+    margin_at_least: str | None,
+    deployed: str | None,
     errors: tuple[str, ...],
     allow_rules: str | None,
     as_json: bool,
@@ -93,6 +97,8 @@ def verify_command(
             model,
             task=pinned,
             at_least=at_least,
+            margin_at_least=margin_at_least,
+            deployed=deployed,
             error_at_most=error_at_most,
             allow_rules=None if allow_rules is None else [name.strip() for name in allow_rules.split(",")],
             arithmetic=arithmetic,
@@ -170,6 +176,8 @@ def outline(certificate: Certificate, size: int) -> str:
     else:
         ratio = floor_decimal(statement.correct, statement.total) if statement.total else "undefined"
         claim = f"is right about at least {statement.correct} of {statement.total} inputs ({ratio})"
+        claim += f", by a margin of more than {decimal(statement.margin)}" if statement.margin else ""
+        claim += f", also in {statement.deployed} executions" if statement.deployed else ""
     lines = [
         f"CLAIM (not checked): the model with digest {statement.model_digest}",
         f"  {claim}",

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from certificates.certificate import FrequencyClaim, MLPStatement
+from certificates.canonical_json import decimal
+from certificates.certificate import FrequencyClaim, MLPStatement, Statement
 from checker.core.decide import Proof
 from checker.reporting.decimals import ceil_decimal, exact_decimal, floor_decimal
 
@@ -55,6 +56,10 @@ def theorem(proof: Proof) -> str:
     return (
         f"In real arithmetic, the {config.described} with model digest {statement.model_digest} is right about at "
         f"least {statement.correct} of {statement.total} inputs: its accuracy on uniformly random ones is at least "
-        f"{floor_decimal(statement.correct, statement.total)}. The task is {task.sentence}. To be right means that "
-        f"the true output's logit is strictly greater than that of every other of the {config.d_vocab_out} outputs."
+        f"{floor_decimal(statement.correct, statement.total)}. The task is {task.sentence}. To be right means that the "
+        f"true output's logit {_exceeds(statement)} that of every other of the {config.d_vocab_out} outputs."
     )
+
+
+def _exceeds(statement: Statement) -> str:
+    return f"is greater, by more than {decimal(statement.margin)}, than" if statement.margin else "is strictly greater than"

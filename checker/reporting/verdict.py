@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-from certificates.canonical_json import Json, dumps
+from certificates.canonical_json import Json, decimal, dumps
 from certificates.certificate import MLPStatement, read_certificate
 from certificates.errors import FormatError
 from certificates.model_file import read_model
@@ -41,9 +41,10 @@ class Verdict:
 
     `correct` and `total` are integers of any size. `accuracy_floor` is correct/total as a decimal string, rounded down.
     `trusted_lines`: lines of code that an accepted proof rests on, those of the core and of the rules it names.
-    `seconds` (a decimal string) excludes start-up. `model_digest` is that of the model file. `mlp` is what a certificate
-    about an MLP proves, which then has no `correct`, `total` or `accuracy_floor`. What could not be determined, and what is
-    not proved, is None. `exit_code` is what the command returns (0 accepted, 1 refused, 2 bad input).
+    `seconds` (a decimal string) excludes start-up. `model_digest` is that of the model file. `margin` (a decimal string) is by
+    how much more the true outputs' logits lead, and `deployed` the format whose executions are proved right, too. `mlp` is what
+    a certificate about an MLP proves, which then has no `correct`, `total`, `accuracy_floor` or `margin`. What could not be
+    determined, and what is not proved, is None. `exit_code` is what the command returns (0 accepted, 1 refused, 2 bad input).
     """
 
     accepted: bool
@@ -61,6 +62,8 @@ class Verdict:
     seconds: str | None = None
     model_digest: str | None = None
     task: Json = None
+    margin: str | None = None
+    deployed: str | None = None
     warnings: tuple[str, ...] = ()
     mlp: tuple[FrequencyBound, ...] | None = None
 
@@ -71,6 +74,8 @@ def verify(
     *,
     task: Json = None,
     at_least: Fraction | str | None = None,
+    margin_at_least: Fraction | str | None = None,
+    deployed: str | None = None,
     error_at_most: Mapping[int, Fraction | str] | None = None,
     allow_rules: Collection[str] | None = None,
     arithmetic: ArithmeticName = "integers",
@@ -80,9 +85,10 @@ def verify(
     """Check the certificate file against the model file.
 
     certificate, model: paths. task: pin the statement's task (a JSON value, e.g. {"name": "max-of-k"}, or just a name).
-    at_least: pin a least accuracy, exactly (a Fraction, or a decimal string such as "0.95"). error_at_most: for certificates
-    about an MLP, pin frequencies and their greatest relative errors e / A, likewise, e.g. {9: "0.83"}. allow_rules: refuse
-    proofs by any other rule than these. arithmetic: "integers" (fast) or "mpmath" (independent, slow). budget: limits on
+    at_least: pin a least accuracy, exactly (a Fraction, or a decimal string such as "0.95"). margin_at_least: pin a least
+    margin, likewise. deployed: pin the floating-point format of the executions, e.g. "float32". error_at_most: for certificates
+    about an MLP, pin frequencies and their greatest relative errors e / A, e.g. {9: "0.83"}. allow_rules: refuse proofs by any
+    other rule than these. arithmetic: "integers" (fast) or "mpmath" (independent, slow). budget: limits on
     operations and memory. jobs: processes; the verdict does not depend on their number.
 
     Always returns a Verdict; `accepted` is True only if the statement is proved and every pin is met. An exception means a
@@ -96,6 +102,8 @@ def verify(
         pins = Pins(
             task={"name": task} if isinstance(task, str) else task,
             at_least=None if at_least is None else parse_accuracy(at_least),
+            margin_at_least=None if margin_at_least is None else parse_decimal(margin_at_least, "least margin"),
+            deployed=deployed,
             error_at_most={k: parse_decimal(text, "relative error") for k, text in (error_at_most or {}).items()},
             rules=frozenset(RULES) if allow_rules is None else _known(allow_rules),
         )
@@ -156,4 +164,6 @@ def _accepted(proof: Proof) -> Verdict:
         correct=statement.correct,
         total=statement.total,
         accuracy_floor=floor_decimal(statement.correct, statement.total),
+        margin=decimal(statement.margin),
+        deployed=statement.deployed,
     )
