@@ -118,6 +118,7 @@ _COSTS: dict[str, tuple[Callable[..., Work], int]] = {
     "times": (_each(1), 3),
     "exp": (_exponentials, 3),
     "sqrt": (_each(1), 66),
+    "over": (_each(1), 24),
     "square": (_each(1), 4),
     "__abs__": (_each(1), 3),
     "relu": (_each(1), 2),
@@ -199,6 +200,10 @@ class Enclosure(ABC):
     @abstractmethod
     def sqrt(self) -> Self:
         """Elementwise square root of the value, or of 0 if that is greater."""
+
+    @abstractmethod
+    def over(self, other: Self) -> Self:
+        """Elementwise quotient by numbers that are proved to be positive. Refuses others."""
 
     @abstractmethod
     def square(self) -> Self:
@@ -290,6 +295,11 @@ class Enclosure(ABC):
     def lengths(self) -> Self:
         """The Euclidean lengths of the columns of a matrix."""
         return self.square().sum(0).sqrt()
+
+    def inverse_sqrt(self) -> Self:
+        """1 / sqrt(x) of numbers that are proved to be positive. Refuses others."""
+        one = self.arithmetic.exact(np.ones((1,) * len(self.shape), np.int64), np.zeros((1,) * len(self.shape), np.int64))
+        return one.over(self.sqrt())  # type: ignore[return-value]
 
     def range(self, axis: int) -> Self:
         """Maximum less minimum along an axis."""

@@ -226,6 +226,17 @@ class ScaledIntegers(Enclosure):
         high = np.where(high * high < np.maximum(a.hi, 0), high + 1, high).astype(self.arithmetic.dtype)
         return self._new(low, high, a.shift // 2, _isqrt(a.bound) + 1)
 
+    def over(self, other: Self) -> Self:
+        b = other._rounded(self.arithmetic.precision)
+        if b.lo.size and int(b.lo.min()) <= 0:
+            raise Refused("a division by a number that is not proved to be positive")
+        a = self._rounded(self.arithmetic.precision)
+        up = self.arithmetic.width - a.bound.bit_length()
+        low, high = a.lo << up, a.hi << up
+        least = low // np.where(low >= 0, b.hi, b.lo)
+        most = -(-high // np.where(high >= 0, b.lo, b.hi))
+        return self._new(least, most, a.shift + up - b.shift, 1 << self.arithmetic.width)
+
     def square(self) -> Self:
         a = self._size()._rounded(self.arithmetic.width // 2)
         return self._new(a.lo * a.lo, a.hi * a.hi, 2 * a.shift, a.bound**2)

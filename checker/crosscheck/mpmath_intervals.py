@@ -139,6 +139,11 @@ class MpmathIntervals(Enclosure):
     def sqrt(self) -> Self:
         return self._new(_SQRT(self.values))
 
+    def over(self, other: Self) -> Self:
+        if not other.positive().all():
+            raise Refused("a division by a number that is not proved to be positive")
+        return self._new(self.values / other.values)
+
     def square(self) -> Self:
         size = _MAXIMUM(self.values, -self.values)
         return self._new(size * size)

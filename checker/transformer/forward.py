@@ -50,6 +50,8 @@ class Forward:
         setting.meter.hold(held * setting.arithmetic.element_bytes // 2)
         self.weights = {name: weight(setting, name) for name in setting.model.tensors}
         scale = Fraction(config.attn_scale)
+        if config.rotary_dim:
+            self.turns = setting.arithmetic.rotation(Fraction(config.rotary_base), config.rotary_dim, config.n_ctx)
         self.scale = setting.arithmetic.reciprocal_sqrt(config.d_head) if scale == -1 else _fraction(setting, 1 / scale)
         position, token = np.divmod(np.arange(tokens * positions), tokens)
         self.stream = self.weights["embed.W_E"][token]
@@ -142,8 +144,7 @@ class Forward:
     def _turned(self, x: Enclosure, position: IntArray) -> Enclosure:
         """Rotary embedding: pairs (a, b) of the first coordinates of "p head e" become (a cos - b sin, b cos + a sin)."""
         config, pairs = self.config, self.config.rotary_dim // 2
-        cosine, sine = self.setting.arithmetic.rotation(Fraction(config.rotary_base), config.rotary_dim, config.n_ctx)
-        cosine, sine = (table[position].reshape(len(position), 1, pairs) for table in (cosine, sine))
+        cosine, sine = (table[position].reshape(len(position), 1, pairs) for table in self.turns)
         first = np.arange(pairs) * (2 if config.rotary_adjacent_pairs else 1)
         second = first + (1 if config.rotary_adjacent_pairs else pairs)
         others = np.arange(config.rotary_dim, config.d_head)
