@@ -2,13 +2,14 @@
 
 import torch
 
-from certificates import AttentionOnly, Certificate, Model
+from certificates import AttentionOnly, Certificate, Model, Transformer
 from certificates.canonical_json import Json
 from certificates.tensor_file import IntArray
 from prover.attention.sequence_problem import SequenceProblem
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.problem import Problem, Track, silent
 from prover.strategy import Evidence, MLPEvidence, Strategy
+from prover.transformer.problem import TransformerProblem
 
 
 def problem_about(
@@ -22,6 +23,8 @@ def problem_about(
     """What there is to prove about a model. task: default, that of the model file; given: a multiplication table for it."""
     if isinstance(model.config, AttentionOnly):
         return SequenceProblem(model, device, precision, track, task)
+    if isinstance(model.config, Transformer):
+        return TransformerProblem(model, device, precision, track, task)
     return TwoInputProblem(model, device, precision, track, task, given)
 
 

@@ -9,6 +9,7 @@ from certificates.attention_only import AttentionOnly
 from certificates.canonical_json import Json, dumps
 from certificates.errors import FormatError
 from certificates.tensor_file import IntArray, RawTensor
+from certificates.transformer import Transformer
 from checker.core.errors import Refused
 from checker.core.facts import Setting
 from checker.core.meter import Meter
@@ -67,6 +68,10 @@ class OrderStatistic:
         copies = (numbers[:, :-1] == true[:, None]).sum(axis=1, dtype=np.int64)
         return numbers[:, -1], true, copies
 
+    def true_outputs(self, inputs: IntArray) -> IntArray:
+        """The true outputs of inputs of shape "n k", all in tokens."""
+        return self.numbered(self.cells_of(self.numbered(inputs))[1])
+
     def require_largest(self, rule: str) -> None:
         """Refuse unless the true output is the largest number: for rules that know of no tokens above it."""
         if self.rank != 1:
@@ -82,7 +87,7 @@ def order_statistic(setting: Setting) -> OrderStatistic:
 
 def parse_order_statistic(task: Json, config: ModelConfig, table: RawTensor | None, meter: Meter) -> OrderStatistic:
     """The task that a statement names, for a transformer of these sizes. Raises FormatError if it is unknown."""
-    assert isinstance(config, AttentionOnly)
+    assert isinstance(config, AttentionOnly | Transformer)
     if table is not None:
         raise FormatError("a multiplication table came with a certificate whose task needs none")
     vocab, length = config.d_vocab, config.n_ctx

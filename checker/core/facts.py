@@ -61,6 +61,18 @@ class CertifiedInputs(Fact):
 
 
 @dataclass(frozen=True)
+class Classifier(Fact):
+    """For inputs (tokens) "n k" and outputs "n", `classifies` tells which inputs are proved to be classified as that output.
+
+    The output's logit then exceeds that of every other one by more than the statement's margin. What is found to hold may
+    depend on which inputs are asked about together, since that decides about rounding.
+    """
+
+    classifies: Callable[[IntArray, IntArray], BoolArray]
+    unexplained_dimension: int = 0
+
+
+@dataclass(frozen=True)
 class MLPQuadrature(Fact):
     """The claims hold: each frequency's part of what the neurons add is the quadrature's, within the error (see the rule)."""
 

@@ -26,5 +26,8 @@ class Task(Protocol):
     @property
     def cell_shape(self) -> tuple[int, ...]: ...
 
+    def true_outputs(self, inputs: IntArray) -> IntArray:
+        """The true output "n" of some inputs "n k", all in tokens."""
+
     def numbered(self, tokens: IntArray) -> IntArray:
         """What tokens are called inside a proof."""

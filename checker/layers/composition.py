@@ -61,6 +61,10 @@ class Composition:
         elements = np.arange(self.d_vocab)
         return bool(np.array_equal(self.table, (elements[:, None] + elements) % self.d_vocab))
 
+    def true_outputs(self, inputs: IntArray) -> IntArray:
+        """The products "n" of pairs "n 2"."""
+        return self.table[inputs[:, 0], inputs[:, 1]]
+
     def numbered(self, elements: IntArray) -> IntArray:
         """Elements are numbers already."""
         return elements

@@ -7,6 +7,7 @@ from certificates.attention_only import AttentionOnly
 from certificates.canonical_json import Json
 from certificates.certificate import Step
 from certificates.tensor_file import RawTensor
+from certificates.transformer import Transformer
 from certificates.two_inputs import GroupMLP, UniformAttention
 from checker.attention.additive_tables import additive_tables
 from checker.attention.enumeration import enumeration
@@ -25,12 +26,15 @@ from checker.layers.hidden_tables import hidden_tables
 from checker.layers.mlp_quadrature import mlp_quadrature
 from checker.layers.set_output import set_output
 from checker.layers.wave_output import wave_output
+from checker.rules.all_inputs import all_inputs
 from checker.rules.disjoint_sum import disjoint_sum
+from checker.transformer.transformer_forward import transformer_forward
 
 Rule = Callable[[Setting, Step, tuple[Fact, ...]], Fact]
 
 RULES: Mapping[str, Rule] = {
     "additive-tables": additive_tables,
+    "all-inputs": all_inputs,
     "coded-output": coded_output,
     "disjoint-sum": disjoint_sum,
     "enumeration": enumeration,
@@ -42,6 +46,7 @@ RULES: Mapping[str, Rule] = {
     "prefix-chains": prefix_chains,
     "projected-tables": projected_tables,
     "set-output": set_output,
+    "transformer-forward": transformer_forward,
     "wave-output": wave_output,
 }
 """Every rule a certificate can name."""
@@ -51,6 +56,7 @@ TaskParser = Callable[[Json, ModelConfig, RawTensor | None, Meter], Task]
 TASKS: Mapping[type[ModelConfig], TaskParser] = {
     AttentionOnly: parse_order_statistic,
     GroupMLP: parse_composition,
+    Transformer: parse_order_statistic,
     UniformAttention: parse_composition,
 }
 """The kind of task that a model of each architecture is for."""

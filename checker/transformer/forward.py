@@ -32,7 +32,7 @@ _ACTIVATIONS: Mapping[str | None, Callable[[Enclosure], Enclosure]] = {
 
 @dataclass(frozen=True)
 class Heads:
-    """What attention works on, a row for each of some places: query "p head e", divided by the scale; key, value "p group e"."""
+    """What attention works on, for each of some places: query "p head e", divided by the scale, key and value "p group e"."""
 
     query: Enclosure
     key: Enclosure
@@ -136,10 +136,12 @@ class Forward:
         return self._plus(x * self.weights[f"{name}.w"] if f"{name}.w" in self.weights else x, f"{name}.b")
 
     def _over_root_mean_square(self, x: Enclosure, factor: int) -> Enclosure:
-        """x / sqrt(mean of x^2 + factor eps), the mean being along the last axis."""
+        """Vectors x along the last axis become x / sqrt(mean x^2 + factor eps)."""
         *others, size = x.shape
-        total = x.square().sum(len(others)).reshape(*others, 1) + _fraction(self.setting, factor * size * Fraction(self.config.eps))
-        return x * (total.inverse_sqrt() * self.setting.arithmetic.reciprocal_sqrt(size).times(np.full((1, 1), size, np.int64)))
+        eps = _fraction(self.setting, factor * size * Fraction(self.config.eps))
+        total = x.square().sum(len(others)).reshape(*others, 1) + eps
+        root = self.setting.arithmetic.reciprocal_sqrt(size).times(np.full((1, 1), size, np.int64))  # of the size
+        return x * (total.inverse_sqrt() * root)
 
     def _turned(self, x: Enclosure, position: IntArray) -> Enclosure:
         """Rotary embedding: pairs (a, b) of the first coordinates of "p head e" become (a cos - b sin, b cos + a sin)."""
@@ -149,7 +151,7 @@ class Forward:
         second = first + (1 if config.rotary_adjacent_pairs else pairs)
         others = np.arange(config.rotary_dim, config.d_head)
         a, b = x[:, :, first], x[:, :, second]
-        turned = (a * cosine - b * sine).concatenate([b * cosine + a * sine, x[:, :, others]], 2)
+        turned: Enclosure = (a * cosine - b * sine).concatenate([b * cosine + a * sine, x[:, :, others]], 2)
         return turned[:, :, np.argsort(np.concatenate([first, second, others]))]
 
 

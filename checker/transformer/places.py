@@ -28,18 +28,17 @@ class Places:
     def of(meter: Meter, inputs: IntArray, causal: bool, vocab: int) -> "Places":
         """The places of inputs "n k", tokens being below `vocab`."""
         count, length = inputs.shape
-        prefix, first = np.zeros(count, np.int64), 0
-        numbers, rows, positions = [], [], []
-        for position in range(length):
+        meter.gathering(12 * count * length)
+        alike, first = np.zeros(count, np.int64), 0
+        numbers, rows = list[IntArray](), list[IntArray]()
+        for j in range(length):
             if causal:
                 meter.sorting(2 * count)
-                _, row, prefix = np.unique(prefix * vocab + inputs[:, position], return_index=True, return_inverse=True)
+                _, row, alike = np.unique(alike * vocab + inputs[:, j], return_index=True, return_inverse=True)
             else:
-                row = prefix = np.arange(count)
-            numbers.append(first + prefix)
+                row = alike = np.arange(count)
+            numbers.append(first + alike)
             rows.append(row)
-            positions.append(np.full(len(row), position, np.int64))
             first += len(row)
-        meter.gathering(8 * count * length)
-        row, position = np.concatenate(rows), np.concatenate(positions)
+        row, position = np.concatenate(rows), np.repeat(np.arange(length), [len(row) for row in rows])
         return Places(np.stack(numbers, axis=1), row, position, inputs[row, position])

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from certificates import AttentionOnly, Model, UniformAttention
+from certificates import AttentionOnly, Model, Transformer, UniformAttention
+from prover.strategies.all_inputs import AllInputs
 from prover.strategies.classes import Classes
 from prover.strategies.crosscoder_output import CrosscoderOutput
 from prover.strategies.dictionary_output import DictionaryOutput
@@ -46,6 +47,9 @@ TWO_INPUT_STRATEGIES: Mapping[str, type[Strategy]] = {
 """Every strategy for networks with one hidden layer on two inputs, likewise."""
 
 
+TRANSFORMER_STRATEGIES: Mapping[str, type[Strategy]] = {AllInputs.name: AllInputs}
+"""Every strategy for transformers of any depth."""
+
 MLP_STRATEGIES: Mapping[str, type[Strategy]] = {MLPQuadrature.name: MLPQuadrature}
 """Strategies that prove something about an MLP, not about accuracy."""
 
@@ -58,4 +62,6 @@ def all_strategies_for(model: Model) -> Mapping[str, type[Strategy]]:
 
 def strategies_for(model: Model) -> Mapping[str, type[Strategy]]:
     """The strategies that bound the accuracy of models of this architecture."""
+    if isinstance(model.config, Transformer):
+        return TRANSFORMER_STRATEGIES
     return ATTENTION_STRATEGIES if isinstance(model.config, AttentionOnly) else TWO_INPUT_STRATEGIES

@@ -686,8 +686,8 @@ def test_no_floating_point_on_two_inputs(name: str, monkeypatch: pytest.MonkeyPa
 
 # --- (e) facts -----------------------------------------------------------------------------------------------------------
 
-RULE_FOLDERS = ("rules", "attention", "layers")
-FACTS = {"AdditiveTables", "HiddenTables", "CertifiedInputs", "MLPQuadrature"}
+RULE_FOLDERS = ("rules", "attention", "layers", "transformer")
+FACTS = {"AdditiveTables", "Classifier", "HiddenTables", "CertifiedInputs", "MLPQuadrature"}
 
 
 CHARGING = "setattr(cls, name, _charged(cls.__dict__[name], work, effort))"
