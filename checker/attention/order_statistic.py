@@ -9,7 +9,6 @@ from certificates.attention_only import AttentionOnly
 from certificates.canonical_json import Json, dumps
 from certificates.errors import FormatError
 from certificates.tensor_file import IntArray, RawTensor
-from certificates.transformer import Transformer
 from checker.core.errors import Refused
 from checker.core.facts import Setting
 from checker.core.meter import Meter
@@ -87,10 +86,9 @@ def order_statistic(setting: Setting) -> OrderStatistic:
 
 def parse_order_statistic(task: Json, config: ModelConfig, table: RawTensor | None, meter: Meter) -> OrderStatistic:
     """The task that a statement names, for a transformer of these sizes. Raises FormatError if it is unknown."""
-    assert isinstance(config, AttentionOnly | Transformer)
     if table is not None:
         raise FormatError("a multiplication table came with a certificate whose task needs none")
-    vocab, length = config.d_vocab, config.n_ctx
+    vocab, length = config.d_vocab, vars(config)["n_ctx"]
     rank = task.get("n") if isinstance(task, dict) else None
     if task == {"name": "max-of-k"}:
         what, rank = "largest token", 1

@@ -9,7 +9,6 @@ of the values: this multiplies the numerator and the denominator of a softmax by
     x / sqrt(mean x^2 + eps)                        =  sqrt(d) x / sqrt(sum x^2 + d eps).
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -20,14 +19,9 @@ from certificates.transformer import Transformer
 from checker.core.enclosed_weights import weight
 from checker.core.enclosures import Enclosure
 from checker.core.facts import Setting
+from checker.transformer.activations import ACTIVATIONS, fraction
 from checker.transformer.places import Places
-
-_ACTIVATIONS: Mapping[str | None, Callable[[Enclosure], Enclosure]] = {
-    "relu": lambda x: x.relu(),
-    "gelu": lambda x: x.gelu(),
-    "gelu_new": lambda x: x.gelu_tanh(),
-    "silu": lambda x: x.silu(),
-}
+from checker.transformer.rotary import rotations
 
 
 @dataclass(frozen=True)
@@ -51,8 +45,10 @@ class Forward:
         self.weights = {name: weight(setting, name) for name in setting.model.tensors}
         scale = Fraction(config.attn_scale)
         if config.rotary_dim:
-            self.turns = setting.arithmetic.rotation(Fraction(config.rotary_base), config.rotary_dim, config.n_ctx)
-        self.scale = setting.arithmetic.reciprocal_sqrt(config.d_head) if scale == -1 else _fraction(setting, 1 / scale)
+            self.turns = rotations(setting, Fraction(config.rotary_base), config.rotary_dim, config.n_ctx)
+        self.scale = (
+            setting.arithmetic.reciprocal_sqrt(config.d_head) if scale == -1 else fraction(setting.arithmetic, 1 / scale)
+        )
         position, token = np.divmod(np.arange(tokens * positions), tokens)
         self.stream = self.weights["embed.W_E"][token]
         if config.positional_embedding_type == "standard":
@@ -116,7 +112,7 @@ class Forward:
         return self._plus(joined @ self.weights[f"blocks.{layer}.attn.W_O"], f"blocks.{layer}.attn.b_O")
 
     def _mlp(self, layer: int, stream: Enclosure) -> Enclosure:
-        x, mlp, activation = self._norm(f"blocks.{layer}.ln2", stream), f"blocks.{layer}.mlp.", _ACTIVATIONS[self.config.act_fn]
+        x, mlp, activation = self._norm(f"blocks.{layer}.ln2", stream), f"blocks.{layer}.mlp.", ACTIVATIONS[self.config.act_fn]
         inner = x @ self.weights[f"{mlp}W_in"]
         if self.config.gated_mlp:
             hidden = self._plus(activation(x @ self.weights[f"{mlp}W_gate"]) * inner, f"{mlp}b_in")
@@ -138,7 +134,7 @@ class Forward:
     def _over_root_mean_square(self, x: Enclosure, factor: int) -> Enclosure:
         """Vectors x along the last axis become x / sqrt(mean x^2 + factor eps)."""
         *others, size = x.shape
-        eps = _fraction(self.setting, factor * size * Fraction(self.config.eps))
+        eps = fraction(self.setting.arithmetic, factor * size * Fraction(self.config.eps))
         total = x.square().sum(len(others)).reshape(*others, 1) + eps
         root = self.setting.arithmetic.reciprocal_sqrt(size).times(np.full((1, 1), size, np.int64))  # of the size
         return x * (total.inverse_sqrt() * root)
@@ -153,11 +149,3 @@ class Forward:
         a, b = x[:, :, first], x[:, :, second]
         turned: Enclosure = (a * cosine - b * sine).concatenate([b * cosine + a * sine, x[:, :, others]], 2)
         return turned[:, :, np.argsort(np.concatenate([first, second, others]))]
-
-
-def _fraction(setting: Setting, number: Fraction) -> Enclosure:
-    """A non-negative fraction as an enclosure [1, 1]: 50 bits of it."""
-    shift = 50 - number.numerator.bit_length() + number.denominator.bit_length()
-    floor = (number.numerator << max(shift, 0)) // (number.denominator << max(-shift, 0))
-    ends = setting.arithmetic.exact(np.array([[floor], [floor + 1]], np.int64), np.full((2, 1), -shift, np.int64))
-    return ends[:1].up_to(ends[1:])

@@ -46,7 +46,7 @@ def draw_config(seed: int, **fixed: Any) -> dict[str, Any]:
     return {**config, **fixed}
 
 
-def draw_model(seed: int, dtype: str = "F32", size: float = 1.0, **fixed: Any) -> Model:
+def draw_model(seed: int, dtype: str = "F32", size: float = 0.6, **fixed: Any) -> Model:
     """A model with such a configuration; some biases are absent, some weights are on a grid so that ties happen."""
     rng, config = np.random.default_rng(seed), draw_config(seed, **fixed)
     codes, tensors = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}, {}

@@ -32,16 +32,17 @@ def bounds(setting: Setting, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return found.lo.astype(object) * unit, found.hi.astype(object) * unit
 
 
+@pytest.mark.parametrize(("precision", "width"), [(30, 0.5), (64, 1e-7)])
 @pytest.mark.parametrize("seed", range(ALL))
-def test_enclosures_hold_the_exact_logits_and_are_tight(seed: int) -> None:
+def test_enclosures_hold_the_exact_logits_and_are_tight(seed: int, precision: int, width: float) -> None:
     model = draw_model(seed)
     inputs = all_inputs(model)
-    low, high = bounds(setting_of(model), inputs)
+    low, high = bounds(setting_of(model, precision), inputs)
     sample = np.random.default_rng(seed).choice(len(inputs), 3)
     for row in sample:
         exact = exact_logits(vars(model.config), stored_weights(model), inputs[row].tolist())
-        for o, logit in enumerate(exact):
-            middle = mpmath.mpf(low[row, o].numerator) / low[row, o].denominator
-            upper = mpmath.mpf(high[row, o].numerator) / high[row, o].denominator
-            assert middle <= logit <= upper
-            assert upper - middle < 2e-4 * max(1, *map(abs, exact))
+        with mpmath.workdps(60):
+            ends = [[mpmath.mpf(end.numerator) / end.denominator for end in side[row]] for side in (low, high)]
+            for least, logit, most in zip(ends[0], exact, ends[1], strict=True):
+                assert least <= logit <= most
+                assert most - least < width * max(1, *map(abs, exact))
