@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, TypeVar
 
 import torch
@@ -31,6 +32,7 @@ class Problem(ABC):
     """How well a model does a task, searched on `device`, checked at `precision` bits.
 
     `track(items, description)` iterates over items and shows progress. `task_json` defaults to the model file's task.
+    margin: by more than this much the logits of true outputs are to lead.
     """
 
     model: Model
@@ -38,6 +40,7 @@ class Problem(ABC):
     precision: int = 30
     track: Track = silent
     task_json: Json = None
+    margin: Fraction = Fraction(0)
 
     @property
     @abstractmethod

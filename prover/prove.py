@@ -1,5 +1,7 @@
 """From a model and a strategy to a certificate."""
 
+from fractions import Fraction
+
 import torch
 
 from certificates import AttentionOnly, Certificate, Model, Transformer
@@ -19,13 +21,16 @@ def problem_about(
     track: Track = silent,
     task: Json = None,
     given: IntArray | None = None,
+    margin: Fraction = Fraction(0),
 ) -> Problem:
-    """What there is to prove about a model. task: default, that of the model file; given: a multiplication table for it."""
+    """What there is to prove about a model. task: default, that of the model file; given: a multiplication table for it;
+    margin: by more than this much the logits of true outputs are to lead.
+    """
     if isinstance(model.config, AttentionOnly):
-        return SequenceProblem(model, device, precision, track, task)
+        return SequenceProblem(model, device, precision, track, task, margin)
     if isinstance(model.config, Transformer):
-        return TransformerProblem(model, device, precision, track, task)
-    return TwoInputProblem(model, device, precision, track, task, given)
+        return TransformerProblem(model, device, precision, track, task, margin)
+    return TwoInputProblem(model, device, precision, track, task, margin, given)
 
 
 def prove(problem: Problem, strategy: Strategy) -> tuple[Certificate, Evidence | MLPEvidence]:
@@ -35,5 +40,5 @@ def prove(problem: Problem, strategy: Strategy) -> tuple[Certificate, Evidence |
     """
     task = problem.task.json
     evidence = strategy.prove(problem)
-    statement = evidence.statement(problem.model.digest(), task, problem.total)
+    statement = evidence.statement(problem.model.digest(), task, problem.total, problem.margin)
     return Certificate(statement, problem.precision, evidence.steps, problem.stated_table), evidence

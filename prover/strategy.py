@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
+from fractions import Fraction
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -28,9 +29,9 @@ class Evidence:
     covered: int
     cells: np.ndarray
 
-    def statement(self, model_digest: str, task: Json, total: int) -> Statement:
+    def statement(self, model_digest: str, task: Json, total: int, margin: Fraction) -> Statement:
         """What the steps prove."""
-        return Statement(model_digest, task, self.correct, total)
+        return Statement(model_digest, task, self.correct, total, margin)
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,10 @@ class MLPEvidence:
     scale: int
     claims: tuple[FrequencyClaim, ...]
 
-    def statement(self, model_digest: str, task: Json, total: int) -> MLPStatement:
-        """What the steps prove."""
+    def statement(self, model_digest: str, task: Json, total: int, margin: Fraction) -> MLPStatement:
+        """What the steps prove. Raises DoesNotFit if there is a margin, about which they say nothing."""
+        if margin:
+            raise DoesNotFit("what an MLP adds has no margin: leave out --margin")
         return MLPStatement(model_digest, task, self.scale, self.claims)
 
 

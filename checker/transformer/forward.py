@@ -47,7 +47,9 @@ class Forward:
         if config.rotary_dim:
             self.turns = rotations(setting, Fraction(config.rotary_base), config.rotary_dim, config.n_ctx)
         self.scale = (
-            setting.arithmetic.reciprocal_sqrt(config.d_head) if scale == -1 else fraction(setting.arithmetic, 1 / scale)
+            setting.arithmetic.reciprocal_sqrt(config.d_head)
+            if scale == -1
+            else fraction(setting.arithmetic, Fraction(scale.denominator, scale.numerator))
         )
         position, token = np.divmod(np.arange(tokens * positions), tokens)
         self.stream = self.weights["embed.W_E"][token]

@@ -101,7 +101,7 @@ def _common(tables: Tables) -> Tensor:
 
 
 def _direct_leads(tables: Tables) -> Tensor:
-    return _leads(tables.direct - _common(tables), tables.direct_spread, tables.d_vocab)
+    return _leads(tables.direct - _common(tables), tables.direct_spread, tables.d_vocab) - tables.margin
 
 
 def _value_leads(tables: Tables, joint: bool, temperature: float) -> tuple[Tensor, Tensor]:

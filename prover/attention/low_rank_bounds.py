@@ -47,10 +47,10 @@ class Leads:
     log_loss: np.ndarray
 
     @staticmethod
-    def of(factors: FactoredLogits, grid: Grid, rank: int, distance: float, slack: float) -> "Leads":
+    def of(factors: FactoredLogits, grid: Grid, rank: int, distance: float, slack: float, margin: float) -> "Leads":
         """`distance`: of rivals that matter from the label, where the quadratic bound of the direct path is tight.
 
-        `slack`: the part of the largest lead that may be lost by taking larger balls.
+        `slack`: the part of the largest lead that may be lost by taking larger balls. margin: what leads must exceed.
         """
         precision, vocab, width = grid.precision, len(factors.value.value), factors.value.value.shape[1]
         unembed_centre = grid.nearest(small_ball(factors.unembed.value.numpy(), 1000))
@@ -77,7 +77,7 @@ class Leads:
             value = Approximate(both, value.radius + 2.0**-precision, precision)
         length = grid.above(safe_root(inner(value, value), 2.0**-grid.scale))
         loss = (grid.exact(length[:, None]) + number(nu) + number(pi)) * (number(radius) + number(radius))
-        upper = loss.upper.numpy()[:, 0]
+        upper = loss.upper.numpy()[:, 0] + margin
         log_loss = np.log(np.maximum(upper, upper.max() * 2.0**-10)) + 2.0 ** (14 - precision)
 
         of_tokens = Approximate(unembed.value[:vocab], unembed.radius, precision)
@@ -108,7 +108,7 @@ class Leads:
         at_positions = positions @ Approximate(unembed.value[:, :width], unembed.radius, precision).T
         behind = (at_positions.value.amax(1, keepdim=True) - at_positions.value[:, :vocab]).amax(0)
         first = inner(value, of_tokens) - Approximate(square.value[:vocab] * half, square.radius * half * 2, precision)
-        own = (first.value[:, 0] - behind).numpy() - np.ldexp(float(mu), -grid.scale)
+        own = (first.value[:, 0] - behind).numpy() - np.ldexp(float(mu), -grid.scale) - margin
         error = 8 * (error + first.radius + at_positions.radius + np.abs(own).max() * 2.0 ** (2 - precision))
         place = np.argsort(tree.order)
         singles = bound[:, tree.children[:, 0] < 0]

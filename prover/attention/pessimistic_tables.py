@@ -22,7 +22,7 @@ from prover.weights import Weights
 
 @dataclass(frozen=True)
 class Tables:
-    """Float64 tables and the radii of scores and of value gaps. `precision`: bits of the checker.
+    """Float64 tables and the radii of scores and of value gaps. precision: bits of the checker. margin: leads must exceed it.
 
     The spreads tell how far entries of tables that are only known by their middle may lie from it.
     """
@@ -38,6 +38,7 @@ class Tables:
     score_spread: Tensor  # q t
     direct_spread: Tensor  # q out
     value_spread: Tensor  # t out
+    margin: float = 0.0
 
     @property
     def n_ctx(self) -> int:
@@ -54,7 +55,7 @@ class Tables:
         """No value gap of any position is larger in magnitude."""
         tables = (self.direct.abs() + self.direct_spread, self.token_value.abs() + self.value_spread, self.position_value.abs())
         direct, *values = (float(table.max()) for table in tables)
-        return 2 * (2 * direct + sum(values))
+        return 2 * (2 * direct + sum(values)) + self.margin
 
     @property
     def gap_error(self) -> float:
@@ -191,7 +192,7 @@ class LabelTerms:
     @cached_property
     def direct(self) -> Tensor:
         """Leads in the direct path, "q b"."""
-        return self.leads.direct(slice(0, self.top), self.label)
+        return self.leads.direct(slice(0, self.top), self.label) - self.tables.margin
 
     @cached_property
     def own_scores(self) -> tuple[Tensor, Tensor]:

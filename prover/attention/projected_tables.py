@@ -80,6 +80,7 @@ class ProjectedTables:
                 score_spread=spreads["score"],
                 direct_spread=spreads["direct"],
                 value_spread=spreads["value"],
+                margin=float(problem.margin),
             ),
             parameters,
             hints,

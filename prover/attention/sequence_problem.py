@@ -1,6 +1,6 @@
 """What to prove about an attention-only transformer that reads sequences of tokens."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -38,7 +38,7 @@ class SequenceProblem(Problem):
     @cached_property
     def tables(self) -> Tables:
         """The additive tables, with the checker's rounding errors."""
-        return additive_tables(self.weights, self.precision)
+        return replace(additive_tables(self.weights, self.precision), margin=float(self.margin))
 
     @property
     def d_vocab(self) -> int:

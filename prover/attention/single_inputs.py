@@ -26,7 +26,7 @@ def _decide(problem: SequenceProblem, numbers: Tensor) -> Tensor:
     error = torch.zeros_like(margin)
     for j in range(problem.n_ctx):
         value = tables.direct[query] + tables.token_value[numbers[:, j]] + tables.position_value[j]
-        gap, of_token = value[rows, true, None] - value, weight[:, j, None]
+        gap, of_token = value[rows, true, None] - tables.margin - value, weight[:, j, None]
         change = of_token * tables.weight_error + tables.block_error  # the largest weight is one
         margin += of_token * gap
         error += (of_token + change) * tables.gap_error + change * gap.abs()

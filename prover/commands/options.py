@@ -1,8 +1,10 @@
 """What commands share: options, the values of options, and how progress is shown."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 
 import click
@@ -59,6 +61,13 @@ def parse_task(text: str | None) -> Json:
     if text is None:
         return None
     return loads_relaxed(text) if text.lstrip().startswith("{") else {"name": text}
+
+
+def parse_margin(text: str | None) -> Fraction:
+    """The value of a --margin option, exactly."""
+    if text is not None and not re.fullmatch(r"[0-9]{1,20}(\.[0-9]{1,60})?", text):
+        raise click.ClickException(f"--margin: {text!r} is not a decimal number such as 0.1")
+    return Fraction(text or 0)
 
 
 def read_table(path: Path) -> IntArray:

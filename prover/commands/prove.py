@@ -18,6 +18,7 @@ from prover.commands.options import (
     TASK,
     build_strategy,
     keep_apart,
+    parse_margin,
     parse_task,
     pick_device,
     progress_bars,
@@ -57,7 +58,8 @@ def strategies_command() -> None:
 @click.command(
     "prove",
     short_help="Search for a proof and write a certificate.",
-    epilog="Example: prover prove model.safetensors --strategy classes -o proof.cert --check",
+    epilog="Example: prover prove model.safetensors --strategy classes -o proof.cert --check\n\n"
+    "With a margin: prover prove model.safetensors --strategy classes --margin 0.1 -o proof.cert",
 )
 @MODEL
 @click.option(
@@ -74,6 +76,7 @@ def strategies_command() -> None:
 @click.option(
     "--dictionary", type=click.Path(path_type=Path), help="For dictionary and crosscoder: safetensors with W_enc, W_dec."
 )
+@click.option("--margin", help="By more than this the true outputs' logits are to lead, as a decimal number: 0.1.")
 @click.option("--precision", type=click.IntRange(12, 256), default=30, help="Bits to which the checker rounds.")
 @click.option("--check", is_flag=True, help="Run the checker on what was written.")
 @DEVICE
@@ -85,6 +88,7 @@ def prove_command(
     task: str | None,
     table: Path | None,
     dictionary: Path | None,
+    margin: str | None,
     precision: int,
     check: bool,
     device: str,
@@ -96,7 +100,8 @@ def prove_command(
     search = build_strategy(all_strategies_for(parsed), strategy, settings)
     with progress_bars() as track:
         given = None if table is None else read_table(table)
-        problem = problem_about(parsed, pick_device(device), precision, track, parse_task(task), given)
+        required = parse_margin(margin)
+        problem = problem_about(parsed, pick_device(device), precision, track, parse_task(task), given, required)
         if dictionary is not None:
             if not isinstance(problem, TwoInputProblem) or not isinstance(search, DictionaryOutput):
                 raise click.ClickException("--dictionary is for strategies dictionary and crosscoder")

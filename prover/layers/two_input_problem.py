@@ -164,9 +164,16 @@ class TwoInputProblem(Problem):
         return kept
 
     def slack(self, neurons: IntArray) -> float:
-        """What all neurons but these, and what bases leave out, can at most add to a difference of logits."""
+        """What a difference of logits must exceed, in units of the tables, because of all neurons but these, of what bases
+        leave out, and of the margin.
+        """
         others = float(np.delete(self.hidden.reach, neurons).sum())
-        return others if self.bases is None else _ALLOWANCE * (others + self.left_open)
+        return self.required + (others if self.bases is None else _ALLOWANCE * (others + self.left_open))
+
+    @property
+    def required(self) -> float:
+        """The margin that is to be proved, in units of the tables."""
+        return float(self.margin) * (3 if isinstance(self.model.config, UniformAttention) else 1)
 
     @property
     def left_open(self) -> float:

@@ -114,7 +114,7 @@ class _CellTables:
             change = weight * tables.weight_error + tables.block_error * weight.max()
             return gap * weight, (weight + change) * tables.gap_error + change * gap.abs()
 
-        value = gap(tables.direct[query : query + 1]) + gap(tables.token_value[: label + 1])
+        value = gap(tables.direct[query : query + 1]) - tables.margin + gap(tables.token_value[: label + 1])
         position = gap(tables.position_value)
         score = tables.token_score[query, : label + 1] + tables.position_score[query, :-1, None]
         own_score = tables.token_score[query, query] + tables.position_score[query, -1]

@@ -56,7 +56,7 @@ class GroupSets(Strategy):
     def prove(self, problem: TwoInputProblem) -> Evidence:
         """Certify all pairs, or none."""
         proof = self.found(problem)
-        if proof.worst <= problem.tolerance:
+        if proof.worst <= problem.required + problem.tolerance:
             nothing = np.zeros(problem.task.table.shape, np.bool_)
             return pairs_evidence(problem, (problem.hidden_step(problem.neurons),), "coded-output", nothing, {}, {})
         steps = problem.hidden_step(proof.neurons), sets_step(problem.task.table, proof.blocks)

@@ -69,7 +69,7 @@ class LowRankChains(Strategy):
         factors = FactoredLogits.of(problem)
         largest = max(f.largest for f in (factors.value, factors.direct, factors.query, factors.token, factors.unembed))
         grid = Grid.fitting(max(largest, largest**2), problem.precision)
-        leads = Leads.of(factors, grid, rank, self.distance / 100, self.slack / 100)
+        leads = Leads.of(factors, grid, rank, self.distance / 100, self.slack / 100, float(problem.margin))
         scores = Scores.of(factors, grid)
         band = bands_of(scores.alpha, self.bands)
         bands = int(band.max()) + 1

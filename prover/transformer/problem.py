@@ -43,7 +43,8 @@ class TransformerProblem(Problem):
         return inputs.sort(1).values[:, from_below - 1]
 
     def margins(self, inputs: Tensor) -> Tensor:
-        """By how much the true output of inputs "n k" leads the best other output, in float64."""
+        """By how much the true output of inputs "n k" leads the best other output, in float64, less the problem's margin."""
+        # Rounding of the margin to float64 is far below what the checker can tell apart.
         logits = transformer_logits(self.model.config, self.weights, inputs)[:, -1]
         true = self.true_outputs(inputs)[:, None]
-        return logits.gather(1, true)[:, 0] - logits.scatter(1, true, -torch.inf).amax(1)
+        return logits.gather(1, true)[:, 0] - logits.scatter(1, true, -torch.inf).amax(1) - float(self.margin)

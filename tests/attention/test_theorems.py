@@ -11,6 +11,7 @@ import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 
 import numpy as np
 import oracle
@@ -122,10 +123,22 @@ def switched(rng: random.Random) -> list[Strategy]:
     return [Thresholds(**chains, **levels), Pessimized(**chains, **levels), Classes(rng.randint(0, 3), rng.randint(0, 1))]
 
 
-def examine(tiny: oracle.TinyModel, precision: int, files: object = None, more: Sequence[Strategy] = ()) -> list[Outcome]:
+def some_margin(tiny: oracle.TinyModel, rng: random.Random) -> Fraction:
+    """A margin that some inputs have and others have not: the lead of one of them, exactly if that has few digits."""
+    leads = [lead for lead in oracle.truth(tiny).lead.tolist() if 1e-5 < lead < 1e19]
+    return Fraction(f"{rng.choice(leads):.6f}") if leads else Fraction(1, 4)
+
+
+def examine(
+    tiny: oracle.TinyModel,
+    precision: int,
+    files: object = None,
+    more: Sequence[Strategy] = (),
+    margin: Fraction = Fraction(0),
+) -> list[Outcome]:
     """Prove with every strategy and hold every certified number against the oracle; `files`: also through files, there."""
-    truth, model, outcomes = oracle.truth(tiny), as_model(tiny), []
-    problem = SequenceProblem(model, CPU, precision)
+    truth, model, outcomes = oracle.truth(tiny, margin), as_model(tiny), []
+    problem = SequenceProblem(model, CPU, precision, margin=margin)
     for strategy in (*(strategy() for strategy in ATTENTION_STRATEGIES.values()), *more):
         name = strategy.name
         try:
@@ -134,7 +147,7 @@ def examine(tiny: oracle.TinyModel, precision: int, files: object = None, more: 
             unfit = 1 < tiny.rank < tiny.n_ctx and name in ONE_SIDED
             assert tiny.kind == "wild" or unfit, f"{name} gives up on an ordinary model"
             continue
-        proof = check_proof(certificate, model, pins=Pins(task=task_json(tiny)))
+        proof = check_proof(certificate, model, pins=Pins(task=task_json(tiny), margin_at_least=margin))
         covered = assert_true(proof.result, truth)
         assert proof.result.correct == evidence.correct, strategy
         assert np.array_equal(evidence.cells, by_cell(tiny, truth, covered)), strategy
@@ -164,9 +177,10 @@ def test_what_the_prover_writes_is_accepted_and_true(chunk, place, tmp_path):
         precision = PRECISIONS[(seed // 7 + seed) % len(PRECISIONS)]
         more = switched(random.Random(seed)) if seed % 2 else ()
         try:
-            outcomes += examine(tiny, precision, tmp_path if seed % 5 == 1 else None, more)
+            margin = some_margin(tiny, random.Random(seed)) if seed % 4 == 3 else Fraction(0)
+            outcomes += examine(tiny, precision, tmp_path if seed % 5 == 1 else None, more, margin)
         except Exception as error:
-            error.add_note(f"random_model({seed}, largest={largest}, place={place!r}), precision {precision}")
+            error.add_note(f"random_model({seed}, largest={largest}, place={place!r}), precision {precision}, margin {margin}")
             raise
     # Random models on which every bound is zero would prove nothing about the checker.
     some = [outcome for outcome in outcomes if outcome.certified > 0]

@@ -253,6 +253,7 @@ FLOAT_CODE = re.compile(r"[<>=|]?(f[248]|c8|c16|[efdgFDG]|float\d*|double|half|s
 EXCEPTIONS = {
     # (file, function): how many divisions there are, and of what
     ("certificates/architectures.py", "parse_config"): 1,  # of exact Fractions: scale * scale / d_head
+    ("checker/crosscheck/mpmath_intervals.py", "over"): 1,  # of mpmath intervals, by positive ones
     ("checker/crosscheck/mpmath_intervals.py", "reciprocal_sqrt"): 1,  # of mpmath intervals: 1 / sqrt(n)
 }
 FREE_ARRAYS = {("checker/reporting/coverage.py", "covers"), ("checker/crosscheck/mpmath_intervals.py", "_new")}

@@ -106,14 +106,16 @@ def stored(number: float, dtype: str) -> bytes:
 class Truth:
     """Of all V**K inputs, "n k" in lexicographic order, which the model classifies correctly; `label` "n": the true outputs.
 
-    `margin` "n" is the least lead of the true output over another one, times the softmax denominator relative to the
-    largest weight of the query, divided by the largest number that the logits are made of: what is small here is close
+    `lead` "n" is the least lead of the true output over another one, less what is required, about. `margin` "n" is that times
+    the softmax denominator relative to the largest weight of the query, divided by the largest number that the logits are
+    made of, and what is required: what is small here is close
     to a tie for anyone who computes with rounding.
     """
 
     tokens: np.ndarray
     correct: np.ndarray
     margin: np.ndarray
+    lead: np.ndarray
     label: np.ndarray
     smallest: bool = False
 
@@ -143,24 +145,25 @@ def _plus(a: Matrix, b: Matrix) -> Matrix:
     return [[x + y for x, y in zip(p, q, strict=True)] for p, q in zip(a, rows, strict=True)]
 
 
-def truth(model: TinyModel) -> Truth:
-    """Run the model on every input."""
+def truth(model: TinyModel, required: Fraction = Fraction(0)) -> Truth:
+    """Run the model on every input; correct ones lead by more than is required."""
     vocab, n_ctx = model.vocab, model.n_ctx
     free = list(itertools.product(range(vocab), repeat=n_ctx - 1))
     tokens = np.array([(*x, q) for x in free for q in range(vocab)], np.int64)
-    tables = _Tables(model)
+    tables = _Tables(model, required)
     correct = np.zeros((len(free), vocab), np.bool_)
-    margin = np.zeros((len(free), vocab))
+    margin, lead = np.zeros((len(free), vocab)), np.zeros((len(free), vocab))
     for q in range(vocab):
-        correct[:, q], margin[:, q] = tables.run(q, np.array([(*x, q) for x in free], np.int64))
+        correct[:, q], margin[:, q], lead[:, q] = tables.run(q, np.array([(*x, q) for x in free], np.int64))
     label = np.array([model.label(x) for x in tokens.tolist()])
-    return Truth(tokens, correct.reshape(-1), margin.reshape(-1), label, model.rank == n_ctx)
+    return Truth(tokens, correct.reshape(-1), margin.reshape(-1), lead.reshape(-1), label, model.rank == n_ctx)
 
 
 class _Tables:
     """Exact ingredients of the forward pass: residuals, queries, keys, and what each attended token adds to the logits."""
 
-    def __init__(self, model: TinyModel) -> None:
+    def __init__(self, model: TinyModel, required: Fraction) -> None:
+        self.required = required
         vocab, n_ctx, self.d_head = model.vocab, model.n_ctx, model.d_head
         self.label_of = model.label
         embed, position, unembed = (model.matrix(n) for n in ("embed.W_E", "pos_embed.W_pos", "unembed.W_U"))
@@ -177,12 +180,12 @@ class _Tables:
         self.head = [_times(_times(values[j], w_o), unembed) for j in range(n_ctx)]  # j t o
         self.skip = _plus(_times(_plus(residual[-1], b_o), unembed), model.matrix("unembed.b_U"))  # q o
         flat = itertools.chain(itertools.chain(*self.skip), itertools.chain(*itertools.chain(*self.head)))
-        self.largest = max(abs(number) for number in flat)
+        self.largest = max([required, *(abs(number) for number in flat)])
         steepest = max(abs(number) for number in itertools.chain(*itertools.chain(*self.dot)))
         self.digits = _DIGITS + len(str(int(steepest)))
 
-    def run(self, q: int, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Which inputs ending in q are classified correctly, and their margins."""
+    def run(self, q: int, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Which inputs ending in q are classified correctly, their margins and leads."""
         context = MPContext()
         context.dps = self.digits
 
@@ -205,13 +208,14 @@ class _Tables:
 
         label = np.array([self.label_of(x) for x in tokens.tolist()])
         everyone = np.arange(len(tokens))
-        lead = logits[everyone, label][:, None] - logits
+        lead = logits[everyone, label][:, None] - number(self.required) - logits
         doubt = number(self.largest) * context.mpf(10) ** (20 - _DIGITS)
         correct = np.zeros(len(tokens), np.bool_)
-        least = np.zeros(len(tokens))
+        least, leads = np.zeros(len(tokens)), np.zeros(len(tokens))
         for i in everyone:
             rivals = [o for o in range(logits.shape[1]) if o != label[i]]
             smallest = min(lead[i, o] for o in rivals)
+            leads[i] = float(smallest)
             least[i] = float(smallest * denominator[i] / number(self.largest)) if self.largest else 0.0
             if abs(smallest) > doubt:
                 correct[i] = smallest > 0
@@ -220,12 +224,12 @@ class _Tables:
                 correct[i] = all(lead[i, o] > -doubt for o in rivals) and all(
                     self.sign(q, tokens[i].tolist(), int(label[i]), o) > 0 for o in close
                 )
-        return correct, least
+        return correct, least, leads
 
     def sign(self, q: int, tokens: list[int], winner: int, rival: int) -> int:
         """The sign, exactly, of the winner's logit minus the rival's."""
         coefficients: dict[Fraction, Fraction] = {}
-        direct = self.skip[q][winner] - self.skip[q][rival]
+        direct = self.skip[q][winner] - self.skip[q][rival] - self.required
         for j, t in enumerate(tokens):
             dot = self.dot[q][j][t]
             gap = direct + self.head[j][t][winner] - self.head[j][t][rival]
