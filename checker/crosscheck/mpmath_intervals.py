@@ -140,7 +140,7 @@ class MpmathIntervals(Enclosure):
         return self._new(_SQRT(self.values))
 
     def over(self, other: Self) -> Self:
-        if not other.positive().all():
+        if not np.asarray(_POSITIVE(other.values), np.bool_).all():
             raise Refused("a division by a number that is not proved to be positive")
         return self._new(self.values / other.values)
 
