@@ -78,7 +78,7 @@ def _least_margin(problem: TransformerProblem, margins: np.ndarray) -> float:
             skipped = np.ones(len(margins), bool)
             skipped[asked] = False
             evidence = Evidence(_steps(skipped), len(asked), len(asked), np.zeros((0, 0)))
-            statement = evidence.statement(problem.model.digest(), problem.task.json, problem.total)
+            statement = evidence.statement(problem.model.digest(), problem.task.json, problem.total, problem.margin)
             write_certificate(probe, Certificate(statement, problem.precision, evidence.steps))
             if verify(probe, model).accepted:
                 return 4 * least
