@@ -30,6 +30,11 @@ class AttentionOnly:
     d_vocab_out: int
     n_ctx: int
 
+    @property
+    def input_shape(self) -> tuple[int, int]:
+        """Number of positions, and of tokens, of an input."""
+        return self.n_ctx, self.d_vocab
+
     def tensor_shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of every tensor that carries meaning."""
         d, h = self.d_model, self.d_head

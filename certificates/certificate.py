@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import TypeAlias
 
 from certificates.canonical_json import Json, loads
 from certificates.errors import FormatError
@@ -23,7 +24,9 @@ _NAME = re.compile(r"[a-z_-]{1,40}")
 _MARGIN = re.compile(r"(0|[1-9][0-9]{0,19})(\.[0-9]{0,59}[1-9])?")
 _FORMAT = re.compile(r"[a-z0-9]{1,40}")
 _LARGEST_SCALE = 1100
-TABLE = "table"
+_GIVEN = frozenset({"order", "outputs", "table", "transitions"})
+"""Tensors that belong to no step: they say what the task is, where its name does not."""
+Given: TypeAlias = Mapping[str, RawTensor]
 _HINT_NAME = re.compile(r"(0|[1-9][0-9]{0,2})\.([a-z_]+)")
 
 
@@ -75,13 +78,14 @@ class Step:
 class Certificate:
     """A statement and its proof. `precision` is the number of bits to which the checker rounds (outward).
 
-    table: the multiplication table "a b" that the statement's task is about, where the task does not name a group.
+    given: what the statement's task is about, where it names no more than a digest: a multiplication `table` "a b", or an
+    automaton's `order`, `outputs` and `transitions`.
     """
 
     statement: Statement | MLPStatement
     precision: int
     steps: tuple[Step, ...]
-    table: RawTensor | None = None
+    given: Given = field(default_factory=dict)
 
 
 def _fields(value: Json, names: set[str], what: str) -> dict[str, Json]:
@@ -181,7 +185,7 @@ def parse_certificate(file: TensorFile) -> Certificate:
         raise FormatError(f"a proof is a list of 1 to {MAX_STEPS} steps")
     hints: list[dict[str, RawTensor]] = [{} for _ in raw_steps]
     for name, tensor in file.tensors.items():
-        if name == TABLE:
+        if name in _GIVEN:
             continue
         match = _HINT_NAME.fullmatch(name)
         if match is None or int(match[1]) >= len(hints):
@@ -192,7 +196,12 @@ def parse_certificate(file: TensorFile) -> Certificate:
         step = _parse_step(raw, index)
         steps.append(Step(step.rule, step.premises, step.parameters, hints[index]))
     precision = _integer(proof["precision"], "proof: precision")
-    return Certificate(_parse_statement(metadata["statement"]), precision, tuple(steps), file.tensors.get(TABLE))
+    return Certificate(
+        _parse_statement(metadata["statement"]),
+        precision,
+        tuple(steps),
+        {name: file.tensors[name] for name in _GIVEN & set(file.tensors)},
+    )
 
 
 def read_certificate(path: Path) -> tuple[Certificate, int]:

@@ -81,6 +81,11 @@ class Transformer:
     tie_word_embeddings: bool
     use_qk_norm: bool
 
+    @property
+    def input_shape(self) -> tuple[int, int]:
+        """Number of positions, and of tokens, of an input."""
+        return self.n_ctx, self.d_vocab
+
     def tensor_shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of every tensor that carries meaning."""
         d, h = self.d_model, self.d_head

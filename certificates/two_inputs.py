@@ -42,6 +42,11 @@ class UniformAttention:
     n_ctx: int
     n_heads: int
 
+    @property
+    def input_shape(self) -> tuple[int, int]:
+        """Two elements; the token "=" is none."""
+        return 2, self.d_vocab - 1
+
     def tensor_shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of every tensor that carries meaning, or could."""
         d, head, heads = self.d_model, self.d_head, self.n_heads
@@ -77,6 +82,11 @@ class GroupMLP:
     d_mlp: int
     d_vocab: int
     d_vocab_out: int
+
+    @property
+    def input_shape(self) -> tuple[int, int]:
+        """Two elements."""
+        return 2, self.d_vocab
 
     def tensor_shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of every tensor that carries meaning."""

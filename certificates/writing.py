@@ -12,7 +12,7 @@ from pathlib import Path
 
 from certificates.attention_only import AttentionOnly
 from certificates.canonical_json import Json, decimal, dumps
-from certificates.certificate import FORMAT_NAME, TABLE, VERSION, Certificate, MLPStatement, Statement
+from certificates.certificate import FORMAT_NAME, VERSION, Certificate, MLPStatement, Statement
 from certificates.errors import FormatError
 from certificates.model_file import Model
 from certificates.tensor_file import RawTensor
@@ -91,9 +91,7 @@ def serialize_certificate(certificate: Certificate) -> bytes:
         "proof": dumps({"precision": certificate.precision, "steps": steps}),
     }
     tensors = {f"{index}.{name}": tensor for index, step in enumerate(certificate.steps) for name, tensor in step.hints.items()}
-    if certificate.table is not None:
-        tensors[TABLE] = certificate.table
-    return serialize_tensor_file(metadata, tensors)
+    return serialize_tensor_file(metadata, {**tensors, **certificate.given})
 
 
 def write_certificate(path: Path, certificate: Certificate) -> int:

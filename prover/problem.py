@@ -4,13 +4,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from certificates import Model, RawTensor
+from certificates import Model, RawTensor, Step
+from certificates.automaton import TABLES, Automaton
 from certificates.canonical_json import Json
+from certificates.tensor_file import IntArray
 
+BoolArray: TypeAlias = NDArray[np.bool_]
 Item = TypeVar("Item")
 Track = Callable[[Iterable[Any], str], Iterator[Any]]
 
@@ -32,7 +37,7 @@ class Problem(ABC):
     """How well a model does a task, searched on `device`, checked at `precision` bits.
 
     `track(items, description)` iterates over items and shows progress. `task_json` defaults to the model file's task.
-    margin: by more than this much the logits of true outputs are to lead.
+    margin: by more than this much the logits of true outputs are to lead. automaton: the task, if it has no name.
     """
 
     model: Model
@@ -41,6 +46,7 @@ class Problem(ABC):
     track: Track = silent
     task_json: Json = None
     margin: Fraction = Fraction(0)
+    automaton: Automaton | None = None
 
     @property
     @abstractmethod
@@ -49,10 +55,34 @@ class Problem(ABC):
 
     @property
     @abstractmethod
-    def total(self) -> int:
-        """Number of inputs."""
+    def shape(self) -> tuple[int, int]:
+        """Number of positions, and of tokens, of the sequences that inputs are."""
 
     @property
-    def stated_table(self) -> RawTensor | None:
-        """What a certificate must bring along so that the task is known, if anything."""
-        return None
+    def total(self) -> int:
+        """Number of inputs."""
+        length, tokens = self.shape
+        return tokens**length if self.automaton is None else self.automaton.count()
+
+    @abstractmethod
+    def outputs_of(self, inputs: IntArray) -> IntArray:
+        """True outputs "n" of sequences "n k" (in the task's numbers); -1 for those that are no inputs."""
+
+    @property
+    @abstractmethod
+    def classifier(self) -> Step:
+        """The step that establishes what the checker evaluates single inputs with."""
+
+    @abstractmethod
+    def decide(self, inputs: IntArray, outputs: IntArray) -> tuple[BoolArray, BoolArray]:
+        """Which inputs "n k" (in the task's numbers) the checker surely proves, and which it surely does not."""
+
+    @property
+    def given_tensors(self) -> dict[str, RawTensor]:
+        """What a certificate must bring along so that the task is known, by name."""
+        return {} if self.automaton is None else tensors_of(self.automaton)
+
+
+def tensors_of(automaton: Automaton) -> dict[str, RawTensor]:
+    """The tables of an automaton as a certificate brings them along."""
+    return {name: RawTensor.of_integers(getattr(automaton, name)) for name in TABLES}

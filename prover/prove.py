@@ -5,12 +5,13 @@ from fractions import Fraction
 import torch
 
 from certificates import AttentionOnly, Certificate, Model, Transformer
+from certificates.automaton import Automaton
 from certificates.canonical_json import Json
 from certificates.tensor_file import IntArray
 from prover.attention.sequence_problem import SequenceProblem
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.problem import Problem, Track, silent
-from prover.strategy import Evidence, MLPEvidence, Strategy
+from prover.strategy import DoesNotFit, Evidence, MLPEvidence, Strategy
 from prover.transformer.problem import TransformerProblem
 
 
@@ -22,23 +23,29 @@ def problem_about(
     task: Json = None,
     given: IntArray | None = None,
     margin: Fraction = Fraction(0),
+    automaton: Automaton | None = None,
 ) -> Problem:
     """What there is to prove about a model. task: default, that of the model file; given: a multiplication table for it;
-    margin: by more than this much the logits of true outputs are to lead.
+    margin: by more than this much the logits of true outputs are to lead; automaton: a task without a name.
     """
     if isinstance(model.config, AttentionOnly):
-        return SequenceProblem(model, device, precision, track, task, margin)
+        return SequenceProblem(model, device, precision, track, task, margin, automaton)
     if isinstance(model.config, Transformer):
-        return TransformerProblem(model, device, precision, track, task, margin)
-    return TwoInputProblem(model, device, precision, track, task, margin, given)
+        return TransformerProblem(model, device, precision, track, task, margin, automaton)
+    return TwoInputProblem(model, device, precision, track, task, margin, automaton, given)
 
 
 def prove(problem: Problem, strategy: Strategy) -> tuple[Certificate, Evidence | MLPEvidence]:
     """Search with the strategy and state what was found.
 
-    Raises DoesNotFit if the model is out of the strategy's reach, FormatError if the task is unknown.
+    Raises DoesNotFit if the model or task is out of the strategy's reach, FormatError if the task is unknown.
     """
-    task = problem.task.json
+    if problem.automaton is None:
+        task = problem.task.json
+    elif not strategy.any_task:
+        raise DoesNotFit(f"{strategy.name} is about tasks with a name; for others there is --strategy enumerate")
+    else:
+        task = {"automaton": problem.automaton.digest}
     evidence = strategy.prove(problem)
     statement = evidence.statement(problem.model.digest(), task, problem.total, problem.margin)
-    return Certificate(statement, problem.precision, evidence.steps, problem.stated_table), evidence
+    return Certificate(statement, problem.precision, evidence.steps, problem.given_tensors), evidence

@@ -56,6 +56,8 @@ class Strategy(ABC):
     name: ClassVar[str]
     cost: ClassVar[str]
     summary: ClassVar[str]
+    any_task: ClassVar[bool] = False
+    """Whether it is for tasks without a name, too."""
     rate: ClassVar[float] = 1e-3
     """Adam's learning rate in fine-tuning, if the recipe has none: how far weights have to move for such proofs."""
 

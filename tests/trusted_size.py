@@ -19,6 +19,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 DECIDING = "checker/core/decide.py"
 REGISTRY = "checker/rules/__init__.py"
+AUTOMATA = "certificates/automaton.py"
 ARCHITECTURES = "certificates/architectures.py"
 TABLE = ROOT / "checker" / "reporting" / "trusted_lines.json"
 REFRESH = "the table of trusted lines is out of date: run `make size` (or `python tests/trusted_size.py --write`)"
@@ -99,8 +100,9 @@ def closure(start: str, without: set[str], root: Path = ROOT) -> set[str]:
 def table(root: Path = ROOT) -> dict[str, Any]:
     """The files of the core, those that each rule and each kind of task needs beyond it, and the lines of each file."""
     rules, tasks, (defined, names) = registered("RULES", root), registered("TASKS", root), architectures(root)
-    core = closure(DECIDING, {*rules.values(), *tasks.values(), *defined}, root)
+    core = closure(DECIDING, {*rules.values(), *tasks.values(), *defined, AUTOMATA}, root)
     of_rules = {rule: closure(file, core, root) for rule, file in rules.items()}
+    names = {**names, "Automaton": "automata"}
     of_tasks = {names[kind]: closure(file, core, root) for kind, file in tasks.items()}
     files = sorted(core.union(*of_rules.values(), *of_tasks.values()))
     return {

@@ -30,7 +30,7 @@ Tokens and outputs are taken in the order of the task's numbers (order_statistic
 """
 
 from certificates.certificate import Step
-from checker.attention.order_statistic import attention_only, order_statistic
+from checker.attention.order_statistic import attention_only, in_numbered_order
 from checker.attention.tables import AdditiveTables
 from checker.core.enclosed_weights import plus_bias, weight
 from checker.core.errors import Refused
@@ -45,9 +45,9 @@ def additive_tables(setting: Setting, step: Step, premises: tuple[Fact, ...]) ->
         raise Refused("additive-tables takes no premises")
     config = attention_only(setting)
 
-    order = order_statistic(setting).in_numbered_order
-    outputs = order(config.d_vocab_out)
-    tokens, positions = weight(setting, "embed.W_E")[order(config.d_vocab)], weight(setting, "pos_embed.W_pos")
+    outputs = in_numbered_order(setting.task, config.d_vocab_out)
+    tokens = weight(setting, "embed.W_E")[in_numbered_order(setting.task, config.d_vocab)]
+    positions = weight(setting, "pos_embed.W_pos")
     unembed = weight(setting, "unembed.W_U")[:, outputs]
     last = tokens + positions[config.n_ctx - 1 :]
     query = plus_bias(setting, last @ weight(setting, "blocks.0.attn.W_Q"), "blocks.0.attn.b_Q")

@@ -18,7 +18,7 @@ for what is common to all outputs, which cancels in u_m - u_o.
 from dataclasses import dataclass
 from functools import cached_property
 
-from checker.attention.order_statistic import attention_only, order_statistic
+from checker.attention.order_statistic import attention_only, in_numbered_order
 from checker.core.enclosed_weights import ones, plus_bias, weight
 from checker.core.enclosures import Enclosure
 from checker.core.facts import Setting
@@ -62,9 +62,12 @@ class FactoredLogits:
     @staticmethod
     def of(setting: Setting) -> "FactoredLogits":
         """From the weights, tokens and outputs in the order of the task's numbers."""
-        config, order = attention_only(setting), order_statistic(setting).in_numbered_order
-        outputs = order(config.d_vocab_out)
-        token, position = weight(setting, "embed.W_E")[order(config.d_vocab)], weight(setting, "pos_embed.W_pos")
+        config, task = attention_only(setting), setting.task
+        outputs = in_numbered_order(task, config.d_vocab_out)
+        token, position = (
+            weight(setting, "embed.W_E")[in_numbered_order(task, config.d_vocab)],
+            weight(setting, "pos_embed.W_pos"),
+        )
         last = token + position[config.n_ctx - 1 :]
         keys = weight(setting, _ATTENTION + "W_K").T * setting.arithmetic.reciprocal_sqrt(config.d_head)
         bias = weight(setting, _ATTENTION + "b_Q") @ keys if _ATTENTION + "b_Q" in setting.model.tensors else None

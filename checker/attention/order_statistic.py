@@ -7,11 +7,13 @@ import numpy as np
 from certificates.architectures import ModelConfig
 from certificates.attention_only import AttentionOnly
 from certificates.canonical_json import Json, dumps
+from certificates.certificate import Given
 from certificates.errors import FormatError
-from certificates.tensor_file import IntArray, RawTensor
+from certificates.tensor_file import IntArray
 from checker.core.errors import Refused
 from checker.core.facts import Setting
 from checker.core.meter import Meter
+from checker.core.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -55,21 +57,19 @@ class OrderStatistic:
         """The numbers of some tokens (and of tokens with some numbers)."""
         return self.d_vocab - 1 - tokens if self.reverse else tokens
 
-    def in_numbered_order(self, count: int) -> IntArray:
-        """Where to find each of `count` >= V tokens or outputs, of which those from V on keep their places."""
-        places = np.arange(count)
-        places[: self.d_vocab] = self.numbered(places[: self.d_vocab])
-        return places
-
     def cells_of(self, numbers: IntArray) -> tuple[IntArray, IntArray, IntArray]:
         """Query, true output and number of free copies of it, for inputs of shape "n k" (all in numbers)."""
         true = np.sort(numbers, axis=1)[:, self.n_ctx - self.rank]
         copies = (numbers[:, :-1] == true[:, None]).sum(axis=1, dtype=np.int64)
         return numbers[:, -1], true, copies
 
-    def true_outputs(self, inputs: IntArray) -> IntArray:
-        """The true outputs of inputs of shape "n k", all in tokens."""
-        return self.numbered(self.cells_of(self.numbered(inputs))[1])
+    def outputs_of(self, inputs: IntArray) -> IntArray:
+        """The true outputs."""
+        return self.cells_of(inputs)[1]
+
+    def cells_within(self, first: IntArray, end: IntArray) -> tuple[slice, ...]:
+        """Those with such a query."""
+        return (slice(first[-1], end[-1]),)
 
     def require_largest(self, rule: str) -> None:
         """Refuse unless the true output is the largest number: for rules that know of no tokens above it."""
@@ -77,18 +77,25 @@ class OrderStatistic:
             raise Refused(f"{rule} is about the largest or smallest token only; use group-chains or further-inputs")
 
 
+def in_numbered_order(task: Task, count: int) -> IntArray:
+    """Where to find each of `count` >= V tokens or outputs, of which those from V on keep their places."""
+    places = np.arange(count)
+    places[: task.d_vocab] = task.numbered(places[: task.d_vocab])
+    return places
+
+
 def order_statistic(setting: Setting) -> OrderStatistic:
     """The task, if it is about the order of tokens. Refuses other tasks."""
     if not isinstance(setting.task, OrderStatistic):
-        raise Refused("this rule is about the order of the tokens of a sequence")
+        raise Refused("this rule is about the order of the tokens of a sequence; for other tasks there is all-inputs")
     return setting.task
 
 
-def parse_order_statistic(task: Json, config: ModelConfig, table: RawTensor | None, meter: Meter) -> OrderStatistic:
+def parse_sequence_task(task: Json, config: ModelConfig, given: Given, meter: Meter) -> OrderStatistic:
     """The task that a statement names, for a transformer of these sizes. Raises FormatError if it is unknown."""
-    if table is not None:
-        raise FormatError("a multiplication table came with a certificate whose task needs none")
-    vocab, length = config.d_vocab, vars(config)["n_ctx"]
+    length, vocab = config.input_shape
+    if given:
+        raise FormatError(f"the tensors {sorted(given)} came with a certificate whose task needs none")
     rank = task.get("n") if isinstance(task, dict) else None
     if task == {"name": "max-of-k"}:
         what, rank = "largest token", 1
@@ -99,7 +106,7 @@ def parse_order_statistic(task: Json, config: ModelConfig, table: RawTensor | No
     else:
         raise FormatError(
             f'task {dumps(task)} is unknown; this checker knows {{"name":"max-of-k"}}, {{"name":"min-of-k"}} and '
-            f'{{"n":N,"name":"nth-max-of-k"}} with 1 <= N <= {length}'
+            f'{{"n":N,"name":"nth-max-of-k"}} with 1 <= N <= {length}, and {{"automaton":SHA256}} with an automaton'
         )
     if config.d_vocab_out < vocab:
         raise FormatError(f"{dumps(task)} needs an output for every token: {config.d_vocab_out} < {vocab}")

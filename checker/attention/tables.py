@@ -2,14 +2,21 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from certificates.certificate import Step
-from checker.core.enclosures import Enclosure
+from certificates.tensor_file import IntArray
+from checker.core.enclosed_weights import plus_margin
+from checker.core.enclosures import BoolArray, Enclosure
 from checker.core.errors import Refused
-from checker.core.facts import Fact
+from checker.core.facts import Classifier, Fact, Setting
+
+_BLOCK = 2**19
+"""Elements in the largest array of one block of inputs."""
 
 
 @dataclass(frozen=True)
-class AdditiveTables(Fact):
+class AdditiveTables(Classifier):
     """Tables with which every logit is a ratio of sums of per-position look-ups (see additive_tables).
 
     token_score "q t", position_score "q j", direct "q o", token_value "t o", position_value "j o".
@@ -21,6 +28,25 @@ class AdditiveTables(Fact):
     token_value: Enclosure
     position_value: Enclosure
     unexplained_dimension: int
+
+    def classifies(self, setting: Setting, inputs: IntArray, outputs: IntArray) -> BoolArray:
+        """Where the inequality of additive_tables holds: with r the largest score of x, m its output, for every rival o
+
+        sum over j of exp(score_j - r) (v_j[m] - margin - v_j[o]) > 0,   v_j = direct[q] + token_value[x_j] + position_value[j].
+        """
+        proved, (count, length), width = np.zeros(len(inputs), np.bool_), inputs.shape, self.direct.shape[1]
+        per_block = max(1, _BLOCK // (width * length))
+        for start in range(0, count, per_block):
+            tokens, labels = inputs[start : start + per_block], outputs[start : start + per_block]
+            rows, query = np.arange(len(tokens)), tokens[:, -1]
+            score = self.token_score[query[:, None], tokens] + self.position_score[query]
+            weight = (score - score.max(1).reshape(-1, 1).representative()).exp()
+            value = self.direct[query].reshape(-1, 1, width) + self.token_value[tokens] + self.position_value
+            gap = plus_margin(setting, value[rows, :, labels].reshape(-1, length, 1), -1) - value
+            positive = (gap * weight.reshape(-1, length, 1)).sum(1).positive()
+            positive[rows, labels] = True
+            proved[start : start + per_block] = positive.all(axis=1)
+        return proved
 
 
 def take_tables(step: Step, premises: tuple[Fact, ...]) -> AdditiveTables:

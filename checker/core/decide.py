@@ -21,11 +21,11 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from certificates.architectures import ModelConfig
+from certificates.automaton import Automaton
 from certificates.canonical_json import Json, dumps
-from certificates.certificate import Certificate, MLPStatement, Statement, Step
+from certificates.certificate import Certificate, Given, MLPStatement, Statement, Step
 from certificates.errors import FormatError
 from certificates.model_file import Model
-from certificates.tensor_file import RawTensor
 from checker.core.enclosures import Arithmetic
 from checker.core.errors import ClaimNotMet, InvalidInput, OverBudget, Refused, StepRefused
 from checker.core.exact_weights import decode
@@ -98,7 +98,7 @@ def check_proof(
             meter.allocate(_BYTES_PER_WEIGHT * math.prod(tensor.shape))
             meter.gathering(_GATHERED_PER_WEIGHT * math.prod(tensor.shape))
             decode(name, tensor)
-        task = parse_task(statement.task, model.config, certificate.table, meter)
+        task = parse_task(statement.task, model.config, certificate.given, meter)
     except FormatError as error:
         raise InvalidInput(str(error)) from error
     if isinstance(statement, Statement) and statement.total != task.total:
@@ -112,9 +112,10 @@ def check_proof(
     return Proof(certificate, model, task, facts, result, meter.operations)
 
 
-def parse_task(task: Json, config: ModelConfig, table: RawTensor | None, meter: Meter) -> Task:
-    """The task that a statement names, for a model of these sizes; table: what came with the certificate, if anything."""
-    return TASKS[type(config)](task, config, table, meter)
+def parse_task(task: Json, config: ModelConfig, given: Given, meter: Meter) -> Task:
+    """The task that a statement names, for a model of these sizes; given: what came with the certificate."""
+    unnamed = isinstance(task, dict) and "automaton" in task
+    return TASKS[Automaton if unnamed else type(config)](task, config, given, meter)
 
 
 def _require_order(certificate: Certificate, allowed: frozenset[str]) -> None:

@@ -4,6 +4,7 @@ there (attention/tables, layers/facts).
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -40,14 +41,22 @@ class Fact:
     unexplained_dimension: int
 
 
+class Classifier(Fact, ABC):
+    """Base of facts that tell of single inputs how they are classified."""
+
+    @abstractmethod
+    def classifies(self, setting: Setting, inputs: IntArray, outputs: IntArray) -> BoolArray:
+        """Which of some inputs "n k" are proved to be classified as these outputs "n", by more than the margin."""
+
+
 @dataclass(frozen=True)
 class CertifiedInputs(Fact):
     """At least `correct` inputs, all of them in `cells`, are classified correctly: those that a rule counted.
 
-    `cells` ("q m c" or "a b") marks cells of the task. For inputs of shape "n k", `may_count` tells which might be among
+    `cells` marks cells of the task. For inputs of shape "n k", `may_count` tells which might be among
     those counted: it is true of every one that is, and free of any arithmetic that could come out differently than it did
     when counting. It need not be true of inputs that were listed one by one; none of these comes after `last`, a row
-    (q, m, c, x_0, .., x_{K-1}), in lexicographic order. `covers` tells which are proved correct; it serves to answer questions
+    (cell, x_0, .., x_{K-1}), in lexicographic order. `covers` tells which are proved correct; it serves to answer questions
     only, and no rule may rely on it. deployed: a floating-point format in which every execution classifies them correctly, too.
     """
 
@@ -58,18 +67,6 @@ class CertifiedInputs(Fact):
     unexplained_dimension: int = 0
     last: tuple[int, ...] = ()
     deployed: str | None = None
-
-
-@dataclass(frozen=True)
-class Classifier(Fact):
-    """For inputs (tokens) "n k" and outputs "n", `classifies` tells which inputs are proved to be classified as that output.
-
-    The output's logit then exceeds that of every other one by more than the statement's margin. What is found to hold may
-    depend on which inputs are asked about together, since that decides about rounding.
-    """
-
-    classifies: Callable[[IntArray, IntArray], BoolArray]
-    unexplained_dimension: int = 0
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,14 @@ class Task(Protocol):
     @property
     def cell_shape(self) -> tuple[int, ...]: ...
 
-    def true_outputs(self, inputs: IntArray) -> IntArray:
-        """The true output "n" of some inputs "n k", all in tokens."""
-
     def numbered(self, tokens: IntArray) -> IntArray:
-        """What tokens are called inside a proof."""
+        """What tokens are called inside a proof. All that follows is about these numbers."""
+
+    def outputs_of(self, inputs: IntArray) -> IntArray:
+        """True outputs "n" of sequences "n k"; -1 for those that are no inputs."""
+
+    def cells_of(self, inputs: IntArray) -> tuple[IntArray, ...]:
+        """The cells of inputs "n k": an index "n" for each axis."""
+
+    def cells_within(self, first: IntArray, end: IntArray) -> tuple[slice, ...]:
+        """Cells that hold all inputs with first[j] <= x_j < end[j] at every position j."""

@@ -86,9 +86,7 @@ def _require_evaluated(setting: Setting, tables: HiddenTables, pairs: Pairs) -> 
     setting.meter.check_affordable(2 * len(pairs.left) * neurons * (outputs + 1), tables.unembed.slowness)
     left = tables.left + tables.bias
     for block in pairs.blocks(max(neurons, outputs)):
-        values = (left[block.left] + tables.right[block.right]).relu() @ tables.unembed + tables.constant
-        if tables.direct is not None:
-            values = values + tables.direct[block.left] + tables.direct[block.right]
+        values = tables.values(left, block.left, block.right)
         block.require_lead(block.of_true_output(values) - tables.slack, values)
 
 

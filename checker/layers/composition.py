@@ -7,6 +7,7 @@ import numpy as np
 
 from certificates.architectures import ModelConfig
 from certificates.canonical_json import Json, dumps
+from certificates.certificate import Given
 from certificates.errors import FormatError
 from certificates.groups import group_table, table_digest
 from certificates.tensor_file import IntArray, RawTensor
@@ -61,46 +62,55 @@ class Composition:
         elements = np.arange(self.d_vocab)
         return bool(np.array_equal(self.table, (elements[:, None] + elements) % self.d_vocab))
 
-    def true_outputs(self, inputs: IntArray) -> IntArray:
-        """The products "n" of pairs "n 2"."""
-        return self.table[inputs[:, 0], inputs[:, 1]]
-
     def numbered(self, elements: IntArray) -> IntArray:
         """Elements are numbers already."""
         return elements
+
+    def outputs_of(self, inputs: IntArray) -> IntArray:
+        """The products."""
+        return self.table[inputs[:, 0], inputs[:, 1]]
+
+    def cells_of(self, inputs: IntArray) -> tuple[IntArray, ...]:
+        """The inputs themselves."""
+        return inputs[:, 0], inputs[:, 1]
+
+    def cells_within(self, first: IntArray, end: IntArray) -> tuple[slice, ...]:
+        """The inputs themselves."""
+        return slice(first[0], end[0]), slice(first[1], end[1])
 
 
 def composition(setting: Setting) -> Composition:
     """The task, if it is about products of two elements. Refuses other tasks."""
     if not isinstance(setting.task, Composition):
-        raise Refused("this rule is about products of two elements")
+        raise Refused("this rule is about products of two elements; for other tasks there is all-inputs")
     return setting.task
 
 
-def parse_composition(task: Json, config: ModelConfig, given: RawTensor | None, meter: Meter) -> Composition:
-    """The task that a statement names, for a network of these sizes; `given`: the table with the certificate, if any.
+def parse_pair_task(task: Json, config: ModelConfig, given: Given, meter: Meter) -> Composition:
+    """The task that a statement names, for a network of these sizes; `given`: what came with the certificate.
 
     Raises FormatError if it is unknown, or not one for this model; nothing is made that is larger than the model's table.
     """
     fields = task if isinstance(task, dict) else {}
     group, modulus, digest = fields.get("group"), fields.get("modulus"), fields.get("table")
-    size = config.d_vocab - isinstance(config, UniformAttention)  # the token "=" is no element
+    size = config.input_shape[1]
     meter.hold(_BYTES_PER_ENTRY * size**2)
     meter.gathering(_GATHERED_PER_ENTRY * size**2)
     if task == {"name": "modular-addition", "modulus": modulus} and type(modulus) is int:
         table, product = group_table(f"cyclic:{modulus}", size), f"sum modulo {modulus}"
     elif task == {"name": "group-composition", "group": group} and isinstance(group, str):
         table, product = group_table(group, size), f"product in the group {group}"
-    elif task == {"name": "group-composition", "table": digest} and given is not None:
-        table, product = _given_table(given, size, digest), f"entry in the multiplication table with SHA-256 {digest}"
-        given = None
+    elif task == {"name": "group-composition", "table": digest} and set(given) == {"table"}:
+        table, product = _given_table(given["table"], size, digest), f"entry in the multiplication table with SHA-256 {digest}"
+        given = {}
     else:
         raise FormatError(
             f'task {dumps(task)} is unknown; for this model this checker knows {{"group":NAME,"name":"group-composition"}}, '
-            '{"modulus":P,"name":"modular-addition"}, and {"name":"group-composition","table":SHA256} with a table'
+            '{"modulus":P,"name":"modular-addition"}, {"name":"group-composition","table":SHA256} with a table, and '
+            '{"automaton":SHA256} with an automaton'
         )
-    if given is not None:
-        raise FormatError("a multiplication table came with a certificate whose task needs none")
+    if given:
+        raise FormatError(f"the tensors {sorted(given)} came with a certificate whose task needs none")
     if len(table) != size or config.d_vocab_out < size:
         raise FormatError(
             f"{dumps(task)} is about {len(table)} elements: the model has {size}, and {config.d_vocab_out} outputs"

@@ -2,14 +2,20 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from certificates.certificate import Step
-from checker.core.enclosures import Enclosure
+from certificates.tensor_file import IntArray
+from checker.core.enclosures import BoolArray, Enclosure
 from checker.core.errors import Refused
-from checker.core.facts import Fact
+from checker.core.facts import Classifier, Fact, Setting
+
+_BLOCK = 2**18
+"""Elements in the largest array of one block of pairs: small enough for the processor's cache."""
 
 
 @dataclass(frozen=True)
-class HiddenTables(Fact):
+class HiddenTables(Classifier):
     """One hidden layer on two inputs (see hidden_tables): neurons of interest, and the `slack` "1 1": what a
     difference of their logits must exceed, because of all others and of the margin.
 
@@ -26,6 +32,23 @@ class HiddenTables(Fact):
     slack: Enclosure
     symmetric: bool
     unexplained_dimension: int
+
+    def values(self, shifted: Enclosure, left: IntArray, right: IntArray) -> Enclosure:
+        """T "p z" for pairs (left[p], right[p]), from `shifted` = left + bias."""
+        values = (shifted[left] + self.right[right]).relu() @ self.unembed + self.constant
+        return values if self.direct is None else values + self.direct[left] + self.direct[right]
+
+    def classifies(self, setting: Setting, inputs: IntArray, outputs: IntArray) -> BoolArray:
+        """Where T(true output) exceeds all others by more than the slack."""
+        proved, per_block = np.zeros(len(inputs), np.bool_), max(1, _BLOCK // max(self.unembed.shape))
+        shifted = self.left + self.bias
+        for start in range(0, len(inputs), per_block):
+            (left, right), labels = inputs[start : start + per_block].T, outputs[start : start + per_block]
+            rows, values = np.arange(len(labels)), self.values(shifted, left, right)
+            leads = (values[rows, labels].reshape(-1, 1) - self.slack - values).positive()
+            leads[rows, labels] = True
+            proved[start : start + per_block] = leads.all(axis=1)
+        return proved
 
 
 def take_hidden_tables(step: Step, premises: tuple[Fact, ...]) -> HiddenTables:

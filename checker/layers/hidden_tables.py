@@ -55,7 +55,6 @@ from checker.core.enclosed_weights import plus_bias, plus_margin, weight, zeros
 from checker.core.enclosures import Enclosure
 from checker.core.errors import Refused
 from checker.core.facts import Fact, Setting, take_hints, take_parameters
-from checker.layers.composition import composition
 from checker.layers.facts import HiddenTables
 from checker.rules.projections import Basis
 
@@ -64,7 +63,8 @@ _ATTENTION, _MLP = "blocks.0.attn.", "blocks.0.mlp."
 
 def hidden_tables(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> HiddenTables:
     """Apply the rule. Takes no premises."""
-    size, config = composition(setting).d_vocab, setting.model.config
+    config = setting.model.config
+    size = config.input_shape[1]
     if premises or not isinstance(config, (GroupMLP, UniformAttention)):
         raise Refused(f"{step.rule} takes no premises, and is about a hidden layer on two inputs, not {config.described}s")
     shapes, parameters = dict[str, tuple[int | None, ...]](neurons=(None,)), list[str]()

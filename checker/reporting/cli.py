@@ -1,4 +1,4 @@
-"""The `checker` command: verify, covers, show."""
+"""The `checker` command: verify, covers, show, task."""
 
 import json
 import re
@@ -10,6 +10,7 @@ from typing import Any, get_args
 import click
 
 from certificates import __version__
+from certificates.automaton import read_automaton
 from certificates.canonical_json import Json, decimal, dumps, loads_relaxed
 from certificates.certificate import Certificate, MLPStatement, read_certificate
 from certificates.errors import FormatError
@@ -47,7 +48,9 @@ def cli(context: click.Context) -> None:
 )
 @_CERTIFICATE
 @_MODEL
-@click.option("--task", help='Pin the task: a name, or JSON: \'{"n":2,"name":"nth-max-of-k"}\'.')
+@click.option(
+    "--task", help='Pin the task: a name, a file with an automaton, .json, or JSON: \'{"n":2,"name":"nth-max-of-k"}\'.'
+)
 @click.option("--at-least", help="Pin a least accuracy, as a decimal number: 0.95.")
 @click.option("--margin-at-least", help="Pin a least margin, by which true outputs lead, as a decimal number: 0.1.")
 @click.option("--deployed", metavar="FORMAT", help="Pin the format whose executions are proved right, too: float32.")
@@ -110,6 +113,8 @@ def verify_command(
 
 
 def _pinned_task(text: str | None) -> Json:
+    if text is not None and text.endswith(".json"):
+        return {"automaton": read_automaton(Path(text)).digest}
     try:
         task = text if text is None or _NAME.fullmatch(text) else loads_relaxed(text)
     except FormatError as error:
@@ -165,6 +170,22 @@ def show_command(certificate: Path) -> None:
     """Print what CERTIFICATE claims and the outline of its proof. Nothing is checked."""
     parsed, size = read_certificate(certificate)
     click.echo(outline(parsed, size))
+
+
+@cli.command(
+    "task",
+    short_help="Print what an automaton's file is about.",
+    epilog="Example: checker task balanced.json",
+)
+@click.argument("file", type=click.Path(path_type=Path))
+def task_command(file: Path) -> None:
+    """Print the digest of the automaton in FILE, by which theorems name it, its size, and its exact number of inputs."""
+    automaton = read_automaton(file)
+    steps, states, tokens = automaton.transitions.shape
+    click.echo(f"task: {dumps({'automaton': automaton.digest})}")
+    click.echo(f"{states} states, {tokens} tokens, {len(automaton.order)} positions in the order {automaton.order.tolist()}")
+    click.echo(f"transitions: {'the same for every step' if steps == 1 else 'a table for every step'}")
+    click.echo(f"inputs: {automaton.count()} of {tokens ** len(automaton.order)} sequences")
 
 
 def outline(certificate: Certificate, size: int) -> str:

@@ -16,8 +16,8 @@ def _table() -> Any:
     return loads_relaxed(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
 
 
-def trusted_lines(architecture: str, rules: Collection[str]) -> int:
-    """Lines without blank ones, comments and docstrings: of the core, the kind of task of an architecture, and some rules."""
+def trusted_lines(tasks: str, rules: Collection[str]) -> int:
+    """Lines without blank ones, comments and docstrings: of the core, of tasks (an architecture's, or automata), and rules."""
     table = _table()
-    files = set(table["core"]).union(table["tasks"][architecture], *(table["rules"][rule] for rule in rules))
+    files = set(table["core"]).union(table["tasks"][tasks], *(table["rules"][rule] for rule in rules))
     return sum(table["lines"][file] for file in files)

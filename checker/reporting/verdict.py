@@ -11,6 +11,7 @@ from certificates.canonical_json import Json, decimal, dumps
 from certificates.certificate import MLPStatement, read_certificate
 from certificates.errors import FormatError
 from certificates.model_file import read_model
+from checker.core.automata import AutomatonTask
 from checker.core.decide import Pins, Proof, check_proof
 from checker.core.enclosures import Arithmetic
 from checker.core.errors import CheckError, InvalidInput
@@ -144,6 +145,10 @@ def _known(names: Collection[str]) -> frozenset[str]:
     return frozenset(names)
 
 
+def _tasks(proof: Proof) -> str:
+    return "automata" if isinstance(proof.task, AutomatonTask) else proof.model.config.architecture
+
+
 def _accepted(proof: Proof) -> Verdict:
     statement = proof.certificate.statement
     rules = tuple(sorted({step.rule for step in proof.certificate.steps}))
@@ -154,7 +159,7 @@ def _accepted(proof: Proof) -> Verdict:
         theorem=theorem(proof),
         operations=proof.operations,
         unexplained_dimension=proof.unexplained_dimension,
-        trusted_lines=trusted_lines(proof.model.config.architecture, rules),
+        trusted_lines=trusted_lines(_tasks(proof), rules),
         rules=rules,
     )
     if isinstance(statement, MLPStatement):

@@ -4,30 +4,31 @@ from collections.abc import Callable, Mapping
 
 from certificates.architectures import ModelConfig
 from certificates.attention_only import AttentionOnly
+from certificates.automaton import Automaton
 from certificates.canonical_json import Json
-from certificates.certificate import Step
-from certificates.tensor_file import RawTensor
+from certificates.certificate import Given, Step
 from certificates.transformer import Transformer
 from certificates.two_inputs import GroupMLP, UniformAttention
 from checker.attention.additive_tables import additive_tables
 from checker.attention.enumeration import enumeration
-from checker.attention.further_inputs import further_inputs
 from checker.attention.group_chains import group_chains
 from checker.attention.low_rank_chains import low_rank_chains
-from checker.attention.order_statistic import parse_order_statistic
+from checker.attention.order_statistic import parse_sequence_task
 from checker.attention.prefix_chains import prefix_chains
 from checker.attention.projected_tables import projected_tables
+from checker.core.automata import parse_automaton
 from checker.core.facts import Fact, Setting
 from checker.core.meter import Meter
 from checker.core.tasks import Task
 from checker.layers.coded_output import coded_output
-from checker.layers.composition import parse_composition
+from checker.layers.composition import parse_pair_task
 from checker.layers.hidden_tables import hidden_tables
 from checker.layers.mlp_quadrature import mlp_quadrature
 from checker.layers.set_output import set_output
 from checker.layers.wave_output import wave_output
 from checker.rules.all_inputs import all_inputs
 from checker.rules.disjoint_sum import disjoint_sum
+from checker.rules.further_inputs import further_inputs
 from checker.transformer.transformer_forward import transformer_forward
 
 Rule = Callable[[Setting, Step, tuple[Fact, ...]], Fact]
@@ -51,12 +52,13 @@ RULES: Mapping[str, Rule] = {
 }
 """Every rule a certificate can name."""
 
-TaskParser = Callable[[Json, ModelConfig, RawTensor | None, Meter], Task]
+TaskParser = Callable[[Json, ModelConfig, Given, Meter], Task]
 
-TASKS: Mapping[type[ModelConfig], TaskParser] = {
-    AttentionOnly: parse_order_statistic,
-    GroupMLP: parse_composition,
-    Transformer: parse_order_statistic,
-    UniformAttention: parse_composition,
+TASKS: Mapping[type[ModelConfig] | type[Automaton], TaskParser] = {
+    AttentionOnly: parse_sequence_task,
+    Automaton: parse_automaton,
+    GroupMLP: parse_pair_task,
+    Transformer: parse_sequence_task,
+    UniformAttention: parse_pair_task,
 }
-"""The kind of task that a model of each architecture is for."""
+"""The tasks with names of every architecture, and those without, which are automata."""

@@ -1,15 +1,16 @@
-"""Rule `all-inputs`: every input of a task, or those in some runs of them, evaluated one by one.
+"""Rule `all-inputs`: all inputs with tokens in some ranges, each evaluated; for every task and every classifier.
 
-*Theorem.* Let the task's inputs be all sequences of n_ctx tokens below d_vocab, numbered 0, 1, .. in lexicographic order: their
-*places*. Of the inputs whose place is not skipped, count those that a classifier proves to be classified as their true output.
-At least as many inputs as are counted are classified correctly.
+*Theorem.* Let every position have a range of tokens. Of the inputs of the task whose tokens are all in their ranges, count
+those that are not skipped and that a classifier proves to be classified as their true output. At least so many are correct.
 
-*Proof.* Different places are different inputs, each of which is looked at once; and a classifier is a fact.
+*Proof.* Every sequence with tokens in the ranges is looked at once, and counted only if it is an input of the task.
 
-*Premise:* a classifier. *Hint:* `skip` "n 2": runs [from, to) of places that are not counted even if they could be, in
-ascending order and apart. (The prover, which computes in floating point, names inputs about which it and the checker might
-disagree.)
+*Premise:* the classifier (tables, a forward pass). *Hints:* `ranges` "n 2": from, and up to but without, for the tokens of
+every position. `skip` "m 2": runs of the sequences with tokens in the ranges, in lexicographic order, that are not counted even
+if they could be. (The prover, which computes in floating point, names those where it and the checker might disagree.)
 """
+
+import math
 
 import numpy as np
 
@@ -20,47 +21,54 @@ from checker.core.errors import Refused
 from checker.core.facts import CertifiedInputs, Classifier, Fact, Setting, no_cells, take_hints, take_parameters
 from checker.core.parallel import in_order
 
-_BLOCK = 2**13
-"""Inputs that are evaluated at a time."""
+_BLOCK = 2**16
+"""Sequences that are looked at together."""
 _EFFORT_PER_TOKEN = 64
-"""What it takes to make an input of its place and to find its true output, for each token."""
+"""What it takes to find a sequence from its place, or its place, and its true output, for each token."""
 
 
 def all_inputs(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> CertifiedInputs:
-    """Apply the rule to a classifier. Hint: `skip` "n 2"."""
+    """Apply the rule to a classifier. Hints: `ranges` "n 2", `skip` "m 2"."""
     take_parameters(step)
-    edges, task, meter = take_hints(setting, step, skip=(None, 2))["skip"].reshape(-1), setting.task, setting.meter
+    task = setting.task
+    hints = take_hints(setting, step, ranges=(task.n_ctx, 2), skip=(None, 2))
+    (first, end), edges = hints["ranges"].T, hints["skip"].reshape(-1)
     if len(premises) != 1 or not isinstance(premises[0], Classifier):
-        raise Refused("all-inputs needs exactly one premise, which establishes a classifier")
-    classifier, total = premises[0], task.total
-    if total >= 2**62 or total != task.d_vocab**task.n_ctx:
-        raise Refused("all-inputs is about tasks whose inputs are all sequences of tokens, fewer than 2**62")
-    if np.any(edges < 0) or np.any(edges > total) or np.any(edges[1:] <= edges[:-1]):
-        raise Refused("runs of skipped inputs must be non-empty, apart, in increasing order, and within the task")
-    first, end = np.append(0, edges[1::2]), np.append(edges[::2], total)
-    before = np.append(0, np.cumsum(end - first))  # how many inputs are looked at before each of these runs
-    considered = int(before[-1])
-    meter.check_affordable(considered * setting.model.config.d_vocab_out)
-    strides = np.cumprod([1, *[task.d_vocab] * (task.n_ctx - 1)])[::-1]
+        raise Refused("all-inputs takes one premise: tables or a forward pass")
+    classifier = premises[0]
+    if np.any(first < 0) or np.any(first >= end) or np.any(end > task.d_vocab):
+        raise Refused(f"a range is empty or not within the {task.d_vocab} tokens")
+    sizes = end - first
+    within = math.prod(sizes.tolist())
+    if within >= 2**62:  # so that places in their order are machine integers
+        raise Refused(f"{within} sequences have tokens in the ranges, which is not less than 2**62")
+    setting.meter.check_affordable(within)
+    if np.any(edges < 0) or np.any(edges > within) or np.any(edges[1:] <= edges[:-1]):
+        raise Refused("runs of skipped inputs must be non-empty, apart, in increasing order, and within the ranges")
+    strides = np.cumprod([1, *sizes[:0:-1]])[::-1]
 
-    def count(start: int) -> int:
-        looked = np.arange(start, min(start + _BLOCK, considered))
-        meter.sorting(len(looked))
-        meter.toil(_EFFORT_PER_TOKEN * len(looked) * task.n_ctx)
-        run = np.searchsorted(before, looked, side="right") - 1
-        inputs = (looked - before[run] + first[run])[:, None] // strides % task.d_vocab
-        return int(np.count_nonzero(classifier.classifies(inputs, task.true_outputs(inputs))))
+    def held(inputs: IntArray) -> BoolArray:
+        """Which sequences "k n" are inputs in the ranges, and not skipped."""
+        setting.meter.toil(_EFFORT_PER_TOKEN * (inputs.size + 300))
+        places = (inputs - first) @ strides
+        inside = np.all((first <= inputs) & (inputs < end), axis=1) & (task.outputs_of(inputs) >= 0)
+        return np.asarray(inside & (np.searchsorted(edges, places, side="right") % 2 == 0), np.bool_)
 
-    def may_count(numbers: IntArray) -> BoolArray:
-        meter.toil(_EFFORT_PER_TOKEN * (numbers.size + 300))
-        places = task.numbered(numbers) @ strides
-        return np.asarray(np.searchsorted(edges, places, side="right") % 2 == 0, np.bool_)
+    def counted(start: int) -> int:
+        places = np.arange(start, min(start + _BLOCK, within))
+        setting.meter.toil(_EFFORT_PER_TOKEN * len(places) * task.n_ctx)
+        setting.meter.allocate(_EFFORT_PER_TOKEN * len(places) * task.n_ctx)
+        inputs = places[:, None] // strides % sizes + first
+        inputs = inputs[held(inputs)]
+        return int(np.count_nonzero(classifier.classifies(setting, inputs, task.outputs_of(inputs))))
 
-    def covers(numbers: IntArray) -> BoolArray:
-        held, inputs = may_count(numbers), task.numbered(numbers)
-        held[held] = classifier.classifies(inputs[held], task.true_outputs(inputs[held]))
-        return held
+    correct = sum(in_order(setting.meter, setting.jobs, counted, range(0, within, _BLOCK)))
+    cells = no_cells(setting)
+    cells[task.cells_within(first, end)] = True
 
-    correct = sum(in_order(meter, setting.jobs, count, range(0, considered, _BLOCK)))
-    outputs = setting.model.config.d_vocab_out
-    return CertifiedInputs(correct, ~no_cells(setting), covers, may_count, considered * outputs)
+    def covers(inputs: IntArray) -> BoolArray:
+        known = held(inputs)
+        known[known] = classifier.classifies(setting, inputs[known], task.outputs_of(inputs[known]))
+        return known
+
+    return CertifiedInputs(correct, cells, covers, held)

@@ -12,6 +12,8 @@ every other by more than delta.
 function may be undefined: that is a refusal.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from certificates.certificate import Step
@@ -27,26 +29,34 @@ _BLOCK = 2**18
 """Elements in the largest array of one block of inputs, most places being shared."""
 
 
-def transformer_forward(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Classifier:
+@dataclass(frozen=True)
+class EvaluatedTransformer(Classifier):
+    """A transformer whose logits can be enclosed, some inputs at a time."""
+
+    forward: Forward
+    per_block: int
+    unexplained_dimension: int = 0
+
+    def classifies(self, setting: Setting, inputs: IntArray, outputs: IntArray) -> BoolArray:
+        """See the theorem."""
+        proved = np.zeros(len(inputs), np.bool_)
+        tokens, true = setting.task.numbered(inputs), setting.task.numbered(outputs)  # what numbers are numbers of
+        for start in range(0, len(inputs), self.per_block):
+            here = slice(start, start + self.per_block)
+            logits, rows = self.forward.logits(tokens[here]), np.arange(len(tokens[here]))
+            leads = (plus_margin(setting, logits[rows, true[here]].reshape(-1, 1), -1) - logits).positive()
+            leads[rows, true[here]] = True
+            proved[here] = leads.all(axis=1)
+        return proved
+
+
+def transformer_forward(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> EvaluatedTransformer:
     """Apply the rule. Takes no premises, parameters or hints."""
     take_parameters(step)
     take_hints(setting, step)
     config = setting.model.config
     if premises or not isinstance(config, Transformer):
         raise Refused(f"transformer-forward takes no premises, and is about transformers, not a {config.described}")
-    forward = Forward(setting, config)
     alone = 1 if config.attention_dir == "causal" else config.n_ctx  # places of an input that it shares with none before it
     widest = max(config.n_ctx * config.n_heads * config.d_head, alone * max(config.d_model, config.d_mlp), config.d_vocab_out)
-    per_block = max(1, _BLOCK // widest)
-
-    def classifies(inputs: IntArray, outputs: IntArray) -> BoolArray:
-        proved = np.zeros(len(inputs), np.bool_)
-        for start in range(0, len(inputs), per_block):
-            here = slice(start, start + per_block)
-            logits, rows = forward.logits(inputs[here]), np.arange(len(inputs[here]))
-            leads = (plus_margin(setting, logits[rows, outputs[here]].reshape(-1, 1), -1) - logits).positive()
-            leads[rows, outputs[here]] = True
-            proved[here] = leads.all(axis=1)
-        return proved
-
-    return Classifier(classifies)
+    return EvaluatedTransformer(Forward(setting, config), max(1, _BLOCK // widest))

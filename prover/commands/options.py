@@ -63,6 +63,11 @@ def parse_task(text: str | None) -> Json:
     return loads_relaxed(text) if text.lstrip().startswith("{") else {"name": text}
 
 
+def is_file(task: str | None) -> bool:
+    """Whether the value of a --task option is the name of a file with an automaton."""
+    return task is not None and task.endswith(".json")
+
+
 def parse_margin(text: str | None) -> Fraction:
     """The value of a --margin option, exactly."""
     if text is not None and not re.fullmatch(r"[0-9]{1,20}(\.[0-9]{1,60})?", text):

@@ -8,6 +8,7 @@ import click
 from rich.table import Table
 
 from certificates import read_model, write_certificate
+from certificates.automaton import read_automaton
 from checker import verify
 from prover.commands.options import (
     CONSOLE,
@@ -15,8 +16,8 @@ from prover.commands.options import (
     MODEL,
     OUTPUT,
     SETTINGS,
-    TASK,
     build_strategy,
+    is_file,
     keep_apart,
     parse_margin,
     parse_task,
@@ -27,7 +28,7 @@ from prover.commands.options import (
 from prover.layers.dictionaries import Dictionary
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.prove import problem_about, prove
-from prover.strategies import ATTENTION_STRATEGIES, MLP_STRATEGIES, TWO_INPUT_STRATEGIES, all_strategies_for
+from prover.strategies import ATTENTION_STRATEGIES, FOR_ANY_TASK, MLP_STRATEGIES, TWO_INPUT_STRATEGIES, all_strategies_for
 from prover.strategies.dictionary_output import DictionaryOutput
 from prover.strategy import MLPEvidence
 from prover.studies.rounding import floor_percent
@@ -46,6 +47,7 @@ def strategies_command() -> None:
     for title, strategies in (
         ("attention-only transformers", ATTENTION_STRATEGIES),
         ("networks with one hidden layer on two inputs", TWO_INPUT_STRATEGIES),
+        ("any model, any task", FOR_ANY_TASK),
         ("transformers with uniform attention: what the MLP does", MLP_STRATEGIES),
     ):
         table = Table("strategy", "cost", "what it does", "switches (--set)", title=title)
@@ -59,17 +61,18 @@ def strategies_command() -> None:
     "prove",
     short_help="Search for a proof and write a certificate.",
     epilog="Example: prover prove model.safetensors --strategy classes -o proof.cert --check\n\n"
+    "A task of your own: prover prove model.safetensors --strategy enumerate --task balanced.json -o proof.cert\n\n"
     "With a margin: prover prove model.safetensors --strategy classes --margin 0.1 -o proof.cert",
 )
 @MODEL
 @click.option(
     "--strategy",
     required=True,
-    type=click.Choice(list({**ATTENTION_STRATEGIES, **TWO_INPUT_STRATEGIES, **MLP_STRATEGIES})),
+    type=click.Choice(list({**ATTENTION_STRATEGIES, **TWO_INPUT_STRATEGIES, **FOR_ANY_TASK, **MLP_STRATEGIES})),
     help="See `prover strategies`.",
 )
 @SETTINGS
-@TASK
+@click.option("--task", help="Task: a name, JSON, or a file with an automaton, .json; default: the model file's.")
 @click.option(
     "--table", type=click.Path(path_type=Path), help="Multiplication table, a JSON list of rows, for group-composition."
 )
@@ -101,7 +104,8 @@ def prove_command(
     with progress_bars() as track:
         given = None if table is None else read_table(table)
         required = parse_margin(margin)
-        problem = problem_about(parsed, pick_device(device), precision, track, parse_task(task), given, required)
+        named, automaton = (None, read_automaton(Path(task))) if is_file(task) else (parse_task(task), None)
+        problem = problem_about(parsed, pick_device(device), precision, track, named, given, required, automaton)
         if dictionary is not None:
             if not isinstance(problem, TwoInputProblem) or not isinstance(search, DictionaryOutput):
                 raise click.ClickException("--dictionary is for strategies dictionary and crosscoder")

@@ -10,10 +10,10 @@ from certificates.canonical_json import dumps
 from certificates.groups import group_table, table_digest
 from certificates.tensor_file import IntArray
 from prover.layers.dictionaries import Dictionary
-from prover.layers.group_actions import BoolArray, FloatArray
+from prover.layers.group_actions import FloatArray
 from prover.layers.hidden_layer import HiddenLayer, hidden_layer
 from prover.layers.projected_layer import Bases, cheapest_bases
-from prover.problem import Problem, Task
+from prover.problem import BoolArray, Problem, Task
 from prover.weights import load_weights
 
 _ALLOWANCE = 1.1
@@ -78,6 +78,8 @@ class TwoInputProblem(Problem):
     @cached_property
     def task(self) -> Composition:
         """The task. Raises FormatError if it is unknown, or the model is unfit for it."""
+        if self.automaton is not None:
+            raise FormatError("the task has no name")
         task, config = self.model.task if self.task_json is None else self.task_json, self.model.config
         fields = task if isinstance(task, dict) else {}
         if fields.get("name") == "modular-addition" and type(fields.get("modulus")) is int and len(fields) == 2:
@@ -98,14 +100,32 @@ class TwoInputProblem(Problem):
         return Composition(task, table)
 
     @property
-    def total(self) -> int:
-        """Number of inputs."""
-        return len(self.task.table) ** 2
+    def shape(self) -> tuple[int, int]:
+        """Two positions, and the number of elements."""
+        config = self.model.config
+        return 2, config.d_vocab - isinstance(config, UniformAttention)
 
     @property
-    def stated_table(self) -> RawTensor | None:
-        """The table that was given."""
-        return None if self.given is None else RawTensor.of_integers(self.given)
+    def classifier(self) -> Step:
+        """The tables of all neurons."""
+        return self.hidden_step(np.arange(len(self.hidden.bias)))
+
+    def outputs_of(self, inputs: IntArray) -> IntArray:
+        """True outputs "n" of pairs "n 2"; -1 for those that are no inputs."""
+        return self.task.table[inputs[:, 0], inputs[:, 1]] if self.automaton is None else self.automaton.outputs_of(inputs)
+
+    def decide(self, inputs: IntArray, outputs: IntArray) -> tuple[BoolArray, BoolArray]:
+        """Which pairs the checker surely proves, and which it surely does not."""
+        hidden, (left, right) = self.hidden, inputs.T
+        active = np.maximum(hidden.left[left] + hidden.right[right] + hidden.bias, 0)
+        logits = active @ hidden.unembed + hidden.direct[left] + hidden.direct[right] + hidden.constant
+        margin = lead(logits, outputs) - self.required
+        return margin > self.tolerance, margin < -self.tolerance
+
+    @property
+    def given_tensors(self) -> dict[str, RawTensor]:
+        """The table that was given, or the automaton."""
+        return super().given_tensors if self.given is None else {"table": RawTensor.of_integers(self.given)}
 
     @property
     def mirrored(self) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from certificates import AttentionOnly, Model, Transformer, UniformAttention
-from prover.strategies.all_inputs import AllInputs
+from prover.strategies.all_inputs import Enumerate
 from prover.strategies.classes import Classes
 from prover.strategies.crosscoder_output import CrosscoderOutput
 from prover.strategies.dictionary_output import DictionaryOutput
@@ -47,21 +47,22 @@ TWO_INPUT_STRATEGIES: Mapping[str, type[Strategy]] = {
 """Every strategy for networks with one hidden layer on two inputs, likewise."""
 
 
-TRANSFORMER_STRATEGIES: Mapping[str, type[Strategy]] = {AllInputs.name: AllInputs}
-"""Every strategy for transformers of any depth."""
+FOR_ANY_TASK: Mapping[str, type[Strategy]] = {Enumerate.name: Enumerate}
+"""Strategies for every architecture, and for tasks of one's own."""
+
 
 MLP_STRATEGIES: Mapping[str, type[Strategy]] = {MLPQuadrature.name: MLPQuadrature}
 """Strategies that prove something about an MLP, not about accuracy."""
 
 
 def all_strategies_for(model: Model) -> Mapping[str, type[Strategy]]:
-    """Those of `strategies_for`, and those about MLPs."""
+    """Those of `strategies_for`, those for any task, and those about MLPs."""
     about_mlp = MLP_STRATEGIES if isinstance(model.config, UniformAttention) else {}
-    return {**strategies_for(model), **about_mlp}
+    return {**strategies_for(model), **FOR_ANY_TASK, **about_mlp}
 
 
 def strategies_for(model: Model) -> Mapping[str, type[Strategy]]:
     """The strategies that bound the accuracy of models of this architecture."""
     if isinstance(model.config, Transformer):
-        return TRANSFORMER_STRATEGIES
+        return FOR_ANY_TASK
     return ATTENTION_STRATEGIES if isinstance(model.config, AttentionOnly) else TWO_INPUT_STRATEGIES

@@ -14,6 +14,7 @@ from prover.attention.full_prefixes import full_prefixes
 from prover.attention.pessimistic_tables import Tables
 from prover.attention.sequence_problem import SequenceProblem
 from prover.attention.single_inputs import count_by_cell, further_inputs, surely_correct
+from prover.strategies.all_inputs import runs
 from prover.strategy import DoesNotFit, Evidence, Strategy
 from prover.surrogate import Surrogate
 
@@ -187,13 +188,6 @@ def _enumerate(problem: SequenceProblem, ranges: np.ndarray) -> tuple[Evidence, 
     widths = (ranges[:-1, 1] - ranges[:-1, 0]).tolist()
     strides = np.array([math.prod(widths[j + 1 :]) for j in range(len(widths))])
     places = (skipped.cpu().numpy() - ranges[:-1, 0]) @ strides
-    hints = {"ranges": RawTensor.of_integers(ranges), "skip": RawTensor.of_integers(_runs(np.sort(places)))}
+    hints = {"ranges": RawTensor.of_integers(ranges), "skip": RawTensor.of_integers(runs(np.sort(places)))}
     steps = (Step("additive-tables"), Step("enumeration", (0,), {}, hints))
     return Evidence(steps, int(cells.sum()), math.prod(widths), cells), skipped
-
-
-def _runs(places: np.ndarray) -> np.ndarray:
-    """Consecutive runs [from, to) of increasing places, "n 2"."""
-    breaks = np.flatnonzero(np.diff(places, prepend=-2) != 1)
-    starts, stops = places[breaks], places[np.append(breaks, len(places))[1:] - 1] + 1
-    return np.stack([starts, stops], axis=1)

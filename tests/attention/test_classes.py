@@ -46,7 +46,7 @@ class Recorder(Meter):
 
 def setting_for(model: Model, task: Any, budget: Budget | None = None) -> Setting:
     meter = Recorder(budget or Budget())
-    return Setting(model, parse_task(task, model.config, None, meter), ScaledArithmetic(30, meter), meter)
+    return Setting(model, parse_task(task, model.config, {}, meter), ScaledArithmetic(30, meter), meter)
 
 
 def nothing_to_check(*arguments: object) -> None:

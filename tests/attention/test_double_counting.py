@@ -16,7 +16,6 @@ from make_golden import SUBJECTS, TABLES, by_cell, correct_in_ranges, enumeratio
 from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement, Step
 from checker import CheckError
 from checker.attention.order_statistic import order_statistic
-from checker.attention.single_inputs import classified_correctly
 from checker.attention.tables import AdditiveTables
 from checker.core.decide import check_proof, parse_task
 from checker.core.errors import OverBudget, Refused
@@ -45,7 +44,7 @@ def test_further_inputs_do_not_repeat_what_an_enumeration_counted(depth: float, 
     tiny = cancelling_model(depth)
     sizes = AttentionOnly(tiny.d_head, tiny.d_model, tiny.vocab, tiny.outputs, tiny.n_ctx)
     model = Model(sizes, {name: RawTensor(*tensor) for name, tensor in tiny.tensors.items()}, TASK)
-    task, meter = parse_task(TASK, sizes, None, Meter(Budget())), Meter(Budget())
+    task, meter = parse_task(TASK, sizes, {}, Meter(Budget())), Meter(Budget())
     setting = Setting(model, task, ScaledArithmetic(precision, meter), meter)
     steps = [Step("additive-tables"), everything(3, 4)]
 
@@ -60,7 +59,7 @@ def test_further_inputs_do_not_repeat_what_an_enumeration_counted(depth: float, 
     every = np.array(list(itertools.product(range(3), repeat=4)))
     tables = facts()[0]
     assert isinstance(tables, AdditiveTables)
-    listable = classified_correctly(order_statistic(setting), tables, every)
+    listable = tables.classifies(setting, every, setting.task.outputs_of(every))
     assert listable.sum() < counted.correct <= counted.may_count(every).sum()  # what makes it a trap
     added = []
     for row in every[~listable]:
@@ -95,7 +94,7 @@ class Bench:
     @staticmethod
     def of(model: Model) -> "Bench":
         meter = Meter(Budget())
-        setting = Setting(model, parse_task(TASK, model.config, None, Meter(Budget())), ScaledArithmetic(30, meter), meter)
+        setting = Setting(model, parse_task(TASK, model.config, {}, Meter(Budget())), ScaledArithmetic(30, meter), meter)
         return Bench(setting, RULES["additive-tables"](setting, TABLES, ()))
 
     def apply(self, step: Step, *premises: Fact) -> CertifiedInputs:

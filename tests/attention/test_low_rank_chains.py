@@ -85,7 +85,7 @@ def noisy_model(seed: int) -> oracle.TinyModel:
 def setting_for(model: Model, precision: int, arithmetic: str = "scaled") -> Setting:
     meter = Meter(Budget())
     chosen = MpmathArithmetic(meter) if arithmetic == "mpmath" else ScaledArithmetic(precision, meter)
-    return Setting(model, parse_task(model.task, model.config, None, meter), chosen, meter)
+    return Setting(model, parse_task(model.task, model.config, {}, meter), chosen, meter)
 
 
 def applied(model: Model, step: Step, precision: int) -> CertifiedInputs | None:

@@ -46,7 +46,7 @@ def proved(tiny: oracle.TinyModel, strategy: Interpretation, precision: int) -> 
 def established(model: Model, precision: int, steps: tuple[Step, ...]) -> list[Fact] | None:
     """The facts of the steps; None if the checker refuses one."""
     meter = Meter(Budget())
-    task = parse_task(TASK, model.config, None, meter)
+    task = parse_task(TASK, model.config, {}, meter)
     setting = Setting(model, task, ScaledArithmetic(precision, meter), meter)
     facts: list[Fact] = []
     try:

@@ -78,7 +78,7 @@ def claim(model: Model, precision: int, *steps: Step) -> CertifiedInputs | None:
 
 
 def task_of(model: Model) -> OrderStatistic:
-    return parse_task(model.task, model.config, None, Meter(Budget()))
+    return parse_task(model.task, model.config, {}, Meter(Budget()))
 
 
 def assert_true(fact: CertifiedInputs, truth: oracle.Truth, exact: bool = True) -> np.ndarray:

@@ -63,7 +63,7 @@ def brute_force_pace(vocab: int = 64, length: int = 4, queries: int = 2, tries: 
     step = Step("enumeration", (0,), {}, {name: RawTensor.of_integers(hint) for name, hint in hints.items()})
     for _ in range(tries):
         meter = Meter(_AMPLE)
-        setting = Setting(model, parse_task({"name": "max-of-k"}, config, None, meter), ScaledArithmetic(30, meter), meter)
+        setting = Setting(model, parse_task({"name": "max-of-k"}, config, {}, meter), ScaledArithmetic(30, meter), meter)
         tables = additive_tables(setting, Step("additive-tables"), ())
         before, started = meter.operations, time.process_time()
         enumeration(setting, step, (tables,))

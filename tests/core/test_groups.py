@@ -217,7 +217,7 @@ def attention(tokens: int, outputs: int) -> UniformAttention:
 
 def parsed(task: object, config: ModelConfig, table: np.ndarray | None = None, budget: Budget = Budget()) -> Task:  # noqa: B008
     """As `parse_task`, of a table of integers."""
-    return parse_task(task, config, None if table is None else RawTensor.of_integers(table), Meter(budget))  # type: ignore[arg-type]
+    return parse_task(task, config, {} if table is None else {"table": RawTensor.of_integers(table)}, Meter(budget))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("config", [mlp(6), mlp(6, 9), attention(7, 6), attention(7, 7)])
@@ -338,7 +338,7 @@ def test_no_table_is_made_that_is_larger_than_the_model_s() -> None:
         *(({"name": COMPOSITION, "table": digest}, large) for digest in ("0" * 64, table_digest(large))),
     ]
     for task, table in tasks:
-        stored = None if table is None else RawTensor.of_integers(table)
+        stored = {} if table is None else {"table": RawTensor.of_integers(table)}
         tracemalloc.start()
         with pytest.raises(FormatError):
             parse_task(task, mlp(5), stored, Meter(Budget(memory=2**20)))  # type: ignore[arg-type]
@@ -354,7 +354,7 @@ def test_the_memory_that_a_task_takes_is_announced(name: str | None) -> None:
     """Of what is made for the largest table, of its digest, and of what rules ask of it, before any of it is made."""
     table = group_table("cyclic:360" if name is None else name)
     size = len(table)
-    stored = RawTensor.of_integers(table) if name is None else None
+    stored = {"table": RawTensor.of_integers(table)} if name is None else {}
     task = {"name": COMPOSITION, "table": table_digest(table)} if name is None else {"name": COMPOSITION, "group": name}
     for memory, fits in ((60 * size**2, False), (68 * size**2, True)):
         tracemalloc.start()
@@ -386,8 +386,8 @@ def test_a_check_refuses_a_task_beyond_its_budget_before_it_is_made() -> None:
     model = model_of_zeros(mlp(2048))
     table = RawTensor("I16", (2048, 2048), bytes(2 * 2048**2))
     for task, stored in (
-        ({"name": "modular-addition", "modulus": 2048}, None),
-        ({"name": COMPOSITION, "table": "0" * 64}, table),
+        ({"name": "modular-addition", "modulus": 2048}, {}),
+        ({"name": COMPOSITION, "table": "0" * 64}, {"table": table}),
     ):
         certificate = Certificate(Statement(model.digest(), task, 0, 2048**2), 30, (Step("hidden-tables"),), stored)
         tracemalloc.start()

@@ -24,7 +24,6 @@ from certificates import Step
 from checker import verify
 from checker.attention import group_chains, prefix_chains
 from checker.attention.additive_tables import additive_tables
-from checker.attention.further_inputs import further_inputs
 from checker.core.decide import parse_task
 from checker.core.errors import OverBudget
 from checker.core.facts import CertifiedInputs, Setting
@@ -32,6 +31,7 @@ from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
 from checker.rules import RULES
 from checker.rules.disjoint_sum import disjoint_sum
+from checker.rules.further_inputs import further_inputs
 
 SEEDS, SEEDS_OF_MEMORY = range(30), range(12)
 TOLERANCE = 1.25
@@ -93,7 +93,7 @@ def test_brute_force_is_within_its_own_limit(monkeypatch: pytest.MonkeyPatch) ->
 def setting_of(vocab: int, n_ctx: int, task: Any = make_golden.TASK) -> Setting:
     """Inputs of so many tokens, a model with noise for weights, and a budget that is never used up."""
     model, meter = random_model(vocab, n_ctx), Meter(Budget(operations=10**15, memory=2**40))
-    return Setting(model, parse_task(task, model.config, None, meter), ScaledArithmetic(30, meter), meter)
+    return Setting(model, parse_task(task, model.config, {}, meter), ScaledArithmetic(30, meter), meter)
 
 
 FACTS: dict[str, tuple[dict[str, Any], Callable[[], Step]]] = {

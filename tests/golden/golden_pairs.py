@@ -90,7 +90,7 @@ class PairSubject:
         """A certificate about it."""
         size = len(self.table)
         statement = Statement(self.model.digest(), self.task, int(np.sum(correct)), size**2)
-        return Certificate(statement, precision, steps, self.given)
+        return Certificate(statement, precision, steps, {} if self.given is None else {"table": self.given})
 
 
 def floats(numbers: Any) -> np.ndarray:
@@ -1536,19 +1536,27 @@ def of_tasks(corpus: PairCorpus) -> None:
         ("four", "four elements", (np.arange(4)[:, None] + np.arange(4)) % 4),
     ):
         subject = with_table(subjects()["sums"], table)
-        content = replace(with_statement(good, task=subject.task), table=subject.given)
+        content = replace(
+            with_statement(good, task=subject.task), given={} if subject.given is None else {"table": subject.given}
+        )
         corpus.add(f"task-table-{name}", content, 2, why, "sums")
-    given = replace(with_statement(good, task=given_task(SHIFTS)), table=tensor(SHIFTS))
+    given = replace(with_statement(good, task=given_task(SHIFTS)), given={"table": tensor(SHIFTS)})
     corpus.add("task-table", given, 0, "the same by its table", "sums")
     corpus.add(
         "task-table-32-bits",
-        replace(given, table=RawTensor("I32", (3, 3), SHIFTS.astype("<i4").tobytes())),
+        replace(given, given={"table": RawTensor("I32", (3, 3), SHIFTS.astype("<i4").tobytes())}),
         0,
         "any dtype",
         "sums",
     )
-    corpus.add("task-table-other", replace(given, table=tensor(SHIFTS[::-1])), 2, "another table", "sums")
-    corpus.add("task-table-floats", replace(given, table=RawTensor("F32", (3, 3), bytes(36))), 2, "a table of floats", "sums")
+    corpus.add("task-table-other", replace(given, given={"table": tensor(SHIFTS[::-1])}), 2, "another table", "sums")
+    corpus.add(
+        "task-table-floats",
+        replace(given, given={"table": RawTensor("F32", (3, 3), bytes(36))}),
+        2,
+        "a table of floats",
+        "sums",
+    )
     nameless = with_statement(given, task={**composition, "table": None})
     corpus.add("task-table-null", nameless, 2, "a table without its digest", "sums")
     upper = given_task(SHIFTS)

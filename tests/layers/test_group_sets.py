@@ -97,7 +97,7 @@ class Case:
     @property
     def certificate(self) -> Certificate:
         total = self.table.size
-        given = RawTensor.of_integers(self.table) if self.group is None else None
+        given = {"table": RawTensor.of_integers(self.table)} if self.group is None else {}
         return Certificate(Statement(self.model.digest(), self.task, total, total), 30, self.steps, given)
 
 
@@ -272,7 +272,7 @@ class Established:
 def established(case: Case) -> Established:
     """What the rule establishes on its way."""
     model, meter = case.model, Meter(Budget())
-    table = RawTensor.of_integers(case.table) if case.group is None else None
+    table = {"table": RawTensor.of_integers(case.table)} if case.group is None else {}
     task = parse_task(case.task, model.config, table, Meter(Budget()))
     setting = Setting(model, task, ScaledArithmetic(30, meter), meter)
     tables, step = case.steps

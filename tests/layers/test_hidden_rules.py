@@ -99,12 +99,12 @@ class Check:
     setting: Setting = field(init=False)
     model: Model = field(init=False)
     task: Any = field(init=False)
-    table: RawTensor | None = field(init=False)
+    table: dict[str, RawTensor] = field(init=False)
 
     def __post_init__(self) -> None:
         model, meter = as_model(self.tiny), Meter(Budget(operations=10**12))
         digest = {"name": "group-composition", "table": table_digest(self.tiny.table)}
-        task, table = (self.tiny.task, None) if self.tiny.task else (digest, of_integers(self.tiny.table))
+        task, table = (self.tiny.task, {}) if self.tiny.task else (digest, {"table": of_integers(self.tiny.table)})
         known = parse_task(task, model.config, table, Meter(Budget()))
         assert isinstance(known, Composition) and np.array_equal(known.table, self.tiny.table)
         setting = Setting(model, known, ScaledArithmetic(self.precision, meter), meter)

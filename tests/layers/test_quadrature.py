@@ -76,7 +76,7 @@ def test_the_circle_is_enclosed(parts: int, precision: int) -> None:
 
 def setting_of(precision: int) -> Setting:
     model, meter = network(3, 2, 0, 0.0), Meter(Budget())
-    return Setting(model, parse_task(model.task, model.config, None, meter), ScaledArithmetic(precision, meter), meter)
+    return Setting(model, parse_task(model.task, model.config, {}, meter), ScaledArithmetic(precision, meter), meter)
 
 
 def test_making_cosines_takes_effort() -> None:

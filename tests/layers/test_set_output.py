@@ -49,7 +49,7 @@ class Network:
         """What the rule establishes with these hints as well, if anything."""
         size, width = self.weights["embed_left.W_E"].shape
         model, meter = Model(GroupMLP(width, size, size), self.tensors, None), Meter(Budget())
-        stored = RawTensor.of_integers(self.table)
+        stored = {"table": RawTensor.of_integers(self.table)}
         named = {"name": "group-composition", "table": table_digest(self.table)}
         task = parse_task(named, model.config, stored, Meter(Budget()))
         setting = Setting(model, task, ScaledArithmetic(30, meter), meter)

@@ -248,7 +248,7 @@ MUTANTS = [
         )
     ),
     *(
-        Mutant("checker/attention/further_inputs.py", old, new, THEOREMS)
+        Mutant("checker/rules/further_inputs.py", old, new, THEOREMS)
         for old, new in (
             ("np.any(inputs < 0) or", ""),
             ("or np.any(inputs >= task.d_vocab)", ""),
@@ -261,16 +261,17 @@ MUTANTS = [
             ("max([before.last, *map(tuple, rows[-1:].tolist())])", "()"),
             ("max([before.last, *map(tuple, rows[-1:].tolist())])", "max([(), *map(tuple, rows[-1:].tolist())])"),
             ("premises if len(premises) == 2 else (None, None)", "premises[:2]"),
-            ("cells[tuple(rows[:, :3].T)] = True", "pass"),
+            ("cells[cells_of] = True", "pass"),
+            ("if np.any(outputs < 0)", "if False"),
             ("before.correct + len(inputs)", "len(inputs)"),
         )
     ),
     *(
-        Mutant("checker/attention/single_inputs.py", old, new, THEOREMS)
+        Mutant("checker/attention/tables.py", old, new, THEOREMS)
         for old, new in (
-            ("value[rows, :, label]", "value[rows, :, query]"),
-            ("+ tables.position_value", "+ tables.position_value[:1]"),
-            ("+ tables.position_score[query]", "+ tables.position_score[query, :1]"),
+            ("value[rows, :, labels]", "value[rows, :, query]"),
+            ("+ self.position_value", "+ self.position_value[:1]"),
+            ("+ self.position_score[query]", "+ self.position_score[query, :1]"),
             (".sum(1).positive()", ".max(1).positive()"),
             ("positive.all(axis=1)", "positive.any(axis=1)"),
         )
@@ -454,7 +455,7 @@ MUTANTS = [
     *(
         Mutant(f"checker/{file}.py", old, new, PACE)
         for file, old, new in (
-            ("attention/further_inputs", "setting.meter.toil(_EFFORT_PER_TOKEN * inputs.size)", "pass"),
+            ("rules/further_inputs", "setting.meter.toil(_EFFORT_PER_TOKEN * inputs.size)", "pass"),
             (
                 "attention/group_chains",
                 "setting.meter.gathering(_GATHERED_PER_TOKEN * (tokens.size + 1000) * depth * sides)",

@@ -13,7 +13,7 @@ from transformer_oracle import exact_logits
 from certificates import Certificate, Model, RawTensor, Statement, Step, write_certificate, write_model
 from checker import covers, verify
 from prover.prove import problem_about, prove
-from prover.strategies import strategies_for
+from prover.strategies.all_inputs import Enumerate
 
 CPU = torch.device("cpu")
 RANKED = {"max-of-k": 1, "min-of-k": None, "nth-max-of-k": 2}
@@ -30,9 +30,10 @@ def true_margins(model: Model, rank: int) -> np.ndarray:
 
 
 def certificate(model: Model, correct: int, skip: list[list[int]], steps: tuple[Step, ...] = ()) -> Certificate:
-    hint = RawTensor.of_integers(np.array(skip, np.int64).reshape(-1, 2))
-    steps = steps or (Step("transformer-forward"), Step("all-inputs", (0,), {}, {"skip": hint}))
-    total = model.config.d_vocab**model.config.n_ctx
+    length, vocab = model.config.input_shape
+    hints = {"ranges": np.array([[0, vocab]] * length), "skip": np.array(skip, np.int64).reshape(-1, 2)}
+    every = Step("all-inputs", (0,), {}, {name: RawTensor.of_integers(hint) for name, hint in hints.items()})
+    steps, total = steps or (Step("transformer-forward"), every), vocab**length
     return Certificate(Statement(model.digest(), {"name": "max-of-k"}, correct, total), 30, steps)
 
 
@@ -44,7 +45,7 @@ def test_the_number_is_that_of_the_oracle(seed: int, task: str, tmp_path: Path) 
     write_model(tmp_path / "model", model)
     for precision in (30, 64):
         problem = problem_about(model, CPU, precision, task=full)
-        found, _ = prove(problem, strategies_for(model)["brute-force"]())
+        found, _ = prove(problem, Enumerate())
         write_certificate(tmp_path / "cert", found)
         verdict = verify(tmp_path / "cert", tmp_path / "model")
         assert verdict.accepted, verdict.reason
@@ -83,8 +84,7 @@ def test_runs_that_are_no_runs_are_refused(skip: list[list[int]], tmp_path: Path
 def test_steps_of_the_wrong_kind_are_refused(tmp_path: Path) -> None:
     model = draw_model(0, d_vocab=3, n_ctx=2)
     write_model(tmp_path / "model", model)
-    skip = {"skip": RawTensor.of_integers(np.zeros((0, 2), np.int64))}
-    forward, every = Step("transformer-forward"), Step("all-inputs", (0,), {}, skip)
+    forward, every = certificate(model, 0, []).steps
     for steps in (
         (Step("additive-tables"), every),
         (forward, replace(every, premises=())),
@@ -93,7 +93,7 @@ def test_steps_of_the_wrong_kind_are_refused(tmp_path: Path) -> None:
         (forward, replace(every, parameters={"first": 0})),
         (forward, replace(forward, premises=(0,))),
         (replace(forward, parameters={"layer": 1}), every),
-        (replace(forward, hints=skip), every),
+        (replace(forward, hints=every.hints), every),
         (forward,),
     ):
         write_certificate(tmp_path / "cert", certificate(model, 0, [], steps))
