@@ -341,9 +341,28 @@ def _array(values: Any) -> IntArray:
 
 
 def _product(a: IntArray, b: IntArray) -> IntArray:
-    """The matrix product; on integers, einsum is at its best in any layout, and @ up to 10 times slower in the wrong one."""
-    product: IntArray = np.einsum("ik,kj->ij" if a.ndim == b.ndim == 2 else "...ik,...kj->...ij", a, b)
-    return product
+    """The matrix product, exactly: of machine integers that are known to be small enough, or of Python integers.
+
+    Those are sums of digits below 2**bits, times powers of that: products of digits add up to less than 2**62.
+    """
+    if a.dtype != object:
+        # On integers, einsum is at its best in any layout, and @ up to 10 times slower in the wrong one.
+        return np.asarray(np.einsum("ik,kj->ij" if a.ndim == b.ndim == 2 else "...ik,...kj->...ij", a, b), np.int64)
+    bits = (62 - a.shape[-1].bit_length()) // 2
+    total = np.zeros((), object)
+    for i, left in enumerate(_digits(a, bits)):
+        for j, right in enumerate(_digits(b, bits)):
+            total = total + (_product(left, right).astype(object) << bits * (i + j))
+    return np.asarray(total, object)
+
+
+def _digits(numbers: IntArray, bits: int) -> list[IntArray]:
+    """Machine integers d_0, d_1, .. with numbers = sum of d_i 2**(i bits), |d_i| <= 2**bits; all but the last are natural."""
+    digits = []
+    while numbers.size and max(int(numbers.max()), -int(numbers.min())) > 1 << bits:
+        digits.append((numbers & ((1 << bits) - 1)).astype(np.int64))
+        numbers = numbers >> bits
+    return [*digits, numbers.astype(np.int64)]
 
 
 def _ceil_shift(numbers: IntArray, bits: IntArray | int) -> IntArray:

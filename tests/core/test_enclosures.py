@@ -271,13 +271,17 @@ def test_quotients_enclose_or_are_refused(kind: Kind, data: st.DataObject) -> No
     shape = data.draw(shapes)
     a, b = data.draw(operands(arithmetic, shape)), abs(data.draw(operands(arithmetic, data.draw(broadcastable(shape)))))
     try:
-        result, inverse = a.over(b), b.inverse_sqrt()
+        result = a.over(b)
     except Refused:
         bits = kind if isinstance(kind, int) else 10**6
         assert np.any(ends(b)[0] <= largest(ends(b)[1]) * Fraction(4, 2**bits)), "a divisor that is large enough"
         return
     corners = [x / y for x in ends(a) for y in ends(b)]
     assert_encloses(result, *corners, data.draw(members(a)) / data.draw(members(b)))
+    try:
+        inverse = b.inverse_sqrt()
+    except Refused:  # the root's lower bound may be 0 where it is small
+        return
     for y in (*ends(b), data.draw(members(b))):
         assert np.all(ends(inverse)[0] ** 2 * y <= 1) and np.all(ends(inverse)[1] ** 2 * y >= 1)
 
