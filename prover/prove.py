@@ -1,14 +1,20 @@
 """From a model and a strategy to a certificate."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import torch
 
+<<<<<<< HEAD
 from certificates import AttentionOnly, Certificate, Model, Transformer
+=======
+from certificates import AttentionOnly, Certificate, Model, Statement, Step
+>>>>>>> main
 from certificates.automaton import Automaton
 from certificates.canonical_json import Json
 from certificates.tensor_file import IntArray
 from prover.attention.sequence_problem import SequenceProblem
+from prover.deployed import FORMATS, required_margin
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.problem import Problem, Track, silent
 from prover.strategy import DoesNotFit, Evidence, MLPEvidence, Strategy
@@ -35,8 +41,13 @@ def problem_about(
     return TwoInputProblem(model, device, precision, track, task, margin, automaton, given)
 
 
-def prove(problem: Problem, strategy: Strategy) -> tuple[Certificate, Evidence | MLPEvidence]:
-    """Search with the strategy and state what was found.
+def deployable(problem: Problem, deployed: str) -> Problem:
+    """The same with a margin that is large enough for executions in a floating-point format, by its name (prover/deployed)."""
+    return replace(problem, margin=max(problem.margin, required_margin(problem.model, deployed)))
+
+
+def prove(problem: Problem, strategy: Strategy, deployed: str | None = None) -> tuple[Certificate, Evidence | MLPEvidence]:
+    """Search with the strategy and state what was found; deployed: also of executions in this format (see `deployable`).
 
     Raises DoesNotFit if the model or task is out of the strategy's reach, FormatError if the task is unknown.
     """
@@ -48,4 +59,8 @@ def prove(problem: Problem, strategy: Strategy) -> tuple[Certificate, Evidence |
         task = {"automaton": problem.automaton.digest}
     evidence = strategy.prove(problem)
     statement = evidence.statement(problem.model.digest(), task, problem.total, problem.margin)
-    return Certificate(statement, problem.precision, evidence.steps, problem.given_tensors), evidence
+    steps = evidence.steps
+    if deployed is not None and isinstance(statement, Statement):
+        statement = replace(statement, deployed=deployed)
+        steps = (*steps, Step("float-execution", (len(steps) - 1,), {"format": FORMATS[deployed].number}))
+    return Certificate(statement, problem.precision, steps, problem.given_tensors), evidence

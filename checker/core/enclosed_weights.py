@@ -31,14 +31,19 @@ def plus_bias(setting: Setting, value: Enclosure, name: str, columns: IntArray |
     return value + weight(setting, name)[:, columns] if name in setting.model.tensors else value
 
 
+def dyadic(setting: Setting, number: Fraction, up: bool = False) -> Enclosure:
+    """A number >= 0 "1 1", rounded down, or up, to 52 bits or to a multiple of 2**-1100, which are exact."""
+    exponent = min(52 - number.numerator.bit_length() + number.denominator.bit_length() - 1, 1100)
+    scaled = number * Fraction(2) ** exponent
+    mantissa = math.ceil(scaled) if up else math.floor(scaled)
+    return setting.arithmetic.exact(np.full((1, 1), mantissa, np.int64), np.full((1, 1), -exponent, np.int64))
+
+
 def plus_margin(setting: Setting, value: Enclosure, times: int) -> Enclosure:
-    """A value plus `times` the margin, which is rounded up: to 52 bits, or to a multiple of 2**-52."""
+    """A value plus `times` the margin, which is rounded up."""
     if not setting.margin:
         return value
-    bits = 52 - int(setting.margin).bit_length()
-    mantissa = np.full((1, 1), math.ceil(setting.margin * Fraction(2) ** bits), np.int64)
-    margin = setting.arithmetic.exact(mantissa, np.full((1, 1), -bits, np.int64))
-    return value + margin.times(np.full((1, 1), times, np.int64))
+    return value + dyadic(setting, setting.margin, up=True).times(np.full((1, 1), times, np.int64))
 
 
 def zeros(setting: Setting, *shape: int) -> Enclosure:

@@ -75,7 +75,7 @@ def _product(left: "Enclosure", right: "Enclosure") -> Work:
     (*stack, n, k), (*other, _, m) = left.shape, right.shape
     matrices = math.prod(np.broadcast_shapes(tuple(stack), tuple(other)))
     numbers, products = matrices * (n * k + k * m + n * m), 2 * matrices * n * k * m
-    return Work(products, products + 6 * numbers, numbers, 9)
+    return Work(products, products * left.arithmetic.product_slowness // left.slowness + 6 * numbers, numbers, 9)
 
 
 def _gathered(array: "Enclosure", index: Any) -> Work:
@@ -314,6 +314,8 @@ class Arithmetic(ABC):
     """Memory per element of an array that an operation needs, temporary arrays included (roughly)."""
     slowness: int
     """How much longer an operation takes than on machine integers (roughly)."""
+    product_slowness: int
+    """The same for the multiplications within a product of matrices."""
     exp_terms: int
     """So many terms of a series make an exponential."""
 

@@ -42,6 +42,7 @@ class ScaledArithmetic(Arithmetic):
         self.ln2, self.ln2_above = _ln2(self.ln2_bits)
         self.exp_terms = _exp_terms(self.exp_bits)
         self.slowness = 1 if self.machine else 96 + precision // 2
+        self.product_slowness = 1 if self.machine else ((precision + 32) // 25) ** 2  # as many products of digits, at most
 
     def exact(self, mantissas: IntArray, exponents: IntArray) -> "ScaledIntegers":
         """See Arithmetic. The largest element keeps `precision` bits; smaller ones lose what lies below that."""

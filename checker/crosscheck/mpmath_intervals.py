@@ -85,6 +85,7 @@ class MpmathArithmetic(Arithmetic):
 
     def __init__(self, meter: Meter) -> None:
         self.meter, self.element_bytes, self.slowness, self.exp_terms = meter, 2048, 512, 8
+        self.product_slowness = self.slowness
 
     def exact(self, mantissas: IntArray, exponents: IntArray) -> "MpmathIntervals":
         """See Arithmetic. A 53-bit mantissa is exact at this precision."""

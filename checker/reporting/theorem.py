@@ -58,6 +58,16 @@ def theorem(proof: Proof) -> str:
         f"least {statement.correct} of {statement.total} inputs: its accuracy on uniformly random ones is at least "
         f"{floor_decimal(statement.correct, statement.total)}. The task is {task.sentence}. To be right means that the "
         f"true output's logit {_exceeds(statement)} that of every other of the {config.d_vocab_out} outputs."
+        f"{_deployed(statement)}"
+    )
+
+
+def _deployed(statement: Statement) -> str:
+    if statement.deployed is None:
+        return ""
+    return (
+        f" Every execution of the model in {statement.deployed}, as rule float-execution describes executions, classifies "
+        "these inputs correctly, too."
     )
 
 

@@ -28,6 +28,7 @@ from checker.layers.set_output import set_output
 from checker.layers.wave_output import wave_output
 from checker.rules.all_inputs import all_inputs
 from checker.rules.disjoint_sum import disjoint_sum
+from checker.rules.float_execution import float_execution
 from checker.rules.further_inputs import further_inputs
 from checker.transformer.transformer_forward import transformer_forward
 
@@ -39,6 +40,7 @@ RULES: Mapping[str, Rule] = {
     "coded-output": coded_output,
     "disjoint-sum": disjoint_sum,
     "enumeration": enumeration,
+    "float-execution": float_execution,
     "further-inputs": further_inputs,
     "group-chains": group_chains,
     "hidden-tables": hidden_tables,

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from certificates import read_model, write_certificate
 from certificates.automaton import read_automaton
+from certificates.canonical_json import decimal
 from checker import verify
 from prover.commands.options import (
     CONSOLE,
@@ -25,9 +26,10 @@ from prover.commands.options import (
     progress_bars,
     read_table,
 )
+from prover.deployed import FORMATS
 from prover.layers.dictionaries import Dictionary
 from prover.layers.two_input_problem import TwoInputProblem
-from prover.prove import problem_about, prove
+from prover.prove import deployable, problem_about, prove
 from prover.strategies import ATTENTION_STRATEGIES, FOR_ANY_TASK, MLP_STRATEGIES, TWO_INPUT_STRATEGIES, all_strategies_for
 from prover.strategies.dictionary_output import DictionaryOutput
 from prover.strategy import MLPEvidence
@@ -62,6 +64,7 @@ def strategies_command() -> None:
     short_help="Search for a proof and write a certificate.",
     epilog="Example: prover prove model.safetensors --strategy classes -o proof.cert --check\n\n"
     "A task of your own: prover prove model.safetensors --strategy enumerate --task balanced.json -o proof.cert\n\n"
+    "Also in float32: prover prove model.safetensors --strategy classes --deployed float32 -o proof.cert\n\n"
     "With a margin: prover prove model.safetensors --strategy classes --margin 0.1 -o proof.cert",
 )
 @MODEL
@@ -80,6 +83,11 @@ def strategies_command() -> None:
     "--dictionary", type=click.Path(path_type=Path), help="For dictionary and crosscoder: safetensors with W_enc, W_dec."
 )
 @click.option("--margin", help="By more than this the true outputs' logits are to lead, as a decimal number: 0.1.")
+@click.option(
+    "--deployed",
+    type=click.Choice(list(FORMATS)),
+    help="Prove it of every execution in this floating-point format, too, with the margin that this takes.",
+)
 @click.option("--precision", type=click.IntRange(12, 256), default=30, help="Bits to which the checker rounds.")
 @click.option("--check", is_flag=True, help="Run the checker on what was written.")
 @DEVICE
@@ -92,6 +100,7 @@ def prove_command(
     table: Path | None,
     dictionary: Path | None,
     margin: str | None,
+    deployed: str | None,
     precision: int,
     check: bool,
     device: str,
@@ -110,7 +119,9 @@ def prove_command(
             if not isinstance(problem, TwoInputProblem) or not isinstance(search, DictionaryOutput):
                 raise click.ClickException("--dictionary is for strategies dictionary and crosscoder")
             problem = replace(problem, dictionary=Dictionary.read(dictionary))
-        certificate, evidence = prove(problem, search)
+        if deployed is not None:
+            problem = deployable(problem, deployed)
+        certificate, evidence = prove(problem, search, deployed)
     size = write_certificate(output, certificate)
     if isinstance(evidence, MLPEvidence):
         click.echo(f"wrote {output} ({size} bytes)")
@@ -119,7 +130,8 @@ def prove_command(
             click.echo(f"  frequency {claim.frequency}: amplitude {claim.amplitude * unit:.5g}, error {claim.error * unit:.5g}")
     else:
         click.echo(f"wrote {output} ({size} bytes); expected bound: {floor_percent(evidence.correct, problem.total)}")
-        click.echo(f"  {evidence.correct} of {problem.total} inputs")
+        margin_text = f", by a margin of more than {decimal(problem.margin)}" if problem.margin else ""
+        click.echo(f"  {evidence.correct} of {problem.total} inputs{margin_text}")
         if not evidence.correct:
             click.echo("  The proof is vacuous: this strategy does not explain the model, or --precision is too low.")
     if check:

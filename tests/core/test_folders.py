@@ -21,7 +21,7 @@ FLOORS: Mapping[str, Sequence[frozenset[str]]] = {
         frozenset({"weights", "problem", "error_terms", "approximate"}),  # models as tensors; what there is to prove; numbers
         frozenset({"surrogate"}),  # what would be proved, differentiable
         frozenset({"strategy"}),  # what a strategy is
-        frozenset({"bases"}),  # hints that both families need
+        frozenset({"bases", "deployed"}),  # hints that both families need; rounding in deployment
         frozenset({"attention", "layers"}),  # what the strategies of a family share
         frozenset({"transformer"}),  # what the strategies for transformers of any depth share
         frozenset({"strategies", "prove", "training"}),  # ways to search; from what was found to a certificate; models
