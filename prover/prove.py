@@ -5,11 +5,7 @@ from fractions import Fraction
 
 import torch
 
-<<<<<<< HEAD
-from certificates import AttentionOnly, Certificate, Model, Transformer
-=======
-from certificates import AttentionOnly, Certificate, Model, Statement, Step
->>>>>>> main
+from certificates import AttentionOnly, Certificate, Model, Statement, Step, Transformer
 from certificates.automaton import Automaton
 from certificates.canonical_json import Json
 from certificates.tensor_file import IntArray
