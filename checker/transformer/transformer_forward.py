@@ -56,7 +56,7 @@ def transformer_forward(setting: Setting, step: Step, premises: tuple[Fact, ...]
     take_hints(setting, step)
     config = setting.model.config
     if premises or not isinstance(config, Transformer):
-        raise Refused(f"transformer-forward takes no premises, and is about transformers, not a {config.described}")
+        raise Refused("transformer-forward takes no premises, and is about the architecture `transformer` only")
     alone = 1 if config.attention_dir == "causal" else config.n_ctx  # places of an input that it shares with none before it
     widest = max(config.n_ctx * config.n_heads * config.d_head, alone * max(config.d_model, config.d_mlp), config.d_vocab_out)
     return EvaluatedTransformer(Forward(setting, config), max(1, _BLOCK // widest))

@@ -109,7 +109,7 @@ class TransformerProblem(Problem):
                 if verify(probe, model).accepted:
                     return 4 * least
                 least *= 4
-        raise DoesNotFit("the checker cannot tell any margin of a sample from zero; try --precision 60, which is slow")
+        raise DoesNotFit("the checker cannot tell any margin of a sample from zero; try --precision 50, which takes longer")
 
     def _claim(self, ranges: IntArray, places: IntArray) -> Certificate:
         """That the sequences at these places, and only these, are right."""
