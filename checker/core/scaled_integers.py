@@ -229,14 +229,15 @@ class ScaledIntegers(Enclosure):
 
     def over(self, other: Self) -> Self:
         b = other._rounded(self.arithmetic.precision)
-        if b.lo.size and int(b.lo.min()) <= 0:
-            raise Refused("a division by a number that is not proved to be positive")
+        smallest = int(b.lo.min()) if b.lo.size else 1
+        if smallest <= 0:
+            raise Refused("a division by a number that is not proved to be positive; a higher precision may help")
         a = self._rounded(self.arithmetic.precision)
         up = self.arithmetic.width - a.bound.bit_length()
         low, high = a.lo << up, a.hi << up
         least = low // np.where(low >= 0, b.hi, b.lo)
         most = -(-high // np.where(high >= 0, b.lo, b.hi))
-        return self._new(least, most, a.shift + up - b.shift, 1 << self.arithmetic.width)
+        return self._new(least, most, a.shift + up - b.shift, (a.bound << up) // smallest + 1)
 
     def square(self) -> Self:
         a = self._size()._rounded(self.arithmetic.width // 2)

@@ -142,7 +142,7 @@ class MpmathIntervals(Enclosure):
 
     def over(self, other: Self) -> Self:
         if not np.asarray(_POSITIVE(other.values), np.bool_).all():
-            raise Refused("a division by a number that is not proved to be positive")
+            raise Refused("a division by a number that is not proved to be positive; a higher precision may help")
         return self._new(self.values / other.values)
 
     def square(self) -> Self:

@@ -3,8 +3,8 @@
 *Root.* Let g = base^(-2 / dim), base >= 1, so that g^(dim / 2) = 1 / base and 0 < g <= 1. An integer L is at most 2^B g
 exactly if (L / 2^B)^(dim / 2) <= 1 / base, which bisection decides in integers. *One step.* The angle is theta = g^i, in
 (0, 1]; for such angles the terms of the Taylor series of sine and cosine alternate and fall, so that what is left out is at
-most the first term left out. *All steps.* The point at position + 1 is that at position times (cos theta, sin theta), as
-complex numbers.
+most the first term left out. *All positions.* As complex numbers, the point of a sum is the product of the points: that of
+a position is made of those of its halves, so that few roundings add up.
 
 Everything is an interval [low, high] of integers in units of 2^-B, rounded outward.
 """
@@ -55,17 +55,19 @@ def _cosine_and_sine(angle: Interval) -> tuple[Interval, Interval]:
 def rotations(setting: Setting, base: Fraction, dim: int, positions: int) -> tuple[Enclosure, Enclosure]:
     """Cosines and sines, "position dim/2"."""
     setting.meter.toil(_EFFORT_OF_A_ROOT * (1 + dim * dim // 4096))
-    setting.meter.scripting(16 * positions * dim)
+    setting.meter.scripting(32 * positions * dim)
     ratio, angle = _root(base, dim // 2), (1 << _BITS, 1 << _BITS)
     table = np.zeros((2, 2, positions, dim // 2), np.int64)  # cosine or sine, low or high
     for i in range(dim // 2):
-        turn = _cosine_and_sine(angle)
-        point: tuple[Interval, Interval] = ((1 << _BITS, 1 << _BITS), (0, 0))
-        for position in range(positions):
+        points = [((1 << _BITS, 1 << _BITS), (0, 0)), _cosine_and_sine(angle)]
+        for position in range(2, positions):
+            (a, b), (c, d) = points[position // 2], points[position - position // 2]
+            (least, most), (more, less) = _times(a, c), _times(b, d)
+            (e, f), (g, h) = _times(a, d), _times(b, c)
+            points.append(((least - less, most - more), (e + g, f + h)))
+        for position, point in enumerate(points[:positions]):
             for which, (low, high) in enumerate(point):
                 table[which, :, position, i] = low >> (_BITS - 50), -(-high >> (_BITS - 50))
-            (a, b), (c, d) = (_times(part, turn[0]) for part in point), (_times(part, turn[1]) for part in point)
-            point = (a[0] - d[1], a[1] - d[0]), (b[0] + c[0], b[1] + c[1])
         angle = _times(angle, ratio)
     return _enclosed(setting, table[0]), _enclosed(setting, table[1])
 

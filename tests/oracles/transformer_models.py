@@ -18,7 +18,7 @@ def draw_config(seed: int, **fixed: Any) -> dict[str, Any]:
     rng = random.Random(seed)
     position = ("standard", "rotary", "none")[seed % 3]
     heads, groups = ((1, 1), (2, 2), (4, 2), (2, 1), (3, 3))[seed % 5]
-    d_head = rng.choice((2, 3, 4)) if position != "rotary" else 4
+    d_head = rng.choice((2, 3, 4)) if position != "rotary" else 6
     config = {
         "architecture": "transformer",
         "n_layers": 1 + seed % 2,
@@ -37,8 +37,8 @@ def draw_config(seed: int, **fixed: Any) -> dict[str, Any]:
         "use_qk_norm": seed % 5 in (1, 3),
         "positional_embedding_type": position,
         "rotary_base": rng.choice((3, 100, 10000, "5/2")),
-        "rotary_dim": rng.choice((2, 4)),
-        "rotary_adjacent_pairs": rng.random() < 0.5,
+        "rotary_dim": rng.choice((2, 4, 6)) if position == "rotary" else 2,
+        "rotary_adjacent_pairs": seed // 3 % 2 == 0,
         "attention_dir": "bidirectional" if seed % 6 in (2, 5) else "causal",
         "attn_scale": rng.choice((-1, "3/2", 1)),
         "tie_word_embeddings": seed % 4 == 1,

@@ -65,6 +65,7 @@ def test_equal_functions_have_equal_configurations() -> None:
     assert parsed(attn_only=True, act_fn="solu") == parsed(attn_only=True, act_fn=None, d_mlp=None, gated_mlp=True)
     assert parsed(act_fn="gelu_pytorch_tanh") == parsed(act_fn="gelu_new")
     assert parsed(use_attn_scale=False) == parsed(attn_scale=1) != plain
+    assert parsed(attn_scale=2.00001) != plain == parsed(attn_scale=2.0000001)
     assert parsed(**ROTARY) == parsed(**ROTARY, rotary_dim=4) != parsed(**ROTARY, rotary_dim=2)
     assert parsed(normalization_type=None, eps="1/2") == parsed(normalization_type=None)
     assert parsed(normalization_type="RMS", final_rms=True) == parsed(normalization_type="RMS")

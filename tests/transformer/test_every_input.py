@@ -92,6 +92,7 @@ def test_steps_of_the_wrong_kind_are_refused(tmp_path: Path) -> None:
         (forward, replace(every, hints={})),
         (forward, replace(every, parameters={"first": 0})),
         (forward, replace(forward, premises=(0,))),
+        (forward, replace(forward, premises=(0,)), replace(every, premises=(1,))),
         (replace(forward, parameters={"layer": 1}), every),
         (replace(forward, hints=every.hints), every),
         (forward,),
