@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test bench pace frontier interpret finetune lint mutants size clean
+.PHONY: demo test bench float32 pace frontier interpret finetune lint mutants size clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -20,6 +20,9 @@ test: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python tests/core/primitive_pace.py
 	$(BIN)/prover bench -o bench-out
+
+float32: $(STAMP)
+	$(BIN)/prover deployed $(wildcard certificates/models/*.safetensors) -o float32-out
 
 pace: $(STAMP)
 	PYTHONPATH=.:tests:tests/oracles:tests/golden:tests/mutation:tests/core:tests/attention $(BIN)/python tests/core/pace_search.py
@@ -47,4 +50,4 @@ size: $(STAMP)
 	$(BIN)/python tests/trusted_size.py --write
 
 clean:
-	rm -rf $(VENV) demo-out bench-out frontier-out interpret-out finetune-out mutants-out build *.egg-info
+	rm -rf $(VENV) demo-out bench-out float32-out frontier-out interpret-out finetune-out mutants-out build *.egg-info

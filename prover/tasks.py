@@ -141,4 +141,6 @@ def _minimal_by_step(order: IntArray, tables: list[IntArray], outputs: IntArray)
     transitions = np.full((len(layers), states, tables[0].shape[1]), -1, np.int64)
     for step, layer in enumerate(layers):
         transitions[step, : len(layer)] = layer
+    if (transitions == transitions[0]).all():
+        transitions = transitions[:1]
     return Automaton.of(order, transitions, np.concatenate([values, np.full(states - len(values), -1, np.int64)]))

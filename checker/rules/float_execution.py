@@ -103,12 +103,17 @@ def float_execution(setting: Setting, step: Step, premises: tuple[Fact, ...]) ->
     form, model = FORMATS[number], setting.model
     if any(_BITS_STORED[tensor.dtype] > form.bits for tensor in model.tensors.values()):
         raise Refused(f"the model's weights are stored with more bits than {form.name} has: {form.bits}")
-    error, largest = _ERRORS[type(model.config)](_Sizes(setting, form))
+    error, largest = errors_in(setting, form)
     if not (dyadic(setting, Fraction(2) ** (form.largest - 2)) - largest).positive().all():
         raise Refused(f"a number may overflow {form.name}")
     if not (dyadic(setting, setting.margin) - (error + error)).positive().all():
         raise Refused(f"the margin is not proved to exceed twice what {form.name} may be off: state a larger one")
     return replace(premises[0], deployed=form.name, unexplained_dimension=0)
+
+
+def errors_in(setting: Setting, form: Format) -> tuple[Enclosure, Enclosure]:
+    """B "1 o", and what no number but exponentials exceeds, "1 1"."""
+    return _ERRORS[type(setting.model.config)](_Sizes(setting, form))
 
 
 @dataclass(frozen=True)
@@ -158,7 +163,6 @@ def _highest(array: Enclosure) -> Enclosure:
 
 
 def _attention_only(sizes: _Sizes) -> tuple[Enclosure, Enclosure]:
-    """Errors of logits "1 o", and what no number exceeds."""
     setting, config = sizes.setting, sizes.setting.model.config
     assert isinstance(config, AttentionOnly)
     d, h, k = config.d_model, config.d_head, config.n_ctx

@@ -1,4 +1,4 @@
-"""The `prover` command: train, import, strategies, prove, finetune, demo, frontier, interpret, search, bench."""
+"""The `prover` command: train, import, strategies, prove, finetune, demo, frontier, interpret, search, bench, deployed."""
 
 import sys
 
@@ -10,7 +10,7 @@ from prover.commands.finetune import finetune_command
 from prover.commands.import_state import import_command
 from prover.commands.prove import prove_command, strategies_command
 from prover.commands.search import search_command
-from prover.commands.studies import bench_command, demo_command, frontier_command, interpret_command
+from prover.commands.studies import bench_command, demo_command, deployed_command, frontier_command, interpret_command
 from prover.commands.train import train
 from prover.strategy import DoesNotFit
 
@@ -28,7 +28,7 @@ def cli() -> None:
 
 for _command in (
     *(train, import_command, strategies_command, prove_command, finetune_command),
-    *(demo_command, frontier_command, interpret_command, search_command, bench_command),
+    *(demo_command, frontier_command, interpret_command, search_command, bench_command, deployed_command),
 ):
     cli.add_command(_command)
 

@@ -19,6 +19,7 @@ from prover.strategy import Strategy
 from prover.studies.bench import bench_table
 from prover.studies.demo import demo_table
 from prover.studies.finetuning_bench import finetuning_bench
+from prover.studies.float_runs import float_runs_table
 from prover.studies.frontier import Frontier, explore, frontier_table, write_results
 from prover.studies.frontier_page import write_report
 from prover.studies.growth import growth_table
@@ -155,3 +156,25 @@ def bench_command(models: tuple[Path, ...], device: str, output: Path) -> None:
         if not models:
             console.print(growth_table(output, pick_device(device), track))
             console.print(finetuning_bench(paths, pick_device(device), track))
+
+
+@click.command(
+    "deployed",
+    short_help="What is proved in real arithmetic and in float32, and runs in float32.",
+    epilog="Example: prover deployed certificates/models/*.safetensors -o deployed-out",
+)
+@click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--inputs", type=click.IntRange(1), default=10**6, help="How many random inputs to run, of each model.")
+@DEVICE
+@FOLDER
+def deployed_command(models: tuple[Path, ...], inputs: int, device: str, output: Path) -> None:
+    """Prove each of MODELS in real arithmetic and of every execution in float32, and run inputs through PyTorch in float32.
+
+    Run are random inputs, and of those that lead by more than the margin the closest ones, by several implementations and in
+    batches of several sizes. The exit status is 1 if one was classified wrongly, or was further off than the bound says.
+    """
+    with progress_bars() as track:
+        problems = {path: problem_about(read_model(path), pick_device(device), track=track) for path in models}
+        table, fine = float_runs_table(problems, output, inputs)
+    wide(150).print(table)
+    sys.exit(0 if fine else 1)

@@ -1,18 +1,20 @@
 """The golden corpus: the checker gives the recorded verdicts, they are true, and the script that made them repeats itself."""
 
 import json
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import automaton_oracle
 import make_golden
 import numpy as np
 import oracle
 import pair_oracle
 import pytest
 
-from certificates import AttentionOnly, MLPStatement, read_model
+from certificates import AttentionOnly, Certificate, MLPStatement, Statement, read_model
 from certificates.certificate import read_certificate
 from checker import covers, verify
 from checker.core.decide import check_proof
@@ -90,15 +92,39 @@ def mlp_is_a_quadrature(entry: dict[str, Any]) -> None:
         assert most <= Fraction(claim.error, 2**statement.scale)
 
 
+def labelled(certificate: Certificate, row: Sequence[int]) -> int:
+    """The true output of a sequence by the certificate's automaton."""
+    tables = (certificate.given[name].integers().tolist() for name in ("order", "transitions", "outputs"))
+    return automaton_oracle.output_of(*tables, row)
+
+
+@dataclass(frozen=True)
+class Labelled(oracle.TinyModel):
+    """With the true outputs of an automaton (0 for what is no input)."""
+
+    certificate: Certificate | None = None
+
+    def label(self, tokens: Sequence[int]) -> int:
+        """The true output."""
+        assert self.certificate is not None
+        return max(labelled(self.certificate, tokens), 0)
+
+
 def pairs_are_right(entry: dict[str, Any]) -> None:
     """The same about pairs of elements."""
     certificate, _ = read_certificate(FOLDER / entry["certificate"])
-    table = pair_oracle.table_of(certificate.statement.task, certificate.table)
-    right = pair_oracle.right(read_model(FOLDER / entry["model"]).tensors, table)
+    statement, model = certificate.statement, read_model(FOLDER / entry["model"])
+    assert isinstance(statement, Statement)
+    if "automaton" in statement.task:
+        size = model.config.input_shape[1]
+        table = np.array([[labelled(certificate, (a, b)) for b in range(size)] for a in range(size)])
+    else:
+        table = pair_oracle.table_of(statement.task, certificate.given.get("table"))
+    right = pair_oracle.right(model.tensors, table, statement.margin)
     counted = covers(FOLDER / entry["certificate"], FOLDER / entry["model"], np.argwhere(right | ~right)) >= 0
     assert int(counted.sum()) == int(entry["correct"])
     assert np.all(right.reshape(-1)[counted])
-    assert certificate.statement.total == table.size
+    assert statement.total == table.size
 
 
 @pytest.mark.parametrize("entry", ACCEPTED, ids=_name)
@@ -110,17 +136,22 @@ def test_what_is_accepted_is_true(entry: dict[str, Any]) -> None:
     if not isinstance(config, AttentionOnly):
         return pairs_are_right(entry)
     tensors = {name: (t.dtype, t.shape, t.data) for name, t in model.tensors.items()}
-    task = read_certificate(FOLDER / entry["certificate"])[0].statement.task
-    rank = {"max-of-k": 1, "min-of-k": config.n_ctx}.get(task["name"]) or task["n"]
+    certificate, _ = read_certificate(FOLDER / entry["certificate"])
+    statement = certificate.statement
+    assert isinstance(statement, Statement)
+    task, own = statement.task, "automaton" in statement.task
+    rank = 1 if own else {"max-of-k": 1, "min-of-k": config.n_ctx}.get(task["name"]) or task["n"]
     sizes = (config.d_vocab, config.n_ctx, config.d_model, config.d_head, config.d_vocab_out)
-    truth = oracle.truth(oracle.TinyModel(*sizes, tensors, rank=rank))
+    tiny = Labelled(*sizes, tensors, certificate=certificate) if own else oracle.TinyModel(*sizes, tensors, rank=rank)
+    truth = oracle.truth(tiny, statement.margin)
+    inputs = np.array([not own or labelled(certificate, row) >= 0 for row in truth.tokens.tolist()])
     counted = covers(FOLDER / entry["certificate"], FOLDER / entry["model"], truth.tokens) >= 0
     assert int(counted.sum()) == int(entry["correct"])
-    assert np.all(truth.correct[counted])
+    assert np.all((truth.correct & inputs)[counted])
     if entry["certificate"] in ("enumeration.cert", "enumeration-smallest.cert", "all-biases.cert", "ties-not-counted.cert"):
         assert truth.count == int(entry["correct"])
-    certificate, _ = read_certificate(FOLDER / entry["certificate"])
-    assert Fraction(certificate.statement.total) == config.d_vocab**config.n_ctx == len(truth.tokens)
+    assert statement.total == inputs.sum()
+    assert len(inputs) == config.d_vocab**config.n_ctx
 
 
 def test_making_the_corpus_again_changes_nothing(tmp_path: Path) -> None:

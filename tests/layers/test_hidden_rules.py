@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hidden_oracle import (
     ATTENTION,
     GROUPS,
@@ -51,7 +52,7 @@ from certificates import (
 )
 from certificates.groups import table_digest
 from checker import CheckError, InvalidInput, OverBudget, Refused, covers, verify
-from checker.core.decide import check_proof, parse_task
+from checker.core.decide import Pins, check_proof, parse_task
 from checker.core.enclosures import Enclosure
 from checker.core.facts import CertifiedInputs, Fact, Setting
 from checker.core.meter import Budget, Meter
@@ -60,6 +61,10 @@ from checker.layers.composition import Composition
 from checker.layers.facts import HiddenTables
 from checker.reporting.verdict import ARITHMETICS
 from checker.rules import RULES
+from prover.layers.two_input_problem import TwoInputProblem
+from prover.prove import prove
+from prover.strategies.all_inputs import Enumerate
+from prover.strategies.evaluated_pairs import BruteForcePairs
 
 HYPOTHESIS = settings(
     deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -96,6 +101,7 @@ class Check:
 
     tiny: HiddenModel
     precision: int = 64
+    margin: Fraction = Fraction(0)
     setting: Setting = field(init=False)
     model: Model = field(init=False)
     task: Any = field(init=False)
@@ -107,7 +113,7 @@ class Check:
         task, table = (self.tiny.task, {}) if self.tiny.task else (digest, {"table": of_integers(self.tiny.table)})
         known = parse_task(task, model.config, table, Meter(Budget()))
         assert isinstance(known, Composition) and np.array_equal(known.table, self.tiny.table)
-        setting = Setting(model, known, ScaledArithmetic(self.precision, meter), meter)
+        setting = Setting(model, known, ScaledArithmetic(self.precision, meter), meter, 1, self.margin)
         for name, value in (("model", model), ("task", task), ("table", table), ("setting", setting)):
             object.__setattr__(self, name, value)
 
@@ -267,6 +273,34 @@ def test_with_all_neurons_exactly_the_correct_pairs_are_accepted(tiny: HiddenMod
         assert half.correct == correct.sum() and np.array_equal(half.cells, correct)
     else:
         assert not mirrored.any()
+
+
+@settings(HYPOTHESIS, max_examples=60)
+@given(tiny=EXACT, data=st.data())
+def test_exactly_the_pairs_that_lead_by_more_than_the_margin_are_accepted(tiny: HiddenModel, data: st.DataObject) -> None:
+    """The margin is the lead of some pair: a tie. Also one by one, as inputs of any task."""
+    positive = sorted({lead for lead in Check(tiny).truth.lead.flat if lead > 0})
+    assume(positive)
+    margin = data.draw(st.sampled_from(positive))
+    check = Check(tiny, 64, margin)
+    tables, expected = check.tables(), check.truth.lead > margin
+    assert np.array_equal(check.one_by_one(tables, evaluated), expected)
+    pairs = np.argwhere(expected | ~expected)
+    found = tables.classifies(check.setting, pairs, tiny.table.reshape(-1))
+    assert np.array_equal(found.reshape(expected.shape), expected)
+    problem = TwoInputProblem(check.model, torch.device("cpu"), 40, task_json=check.task, margin=_decimal(margin))
+    problem = replace(problem, given=tiny.table if check.table else None)
+    for strategy in (BruteForcePairs(), Enumerate()):
+        certificate, evidence = prove(problem, strategy)
+        proof = check_proof(certificate, check.model, pins=Pins(margin_at_least=_decimal(margin)))
+        covered = proof.result.covers(pairs).reshape(expected.shape)
+        assert not np.any(covered & ~(check.truth.lead > _decimal(margin)))
+        assert covered.sum() == proof.result.correct == evidence.correct
+
+
+def _decimal(number: Fraction) -> Fraction:
+    """Cut off, so that it can be written down."""
+    return Fraction(math.floor(number * 10**9), 10**9)
 
 
 @settings(HYPOTHESIS, max_examples=60)

@@ -97,13 +97,13 @@ def logits(tensors: Mapping[str, Any]) -> Array:
     return out
 
 
-def right(tensors: Mapping[str, Any], table: np.ndarray) -> np.ndarray:
-    """For which pairs "a b" the true output's logit is greater than every other."""
+def right(tensors: Mapping[str, Any], table: np.ndarray, margin: Fraction = Fraction(0)) -> np.ndarray:
+    """For which pairs "a b" the true output's logit exceeds every other by more than a margin."""
     values = logits(tensors)
     answer = np.zeros(table.shape, np.bool_)
     for a, b in np.ndindex(*table.shape):
         others = np.delete(values[a, b], table[a, b])
-        answer[a, b] = values[a, b, table[a, b]] > others.max()
+        answer[a, b] = values[a, b, table[a, b]] - others.max() > margin
     return answer
 
 
