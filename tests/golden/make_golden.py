@@ -577,11 +577,8 @@ def claim_members(subject: str, step: Step, more: int = 0) -> Certificate:
 def cases() -> list[Case]:
     """The corpus."""
     import golden_pairs  # noqa: PLC0415 - which is written with the functions of this file
-<<<<<<< HEAD
     import golden_transformers  # noqa: PLC0415 - likewise
-=======
     import golden_statements  # noqa: PLC0415 - likewise
->>>>>>> main
 
     corpus = Corpus()
     for part in (
@@ -597,11 +594,8 @@ def cases() -> list[Case]:
     ):
         part(corpus)
     golden_pairs.add_cases(corpus)
-<<<<<<< HEAD
     golden_transformers.add_cases(corpus)
-=======
     golden_statements.add_cases(corpus)
->>>>>>> main
     return sorted(corpus.cases, key=lambda case: case.certificate)
 
 
