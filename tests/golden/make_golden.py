@@ -577,8 +577,8 @@ def claim_members(subject: str, step: Step, more: int = 0) -> Certificate:
 def cases() -> list[Case]:
     """The corpus."""
     import golden_pairs  # noqa: PLC0415 - which is written with the functions of this file
-    import golden_transformers  # noqa: PLC0415 - likewise
     import golden_statements  # noqa: PLC0415 - likewise
+    import golden_transformers  # noqa: PLC0415 - likewise
 
     corpus = Corpus()
     for part in (
