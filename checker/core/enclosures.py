@@ -98,6 +98,11 @@ def _gathered(array: "Enclosure", index: Any) -> Work:
     return Work(0, kept if math.prod(array.shape) <= _IN_CACHE // 4 else 3 * kept, kept)
 
 
+def _converted(array: "Enclosure", _: "Arithmetic") -> Work:
+    elements = math.prod(array.shape)
+    return Work(0, reached(elements), elements)
+
+
 def _joined(array: "Enclosure", others: Sequence["Enclosure"], axis: int) -> Work:
     elements = sum(math.prod(part.shape) for part in (array, *others))
     return Work(0, reached(elements), elements, 1 + len(others))
@@ -137,6 +142,7 @@ _COSTS: dict[str, tuple[Callable[..., Work], int]] = {
     "up_to": (_each(0), 2),
     "__getitem__": (_gathered, 8),
     "concatenate": (_joined, 2),
+    "within": (_converted, 4),
 }
 """What every operation does, and the effort of a step on machine integers, in operations of `brute-force` (4 ns): measured
 by tests/core/primitive_pace.py in the worst layout of a million numbers, a quarter added."""
@@ -292,6 +298,10 @@ class Enclosure(ABC):
     def concatenate(self, others: Sequence[Self], axis: int) -> Self:
         """This array followed by others along an axis."""
 
+    @abstractmethod
+    def within(self, arithmetic: Any) -> Self:
+        """The same numbers in another arithmetic of the same kind, rounded to its precision."""
+
     def lengths(self) -> Self:
         """The Euclidean lengths of the columns of a matrix."""
         return self.square().sum(0).sqrt()
@@ -322,6 +332,10 @@ class Arithmetic(ABC):
     @abstractmethod
     def exact(self, mantissas: IntArray, exponents: IntArray) -> Enclosure:
         """Enclose mantissa * 2**exponent, elementwise; |mantissa| < 2**53."""
+
+    @abstractmethod
+    def finer(self) -> "Arithmetic":
+        """One with at least 64 bits, and the same meter."""
 
     @abstractmethod
     def reciprocal_sqrt(self, number: int) -> Enclosure:

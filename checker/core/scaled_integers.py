@@ -20,6 +20,7 @@ from checker.core.meter import Meter
 
 LARGEST_MACHINE_PRECISION = 30
 SMALLEST_PRECISION, LARGEST_PRECISION = 12, 256
+_FINE = 64
 _EFFORT_OF_EXACT = 20
 _EXP_LIMIT = 20
 """Arguments of exp are handled up to 2**20 in magnitude (below: the lower bound becomes 0; above: refused)."""
@@ -57,6 +58,10 @@ class ScaledArithmetic(Arithmetic):
         shifted: IntArray = np.left_shift(values, np.maximum(up, 0).astype(self.dtype))
         down = np.minimum(np.maximum(-up, 0), 63).astype(self.dtype)
         return ScaledIntegers(self, shifted >> down, _ceil_shift(shifted, down), shift, 1 << self.precision if tops.size else 0)
+
+    def finer(self) -> "ScaledArithmetic":
+        """See Arithmetic."""
+        return self if self.precision >= _FINE else ScaledArithmetic(_FINE, self.meter)
 
     def reciprocal_sqrt(self, number: int) -> "ScaledIntegers":
         """See Arithmetic. With r = isqrt(4**k // n): r <= 2**k / sqrt(n) < r + 1."""
@@ -326,6 +331,10 @@ class ScaledIntegers(Enclosure):
     @property
     def T(self) -> Self:
         return self._new(self.lo.T, self.hi.T)
+
+    def within(self, arithmetic: ScaledArithmetic) -> Self:
+        a = self._rounded(arithmetic.precision)
+        return type(self)(arithmetic, a.lo.astype(arithmetic.dtype), a.hi.astype(arithmetic.dtype), a.shift, a.bound)
 
     def concatenate(self, others: Sequence[Self], axis: int) -> Self:
         parts = [self, *others]

@@ -97,6 +97,10 @@ class MpmathArithmetic(Arithmetic):
         values = np.frompyfunc(interval, 2, 1)(mantissas, exponents)
         return MpmathIntervals(self, np.asarray(values, object))
 
+    def finer(self) -> "MpmathArithmetic":
+        """See Arithmetic."""
+        return self
+
     def reciprocal_sqrt(self, number: int) -> "MpmathIntervals":
         """See Arithmetic."""
         self.meter.charge(2)
@@ -208,6 +212,9 @@ class MpmathIntervals(Enclosure):
     @property
     def T(self) -> Self:
         return self._new(self.values.T)
+
+    def within(self, arithmetic: Arithmetic) -> Self:
+        return type(self)(arithmetic, self.values)
 
     def concatenate(self, others: Sequence[Self], axis: int) -> Self:
         return self._new(np.concatenate([self.values, *(other.values for other in others)], axis=axis))

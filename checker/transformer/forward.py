@@ -9,7 +9,7 @@ of the values: this multiplies the numerator and the denominator of a softmax by
     x / sqrt(mean x^2 + eps)                        =  sqrt(d) x / sqrt(sum x^2 + d eps).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -32,60 +32,33 @@ class Heads:
     key: Enclosure
     value: Enclosure
 
+    def at(self, rows: IntArray) -> "Heads":
+        """Those of some rows, in this order."""
+        return Heads(self.query[rows], self.key[rows], self.value[rows])
 
-class Forward:
-    """A transformer's weights as enclosures, and what its first layer works on, for every position and token."""
+
+class Layers:
+    """The parts of a transformer, its weights being enclosures in the setting's arithmetic."""
 
     def __init__(self, setting: Setting, config: Transformer) -> None:
         self.setting, self.config = setting, config
-        tokens, positions = config.d_vocab, config.n_ctx
-        held = sum(len(tensor.data) for tensor in setting.model.tensors.values())  # at least half the number of weights
-        held += tokens * positions * (config.d_model + config.d_head * (config.n_heads + 2 * config.n_key_value_heads))
+        held = sum(len(tensor.data) for tensor in setting.model.tensors.values())  # at least twice the number of weights
         setting.meter.hold(held * setting.arithmetic.element_bytes // 2)
         self.weights = {name: weight(setting, name) for name in setting.model.tensors}
-        scale = Fraction(config.attn_scale)
         if config.rotary_dim:
             self.turns = rotations(setting, Fraction(config.rotary_base), config.rotary_dim, config.n_ctx)
-        self.scale = (
-            setting.arithmetic.reciprocal_sqrt(config.d_head)
-            if scale == -1
-            else fraction(setting.arithmetic, Fraction(scale.denominator, scale.numerator))
-        )
-        position, token = np.divmod(np.arange(tokens * positions), tokens)
-        self.stream = self.weights["embed.W_E"][token]
-        if config.positional_embedding_type == "standard":
-            self.stream = self.stream + self.weights["pos_embed.W_pos"][position]
-        self.heads = self._heads(0, self.stream, position)
+        scale = Fraction(config.attn_scale)
+        inverse = Fraction(scale.denominator, abs(scale.numerator))
+        self.scale = setting.arithmetic.reciprocal_sqrt(config.d_head) if scale == -1 else fraction(setting.arithmetic, inverse)
 
-    def logits(self, inputs: IntArray) -> Enclosure:
-        """At the last position, "n out", of inputs "n k"."""
-        config = self.config
-        places = Places.of(self.setting.meter, inputs, config.attention_dir == "causal", config.d_vocab)
-        start = places.position * config.d_vocab + places.token
-        asked = np.arange(len(start))
-        stream, first = self.stream[start], self.heads
-        heads = Heads(first.query[start], first.key[start], first.value[start])
-        for layer in range(config.n_layers):
-            if layer > 0:
-                heads = self._heads(layer, stream, places.position)
-            if layer == config.n_layers - 1:
-                asked = np.flatnonzero(places.position == config.n_ctx - 1)
-                stream = stream[asked]
-            stream = stream + self._attention(layer, heads, places, asked)
-            if not config.attn_only:
-                stream = stream + self._mlp(layer, stream)
-        last = self._norm("ln_final", stream)
-        tied = last @ self.weights["embed.W_E"].T if config.tie_word_embeddings else last @ self.weights["unembed.W_U"]
-        return self._plus(tied, "unembed.b_U")[places.number[:, -1] - asked[0]]
-
-    def _plus(self, x: Enclosure, bias: str) -> Enclosure:
+    def plus(self, x: Enclosure, bias: str) -> Enclosure:
         return x + self.weights[bias] if bias in self.weights else x
 
-    def _heads(self, layer: int, stream: Enclosure, position: IntArray) -> Heads:
-        x, attention = self._norm(f"blocks.{layer}.ln1", stream), f"blocks.{layer}.attn."
+    def heads(self, layer: int, stream: Enclosure, position: IntArray) -> Heads:
+        x, attention = self.norm(f"blocks.{layer}.ln1", stream), f"blocks.{layer}.attn."
 
         def projected(letter: str) -> Enclosure:
-            flat = self._plus(x @ self.weights[f"{attention}W_{letter}"], f"{attention}b_{letter}")
+            flat = self.plus(x @ self.weights[f"{attention}W_{letter}"], f"{attention}b_{letter}")
             return flat.reshape(len(position), -1, self.config.d_head)
 
         def compared(letter: str) -> Enclosure:
@@ -96,7 +69,7 @@ class Forward:
 
         return Heads(compared("Q") * self.scale, compared("K"), projected("V"))
 
-    def _attention(self, layer: int, heads: Heads, places: Places, asked: IntArray) -> Enclosure:
+    def attention(self, layer: int, heads: Heads, places: Places, asked: IntArray) -> Enclosure:
         """What it adds to the places asked for, "p d_model"."""
         config, parts = self.config, list[Enclosure]()
         group = np.arange(config.n_heads) // (config.n_heads // config.n_key_value_heads)
@@ -111,18 +84,18 @@ class Forward:
             mixed = (weights.reshape(*shape, 1, seen) @ value).reshape(*shape, config.d_head)
             parts.append(mixed.over(weights.sum(2).reshape(*shape, 1)).reshape(len(here), -1))
         joined = parts[0].concatenate(parts[1:], 0)
-        return self._plus(joined @ self.weights[f"blocks.{layer}.attn.W_O"], f"blocks.{layer}.attn.b_O")
+        return self.plus(joined @ self.weights[f"blocks.{layer}.attn.W_O"], f"blocks.{layer}.attn.b_O")
 
-    def _mlp(self, layer: int, stream: Enclosure) -> Enclosure:
-        x, mlp, activation = self._norm(f"blocks.{layer}.ln2", stream), f"blocks.{layer}.mlp.", ACTIVATIONS[self.config.act_fn]
+    def mlp(self, layer: int, stream: Enclosure) -> Enclosure:
+        x, mlp, activation = self.norm(f"blocks.{layer}.ln2", stream), f"blocks.{layer}.mlp.", ACTIVATIONS[self.config.act_fn]
         inner = x @ self.weights[f"{mlp}W_in"]
         if self.config.gated_mlp:
-            hidden = self._plus(activation(x @ self.weights[f"{mlp}W_gate"]) * inner, f"{mlp}b_in")
+            hidden = self.plus(activation(x @ self.weights[f"{mlp}W_gate"]) * inner, f"{mlp}b_in")
         else:
-            hidden = activation(self._plus(inner, f"{mlp}b_in"))
-        return self._plus(hidden @ self.weights[f"{mlp}W_out"], f"{mlp}b_out")
+            hidden = activation(self.plus(inner, f"{mlp}b_in"))
+        return self.plus(hidden @ self.weights[f"{mlp}W_out"], f"{mlp}b_out")
 
-    def _norm(self, name: str, x: Enclosure) -> Enclosure:
+    def norm(self, name: str, x: Enclosure) -> Enclosure:
         """LN, RMS or nothing, with weight and bias where there are any."""
         kind, size = self.config.normalization_type, self.config.d_model
         if kind is None:
@@ -131,7 +104,7 @@ class Forward:
             x = self._over_root_mean_square(x.times(np.full((1, 1), size, np.int64)) - x.sum(1).reshape(-1, 1), size**2)
         else:
             x = self._over_root_mean_square(x, 1)
-        return self._plus(x * self.weights[f"{name}.w"] if f"{name}.w" in self.weights else x, f"{name}.b")
+        return self.plus(x * self.weights[f"{name}.w"] if f"{name}.w" in self.weights else x, f"{name}.b")
 
     def _over_root_mean_square(self, x: Enclosure, factor: int) -> Enclosure:
         """Vectors x along the last axis become x / sqrt(mean x^2 + factor eps)."""
@@ -151,3 +124,44 @@ class Forward:
         a, b = x[:, :, first], x[:, :, second]
         turned: Enclosure = (a * cosine - b * sine).concatenate([b * cosine + a * sine, x[:, :, others]], 2)
         return turned[:, :, np.argsort(np.concatenate([first, second, others]))]
+
+
+class Forward:
+    """A transformer, and what its first layer works on, for every position and token.
+
+    That is computed in a finer arithmetic, and rounded once: there are few such numbers, and errors in them grow most.
+    """
+
+    def __init__(self, setting: Setting, config: Transformer) -> None:
+        self.setting, self.config, self.layers = setting, config, Layers(setting, config)
+        tokens, positions = config.d_vocab, config.n_ctx
+        width = config.d_model + config.d_head * (config.n_heads + 2 * config.n_key_value_heads)
+        setting.meter.hold(tokens * positions * width * setting.arithmetic.element_bytes)
+        finer = Layers(replace(setting, arithmetic=setting.arithmetic.finer()), config)
+        position, token = np.divmod(np.arange(tokens * positions), tokens)
+        stream = finer.weights["embed.W_E"][token]
+        if config.positional_embedding_type == "standard":
+            stream = stream + finer.weights["pos_embed.W_pos"][position]
+        heads = finer.heads(0, stream, position)
+        query, key, value = (part.within(setting.arithmetic) for part in (heads.query, heads.key, heads.value))
+        self.stream, self.heads = stream.within(setting.arithmetic), Heads(query, key, value)
+
+    def logits(self, inputs: IntArray) -> Enclosure:
+        """At the last position, "n out", of inputs "n k"."""
+        config, layers = self.config, self.layers
+        places = Places.of(self.setting.meter, inputs, config.attention_dir == "causal", config.d_vocab)
+        start = places.position * config.d_vocab + places.token
+        asked = np.arange(len(start))
+        stream, heads = self.stream[start], self.heads.at(start)
+        for layer in range(config.n_layers):
+            if layer > 0:
+                heads = layers.heads(layer, stream, places.position)
+            if layer == config.n_layers - 1:
+                asked = np.flatnonzero(places.position == config.n_ctx - 1)
+                stream = stream[asked]
+            stream = stream + layers.attention(layer, heads, places, asked)
+            if not config.attn_only:
+                stream = stream + layers.mlp(layer, stream)
+        last = layers.norm("ln_final", stream)
+        unembed = layers.weights["embed.W_E"].T if config.tie_word_embeddings else layers.weights["unembed.W_U"]
+        return layers.plus(last @ unembed, "unembed.b_U")[places.number[:, -1] - asked[0]]

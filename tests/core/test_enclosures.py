@@ -311,6 +311,20 @@ def test_products_of_stacks_are_those_of_their_matrices(kind: Kind, data: st.Dat
     assert ends((a[:1] @ b)[1])[0].shape == (3, 2)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@quick
+@given(data=st.data())
+def test_numbers_of_a_finer_arithmetic_are_rounded_outward(kind: Kind, data: st.DataObject) -> None:
+    arithmetic = make(kind)
+    finer = arithmetic.finer()
+    assert finer.meter is arithmetic.meter and (kind == "mpmath" or finer.precision >= 64)
+    a = data.draw(operands(finer, data.draw(shapes)))
+    result = a.within(arithmetic)
+    assert result.arithmetic is arithmetic and type(result) is type(a)
+    assert_encloses(result, *ends(a))
+    assert kind == "mpmath" or widest(result) <= widest(a) + largest(a) * Fraction(4, 2**kind)
+
+
 def assert_sqrt_encloses(result: Enclosure, *numbers: Exact) -> None:
     """0 <= low <= sqrt(max(x, 0)) <= high, squared."""
     check_invariants(result)
@@ -1139,6 +1153,7 @@ COUNTED: dict[str, tuple[Shapes, str, int, int, Callable[..., Any]]] = {
     "concatenate": (((3, 4), (1, 4)), "concatenate", 0, 16, lambda a, b: a.concatenate([b], 0)),
     "exp": (((3, 4),), "exp", 12, 12, lambda a: a.exp()),
     "sqrt": (((3, 4),), "sqrt", 12, 12, lambda a: a.sqrt()),
+    "within": (((3, 4),), "within", 0, 12, lambda a: a.within(a.arithmetic)),
     "over": (((3, 4),), "over", 12, 12, lambda a: a.over(a.arithmetic.exact(ONES, ONES))),
     "matmul of stacks": (((2, 3, 5), (1, 5, 4)), "__matmul__", 2 * 2 * 3 * 5 * 4, 2 * 47, operator.matmul),
     "abs": (((3, 4),), "__abs__", 12, 12, abs),

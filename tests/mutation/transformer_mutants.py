@@ -16,7 +16,7 @@ _REPLACED = {
         ),
         ('seen = position + 1 if config.attention_dir == "causal" else config.n_ctx', "seen = position + 1"),
         ('seen = position + 1 if config.attention_dir == "causal" else config.n_ctx', "seen = config.n_ctx"),
-        ("self.stream = self.stream + self.weights", "self.stream = self.weights"),
+        ("stream = stream + finer.weights", "stream = finer.weights"),
         ("if self.config.use_qk_norm", "if False"),
         ('compared("K"), projected("V")', 'projected("K"), projected("V")'),
         ('compared("Q") * self.scale', 'compared("Q")'),
@@ -29,7 +29,7 @@ _REPLACED = {
         ("second = first + (1 if config.rotary_adjacent_pairs else pairs)", "second = first + pairs"),
         ("np.argsort(np.concatenate([first, second, others]))", "np.concatenate([first, second, others])"),
         ("x[:, :, others]], 2)", "x[:, :, others] - x[:, :, others]], 2)"),
-        ('self._norm("ln_final", stream)', "stream"),
+        ('layers.norm("ln_final", stream)', "stream"),
     ),
     "checker/transformer/places.py": (
         FORWARD,
