@@ -115,15 +115,17 @@ class Layers:
         return x * (total.inverse_sqrt() * root)
 
     def _turned(self, x: Enclosure, position: IntArray) -> Enclosure:
-        """Rotary embedding: pairs (a, b) of the first coordinates of "p head e" become (a cos - b sin, b cos + a sin)."""
+        """Rotary embedding: pairs (a, b) of the first coordinates of "p head e" become (a cos - b sin, b cos + a sin).
+
+        The coordinates come in another order, the same for queries and keys, whose products are all that matters.
+        """
         config, pairs = self.config, self.config.rotary_dim // 2
         cosine, sine = (table[position].reshape(len(position), 1, pairs) for table in self.turns)
         first = np.arange(pairs) * (2 if config.rotary_adjacent_pairs else 1)
         second = first + (1 if config.rotary_adjacent_pairs else pairs)
         others = np.arange(config.rotary_dim, config.d_head)
         a, b = x[:, :, first], x[:, :, second]
-        turned: Enclosure = (a * cosine - b * sine).concatenate([b * cosine + a * sine, x[:, :, others]], 2)
-        return turned[:, :, np.argsort(np.concatenate([first, second, others]))]
+        return (a * cosine - b * sine).concatenate([b * cosine + a * sine, x[:, :, others]], 2)
 
 
 class Forward:

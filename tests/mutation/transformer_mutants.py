@@ -27,7 +27,6 @@ _REPLACED = {
         ("(total.inverse_sqrt() * root)", "total.inverse_sqrt()"),
         ("a * cosine - b * sine", "a * cosine + b * sine"),
         ("second = first + (1 if config.rotary_adjacent_pairs else pairs)", "second = first + pairs"),
-        ("np.argsort(np.concatenate([first, second, others]))", "np.concatenate([first, second, others])"),
         ("x[:, :, others]], 2)", "x[:, :, others] - x[:, :, others]], 2)"),
         ('layers.norm("ln_final", stream)', "stream"),
     ),
