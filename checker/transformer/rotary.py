@@ -62,9 +62,9 @@ def rotations(setting: Setting, base: Fraction, dim: int, positions: int) -> tup
         points = [((1 << _BITS, 1 << _BITS), (0, 0)), _cosine_and_sine(angle)]
         for position in range(2, positions):
             (a, b), (c, d) = points[position // 2], points[position - position // 2]
-            (least, most), (more, less) = _times(a, c), _times(b, d)
+            (low, high), (less, more) = _times(a, c), _times(b, d)
             (e, f), (g, h) = _times(a, d), _times(b, c)
-            points.append(((least - less, most - more), (e + g, f + h)))
+            points.append(((low - more, high - less), (e + g, f + h)))
         for position, point in enumerate(points[:positions]):
             for which, (low, high) in enumerate(point):
                 table[which, :, position, i] = low >> (_BITS - 50), -(-high >> (_BITS - 50))

@@ -50,8 +50,8 @@ _REPLACED = {
         FORWARD,
         ("n % 4 < 2", "n % 4 < 3"),
         ("angle = _times(angle, ratio)", "angle = ratio"),
+        ("(low - more, high - less)", "(low + less, high + more)"),
         ("_root(base, dim // 2)", "_root(base, dim)"),
-        ("least - less, most - more", "least - more, most - less"),
     ),
     "checker/transformer/transformer_forward.py": (
         EVERY,
