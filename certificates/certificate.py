@@ -56,7 +56,7 @@ class FrequencyClaim:
 
 @dataclass(frozen=True)
 class MLPStatement:
-    """The MLP of the model with this digest adds what a quadrature does, frequency by frequency (FORMAT.md, 3.3)."""
+    """The MLP of the model with this digest adds what a quadrature does, frequency by frequency (FORMAT.md, 3)."""
 
     model_digest: str
     task: Json

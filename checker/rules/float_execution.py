@@ -113,7 +113,10 @@ def float_execution(setting: Setting, step: Step, premises: tuple[Fact, ...]) ->
 
 def errors_in(setting: Setting, form: Format) -> tuple[Enclosure, Enclosure]:
     """B "1 o", and what no number but exponentials exceeds, "1 1"."""
-    return _ERRORS[type(setting.model.config)](_Sizes(setting, form))
+    config = setting.model.config
+    if type(config) not in _ERRORS:
+        raise Refused(f"float-execution is not yet about the architecture {config.architecture}")
+    return _ERRORS[type(config)](_Sizes(setting, form))
 
 
 @dataclass(frozen=True)

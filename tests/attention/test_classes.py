@@ -22,6 +22,7 @@ from checker.attention import group_chains as of_groups
 from checker.attention import low_rank_chains as of_ranks
 from checker.attention import prefix_chains as of_prefixes
 from checker.attention.additive_tables import additive_tables
+from checker.attention.classes import fitting_tuples
 from checker.core.decide import check_proof, parse_task
 from checker.core.errors import OverBudget
 from checker.core.facts import CertifiedInputs, Setting
@@ -230,3 +231,10 @@ def test_minima_of_prefixes_are_at_most_the_terms_of_all_their_tokens(monkeypatc
         tables = additive_tables(setting, Step("additive-tables"), ())
         of_prefixes.prefix_chains(setting, prefix_step(6, 4), (tables,))
     assert sum(compared) > 50
+
+
+def test_counting_tuples_announces_the_time_that_it_takes() -> None:
+    """A step on Python integers for every row of sizes."""
+    meter = Meter(Budget())
+    fitting_tuples(meter, np.full((1000, 3), [3, 5, 9]), [4, 4, 4])
+    assert meter.effort > 10**7

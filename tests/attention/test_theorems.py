@@ -19,6 +19,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from make_golden import chains, sizes_of
 
 from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement, Step, write_certificate, write_model
 from checker import CheckError, InvalidInput, covers, verify
@@ -921,3 +922,21 @@ def test_scores_beyond_the_range_of_exp_are_given_up_by_the_prover():
     weights["blocks.0.attn.W_K"][:] = weights["blocks.0.attn.W_V"][:] = weights["blocks.0.attn.W_O"][:] = 1.0
     weights["unembed.W_U"][0] = [0.0, 1.0]
     examine(oracle.pack(weights, "F64", "wild"), 30)
+
+
+@pytest.mark.parametrize(("last", "proved"), [(-10.0, False), (-2.5, True)])
+def test_where_smaller_tokens_help_the_least_that_they_weigh_counts(last: float, proved: bool) -> None:
+    """Every free token is in favour of 1, and the last position against it: two positions weigh 1, and one about 5.
+
+    With that one as the least for both smaller tokens, all would be well: 1 + 2 * 5 - 9 > 0, but 1 + 1 + 5 - 9 < 0.
+    """
+    weights = {name: np.zeros(size) for name, size in oracle.shapes(2, 4, 3, 1, 2).items()}
+    weights["pos_embed.W_pos"][:, 0] = [0, 0, 1.6, 0]
+    weights["pos_embed.W_pos"][3, 1] = last
+    weights["blocks.0.attn.b_Q"][:] = weights["blocks.0.attn.W_K"][0, 0, 0] = weights["blocks.0.attn.W_V"][0, 1, 0] = 1
+    weights["blocks.0.attn.W_O"][0, 0, 2] = weights["unembed.W_U"][2, 1] = weights["unembed.b_U"][1] = 1
+    tiny = oracle.pack(weights, "F64")
+    truth = oracle.truth(tiny)
+    step = chains(sizes_of({(0, 1, 1): (1,)}, 2, 4, 1), [(3,), (2,), (1,), (0,)], range(2))
+    found = claim(as_model(tiny), 30, Step("additive-tables"), step)
+    assert (found is not None) == proved == all(truth.of(row) for row in ((0, 0, 1, 0), (0, 1, 0, 0), (1, 0, 0, 0)))

@@ -19,6 +19,7 @@ from prover.attention.sequence_problem import SequenceProblem
 from prover.importing import import_model
 from prover.prove import prove
 from prover.strategies import ATTENTION_STRATEGIES
+from prover.tasks import automaton_from, write_automaton
 from prover.training.max_of_k import MaxOfKRecipe, train_max_of_k
 from prover.weights import load_weights
 
@@ -39,6 +40,8 @@ KEYS = {
     "seconds",
     "model_digest",
     "task",
+    "margin",
+    "deployed",
     "reason",
 }
 CONFIG = {
@@ -177,6 +180,46 @@ def test_the_pinned_accuracy_is_exact(files: dict[str, Path]) -> None:
     if correct < 216:
         verdict = verify(files["good"], files["model"], at_least=above)
         assert not verdict.accepted and verdict.exit_code == 1
+
+
+def test_margins_and_executions_are_proved_and_pinned(files: dict[str, Path], tmp_path: Path) -> None:
+    target = tmp_path / "proof.cert"
+    prove_it = ("prove", files["model"], "--strategy", "exact", "-o", target, "--check")
+    code, out = run_prover(*prove_it, "--margin", "0.25")
+    assert code == 0 and "by a margin of more than 0.25" in out and "greater, by more than 0.25, than" in out
+    verdict = verify(target, files["model"], margin_at_least="0.25")
+    assert verdict.accepted and verdict.margin == "0.25" and verdict.deployed is None
+    for pins in ({"margin_at_least": "0.2500001"}, {"deployed": "float32"}):
+        refused = verify(target, files["model"], **pins)
+        assert refused.exit_code == 1 and ("pinned" in refused.reason)
+    assert verify(files["good"], files["model"]).margin == "0"
+    code, out = run_prover(*prove_it, "--deployed", "float32")
+    assert code == 0 and "Every execution of the model in float32" in out
+    verdict = verify(target, files["model"], deployed="float32")
+    assert verdict.accepted and verdict.deployed == "float32" and float(verdict.margin or 0) > 0
+    assert verify(target, files["model"], deployed="float64").exit_code == 1
+    code, out = run_prover(*prove_it, "--margin", "0.5", "--deployed", "float32")
+    assert code == 0 and verify(target, files["model"], deployed="float32").margin == "0.5"  # the larger one
+    for text in ("-1", "1e3", "a half"):
+        code, out = run_prover(*prove_it, "--margin", text)
+        assert code == 1 and "not a decimal number" in out
+
+
+def test_a_task_of_one_s_own(files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The largest token of sequences that do not begin with 0, from its file to a pinned verdict."""
+    path, target = tmp_path / "own.json", tmp_path / "own.cert"
+    own = automaton_from(-1, lambda s, t, j: max(s, t) if j or t else None, lambda s: s, length=3, tokens=6)
+    write_automaton(path, own)
+    code, out = run_prover("prove", files["model"], "--strategy", "enumerate", "--task", path, "-o", target)
+    assert code == 0 and "of 180 inputs" in out
+    code, out, _ = run_checker("verify", target, "--model", files["model"], "--task", path, capsys=capsys)
+    assert code == 0 and own.digest in out
+    code, out, _ = run_checker("verify", files["good"], "--model", files["model"], "--task", path, capsys=capsys)
+    assert code == 1 and "pinned" in out
+    code, out, _ = run_checker("verify", target, "--model", files["model"], "--task", tmp_path / "no.json", capsys=capsys)
+    assert code == 2 and "cannot read" in out
+    code, out = run_prover("prove", files["model"], "--strategy", "classes", "--task", path, "-o", target)
+    assert code == 1 and "enumerate" in out
 
 
 def test_another_task_is_pointed_out(files: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:

@@ -298,7 +298,7 @@ def _grow_model(subject: Subject, rng: random.Random) -> Subject:
         task: Any = {"group": rng.choice(names), "name": "group-composition"}
         if certificate.statement.task.get("name") == "modular-addition" or rng.random() < 0.3:  # type: ignore[union-attr]
             task = {"modulus": elements, "name": "modular-addition"}
-        certificate = replace(certificate, statement=replace(certificate.statement, task=task), table=None)
+        certificate = replace(certificate, statement=replace(certificate.statement, task=task), given={})
     if isinstance(config, AttentionOnly) and rng.random() < 0.2:
         tasks = [{"name": "min-of-k"}, {"name": "nth-max-of-k", "n": min(2, model.config.n_ctx)}]
         certificate = replace(certificate, statement=replace(certificate.statement, task=rng.choice(tasks)))

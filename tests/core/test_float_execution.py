@@ -213,6 +213,9 @@ def test_long_inputs_subnormal_and_large_weights() -> None:
     assert found.deployed == "float32" and found.unexplained_dimension == 0
     with pytest.raises(Refused, match="state a larger one"):
         apply(model, least / 2)
+    uneven = bounds(model, OF_RULE[0])
+    with pytest.raises(Refused, match="state a larger one"):  # enough for some logits only
+        apply(model, Fraction(float(uneven.min() + uneven.max())))
     tokens = np.random.default_rng(2).integers(0, 3, (200, 64))
     off = np.abs(executed(model, Execution(np.random.default_rng(3), 1.0), tokens) - executed(model, EXACTLY, tokens))
     assert np.all(off.max(0) <= bounds(model))

@@ -829,12 +829,12 @@ def test_the_table_must_be_that_of_the_statement() -> None:
     check_proof(right, check.model)
     for table in (None, of_integers([[1, 1], [1, 0]]), of_integers([1, 1, 1, 1]), RawTensor("F32", (2, 2), bytes(16))):
         with pytest.raises(InvalidInput):
-            check_proof(replace(right, table=table), check.model)
+            check_proof(replace(right, given={} if table is None else {"table": table}), check.model)
     named = replace(right.statement, task={"name": "modular-addition", "modulus": 2})
     with pytest.raises(InvalidInput, match="needs none"):
         check_proof(replace(right, statement=named), check.model)
     with pytest.raises(Refused, match="not proved correct"):
-        check_proof(replace(right, statement=named, table=None), check.model)
+        check_proof(replace(right, statement=named, given={}), check.model)
     for total in (3, 5, 8):
         with pytest.raises(InvalidInput, match="total"):
             check_proof(replace(right, statement=replace(right.statement, total=total)), check.model)
@@ -906,7 +906,7 @@ def test_a_large_table_is_refused_before_it_is_decoded() -> None:
     tracemalloc.start()
     try:
         with pytest.raises(CheckError):
-            wrong = replace(certificate, table=RawTensor("U8", (2**22,), bytes(2**22)))
+            wrong = replace(certificate, given={"table": RawTensor("U8", (2**22,), bytes(2**22))})
             check_proof(wrong, check.model, budget=Budget(memory=2**22))
     finally:
         peak = tracemalloc.get_traced_memory()[1]

@@ -465,7 +465,7 @@ def test_only_addition_by_uniform_attention() -> None:
     task = {"name": "group-composition", "table": table_digest(table)}
     statement = replace(certificate.statement, task=task)
     with pytest.raises(Refused, match="is about addition"):
-        check_proof(replace(certificate, statement=statement, table=RawTensor.of_integers(table)), model)
+        check_proof(replace(certificate, statement=statement, given={"table": RawTensor.of_integers(table)}), model)
     for p, outputs in ((2, 2), (5, 6)):
         other = wild(p, 0, outputs)
         hidden = other.config.d_mlp  # type: ignore[union-attr]

@@ -8,6 +8,7 @@ exit status is 1. With an argument: only mutants of files whose name contains it
 import sys
 
 import pair_mutants
+import statement_mutants
 from runner import Mutant, main
 from transformer_mutants import transformer_mutants
 
@@ -203,7 +204,6 @@ MUTANTS = [
         Mutant("checker/attention/prefix_chains.py", old, new, CLASSES)
         for old, new in (
             ("if size.shape[3] != levels", "if False"),
-            ("task.require_largest(step.rule)", "pass"),
             ("claimed = (size != -1).any(axis=3)", "claimed = (size != -1).all(axis=3)"),
             ("prefix_gap = terms.gaps.free.running_min(0)", "prefix_gap = terms.gaps.free"),
             ("sizes[which, side, level] - 1", "np.maximum(sizes[which, side, level] - 2, 0)"),
@@ -281,7 +281,7 @@ MUTANTS = [
         Mutant("checker/attention/order_statistic.py", old, new, THEOREMS)
         for old, new in (
             ("self.d_vocab - 1 - tokens if self.reverse else tokens", "tokens"),
-            ("places[: self.d_vocab] = self.numbered", "places[:] = self.numbered"),
+            ("places[: task.d_vocab] = task.numbered", "places[:] = task.numbered"),
             ("np.sort(numbers, axis=1)[:, self.n_ctx - self.rank]", "np.sort(numbers, axis=1)[:, -1]"),
             ("(numbers[:, :-1] == true[:, None])", "(numbers == true[:, None])"),
             ("if self.rank != 1:", "if False:"),
@@ -401,8 +401,8 @@ MUTANTS = [
             ("or 2 * kappa * mu < nu * nu", ""),
             ("2 * kappa * mu < nu * nu", "4 * kappa * mu < nu * nu"),
             ("loss = length * (number(reach) + number(reach))", "loss = length * number(reach)"),
-            ('require((log_loss.exp() - loss).positive(), "log_loss")', "pass"),
-            ('require((own[labels] - largest - log_gain.exp()).positive(), "log_gain")', "pass"),
+            ('require(plus_margin(setting, log_loss.exp() - loss, -1).positive(), "log_loss")', "pass"),
+            ('require(plus_margin(setting, own[labels] - largest - log_gain.exp(), -1).positive(), "log_gain")', "pass"),
             ("- number(mu) - behind", "- behind"),
             ("- number(mu) - behind", "- number(mu)"),
             ("lead = value - of_tokens * number(kappa)", "lead = value"),
@@ -482,6 +482,7 @@ MUTANTS = [
         Mutant(file, old, new, ("tests/layers/test_projected_hidden_tables.py", *QUICK))
         for file, old, new in pair_mutants.OF_BASES
     ),
+    *(Mutant(file, old, new, tests) for file, old, new, tests in statement_mutants.ALL),
     # The verdict.
     *(
         Mutant("checker/core/decide.py", old, new, RULES)
@@ -581,10 +582,6 @@ MUTANTS = [
         Mutant("checker/layers/coded_output.py", old, new, HIDDEN)
         for old, new in (
             ("- tables.slack", ""),
-            ("@ tables.unembed + tables.constant\n", "@ tables.unembed\n"),
-            ("+ tables.direct[block.right]", ""),
-            ("tables.direct is not None", "False"),
-            (".relu() @", "@"),
             ("if len(premises) != 1", "if False"),
             ("tables.slack.times(two)", "tables.slack"),
             ("- allowed", ""),
@@ -659,8 +656,8 @@ MUTANTS = [
             ('group_table(f"cyclic:{modulus}", size)', 'group_table(f"cyclic:{modulus}")'),
             ("group_table(group, size)", "group_table(group)"),
             ("if digest != table_digest(table)", "if False"),
-            ("if given is not None:", "if False:"),
-            ("config.d_vocab - isinstance(config, UniformAttention)", "config.d_vocab"),
+            ("    if given:", "    if False:"),
+            ("size = config.input_shape[1]", "size = config.d_vocab"),
             ("or config.d_vocab_out < size", ""),
             ("group=digest is None", "group=True"),
             ("np.array_equal(self.table, self.table.T)", "True"),
