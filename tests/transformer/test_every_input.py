@@ -84,7 +84,9 @@ def test_runs_that_are_no_runs_are_refused(skip: list[list[int]], tmp_path: Path
 def test_steps_of_the_wrong_kind_are_refused(tmp_path: Path) -> None:
     model = draw_model(0, d_vocab=3, n_ctx=2)
     write_model(tmp_path / "model", model)
-    forward, every = certificate(model, 0, []).steps
+    forward, every = certificate(model, 0, [[0, 9]]).steps
+    write_certificate(tmp_path / "cert", certificate(model, 0, [], (forward, every)))
+    assert verify(tmp_path / "cert", tmp_path / "model").accepted
     for steps in (
         (Step("additive-tables"), every),
         (forward, replace(every, premises=())),
