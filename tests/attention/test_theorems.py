@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import oracle
@@ -61,21 +62,31 @@ def as_model(tiny: oracle.TinyModel) -> Model:
     return Model(config, {name: RawTensor(*tensor) for name, tensor in tiny.tensors.items()}, task_json(tiny))
 
 
-def certificate_for(model: Model, steps: tuple[Step, ...], correct: int, precision: int) -> Certificate:
-    return Certificate(Statement(model.digest(), model.task, correct, task_of(model).total), precision, steps)
+NO_MARGIN = Fraction(0)
 
 
-def claim(model: Model, precision: int, *steps: Step) -> CertifiedInputs | None:
+def certificate_for(
+    model: Model, steps: tuple[Step, ...], correct: int, precision: int, margin: Fraction = NO_MARGIN
+) -> Certificate:
+    return Certificate(Statement(model.digest(), model.task, correct, task_of(model).total, margin), precision, steps)
+
+
+def claim(model: Model, precision: int, *steps: Step, margin: Fraction = NO_MARGIN) -> CertifiedInputs | None:
     """What the checker says about these steps with the count that they do establish; None if it refuses them."""
     meter = Meter(Budget())
-    setting = Setting(model, task_of(model), ScaledArithmetic(precision, meter), meter)
+    setting = Setting(model, task_of(model), ScaledArithmetic(precision, meter), meter, 1, margin)
     facts: list[Fact] = []
     try:
         for step in steps:
             facts.append(RULES[step.rule](setting, step, tuple(facts[premise] for premise in step.premises)))
     except CheckError:
         return None
-    return check_proof(certificate_for(model, steps, facts[-1].correct, precision), model).result
+    return check_proof(certificate_for(model, steps, facts[-1].correct, precision, margin), model).result
+
+
+def margin_now_and_then(tiny: oracle.TinyModel, seed: int) -> Fraction:
+    """For every fourth seed a margin that decides about some input."""
+    return some_margin(tiny, random.Random(seed)) if seed % 4 == 3 else NO_MARGIN
 
 
 def task_of(model: Model) -> OrderStatistic:
@@ -126,8 +137,8 @@ def switched(rng: random.Random) -> list[Strategy]:
 
 def some_margin(tiny: oracle.TinyModel, rng: random.Random) -> Fraction:
     """A margin that some inputs have and others have not: the lead of one of them, exactly if that has few digits."""
-    leads = [lead for lead in oracle.truth(tiny).lead.tolist() if 1e-5 < lead < 1e19]
-    return Fraction(f"{rng.choice(leads):.6f}") if leads else Fraction(1, 4)
+    leads = sorted(lead for lead in oracle.truth(tiny).lead.tolist() if 1e-5 < lead < 1e19)
+    return Fraction(f"{rng.choice(leads[: len(leads) // 2 + 1]):.6f}") if leads else Fraction(1, 4)
 
 
 def examine(
@@ -337,7 +348,8 @@ def test_prefix_chains_enlarged_greedily_are_true(part, place):
     accepted = refused = 0
     for seed in range(24 * part, 24 * part + 24):
         rng, tiny, precision = random.Random(seed), greedy_model(seed, place), greedy_precision(seed)
-        model, truth = as_model(tiny), oracle.truth(tiny)
+        margin = margin_now_and_then(tiny, seed)
+        model, truth = as_model(tiny), oracle.truth(tiny, margin)
         inputs, chains = places(truth), Chains.random(rng, tiny)
         best: dict[tuple[int, int, int], tuple[int, ...]] = {}
         for cell in some_of(rng, (x.cell for x in inputs), tiny.vocab - 1, 8, 1):
@@ -347,7 +359,7 @@ def test_prefix_chains_enlarged_greedily_are_true(part, place):
             counted = {sizes: int(chains.members(here, {cell: sizes}).sum()) for sizes in every}
             trials = sorted(counted, key=lambda sizes: (-counted[sizes], sizes))
             for sizes in [*trials[:4], *sorted(rng.sample(trials, min(len(trials), 8)), key=trials.index)]:
-                fact = claim(model, precision, TABLES, chains.step({cell: sizes}))
+                fact = claim(model, precision, TABLES, chains.step({cell: sizes}), margin=margin)
                 if fact is not None:
                     covered = assert_true(fact, truth)
                     assert np.array_equal(covered, chains.members(inputs, {cell: sizes}))
@@ -355,7 +367,7 @@ def test_prefix_chains_enlarged_greedily_are_true(part, place):
                     accepted += counted[sizes] > 0
                     break
                 refused += 1
-        fact = claim(model, precision, TABLES, chains.step(best))
+        fact = claim(model, precision, TABLES, chains.step(best), margin=margin)
         if fact is not None:  # arrays of other cells may cost a little precision
             assert np.array_equal(assert_true(fact, truth), chains.members(inputs, best))
     assert accepted > 30 and refused > 50, (accepted, refused)
@@ -420,20 +432,21 @@ class GreedyClasses:
     rivals: list[list[int]]
     joint: int
     levels: int
+    margin: Fraction = NO_MARGIN
     best: Claimed = field(default_factory=dict)
     accepted: int = 0
     refused: int = 0
 
     @staticmethod
-    def about(rng: random.Random, tiny: oracle.TinyModel, precision: int) -> "GreedyClasses":
-        truth = oracle.truth(tiny)
+    def about(rng: random.Random, tiny: oracle.TinyModel, precision: int, margin: Fraction = NO_MARGIN) -> "GreedyClasses":
+        truth = oracle.truth(tiny, margin)
         of_rivals = random_blocks(rng, tiny), rng.randint(0, 1)
-        return GreedyClasses(tiny, precision, truth, places(truth), *of_rivals, rng.randint(1, 4))
+        return GreedyClasses(tiny, precision, truth, places(truth), *of_rivals, rng.randint(1, 4), margin)
 
     def check(self, claimed: Claimed) -> bool:
         """Whether the checker accepts these classes: then what it says about them is true."""
         step = group_step(claimed, self.tiny, self.rivals, self.joint, self.levels)
-        fact = claim(as_model(self.tiny), self.precision, TABLES, step)
+        fact = claim(as_model(self.tiny), self.precision, TABLES, step, margin=self.margin)
         if fact is not None:
             assert np.array_equal(assert_true(fact, self.truth), group_members(self.inputs, claimed))
         return fact is not None
@@ -457,7 +470,7 @@ def test_group_chains_enlarged_greedily_are_true(part, place):
     accepted = refused = 0
     for seed in range(28 * part, 28 * part + 28):
         rng, tiny = random.Random(seed), greedy_model(seed, place)
-        greedy = GreedyClasses.about(rng, tiny, greedy_precision(seed))
+        greedy = GreedyClasses.about(rng, tiny, greedy_precision(seed), margin_now_and_then(tiny, seed))
         tilted = oracle.tilted_token(tiny.vocab, tiny.n_ctx, tiny.rank)
         true = int(greedy.truth.numbers(np.array([tilted]))[0])
         for key in some_of(rng, (x.class_key for x in greedy.inputs), true, 7, 0):
@@ -535,12 +548,13 @@ def test_enumerations_without_skips_and_in_parts_are_true():
     for seed in range(60):
         rng, precision = random.Random(seed), greedy_precision(seed)
         tiny = greedy_model(seed, PLACES[seed % 2])
-        model, truth = as_model(tiny), oracle.truth(tiny)
+        margin = margin_now_and_then(tiny, seed // 2)
+        model, truth = as_model(tiny), oracle.truth(tiny, margin)
         numbers = truth.numbers(truth.tokens)
         in_order = np.lexsort(numbers.T[::-1])
         everything = [[0, tiny.vocab]] * (tiny.n_ctx + 1)
         for ranges, runs in ((everything, []), random_region(rng, tiny), random_region(rng, tiny)):
-            fact = claim(model, precision, TABLES, enumeration_step(ranges, runs))
+            fact = claim(model, precision, TABLES, enumeration_step(ranges, runs), margin=margin)
             if fact is not None:
                 # Without the prover's skips a margin may be decided in one order of addition and not in another.
                 covered = assert_true(fact, truth, exact=False)
@@ -595,23 +609,25 @@ def test_further_inputs_listed_greedily_are_true(place):
     listed = repeated = 0
     for seed in range(18):
         rng, tiny, precision = random.Random(seed), greedy_model(seed, place), greedy_precision(seed)
-        model, truth, n_ctx = as_model(tiny), oracle.truth(tiny), tiny.n_ctx
-        one_sided = tiny.rank in (1, n_ctx)
+        margin = margin_now_and_then(tiny, seed)
+        model, truth, n_ctx = as_model(tiny), oracle.truth(tiny, margin), tiny.n_ctx
+        one_sided, says = tiny.rank in (1, n_ctx), partial(claim, model, precision, margin=margin)
         classes = [
-            strategy().prove(SequenceProblem(model, CPU)) for strategy in (Classes, *([Pessimized] if one_sided else []))
+            strategy().prove(SequenceProblem(model, CPU, margin=margin))
+            for strategy in (Classes, *([Pessimized] if one_sided else []))
         ]
         bases = [(TABLES, Step("disjoint-sum")), *(evidence.steps for evidence in classes if len(evidence.steps) > 1)]
         bases += [(TABLES, enumeration_step(*random_region(rng, tiny)))] if one_sided else []
         for base in bases:
             last, exact = len(base) - 1, base[-1].rule != "enumeration"
-            before = claim(model, precision, *(base if base[-1].premises else base[-1:]))
+            before = says(*(base if base[-1].premises else base[-1:]))
             if before is None:
                 continue
             rows = truth.numbers(truth.tokens)
             held = before.may_count(rows)
             more = []
             for i in rng.sample(range(len(rows)), min(len(rows), 25)):
-                fact = claim(model, precision, *base, further_step(last, [rows[i]], n_ctx))
+                fact = says(*base, further_step(last, [rows[i]], n_ctx))
                 if held[i]:
                     assert fact is None, "an input that may have been counted"
                     repeated += 1
@@ -619,7 +635,7 @@ def test_further_inputs_listed_greedily_are_true(place):
                     assert truth.correct[i] and fact.correct == before.correct + 1
                     more.append(tuple(rows[i].tolist()))
             more = in_order(more, tiny)
-            fact = claim(model, precision, *base, further_step(last, more, n_ctx))
+            fact = says(*base, further_step(last, more, n_ctx))
             assert fact is not None
             covered = assert_true(fact, truth, exact)
             assert fact.correct == before.correct + len(more)
@@ -628,20 +644,17 @@ def test_further_inputs_listed_greedily_are_true(place):
             if more:
                 cut = rng.randint(0, len(more))
                 twice = (further_step(last, more[:cut], n_ctx), further_step(last + 1, more[cut:], n_ctx))
-                again = claim(model, precision, *base, *twice)
+                again = says(*base, *twice)
                 assert again is not None and again.correct == fact.correct
                 assert np.array_equal(assert_true(again, truth, exact), covered)
                 if 0 < cut < len(more):  # lists upon lists go on in order
                     back = (further_step(last, more[cut:], n_ctx), further_step(last + 1, more[:cut], n_ctx))
-                    assert claim(model, precision, *base, *back) is None
+                    assert says(*base, *back) is None
                     summed = (Step("disjoint-sum", (last + 1,)), further_step(last + 2, more[:cut], n_ctx))
-                    assert claim(model, precision, *base, back[0], *summed) is None
+                    assert says(*base, back[0], *summed) is None
                 for wrong in (more[:1], [*more, more[0]]):
-                    assert (
-                        claim(model, precision, *base, further_step(last, more, n_ctx), further_step(last + 1, wrong, n_ctx))
-                        is None
-                    )
-                assert claim(model, precision, *base, further_step(last, [more[0], *more], n_ctx)) is None
+                    assert says(*base, further_step(last, more, n_ctx), further_step(last + 1, wrong, n_ctx)) is None
+                assert says(*base, further_step(last, [more[0], *more], n_ctx)) is None
     assert listed > 40 and repeated > 40
 
 
