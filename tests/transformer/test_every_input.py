@@ -14,6 +14,7 @@ from certificates import Certificate, Model, RawTensor, Statement, Step, write_c
 from checker import covers, verify
 from prover.prove import problem_about, prove
 from prover.strategies.all_inputs import Enumerate
+from prover.tasks import automaton_from
 
 CPU = torch.device("cpu")
 RANKED = {"max-of-k": 1, "min-of-k": None, "nth-max-of-k": 2}
@@ -52,6 +53,25 @@ def test_the_number_is_that_of_the_oracle(seed: int, task: str, tmp_path: Path) 
         held = covers(tmp_path / "cert", tmp_path / "model", all_inputs(model)) >= 0
         assert verdict.correct == np.count_nonzero(held) and np.all(margins[held] > 0)
         assert np.all(held[margins > (0.1 if precision == 30 else 1e-6)]), "what is clearly right is proved"
+
+
+def test_tasks_of_ones_own(tmp_path: Path) -> None:
+    """Is the number of ones odd? Sequences that begin with two ones are no inputs."""
+
+    def step(state: tuple[int, int], token: int, position: int) -> tuple[int, int] | None:
+        return None if position == 1 and state[1] == token == 1 else ((state[0] + token) % 2, token)
+
+    automaton = automaton_from((0, 0), step, lambda state: state[0], length=3, tokens=2)
+    model = draw_model(12, d_vocab=2, n_ctx=3, d_vocab_out=2)
+    right = 0
+    for tokens in all_inputs(model).tolist():
+        logits = exact_logits(vars(model.config), stored_weights(model), tokens)
+        right += tokens[:2] != [1, 1] and logits[sum(tokens) % 2] > logits[1 - sum(tokens) % 2]
+    found, _ = prove(problem_about(model, CPU, automaton=automaton), Enumerate())
+    write_model(tmp_path / "model", model)
+    write_certificate(tmp_path / "cert", found)
+    verdict = verify(tmp_path / "cert", tmp_path / "model")
+    assert verdict.accepted and verdict.correct == right and verdict.total == 6
 
 
 def test_ties_are_errors(tmp_path: Path) -> None:
