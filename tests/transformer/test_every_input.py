@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from test_architecture import Watch
 from test_forward import all_inputs
 from transformer_models import draw_model, stored_weights
 from transformer_oracle import exact_logits
@@ -72,6 +73,18 @@ def test_tasks_of_ones_own(tmp_path: Path) -> None:
     write_certificate(tmp_path / "cert", found)
     verdict = verify(tmp_path / "cert", tmp_path / "model")
     assert verdict.accepted and verdict.correct == right and verdict.total == 6
+
+
+@pytest.mark.parametrize("seed", [7, 11, 13])
+def test_no_floating_point_at_run_time(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = draw_model(seed, d_vocab=2, n_ctx=2)
+    found, evidence = prove(problem_about(model, CPU), Enumerate())
+    write_model(tmp_path / "model", model)
+    write_certificate(tmp_path / "cert", found)
+    watch = Watch(monkeypatch)
+    verdict = watch.run(lambda: verify(tmp_path / "cert", tmp_path / "model"))
+    assert verdict.accepted and verdict.correct == evidence.correct and watch.enclosures > 100
+    assert not watch.found, sorted(watch.found)
 
 
 def test_ties_are_errors(tmp_path: Path) -> None:
