@@ -90,6 +90,7 @@ def test_a_mutant_that_never_ends_is_noticed(project: Path, monkeypatch: pytest.
 def test_ctrl_c(project: Path) -> None:
     """Tests under way are ended, and the next run goes on."""
     (project / "mutants_here.py").write_text(
+        "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background job ignores it
         f"import sys\nfrom pathlib import Path\nsys.path.insert(0, {str(Path(runner.__file__).parent)!r})\nimport runner\n"
         f"runner.ROOT = Path({str(project)!r})\nrunner.RESULTS = runner.ROOT / 'mutants-out' / 'results.jsonl'\n"
         f"sleepy = runner.Mutant('checker/sign.py', 'return', 'import time; time.sleep(300); return', ({TEST!r},))\n"
