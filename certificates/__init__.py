@@ -13,6 +13,7 @@ from certificates.certificate import (
 from certificates.errors import FormatError
 from certificates.model_file import Model, read_model
 from certificates.tensor_file import RawTensor
+from certificates.transformer import Transformer
 from certificates.two_inputs import GroupMLP, UniformAttention
 from certificates.writing import write_certificate, write_model
 
@@ -30,6 +31,7 @@ __all__ = [
     "RawTensor",
     "Statement",
     "Step",
+    "Transformer",
     "UniformAttention",
     "read_certificate",
     "read_model",

@@ -8,18 +8,13 @@ from fractions import Fraction
 from typing import Any, TypeAlias
 
 from certificates.attention_only import AttentionOnly
+from certificates.configuration import size
 from certificates.errors import FormatError
+from certificates.transformer import Transformer, parse_transformer
 from certificates.two_inputs import GroupMLP, UniformAttention
 
-ModelConfig: TypeAlias = AttentionOnly | UniformAttention | GroupMLP
-_ARCHITECTURES: tuple[type[ModelConfig], ...] = (AttentionOnly, UniformAttention, GroupMLP)
-
-
-def _size(config: Mapping[str, Any], key: str, least: int, most: int) -> int:
-    value = config.get(key)
-    if type(value) is not int or not least <= value <= most:
-        raise FormatError(f"config {key} must be an integer from {least} to {most}, found {value!r}")
-    return value
+ModelConfig: TypeAlias = AttentionOnly | UniformAttention | GroupMLP | Transformer
+_ARCHITECTURES: tuple[type[ModelConfig], ...] = (AttentionOnly, UniformAttention, GroupMLP, Transformer)
 
 
 def _architecture(config: Mapping[str, Any]) -> type[ModelConfig]:
@@ -37,7 +32,8 @@ def parse_config(config: dict[str, Any]) -> ModelConfig:
     Raises FormatError naming the key when the configuration is one whose meaning is not implemented.
     """
     architecture = _architecture(config)
-    free = {"architecture", "attn_scale", *architecture.ranges, *architecture.ignored}
+    options = architecture.options if issubclass(architecture, Transformer) else frozenset[str]()
+    free = {"architecture", "attn_scale", *architecture.ranges, *architecture.ignored, *options}
     for key, value in config.items():
         if key in architecture.required:
             wanted = architecture.required[key][0]
@@ -48,9 +44,11 @@ def parse_config(config: dict[str, Any]) -> ModelConfig:
     for key, (wanted, default) in architecture.required.items():
         if key not in config and default != wanted:
             raise FormatError(f"config key {key!r} is missing and must be {wanted!r}")
+    if issubclass(architecture, Transformer):
+        return parse_transformer(config)
     if config.get("d_vocab_out", -1) == -1:
         config = {**config, "d_vocab_out": config.get("d_vocab")}
-    sizes = architecture(**{key: _size(config, key, *limits) for key, limits in architecture.ranges.items()})
+    sizes = architecture(**{key: size(config, key, *limits) for key, limits in architecture.ranges.items()})
     given = config.get("attn_scale", -1)
     if isinstance(given, bool) or not isinstance(given, int | Fraction):
         raise FormatError(f"config attn_scale={given!r} is not a number")

@@ -1,6 +1,9 @@
 """What configurations of all architectures share: keys of TransformerLens, and ranges of sizes."""
 
+from collections.abc import Mapping
 from typing import Any, TypeAlias
+
+from certificates.errors import FormatError
 
 Values: TypeAlias = dict[str, tuple[Any, Any]]
 """Configuration keys that change what a model computes: the one value that is implemented, and what an absent key means."""
@@ -42,3 +45,11 @@ WITHOUT_INFLUENCE = frozenset({
 })
 # fmt: on
 VOCAB, WIDTH = (2, 2048), (1, 2**20)
+
+
+def size(config: Mapping[str, Any], key: str, least: int, most: int) -> int:
+    """A size in a configuration. Raises FormatError unless it is an integer within its range."""
+    value = config.get(key)
+    if type(value) is not int or not least <= value <= most:
+        raise FormatError(f"config {key} must be an integer from {least} to {most}, found {value!r}")
+    return value

@@ -75,7 +75,7 @@ def build_model(config: dict[str, Any], tensors: Mapping[str, RawTensor], task: 
         else:
             weights[name] = tensor
     for name in shapes:
-        if name not in weights and ".b_" not in name and name not in sizes.unused:
+        if name not in weights and not name.rpartition(".")[2].startswith("b") and name not in sizes.unused:
             raise FormatError(f"tensor {name!r} is missing")
     return Model(sizes, weights, task)
 

@@ -16,6 +16,7 @@ from certificates.certificate import FORMAT_NAME, VERSION, Certificate, MLPState
 from certificates.errors import FormatError
 from certificates.model_file import Model
 from certificates.tensor_file import RawTensor
+from certificates.transformer import Transformer
 from certificates.two_inputs import GroupMLP
 
 
@@ -106,7 +107,7 @@ def write_model(path: Path, model: Model) -> None:
     config = {**vars(sizes), **{key: wanted for key, (wanted, default) in sizes.required.items() if wanted != default}}
     if isinstance(sizes, AttentionOnly):
         config["attention_dir"] = "causal"
-    elif isinstance(sizes, GroupMLP):
+    elif isinstance(sizes, GroupMLP | Transformer):
         config["architecture"] = sizes.architecture
     metadata = {"config": dumps(config), "format": "pt"}
     if model.task is not None:

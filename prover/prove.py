@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import torch
 
-from certificates import AttentionOnly, Certificate, Model, Statement, Step
+from certificates import AttentionOnly, Certificate, Model, Statement, Step, Transformer
 from certificates.automaton import Automaton
 from certificates.canonical_json import Json
 from certificates.tensor_file import IntArray
@@ -14,6 +14,7 @@ from prover.deployed import FORMATS, required_margin
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.problem import Problem, Track, silent
 from prover.strategy import DoesNotFit, Evidence, MLPEvidence, Strategy
+from prover.transformer.problem import TransformerProblem
 
 
 def problem_about(
@@ -31,6 +32,8 @@ def problem_about(
     """
     if isinstance(model.config, AttentionOnly):
         return SequenceProblem(model, device, precision, track, task, margin, automaton)
+    if isinstance(model.config, Transformer):
+        return TransformerProblem(model, device, precision, track, task, margin, automaton)
     return TwoInputProblem(model, device, precision, track, task, margin, automaton, given)
 
 

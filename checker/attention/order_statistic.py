@@ -93,8 +93,7 @@ def order_statistic(setting: Setting) -> OrderStatistic:
 
 def parse_sequence_task(task: Json, config: ModelConfig, given: Given, meter: Meter) -> OrderStatistic:
     """The task that a statement names, for a transformer of these sizes. Raises FormatError if it is unknown."""
-    assert isinstance(config, AttentionOnly)
-    vocab, length = config.d_vocab, config.n_ctx
+    length, vocab = config.input_shape
     if given:
         raise FormatError(f"the tensors {sorted(given)} came with a certificate whose task needs none")
     rank = task.get("n") if isinstance(task, dict) else None

@@ -72,9 +72,10 @@ def _sorted(array: "Enclosure", axis: int) -> Work:
 
 
 def _product(left: "Enclosure", right: "Enclosure") -> Work:
-    (n, k), (_, m) = left.shape, right.shape
-    numbers = n * k + k * m + n * m
-    return Work(2 * n * k * m, 2 * n * k * m + 6 * numbers, numbers, 9)
+    (*stack, n, k), (*other, _, m) = left.shape, right.shape
+    matrices = math.prod(np.broadcast_shapes(tuple(stack), tuple(other)))
+    numbers, products = matrices * (n * k + k * m + n * m), 2 * matrices * n * k * m
+    return Work(products, products * left.arithmetic.product_slowness // left.slowness + 6 * numbers, numbers, 9)
 
 
 def _gathered(array: "Enclosure", index: Any) -> Work:
@@ -97,6 +98,11 @@ def _gathered(array: "Enclosure", index: Any) -> Work:
     return Work(0, kept if math.prod(array.shape) <= _IN_CACHE // 4 else 3 * kept, kept)
 
 
+def _converted(array: "Enclosure", _: "Arithmetic") -> Work:
+    elements = math.prod(array.shape)
+    return Work(0, reached(elements), elements)
+
+
 def _joined(array: "Enclosure", others: Sequence["Enclosure"], axis: int) -> Work:
     elements = sum(math.prod(part.shape) for part in (array, *others))
     return Work(0, reached(elements), elements, 1 + len(others))
@@ -117,6 +123,7 @@ _COSTS: dict[str, tuple[Callable[..., Work], int]] = {
     "times": (_each(1), 3),
     "exp": (_exponentials, 3),
     "sqrt": (_each(1), 66),
+    "over": (_each(1), 24),
     "square": (_each(1), 4),
     "__abs__": (_each(1), 3),
     "relu": (_each(1), 2),
@@ -135,6 +142,7 @@ _COSTS: dict[str, tuple[Callable[..., Work], int]] = {
     "up_to": (_each(0), 2),
     "__getitem__": (_gathered, 8),
     "concatenate": (_joined, 2),
+    "within": (_converted, 4),
 }
 """What every operation does, and the effort of a step on machine integers, in operations of `brute-force` (4 ns): measured
 by tests/core/primitive_pace.py in the worst layout of a million numbers, a quarter added."""
@@ -185,7 +193,7 @@ class Enclosure(ABC):
 
     @abstractmethod
     def __matmul__(self, other: Self) -> Self:
-        """Matrix product of two-dimensional enclosures."""
+        """Matrix product; with more than two axes, of stacks of matrices, as in numpy."""
 
     @abstractmethod
     def times(self, counts: IntArray) -> Self:
@@ -198,6 +206,10 @@ class Enclosure(ABC):
     @abstractmethod
     def sqrt(self) -> Self:
         """Elementwise square root of the value, or of 0 if that is greater."""
+
+    @abstractmethod
+    def over(self, other: Self) -> Self:
+        """Elementwise quotient by numbers that are proved to be positive. Refuses others."""
 
     @abstractmethod
     def square(self) -> Self:
@@ -286,9 +298,18 @@ class Enclosure(ABC):
     def concatenate(self, others: Sequence[Self], axis: int) -> Self:
         """This array followed by others along an axis."""
 
+    @abstractmethod
+    def within(self, arithmetic: Any) -> Self:
+        """The same numbers in another arithmetic of the same kind, rounded to its precision."""
+
     def lengths(self) -> Self:
         """The Euclidean lengths of the columns of a matrix."""
         return self.square().sum(0).sqrt()
+
+    def inverse_sqrt(self) -> Self:
+        """1 / sqrt(x) of numbers that are proved to be positive. Refuses others."""
+        one = self.arithmetic.exact(np.ones((1,) * len(self.shape), np.int64), np.zeros((1,) * len(self.shape), np.int64))
+        return one.over(self.sqrt())  # type: ignore[return-value]
 
     def range(self, axis: int) -> Self:
         """Maximum less minimum along an axis."""
@@ -303,12 +324,18 @@ class Arithmetic(ABC):
     """Memory per element of an array that an operation needs, temporary arrays included (roughly)."""
     slowness: int
     """How much longer an operation takes than on machine integers (roughly)."""
+    product_slowness: int
+    """The same for the multiplications within a product of matrices."""
     exp_terms: int
     """So many terms of a series make an exponential."""
 
     @abstractmethod
     def exact(self, mantissas: IntArray, exponents: IntArray) -> Enclosure:
         """Enclose mantissa * 2**exponent, elementwise; |mantissa| < 2**53."""
+
+    @abstractmethod
+    def finer(self) -> "Arithmetic":
+        """One with at least 64 bits, and the same meter."""
 
     @abstractmethod
     def reciprocal_sqrt(self, number: int) -> Enclosure:

@@ -20,6 +20,7 @@ from checker.core.meter import Meter
 
 LARGEST_MACHINE_PRECISION = 30
 SMALLEST_PRECISION, LARGEST_PRECISION = 12, 256
+_FINE = 64
 _EFFORT_OF_EXACT = 20
 _EXP_LIMIT = 20
 """Arguments of exp are handled up to 2**20 in magnitude (below: the lower bound becomes 0; above: refused)."""
@@ -42,6 +43,7 @@ class ScaledArithmetic(Arithmetic):
         self.ln2, self.ln2_above = _ln2(self.ln2_bits)
         self.exp_terms = _exp_terms(self.exp_bits)
         self.slowness = 1 if self.machine else 96 + precision // 2
+        self.product_slowness = 1 if self.machine else ((precision + 32) // 25) ** 2  # as many products of digits, at most
 
     def exact(self, mantissas: IntArray, exponents: IntArray) -> "ScaledIntegers":
         """See Arithmetic. The largest element keeps `precision` bits; smaller ones lose what lies below that."""
@@ -56,6 +58,10 @@ class ScaledArithmetic(Arithmetic):
         shifted: IntArray = np.left_shift(values, np.maximum(up, 0).astype(self.dtype))
         down = np.minimum(np.maximum(-up, 0), 63).astype(self.dtype)
         return ScaledIntegers(self, shifted >> down, _ceil_shift(shifted, down), shift, 1 << self.precision if tops.size else 0)
+
+    def finer(self) -> "ScaledArithmetic":
+        """See Arithmetic."""
+        return self if self.precision >= _FINE else ScaledArithmetic(_FINE, self.meter)
 
     def reciprocal_sqrt(self, number: int) -> "ScaledIntegers":
         """See Arithmetic. With r = isqrt(4**k // n): r <= 2**k / sqrt(n) < r + 1."""
@@ -148,7 +154,7 @@ class ScaledIntegers(Enclosure):
         """Midpoint-radius product: with M = lo + hi, R = hi - lo (both at shift + 1), |AB - M_A M_B| <= radius, where
         radius = (|M_A| + R_A) R_B + R_A |M_B|. Each |M| + R is at most 2 bound, which bounds every partial sum.
         """
-        terms = self.shape[1]
+        terms = self.shape[-1]
         bits = (self.arithmetic.width - 3 - terms.bit_length()) // 2
         a = self._rounded(min(bits, self.arithmetic.precision))
         b = other._rounded(min(bits, self.arithmetic.precision))
@@ -225,6 +231,18 @@ class ScaledIntegers(Enclosure):
         low, high = _isqrt_each(np.maximum(a.lo, 0)), _isqrt_each(np.maximum(a.hi, 0))
         high = np.where(high * high < np.maximum(a.hi, 0), high + 1, high).astype(self.arithmetic.dtype)
         return self._new(low, high, a.shift // 2, _isqrt(a.bound) + 1)
+
+    def over(self, other: Self) -> Self:
+        b = other._rounded(self.arithmetic.precision)
+        smallest = int(b.lo.min()) if b.lo.size else 1
+        if smallest <= 0:
+            raise Refused("a division by a number that is not proved to be positive; a higher precision may help")
+        a = self._rounded(self.arithmetic.precision)
+        up = self.arithmetic.width - a.bound.bit_length()
+        low, high = a.lo << up, a.hi << up
+        least = low // np.where(low >= 0, b.hi, b.lo)
+        most = -(-high // np.where(high >= 0, b.lo, b.hi))
+        return self._new(least, most, a.shift + up - b.shift, (a.bound << up) // smallest + 1)
 
     def square(self) -> Self:
         a = self._size()._rounded(self.arithmetic.width // 2)
@@ -314,6 +332,10 @@ class ScaledIntegers(Enclosure):
     def T(self) -> Self:
         return self._new(self.lo.T, self.hi.T)
 
+    def within(self, arithmetic: ScaledArithmetic) -> Self:
+        a = self._rounded(arithmetic.precision)
+        return type(self)(arithmetic, a.lo.astype(arithmetic.dtype), a.hi.astype(arithmetic.dtype), a.shift, a.bound)
+
     def concatenate(self, others: Sequence[Self], axis: int) -> Self:
         parts = [self, *others]
         shift = min((part.shift for part in parts if part.bound), default=0)
@@ -330,9 +352,28 @@ def _array(values: Any) -> IntArray:
 
 
 def _product(a: IntArray, b: IntArray) -> IntArray:
-    """The matrix product; on integers, einsum is at its best in any layout, and @ up to 10 times slower in the wrong one."""
-    product: IntArray = np.einsum("ik,kj->ij", a, b)
-    return product
+    """The matrix product, exactly: of machine integers that are known to be small enough, or of Python integers.
+
+    Those are sums of digits below 2**bits, times powers of that: products of digits add up to less than 2**62.
+    """
+    if a.dtype != object:
+        # On integers, einsum is at its best in any layout, and @ up to 10 times slower in the wrong one.
+        return np.asarray(np.einsum("ik,kj->ij" if a.ndim == b.ndim == 2 else "...ik,...kj->...ij", a, b), np.int64)
+    bits = (62 - a.shape[-1].bit_length()) // 2
+    total = np.zeros((), object)
+    for i, left in enumerate(_digits(a, bits)):
+        for j, right in enumerate(_digits(b, bits)):
+            total = total + (_product(left, right).astype(object) << bits * (i + j))
+    return np.asarray(total, object)
+
+
+def _digits(numbers: IntArray, bits: int) -> list[IntArray]:
+    """Machine integers d_0, d_1, .. with numbers = sum of d_i 2**(i bits), |d_i| <= 2**bits; all but the last are natural."""
+    digits = []
+    while numbers.size and max(int(numbers.max()), -int(numbers.min())) > 1 << bits:
+        digits.append((numbers & ((1 << bits) - 1)).astype(np.int64))
+        numbers = numbers >> bits
+    return [*digits, numbers.astype(np.int64)]
 
 
 def _ceil_shift(numbers: IntArray, bits: IntArray | int) -> IntArray:

@@ -85,6 +85,7 @@ class MpmathArithmetic(Arithmetic):
 
     def __init__(self, meter: Meter) -> None:
         self.meter, self.element_bytes, self.slowness, self.exp_terms = meter, 2048, 512, 8
+        self.product_slowness = self.slowness
 
     def exact(self, mantissas: IntArray, exponents: IntArray) -> "MpmathIntervals":
         """See Arithmetic. A 53-bit mantissa is exact at this precision."""
@@ -95,6 +96,10 @@ class MpmathArithmetic(Arithmetic):
 
         values = np.frompyfunc(interval, 2, 1)(mantissas, exponents)
         return MpmathIntervals(self, np.asarray(values, object))
+
+    def finer(self) -> "MpmathArithmetic":
+        """See Arithmetic."""
+        return self
 
     def reciprocal_sqrt(self, number: int) -> "MpmathIntervals":
         """See Arithmetic."""
@@ -138,6 +143,11 @@ class MpmathIntervals(Enclosure):
 
     def sqrt(self) -> Self:
         return self._new(_SQRT(self.values))
+
+    def over(self, other: Self) -> Self:
+        if not np.asarray(_POSITIVE(other.values), np.bool_).all():
+            raise Refused("a division by a number that is not proved to be positive; a higher precision may help")
+        return self._new(self.values / other.values)
 
     def square(self) -> Self:
         size = _MAXIMUM(self.values, -self.values)
@@ -202,6 +212,9 @@ class MpmathIntervals(Enclosure):
     @property
     def T(self) -> Self:
         return self._new(self.values.T)
+
+    def within(self, arithmetic: Arithmetic) -> Self:
+        return type(self)(arithmetic, self.values)
 
     def concatenate(self, others: Sequence[Self], axis: int) -> Self:
         return self._new(np.concatenate([self.values, *(other.values for other in others)], axis=axis))

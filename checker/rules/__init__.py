@@ -7,6 +7,7 @@ from certificates.attention_only import AttentionOnly
 from certificates.automaton import Automaton
 from certificates.canonical_json import Json
 from certificates.certificate import Given, Step
+from certificates.transformer import Transformer
 from certificates.two_inputs import GroupMLP, UniformAttention
 from checker.attention.additive_tables import additive_tables
 from checker.attention.enumeration import enumeration
@@ -29,6 +30,7 @@ from checker.rules.all_inputs import all_inputs
 from checker.rules.disjoint_sum import disjoint_sum
 from checker.rules.float_execution import float_execution
 from checker.rules.further_inputs import further_inputs
+from checker.transformer.transformer_forward import transformer_forward
 
 Rule = Callable[[Setting, Step, tuple[Fact, ...]], Fact]
 
@@ -47,6 +49,7 @@ RULES: Mapping[str, Rule] = {
     "prefix-chains": prefix_chains,
     "projected-tables": projected_tables,
     "set-output": set_output,
+    "transformer-forward": transformer_forward,
     "wave-output": wave_output,
 }
 """Every rule a certificate can name."""
@@ -57,6 +60,7 @@ TASKS: Mapping[type[ModelConfig] | type[Automaton], TaskParser] = {
     AttentionOnly: parse_sequence_task,
     Automaton: parse_automaton,
     GroupMLP: parse_pair_task,
+    Transformer: parse_sequence_task,
     UniformAttention: parse_pair_task,
 }
 """The tasks with names of every architecture, and those without, which are automata."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from certificates import AttentionOnly, Model, UniformAttention
+from certificates import AttentionOnly, Model, Transformer, UniformAttention
 from prover.strategies.all_inputs import Enumerate
 from prover.strategies.classes import Classes
 from prover.strategies.crosscoder_output import CrosscoderOutput
@@ -63,4 +63,6 @@ def all_strategies_for(model: Model) -> Mapping[str, type[Strategy]]:
 
 def strategies_for(model: Model) -> Mapping[str, type[Strategy]]:
     """The strategies that bound the accuracy of models of this architecture."""
+    if isinstance(model.config, Transformer):
+        return FOR_ANY_TASK
     return ATTENTION_STRATEGIES if isinstance(model.config, AttentionOnly) else TWO_INPUT_STRATEGIES

@@ -372,7 +372,7 @@ def test_import_of_transformerlens_states(files: dict[str, Path], tmp_path: Path
 def test_import_refuses_other_models(files: dict[str, Path], tmp_path: Path, change: dict[str, object], message: str) -> None:
     torch.save(load_weights(read_model(files["model"]), torch.device("cpu")), tmp_path / "state.pt")
     with pytest.raises(FormatError, match=message):
-        import_model(tmp_path / "state.pt", json.dumps({**CONFIG, **change}), None)
+        import_model(tmp_path / "state.pt", json.dumps({**CONFIG, "architecture": "attention-only", **change}), None)
 
 
 def test_both_commands_run_as_modules(files: dict[str, Path]) -> None:

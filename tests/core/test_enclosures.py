@@ -262,6 +262,69 @@ def test_absolute_values_and_relu_enclose(kind: Kind, name: str, data: st.DataOb
         assert np.all(ends(result)[0] >= 0)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@thorough
+@given(data=st.data())
+def test_quotients_enclose_or_are_refused(kind: Kind, data: st.DataObject) -> None:
+    """And the reciprocal of a root, which is one."""
+    arithmetic = make(kind)
+    shape = data.draw(shapes)
+    a, b = data.draw(operands(arithmetic, shape)), abs(data.draw(operands(arithmetic, data.draw(broadcastable(shape)))))
+    try:
+        result = a.over(b)
+    except Refused:
+        bits = kind if isinstance(kind, int) else 10**6
+        assert np.any(ends(b)[0] <= largest(ends(b)[1]) * Fraction(4, 2**bits)), "a divisor that is large enough"
+        return
+    corners = [x / y for x in ends(a) for y in ends(b)]
+    assert_encloses(result, *corners, data.draw(members(a)) / data.draw(members(b)))
+    try:
+        inverse = b.inverse_sqrt()
+    except Refused:  # the root's lower bound may be 0 where it is small
+        return
+    for y in (*ends(b), data.draw(members(b))):
+        assert np.all(ends(inverse)[0] ** 2 * y <= 1) and np.all(ends(inverse)[1] ** 2 * y >= 1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_quotients_are_narrow(kind: Kind) -> None:
+    arithmetic, bits = make(kind), kind if isinstance(kind, int) else 100
+    numbers = arithmetic.exact(np.array([[3, 7, -5]]), np.array([[0, 0, 0]]))
+    divisors = arithmetic.exact(np.array([[11, 13, 9]]), np.array([[-9, -9, -9]]))
+    assert widest(numbers.over(divisors)) <= Fraction(2**12, 2**bits)
+    with pytest.raises(Refused):
+        numbers.over(numbers)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@quick
+@given(data=st.data())
+def test_products_of_stacks_are_those_of_their_matrices(kind: Kind, data: st.DataObject) -> None:
+    arithmetic = make(kind)
+    a, b = data.draw(operands(arithmetic, (2, 3, 4))), data.draw(operands(arithmetic, (2, 4, 2)))
+    product = a @ b
+    assert product.shape == (2, 3, 2)
+    corners = [np.stack([x[i] @ y[i] for i in range(2)]) for x in ends(a) for y in ends(b)]
+    assert_encloses(
+        product, *corners, np.stack([x @ y for x, y in zip(data.draw(members(a)), data.draw(members(b)), strict=True)])
+    )
+    assert ends((a[:1] @ b)[1])[0].shape == (3, 2)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@quick
+@given(data=st.data())
+def test_numbers_of_a_finer_arithmetic_are_rounded_outward(kind: Kind, data: st.DataObject) -> None:
+    arithmetic = make(kind)
+    finer = arithmetic.finer()
+    assert finer.meter is arithmetic.meter and (kind == "mpmath" or finer.precision >= 64)
+    a = data.draw(operands(finer, data.draw(shapes)))
+    result = a.within(arithmetic)
+    assert result.arithmetic is arithmetic and type(result) is type(a)
+    assert_encloses(result, *ends(a))
+    assert kind == "mpmath" or widest(result) <= widest(a) + largest(np.stack(ends(a))) * Fraction(4, 2**kind)
+
+
 def assert_sqrt_encloses(result: Enclosure, *numbers: Exact) -> None:
     """0 <= low <= sqrt(max(x, 0)) <= high, squared."""
     check_invariants(result)
@@ -1090,6 +1153,9 @@ COUNTED: dict[str, tuple[Shapes, str, int, int, Callable[..., Any]]] = {
     "concatenate": (((3, 4), (1, 4)), "concatenate", 0, 16, lambda a, b: a.concatenate([b], 0)),
     "exp": (((3, 4),), "exp", 12, 12, lambda a: a.exp()),
     "sqrt": (((3, 4),), "sqrt", 12, 12, lambda a: a.sqrt()),
+    "within": (((3, 4),), "within", 0, 12, lambda a: a.within(a.arithmetic)),
+    "over": (((3, 4),), "over", 12, 12, lambda a: a.over(a.arithmetic.exact(ONES, ONES))),
+    "matmul of stacks": (((2, 3, 5), (1, 5, 4)), "__matmul__", 2 * 2 * 3 * 5 * 4, 2 * 47, operator.matmul),
     "abs": (((3, 4),), "__abs__", 12, 12, abs),
     "relu": (((3, 4),), "relu", 12, 12, lambda a: a.relu()),
     "sort of 1": (((1, 4),), "sort", 0, 4, lambda a: a.sort(0)),
@@ -1160,7 +1226,7 @@ def test_both_implementations_have_the_whole_interface() -> None:
     public = {name for name in vars(Enclosure) if not name.startswith("_")} | {"__add__", "__matmul__", "__getitem__"}
     for implementation in (ScaledIntegers, MpmathIntervals):
         assert public <= set(dir(implementation)) and not implementation.__abstractmethods__
-        for name in public - {"shape", "T", "reshape", "representative", "range", "lengths"}:
+        for name in public - {"shape", "T", "reshape", "representative", "range", "lengths", "inverse_sqrt"}:
             assert hasattr(vars(implementation)[name], "__wrapped__"), f"{name} is not counted"
 
 

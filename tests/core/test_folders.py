@@ -23,6 +23,7 @@ FLOORS: Mapping[str, Sequence[frozenset[str]]] = {
         frozenset({"strategy"}),  # what a strategy is
         frozenset({"bases", "deployed"}),  # hints that both families need; rounding in deployment
         frozenset({"attention", "layers"}),  # what the strategies of a family share
+        frozenset({"transformer"}),  # what the strategies for transformers of any depth share
         frozenset({"strategies", "prove", "training"}),  # ways to search; from what was found to a certificate; models
         frozenset({"importing", "studies"}),  # models of others; many proofs, compared, and pages about them
         frozenset({"search"}),  # factorisations by what they prove
@@ -32,7 +33,7 @@ FLOORS: Mapping[str, Sequence[frozenset[str]]] = {
     "checker": [
         frozenset({"core"}),
         frozenset({"rules", "crosscheck"}),  # what any family may use; a second arithmetic
-        frozenset({"attention", "layers"}),  # the rules of a family
+        frozenset({"attention", "layers", "transformer"}),  # the rules of a family
         frozenset({REGISTRY}),  # the registry: the one place that knows all rules
         frozenset({DECIDING}),
         frozenset({"reporting"}),

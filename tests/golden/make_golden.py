@@ -578,6 +578,7 @@ def cases() -> list[Case]:
     """The corpus."""
     import golden_pairs  # noqa: PLC0415 - which is written with the functions of this file
     import golden_statements  # noqa: PLC0415 - likewise
+    import golden_transformers  # noqa: PLC0415 - likewise
 
     corpus = Corpus()
     for part in (
@@ -593,6 +594,7 @@ def cases() -> list[Case]:
     ):
         part(corpus)
     golden_pairs.add_cases(corpus)
+    golden_transformers.add_cases(corpus)
     golden_statements.add_cases(corpus)
     return sorted(corpus.cases, key=lambda case: case.certificate)
 
@@ -1165,8 +1167,9 @@ def main(folder: Path) -> None:
     """Write the corpus. Raises ValueError if the checker's verdict is not the one stated here."""
     folder.mkdir(parents=True, exist_ok=True)
     import golden_pairs  # noqa: PLC0415 - as above
+    import golden_transformers  # noqa: PLC0415 - as above
 
-    for name, content in (model_files() | golden_pairs.model_files()).items():
+    for name, content in (model_files() | golden_pairs.model_files() | golden_transformers.model_files()).items():
         (folder / name).write_bytes(content)
     verdicts = []
     for case in cases():

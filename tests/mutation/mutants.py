@@ -10,6 +10,7 @@ import sys
 import pair_mutants
 import statement_mutants
 from runner import Mutant, main
+from transformer_mutants import transformer_mutants
 
 ENCLOSURES = ("tests/core/test_enclosures.py",)
 RULES = ("tests/core/test_golden.py", "tests/attention/test_theorems.py", "tests/core/test_attacks.py")
@@ -680,6 +681,7 @@ MUTANTS = [
         ("tests/layers/test_mlp_quadrature.py::test_a_long_hint_is_refused_before_it_is_sorted",),
     ),
     Mutant("certificates/tensor_file.py", "if position != len(body)", "if False", ("tests/core/test_tensor_file.py", *RULES)),
+    *transformer_mutants(),
 ]
 
 

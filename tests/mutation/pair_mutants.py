@@ -314,20 +314,18 @@ TWO_INPUTS = (
     ('f"blocks.0.attn.W_{name}": (heads, d, head)', 'f"blocks.0.attn.W_{name}": (1, d, head)'),
     ('f"blocks.0.attn.b_{name}": (heads, head)', 'f"blocks.0.attn.b_{name}": (1, head)'),
 )
-ARCHITECTURES = (
-    ("type(value) is not int or", ""),
-    ('"uniform-attention" if "attention_pattern" in config else "attention-only"', '"attention-only"'),
-)
+ARCHITECTURES = (('"uniform-attention" if "attention_pattern" in config else "attention-only"', '"attention-only"'),)
 CONFIGURATION = (
     ('"n_layers": (1, None),', '"n_layers": (1, 1),'),
     ('"normalization_type": (None, "LN"),', '"normalization_type": (None, None),'),
+    ("type(value) is not int or", ""),
 )
 MODEL_FILE = (
     ("if name == _MASK and positions", "if name == _MASK"),
     ("**vars(self.config)", "**dict(list(vars(self.config).items())[:0])"),
     ('{"architecture": self.config.architecture, ', "{"),
     ("and name not in sizes.unused", ""),
-    ('".b_" not in name and', ""),
+    ('not name.rpartition(".")[2].startswith("b") and', ""),
     ("absorb(tensor.data)", "absorb(tensor.data if name not in self.config.unused else b'')"),
 )
 MPMATH = (

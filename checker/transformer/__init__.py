@@ -1,0 +1,1 @@
+"""Transformers of any depth: the function itself, on single inputs."""

@@ -1,0 +1,62 @@
+"""Rule `transformer-forward`: a transformer of any depth classifies single inputs.
+
+*Model.* A `transformer` (FORMAT.md, 2.6), read at the last position.
+
+*Theorem.* Let L(x) be the logits of an input x, as real numbers, m an output, and delta >= 0 the statement's margin. If the
+enclosure of L(x)_m - delta - L(x)_o is positive for every output o other than m, then x is classified as m: its logit exceeds
+every other by more than delta.
+
+*Proof.* `Forward` evaluates the definition, in enclosures; the number enclosed is positive.
+
+*Checked:* nothing beyond the model file's shapes. Where a norm's mean square (plus eps) is not proved to be positive, the
+function may be undefined: that is a refusal.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from certificates.certificate import Step
+from certificates.tensor_file import IntArray
+from certificates.transformer import Transformer
+from checker.core.enclosed_weights import plus_margin
+from checker.core.enclosures import BoolArray
+from checker.core.errors import Refused
+from checker.core.facts import Classifier, Fact, Setting, take_hints, take_parameters
+from checker.transformer.forward import Forward
+
+_BLOCK = 2**18
+"""Elements in the largest array of one block of inputs, most places being shared."""
+
+
+@dataclass(frozen=True)
+class EvaluatedTransformer(Classifier):
+    """A transformer whose logits can be enclosed, some inputs at a time."""
+
+    forward: Forward
+    per_block: int
+    unexplained_dimension: int = 0
+
+    def classifies(self, setting: Setting, inputs: IntArray, outputs: IntArray) -> BoolArray:
+        """See the theorem."""
+        proved = np.zeros(len(inputs), np.bool_)
+        tokens, true = setting.task.numbered(inputs), setting.task.numbered(outputs)  # what numbers are numbers of
+        for start in range(0, len(inputs), self.per_block):
+            here = slice(start, start + self.per_block)
+            logits, rows = self.forward.logits(tokens[here]), np.arange(len(tokens[here]))
+            leads = (plus_margin(setting, logits[rows, true[here]].reshape(-1, 1), -1) - logits).positive()
+            leads[rows, true[here]] = True
+            proved[here] = leads.all(axis=1)
+        return proved
+
+
+def transformer_forward(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> EvaluatedTransformer:
+    """Apply the rule. Takes no premises, parameters or hints."""
+    take_parameters(step)
+    take_hints(setting, step)
+    config = setting.model.config
+    if premises or not isinstance(config, Transformer):
+        raise Refused("transformer-forward takes no premises, and is about the architecture `transformer` only")
+    alone = 1 if config.attention_dir == "causal" else config.n_ctx  # places of an input that it shares with none before it
+    widest = max(config.n_ctx * config.n_heads * config.d_head, alone * max(config.d_model, config.d_mlp), config.d_vocab_out)
+    return EvaluatedTransformer(Forward(setting, config), max(1, _BLOCK // widest))

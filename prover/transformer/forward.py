@@ -1,0 +1,90 @@
+"""The function that a `transformer` file defines (certificates/FORMAT.md, 2.6), evaluated in float64."""
+
+from collections.abc import Callable
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+from torch.nn.functional import gelu, silu
+
+from certificates.transformer import Transformer
+from prover.weights import Weights
+
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu,
+    "gelu": gelu,
+    "gelu_new": lambda x: gelu(x, approximate="tanh"),
+    "silu": silu,
+}
+
+
+def transformer_logits(config: Transformer, weights: Weights, tokens: Tensor) -> Tensor:
+    """Logits at every position, "n k out", for inputs "n k" (for causal models, perhaps only their first k tokens)."""
+    length = tokens.shape[1]
+    residual = weights["embed.W_E"][tokens]
+    if config.positional_embedding_type == "standard":
+        residual = residual + weights["pos_embed.W_pos"][:length]
+    for layer in range(config.n_layers):
+        own = {name.removeprefix(f"blocks.{layer}."): w for name, w in weights.items() if name.startswith(f"blocks.{layer}.")}
+        residual = residual + _attention(config, own, _normalised(config, own, "ln1", residual))
+        if not config.attn_only:
+            residual = residual + _mlp(config, own, _normalised(config, own, "ln2", residual))
+    unembed = weights["embed.W_E"].T if config.tie_word_embeddings else weights["unembed.W_U"]
+    return _normalised(config, weights, "ln_final", residual) @ unembed + weights["unembed.b_U"]
+
+
+def _attention(config: Transformer, own: Weights, x: Tensor) -> Tensor:
+    length = x.shape[1]
+
+    def heads(name: str) -> Tensor:  # "n head k d_head"
+        return torch.einsum("nkd,hde->nhke", x, own[f"attn.W_{name}"]) + own[f"attn.b_{name}"][:, None]
+
+    query, key, value = heads("Q"), heads("K"), heads("V")
+    if config.use_qk_norm:
+        query, key = _rms(config, query) * own["attn.q_norm.w"], _rms(config, key) * own["attn.k_norm.w"]
+    if config.rotary_dim:
+        query, key = _rotated(config, query), _rotated(config, key)
+    shared = config.n_heads // config.n_key_value_heads
+    key, value = key.repeat_interleave(shared, 1), value.repeat_interleave(shared, 1)
+    scale = config.d_head**0.5 if config.attn_scale == "-1" else float(Fraction(config.attn_scale))
+    scores = query @ key.transpose(2, 3) / scale
+    if config.attention_dir == "causal":
+        scores = scores.masked_fill(torch.ones(length, length, device=x.device).triu(1).bool(), -torch.inf)
+    mixed = scores.softmax(-1) @ value
+    return torch.einsum("nhke,hed->nkd", mixed, own["attn.W_O"]) + own["attn.b_O"]
+
+
+def _mlp(config: Transformer, own: Weights, x: Tensor) -> Tensor:
+    activation, inner = _ACTIVATIONS[str(config.act_fn)], x @ own["mlp.W_in"]
+    if config.gated_mlp:
+        hidden = activation(x @ own["mlp.W_gate"]) * inner + own["mlp.b_in"]
+    else:
+        hidden = activation(inner + own["mlp.b_in"])
+    return hidden @ own["mlp.W_out"] + own["mlp.b_out"]
+
+
+def _rms(config: Transformer, x: Tensor) -> Tensor:
+    return x / (x.square().mean(-1, keepdim=True) + float(Fraction(config.eps))).sqrt()
+
+
+def _normalised(config: Transformer, weights: Weights, name: str, x: Tensor) -> Tensor:
+    kind = config.normalization_type
+    if kind is None:
+        return x
+    x = _rms(config, x - x.mean(-1, keepdim=True) if kind in ("LN", "LNPre") else x)
+    if kind in ("LN", "RMS"):
+        x = x * weights[f"{name}.w"]
+    return x + weights[f"{name}.b"] if kind == "LN" else x
+
+
+def _rotated(config: Transformer, x: Tensor) -> Tensor:
+    """Pairs of the first rotary_dim coordinates of "n head k d_head", turned by position x base^(-2 i / rotary_dim)."""
+    pairs = config.rotary_dim // 2
+    exponent = torch.arange(pairs, dtype=x.dtype, device=x.device) / pairs
+    angle = torch.arange(x.shape[2], dtype=x.dtype, device=x.device)[:, None] / float(Fraction(config.rotary_base)) ** exponent
+    first = torch.arange(pairs, device=x.device) * (2 if config.rotary_adjacent_pairs else 1)
+    second = first + (1 if config.rotary_adjacent_pairs else pairs)
+    turned = x.clone()
+    turned[..., first] = x[..., first] * angle.cos() - x[..., second] * angle.sin()
+    turned[..., second] = x[..., second] * angle.cos() + x[..., first] * angle.sin()
+    return turned

@@ -1,0 +1,122 @@
+"""What to prove about a transformer of any depth."""
+
+import tempfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from certificates import Certificate, FormatError, RawTensor, Statement, Step, write_certificate, write_model
+from certificates.tensor_file import IntArray
+from checker import verify
+from prover.attention.tasks import OrderStatistic, parse_task
+from prover.problem import BoolArray, Problem
+from prover.strategy import DoesNotFit
+from prover.transformer.forward import transformer_logits
+from prover.weights import Weights, load_weights
+
+_BLOCK = 2**22
+"""Numbers in the largest array of a block of inputs."""
+_SAMPLE, _PROBED, _TRIES = 2**13, 200, 8
+"""The checker is asked about some of these inputs, which begin alike; so often other beginnings are tried."""
+
+
+@dataclass(frozen=True)
+class TransformerProblem(Problem):
+    """How well a transformer, read at the last position, finds the n-th largest of its tokens, or does a task of one's own."""
+
+    @cached_property
+    def task(self) -> OrderStatistic:
+        """The task. Raises FormatError if it is unknown or the model is unfit for it."""
+        if self.automaton is not None:
+            raise FormatError("the task has no name")
+        return parse_task(self.model.task if self.task_json is None else self.task_json, self.model.config)
+
+    @cached_property
+    def weights(self) -> Weights:
+        """The model in float64 on the device."""
+        return load_weights(self.model, self.device)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of positions, and of tokens."""
+        return self.model.config.input_shape
+
+    @property
+    def classifier(self) -> Step:
+        """The forward pass."""
+        return Step("transformer-forward")
+
+    def outputs_of(self, inputs: IntArray) -> IntArray:
+        """True outputs "n" of sequences "n k" (in the task's numbers); -1 for those that are no inputs."""
+        if self.automaton is not None:
+            return self.automaton.outputs_of(inputs)
+        true: IntArray = np.sort(inputs, axis=1)[:, self.shape[0] - self.task.rank]
+        return true
+
+    def decide(self, inputs: IntArray, outputs: IntArray) -> tuple[BoolArray, BoolArray]:
+        """Which inputs "n k" (in the task's numbers) the checker surely proves, and which it surely does not."""
+        margins = self.margins(inputs, outputs)
+        return margins >= self.least, margins <= -self.least
+
+    def margins(self, inputs: IntArray, outputs: IntArray) -> np.ndarray:
+        """By how much outputs "n" lead the best other ones on inputs "n k", less the problem's margin, in float64."""
+        if self.automaton is None and self.task.reverse:
+            inputs, outputs = self.shape[1] - 1 - inputs, self.shape[1] - 1 - outputs
+        config = self.model.config
+        widest = config.n_ctx * max(config.d_mlp, config.n_heads * max(config.d_head, config.n_ctx), config.d_model)
+        pairs = (torch.as_tensor(array, device=self.device).split(max(1, _BLOCK // widest)) for array in (inputs, outputs))
+        parts = [self._margins(*pair).cpu().numpy() for pair in zip(*pairs, strict=True)]
+        return np.concatenate(parts) if parts else np.zeros(0)
+
+    def _margins(self, inputs: Tensor, outputs: Tensor) -> Tensor:
+        logits = transformer_logits(self.model.config, self.weights, inputs)[:, -1]
+        others = logits.scatter(1, outputs[:, None], -torch.inf).amax(1)
+        return logits.gather(1, outputs[:, None])[:, 0] - others - float(self.margin)
+
+    @cached_property
+    def least(self) -> float:
+        """A margin from which on the checker surely proves inputs right, with room: it is asked about those just beyond."""
+        length, vocab = self.shape
+        free = max(n for n in range(1, length + 1) if n == 1 or vocab**n <= _SAMPLE)
+        own = vocab ** np.arange(free)[::-1]
+        rng = np.random.default_rng(0)
+        for _ in range(_TRIES if free < length else 1):
+            first = rng.integers(0, vocab, length - free)
+            ends = np.arange(vocab**free)[:, None] // own % vocab
+            inputs = np.concatenate([np.broadcast_to(first, (len(ends), length - free)), ends], axis=1)
+            outputs = self.outputs_of(inputs)
+            margins = np.full(len(inputs), -np.inf)
+            margins[outputs >= 0] = self.margins(inputs[outputs >= 0], outputs[outputs >= 0])
+            if np.any(margins > 0):
+                ranges = np.array([*((t, t + 1) for t in first), *[(0, vocab)] * free], np.int64)
+                return self._least_proved(ranges, margins)
+        return 1.0
+
+    def _least_proved(self, ranges: IntArray, margins: np.ndarray) -> float:
+        least = float(margins.max()) * 2.0**-32
+        with tempfile.TemporaryDirectory() as folder:
+            model, probe = Path(folder) / "model", Path(folder) / "probe"
+            write_model(model, self.model)
+            while least <= margins.max():
+                asked = np.argsort(np.where(margins < least, np.inf, margins))[
+                    : min(_PROBED, np.count_nonzero(margins >= least))
+                ]
+                write_certificate(probe, self._claim(ranges, np.sort(asked)))
+                if verify(probe, model).accepted:
+                    return 4 * least
+                least *= 4
+        raise DoesNotFit("the checker cannot tell any margin of a sample from zero; try --precision 50, which takes longer")
+
+    def _claim(self, ranges: IntArray, places: IntArray) -> Certificate:
+        """That the sequences at these places, and only these, are right."""
+        sequences = int(np.prod(ranges[:, 1] - ranges[:, 0]))
+        edges = np.stack([np.append(0, places + 1), np.append(places, sequences)], axis=1)
+        hints = {"ranges": ranges, "skip": edges[edges[:, 0] < edges[:, 1]]}
+        step = Step("all-inputs", (0,), {}, {name: RawTensor.of_integers(hint) for name, hint in hints.items()})
+        task = self.task.json if self.automaton is None else {"automaton": self.automaton.digest}
+        statement = Statement(self.model.digest(), task, len(places), self.total, self.margin)
+        return Certificate(statement, self.precision, (self.classifier, step), self.given_tensors)
