@@ -102,10 +102,11 @@ def read_automaton(path: Path) -> Automaton:
 
 
 def _array(path: Path, name: str, table: Json) -> IntArray:
-    try:
-        array = np.array(table)
-    except ValueError:  # lists of different lengths
-        array = np.zeros(0)
-    if array.ndim != _DEPTH[name] or array.dtype != np.int64:
+    entries, shape = [table], list[int]()
+    for _ in range(_DEPTH[name]):
+        sizes = {len(entry) if isinstance(entry, list) else -1 for entry in entries}
+        shape += sizes
+        entries = [part for entry in entries if isinstance(entry, list) for part in entry]
+    if -1 in shape or len(shape) != _DEPTH[name] or not all(type(x) is int and abs(x) < 2**62 for x in entries):
         raise FormatError(f"{path}: {name} is {_DEPTH[name]} deep, lists of one length on each level, of integers")
-    return array
+    return np.array(entries, np.int64).reshape(shape)

@@ -35,7 +35,8 @@ def dyadic(setting: Setting, number: Fraction, up: bool = False) -> Enclosure:
     """A number >= 0 "1 1", rounded down, or up, to 52 bits or to a multiple of 2**-1100, which are exact."""
     exponent = min(52 - number.numerator.bit_length() + number.denominator.bit_length() - 1, 1100)
     scaled = number * Fraction(2) ** exponent
-    mantissa = math.ceil(scaled) if up else math.floor(scaled)
+    floor, ceiling = scaled.numerator // scaled.denominator, -(-scaled.numerator // scaled.denominator)
+    mantissa = ceiling if up else floor
     return setting.arithmetic.exact(np.full((1, 1), mantissa, np.int64), np.full((1, 1), -exponent, np.int64))
 
 

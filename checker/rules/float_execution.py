@@ -57,8 +57,6 @@ the format has, that x <= 1/4, that nothing overflows, and the inequality.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import reduce
-from operator import mul
 
 import numpy as np
 
@@ -143,7 +141,7 @@ class _Sizes:
         )
         if x > Fraction(1, 4):
             raise Refused(f"too many roundings for {form.name}")
-        return self.upper(x / (1 - x))
+        return self.upper(Fraction(x.numerator, x.denominator - x.numerator))
 
     def underflow(self, operations: int) -> Enclosure:
         """Eta times a number of operations."""
@@ -151,8 +149,10 @@ class _Sizes:
 
     def chain(self, *sums: Enclosure) -> Enclosure:
         """The product of 1 + s "1 1"."""
-        one = self.upper(Fraction(1))
-        return reduce(mul, (one + s for s in sums))
+        one = product = self.upper(Fraction(1))
+        for s in sums:
+            product = product * (one + s)
+        return product
 
 
 def _total(array: Enclosure) -> Enclosure:

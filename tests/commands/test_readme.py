@@ -3,10 +3,13 @@
 import re
 from pathlib import Path
 
+import numpy as np
+import pytest
 import torch
 
 import certificates
 from certificates import read_model
+from certificates.automaton import read_automaton
 from checker.core.decide import check_proof
 from prover.attention.sequence_problem import SequenceProblem
 from prover.prove import prove
@@ -15,8 +18,21 @@ from prover.strategy import Strategy
 README = Path(__file__).resolve().parents[2] / "README.md"
 
 
+def blocks() -> list[str]:
+    """The README's Python."""
+    return re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+
+
+def test_the_task_in_the_readme_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (code,) = (part for part in blocks() if "automaton_from" in part)
+    exec(compile(code, str(README), "exec"), {"__name__": "readme"})
+    odd = read_automaton(tmp_path / "odd.json")
+    assert odd.count() == 64**4 and odd.outputs_of(np.array([[1, 2, 3, 5], [1, 2, 3, 4]])).tolist() == [1, 0]
+
+
 def test_the_strategy_in_the_readme_proves_something() -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    (code,) = (part for part in blocks() if "class Harmless" in part)
     namespace: dict[str, type[Strategy]] = {"__name__": "readme"}  # type: ignore[dict-item]
     exec(compile(code, str(README), "exec"), namespace)
     model = read_model(Path(certificates.__file__).parent / "models" / "max-of-4.safetensors")

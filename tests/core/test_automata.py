@@ -184,7 +184,7 @@ def test_a_file_is_read_as_it_was_written_and_named_by_digest(tmp_path: Path) ->
         ('{"order":[0],"outputs":[0,0],"transitions":[[[0],[0,1]]]}', "transitions is 3 deep"),
         ('{"order":[0],"outputs":[99999999999999999999],"transitions":[[[0]]]}', "outputs is 1 deep"),
         ('{"order":[1],"outputs":[0],"transitions":[[[0]]]}', "every position"),
-        ('{"order":[],"outputs":[0],"transitions":[[[0]]]}', "order is 1 deep"),
+        ('{"order":[],"outputs":[0],"transitions":[[[0]]]}', "an order"),
         ('{"order":[0],"outputs":[0],"transitions":[[[1]]]}', "leads to a state"),
         ('{"order":[0],"outputs":[-2],"transitions":[[[0]]]}', "an output is"),
     ],
