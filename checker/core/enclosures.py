@@ -134,7 +134,6 @@ _COSTS: dict[str, tuple[Callable[..., Work], int]] = {
     "max": (_along, 2),
     "running_min": (_along, 4),
     "running_max": (_along, 4),
-    "segment_min": (_segments, 5),
     "segment_sum": (_segments, 5),
     "sort": (_sorted, 2),
     "least_product": (_each(2), 6),
@@ -251,12 +250,8 @@ class Enclosure(ABC):
         """Maximum of each prefix along an axis (same shape)."""
 
     @abstractmethod
-    def segment_min(self, starts: IntArray) -> Self:
-        """Minima of consecutive, non-empty segments of axis 0; segment i is starts[i] .. starts[i+1]-1."""
-
-    @abstractmethod
     def segment_sum(self, starts: IntArray) -> Self:
-        """Sums of consecutive, non-empty segments of axis 0, as for `segment_min`."""
+        """Sums of consecutive, non-empty segments of axis 0; segment i is starts[i] .. starts[i+1]-1."""
 
     @abstractmethod
     def sort(self, axis: int) -> Self:

@@ -290,9 +290,6 @@ class ScaledIntegers(Enclosure):
     def running_max(self, axis: int) -> Self:
         return self._new(np.maximum.accumulate(self.lo, axis=axis), np.maximum.accumulate(self.hi, axis=axis))
 
-    def segment_min(self, starts: IntArray) -> Self:
-        return self._new(np.minimum.reduceat(self.lo, starts), np.minimum.reduceat(self.hi, starts))
-
     def least_product(self, low: Self, high: Self) -> Self:
         """Where an endpoint g of the value is negative, the largest weight makes the product least, else the smallest.
 

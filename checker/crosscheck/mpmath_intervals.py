@@ -188,9 +188,6 @@ class MpmathIntervals(Enclosure):
     def running_max(self, axis: int) -> Self:
         return self._new(_MAXIMUM.accumulate(self.values, axis=axis))
 
-    def segment_min(self, starts: IntArray) -> Self:
-        return self._new(_MINIMUM.reduceat(self.values, starts))
-
     def least_product(self, low: Self, high: Self) -> Self:
         return self._new(_MINIMUM(low.values * self.values, high.values * self.values))
 

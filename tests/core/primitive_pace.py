@@ -153,7 +153,6 @@ def cases(numbers: Numbers, size: int) -> Iterator[Case]:
             yield Case(name, layout, lambda f=operation, o=operand, a=axis: f(o, a))  # type: ignore[misc]
     for step, columns in itertools.product((1, 2, 1000), (1, n)):
         operand, starts = numbers.wide(max(1, size // columns), columns), np.arange(0, max(1, size // columns), step)
-        yield Case("segment_min", f"{columns} columns, every {step}", lambda o=operand, s=starts: o.segment_min(s))  # type: ignore[misc]
         yield Case("segment_sum", f"{columns} columns, every {step}", lambda o=operand, s=starts: o.segment_sum(s))  # type: ignore[misc]
     counts = numbers.rng.integers(0, 60, (n, n))
     yield Case("times", "plain", lambda: square.times(counts))

@@ -431,7 +431,6 @@ def test_reductions_enclose(kind: Kind, name: str, data: st.DataObject) -> None:
 
 
 SEGMENTS: dict[str, tuple[Callable[[Any, Any], Any], Any]] = {
-    "segment_min": (lambda a, starts: a.segment_min(starts), np.minimum),
     "segment_sum": (lambda a, starts: a.segment_sum(starts), np.add),
 }
 
@@ -1171,7 +1170,6 @@ COUNTED: dict[str, tuple[Shapes, str, int, int, Callable[..., Any]]] = {
     "max": (((3, 4),), "max", 9, 12, lambda a: a.max(1)),
     "running_min": (((3, 4),), "running_min", 8, 12, lambda a: a.running_min(0)),
     "running_max": (((3, 4),), "running_max", 9, 12, lambda a: a.running_max(1)),
-    "segment_min": (((6, 4),), "segment_min", (6 - 2) * 4, 24, lambda a: a.segment_min(np.array([0, 5]))),
     "least_product": (((3, 4), (3, 1)), "least_product", 24, 12, lambda v, w: v.least_product(w, w)),
     "positive": (((3, 4),), "positive", 12, 12, lambda a: a.positive()),
 }
