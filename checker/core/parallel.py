@@ -43,6 +43,10 @@ def _submitted(pool: ProcessPoolExecutor, item: Any) -> _Promised:
         return pool.submit(_attempt, item)
     except BrokenProcessPool:  # one of the processes has died already
         return None
+    except OSError:  # the system allows no more processes: those that there are would wait for ever
+        for process in multiprocessing.active_children():
+            process.terminate()
+        return None
 
 
 def _outcome(future: _Promised) -> tuple[int, int, Any] | None:

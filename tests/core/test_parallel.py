@@ -1,5 +1,6 @@
 """Several processes give what one gives: the same results, charges and refusals, whatever becomes of the processes."""
 
+import multiprocessing
 import os
 
 import pytest
@@ -51,3 +52,22 @@ def test_the_budget_is_that_of_all_parts_together(jobs: int) -> None:
         for item in in_order(meter, jobs, lambda item: meter.charge(90) or item, range(50)):  # type: ignore[func-returns-value]
             done.append(item)
     assert done == [*range(11)] and meter.operations == 990
+
+
+@pytest.mark.parametrize("allowed", [0, 1])
+def test_a_system_that_allows_no_more_processes_makes_no_difference(allowed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever cannot be given away, the parent does itself; no process is left behind."""
+    fork, forked = os.fork, []
+
+    def limited() -> int:
+        if len(forked) >= allowed:
+            raise BlockingIOError("Resource temporarily unavailable")
+        forked.append(True)
+        return fork()
+
+    monkeypatch.setattr(os, "fork", limited)
+    meter = Meter(Budget())
+    assert list(in_order(meter, 3, lambda number: number**2, range(5))) == [0, 1, 4, 9, 16]
+    for process in multiprocessing.active_children():
+        process.join(10)
+    assert not multiprocessing.active_children()
