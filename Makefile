@@ -15,7 +15,7 @@ demo: $(STAMP)
 	$(BIN)/prover demo certificates/models/max-of-4.safetensors -o demo-out
 
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 bench: $(STAMP)
 	$(BIN)/python tests/core/primitive_pace.py
