@@ -101,13 +101,10 @@ def _attention_only(model: Model, weights: Weights, form: Format) -> Tensor:
     config, of = model.config, _sizes(weights)
     assert isinstance(config, AttentionOnly)
     d, h, k = config.d_model, config.d_head, config.n_ctx
-    tokens, positions, unembed = of("embed.W_E"), of("pos_embed.W_pos"), of("unembed.W_U")
-    matrices = {letter: of(f"{_ATTENTION}W_{letter}") for letter in "QKVO"}
-    residual, last = (_highest(tokens) + _highest(positions)).sum(), tokens + positions[k - 1 :]
-    key, value = (
-        _highest(tokens @ matrices[letter]) + _highest(positions @ matrices[letter]) + of(f"{_ATTENTION}b_{letter}")
-        for letter in "KV"
-    )
+    unembed, matrices = of("unembed.W_U"), {letter: of(f"{_ATTENTION}W_{letter}") for letter in "QKVO"}
+    rows = (weights["embed.W_E"] + weights["pos_embed.W_pos"][:, None]).abs()  # j t d
+    residual, last = rows.amax((0, 1)).sum(), rows[-1]
+    key, value = ((rows @ matrices[letter]).amax((0, 1))[None] + of(f"{_ATTENTION}b_{letter}") for letter in "KV")
     query = last @ matrices["Q"] + of(_ATTENTION + "b_Q")
     score = float((query @ key.T).max()) / h**0.5
     around = _chain(residual + matrices["Q"].sum() + matrices["K"].sum() + _highest(query).sum() + key.sum()) ** 2
@@ -131,14 +128,15 @@ def _one_layer(model: Model, weights: Weights, form: Format) -> Tensor:
         gamma, written, direct, beside, along = form.gamma(2), unembed, of("unembed.b_U"), 0, _chain(unembed.sum())
     else:
         d, size = config.d_model, config.d_vocab - 1
-        tokens, positions = of("embed.W_E"), of("pos_embed.W_pos")
+        rows = (weights["embed.W_E"] + weights["pos_embed.W_pos"][:, None]).abs()  # j t d
+        elements, last = rows[:2, :size].amax(0), rows[2, size:]
         values, output, into, out = (of(f"blocks.0.{name}") for name in ("attn.W_V", "attn.W_O", "mlp.W_in", "mlp.W_out"))
         h = values.shape[1]
-        seen = 2 * _highest(tokens[:size] @ values) + tokens[size:] @ values + (positions @ values).sum(0, keepdim=True)
-        residual = tokens[size:] + positions[2:] + (seen / 3 + of(_ATTENTION + "b_V")) @ output + of(_ATTENTION + "b_O")
+        seen = 2 * _highest(elements @ values) + last @ values
+        residual = last + (seen / 3 + of(_ATTENTION + "b_V")) @ output + of(_ATTENTION + "b_O")
         final = residual + of(_MLP + "b_out")
         read, written, direct = residual @ into + of(_MLP + "b_in"), out @ unembed, final @ unembed + of("unembed.b_U")
-        largest = (_highest(tokens) + _highest(positions)).sum() + final.sum()
+        largest = torch.maximum(_highest(elements), last).sum() + final.sum()
         gamma, beside = form.gamma(2 * d + h + 12), 3 * d + h
         along = _chain(largest, *(matrix.sum() for matrix in (values, output, into, out, unembed)))
     count, off = read.shape[1] + beside + 30, gamma * read

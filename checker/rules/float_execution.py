@@ -8,22 +8,23 @@ operations with
     computed = exact (1 + e) + f,    |e| <= u,    |f| <= eta, the smallest normal number
 
 (f: underflow, gradual or to zero), in any order of summation, with or without fused multiplications, matrix products in any
-association of those that follow each other (W_Q W_K^T, W_V W_O, W_O W_U, W_out W_U may be made first), the weights as they are
-stored. Scores are scaled by constants that are right up to 3 u each: by one anywhere, or by its root on both sides. Softmax
-subtracts some number that is no larger in magnitude than scores are, or none, scales the difference by log2(e) or not, takes
-exp or exp2 within 4 units in the last place, and divides by the sum of these exponentials, or multiplies by its reciprocal,
-before or after the sum over values; keys come in one block. Uniform attention multiplies by a rounded 1/3 or divides by 3, or
-takes the softmax of equal scores. ReLU and maximum are exact. Nothing overflows -- *checked* for all but exponentials, which do
-not if the largest score is subtracted -- and the sum of the exponentials is at least 2^-40, as it then is.
+association of those that follow each other (W_Q W_K^T, W_V W_O, W_O W_U, W_out W_U may be made first), token and position being
+added before anything else, the weights as they are stored. Scores are scaled by constants that are right up to 3 u each: by one
+anywhere, or by its root on both sides. Softmax subtracts some number that is no larger in magnitude than scores are, or none,
+scales the difference by log2(e) or not, takes exp or exp2 within 4 units in the last place, and divides by the sum of these
+exponentials, or multiplies by its reciprocal, before or after the sum over values; keys come in one block. Uniform attention
+multiplies by a rounded 1/3 or divides by 3, or takes the softmax of equal scores. ReLU and maximum are exact. Nothing overflows
+-- *checked* for all but exponentials, which do not if the largest score is subtracted -- and the sum of the exponentials is at
+least 2^-40, as it then is.
 
 *Theorem.* Let B(o) be at least |computed - real| for logit o of every input. If the margin exceeds 2 max B, each input that
 leads by more than the margin is classified correctly by every execution.
 
-*Sizes.* The size of a number is what its formula gives with absolute values of all weights, the largest for any tokens. A
-product of n factors 1 + e or 1 / (1 + e), |e| <= u, and m with u', differs from 1 by at most gamma(n, m) = x / (1 - x), x = n u
-+ m u' < 1 (Higham, Lemma 3.1). Every monomial of a computed number has its exact value times such a product. With d = d_model,
-h = d_head (all heads together), K = n_ctx, and counting one rounding for each sum of two residuals, one for each product and
-one for each term of a sum, biases included, no monomial of
+*Sizes.* The size of a number is what its formula gives with absolute values of all weights, and of the sums of a token and its
+position, the largest for any tokens. A product of n factors 1 + e or 1 / (1 + e), |e| <= u, and m with u', differs from 1 by at
+most gamma(n, m) = x / (1 - x), x = n u + m u' < 1 (Higham, Lemma 3.1). Every monomial of a computed number has its exact value
+times such a product. With d = d_model, h = d_head (all heads together), K = n_ctx, and counting one rounding for each sum of
+two residuals, one for each product and one for each term of a sum, biases included, no monomial of
 
     a score has more than          n = 2 d + h + 12   (residuals 2, W_Q and W_K d + 1 each, query . key h, scale 8)
     a logit, given the weights,    n = 2 d + h + 4 K + 12    (W_V d + 2, softmax and its sum 2 K + 1, W_O h + 2, W_U d + 1)
@@ -169,16 +170,20 @@ def _attention_only(sizes: _Sizes) -> tuple[Enclosure, Enclosure]:
     setting, config = sizes.setting, sizes.setting.model.config
     assert isinstance(config, AttentionOnly)
     d, h, k = config.d_model, config.d_head, config.n_ctx
-    tokens, positions, unembed = sizes.of("embed.W_E"), sizes.of("pos_embed.W_pos"), sizes.of("unembed.W_U")
+    embed, place, unembed = weight(setting, "embed.W_E"), weight(setting, "pos_embed.W_pos"), sizes.of("unembed.W_U")
     matrices = {letter: sizes.of(f"{_ATTENTION}W_{letter}") for letter in "QKVO"}
     total = {letter: _total(matrix) for letter, matrix in matrices.items()}
-    residual, last = _total(_highest(tokens) + _highest(positions)), tokens + positions[k - 1 :]
 
-    def read(letter: str) -> Enclosure:
-        matrix = matrices[letter]
-        return _highest(tokens @ matrix) + _highest(positions @ matrix) + sizes.of(f"{_ATTENTION}b_{letter}", h)
+    def read(position: int) -> list[Enclosure]:
+        rows = abs(embed + place[position : position + 1])
+        return [_highest(rows), _highest(rows @ matrices["K"]), _highest(rows @ matrices["V"])]
 
-    query, key, value = last @ matrices["Q"] + sizes.of(f"{_ATTENTION}b_Q", h), read("K"), read("V")
+    most = read(0)
+    for position in range(1, k):
+        most = [one.maximum(other) for one, other in zip(most, read(position), strict=True)]
+    last, residual = abs(embed + place[k - 1 :]), _total(most[0])
+    key, value = (read + sizes.of(f"{_ATTENTION}b_{letter}", h) for read, letter in zip(most[1:], "KV", strict=True))
+    query = last @ matrices["Q"] + sizes.of(f"{_ATTENTION}b_Q", h)
     scale, two = setting.arithmetic.reciprocal_sqrt(h), np.full((1, 1), 2, np.int64)
     score = _highest(query @ key.T) * scale
     around = sizes.chain(residual + total["Q"] + total["K"] + _total(_highest(query)) + _total(key))
@@ -187,7 +192,6 @@ def _attention_only(sizes: _Sizes) -> tuple[Enclosure, Enclosure]:
     tilt = off + sizes.gamma(4, 0) * (score + off).times(two) + sizes.gamma(8, 0) + sizes.underflow(4)
 
     output = weight(setting, _ATTENTION + "W_O") @ weight(setting, "unembed.W_U")
-    embed, place = weight(setting, "embed.W_E"), weight(setting, "pos_embed.W_pos")
     values = weight(setting, _ATTENTION + "W_V")
     spread = ((embed @ values) @ output).range(0) + ((place @ values) @ output).range(0)
     attended = value @ matrices["O"] + sizes.of(_ATTENTION + "b_O", d)
@@ -213,18 +217,21 @@ def _uniform_attention(sizes: _Sizes) -> tuple[Enclosure, Enclosure]:
     config = sizes.setting.model.config
     assert isinstance(config, UniformAttention)
     d, h, size = config.d_model, config.d_head * config.n_heads, config.d_vocab - 1
-    tokens, positions, unembed = sizes.of("embed.W_E"), sizes.of("pos_embed.W_pos"), sizes.of("unembed.W_U")
+    embed, place = weight(sizes.setting, "embed.W_E"), weight(sizes.setting, "pos_embed.W_pos")
+    rows, last = abs(embed[:size] + place[:1]).maximum(abs(embed[:size] + place[1:2])), abs(embed[size:] + place[2:])
     names = (_ATTENTION + "W_V", _ATTENTION + "W_O", _MLP + "W_in", _MLP + "W_out")
     values, output, into, out = (sizes.of(name) for name in names)
-    largest, third = _highest(tokens) + _highest(positions), sizes.upper(Fraction(1, 3))
+    unembed, third = sizes.of("unembed.W_U"), sizes.upper(Fraction(1, 3))
     # Of the three tokens two are elements and the last is "=".
-    seen = _highest(tokens[:size] @ values).times(np.full((1, 1), 2, np.int64)) + tokens[size:] @ values
-    seen = (seen + (positions @ values).sum(0).reshape(1, -1)) * third + sizes.of(_ATTENTION + "b_V", h)
-    residual = tokens[size:] + positions[2:] + seen @ output + sizes.of(_ATTENTION + "b_O", d)
+    seen = _highest(rows @ values).times(np.full((1, 1), 2, np.int64)) + last @ values
+    residual = last + (seen * third + sizes.of(_ATTENTION + "b_V", h)) @ output + sizes.of(_ATTENTION + "b_O", d)
     read = residual @ into + sizes.of(_MLP + "b_in", config.d_mlp)
     final = residual + sizes.of(_MLP + "b_out", d)
     direct = final @ unembed + sizes.of("unembed.b_U", config.d_vocab_out)
-    along = sizes.chain(_total(largest) + _total(final), *(_total(matrix) for matrix in (values, output, into, out, unembed)))
+    along = sizes.chain(
+        _total(_highest(rows.maximum(last))) + _total(final),
+        *(_total(matrix) for matrix in (values, output, into, out, unembed)),
+    )
     return _written(sizes, read, sizes.gamma(2 * d + h + 12), out @ unembed, direct, 3 * d + h, along)
 
 
