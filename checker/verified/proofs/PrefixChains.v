@@ -41,7 +41,7 @@ Variables (V K : nat) (p : Z) (g terms : nat).
 Variables tslo tshi pslo pshi dl tl pl : nat -> nat -> Z.
 Variable common : nat -> Z.
 Variable slack : Z.   (* at least the margin, in units of 2^-p *)
-Variable blocks : list (list nat).
+Variable blocks : nat -> list (list nat).   (* of every label *)
 Variable claim : nat -> nat -> nat -> option levels.
 
 Definition wpair (a b : Z) : Z * Z :=
@@ -95,7 +95,7 @@ End Cell.
 
 Definition has_rival (m : nat) (B : list nat) : bool := existsb (fun o => negb (o =? m)%nat) B.
 Definition label_total flo fhi plo phi (m : nat) : Z :=
-  let bs := map (mk_terms m) (filter (has_rival m) blocks) in
+  let bs := map (mk_terms m) (filter (has_rival m) (blocks m)) in
   zsum (S m) (cell_total flo fhi plo phi bs m).
 Definition core_total : Z :=
   let flo := memo1 V (fun q => zmin (K - 1) (pslo q)) in
@@ -212,7 +212,7 @@ Hypothesis HK : (0 < K)%nat.
 Variables tslo tshi pslo pshi dl tl pl : nat -> nat -> Z.
 Variable common : nat -> Z.
 Variable slack : Z.   (* at least the margin, in units of 2^-p *)
-Variable blocks : list (list nat).
+Variable blocks : nat -> list (list nat).   (* of every label *)
 Variable claim : nat -> nat -> nat -> option levels.
 
 Notation P := (IZR (2 ^ p)).
@@ -223,7 +223,7 @@ Hypothesis Hd : forall q o, IZR (dl q o) <= P * direct M q o <= IZR (dl q o) + 1
 Hypothesis Ht : forall t o, IZR (tl t o) <= P * token_value M t o <= IZR (tl t o) + 1.
 Hypothesis Hpv : forall j o, IZR (pl j o) <= P * position_value M j o <= IZR (pl j o) + 1.
 Hypothesis Hslack : P * margin M <= IZR slack.
-Hypothesis Hblocks : forall o, (o < nO M)%nat -> exists B, In B blocks /\ In o B.
+Hypothesis Hblocks : forall m o, (m < V)%nat -> (o < nO M)%nat -> exists B, In B (blocks m) /\ In o B.
 
 Lemma wpair_ok a b x gap z :
   IZR a <= P * x <= IZR b -> (b <= 0)%Z -> IZR z <= P * gap ->
@@ -360,16 +360,16 @@ Proof.
     + right. apply Nat.eqb_eq in Hc. subst; simpl; auto.
 Qed.
 
-Lemma class_right m c lv q f : length f = (K - 1)%nat -> ascending 0 lv m = true -> in_class m c lv f = true ->
+Lemma class_right m c lv q f : (m < V)%nat -> length f = (K - 1)%nat -> ascending 0 lv m = true -> in_class m c lv f = true ->
   forallb (fun b => block_ok b q m c
       (wpair p g terms (tslo q q + pslo q (K - 1) - ref m q) (tshi q q + pshi q (K - 1) - ref m q))
       (wpair p g terms (tslo q m + flo q - ref m q) (tshi q m + fhi q - ref m q))
-      (weights q (ref m q) lv)) (map (mk m) (filter (has_rival m) blocks)) = true ->
+      (weights q (ref m q) lv)) (map (mk m) (filter (has_rival m) (blocks m))) = true ->
   predicts M (f ++ [q]) m.
 Proof.
-  intros Hlen Ha Hi Hb o Ho Hom. assert (PP := pw_pos p Hp).
-  destruct (Hblocks o Ho) as (B & HB & HoB).
-  assert (HR : In (mk m B) (map (mk m) (filter (has_rival m) blocks))).
+  intros Hm Hlen Ha Hi Hb o Ho Hom. assert (PP := pw_pos p Hp).
+  destruct (Hblocks m o Hm Ho) as (B & HB & HoB).
+  assert (HR : In (mk m B) (map (mk m) (filter (has_rival m) (blocks m)))).
   { apply in_map, filter_In. split; auto. apply existsb_exists. exists o. split; auto. now rewrite (proj2 (Nat.eqb_neq o m)). }
   rewrite forallb_forall in Hb. specialize (Hb _ HR). unfold block_ok in Hb. apply Z.ltb_lt in Hb.
   set (r := IZR (ref m q) / P). apply (clear_denominator M (f ++ [q]) m o r HK).

@@ -8,7 +8,7 @@ Section Weights.
 Variables (V O K d dh : nat) (e p rp mn md : Z) (g terms : nat).
 Variables zWE zWP zWQ zWK zWV zWO zWU : nat -> nat -> Z.
 Variables zbQ zbK zbV zbO zbU : nat -> Z.
-Variable blocks : list (list nat).
+Variable blocks : nat -> list (list nat).
 Variable claim : nat -> nat -> nat -> option levels.
 
 Notation E := (IZR (2 ^ e)).
@@ -29,7 +29,8 @@ Definition root : Z := Z.sqrt (2 ^ (2 * rp) / Z.of_nat dh).
 Definition score_lo (s : Z) : Z := fshr (if 0 <=? s then s * root else s * (root + 1)) (4 * e + rp - p).
 Definition score_hi (s : Z) : Z := cshr (if 0 <=? s then s * (root + 1) else s * root) (4 * e + rp - p).
 
-Definition covered : bool := forallb (fun o => existsb (fun B => existsb (Nat.eqb o) B) blocks) (seq 0 O).
+Definition covered : bool :=
+  forallb (fun m => forallb (fun o => existsb (existsb (Nat.eqb o)) (blocks m)) (seq 0 O)) (seq 0 V).
 
 Definition table_rule := (nat -> nat -> Z) -> (nat -> nat -> Z) -> (nat -> nat -> Z) -> (nat -> nat -> Z) ->
   (nat -> nat -> Z) -> (nat -> nat -> Z) -> (nat -> nat -> Z) -> (nat -> Z) -> Z -> Z.
@@ -151,7 +152,7 @@ Local Open Scope R_scope.
 Variables (V O K d dh : nat) (e p rp mn md : Z) (g terms : nat).
 Variables zWE zWP zWQ zWK zWV zWO zWU : nat -> nat -> Z.
 Variables zbQ zbK zbV zbO zbU : nat -> Z.
-Variable blocks : list (list nat).
+Variable blocks : nat -> list (list nat).
 Variable claim : nat -> nat -> nat -> option levels.
 Notation M := (real_model V O K d dh e mn md zWE zWP zWQ zWK zWV zWO zWU zbQ zbK zbV zbO zbU).
 Notation E := (IZR (2 ^ e)).
@@ -250,9 +251,10 @@ Qed.
 Theorem certified_sound :
   (certified V O K d dh e p rp mn md g terms zWE zWP zWQ zWK zWV zWO zWU zbQ zbV zbO zbU blocks claim <= n_correct M)%Z.
 Proof.
-  unfold certified. destruct (covered O blocks) eqn:H; [|unfold n_correct; lia]. apply with_tables_sound.
+  unfold certified. destruct (covered V O blocks) eqn:H; [|unfold n_correct; lia]. apply with_tables_sound.
   intros ? ? ? ? ? ? ? ? ? Hp HK ? ? ? ? ? ?. apply (core_sound M p g terms Hp HK); auto.
-  intros o Ho. simpl in Ho. unfold covered in H. rewrite forallb_forall in H. specialize (H o ltac:(apply in_seq; lia)).
+  intros m o Hm Ho. simpl in Hm, Ho. unfold covered in H. rewrite forallb_forall in H. specialize (H m ltac:(apply in_seq; lia)).
+  rewrite forallb_forall in H. specialize (H o ltac:(apply in_seq; lia)).
   apply existsb_exists in H as (B & HB & H). apply existsb_exists in H as (o' & Ho' & H). apply Nat.eqb_eq in H; subst; eauto.
 Qed.
 
