@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test bench float32 pace frontier interpret finetune lint mutants size clean
+.PHONY: demo test verified bench float32 pace frontier interpret finetune lint mutants size clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -16,6 +16,11 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+verified:
+	@command -v coqc >/dev/null || { echo "coqc is missing: apt-get install coq libcoq-coquelicot" >&2; exit 1; }
+	cd checker/verified && coq_makefile -f _CoqProject -o CoqMakefile >/dev/null && $(MAKE) --no-print-directory -f CoqMakefile
+	cd checker/verified && coqc -w none -Q proofs CompactProofs -o proofs/Axioms.vo Axioms.v
 
 bench: $(STAMP)
 	$(BIN)/python tests/core/primitive_pace.py

@@ -1,0 +1,20 @@
+(* What the theorems are, and what they rest on: printed by `make verified`, compared by tests/verified. *)
+From Coq Require Import Reals ZArith.
+From CompactProofs Require Import Semantics PrefixChains Tables Tasks.
+
+Check @clear_denominator.
+Check @certified_sound.
+Check @certified_groups_sound.
+Check @certified_brute_sound.
+Check @min_is_max.
+Check @certified_min_sound.
+Check @certified_groups_min_sound.
+Check @certified_brute_min_sound.
+Print Assumptions clear_denominator.
+Print Assumptions certified_sound.
+Print Assumptions certified_groups_sound.
+Print Assumptions certified_brute_sound.
+Print Assumptions min_is_max.
+Print Assumptions certified_min_sound.
+Print Assumptions certified_groups_min_sound.
+Print Assumptions certified_brute_min_sound.

@@ -1,0 +1,297 @@
+(* Rule group-chains (FORMAT.md 5.3) for the largest token: levels given by any grouping of the tokens. *)
+From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
+From CompactProofs Require Import Semantics Counting Exponential PrefixChains.
+Import ListNotations.
+Open Scope Z_scope.
+
+Lemma zsum_range a b f : (a <= b)%nat -> (forall i, 0 <= f i) -> zsum a f <= zsum b f.
+Proof. induction 1; simpl; intros N; [lia|]. specialize (IHle N). specialize (N m). lia. Qed.
+
+Section Fits.
+Variable V : nat.
+Variable sel : nat -> nat -> bool.   (* level, token *)
+Fixpoint gfits (lv : levels) (sur : nat) (f : list nat) : bool :=
+  match lv with
+  | [] => (sur =? 0)%nat && match f with [] => true | _ => false end
+  | (i, k) :: rest => let a := count (sel i) f in
+      (k <=? sur + a)%nat && gfits rest (sur + a - k) (filter (fun t => negb (sel i t)) f)
+  end.
+Fixpoint gsizes (lv : levels) (ok : nat -> bool) : list (Z * nat) :=
+  match lv with [] => [] | (i, k) :: r => (size V (fun t => ok t && sel i t), k) :: gsizes r (fun t => ok t && negb (sel i t)) end.
+Fixpoint gc (l : list (Z * nat)) (sur n : nat) : Z :=
+  match l with
+  | [] => b2z ((sur =? 0)%nat && (n =? 0)%nat)
+  | (z, k) :: r => zsum (S n) (fun a => if (k <=? sur + a)%nat then binom n a * z ^ Z.of_nat a * gc r (sur + a - k) (n - a) else 0)
+  end.
+
+Lemma size_nonneg ok : 0 <= size V ok.
+Proof. apply zsum_nonneg; intros; destruct (ok i); simpl; lia. Qed.
+
+Lemma gcnt : forall lv ok sur n, gc (gsizes lv ok) sur n <= cnt V ok n (gfits lv sur).
+Proof.
+  induction lv as [|[i k] rest IH]; intros ok sur n.
+  - simpl. destruct n; [cbn; rewrite !andb_true_r; lia|]. rewrite andb_false_r. apply cnt_nonneg.
+  - cbn [gsizes gc]. etransitivity; [|apply (cnt_key V ok n (gfits ((i, k) :: rest) sur) (count (sel i)) (S n))].
+    apply zsum_le; intros a Ha. destruct (k <=? sur + a)%nat eqn:E; [|apply cnt_nonneg].
+    rewrite (cnt_ext _ _ _ _ (fun f => (count (sel i) f =? a)%nat && (gfits rest (sur + a - k)) (filter (fun t => negb (sel i t)) f))).
+    2:{ intros f _. simpl gfits. destruct (count _ f =? a)%nat eqn:Ea; [|now rewrite andb_false_r].
+        apply Nat.eqb_eq in Ea. rewrite Ea, E. now rewrite andb_true_r. }
+    rewrite cnt_split. apply Z.mul_le_mono_nonneg_l; [|apply IH].
+    apply Z.mul_nonneg_nonneg; [apply binom_nonneg|]. apply Z.pow_nonneg, size_nonneg.
+Qed.
+
+Lemma gfits_in lv : forall sur f t, gfits lv sur f = true -> In t f -> exists i k, In (i, k) lv /\ sel i t = true.
+Proof.
+  induction lv as [|[i k] r IH]; intros sur f t Hf Ht; simpl in Hf.
+  - apply andb_prop in Hf as [_ H]. destruct f; [destruct Ht|discriminate].
+  - apply andb_prop in Hf as [_ H]. destruct (sel i t) eqn:S; [exists i, k; simpl; auto|].
+    destruct (IH _ _ t H) as (i' & k' & ? & ?); [|exists i', k'; simpl; auto].
+    apply filter_In. split; auto. now rewrite S.
+Qed.
+
+Fixpoint gbound (l : list (nat * nat * Z)) (t : nat) : Z :=
+  match l with [] => 0 | (i, _, b) :: r => if sel i t then b else gbound r t end.
+Lemma gfits_bound l : forall prev sur f, falling prev l ->
+  gfits (map fst l) sur f = true -> total l <= Z.of_nat sur * prev + lsum (gbound l) f.
+Proof.
+  induction l as [|[[i k] b] r IH]; intros prev sur f Hm Hf; simpl in Hf.
+  - apply andb_prop in Hf as [H1 H2]. apply Nat.eqb_eq in H1. destruct f; [|discriminate]. subst; simpl; lia.
+  - apply andb_prop in Hf as [H1 H2]. apply Nat.leb_le in H1. destruct Hm as [Hb Hm].
+    specialize (IH b _ _ Hm H2).
+    rewrite (lsum_split (sel i) b (gbound r)) by (intros t E; simpl; now rewrite E).
+    cbn [total]. set (a := count _ f) in *. rewrite Nat2Z.inj_sub, Nat2Z.inj_add in IH by lia. nia.
+Qed.
+Lemma gbound_in l t : (exists i k b, In (i, k, b) l /\ sel i t = true) ->
+  exists i k b, In (i, k, b) l /\ sel i t = true /\ gbound l t = b.
+Proof.
+  induction l as [|[[i k] b] r IH]; intros (i' & k' & b' & H & L); [destruct H|]. cbn [gbound].
+  destruct (sel i t) eqn:S; [exists i, k, b; simpl; auto|]. destruct H as [H|H]; [inversion H; congruence|].
+  destruct IH as (i2 & k2 & b2 & ? & ? & ?); [eauto|]. exists i2, k2, b2; simpl; auto.
+Qed.
+End Fits.
+
+(* Bounds of levels: running minima. *)
+Fixpoint gbounds (bnd : nat -> Z) (prev : option Z) (l : levels) : list (nat * nat * Z) :=
+  match l with
+  | [] => []
+  | (i, k) :: rest => let b := match prev with None => bnd i | Some a => Z.min a (bnd i) end in (i, k, b) :: gbounds bnd (Some b) rest
+  end.
+Lemma gbounds_fst bnd l : forall prev, map fst (gbounds bnd prev l) = l.
+Proof. induction l as [|[i k] r IH]; intros prev; simpl; [auto|]. now rewrite IH. Qed.
+Lemma gbounds_falling bnd l : forall a, falling a (gbounds bnd (Some a) l).
+Proof. induction l as [|[i k] r IH]; intros a; simpl; auto. split; [lia|apply IH]. Qed.
+Lemma gbounds_in bnd l : forall prev i k b, In (i, k, b) (gbounds bnd prev l) -> b <= bnd i.
+Proof.
+  induction l as [|[i k] r IH]; intros prev i' k' b H; simpl in H; [destruct H|]. destruct H as [H|H].
+  - inversion H; subst. destruct prev; lia.
+  - eapply IH; eauto.
+Qed.
+Lemma gbounds_fits sel bnd l f : gfits sel l 0 f = true -> total (gbounds bnd None l) <= lsum (gbound sel (gbounds bnd None l)) f.
+Proof.
+  intros H. destruct l as [|[i k] r].
+  - apply (gfits_bound sel [] 0) in H; simpl in *; auto; lia.
+  - assert (F : falling (bnd i) (gbounds bnd None ((i, k) :: r))) by (cbn [gbounds falling]; split; [lia|apply gbounds_falling]).
+    apply (gfits_bound sel _ _ 0 f) in F; [|now rewrite gbounds_fst]. lia.
+Qed.
+
+Fixpoint omin (n : nat) (s : nat -> bool) (f : nat -> Z) : option Z :=
+  match n with
+  | O => None
+  | S k => let r := omin k s f in if s k then Some match r with None => f k | Some a => Z.min a (f k) end else r
+  end.
+Lemma omin_le n s f t : (t < n)%nat -> s t = true -> exists z, omin n s f = Some z /\ z <= f t.
+Proof.
+  induction n; intros H S; [lia|]. simpl. destruct (Nat.eq_dec t n) as [->|N].
+  - rewrite S. destruct (omin n s f); eexists; split; eauto; lia.
+  - destruct IHn as (z & E & L); [lia|auto|]. rewrite E. destruct (s n); eexists; split; eauto; lia.
+Qed.
+
+Record grouped := Grouped { step : nat; level : nat -> nat; need : levels }.   (* step: whose blocks; level 0: excluded *)
+
+Section Core.
+Variables (V K : nat) (p : Z) (g terms : nat).
+Variables tslo tshi pslo pshi dl tl pl : nat -> nat -> Z.
+Variable common : nat -> Z.
+Variable slack : Z.
+Variable steps : nat.
+Variable blocks : nat -> nat -> list (list nat).     (* of every step and label *)
+Variable claim : nat -> nat -> nat -> option grouped.   (* query, label, copies *)
+
+Definition selects (m : nat) (gr : nat -> nat) (i t : nat) : bool := (t <? m)%nat && (0 <? gr t)%nat && (gr t <=? i)%nat.
+
+Section Cell.
+Variables (flo fhi : nat -> Z) (phi : nat -> nat -> Z) (bs : nat -> list block_terms).
+Definition harm (m q : nat) (ref : Z) (ws : nat -> Z * Z) (b : block_terms) : Z * Z * (nat -> Z) :=
+  let D := tD b q in
+  (lowprod (D + tLast b q) (wpair p g terms (tslo q q + pslo q (K - 1)%nat - ref) (tshi q q + pshi q (K - 1)%nat - ref)),
+   lowprod (D + tT b m) (ws m), memo1 m (fun t => lowprod (D + tT b t) (ws t))).
+Definition gclass_ok (m c : nat) (G : grouped) (hb : Z * Z * (nat -> Z)) : bool :=
+  let '(own, copy, H) := hb in
+  0 <? own + Z.of_nat c * copy
+       + total (gbounds (fun i => match omin m (selects m (level G) i) H with Some z => z | None => 0 end) None (need G)).
+Definition gcell_total (m q : nat) : Z :=
+  let ref := reference K tshi pshi fhi phi m q in
+  let ws := memo1 (S m) (fun t => wpair p g terms (tslo q t + flo q - ref) (tshi q t + fhi q - ref)) in
+  let hs := memo1 steps (fun s => map (harm m q ref ws) (bs s)) in
+  zsum K (fun c => match claim q m c with
+    | None => 0
+    | Some G =>
+      if ((0 <? c) || (q =? m))%nat && (step G <? steps)%nat && forallb (gclass_ok m c G) (hs (step G))
+      then binom (K - 1) c * gc (gsizes V (selects m (level G)) (need G) (fun t => negb (t =? m)%nat)) 0 (K - 1 - c) else 0 end).
+End Cell.
+Definition glabel_total flo fhi phi (m : nat) : Z :=
+  let bs := memo1 steps (fun s => map (mk_terms K dl tl pl common slack m) (filter (has_rival m) (blocks s m))) in
+  zsum (S m) (gcell_total flo fhi phi bs m).
+Definition group_total : Z :=
+  let flo := memo1 V (fun q => zmin (K - 1) (pslo q)) in
+  let fhi := memo1 V (fun q => zmax (K - 1) (pshi q)) in
+  let phi := memo2 V (S V) (fun q s => zmax s (tshi q)) in
+  zsum V (glabel_total flo fhi phi).
+End Core.
+
+Section Sound.
+Variable M : model.
+Notation V := (nV M). Notation K := (nK M).
+Variables (p : Z) (g terms : nat).
+Hypothesis Hp : 0 <= p.
+Hypothesis HK : (0 < K)%nat.
+Variables tslo tshi pslo pshi dl tl pl : nat -> nat -> Z.
+Variable common : nat -> Z.
+Variable slack : Z.
+Variable steps : nat.
+Variable blocks : nat -> nat -> list (list nat).
+Variable claim : nat -> nat -> nat -> option grouped.
+Notation P := (IZR (2 ^ p)).
+Local Open Scope R_scope.
+Hypothesis Hts : forall q t, IZR (tslo q t) <= P * token_score M q t <= IZR (tshi q t).
+Hypothesis Hps : forall q j, IZR (pslo q j) <= P * position_score M q j <= IZR (pshi q j).
+Hypothesis Hd : forall q o, IZR (dl q o) <= P * direct M q o <= IZR (dl q o) + 1.
+Hypothesis Ht : forall t o, IZR (tl t o) <= P * token_value M t o <= IZR (tl t o) + 1.
+Hypothesis Hpv : forall j o, IZR (pl j o) <= P * position_value M j o <= IZR (pl j o) + 1.
+Hypothesis Hslack : P * margin M <= IZR slack.
+Hypothesis Hblocks : forall s m o, (s < steps)%nat -> (m < V)%nat -> (o < nO M)%nat -> exists B, In B (blocks s m) /\ In o B.
+
+Section OneCell.
+Variables (flo fhi : nat -> Z) (phi : nat -> nat -> Z).
+Hypothesis Hflo : forall q, flo q = zmin (K - 1) (pslo q).
+Hypothesis Hfhi : forall q, fhi q = zmax (K - 1) (pshi q).
+Hypothesis Hphi : forall q s, phi q s = zmax s (tshi q).
+Notation ref m q := (reference K tshi pshi fhi phi m q).
+Notation mk := (mk_terms K dl tl pl common slack).
+Notation wt m q t := (wpair p g terms (tslo q t + flo q - ref m q) (tshi q t + fhi q - ref m q)).
+
+Lemma token_ok m B q t j o : In o B -> o <> m -> (t <= m)%nat -> (j < K - 1)%nat ->
+  IZR (lowprod (tD (mk m B) q + tT (mk m B) t) (wt m q t)) <= P * P * h M (IZR (ref m q) / P) q t j m o.
+Proof.
+  intros HB Hom Htm Hj. assert (PP := pw_pos p Hp).
+  assert (C := zmin_le (K - 1) (pslo q) j Hj). assert (D := zmax_ge (K - 1) (pshi q) j Hj).
+  rewrite <- Hflo in C. rewrite <- Hfhi in D. apply IZR_le in C, D.
+  assert (T := Hts q t). assert (S' := Hps q j).
+  apply (wpair_ok M); auto.
+  - rewrite !minus_IZR, !plus_IZR.
+    replace (P * (token_score M q t + position_score M q j - IZR (ref m q) / P))
+      with (P * token_score M q t + P * position_score M q j - IZR (ref m q)) by (field; lra). lra.
+  - unfold reference. assert (E := zmax_ge (S m) (tshi q) t ltac:(lia)). rewrite <- Hphi in E. lia.
+  - unfold mk_terms; cbn [tD tT]. rewrite !memo1_eq. eapply gap_ok; eauto. apply zmin_le; auto.
+Qed.
+
+Lemma gclass_right s m c G q f : (s < steps)%nat -> (m < V)%nat -> length f = (K - 1)%nat -> (count (fun t => t =? m)%nat f = c)%nat ->
+  gfits (selects m (level G)) (need G) 0 (filter (fun t => negb (t =? m)%nat) f) = true ->
+  forallb (gclass_ok m c G) (map (harm K p g terms tslo tshi pslo pshi m q (ref m q) (memo1 (S m) (fun t => wt m q t)))
+                                 (map (mk m) (filter (has_rival m) (blocks s m)))) = true ->
+  predicts M (f ++ [q]) m.
+Proof.
+  intros Hs Hm Hlen H1 H2 Hb o Ho Hom. assert (PP := pw_pos p Hp).
+  destruct (Hblocks s m o Hs Hm Ho) as (B & HB & HoB).
+  rewrite forallb_forall in Hb. specialize (Hb (harm K p g terms tslo tshi pslo pshi m q (ref m q) (memo1 (S m) (fun t => wt m q t)) (mk m B))).
+  assert (HR : In (mk m B) (map (mk m) (filter (has_rival m) (blocks s m)))).
+  { apply in_map, filter_In. split; auto. apply existsb_exists. exists o. split; auto. now rewrite (proj2 (Nat.eqb_neq o m)). }
+  specialize (Hb (in_map _ _ _ HR)). unfold gclass_ok, harm in Hb. apply Z.ltb_lt in Hb. rewrite memo1_eq in Hb.
+  set (r := IZR (ref m q) / P). apply (clear_denominator M (f ++ [q]) m o r HK).
+  assert (Hlast : last M (f ++ [q]) = q) by (unfold last; rewrite app_nth2, Hlen, Nat.sub_diag by lia; reflexivity).
+  rewrite Hlast.
+  assert (EK : rsum K (fun j => h M r q (nth j (f ++ [q]) O) j m o)
+               = rsum (K - 1) (fun j => h M r q (nth j f O) j m o) + h M r q q (K - 1) m o).
+  { replace K with (S (K - 1)) at 1 by lia. cbn [rsum]. f_equal.
+    - apply rsum_ext; intros j Hj. now rewrite app_nth1 by lia.
+    - rewrite app_nth2, Hlen, Nat.sub_diag by lia. reflexivity. }
+  unfold h in EK at 1. rewrite EK. clear EK.
+  set (C := lowprod (tD (mk m B) q + tT (mk m B) m) _) in *.
+  set (H := memo1 m _) in *. set (bnd := fun i => match omin m (selects m (level G) i) H with Some z => z | None => 0%Z end) in *.
+  set (L := gbounds bnd None (need G)) in *.
+  set (b := fun t => if (t =? m)%nat then C else gbound (selects m (level G)) L t).
+  assert (S1 : (Z.of_nat c * C + total L <= lsum b f)%Z).
+  { rewrite (lsum_split (fun t => (t =? m)%nat) C (gbound (selects m (level G)) L) b)
+      by (intros t E; unfold b; now rewrite E).
+    rewrite H1. apply Z.add_le_mono_l. now apply gbounds_fits. }
+  assert (S2 : IZR (lsum b f) <= P * P * rsum (K - 1) (fun j => h M r q (nth j f O) j m o)).
+  { rewrite <- rsum_list, <- rsum_scal, Hlen. apply rsum_le. intros j Hj. set (t := nth j f O).
+    assert (It : In t f) by (apply nth_In; lia). unfold b. destruct (Nat.eqb_spec t m) as [->|N].
+    - unfold C. apply token_ok; auto.
+    - destruct (gfits_in _ _ _ _ t H2) as (i & k & I & St).
+      { apply filter_In; split; auto. now rewrite (proj2 (Nat.eqb_neq t m)). }
+      destruct (gbound_in (selects m (level G)) L t) as (i' & k' & b' & I' & St' & ->).
+      { assert (X : In (i, k) (map fst L)) by (unfold L; now rewrite gbounds_fst).
+        apply in_map_iff in X as ([[s2 k2] b2] & E & X). injection E as -> ->. exists i, k, b2. auto. }
+      apply gbounds_in in I'. unfold bnd in I'.
+      assert (Lt : (t < m)%nat) by (unfold selects in St'; apply andb_prop in St' as [St' _]; apply andb_prop in St' as [St' _]; now apply Nat.ltb_lt).
+      destruct (omin_le m (selects m (level G) i') H t Lt St') as (z & E & Lz). rewrite E in I'.
+      apply Rle_trans with (IZR (H t)); [apply IZR_le; lia|]. unfold H. rewrite !memo1_eq. apply token_ok; auto. lia. }
+  assert (S3 : IZR (lowprod (tD (mk m B) q + tLast (mk m B) q)
+        (wpair p g terms (tslo q q + pslo q (K - 1)%nat - ref m q) (tshi q q + pshi q (K - 1)%nat - ref m q)))
+     <= P * P * h M r q q (K - 1) m o) by (unfold r; eapply own_ok; eauto).
+  set (ow := lowprod (tD (mk m B) q + tLast (mk m B) q) _) in *.
+  assert (S4 : (0 < ow + lsum b f)%Z) by lia.
+  apply IZR_lt in S4. rewrite plus_IZR in S4.
+  apply Rmult_lt_reg_l with (P * P); [nra|]. rewrite Rmult_0_r, Rmult_plus_distr_l. lra.
+Qed.
+End OneCell.
+
+Local Open Scope Z_scope.
+Theorem group_sound :
+  group_total V K p g terms tslo tshi pslo pshi dl tl pl common slack steps blocks claim <= n_correct M.
+Proof.
+  unfold n_correct. rewrite <- cnt_spec. replace K with (S (K - 1)) at 2 by lia. rewrite cnt_last. unfold group_total.
+  set (flo := memo1 _ _). set (fhi := memo1 V (fun q => zmax _ _)). set (phi := memo2 V (S V) (fun q s => zmax _ _)).
+  assert (Hflo : forall q, flo q = zmin (K - 1) (pslo q)) by (intros; unfold flo; now rewrite memo1_eq).
+  assert (Hfhi : forall q, fhi q = zmax (K - 1) (pshi q)) by (intros; unfold fhi; now rewrite memo1_eq).
+  assert (Hphi : forall q s, phi q s = zmax s (tshi q)) by (intros; unfold phi; now rewrite memo2_eq).
+  set (X := fun q m => cnt V all (K - 1) (fun f => correctb M (f ++ [q]) && (max_label (f ++ [q]) =? m)%nat)).
+  transitivity (zsum V (fun m => zsum V (fun q => X q m))).
+  2:{ rewrite zsum_swap. apply zsum_le; intros q _.
+      apply (cnt_key V all (K - 1) (fun f => correctb M (f ++ [q])) (fun f => max_label (f ++ [q])) V). }
+  apply zsum_le; intros m Hm. unfold glabel_total.
+  transitivity (zsum (S m) (fun q => X q m)).
+  2:{ apply zsum_range; [lia|]. intros; apply cnt_nonneg. }
+  apply zsum_le; intros q Hq. unfold gcell_total, X.
+  etransitivity; [|apply (cnt_key V all (K - 1) _ (count (fun t => (t =? m)%nat)) K)].
+  apply zsum_le; intros c Hc. destruct (claim q m c) as [G|]; [|apply cnt_nonneg].
+  destruct (_ && _) eqn:E1; [|apply cnt_nonneg]. apply andb_prop in E1 as [Ec Eb].
+  apply andb_prop in Ec as [Ec Es]. apply Nat.ltb_lt in Es. rewrite !memo1_eq in Eb.
+  transitivity (cnt V all (K - 1) (fun f => (count (fun t => t =? m)%nat f =? c)%nat &&
+     (gfits (selects m (level G)) (need G) 0) (filter (fun t => negb (t =? m)%nat) f))).
+  { rewrite cnt_split.
+    assert (S1 : size V (fun t => all t && (t =? m)%nat) = 1).
+    { unfold size. clear -Hm. induction V; [lia|]. cbn [zsum all andb].
+      destruct (Nat.eq_dec n m) as [->|N].
+      - rewrite Nat.eqb_refl. rewrite zsum_zero; [reflexivity|].
+        intros i Hi. rewrite (proj2 (Nat.eqb_neq i m)) by lia. reflexivity.
+      - rewrite (proj2 (Nat.eqb_neq n m)) by lia. rewrite <- IHn by lia. cbn. lia. }
+    rewrite S1, Z.pow_1_l, Z.mul_1_r by lia. apply Z.mul_le_mono_nonneg_l; [apply binom_nonneg|]. apply gcnt. }
+  apply cnt_mono. intros f [Hlen _] Hi. apply andb_prop in Hi as [H1 H2]. apply Nat.eqb_eq in H1.
+  assert (L : max_label (f ++ [q]) = m).
+  { apply Nat.le_antisymm.
+    - apply max_label_le. intros t It. apply in_app_iff in It as [It|[<-|[]]]; [|lia].
+      destruct (Nat.eq_dec t m) as [->|N]; auto.
+      destruct (gfits_in _ _ _ _ t H2) as (i & k & _ & St).
+      { apply filter_In; split; auto. now rewrite (proj2 (Nat.eqb_neq t m)). }
+      unfold selects in St. apply andb_prop in St as [St _]. apply andb_prop in St as [St _]. apply Nat.ltb_lt in St. lia.
+    - apply in_le_max, in_app_iff. apply orb_prop in Ec as [Ec|Ec].
+      + left. apply Nat.ltb_lt in Ec. destruct (count_pos (fun t => (t =? m)%nat) f ltac:(lia)) as (t & I & E).
+        apply Nat.eqb_eq in E; subst; auto.
+      + right. apply Nat.eqb_eq in Ec. subst; simpl; auto. }
+  rewrite correctb_spec; rewrite L.
+  - now rewrite Nat.eqb_refl, H1, Nat.eqb_refl.
+  - eapply gclass_right; eauto.
+Qed.
+End Sound.
