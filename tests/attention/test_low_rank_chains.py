@@ -581,7 +581,7 @@ def test_balls_bound_linear_functions_of_all_other_outputs():
 def test_rests_bound_what_coordinates_leave_out():
     """Random bases, some far from orthonormal, and rests as small as the checker lets them be."""
     setting, passed = setting_for(small_step()[0], 40), 0
-    for seed in range(150):
+    for seed in range(80):
         rng, gen = random.Random(seed), np.random.default_rng(seed)
         width = rng.randint(1, 5)
         rank, tilt = rng.randint(1, width), rng.choice((2, 2, 3, 6, 20))
@@ -608,7 +608,7 @@ def test_rests_bound_what_coordinates_leave_out():
         left, right = (part / 2.0**20 for part in vectors)
         error = np.abs(left @ right.T - (left @ columns) @ (right @ columns).T)
         assert np.all(error <= np.outer(*rests) + 1e-6)
-    assert passed > 60
+    assert passed > 32
 
 
 def test_parameters_out_of_range_are_refused():

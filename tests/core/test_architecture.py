@@ -776,7 +776,7 @@ def test_facts_are_frozen() -> None:
 
 def test_no_mutant_is_stale() -> None:
     """Every one replaces something that is there, by something that Python can read."""
+    sources = {file: (ROOT / file).read_text(encoding="utf-8") for file in {mutant.file for mutant in mutants.MUTANTS}}
     for mutant in mutants.MUTANTS:
-        source = (ROOT / mutant.file).read_text(encoding="utf-8")
-        assert mutant.old in source, mutant
-        ast.parse(source.replace(mutant.old, mutant.new))
+        assert mutant.old in sources[mutant.file], mutant
+        compile(sources[mutant.file].replace(mutant.old, mutant.new), mutant.file, "exec", ast.PyCF_ONLY_AST)

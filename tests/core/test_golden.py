@@ -1,5 +1,6 @@
 """The golden corpus: the checker gives the recorded verdicts, they are true, and the script that made them repeats itself."""
 
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,8 +14,10 @@ import numpy as np
 import oracle
 import pair_oracle
 import pytest
+from transformer_models import stored_weights
+from transformer_oracle import exact_logits
 
-from certificates import AttentionOnly, Certificate, MLPStatement, Statement, read_model
+from certificates import AttentionOnly, Certificate, MLPStatement, Statement, Transformer, read_model
 from certificates.certificate import read_certificate
 from checker import covers, verify
 from checker.core.decide import check_proof
@@ -110,6 +113,20 @@ class Labelled(oracle.TinyModel):
         return max(labelled(self.certificate, tokens), 0)
 
 
+def inputs_are_right(entry: dict[str, Any]) -> None:
+    """The same about sequences that a transformer of any depth reads."""
+    certificate, _ = read_certificate(FOLDER / entry["certificate"])
+    statement, model = certificate.statement, read_model(FOLDER / entry["model"])
+    assert isinstance(statement, Statement) and statement.task == {"name": "max-of-k"}
+    length, vocab = model.config.input_shape
+    rows = np.array(list(itertools.product(range(vocab), repeat=length)))
+    counted = covers(FOLDER / entry["certificate"], FOLDER / entry["model"], rows) >= 0
+    assert statement.total == len(rows) and int(counted.sum()) == int(entry["correct"])
+    for row in rows[counted].tolist():
+        logits = exact_logits(vars(model.config), stored_weights(model), row)
+        assert logits.pop(max(row)) > max(logits) + statement.margin
+
+
 def pairs_are_right(entry: dict[str, Any]) -> None:
     """The same about pairs of elements."""
     certificate, _ = read_certificate(FOLDER / entry["certificate"])
@@ -133,6 +150,8 @@ def test_what_is_accepted_is_true(entry: dict[str, Any]) -> None:
     config = model.config
     if entry in ABOUT_MLPS:
         return mlp_is_a_quadrature(entry)
+    if isinstance(config, Transformer):
+        return inputs_are_right(entry)
     if not isinstance(config, AttentionOnly):
         return pairs_are_right(entry)
     tensors = {name: (t.dtype, t.shape, t.data) for name, t in model.tensors.items()}

@@ -83,7 +83,7 @@ def test_stale_mutants_are_reported(project: Path, capsys: pytest.CaptureFixture
 def test_a_mutant_that_never_ends_is_noticed(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     endless = Mutant("checker/sign.py", "return number > 0", "while True: pass", (TEST,))
     assert runner.run([CAUGHT], 1) == 0  # so that it is known how the tests do without any mutant
-    monkeypatch.setattr(runner, "PATIENCE", 10)
+    monkeypatch.setattr(runner, "PATIENCE", 5)
     assert runner.run([endless], 1) == 0
 
 
