@@ -225,7 +225,7 @@ def pushed(step: Step, name: str, index: tuple[int, ...], direction: int, believ
 @pytest.mark.parametrize("part", range(6))
 def test_leads_and_scores_hold_at_the_edge_of_what_is_believed(part):
     """Hints are moved one after another, so that the later ones meet earlier ones that leave no room."""
-    for seed in range(4 * part, 4 * part + 4):
+    for seed in range(3 * part, 3 * part + 3):
         rng, precision = random.Random(seed), PRECISIONS[seed % len(PRECISIONS)]
         tiny = noisy_model(seed) if seed % 2 else capable_model(seed)
         margin = Fraction(seed % 3, 16)
@@ -257,7 +257,7 @@ def test_leads_and_scores_hold_at_the_edge_of_what_is_believed(part):
 def test_leads_hold_at_the_edge_with_badly_chosen_coordinates(monkeypatch):
     """A large part of the values is left to the rests, which are tight if all but one direction is kept."""
     covered = 0
-    for seed in range(30):
+    for seed in range(20):
         tiny, gen = capable_model(4000 + seed), np.random.default_rng(seed)
 
         def directions(vectors, rank, gen=gen):
@@ -277,7 +277,7 @@ def test_leads_hold_at_the_edge_with_badly_chosen_coordinates(monkeypatch):
             for name, index in (("lead_rest", (label,)), ("unembed_rest", (label - 1,)), ("unembed_square", (label - 1,))):
                 step = pushed(step, name, index, -1, leads)
             step = pushed(step, "log_gain", (label,), 1, leads)
-    assert covered > 5
+    assert covered > 3
 
 
 @pytest.mark.parametrize("part", range(4))

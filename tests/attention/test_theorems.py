@@ -183,7 +183,7 @@ def examine(
 @pytest.mark.parametrize("chunk", range(6))
 def test_what_the_prover_writes_is_accepted_and_true(chunk, place, tmp_path):
     outcomes = []
-    for seed in range(20 * chunk, 20 * chunk + 20):
+    for seed in range(15 * chunk, 15 * chunk + 15):
         largest = 700 if seed % 5 == 0 else 260
         tiny = oracle.random_model(seed, largest=largest, place=place)
         precision = PRECISIONS[(seed // 7 + seed) % len(PRECISIONS)]

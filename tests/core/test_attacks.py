@@ -170,7 +170,7 @@ class Referee:
 
 
 MOST = {"documents": 200, "configurations": 120, "metadata": 40, "headers": 60, "damaged": 120, "weights": 200}
-"""How many mutants of a family are tried on each base (of the others: 300)."""
+"""How many mutants of a family are tried on each base (of the others: 250)."""
 
 
 def attack_base(base: mutate.Base, referee: Referee) -> None:
@@ -178,7 +178,7 @@ def attack_base(base: mutate.Base, referee: Referee) -> None:
     assert referee.attack(Mutant("unchanged", base.document.content(), base.model)).accepted
     for number, family in enumerate((*mutate.STRUCTURED, *mutate.DAMAGED)):
         referee.family = family.__name__
-        for mutant in mutate.sample(family(base), MOST.get(family.__name__, 300), seed=number):
+        for mutant in mutate.sample(family(base), MOST.get(family.__name__, 250), seed=number):
             referee.attack(mutant)
 
 

@@ -42,6 +42,12 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def said(*arguments: object) -> str:
+    """What a command prints, or raises, within this process."""
+    done = CliRunner().invoke(prover.commands.cli, list(map(str, arguments)))
+    return f"{done.output}{done.exception}"
+
+
 def run(*arguments: object) -> tuple[int, str]:
     done = subprocess.run(
         [sys.executable, "-m", "prover", *map(str, arguments)], capture_output=True, text=True, check=False, timeout=300
@@ -141,10 +147,10 @@ def test_a_table_from_a_file(small: Path, tmp_path: Path) -> None:
 
 
 def test_commands_say_what_to_do(small: Path, tmp_path: Path) -> None:
-    assert "prover interpret" in run("frontier", small, "-o", tmp_path)[1]
-    assert "brute-force" in run("prove", small, "--strategy", "classes", "-o", tmp_path / "x.cert")[1]
-    assert "multiple of 4" in run("train", "modular-addition", "--d-model", 6, "-o", tmp_path / "x")[1]
-    assert "cyclic" in run("train", "group-composition", "--group", "symmetric:3", "--tied", "-o", tmp_path / "x")[1]
+    assert "prover interpret" in said("frontier", small, "-o", tmp_path)
+    assert "brute-force" in said("prove", small, "--strategy", "classes", "-o", tmp_path / "x.cert")
+    assert "multiple of 4" in said("train", "modular-addition", "--d-model", 6, "-o", tmp_path / "x")
+    assert "cyclic" in said("train", "group-composition", "--group", "symmetric:3", "--tied", "-o", tmp_path / "x")
     assert run("train", "group-composition", "--group", "nonsense", "-o", tmp_path / "x")[0] == 2
 
 
