@@ -187,6 +187,8 @@ def test_a_file_is_read_as_it_was_written_and_named_by_digest(tmp_path: Path) ->
         ('{"order":[],"outputs":[0],"transitions":[[[0]]]}', "an order"),
         ('{"order":[0],"outputs":[0],"transitions":[[[1]]]}', "leads to a state"),
         ('{"order":[0],"outputs":[-2],"transitions":[[[0]]]}', "an output is"),
+        ('{"order":[0,1,2],"outputs":[0],"transitions":[[[0]],[[0]]]}', "transitions are for 1 or 3 steps"),
+        ('{"order":[0],"outputs":[0,0],"transitions":[[[0]]]}', "transitions are for 1 or 1 steps"),
     ],
 )
 def test_a_file_that_is_no_automaton_is_refused(text: str, why: str, tmp_path: Path) -> None:
