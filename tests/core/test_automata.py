@@ -17,15 +17,19 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from certificates import AttentionOnly, FormatError, GroupMLP, RawTensor, UniformAttention
+from certificates import AttentionOnly, FormatError, GroupMLP, RawTensor, Step, UniformAttention
 from certificates.automaton import TABLES, Automaton, read_automaton
 from certificates.groups import group_table
 from checker import CheckError
+from checker.attention.additive_tables import additive_tables
 from checker.attention.order_statistic import parse_sequence_task
 from checker.core.decide import check_proof, parse_task
-from checker.core.errors import OverBudget
+from checker.core.errors import OverBudget, Refused
+from checker.core.facts import CertifiedInputs, Setting
 from checker.core.meter import Budget, Meter
+from checker.core.scaled_integers import ScaledArithmetic
 from checker.reporting.cli import cli
+from checker.rules.all_inputs import all_inputs
 from prover.attention.sequence_problem import SequenceProblem
 from prover.problem import tensors_of
 from prover.prove import prove
@@ -200,13 +204,13 @@ def test_a_file_that_is_no_automaton_is_refused(text: str, why: str, tmp_path: P
 
 def test_large_automata_are_refused_before_their_tables_are_read() -> None:
     config = AttentionOnly(1, 1, 2048, 2048, 3)
-    for states, budget, refusal in ((2049, 2**31, FormatError), (1024, 2**28, OverBudget)):
+    for states, budget, refusal, why in ((2049, 2**31, FormatError, "more than"), (1024, 2**28, OverBudget, "max-memory")):
         tables = {
             "order": RawTensor("I8", (3,), bytes(3)),
             "outputs": RawTensor("I8", (states,), bytes(states)),
             "transitions": RawTensor("I8", (1, states, 2048), bytes(states * 2048)),
         }
-        with pytest.raises(refusal):
+        with pytest.raises(refusal, match=why):
             parse_task({"automaton": "0" * 64}, config, tables, Meter(Budget(memory=budget)))
 
 
@@ -280,3 +284,34 @@ def test_tensors_of_an_automaton_are_what_is_checked() -> None:
         parse_task({"automaton": "0" * 64}, config, tensors_of(automaton), Meter(Budget()))
     with pytest.raises((FormatError, CheckError), match="exactly the tensors"):
         parse_task({"automaton": automaton.digest}, config, {}, Meter(Budget()))
+
+
+def test_a_task_without_inputs_is_none() -> None:
+    nothing = Automaton.of(np.array([1, 0]), np.zeros((1, 1, 3), np.int64), np.array([-1]))
+    with pytest.raises(FormatError, match="accepts no sequence"):
+        parse_task({"automaton": nothing.digest}, GroupMLP(1, 3, 3), tensors_of(nothing), Meter(Budget()))
+
+
+def test_ranges_are_within_the_tokens_and_cells_are_last_tokens() -> None:
+    from test_theorems import as_model  # noqa: PLC0415 - as above
+
+    model = as_model(oracle.random_model(3, kinds=("maximum",), largest=260))
+    length, vocab = model.config.input_shape
+    every = automaton_from(0, lambda s, t, _: 0, lambda s: 0, length, vocab)
+    meter = Meter(Budget())
+    task = parse_task({"automaton": every.digest}, model.config, tensors_of(every), meter)
+    setting = Setting(model, task, ScaledArithmetic(30, meter), meter)
+    tables = additive_tables(setting, Step("additive-tables"), ())
+
+    def counted(*ranges: tuple[int, int], skip: Sequence[tuple[int, int]] = ()) -> CertifiedInputs:
+        hints = {"ranges": np.array(ranges), "skip": np.array(skip, np.int64).reshape(-1, 2)}
+        stored = {name: RawTensor.of_integers(hint) for name, hint in hints.items()}
+        return all_inputs(setting, Step("all-inputs", (0,), {}, stored), (tables,))
+
+    free = [(0, vocab)] * (length - 1)
+    for wrong in ((-1, vocab), (0, vocab + 1), (1, 1)):
+        with pytest.raises(Refused, match="a range is empty or not within"):
+            counted(*free, wrong)
+    with pytest.raises(Refused, match="runs of skipped inputs"):
+        counted(*free, (1, 2), skip=[(0, vocab**length)])
+    assert counted(*free, (1, 2)).cells.tolist() == [token == 1 for token in range(vocab)]
