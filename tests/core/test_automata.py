@@ -314,4 +314,7 @@ def test_ranges_are_within_the_tokens_and_cells_are_last_tokens() -> None:
             counted(*free, wrong)
     with pytest.raises(Refused, match="runs of skipped inputs"):
         counted(*free, (1, 2), skip=[(0, vocab**length)])
-    assert counted(*free, (1, 2)).cells.tolist() == [token == 1 for token in range(vocab)]
+    fact = counted(*free, (1, 2))
+    assert fact.cells.tolist() == [token == 1 for token in range(vocab)]
+    rows = np.array([row for row in itertools.product(range(vocab), repeat=length) if row[-1] == 1])
+    assert fact.may_count(rows).all() and not fact.covers(rows).all()  # whatever may be counted, proved or not

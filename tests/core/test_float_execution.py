@@ -24,6 +24,7 @@ from test_hidden_rules import as_model as hidden_as_model
 from test_theorems import as_model
 
 from certificates import AttentionOnly, GroupMLP, Model, RawTensor, Step
+from checker.core.enclosed_weights import dyadic
 from checker.core.errors import Refused
 from checker.core.facts import CertifiedInputs, Setting
 from checker.core.meter import Budget, Meter
@@ -247,3 +248,22 @@ def test_any_precision_bounds_the_same(precision: int) -> None:
     low, high = (np.array([float(x) for x in side.reshape(-1)]) for side in ends(error))
     assert np.all(low <= bounds(model, OF_RULE[0]) * (1 + 1e-6)) and np.all(high >= low)
     assert np.all(high <= low * (1 + 2.0 ** (12 - precision)) + 1e-30) or precision < 20
+
+
+def test_one_premise_and_a_known_format() -> None:
+    none = CertifiedInputs(0, np.zeros(1, np.bool_), lambda x: x[:, 0] > 0, lambda x: x[:, 0] > 0)
+    for number, premises, why in (
+        (-1, (none,), "a number below 4"),
+        (4, (none,), "a number below 4"),
+        (1, (none, none), "one"),
+    ):
+        with pytest.raises(Refused, match=why):
+            float_execution(setting_for(wide(), Fraction(10)), Step("float-execution", (0,), {"format": number}), premises)
+
+
+@pytest.mark.parametrize("number", [Fraction(1, 3), Fraction(2, 3) ** 80, Fraction(10**19, 7), Fraction(5, 8), Fraction(0)])
+def test_numbers_are_rounded_to_the_side_that_is_asked_for(number: Fraction) -> None:
+    setting = setting_for(wide(), precision=200)
+    below, above = (ends(dyadic(setting, number, up))[int(up)][0, 0] for up in (False, True))
+    assert below <= number <= above and above - below <= number / 2**50
+    assert (below == above) == (number in (Fraction(5, 8), Fraction(0)))
