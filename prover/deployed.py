@@ -133,12 +133,13 @@ def _one_layer(model: Model, weights: Weights, form: Format) -> Tensor:
         values, output, into, out = (of(f"blocks.0.{name}") for name in ("attn.W_V", "attn.W_O", "mlp.W_in", "mlp.W_out"))
         h = values.shape[1]
         seen = 2 * _highest(elements @ values) + last @ values
-        residual = last + (seen / 3 + of(_ATTENTION + "b_V")) @ output + of(_ATTENTION + "b_O")
+        attended = seen / 3 + of(_ATTENTION + "b_V")
+        residual = last + attended @ output + of(_ATTENTION + "b_O")
         final = residual + of(_MLP + "b_out")
         read, written, direct = residual @ into + of(_MLP + "b_in"), out @ unembed, final @ unembed + of("unembed.b_U")
         largest = torch.maximum(_highest(elements), last).sum() + final.sum()
         gamma, beside = form.gamma(2 * d + h + 12), 3 * d + h
-        along = _chain(largest, *(matrix.sum() for matrix in (values, output, into, out, unembed)))
+        along = _chain(largest, attended.sum(), *(matrix.sum() for matrix in (values, output, into, out, unembed)))
     count, off = read.shape[1] + beside + 30, gamma * read
     size_of = (read + off) @ written + direct
     return off @ written + form.gamma(count) * size_of + form.underflow(16 * count) * along * _chain(read.sum())

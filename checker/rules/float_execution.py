@@ -12,10 +12,9 @@ association of those that follow each other (W_Q W_K^T, W_V W_O, W_O W_U, W_out 
 added before anything else, the weights as they are stored. Scores are scaled by constants that are right up to 3 u each: by one
 anywhere, or by its root on both sides. Softmax subtracts some number that is no larger in magnitude than scores are, or none,
 scales the difference by log2(e) or not, takes exp or exp2 within 4 units in the last place, and divides by the sum of these
-exponentials, or multiplies by its reciprocal, before or after the sum over values; keys come in one block. Uniform attention
-multiplies by a rounded 1/3 or divides by 3, or takes the softmax of equal scores. ReLU and maximum are exact. Nothing overflows
--- *checked* for all but exponentials, which do not if the largest score is subtracted -- and the sum of the exponentials is at
-least 2^-40, as it then is.
+exponentials, or multiplies by its reciprocal, before or after the sum over values; keys come in one block. This sum is between
+2^-40 and 2^40, as it is if the largest score is subtracted. Uniform attention multiplies by a rounded 1/3 or divides by 3, or
+takes the softmax of equal scores, whose exponentials come out equal. ReLU and maximum are exact. Nothing overflows: *checked*.
 
 *Theorem.* Let B(o) be at least |computed - real| for logit o of every input. If the margin exceeds 2 max B, each input that
 leads by more than the margin is classified correctly by every execution.
@@ -37,8 +36,8 @@ roundings by u, and none more than 24 by u' (every matrix product has two operan
 values of what follows, and of what it is multiplied with: 2 for roundings, x <= 1/4. No entry takes more than 2 n operations.
 Let |M| be the sum of the absolute values of all entries, R the sum of the entries of a residual's size. So a score is off by at
 most phi = 16 n eta A^2, where A = 1 + R + |W_Q| + |W_K| + the sums of a query's and a key's sizes, and logits by 16 n eta times
-the product of 1 + R, 1 + |M| for all M on the way, and 1 + the sum of what is read there; for attention times K 2^40, as f /
-2^-40 is what underflow makes of an attention weight.
+the product of 1 + R, 1 + |M| for all M on the way, and 1 + the sums of the values attended to, with their bias, and of what is
+read there; for attention times K 2^40, as underflow makes f / 2^-40 of an attention weight, and f 2^40 if in a reciprocal.
 
 *Attention.* Let S be the size of scores. Computed ones are off by E = gamma S + phi at most, and the logarithm of an
 exponential by t = E + gamma(4, 0) (2 S + 2 E) + gamma(8, 0) + 4 eta more or less than a number that all have in common.
@@ -200,7 +199,8 @@ def _attention_only(sizes: _Sizes) -> tuple[Enclosure, Enclosure]:
     along = sizes.chain(residual + _total(attended), _total(value), total["V"], total["O"], _total(unembed))
     lost = sizes.underflow(16 * count * k * 2**40) * along
     error = tilt * half * spread.reshape(1, -1) + sizes.gamma(count) * size + lost
-    return error, around.times(np.full((1, 1), h, np.int64)) + along + _total(attended) + _total(size)
+    # Exponentials times values, not yet divided by their sum, are up to 2^40 times as large; products of scores, d_head times.
+    return error, (around + along + _total(attended) + _total(size)) * sizes.upper(Fraction(2**40))
 
 
 def _group_mlp(sizes: _Sizes) -> tuple[Enclosure, Enclosure]:
@@ -224,12 +224,14 @@ def _uniform_attention(sizes: _Sizes) -> tuple[Enclosure, Enclosure]:
     unembed, third = sizes.of("unembed.W_U"), sizes.upper(Fraction(1, 3))
     # Of the three tokens two are elements and the last is "=".
     seen = _highest(rows @ values).times(np.full((1, 1), 2, np.int64)) + last @ values
-    residual = last + (seen * third + sizes.of(_ATTENTION + "b_V", h)) @ output + sizes.of(_ATTENTION + "b_O", d)
+    attended = seen * third + sizes.of(_ATTENTION + "b_V", h)
+    residual = last + attended @ output + sizes.of(_ATTENTION + "b_O", d)
     read = residual @ into + sizes.of(_MLP + "b_in", config.d_mlp)
     final = residual + sizes.of(_MLP + "b_out", d)
     direct = final @ unembed + sizes.of("unembed.b_U", config.d_vocab_out)
     along = sizes.chain(
         _total(_highest(rows.maximum(last))) + _total(final),
+        _total(attended),
         *(_total(matrix) for matrix in (values, output, into, out, unembed)),
     )
     return _written(sizes, read, sizes.gamma(2 * d + h + 12), out @ unembed, direct, 3 * d + h, along)
