@@ -23,7 +23,7 @@ from test_hidden_rules import QUARTERS
 from test_hidden_rules import as_model as hidden_as_model
 from test_theorems import as_model
 
-from certificates import AttentionOnly, GroupMLP, Model, RawTensor, Step
+from certificates import AttentionOnly, GroupMLP, Model, ModelConfig, RawTensor, Step, UniformAttention
 from checker.core.enclosed_weights import dyadic
 from checker.core.errors import Refused
 from checker.core.facts import CertifiedInputs, Setting
@@ -224,6 +224,42 @@ def test_long_inputs_subnormal_and_large_weights() -> None:
     for huge in ({"embed__W_E": np.full((3, 2), 2.0**100)}, {"unembed__W_U": np.full((2, 3), 2.0**125)}):
         with pytest.raises(Refused, match="overflow"):
             apply(wide(**huge), Fraction(10) ** 19)
+
+
+def zero_but(config: ModelConfig, **weights: Any) -> Model:
+    """A model of float32 weights, zero except for these."""
+    arrays = {name: np.zeros(shape, "<f4") for name, shape in config.tensor_shapes().items()}
+    for name, array in weights.items():
+        arrays[name.replace("__", ".")][...] = array
+    return Model(config, {name: RawTensor("F32", w.shape, w.tobytes()) for name, w in arrays.items()}, None)
+
+
+def test_large_values_make_underflow_in_what_follows_visible() -> None:
+    """W_O W_U is 2^-150, which float32 makes zero. Times b_V it would be 2^-30, which decides. Once accepted."""
+    large, small, rival = (np.float32(2.0**x) for x in (120, -149, -32))
+    model = zero_but(
+        UniformAttention(1, 1, 1, 3, 2, 3, 1),
+        blocks__0__attn__b_V=large,
+        blocks__0__attn__W_O=small,
+        unembed__W_U=[[0.5, 0]],
+        unembed__b_U=[0, rival],
+    )
+    real, folded = Fraction(2) ** -30, large * (small * np.float32(0.5))
+    assert real > rival > folded and abs(real - Fraction(float(folded))) <= bounds(model, OF_RULE[0])[0]
+    with pytest.raises(Refused, match="state a larger one"):
+        apply(model, Fraction(1, 2**33))
+    larger = zero_but(model.config, blocks__0__attn__b_V=2.0**126)
+    with pytest.raises(Refused, match="overflow"):
+        apply(larger, Fraction(2) ** 100)
+
+
+def test_sums_before_they_are_divided_may_overflow() -> None:
+    """64 times 2^124 is too large, before it is divided by 64. Once accepted."""
+    config = AttentionOnly(d_head=1, d_model=1, d_vocab=3, d_vocab_out=3, n_ctx=64)
+    outputs = {"blocks__0__attn__W_O": 2.0**-149, "unembed__b_U": [2.0**70, 0, 0]}
+    with pytest.raises(Refused, match="overflow"):
+        apply(zero_but(config, blocks__0__attn__b_V=2.0**124, **outputs), Fraction(2) ** 69)
+    assert apply(zero_but(config, blocks__0__attn__b_V=2.0**80, **outputs), Fraction(2) ** 69).deployed == "float32"
 
 
 def test_weights_with_more_bits_than_the_format_are_refused() -> None:

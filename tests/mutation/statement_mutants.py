@@ -108,6 +108,8 @@ _EXECUTIONS = (
     ("checker/rules/float_execution.py", "+ last @ values\n", "\n"),
     ("checker/rules/float_execution.py", "off @ written + sizes.gamma(count) * size", "sizes.gamma(count) * size"),
     ("checker/rules/float_execution.py", "off @ written + sizes.gamma(count) * size", "off @ written"),
+    ("checker/rules/float_execution.py", "+ _total(final),\n        _total(attended),", "+ _total(final),"),
+    ("checker/rules/float_execution.py", "sizes.upper(Fraction(2**40))", "sizes.upper(Fraction(config.d_head))"),
     ("checker/core/enclosed_weights.py", "mantissa = ceiling if up else floor", "mantissa = floor"),
 )  # fmt: skip
 ALL = (
