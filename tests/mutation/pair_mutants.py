@@ -183,7 +183,6 @@ LAWS = (
     ("np.take(table, table[s], axis=1)", "table[table[:, s]]"),
     ("np.any(table[:, unit] != each) or ", ""),
     ("or np.any(table[each, inverse] != unit)", ""),
-    ("if np.any((action < 0) | (action >= action.shape[1])) or", "if"),
     ("or np.any(action[self.unit] != np.arange(action.shape[1]))", ""),
     ("action[s][action]", "action[self.table[s]]"),
     ("action[self.table[s]], action[s][action]", "action[self.table[:, s]], action[s][action]"),
