@@ -20,7 +20,7 @@ from checker.core.facts import CertifiedInputs, Classifier, Fact, Setting, no_ce
 from checker.core.ordering import strictly_increasing
 
 _EFFORT_PER_TOKEN, _BYTES_PER_TOKEN = 64, 64
-"""What sorting the tokens of an input and comparing it with others takes, for each token."""
+"""What sorting the tokens of an input and comparing it with others takes, for each token, and for 1600 more in any case."""
 
 
 def further_inputs(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> CertifiedInputs:
@@ -33,7 +33,7 @@ def further_inputs(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> 
         raise Refused("further-inputs takes two premises: tables or a forward pass, and a fact about certified inputs")
     if np.any(inputs < 0) or np.any(inputs >= task.d_vocab):
         raise Refused("an input has a token out of range")
-    setting.meter.toil(_EFFORT_PER_TOKEN * inputs.size)
+    setting.meter.toil(_EFFORT_PER_TOKEN * (inputs.size + 1600))
     setting.meter.allocate(_BYTES_PER_TOKEN * inputs.size)
     outputs, cells_of = task.outputs_of(inputs), task.cells_of(inputs)
     if np.any(outputs < 0):

@@ -456,7 +456,7 @@ MUTANTS = [
     *(
         Mutant(f"checker/{file}.py", old, new, PACE)
         for file, old, new in (
-            ("rules/further_inputs", "setting.meter.toil(_EFFORT_PER_TOKEN * inputs.size)", "pass"),
+            ("rules/further_inputs", "setting.meter.toil(_EFFORT_PER_TOKEN * (inputs.size + 1600))", "pass"),
             (
                 "attention/group_chains",
                 "setting.meter.gathering(_GATHERED_PER_TOKEN * (tokens.size + 1000) * depth * sides)",
