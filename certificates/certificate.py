@@ -24,7 +24,7 @@ _NAME = re.compile(r"[a-z_-]{1,40}")
 _MARGIN = re.compile(r"(0|[1-9][0-9]{0,19})(\.[0-9]{0,59}[1-9])?")
 _FORMAT = re.compile(r"[a-z0-9]{1,40}")
 _LARGEST_SCALE = 1100
-_GIVEN = frozenset({"order", "outputs", "table", "transitions"})
+_GIVEN = frozenset({"order", "outputs", "reads", "table", "transitions"})
 """Tensors that belong to no step: they say what the task is, where its name does not."""
 Given: TypeAlias = Mapping[str, RawTensor]
 _HINT_NAME = re.compile(r"(0|[1-9][0-9]{0,2})\.([a-z_]+)")
@@ -79,7 +79,7 @@ class Certificate:
     """A statement and its proof. `precision` is the number of bits to which the checker rounds (outward).
 
     given: what the statement's task is about, where it names no more than a digest: a multiplication `table` "a b", or an
-    automaton's `order`, `outputs` and `transitions`.
+    automaton's `order`, `outputs` and `transitions`, perhaps `reads`.
     """
 
     statement: Statement | MLPStatement

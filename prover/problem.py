@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from certificates import Model, RawTensor, Step
-from certificates.automaton import TABLES, Automaton
+from certificates.automaton import Automaton
 from certificates.canonical_json import Json
 from certificates.tensor_file import IntArray
 
@@ -66,7 +66,7 @@ class Problem(ABC):
 
     @abstractmethod
     def outputs_of(self, inputs: IntArray) -> IntArray:
-        """True outputs "n" of sequences "n k" (in the task's numbers); -1 for those that are no inputs."""
+        """True outputs "n r" of sequences "n k" at the reads, in the task's numbers; -1: no input."""
 
     @property
     @abstractmethod
@@ -85,4 +85,4 @@ class Problem(ABC):
 
 def tensors_of(automaton: Automaton) -> dict[str, RawTensor]:
     """The tables of an automaton as a certificate brings them along."""
-    return {name: RawTensor.of_integers(getattr(automaton, name)) for name in TABLES}
+    return {name: RawTensor.of_integers(table) for name, table in automaton.tables.items()}

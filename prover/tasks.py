@@ -9,16 +9,19 @@ was not open:
     write_automaton(Path("balanced.json"), automaton_from(0, step, lambda opened: int(opened == 0), length=6, tokens=2))
 
 If such sequences are to be no inputs at all, step returns None there. What is built is minimal: it has no state that cannot be
-reached or that leads nowhere, and no two with the same output and successors.
+reached or that leads nowhere, and no two with the same outputs and successors.
+
+A model may be read at several positions: `read_automaton_from` takes an output function for each of them, of the state after so
+many steps.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
-from certificates.automaton import TABLES, Automaton
+from certificates.automaton import Automaton
 from certificates.canonical_json import dumps
 from certificates.tensor_file import IntArray
 from certificates.writing import write_atomically
@@ -43,8 +46,7 @@ def automaton_from(
     positions = list(range(length)) if order is None else list(order)
     order_read, one = np.array(positions, np.int64), _one_table(start, step, positions, tokens)
     if one is None:
-        tables, ends = _tables(start, step, positions, tokens)
-        return _minimal_by_step(order_read, tables, _outputs(output, ends))
+        return read_automaton_from(start, step, {length - 1: (length, output)}, tokens, positions)
     table, states = one
     last = np.zeros(1, np.int64)
     for _ in positions:
@@ -54,6 +56,27 @@ def automaton_from(
     return _minimal(order_read, table, outputs)
 
 
+def read_automaton_from(
+    start: State,
+    step: _Step[State],
+    reads: Mapping[int, tuple[int, Callable[[State], int | None]]],
+    tokens: int,
+    order: Sequence[int],
+) -> Automaton:
+    """The minimal automaton of a task whose model is read at several positions: a number of steps and an output function each.
+
+    Beyond that, as `automaton_from`. output(state): the true output at a position, of the state after so many steps.
+    """
+    states, tables = _tables(start, step, list(order), tokens)
+    sorted_reads = sorted(reads.items())
+    due = []
+    for after, here in enumerate(states, 1):
+        found = [_outputs(output, here) for _, (steps, output) in sorted_reads if steps == after]
+        due.append(np.array(found, np.int64).reshape(len(found), len(here)).T)
+    order_read, pairs = np.array(order, np.int64), np.array([(position, steps) for position, (steps, _) in sorted_reads])
+    return _minimal_by_step(order_read, tables, due, pairs.reshape(-1, 2))
+
+
 def _outputs(output: Callable[[State], int | None], states: list[State]) -> IntArray:
     found = [output(state) for state in states]
     return np.array([-1 if value is None else value for value in found], np.int64)
@@ -61,13 +84,13 @@ def _outputs(output: Callable[[State], int | None], states: list[State]) -> IntA
 
 def write_automaton(path: Path, automaton: Automaton) -> None:
     """As a JSON file, which `prover prove --task FILE` takes."""
-    tables = {name: getattr(automaton, name).tolist() for name in TABLES}
+    tables = {name: table.tolist() for name, table in automaton.tables.items()}
     write_atomically(path, (dumps(tables) + "\n").encode())
 
 
-def _tables(start: State, step: _Step[State], positions: list[int], tokens: int) -> tuple[list[IntArray], list[State]]:
-    """A table "s t" for every step, whose entries number the states after it, and the states after the last one."""
-    states, tables = [start], []
+def _tables(start: State, step: _Step[State], positions: list[int], tokens: int) -> tuple[list[list[State]], list[IntArray]]:
+    """The states after every step, and for every step a table "s t", whose entries number the states after it."""
+    states, met, tables = [start], [], []
     for position in positions:
         numbers: dict[State, int] = {}
         table = np.full((len(states), tokens), -1, np.int64)
@@ -77,8 +100,9 @@ def _tables(start: State, step: _Step[State], positions: list[int], tokens: int)
                 if after is not None:
                     row[token] = numbers.setdefault(after, len(numbers))
         states = list(numbers)
+        met.append(states)
         tables.append(table)
-    return tables, states
+    return met, tables
 
 
 def _one_table(start: State, step: _Step[State], positions: list[int], tokens: int) -> tuple[IntArray, list[State]] | None:
@@ -124,23 +148,47 @@ def _minimal(order: IntArray, table: IntArray, outputs: IntArray) -> Automaton:
     return Automaton.of(order, np.where(of_met >= 0, number[finer[of_met]], -1)[None], outputs[first[met]])
 
 
-def _minimal_by_step(order: IntArray, tables: list[IntArray], outputs: IntArray) -> Automaton:
-    """A table for every step: backwards, states with equal rows become one, and those that lead nowhere none."""
-    values, classes = np.unique(outputs[outputs >= 0], return_inverse=True)
-    merged = np.full(len(outputs), -1, np.int64)
-    merged[outputs >= 0] = classes
-    layers: list[IntArray] = []
-    for table in reversed(tables):
+def _minimal_by_step(order: IntArray, tables: list[IntArray], due: list[IntArray], reads: IntArray) -> Automaton:
+    """A table for every step: backwards, states with equal rows become one, and those that lead nowhere none.
+
+    due: for every step, the outputs "s r" of the states after it that belong to reads then.
+    """
+    _, merged, values = _distinct(due[-1])
+    layers, outputs = list[IntArray](), [values]
+    for step, table in reversed(list(enumerate(tables))):
         rows = np.where(table >= 0, merged[table] if len(merged) else -1, -1)
-        alive = (rows >= 0).any(axis=1)
-        distinct, classes = np.unique(rows[alive], axis=0, return_inverse=True)
-        merged = np.full(len(rows), -1, np.int64)
-        merged[alive] = classes.reshape(-1)
-        layers.insert(0, distinct.reshape(-1, table.shape[1]))
-    states = max([1, len(values), *map(len, layers)])
+        before = due[step - 1] if step else np.zeros((1, 0), np.int64)
+        some = (rows >= 0).any(axis=1)
+        own, merged, values = _distinct(np.where(some[:, None], np.column_stack([before, rows]), -1), len(before.T))
+        layers.insert(0, rows[own])
+        outputs.insert(0, values)
+    states = max([1, *map(len, outputs)])
     transitions = np.full((len(layers), states, tables[0].shape[1]), -1, np.int64)
     for step, layer in enumerate(layers):
         transitions[step, : len(layer)] = layer
     if (transitions == transitions[0]).all():
         transitions = transitions[:1]
-    return Automaton.of(order, transitions, np.concatenate([values, np.full(states - len(values), -1, np.int64)]))
+    table = np.full((len(reads), states), -1, np.int64)
+    for after in np.unique(reads[:, 1]).tolist():
+        table[np.flatnonzero(reads[:, 1] == after)[:, None], np.arange(len(outputs[after]))] = outputs[after].T
+    usual = np.array_equal(reads, [[len(order) - 1, len(order)]])
+    return Automaton.of(order, transitions, *((table[0],) if usual else (table, reads)))
+
+
+def _distinct(rows: IntArray, labels: int | None = None) -> tuple[IntArray, IntArray, IntArray]:
+    """Of rows "s c", one of each kind, by number; which kind every row is, -1 for those with a -1 among the first `labels`; and
+    these first entries of each kind. Rows of -1 alone are of no kind.
+    """
+    labels = rows.shape[1] if labels is None else labels
+    alive = ~np.any(rows[:, :labels] < 0, axis=1) & ((rows >= 0).any(axis=1) | (rows.shape[1] == labels))
+    number, kind = np.flatnonzero(alive), np.full(len(rows), -1, np.int64)
+    _, first, kind[alive] = _unique_rows(rows[alive])
+    own = number[first]
+    return own, kind, rows[own, :labels]
+
+
+def _unique_rows(rows: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    if rows.shape[1] == 0:
+        return rows[:1], np.zeros(min(1, len(rows)), np.int64), np.zeros(len(rows), np.int64)
+    distinct, first, kind = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    return distinct, first, kind.reshape(-1)

@@ -63,9 +63,14 @@ class OrderStatistic:
         copies = (numbers[:, :-1] == true[:, None]).sum(axis=1, dtype=np.int64)
         return numbers[:, -1], true, copies
 
+    @property
+    def reads(self) -> tuple[int, ...]:
+        """The last position."""
+        return (self.n_ctx - 1,)
+
     def outputs_of(self, inputs: IntArray) -> IntArray:
         """The true outputs."""
-        return self.cells_of(inputs)[1]
+        return self.cells_of(inputs)[1][:, None]
 
     def cells_within(self, first: IntArray, end: IntArray) -> tuple[slice, ...]:
         """Those with such a query."""

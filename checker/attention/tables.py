@@ -37,7 +37,7 @@ class AdditiveTables(Classifier):
         proved, (count, length), width = np.zeros(len(inputs), np.bool_), inputs.shape, self.direct.shape[1]
         per_block = max(1, _BLOCK // (width * length))
         for start in range(0, count, per_block):
-            tokens, labels = inputs[start : start + per_block], outputs[start : start + per_block]
+            tokens, labels = inputs[start : start + per_block], outputs[start : start + per_block, 0]
             rows, query = np.arange(len(tokens)), tokens[:, -1]
             score = self.token_score[query[:, None], tokens] + self.position_score[query]
             weight = (score - score.max(1).reshape(-1, 1).representative()).exp()

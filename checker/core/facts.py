@@ -46,7 +46,7 @@ class Classifier(Fact, ABC):
 
     @abstractmethod
     def classifies(self, setting: Setting, inputs: IntArray, outputs: IntArray) -> BoolArray:
-        """Which of some inputs "n k" are proved to be classified as these outputs "n", by more than the margin."""
+        """Which of some inputs "n k" are proved to have these outputs "n r" at the task's reads, by more than the margin."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ class Task(Protocol):
     """A kind of task. Rules that can say something about it find out which by its class; the rest of the core needs only this.
 
     json: as in the statement. sentence: all of what the task is, for the theorem. Inputs are sequences of n_ctx tokens below
-    d_vocab, `total` in number, which lie in *cells*: how many along each axis is the cell_shape.
+    d_vocab, `total` in number, which lie in *cells*: how many along each axis is the cell_shape. The model is read at the
+    positions `reads`: an input is classified correctly if the output is right at each of them.
     """
 
     @property
@@ -24,13 +25,15 @@ class Task(Protocol):
     @property
     def total(self) -> int: ...
     @property
+    def reads(self) -> tuple[int, ...]: ...
+    @property
     def cell_shape(self) -> tuple[int, ...]: ...
 
     def numbered(self, tokens: IntArray) -> IntArray:
         """What tokens are called inside a proof. All that follows is about these numbers."""
 
     def outputs_of(self, inputs: IntArray) -> IntArray:
-        """True outputs "n" of sequences "n k"; -1 for those that are no inputs."""
+        """True outputs "n r" of sequences "n k" at the reads; -1 everywhere for those that are no inputs."""
 
     def cells_of(self, inputs: IntArray) -> tuple[IntArray, ...]:
         """The cells of inputs "n k": an index "n" for each axis."""

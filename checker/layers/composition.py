@@ -66,9 +66,14 @@ class Composition:
         """Elements are numbers already."""
         return elements
 
+    @property
+    def reads(self) -> tuple[int, ...]:
+        """After both."""
+        return (self.n_ctx - 1,)
+
     def outputs_of(self, inputs: IntArray) -> IntArray:
         """The products."""
-        return self.table[inputs[:, 0], inputs[:, 1]]
+        return self.table[inputs[:, 0], inputs[:, 1]][:, None]
 
     def cells_of(self, inputs: IntArray) -> tuple[IntArray, ...]:
         """The inputs themselves."""

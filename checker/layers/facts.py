@@ -43,7 +43,7 @@ class HiddenTables(Classifier):
         proved, per_block = np.zeros(len(inputs), np.bool_), max(1, _BLOCK // max(self.unembed.shape))
         shifted = self.left + self.bias
         for start in range(0, len(inputs), per_block):
-            (left, right), labels = inputs[start : start + per_block].T, outputs[start : start + per_block]
+            (left, right), labels = inputs[start : start + per_block].T, outputs[start : start + per_block, 0]
             rows, values = np.arange(len(labels)), self.values(shifted, left, right)
             leads = (values[rows, labels].reshape(-1, 1) - self.slack - values).positive()
             leads[rows, labels] = True

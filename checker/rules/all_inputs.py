@@ -51,7 +51,7 @@ def all_inputs(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Cert
         """Which sequences "k n" are inputs in the ranges, and not skipped."""
         setting.meter.toil(_EFFORT_PER_TOKEN * (inputs.size + 300))
         places = (inputs - first) @ strides
-        inside = np.all((first <= inputs) & (inputs < end), axis=1) & (task.outputs_of(inputs) >= 0)
+        inside = np.all((first <= inputs) & (inputs < end), axis=1) & (task.outputs_of(inputs)[:, 0] >= 0)
         return np.asarray(inside & (np.searchsorted(edges, places, side="right") % 2 == 0), np.bool_)
 
     def counted(start: int) -> int:

@@ -37,7 +37,7 @@ def further_inputs(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> 
     setting.meter.allocate(_BYTES_PER_TOKEN * inputs.size)
     outputs, cells_of = task.outputs_of(inputs), task.cells_of(inputs)
     if np.any(outputs < 0):
-        raise Refused(f"{inputs[np.argmin(outputs)].tolist()} is no input of the task")
+        raise Refused(f"{inputs[np.argmin(outputs[:, 0])].tolist()} is no input of the task")
     rows = np.column_stack([*cells_of, inputs])
     if not strictly_increasing(rows) or any(tuple(row) <= before.last for row in rows[:1].tolist()):
         raise Refused("inputs must increase strictly, cell by cell: one of them is repeated or out of order")

@@ -9,6 +9,7 @@ of the values: this multiplies the numerator and the denominator of a softmax by
     x / sqrt(mean x^2 + eps)                        =  sqrt(d) x / sqrt(sum x^2 + d eps).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -148,8 +149,8 @@ class Forward:
         query, key, value = (part.within(setting.arithmetic) for part in (heads.query, heads.key, heads.value))
         self.stream, self.heads = stream.within(setting.arithmetic), Heads(query, key, value)
 
-    def logits(self, inputs: IntArray) -> Enclosure:
-        """At the last position, "n out", of inputs "n k"."""
+    def logits(self, inputs: IntArray, reads: Sequence[int]) -> Enclosure:
+        """At some positions in ascending order, "n r out", of inputs "n k"."""
         config, layers = self.config, self.layers
         places = Places.of(self.setting.meter, inputs, config.attention_dir == "causal", config.d_vocab)
         start = places.position * config.d_vocab + places.token
@@ -159,11 +160,11 @@ class Forward:
             if layer > 0:
                 heads = layers.heads(layer, stream, places.position)
             if layer == config.n_layers - 1:
-                asked = np.flatnonzero(places.position == config.n_ctx - 1)
+                asked = np.flatnonzero(np.isin(places.position, reads))
                 stream = stream[asked]
             stream = stream + layers.attention(layer, heads, places, asked)
             if not config.attn_only:
                 stream = stream + layers.mlp(layer, stream)
         last = layers.norm("ln_final", stream)
         unembed = layers.weights["embed.W_E"].T if config.tie_word_embeddings else layers.weights["unembed.W_U"]
-        return layers.plus(last @ unembed, "unembed.b_U")[places.number[:, -1] - asked[0]]
+        return layers.plus(last @ unembed, "unembed.b_U")[np.searchsorted(asked, places.number[:, reads])]

@@ -1,10 +1,10 @@
 """Rule `transformer-forward`: a transformer of any depth classifies single inputs.
 
-*Model.* A `transformer` (FORMAT.md, 2.6), read at the last position.
+*Model.* A `transformer` (FORMAT.md, 2.6), read where the task says.
 
-*Theorem.* Let L(x) be the logits of an input x, as real numbers, m an output, and delta >= 0 the statement's margin. If the
-enclosure of L(x)_m - delta - L(x)_o is positive for every output o other than m, then x is classified as m: its logit exceeds
-every other by more than delta.
+*Theorem.* Let L(x) be the logits of an input x at a position, as real numbers, m an output, and delta >= 0 the statement's
+margin. If the enclosure of L(x)_m - delta - L(x)_o is positive for every output o other than m, then x is classified as m
+there: its logit exceeds every other by more than delta.
 
 *Proof.* `Forward` evaluates the definition, in enclosures; the number enclosed is positive.
 
@@ -43,10 +43,11 @@ class EvaluatedTransformer(Classifier):
         tokens, true = setting.task.numbered(inputs), setting.task.numbered(outputs)  # what numbers are numbers of
         for start in range(0, len(inputs), self.per_block):
             here = slice(start, start + self.per_block)
-            logits, rows = self.forward.logits(tokens[here]), np.arange(len(tokens[here]))
-            leads = (plus_margin(setting, logits[rows, true[here]].reshape(-1, 1), -1) - logits).positive()
-            leads[rows, true[here]] = True
-            proved[here] = leads.all(axis=1)
+            logits = self.forward.logits(tokens[here], setting.task.reads)
+            asked = (*np.indices(true[here].shape), true[here])
+            leads = (plus_margin(setting, logits[asked], -1).reshape(*logits.shape[:2], 1) - logits).positive()
+            leads[asked] = True
+            proved[here] = leads.all(axis=(1, 2))
         return proved
 
 

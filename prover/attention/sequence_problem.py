@@ -70,15 +70,14 @@ class SequenceProblem(Problem):
         return Step("additive-tables")
 
     def outputs_of(self, inputs: IntArray) -> IntArray:
-        """True outputs "n" of sequences "n k" (in the task's numbers); -1 for those that are no inputs."""
+        """True outputs "n 1" of sequences "n k" (in the task's numbers); -1 for those that are no inputs."""
         if self.automaton is not None:
             return self.automaton.outputs_of(inputs)
-        true: IntArray = np.sort(inputs, axis=1)[:, self.n_ctx - self.task.rank]
-        return true
+        return np.sort(inputs, axis=1)[:, self.n_ctx - self.task.rank, None]
 
     def decide(self, inputs: IntArray, outputs: IntArray) -> tuple[BoolArray, BoolArray]:
         """Which inputs "n k" (in the task's numbers) the checker surely proves, and which it surely does not."""
-        on_device = (torch.as_tensor(array, device=self.device) for array in (inputs, outputs))
+        on_device = (torch.as_tensor(array, device=self.device) for array in (inputs, outputs[:, 0]))
         sure, wrong = self.decide_tensors(*on_device)
         return sure.cpu().numpy(), wrong.cpu().numpy()
 

@@ -111,15 +111,17 @@ class TwoInputProblem(Problem):
         return self.hidden_step(np.arange(len(self.hidden.bias)))
 
     def outputs_of(self, inputs: IntArray) -> IntArray:
-        """True outputs "n" of pairs "n 2"; -1 for those that are no inputs."""
-        return self.task.table[inputs[:, 0], inputs[:, 1]] if self.automaton is None else self.automaton.outputs_of(inputs)
+        """True outputs "n 1" of pairs "n 2"; -1 for those that are no inputs."""
+        if self.automaton is not None:
+            return self.automaton.outputs_of(inputs)
+        return self.task.table[inputs[:, 0], inputs[:, 1], None]
 
     def decide(self, inputs: IntArray, outputs: IntArray) -> tuple[BoolArray, BoolArray]:
         """Which pairs the checker surely proves, and which it surely does not."""
         hidden, (left, right) = self.hidden, inputs.T
         active = np.maximum(hidden.left[left] + hidden.right[right] + hidden.bias, 0)
         logits = active @ hidden.unembed + hidden.direct[left] + hidden.direct[right] + hidden.constant
-        margin = lead(logits, outputs) - self.required
+        margin = lead(logits, outputs[:, 0]) - self.required
         return margin > self.tolerance, margin < -self.tolerance
 
     @property

@@ -35,9 +35,9 @@ class Enumerate(Strategy):
             places = np.arange(start, min(start + _BLOCK, sequences))
             inputs = places[:, None] // strides % tokens
             outputs = problem.outputs_of(inputs)
-            places, inputs, outputs = (array[outputs >= 0] for array in (places, inputs, outputs))
+            places, inputs, outputs = (array[outputs[:, 0] >= 0] for array in (places, inputs, outputs))
             sure, wrong = problem.decide(inputs, outputs)
-            np.add.at(cells, (inputs[sure, -1], outputs[sure]), 1)
+            np.add.at(cells, (inputs[sure, -1], outputs[sure, 0]), 1)
             unclear.append(places[~sure & ~wrong])
         skip = runs(np.concatenate(unclear))
         hints = {"ranges": np.array([[0, tokens]] * length), "skip": skip}

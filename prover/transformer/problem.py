@@ -26,7 +26,7 @@ _SAMPLE, _PROBED, _TRIES = 2**13, 200, 8
 
 @dataclass(frozen=True)
 class TransformerProblem(Problem):
-    """How well a transformer, read at the last position, finds the n-th largest of its tokens, or does a task of one's own."""
+    """How well a transformer finds the n-th largest of its tokens, or does a task of one's own."""
 
     @cached_property
     def task(self) -> OrderStatistic:
@@ -46,16 +46,20 @@ class TransformerProblem(Problem):
         return self.model.config.input_shape
 
     @property
+    def reads(self) -> list[int]:
+        """Positions at which the model is read."""
+        return [self.shape[0] - 1] if self.automaton is None else self.automaton.reads[:, 0].tolist()
+
+    @property
     def classifier(self) -> Step:
         """The forward pass."""
         return Step("transformer-forward")
 
     def outputs_of(self, inputs: IntArray) -> IntArray:
-        """True outputs "n" of sequences "n k" (in the task's numbers); -1 for those that are no inputs."""
+        """True outputs "n r" of sequences "n k" at the reads, in the task's numbers; -1: no input."""
         if self.automaton is not None:
             return self.automaton.outputs_of(inputs)
-        true: IntArray = np.sort(inputs, axis=1)[:, self.shape[0] - self.task.rank]
-        return true
+        return np.sort(inputs, axis=1)[:, self.shape[0] - self.task.rank, None]
 
     def decide(self, inputs: IntArray, outputs: IntArray) -> tuple[BoolArray, BoolArray]:
         """Which inputs "n k" (in the task's numbers) the checker surely proves, and which it surely does not."""
@@ -63,7 +67,7 @@ class TransformerProblem(Problem):
         return margins >= self.least, margins <= -self.least
 
     def margins(self, inputs: IntArray, outputs: IntArray) -> np.ndarray:
-        """By how much outputs "n" lead the best other ones on inputs "n k", less the problem's margin, in float64."""
+        """By how much outputs "n r" lead on inputs "n k", at least, less the problem's margin, in float64."""
         if self.automaton is None and self.task.reverse:
             inputs, outputs = self.shape[1] - 1 - inputs, self.shape[1] - 1 - outputs
         config = self.model.config
@@ -73,9 +77,9 @@ class TransformerProblem(Problem):
         return np.concatenate(parts) if parts else np.zeros(0)
 
     def _margins(self, inputs: Tensor, outputs: Tensor) -> Tensor:
-        logits = transformer_logits(self.model.config, self.weights, inputs)[:, -1]
-        others = logits.scatter(1, outputs[:, None], -torch.inf).amax(1)
-        return logits.gather(1, outputs[:, None])[:, 0] - others - float(self.margin)
+        logits = transformer_logits(self.model.config, self.weights, inputs)[:, self.reads]
+        others = logits.scatter(2, outputs[..., None], -torch.inf).amax(2)
+        return (logits.gather(2, outputs[..., None])[..., 0] - others - float(self.margin)).amin(1)
 
     @cached_property
     def least(self) -> float:
@@ -90,7 +94,8 @@ class TransformerProblem(Problem):
             inputs = np.concatenate([np.broadcast_to(first, (len(ends), length - free)), ends], axis=1)
             outputs = self.outputs_of(inputs)
             margins = np.full(len(inputs), -np.inf)
-            margins[outputs >= 0] = self.margins(inputs[outputs >= 0], outputs[outputs >= 0])
+            some = outputs[:, 0] >= 0
+            margins[some] = self.margins(inputs[some], outputs[some])
             if np.any(margins > 0):
                 ranges = np.array([*((t, t + 1) for t in first), *[(0, vocab)] * free], np.int64)
                 return self._least_proved(ranges, margins)

@@ -70,7 +70,7 @@ _ALL_INPUTS = (
     ("checker/rules/all_inputs.py", "or np.any(end > task.d_vocab)", ""),
     ("checker/rules/all_inputs.py", "or np.any(edges > within)", ""),
     ("checker/rules/all_inputs.py", "or np.any(edges[1:] <= edges[:-1])", ""),
-    ("checker/rules/all_inputs.py", "& (task.outputs_of(inputs) >= 0)", ""),
+    ("checker/rules/all_inputs.py", "& (task.outputs_of(inputs)[:, 0] >= 0)", ""),
     ("checker/rules/all_inputs.py", "% 2 == 0), np.bool_)", "% 2 >= 0), np.bool_)"),
     ("checker/rules/all_inputs.py", "np.all((first <= inputs) & (inputs < end), axis=1)", "np.ones(len(inputs), np.bool_)"),
     ("checker/rules/all_inputs.py", "min(start + _BLOCK, within)", "start + _BLOCK"),

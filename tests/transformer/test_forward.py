@@ -27,7 +27,7 @@ def all_inputs(model: Model) -> np.ndarray:
 
 def bounds(setting: Setting, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper ends of the logits, as fractions."""
-    found = Forward(setting, setting.model.config).logits(inputs)
+    found = Forward(setting, setting.model.config).logits(inputs, (inputs.shape[1] - 1,))[:, 0]
     unit = Fraction(2) ** -found.shift
     return found.lo.astype(object) * unit, found.hi.astype(object) * unit
 
