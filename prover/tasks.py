@@ -77,6 +77,39 @@ def read_automaton_from(
     return _minimal_by_step(order_read, tables, due, pairs.reshape(-1, 2))
 
 
+def addition(a: Sequence[int], b: Sequence[int], total: Sequence[int], fixed: Mapping[int, int]) -> Automaton:
+    """Addition of two numbers: are all digits of the sum right in greedy decoding, one after the other?
+
+    a, b, total: the positions of their digits, from the lowest digit to the highest; the sum has one more. fixed: the token at
+    every other position. The model is read before each digit of the sum, which inputs have as the right digit there, but for
+    the last position of all: a sequence ends before it.
+    """
+    length, place = max(total), {position: i for number in (a, b, total) for i, position in enumerate(number)}
+    order, steps = [*fixed], list[int]()
+    for digits in zip(a, b, total, strict=False):
+        order += digits[:2]
+        steps.append(len(order))
+        order += [position for position in digits[2:] if position < length]
+    steps.append(len(order))
+    order += [position for position in total[len(a) :] if position < length]
+
+    def step(state: tuple[int, ...], token: int, position: int) -> tuple[int, ...] | None:
+        """(carry) before a digit of a, (carry, digit of a) after it, and (carry, digit of the sum) after that of b."""
+        if position in fixed:
+            return state if token == fixed[position] else None
+        if position in a:
+            return (state[0], token)
+        if position in b:
+            return divmod(state[0] + state[1] + token, 10)
+        return state[:1] if token == state[place[position] < len(a)] else None
+
+    if max(*a, *b, *fixed, -1) > length or sorted(order) != list(range(length)):
+        raise ValueError("every position has a digit or a fixed token, and a digit of the sum comes last")
+    digits = [lambda state: state[1]] * len(a) + [lambda state: state[0]]
+    reads = {position - 1: read for position, read in zip(total, zip(steps, digits, strict=True), strict=True)}
+    return read_automaton_from((0,), step, reads, 10, order)
+
+
 def _outputs(output: Callable[[State], int | None], states: list[State]) -> IntArray:
     found = [output(state) for state in states]
     return np.array([-1 if value is None else value for value in found], np.int64)

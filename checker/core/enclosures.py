@@ -135,6 +135,7 @@ _COSTS: dict[str, tuple[Callable[..., Work], int]] = {
     "running_min": (_along, 4),
     "running_max": (_along, 4),
     "segment_sum": (_segments, 5),
+    "segment_hull": (_segments, 5),
     "sort": (_sorted, 2),
     "least_product": (_each(2), 6),
     "positive": (_each(1), 1),
@@ -254,6 +255,10 @@ class Enclosure(ABC):
         """Sums of consecutive, non-empty segments of axis 0; segment i is starts[i] .. starts[i+1]-1."""
 
     @abstractmethod
+    def segment_hull(self, starts: IntArray) -> Self:
+        """Any numbers that lie, for each segment and column, between the least and the greatest of those in the segment."""
+
+    @abstractmethod
     def sort(self, axis: int) -> Self:
         """The numbers in ascending order along an axis; counted as n log2 n comparisons, rounded up."""
 
@@ -271,6 +276,10 @@ class Enclosure(ABC):
     @abstractmethod
     def up_to(self, upper: Self) -> Self:
         """Any numbers that lie, elementwise, between those of this array and those of `upper` (of the same shape)."""
+
+    @abstractmethod
+    def ends(self) -> tuple[Self, Self]:
+        """Numbers, known exactly, of which the first are at most the value, and the others at least."""
 
     @abstractmethod
     def representative(self) -> Self:

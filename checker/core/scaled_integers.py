@@ -266,6 +266,9 @@ class ScaledIntegers(Enclosure):
         a = self._rounded(self.arithmetic.width - self.shape[0].bit_length())
         return self._new(np.add.reduceat(a.lo, starts), np.add.reduceat(a.hi, starts), a.shift, self.shape[0] * a.bound)
 
+    def segment_hull(self, starts: IntArray) -> Self:
+        return self._new(np.minimum.reduceat(self.lo, starts), np.maximum.reduceat(self.hi, starts))
+
     def sort(self, axis: int) -> Self:
         """The k-th smallest of some numbers lies between the k-th smallest of their lower and that of their upper ends."""
         return self._new(np.sort(self.lo, axis=axis), np.sort(self.hi, axis=axis))
@@ -312,6 +315,9 @@ class ScaledIntegers(Enclosure):
     def up_to(self, upper: Self) -> Self:
         a, b = self._aligned(upper)
         return self._new(np.minimum(a.lo, b.lo), np.maximum(a.hi, b.hi), a.shift, max(a.bound, b.bound))
+
+    def ends(self) -> tuple[Self, Self]:
+        return self._new(self.lo, self.lo), self._new(self.hi, self.hi)
 
     def representative(self) -> Self:
         return self._new(self.hi, self.hi)

@@ -70,6 +70,7 @@ def _exp(x: Any) -> Any:
 _MINIMUM = np.frompyfunc(_minimum, 2, 1)
 _MAXIMUM = np.frompyfunc(_maximum, 2, 1)
 _EXP = np.frompyfunc(_exp, 1, 1)
+_SIZE = np.frompyfunc(lambda x: _maximum(_maximum(x, -x), _CONTEXT.mpf(0)), 1, 1)
 _SQRT = np.frompyfunc(lambda x: _CONTEXT.sqrt(_maximum(x, _CONTEXT.mpf(0))), 1, 1)
 _TO_INTERVAL = np.frompyfunc(lambda number: _CONTEXT.mpf(int(number)), 1, 1)
 _POSITIVE = np.frompyfunc(lambda x: bool(mpf_gt(x._mpi_[0], _ZERO)), 1, 1)
@@ -77,6 +78,7 @@ _HULL = np.frompyfunc(lambda x, y: _of_endpoints(_least(x._mpi_[0], y._mpi_[0]),
 _LOWER_END = np.frompyfunc(lambda x: _End(x._mpi_[0]), 1, 1)
 _UPPER_END = np.frompyfunc(lambda x: _End(x._mpi_[1]), 1, 1)
 _OF_END = np.frompyfunc(lambda end: _of_endpoints(end.number, end.number), 1, 1)
+_LOWER = np.frompyfunc(lambda x: _of_endpoints(x._mpi_[0], x._mpi_[0]), 1, 1)
 _UPPER = np.frompyfunc(lambda x: _of_endpoints(x._mpi_[1], x._mpi_[1]), 1, 1)
 
 
@@ -150,11 +152,11 @@ class MpmathIntervals(Enclosure):
         return self._new(self.values / other.values)
 
     def square(self) -> Self:
-        size = _MAXIMUM(self.values, -self.values)
+        size = _SIZE(self.values)
         return self._new(size * size)
 
     def __abs__(self) -> Self:
-        return self._new(_MAXIMUM(self.values, -self.values))
+        return self._new(_SIZE(self.values))
 
     def relu(self) -> Self:
         return self._new(_MAXIMUM(self.values, _CONTEXT.mpf(0)))
@@ -164,6 +166,9 @@ class MpmathIntervals(Enclosure):
 
     def segment_sum(self, starts: IntArray) -> Self:
         return self._new(np.add.reduceat(self.values, starts))
+
+    def segment_hull(self, starts: IntArray) -> Self:
+        return self._new(_HULL.reduceat(self.values, starts))
 
     def sort(self, axis: int) -> Self:
         lower = np.sort(_LOWER_END(self.values), axis=axis)
@@ -196,6 +201,9 @@ class MpmathIntervals(Enclosure):
 
     def up_to(self, upper: Self) -> Self:
         return self._new(_HULL(self.values, upper.values))
+
+    def ends(self) -> tuple[Self, Self]:
+        return self._new(_LOWER(self.values)), self._new(_UPPER(self.values))
 
     def representative(self) -> Self:
         return self._new(_UPPER(self.values))

@@ -30,6 +30,8 @@ from checker.rules.all_inputs import all_inputs
 from checker.rules.disjoint_sum import disjoint_sum
 from checker.rules.float_execution import float_execution
 from checker.rules.further_inputs import further_inputs
+from checker.transformer.all_reads import all_reads
+from checker.transformer.regions import regions
 from checker.transformer.transformer_forward import transformer_forward
 
 Rule = Callable[[Setting, Step, tuple[Fact, ...]], Fact]
@@ -37,6 +39,7 @@ Rule = Callable[[Setting, Step, tuple[Fact, ...]], Fact]
 RULES: Mapping[str, Rule] = {
     "additive-tables": additive_tables,
     "all-inputs": all_inputs,
+    "all-reads": all_reads,
     "coded-output": coded_output,
     "disjoint-sum": disjoint_sum,
     "enumeration": enumeration,
@@ -48,6 +51,7 @@ RULES: Mapping[str, Rule] = {
     "mlp-quadrature": mlp_quadrature,
     "prefix-chains": prefix_chains,
     "projected-tables": projected_tables,
+    "regions": regions,
     "set-output": set_output,
     "transformer-forward": transformer_forward,
     "wave-output": wave_output,

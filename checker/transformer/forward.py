@@ -105,7 +105,15 @@ class Layers:
             x = self._over_root_mean_square(x.times(np.full((1, 1), size, np.int64)) - x.sum(1).reshape(-1, 1), size**2)
         else:
             x = self._over_root_mean_square(x, 1)
+        return self.scaled(name, x)
+
+    def scaled(self, name: str, x: Enclosure) -> Enclosure:
+        """Times a norm's weight, plus its bias, where there are any."""
         return self.plus(x * self.weights[f"{name}.w"] if f"{name}.w" in self.weights else x, f"{name}.b")
+
+    def unembedding(self) -> Enclosure:
+        """W_U "d out"."""
+        return self.weights["embed.W_E"].T if self.config.tie_word_embeddings else self.weights["unembed.W_U"]
 
     def _over_root_mean_square(self, x: Enclosure, factor: int) -> Enclosure:
         """Vectors x along the last axis become x / sqrt(mean x^2 + factor eps)."""
@@ -166,5 +174,4 @@ class Forward:
             if not config.attn_only:
                 stream = stream + layers.mlp(layer, stream)
         last = layers.norm("ln_final", stream)
-        unembed = layers.weights["embed.W_E"].T if config.tie_word_embeddings else layers.weights["unembed.W_U"]
-        return layers.plus(last @ unembed, "unembed.b_U")[np.searchsorted(asked, places.number[:, reads])]
+        return layers.plus(last @ layers.unembedding(), "unembed.b_U")[np.searchsorted(asked, places.number[:, reads])]

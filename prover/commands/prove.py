@@ -30,7 +30,14 @@ from prover.deployed import FORMATS
 from prover.layers.dictionaries import Dictionary
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.prove import deployable, problem_about, prove
-from prover.strategies import ATTENTION_STRATEGIES, FOR_ANY_TASK, MLP_STRATEGIES, TWO_INPUT_STRATEGIES, all_strategies_for
+from prover.strategies import (
+    ATTENTION_STRATEGIES,
+    FOR_ANY_TASK,
+    MLP_STRATEGIES,
+    TRANSFORMER_STRATEGIES,
+    TWO_INPUT_STRATEGIES,
+    all_strategies_for,
+)
 from prover.strategies.dictionary_output import DictionaryOutput
 from prover.strategy import MLPEvidence
 from prover.studies.rounding import floor_percent
@@ -50,6 +57,7 @@ def strategies_command() -> None:
         ("attention-only transformers", ATTENTION_STRATEGIES),
         ("networks with one hidden layer on two inputs", TWO_INPUT_STRATEGIES),
         ("any model, any task", FOR_ANY_TASK),
+        ("transformers of one layer, tasks of one's own", TRANSFORMER_STRATEGIES),
         ("transformers with uniform attention: what the MLP does", MLP_STRATEGIES),
     ):
         table = Table("strategy", "cost", "what it does", "switches (--set)", title=title)
@@ -71,7 +79,17 @@ def strategies_command() -> None:
 @click.option(
     "--strategy",
     required=True,
-    type=click.Choice(list({**ATTENTION_STRATEGIES, **TWO_INPUT_STRATEGIES, **FOR_ANY_TASK, **MLP_STRATEGIES})),
+    type=click.Choice(
+        list(
+            {
+                **ATTENTION_STRATEGIES,
+                **TWO_INPUT_STRATEGIES,
+                **FOR_ANY_TASK,
+                **TRANSFORMER_STRATEGIES,
+                **MLP_STRATEGIES,
+            }
+        )
+    ),
     help="See `prover strategies`.",
 )
 @SETTINGS

@@ -18,6 +18,7 @@ from prover.strategies.low_rank_output import LowRankOutput
 from prover.strategies.mlp_quadrature import MLPQuadrature
 from prover.strategies.prefix_chains import Pessimized, Thresholds
 from prover.strategies.quadrature import Quadrature
+from prover.strategies.regions import Regions
 from prover.strategies.structured_output import StructuredOutput
 from prover.strategy import Strategy
 
@@ -50,6 +51,9 @@ TWO_INPUT_STRATEGIES: Mapping[str, type[Strategy]] = {
 FOR_ANY_TASK: Mapping[str, type[Strategy]] = {Enumerate.name: Enumerate}
 """Strategies for every architecture, and for tasks of one's own."""
 
+TRANSFORMER_STRATEGIES: Mapping[str, type[Strategy]] = {Regions.name: Regions}
+"""Strategies for transformers of the architecture `transformer`, and tasks of one's own."""
+
 
 MLP_STRATEGIES: Mapping[str, type[Strategy]] = {MLPQuadrature.name: MLPQuadrature}
 """Strategies that prove something about an MLP, not about accuracy."""
@@ -64,5 +68,5 @@ def all_strategies_for(model: Model) -> Mapping[str, type[Strategy]]:
 def strategies_for(model: Model) -> Mapping[str, type[Strategy]]:
     """The strategies that bound the accuracy of models of this architecture."""
     if isinstance(model.config, Transformer):
-        return FOR_ANY_TASK
+        return {**FOR_ANY_TASK, **TRANSFORMER_STRATEGIES}
     return ATTENTION_STRATEGIES if isinstance(model.config, AttentionOnly) else TWO_INPUT_STRATEGIES

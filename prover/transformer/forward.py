@@ -20,23 +20,32 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 def transformer_logits(config: Transformer, weights: Weights, tokens: Tensor) -> Tensor:
     """Logits at every position, "n k out", for inputs "n k" (for causal models, perhaps only their first k tokens)."""
-    length = tokens.shape[1]
-    residual = weights["embed.W_E"][tokens]
-    if config.positional_embedding_type == "standard":
-        residual = residual + weights["pos_embed.W_pos"][:length]
+    residual = embedded(config, weights, tokens)
     for layer in range(config.n_layers):
-        own = {name.removeprefix(f"blocks.{layer}."): w for name, w in weights.items() if name.startswith(f"blocks.{layer}.")}
-        residual = residual + _attention(config, own, _normalised(config, own, "ln1", residual))
+        own = of_block(weights, layer)
+        residual = residual + _attention(config, own, normalised(config, own, "ln1", residual))
         if not config.attn_only:
-            residual = residual + _mlp(config, own, _normalised(config, own, "ln2", residual))
+            residual = residual + _mlp(config, own, normalised(config, own, "ln2", residual))
     unembed = weights["embed.W_E"].T if config.tie_word_embeddings else weights["unembed.W_U"]
-    return _normalised(config, weights, "ln_final", residual) @ unembed + weights["unembed.b_U"]
+    return normalised(config, weights, "ln_final", residual) @ unembed + weights["unembed.b_U"]
 
 
-def _attention(config: Transformer, own: Weights, x: Tensor) -> Tensor:
-    length = x.shape[1]
+def embedded(config: Transformer, weights: Weights, tokens: Tensor) -> Tensor:
+    """What the first block reads, "n k d"."""
+    found = weights["embed.W_E"][tokens]
+    return found + weights["pos_embed.W_pos"][: tokens.shape[1]] if config.positional_embedding_type == "standard" else found
 
-    def heads(name: str) -> Tensor:  # "n head k d_head"
+
+def of_block(weights: Weights, layer: int) -> Weights:
+    """Those of one block, by their names in it."""
+    start = f"blocks.{layer}."
+    return {name.removeprefix(start): weight for name, weight in weights.items() if name.startswith(start)}
+
+
+def attended(config: Transformer, own: Weights, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries (divided by the scale), keys and values "n head k d_head" for what a layer's attention reads, "n k d"."""
+
+    def heads(name: str) -> Tensor:
         return torch.einsum("nkd,hde->nhke", x, own[f"attn.W_{name}"]) + own[f"attn.b_{name}"][:, None]
 
     query, key, value = heads("Q"), heads("K"), heads("V")
@@ -47,7 +56,12 @@ def _attention(config: Transformer, own: Weights, x: Tensor) -> Tensor:
     shared = config.n_heads // config.n_key_value_heads
     key, value = key.repeat_interleave(shared, 1), value.repeat_interleave(shared, 1)
     scale = config.d_head**0.5 if config.attn_scale == "-1" else float(Fraction(config.attn_scale))
-    scores = query @ key.transpose(2, 3) / scale
+    return query / scale, key, value
+
+
+def _attention(config: Transformer, own: Weights, x: Tensor) -> Tensor:
+    query, key, value = attended(config, own, x)
+    scores, length = query @ key.transpose(2, 3), x.shape[1]
     if config.attention_dir == "causal":
         scores = scores.masked_fill(torch.ones(length, length, device=x.device).triu(1).bool(), -torch.inf)
     mixed = scores.softmax(-1) @ value
@@ -67,7 +81,8 @@ def _rms(config: Transformer, x: Tensor) -> Tensor:
     return x / (x.square().mean(-1, keepdim=True) + float(Fraction(config.eps))).sqrt()
 
 
-def _normalised(config: Transformer, weights: Weights, name: str, x: Tensor) -> Tensor:
+def normalised(config: Transformer, weights: Weights, name: str, x: Tensor) -> Tensor:
+    """A norm by its name: LN, RMS or nothing."""
     kind = config.normalization_type
     if kind is None:
         return x

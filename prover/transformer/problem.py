@@ -12,10 +12,15 @@ from torch import Tensor
 from certificates import Certificate, FormatError, RawTensor, Statement, Step, write_certificate, write_model
 from certificates.tensor_file import IntArray
 from checker import verify
+from checker.core.decide import parse_task as parse_checked_task
+from checker.core.facts import Setting
+from checker.core.meter import Budget, Meter
+from checker.core.scaled_integers import ScaledArithmetic
+from checker.transformer.regions import followers
 from prover.attention.tasks import OrderStatistic, parse_task
 from prover.problem import BoolArray, Problem
 from prover.strategy import DoesNotFit
-from prover.transformer.forward import transformer_logits
+from prover.transformer.forward import attended, embedded, normalised, of_block, transformer_logits
 from prover.weights import Weights, load_weights
 
 _BLOCK = 2**22
@@ -39,6 +44,34 @@ class TransformerProblem(Problem):
     def weights(self) -> Weights:
         """The model in float64 on the device."""
         return load_weights(self.model, self.device)
+
+    @cached_property
+    def heads(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries (divided by the scale), keys and values of the first block "v head k d_head": of token v at position k."""
+        config, own = self.model.config, of_block(self.weights, 0)
+        tokens = torch.arange(config.d_vocab, device=self.device)[:, None].expand(-1, config.n_ctx)
+        x = normalised(config, own, "ln1", embedded(config, self.weights, tokens))
+        return tuple(part.cpu() for part in attended(config, own, x))
+
+    @cached_property
+    def setting(self) -> Setting:
+        """What the checker's rules look at."""
+        meter = Meter(Budget(operations=2**62, memory=2**62))
+        json = self.task.json if self.automaton is None else {"automaton": self.automaton.digest}
+        task = parse_checked_task(json, self.model.config, self.given_tensors, meter)
+        return Setting(self.model, task, ScaledArithmetic(self.precision, meter), meter, margin=self.margin)
+
+    def queries(self, position: int) -> list[int]:
+        """The tokens that inputs of an automaton have at a position."""
+        every = np.arange(self.shape[1])
+        return every[np.any(followers(self.automaton, position, every)[0][: len(every)] >= 0, axis=1)].tolist()
+
+    def cut_order(self, cuts: int) -> IntArray:
+        """So many coordinates of what the first block's heads read, those first that matter most, over and over."""
+        _, _, value = self.heads
+        spread = (value.amax((0, 2)) - value.amin((0, 2))) * self.weights["blocks.0.attn.W_O"].norm(dim=2).cpu()
+        order = torch.argsort(spread.reshape(-1), descending=True).numpy()
+        return np.resize(order, cuts)
 
     @property
     def shape(self) -> tuple[int, int]:

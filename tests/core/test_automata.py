@@ -14,7 +14,7 @@ import oracle
 import pytest
 import torch
 from click.testing import CliRunner
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from certificates import AttentionOnly, FormatError, GroupMLP, RawTensor, Step, UniformAttention
@@ -36,7 +36,7 @@ from prover.prove import prove
 from prover.strategies.all_inputs import Enumerate
 from prover.strategies.classes import Classes
 from prover.strategy import DoesNotFit
-from prover.tasks import automaton_from, write_automaton
+from prover.tasks import addition, automaton_from, read_automaton_from, write_automaton
 
 CPU = torch.device("cpu")
 QUICK = settings(max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
@@ -67,6 +67,99 @@ def test_labels_and_counts_are_those_of_walking(automaton: Automaton) -> None:
     found = [walked(automaton, row) for row in rows]
     assert automaton.outputs_of(np.array(rows))[:, 0].tolist() == found
     assert automaton.count() == sum(output >= 0 for output in found)
+
+
+@st.composite
+def automata_with_reads(draw: Any) -> Automaton:
+    """Read at some positions, after any number of steps."""
+    automaton = draw(automata())
+    length, states = len(automaton.order), automaton.transitions.shape[1]
+    positions = sorted(draw(st.sets(st.integers(0, length - 1), min_size=1)))
+    reads = [[position, draw(st.integers(1, length))] for position in positions]
+    assume(reads != [[length - 1, length]])
+    outputs = [[draw(st.integers(-1, 2)) for _ in range(states)] for _ in reads]
+    return Automaton.of(automaton.order, automaton.transitions, np.array(outputs), np.array(reads))
+
+
+@given(automaton=automata_with_reads())
+@QUICK
+def test_labels_at_reads_and_counts_are_those_of_walking(automaton: Automaton) -> None:
+    length, tokens = len(automaton.order), automaton.transitions.shape[2]
+    rows = list(itertools.product(range(tokens), repeat=length))
+    tables = {name: table.tolist() for name, table in automaton.tables.items()}
+    found = [automaton_oracle.outputs_at_reads(tables, row) for row in rows]
+    assert automaton.outputs_of(np.array(rows)).tolist() == found
+    assert automaton.count() == sum(outputs[0] >= 0 for outputs in found)
+
+
+@given(automaton=automata_with_reads())
+@QUICK
+def test_what_is_built_for_reads_is_the_same_task_and_no_larger(automaton: Automaton) -> None:
+    places = {position: step for step, position in enumerate(automaton.order.tolist())}
+
+    def step(state: int, token: int, position: int) -> int | None:
+        after = int(automaton.at(places[position])[state, token])
+        return None if after < 0 else after
+
+    def output(read: int) -> Callable[[int], int | None]:
+        return lambda state: None if automaton.outputs[read, state] < 0 else int(automaton.outputs[read, state])
+
+    reads = {position: (steps, output(read)) for read, (position, steps) in enumerate(automaton.reads.tolist())}
+    small = read_automaton_from(0, step, reads, automaton.transitions.shape[2], automaton.order.tolist())
+    rows = np.array(list(itertools.product(range(automaton.transitions.shape[2]), repeat=len(automaton.order))))
+    assert np.array_equal(small.outputs_of(rows), automaton.outputs_of(rows))
+    assert small.transitions.shape[1] <= automaton.transitions.shape[1]
+    assert small.count() == automaton.count()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"reads": [[1, 2]]}, "has no reads"),
+        ({"reads": [[0, 0], [1, 2]]}, "number of steps"),
+        ({"reads": [[0, 3], [1, 2]]}, "number of steps"),
+        ({"reads": [[0, 1], [2, 2]]}, "number of steps"),
+        ({"reads": [[1, 2], [0, 1]]}, "order of their positions"),
+        ({"reads": [[0, 1], [0, 2]]}, "order of their positions"),
+        ({"reads": [[0, 1]]}, "one for each read"),
+        ({"outputs": [0, 1]}, "one for each read"),
+        ({"outputs": [[0], [1]]}, "one for each read"),
+        ({"outputs": [[0, 1], [0, -2]]}, "or -1, which is none"),
+        ({"reads": [[0, 1, 1], [1, 2, 2]]}, "position"),
+    ],
+)
+def test_reads_that_are_none(change: dict[str, Any], reason: str) -> None:
+    tables = {"order": [0, 1], "transitions": [[[0, 1], [1, 0]]], "outputs": [[0, 1], [1, 0]], "reads": [[0, 1], [1, 2]]}
+    assert Automaton.of(**{name: np.array(table) for name, table in tables.items()}).count() == 4
+    with pytest.raises(FormatError, match=reason):
+        Automaton.of(**{name: np.array(table) for name, table in (tables | change).items()})
+
+
+def test_an_automaton_with_reads_from_a_file(tmp_path: Path) -> None:
+    automaton = addition([0, 1], [2, 3], [4, 5, 6], {})
+    write_automaton(tmp_path / "task.json", automaton)
+    again = read_automaton(tmp_path / "task.json")
+    assert again.digest == automaton.digest and again.count() == 10**4 and "reads" in again.tables
+    with pytest.raises(FormatError, match="for the architecture `transformer`"):
+        parse_task({"automaton": automaton.digest}, AttentionOnly(1, 1, 10, 10, 6), tensors_of(automaton), Meter(Budget()))
+
+
+@pytest.mark.parametrize("places", [([1, 2], [4, 5], [7, 8, 9]), ([2, 1], [5, 4], [9, 8, 7]), ([4, 1], [2, 5], [7, 8, 9])])
+def test_addition(places: tuple[list[int], list[int], list[int]]) -> None:
+    """Whichever digit comes first: inputs are sums with right digits, and read before each of them."""
+    automaton = addition(*places, {0: 3, 3: 7, 6: 9})
+    assert automaton.count() == 10**4 and automaton.reads[:, 0].tolist() == [6, 7, 8]
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        numbers, row = rng.integers(0, 10, (2, 2)), np.full(10, -1)
+        row[[0, 3, 6]] = 3, 7, 9
+        total = (numbers @ [1, 10]).sum()
+        for digits, where in zip((*numbers, (total // [1, 10, 100]) % 10), places, strict=True):
+            row[where] = digits
+        assert automaton.outputs_of(row[None, :9]).tolist() == [row[7:].tolist()]
+        wrong = rng.choice([0, 3, 6, 7, 8])
+        row[wrong] = (row[wrong] + 1) % 10
+        assert automaton.outputs_of(row[None, :9]).tolist() == [[-1] * 3]
 
 
 def built(automaton: Automaton) -> Automaton:

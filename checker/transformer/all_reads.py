@@ -1,0 +1,33 @@
+"""Rule `all-reads`: inputs that are right at every read.
+
+*Theorem.* If for each of a task's reads at least c_i of its n inputs are right there, then at least n - sum (n - c_i) are right
+at all of them. *Proof.* Every other input is among the at most n - c_i that are not counted at some read i.
+
+*Checked:* there is one premise for each read, in their order.
+"""
+
+from functools import reduce
+
+import numpy as np
+
+from certificates.certificate import Step
+from certificates.tensor_file import IntArray
+from checker.core.enclosures import BoolArray
+from checker.core.errors import Refused
+from checker.core.facts import CertifiedInputs, Fact, Setting, no_cells, take_hints, take_parameters
+from checker.transformer.regions import RightAtRead
+
+
+def all_reads(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> CertifiedInputs:
+    """Apply the rule to facts about single reads. Takes no parameters or hints."""
+    take_parameters(step)
+    take_hints(setting, step)
+    total, facts = setting.task.total, [premise for premise in premises if isinstance(premise, RightAtRead)]
+    if len(facts) < len(premises) or [fact.read for fact in facts] != list(range(len(setting.task.reads))):
+        raise Refused(f"all-reads needs a premise about each of the {len(setting.task.reads)} reads, in this order")
+
+    def covers(inputs: IntArray) -> BoolArray:
+        return reduce(np.logical_and, (fact.covers(inputs) for fact in facts), np.ones(len(inputs), np.bool_))
+
+    correct = max(0, total - sum(total - fact.correct for fact in facts))
+    return CertifiedInputs(correct, ~no_cells(setting), covers, covers)
