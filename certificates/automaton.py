@@ -107,6 +107,25 @@ class Automaton:
             ways = longer
         return sum(ways.values())
 
+    def followers(self, position: int, queries: IntArray) -> list[IntArray]:
+        """For each step "node v": the node after it, or -1 if no input goes on like this.
+
+        A *node* is a state times the number of queries, plus the number of a query: a token that inputs have at the position.
+        """
+        count, (_, _, tokens), length = len(queries), self.transitions.shape, len(self.order)
+        alive, found = np.repeat(self.due(length), count), list[IntArray]()
+        for step in reversed(range(length)):
+            table = self.at(step)[:, None, :]
+            after = np.where(table < 0, -1, table * count + np.arange(count)[:, None])
+            fits = (after >= 0) & alive[after]
+            if self.order[step] == position:
+                fits &= queries[:, None] == np.arange(tokens)
+            if step:
+                fits &= self.due(step)[:, None, None]
+            found.insert(0, np.where(fits, after, -1).reshape(-1, tokens))
+            alive = np.any(found[0] >= 0, axis=1)
+        return found
+
     def at(self, step: int) -> IntArray:
         """The transitions of a step, "s t"."""
         table: IntArray = self.transitions[step if len(self.transitions) > 1 else 0]

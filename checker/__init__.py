@@ -2,7 +2,7 @@
 
 from checker.core.errors import CheckError, ClaimNotMet, InvalidInput, OverBudget, Refused
 from checker.core.meter import Budget
-from checker.reporting.coverage import covers
+from checker.reporting.coverage import covers, shows
 from checker.reporting.verdict import Verdict, verify
 
 __all__ = [
@@ -14,5 +14,6 @@ __all__ = [
     "Refused",
     "Verdict",
     "covers",
+    "shows",
     "verify",
 ]

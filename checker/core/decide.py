@@ -27,7 +27,7 @@ from certificates.certificate import Certificate, Given, MLPStatement, Statement
 from certificates.errors import FormatError
 from certificates.model_file import Model
 from checker.core.enclosures import Arithmetic
-from checker.core.errors import ClaimNotMet, InvalidInput, OverBudget, Refused, StepRefused
+from checker.core.errors import ClaimNotMet, InvalidInput, OtherNumber, OverBudget, Refused, StepRefused
 from checker.core.exact_weights import decode
 from checker.core.facts import CertifiedInputs, Fact, MLPQuadrature, Setting
 from checker.core.meter import Budget, Meter
@@ -158,7 +158,7 @@ def _stated(statement: Statement | MLPStatement, result: Fact) -> CertifiedInput
     if not isinstance(result, CertifiedInputs):
         raise Refused("the last step does not establish a number of correctly classified inputs")
     if result.correct != statement.correct:
-        raise Refused(f"the statement claims {statement.correct} correct inputs, but its proof shows {result.correct}")
+        raise OtherNumber(statement.correct, result.correct)
     if result.deployed != statement.deployed:
         raise Refused(
             f"the statement is about {_executions(statement.deployed)}, but its proof about {_executions(result.deployed)}"

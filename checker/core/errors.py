@@ -20,6 +20,14 @@ class StepRefused(Refused):
         super().__init__(f"step {step} ({rule}): {reason}")
 
 
+class OtherNumber(Refused):
+    """The proof holds, but shows another number of correct inputs than the statement claims."""
+
+    def __init__(self, claimed: int, shown: int) -> None:
+        super().__init__(f"the statement claims {claimed} correct inputs, but its proof shows {shown}")
+        self.shown = shown
+
+
 class ClaimNotMet(CheckError):
     """Perhaps a proof, but not one of what the verifier asked for, or by other rules (--task, --at-least, --allow-rules)."""
 

@@ -1,16 +1,31 @@
-"""Which inputs does a certificate certify, and by which step?"""
+"""Which inputs does a certificate certify, and by which step? How many does its proof show, whatever it claims?"""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from certificates.certificate import read_certificate
-from certificates.model_file import read_model
+from certificates.certificate import Certificate, read_certificate
+from certificates.model_file import Model, read_model
 from certificates.tensor_file import IntArray
 from checker.core.decide import check_proof
-from checker.core.errors import InvalidInput
+from checker.core.errors import InvalidInput, OtherNumber
 from checker.core.facts import CertifiedInputs
+from checker.core.meter import Budget
+
+
+def shows(certificate: Certificate, model: Model, budget: Budget) -> int:
+    """The number of correct inputs that the proof shows, which the statement may not yet claim.
+
+    Raises CheckError or FormatError if the certificate is not accepted for another reason.
+    """
+    try:
+        result = check_proof(certificate, model, budget=budget).result
+    except OtherNumber as error:
+        return error.shown
+    if not isinstance(result, CertifiedInputs):
+        raise InvalidInput("the certificate is about an MLP: it certifies no inputs")
+    return result.correct
 
 
 def covers(certificate: Path | str, model: Path | str, inputs: Sequence[Sequence[int]] | IntArray) -> IntArray:

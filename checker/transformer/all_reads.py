@@ -6,8 +6,6 @@ at all of them. *Proof.* Every other input is among the at most n - c_i that are
 *Checked:* there is one premise for each read, in their order.
 """
 
-from functools import reduce
-
 import numpy as np
 
 from certificates.certificate import Step
@@ -27,7 +25,10 @@ def all_reads(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Certi
         raise Refused(f"all-reads needs a premise about each of the {len(setting.task.reads)} reads, in this order")
 
     def covers(inputs: IntArray) -> BoolArray:
-        return reduce(np.logical_and, (fact.covers(inputs) for fact in facts), np.ones(len(inputs), np.bool_))
+        found = np.ones(len(inputs), np.bool_)
+        for fact in facts:
+            found &= fact.covers(inputs)
+        return found
 
     correct = max(0, total - sum(total - fact.correct for fact in facts))
     return CertifiedInputs(correct, ~no_cells(setting), covers, covers)

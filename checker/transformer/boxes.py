@@ -41,7 +41,8 @@ def activated(act_fn: str | None, x: Enclosure) -> Enclosure:
 def normalised(x: Enclosure, eps: Enclosure) -> Enclosure:
     """Vectors "n d" over boxes become sqrt(d) x / sqrt(sum x^2 + eps). Refuses if that may be a division by zero."""
     size, arithmetic = x.shape[1], x.arithmetic
-    others = arithmetic.exact(1 - np.eye(size, dtype=np.int64), np.zeros((size, size), np.int64))
+    places = np.arange(size)
+    others = arithmetic.exact((places[:, None] != places).astype(np.int64), np.zeros((size, size), np.int64))
     rest = x.square() @ others + eps
     root = arithmetic.reciprocal_sqrt(size).times(np.full((1, 1), size, np.int64))  # of the size
     low, high = (end * ((end.square() + rest).inverse_sqrt() * root) for end in x.ends())

@@ -32,7 +32,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from certificates.automaton import Automaton
 from certificates.certificate import Step
 from certificates.tensor_file import IntArray
 from checker.core.automata import AutomatonTask
@@ -91,7 +90,8 @@ class Edges:
             setting.meter.sorting(members.size)
             setting.meter.allocate(4 * members.size)
             members[np.cumsum(~alike) - 1, columns[token]] = True
-            keys = np.column_stack([query[first], np.packbits(members, axis=1)])
+            digits = [members[:, i : i + 62] for i in range(0, members.shape[1], 62)]
+            keys = np.column_stack([query[first], *(part @ (1 << np.arange(part.shape[1])) for part in digits)])
             _, one, which = np.unique(keys, axis=0, return_index=True, return_inverse=True)
             row, column = np.nonzero(members[one])
             of_sets = table[query[first][one][row], column].segment_hull(np.flatnonzero(np.diff(row, prepend=-1)))
@@ -106,29 +106,12 @@ class Edges:
         return longer
 
 
-def followers(automaton: Automaton, position: int, queries: IntArray) -> list[IntArray]:
-    """For each step "node v": the node after it, or -1 if no input goes on like this.
-
-    A *node* is a state of the automaton times the number of queries, plus the number of a query: of the token at the position.
-    """
-    count, (_, _, tokens), length = len(queries), automaton.transitions.shape, len(automaton.order)
-    alive, found = np.repeat(automaton.due(length), count), list[IntArray]()
-    for step in reversed(range(length)):
-        table = automaton.at(step)[:, None, :]
-        after = np.where(table < 0, -1, table * count + np.arange(count)[:, None])
-        fits = (after >= 0) & alive[after]
-        if automaton.order[step] == position:
-            fits &= queries[:, None] == np.arange(tokens)
-        if step:
-            fits &= automaton.due(step)[:, None, None]
-        found.insert(0, np.where(fits, after, -1).reshape(-1, tokens))
-        alive = np.any(found[0] >= 0, axis=1)
-    return found
-
-
 @dataclass(frozen=True)
 class Read:
-    """A transformer with one layer, about to be read at `position` on inputs with some queries there."""
+    """A transformer with one layer, about to be read at `position` on inputs with some queries there.
+
+    Nodes and what comes after them: Automaton.followers.
+    """
 
     setting: Setting
     forward: Forward
@@ -142,7 +125,7 @@ class Read:
         length, (_, states, tokens) = self.task.n_ctx, self.task.automaton.transitions.shape
         self.setting.meter.hold(8 * length * states * len(self.queries) * tokens)
         self.setting.meter.toil(_EFFORT_PER_EDGE * length * states * len(self.queries) * tokens)
-        return followers(self.task.automaton, self.position, self.queries)
+        return self.task.automaton.followers(self.position, self.queries)
 
     @cached_property
     def tokens(self) -> list[IntArray]:

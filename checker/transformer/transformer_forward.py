@@ -44,7 +44,8 @@ class EvaluatedTransformer(Classifier):
         for start in range(0, len(inputs), self.per_block):
             here = slice(start, start + self.per_block)
             logits = self.forward.logits(tokens[here], setting.task.reads)
-            asked = (*np.indices(true[here].shape), true[here])
+            inputs_here, reads = true[here].shape
+            asked = (np.arange(inputs_here)[:, None], np.arange(reads), true[here])
             leads = (plus_margin(setting, logits[asked], -1).reshape(*logits.shape[:2], 1) - logits).positive()
             leads[asked] = True
             proved[here] = leads.all(axis=(1, 2))

@@ -5,12 +5,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from certificates import RawTensor, Step, Transformer
+from certificates import Certificate, RawTensor, Statement, Step, Transformer
 from certificates.tensor_file import IntArray
-from checker.transformer.all_reads import all_reads
-from checker.transformer.forward import Forward
-from checker.transformer.regions import Read, regions
-from checker.transformer.transformer_forward import transformer_forward
+from checker import Budget, shows
 from prover.problem import Problem
 from prover.strategy import DoesNotFit, Evidence, Strategy
 from prover.transformer.finer_automaton import FinerAutomaton, ReadSums
@@ -18,6 +15,8 @@ from prover.transformer.problem import TransformerProblem
 
 _COARSEST, _CUT_FROM = 2, 6
 """The first grid; and the first one in which boxes are cut."""
+_ROOM = 2.0**-24
+"""How far leads are from zero, relative to the greatest, that the checker surely proves at 30 bits."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Regions(Strategy):
     any_task: ClassVar[bool] = True
 
     fine: int = 10
-    cuts: int = 8
+    cuts: int = 12
     states: int = 20_000
 
     def prove(self, problem: Problem) -> Evidence:
@@ -42,42 +41,33 @@ class Regions(Strategy):
             raise DoesNotFit(f"{self.name} is for models of the architecture `transformer` with one layer")
         if problem.automaton is None:
             raise DoesNotFit(f"{self.name} is about tasks that are automata: give one with --task FILE.json")
-        first, found = transformer_forward(problem.setting, problem.classifier, ()), dict[int, dict[int, FinerAutomaton]]()
-        reads = [(number, *read) for number, read in enumerate(problem.automaton.reads.tolist())]
-        asked = [(number, p, steps, query) for number, p, steps in reads for query in problem.queries(p)]
-        order = problem.cut_order(self.cuts)
-        for number, position, steps, query in problem.track(asked, self.name):
-            own = self._search(problem, first.forward, ReadSums(problem, position, query), number, steps, order)
+        reads, order = range(len(problem.automaton.reads)), problem.cut_order(self.cuts)
+        asked = [ReadSums(problem, read, query) for read in reads for query in problem.queries(read)]
+        found: dict[int, dict[int, FinerAutomaton]] = {read: {} for read in reads}
+        for sums in problem.track(asked, self.name):
+            own = self._search(sums, order)
             if own.sizes[-1]:
-                found.setdefault(number, {})[query] = own
-        if len(found) < len(reads):
-            raise DoesNotFit(
-                f"{self.name} proves nothing at read {min(set(range(len(reads))) - set(found))}: every region fails"
-            )
-        proof = [regions_step(number, found[number], order) for number in range(len(reads))]
-        facts = tuple(regions(problem.setting, step, (first,)) for step in problem.track(proof, f"{self.name}, check"))
-        last = Step("all-reads", tuple(range(1, len(reads) + 1)))
-        correct = all_reads(problem.setting, last, facts).correct
-        return Evidence((problem.classifier, *proof, last), correct, problem.total, np.zeros((0, 0), object))
+                found[sums.read][sums.query] = own
+        nothing = [read for read in reads if not found[read]]
+        if nothing:
+            raise DoesNotFit(f"{self.name} proves nothing at the reads {nothing} (numbered from 0): every region fails")
+        proof = tuple(regions_step(read, found[read], order) for read in reads)
+        steps = (problem.classifier, *proof, Step("all-reads", tuple(range(1, len(reads) + 1))))
+        statement = Statement(problem.model.digest(), {"automaton": problem.automaton.digest}, 0, problem.total, problem.margin)
+        certificate = Certificate(statement, problem.precision, steps, problem.given_tensors)
+        correct = shows(certificate, problem.model, Budget(operations=10**15, memory=2**40))
+        return Evidence(steps, correct, problem.total, np.zeros((0, 0), object))
 
-    def _search(
-        self, problem: TransformerProblem, forward: Forward, sums: ReadSums, number: int, steps: int, order: IntArray
-    ) -> FinerAutomaton:
-        read = Read(problem.setting, forward, problem.setting.task, sums.position, np.array([sums.query]))
-        best, proved = sums.refined(None, [], steps, 2.0**-_COARSEST), np.zeros(0, np.bool_)
-        for fine in [_COARSEST, *range(_COARSEST + 2, self.fine + 1)]:
-            if fine > _COARSEST:
-                finer = sums.refined(best, best.settled(proved), steps, 2.0**-fine)
-                if sum(finer.sizes) > self.states:
-                    break
-                best = finer
-            node, boxes, _ = read.walked(best.tables, best.sizes)
-            rows, outputs = np.flatnonzero(~best.known), problem.automaton.outputs[number][node]
-            proved = best.known.copy()
-            cuts = order.tolist() if fine >= min(_CUT_FROM, self.fine) else []
-            proved[rows] = read.leads(0 * rows, boxes[rows], outputs[rows], cuts)
+    def _search(self, sums: ReadSums, cuts: IntArray) -> FinerAutomaton:
+        best = sums.refined(None, [], 2.0**-_COARSEST)
+        proved = sums.proved(best, (), _ROOM)
+        for fine in range(_COARSEST + 2, self.fine + 1):
             if proved.all():
                 break
+            finer = sums.refined(best, best.settled(proved), 2.0**-fine)
+            if sum(finer.sizes) > self.states:
+                break
+            best, proved = finer, sums.proved(finer, cuts.tolist() if fine >= _CUT_FROM else (), _ROOM)
         return best.without(~proved)
 
 

@@ -10,21 +10,30 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import torch
 
 from certificates.tensor_file import IntArray
-from checker.transformer.regions import followers
 from prover.problem import BoolArray
+from prover.transformer.box_bounds import Box, BoxBounds
 from prover.transformer.problem import TransformerProblem
 
 FloatArray = np.ndarray
+Boxes = tuple[FloatArray, FloatArray]
+_AT_ONCE = 2**14
+"""Boxes whose leads are bounded at once."""
 
 
 @dataclass(frozen=True)
 class FinerAutomaton:
-    """For one query: for each step a table "s v", and the number of states after it. known: regions that are proved already."""
+    """For one query: for each step a table "s v", and the number of states after it.
+
+    boxes: of what the heads read in each region, "f head x d_head", less a centre; outputs "f". known: those proved before.
+    """
 
     tables: Sequence[IntArray]
     sizes: Sequence[int]
+    boxes: Boxes
+    outputs: IntArray
     known: BoolArray
 
     def settled(self, proved: BoolArray) -> list[BoolArray]:
@@ -35,69 +44,106 @@ class FinerAutomaton:
         return found
 
     def without(self, regions: BoolArray) -> "FinerAutomaton":
-        """Without some of its last states."""
-        number = np.where(regions, -1, np.cumsum(~regions) - 1)
-        last = self.tables[-1]
-        table = np.where(last < 0, -1, number[last])
-        return FinerAutomaton(
-            [*self.tables[:-1], table], [*self.sizes[:-1], int(np.count_nonzero(~regions))], self.known[~regions]
-        )
+        """Without some of its regions."""
+        number, kept = np.where(regions, -1, np.cumsum(~regions) - 1), ~regions
+        last = np.where(self.tables[-1] < 0, -1, number[self.tables[-1]])
+        boxes = self.boxes[0][kept], self.boxes[1][kept]
+        sizes = [*self.sizes[:-1], int(np.count_nonzero(kept))]
+        return FinerAutomaton([*self.tables[:-1], last], sizes, boxes, self.outputs[kept], self.known[kept])
 
 
 @dataclass(frozen=True)
 class ReadSums:
-    """What the attention of a one-layer model sums up when it is read at a position on inputs with this query there."""
+    """What the attention of a one-layer model sums up at a read, by its number, on inputs with this query there."""
 
     problem: TransformerProblem
-    position: int
+    read: int
     query: int
+
+    @property
+    def position(self) -> int:
+        """Of the read."""
+        return int(self.problem.required_automaton.reads[self.read, 0])
+
+    @property
+    def steps(self) -> int:
+        """Before the read."""
+        return int(self.problem.required_automaton.reads[self.read, 1])
 
     @cached_property
     def after(self) -> list[IntArray]:
         """For each step "state v" the next state, or -1."""
-        return followers(self.problem.automaton, self.position, np.array([self.query]))
+        return self.problem.required_automaton.followers(self.position, np.array([self.query]))
 
     @cached_property
-    def terms(self) -> tuple[list[FloatArray | None], FloatArray]:
-        """For each step "v h 1+e" (None: a position that is not seen), and a unit "h 1+e" for how much a sum may be off."""
-        config, order = self.problem.model.config, self.problem.automaton.order.tolist()
-        query, key, value = (part.double().numpy() for part in self.problem.heads)  # "v h k e"
-        seen = [p <= self.position or config.attention_dir == "bidirectional" for p in range(len(order))]
-        allowed = [np.any(self.after[order.index(p)] >= 0, axis=0) for p in range(len(order))]
-        scores = np.einsum("he,vhke->kvh", query[self.query, :, self.position], key)
-        scores[~np.array(allowed)] = -np.inf
-        scores[~np.array(seen)] = -np.inf
-        weight = np.exp(scores - scores.max((0, 1)))
-        some = np.isfinite(scores)[..., None]
-        values = value.transpose(2, 0, 1, 3)  # "k v h e"
-        least, most = (extreme(np.where(some, values, -sign * np.inf), (0, 1)) for extreme, sign in ((np.min, -1), (np.max, 1)))
-        weighted = np.concatenate([weight[..., None], weight[..., None] * (values - (least + most) / 2)], axis=3)
-        total = np.where(np.array(allowed)[..., None] & np.array(seen)[:, None, None], weight, 0)
-        usual = (total.sum(1) / np.array([max(1, a.sum()) for a in allowed])[:, None]).sum(0)  # "h"
-        spread = np.concatenate([np.ones((len(usual), 1)), (most - least) / 2], axis=1)
-        return [weighted[p] if seen[p] else None for p in order], usual[:, None] * np.maximum(spread, 1e-12)
+    def _visible(self) -> tuple[FloatArray, FloatArray]:
+        """Weights "k v h" and values "k v h e". Weights are 0 where no input has the token, or the position is not seen."""
+        config, order = self.problem.model.config, self.problem.required_automaton.order.tolist()
+        query, key, value = (part.numpy() for part in self.problem.heads)  # "v h k e"
+        seen = np.arange(len(order)) <= self.position if config.attention_dir == "causal" else np.ones(len(order), np.bool_)
+        met = np.array([np.any(self.after[order.index(p)] >= 0, axis=0) for p in range(len(order))]) & seen[:, None]
+        scores = np.where(met[..., None], np.einsum("he,vhke->kvh", query[self.query, :, self.position], key), -np.inf)
+        return np.exp(scores - scores.max((0, 1))), value.transpose(2, 0, 1, 3)
 
-    def refined(self, coarse: FinerAutomaton | None, settled: list[BoolArray], steps: int, width: float) -> FinerAutomaton:
+    @cached_property
+    def _range(self) -> tuple[FloatArray, FloatArray]:
+        """The least and the greatest value "h e"."""
+        weight, value = self._visible
+        met = weight > 0
+        least, most = (np.where(met[..., None], value, end) for end in (np.inf, -np.inf))
+        return least.min((0, 1)), most.max((0, 1))
+
+    @cached_property
+    def centre(self) -> FloatArray:
+        """The middle of the values."""
+        least, most = self._range
+        return (least + most) / 2
+
+    @cached_property
+    def terms(self) -> FloatArray:
+        """For each step "v h 1+e"; 0 where nothing is seen."""
+        weight, value = self._visible
+        weighted = np.concatenate([weight[..., None], weight[..., None] * (value - self.centre)], axis=3)
+        return weighted[self.problem.required_automaton.order].reshape(*weight.shape[:2], -1)
+
+    @cached_property
+    def unit(self) -> FloatArray:
+        """How much sums are, roughly, "h 1+e"."""
+        (weight, _), (least, most) = self._visible, self._range
+        usual = (weight.sum(1) / np.maximum(np.count_nonzero(weight.max(2) > 0, axis=1), 1)[:, None]).sum(0)
+        spread = np.concatenate([np.ones((len(usual), 1)), np.maximum((most - least) / 2, 1e-12)], axis=1)
+        return np.asarray((usual[:, None] * spread).reshape(-1))
+
+    @cached_property
+    def rest(self) -> Boxes:
+        """Of what is read after the read's steps, for each state of the task's automaton."""
+        states = self.after[0].shape[0]
+        low = high = np.zeros((states, self.terms.shape[2]))
+        for step in reversed(range(self.steps, len(self.after))):
+            source, token = np.nonzero(self.after[step] >= 0)
+            target, starts = self.after[step][source, token], np.flatnonzero(np.diff(source, prepend=-1))
+            below, above = low[target] + self.terms[step][token], high[target] + self.terms[step][token]
+            low, high = np.zeros_like(low), np.zeros_like(high)
+            low[source[starts]], high[source[starts]] = np.minimum.reduceat(below, starts), np.maximum.reduceat(above, starts)
+        return low, high
+
+    def refined(self, coarse: FinerAutomaton | None, settled: Sequence[BoolArray], width: float) -> FinerAutomaton:
         """With a grid so wide, in units, for the steps before the read. States of a coarse one that are settled stay whole."""
-        terms, unit = self.terms
-        low = high = np.zeros((1, unit.size))
+        low = high = np.zeros((1, len(self.unit)))
         state, parent = np.zeros(1, np.int64), np.zeros(1, np.int64)
         tables, sizes = list[IntArray](), list[int]()
-        for step in range(steps):
+        for step in range(self.steps):
             after = self.after[step][state] if coarse is None else coarse.tables[step][parent]
             source, token = np.nonzero(after >= 0)
-            least, greatest, of_step = low[source], high[source], terms[step]
-            if of_step is not None:
-                added = of_step.reshape(len(of_step), -1)[token]
-                least, greatest = least + added, greatest + added
-            cell, into = np.floor((least + greatest) / (2 * width * unit.reshape(-1)) + 0.5), after[source, token]
+            least, most = low[source] + self.terms[step][token], high[source] + self.terms[step][token]
+            cell, into = np.floor((least + most) / (2 * width * self.unit) + 0.5), after[source, token]
             if coarse is not None:
                 cell[settled[step][into]] = 0
             _, target = np.unique(np.column_stack([into, cell]), axis=0, return_inverse=True)
             target = target.reshape(-1)
             order = np.argsort(target, kind="stable")
             starts = np.flatnonzero(np.diff(target[order], prepend=-1))
-            low, high = np.minimum.reduceat(least[order], starts), np.maximum.reduceat(greatest[order], starts)
+            low, high = np.minimum.reduceat(least[order], starts), np.maximum.reduceat(most[order], starts)
             first = order[starts]
             state, parent = self.after[step][state[source[first]], token[first]], into[first]
             table = np.full(after.shape, -1, np.int64)
@@ -105,4 +151,44 @@ class ReadSums:
             tables.append(table)
             sizes.append(len(starts))
         known = np.zeros(sizes[-1], np.bool_) if coarse is None else settled[-1][parent]
-        return FinerAutomaton(tables, sizes, known)
+        outputs = self.problem.required_automaton.outputs[self.read][state]
+        return FinerAutomaton(tables, sizes, self._read(low + self.rest[0][state], high + self.rest[1][state]), outputs, known)
+
+    def _read(self, low: FloatArray, high: FloatArray) -> Boxes:
+        """From boxes of sums to those of quotients."""
+        (least, most), heads = self._range, self.centre.shape[0]
+        low, high = (end.reshape(len(low), heads, -1) for end in (low, high))
+        total = np.maximum(low[..., :1], 1e-300), high[..., :1]
+        quotients = np.stack([end[..., 1:] / divisor for end in (low, high) for divisor in total])
+        ends = quotients.min(0).clip(least - self.centre), quotients.max(0).clip(max=most - self.centre)
+        return ends[0].reshape(len(low), -1), ends[1].reshape(len(low), -1)
+
+    @cached_property
+    def bounds(self) -> BoxBounds:
+        """What comes after attention."""
+        problem, weights = self.problem, self.problem.weights
+        stream = problem.embedded(self.query, self.position)
+        centre = torch.as_tensor(self.centre, device=problem.device).flatten()
+        base = stream + centre @ weights["blocks.0.attn.W_O"].flatten(0, 1) + weights["blocks.0.attn.b_O"]
+        return BoxBounds(problem.model.config, weights, base, float(problem.margin))
+
+    def proved(self, finer: FinerAutomaton, cuts: Sequence[int], room: float) -> BoolArray:
+        """Which regions are proved, with leads of more than `room`, relative to the greatest; those known are not looked at."""
+        found, rows = finer.known.copy(), np.flatnonzero(~finer.known)
+        for some in np.split(rows, range(_AT_ONCE, len(rows), _AT_ONCE)):
+            low, high = (torch.as_tensor(end[some], device=self.problem.device) for end in finer.boxes)
+            outputs = torch.as_tensor(finer.outputs[some], device=self.problem.device)
+            found[some] = self._proved(Box(low, high), outputs, cuts, room).cpu().numpy()
+        return found
+
+    def _proved(self, boxes: Box, outputs: torch.Tensor, cuts: Sequence[int], room: float) -> torch.Tensor:
+        proved = self.bounds.leads(boxes, outputs) > room
+        failed = torch.nonzero(~proved)[:, 0]
+        if cuts and len(failed):
+            halves, own = boxes.at(failed).halves(cuts[0]), outputs[failed].repeat(2)
+            parts = [
+                self._proved(halves.at(some), own[some], cuts[1:], room)
+                for some in torch.arange(len(own), device=own.device).split(_AT_ONCE)
+            ]
+            proved[failed] = torch.cat(parts).reshape(2, -1).all(0)
+        return proved

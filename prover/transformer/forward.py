@@ -10,12 +10,13 @@ from torch.nn.functional import gelu, silu
 from certificates.transformer import Transformer
 from prover.weights import Weights
 
-_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
     "gelu": gelu,
     "gelu_new": lambda x: gelu(x, approximate="tanh"),
     "silu": silu,
 }
+"""By their names in configurations."""
 
 
 def transformer_logits(config: Transformer, weights: Weights, tokens: Tensor) -> Tensor:
@@ -69,7 +70,7 @@ def _attention(config: Transformer, own: Weights, x: Tensor) -> Tensor:
 
 
 def _mlp(config: Transformer, own: Weights, x: Tensor) -> Tensor:
-    activation, inner = _ACTIVATIONS[str(config.act_fn)], x @ own["mlp.W_in"]
+    activation, inner = ACTIVATIONS[str(config.act_fn)], x @ own["mlp.W_in"]
     if config.gated_mlp:
         hidden = activation(x @ own["mlp.W_gate"]) * inner + own["mlp.b_in"]
     else:

@@ -10,13 +10,9 @@ import torch
 from torch import Tensor
 
 from certificates import Certificate, FormatError, RawTensor, Statement, Step, write_certificate, write_model
+from certificates.automaton import Automaton
 from certificates.tensor_file import IntArray
 from checker import verify
-from checker.core.decide import parse_task as parse_checked_task
-from checker.core.facts import Setting
-from checker.core.meter import Budget, Meter
-from checker.core.scaled_integers import ScaledArithmetic
-from checker.transformer.regions import followers
 from prover.attention.tasks import OrderStatistic, parse_task
 from prover.problem import BoolArray, Problem
 from prover.strategy import DoesNotFit
@@ -53,18 +49,24 @@ class TransformerProblem(Problem):
         x = normalised(config, own, "ln1", embedded(config, self.weights, tokens))
         return tuple(part.cpu() for part in attended(config, own, x))
 
-    @cached_property
-    def setting(self) -> Setting:
-        """What the checker's rules look at."""
-        meter = Meter(Budget(operations=2**62, memory=2**62))
-        json = self.task.json if self.automaton is None else {"automaton": self.automaton.digest}
-        task = parse_checked_task(json, self.model.config, self.given_tensors, meter)
-        return Setting(self.model, task, ScaledArithmetic(self.precision, meter), meter, margin=self.margin)
+    @property
+    def required_automaton(self) -> Automaton:
+        """The task, if it is an automaton. Raises FormatError if it has a name."""
+        if self.automaton is None:
+            raise FormatError("the task is no automaton")
+        return self.automaton
 
-    def queries(self, position: int) -> list[int]:
-        """The tokens that inputs of an automaton have at a position."""
-        every = np.arange(self.shape[1])
-        return every[np.any(followers(self.automaton, position, every)[0][: len(every)] >= 0, axis=1)].tolist()
+    def queries(self, read: int) -> list[int]:
+        """The tokens that inputs of an automaton have at the position of a read, by its number."""
+        automaton, every = self.required_automaton, np.arange(self.shape[1])
+        first = automaton.followers(int(automaton.reads[read, 0]), every)[0][: len(every)]
+        found: list[int] = np.flatnonzero(np.any(first >= 0, axis=1)).tolist()
+        return found
+
+    def embedded(self, token: int, position: int) -> Tensor:
+        """The residual stream of a token at a position, before the first block."""
+        tokens = torch.full((1, position + 1), token, device=self.device)
+        return embedded(self.model.config, self.weights, tokens)[0, -1]
 
     def cut_order(self, cuts: int) -> IntArray:
         """So many coordinates of what the first block's heads read, those first that matter most, over and over."""

@@ -689,7 +689,7 @@ def test_no_floating_point_on_two_inputs(name: str, monkeypatch: pytest.MonkeyPa
 # --- (e) facts -----------------------------------------------------------------------------------------------------------
 
 RULE_FOLDERS = ("rules", "attention", "layers", "transformer")
-FACTS = {"AdditiveTables", "CertifiedInputs", "EvaluatedTransformer", "HiddenTables", "MLPQuadrature"}
+FACTS = {"AdditiveTables", "CertifiedInputs", "EvaluatedTransformer", "HiddenTables", "MLPQuadrature", "RightAtRead"}
 
 
 CHARGING = "setattr(cls, name, _charged(cls.__dict__[name], work, effort))"

@@ -15,9 +15,9 @@ import oracle
 import pair_oracle
 import pytest
 from transformer_models import stored_weights
-from transformer_oracle import exact_logits
+from transformer_oracle import exact_logits, torch_logits
 
-from certificates import AttentionOnly, Certificate, MLPStatement, Statement, Transformer, read_model
+from certificates import AttentionOnly, Certificate, MLPStatement, Model, Statement, Transformer, read_model
 from certificates.certificate import read_certificate
 from checker import covers, verify
 from checker.core.decide import check_proof
@@ -117,14 +117,29 @@ def inputs_are_right(entry: dict[str, Any]) -> None:
     """The same about sequences that a transformer of any depth reads."""
     certificate, _ = read_certificate(FOLDER / entry["certificate"])
     statement, model = certificate.statement, read_model(FOLDER / entry["model"])
-    assert isinstance(statement, Statement) and statement.task == {"name": "max-of-k"}
+    assert isinstance(statement, Statement)
     length, vocab = model.config.input_shape
     rows = np.array(list(itertools.product(range(vocab), repeat=length)))
     counted = covers(FOLDER / entry["certificate"], FOLDER / entry["model"], rows) >= 0
+    if "reads" in certificate.given:
+        return inputs_are_right_at_reads(certificate, model, rows, counted)
+    assert statement.task == {"name": "max-of-k"}
     assert statement.total == len(rows) and int(counted.sum()) == int(entry["correct"])
     for row in rows[counted].tolist():
         logits = exact_logits(vars(model.config), stored_weights(model), row)
         assert logits.pop(max(row)) > max(logits) + statement.margin
+
+
+def inputs_are_right_at_reads(certificate: Certificate, model: Model, rows: np.ndarray, counted: np.ndarray) -> None:
+    """At least as many as stated, at every read."""
+    tables = {name: table.integers().tolist() for name, table in certificate.given.items()}
+    outputs = np.array([automaton_oracle.outputs_at_reads(tables, row) for row in rows.tolist()])
+    logits = torch_logits(vars(model.config), stored_weights(model), rows).numpy()[:, [read[0] for read in tables["reads"]]]
+    own = np.take_along_axis(logits, outputs[..., None], 2)[..., 0]
+    np.put_along_axis(logits, outputs[..., None], -np.inf, 2)
+    assert isinstance(certificate.statement, Statement) and certificate.statement.total == np.count_nonzero(outputs[:, 0] >= 0)
+    assert np.all((own - logits.max(2))[counted] > float(certificate.statement.margin) + 1e-9)
+    assert np.all(outputs[counted] >= 0) and np.count_nonzero(counted) >= certificate.statement.correct
 
 
 def pairs_are_right(entry: dict[str, Any]) -> None:

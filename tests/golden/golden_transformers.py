@@ -3,14 +3,17 @@
 Three models together have every feature. What they get right is counted by `transformer_oracle`, in multiple precision.
 """
 
+import hashlib
 import itertools
+import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 from make_golden import TASK, Corpus, claim, model_file, noise, stored, tensor
-from transformer_oracle import exact_logits
+from transformer_oracle import exact_logits, torch_logits
 
 from certificates import Certificate, Model, Statement, Step
 from certificates.architectures import parse_config
@@ -30,6 +33,10 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "encoder": {
         **{"n_layers": 1, "n_heads": 1, "d_head": 3, "act_fn": "gelu", "normalization_type": "RMSPre", "eps": "1/3"},
         **{"positional_embedding_type": "none", "attention_dir": "bidirectional", "attn_scale": "3/2", "d_vocab_out": 2},
+    },
+    "one-layer": {
+        **{"n_layers": 1, "n_heads": 2, "d_head": 2, "act_fn": "silu", "gated_mlp": True, "normalization_type": "LN"},
+        **{"eps": "1/1000", "d_vocab_out": 2},
     },
 }
 FORWARD = Step("transformer-forward")
@@ -72,6 +79,92 @@ def proof(name: str, correct: int, *steps: Step) -> Certificate:
     return Certificate(Statement(model(name).digest(), TASK, correct, 8), 30, steps)
 
 
+LARGEST: dict[str, Any] = {
+    **{"order": [0, 1, 2], "transitions": [[[0, 1], [1, 1]]], "outputs": [[0, 1], [0, 1]], "reads": [[1, 2], [2, 3]]}
+}
+"""The largest token so far. Read after two tokens, and after all."""
+
+
+@cache
+def right_at_reads() -> np.ndarray:
+    """Which of the inputs of `one-layer` are right at which read, "n r"."""
+    rows = np.array(list(itertools.product(range(2), repeat=3)))
+    logits = torch_logits(vars(model("one-layer").config), weights("one-layer"), rows).numpy()[:, 1:]
+    lead = (logits[..., 1] - logits[..., 0]) * np.where(np.maximum.accumulate(rows, axis=1)[:, 1:], 1, -1)
+    assert np.abs(lead).min() > 1e-3, "clearly right or wrong"
+    return lead > 0
+
+
+def remembering(read: int, **changes: Any) -> Step:
+    """A finer automaton that forgets no token read before: states are numbered in the order of (query, tokens)."""
+    steps, states = read + 2, [(query,) for query in range(2)]
+    sizes, finer = [], []
+    for step in range(steps):
+        own = step == read + 1  # the position read
+        after = [(*state, token) for state in states for token in range(2) if not own or token == state[0]]
+        finer += [[after.index((*state, token)) if (*state, token) in after else -1 for token in range(2)] for state in states]
+        states = after
+        sizes.append(len(states))
+    hints = {"queries": [0, 1], "sizes": sizes, "finer": finer, "cuts": []} | changes
+    shapes = {"queries": (-1,), "sizes": (-1,), "finer": (-1, 2), "cuts": (-1,)}
+    return Step("regions", (0,), {"read": read}, {name: tensor(hint, shapes[name]) for name, hint in hints.items()})
+
+
+def add_regions(corpus: Corpus) -> None:
+    """Certificates about `one-layer`, on the task LARGEST."""
+    right_there, total = right_at_reads(), Step("all-reads", (1, 2))
+    count = 8 - int((~right_there).sum())
+    assert 2 <= count < 8
+
+    def add(name: str, correct: int, exit_code: int, why: str, *steps: Step, tables: Any = LARGEST) -> None:
+        lists = {key: np.array(table).tolist() for key, table in tables.items()}
+        text = json.dumps(lists, sort_keys=True, separators=(",", ":"))
+        task = {"automaton": hashlib.sha256(text.encode()).hexdigest()}
+        statement = Statement(model("one-layer").digest(), task, correct, 8)
+        given = {key: tensor(table) for key, table in tables.items()}
+        corpus.add(name, Certificate(statement, 30, (FORWARD, *steps), given), exit_code, why, "transformer-one-layer")
+
+    first, second = remembering(0), remembering(1)
+    add("regions", count, 0, "a region for every sequence", first, second, total)
+    add("regions-cut", count, 0, "boxes are cut where they are not proved", remembering(0, cuts=[1, 0]), second, total)
+    add("regions-more", count + 1, 1, "one input more than is right", first, second, total)
+    some = 8 - int((~right_there[:, 0]).sum()) - int((~right_there[:, 1] | (np.arange(8) % 2 == 0)).sum())
+    if some < 1:
+        raise ValueError("nothing is left to be proved")
+    one = remembering(1, queries=[1], sizes=[2, 4, 4], finer=[[0, 1], [0, 1], [2, 3], [-1, 0], [-1, 1], [-1, 2], [-1, 3]])
+    add("regions-one-query", some, 0, "inputs with another last token are not counted", first, one, total)
+    table = second.hints["finer"].integers().tolist()
+    dropped = [*table[:-1], [-1, -1]]
+    fewer = [int(n) for n in second.hints["sizes"].integers()]
+    lost = int(right_there[7, 1])
+    short = remembering(1, finer=dropped, sizes=[*fewer[:-1], fewer[-1] - 1])
+    add("regions-dropped", count - lost, 0, "one sequence is led to no state", first, short, total)
+    merged = [[max(0, target - 1) if target >= 0 else -1 for target in row] for row in table[6:]]
+    for name, changes, why in (
+        ("nowhere", {"sizes": [*fewer[:-1], fewer[-1] + 1]}, "nothing leads to one of the states"),
+        ("unknown", {"finer": [*table[:-1], [-1, fewer[-1]]]}, "one leads to what is no state"),
+        ("other-query", {"finer": [*table[:-1], table[-1][::-1]]}, "the token read is not the query"),
+        ("other-state", {"finer": [*table[:6], *merged], "sizes": short.hints["sizes"].integers()}, "0 0 0 meets 0 1 0"),
+        ("below", {"finer": [*table[:-1], [-2, table[-1][1]]]}, "an entry below -1"),
+        ("no-query", {"queries": []}, "there are no queries"),
+        ("queries-turned", {"queries": [1, 0]}, "queries do not increase"),
+        ("rows", {"finer": [*table, table[-1]]}, "a row too many"),
+        ("cut-beyond", {"cuts": [4]}, "there is no such coordinate"),
+    ):
+        add(f"regions-{name}", count, 1, why, first, remembering(1, **changes), total)
+    add("regions-read", count, 1, "there is no such read", first, replace(second, parameters={"read": 2}), total)
+    add("regions-alone", int(right_there[:, 1].sum()), 1, "a fact about one read only", second)
+    add("regions-read-twice", count, 1, "the first read twice", first, first, total)
+    add("regions-turned", count, 1, "reads in the wrong order", second, first, total)
+    add("regions-one-missing", count, 1, "a read is missing", first, replace(total, premises=(1,)))
+    add("regions-premise", count, 1, "no forward pass", replace(first, premises=()), second, total)
+    add("reads-usual", 0, 2, "reads that are the usual one", first, tables=LARGEST | {"reads": [[2, 3]], "outputs": [[0, 1]]})
+    add("reads-turned", 0, 2, "reads in another order", first, tables=LARGEST | {"reads": [[2, 3], [1, 2]]})
+    add("reads-late", 0, 2, "a read after more steps than there are", first, tables=LARGEST | {"reads": [[1, 4], [2, 3]]})
+    add("reads-every", int(right_there.all(axis=1).sum()), 0, "every input, at all reads", every())
+    add("reads-every-more", int(right_there.all(axis=1).sum()) + 1, 1, "one more", every())
+
+
 def model_files() -> dict[str, bytes]:
     """Every model of this part, by file name."""
     files = {f"transformer-{name}": model_file({**SIZES, **CONFIGS[name]}, stored(weights(name)), TASK) for name in CONFIGS}
@@ -107,6 +200,7 @@ def add_cases(corpus: Corpus) -> None:
         corpus.add(f"model-transformer-{name}", decoder, 2, why, f"transformer-{name}")
     turning = proof("turning", len(right("turning")), FORWARD, every())
     corpus.add("model-transformer-other-pairs", turning, 2, "other pairs are turned", "transformer-other-pairs")
+    add_regions(corpus)
     there = "transformer-decoder"
     corpus.add("transformer-premise", proof("decoder", 0, FORWARD, Step("transformer-forward", (0,))), 1, "a premise", there)
     corpus.add("transformer-tables", proof("decoder", 0, Step("additive-tables"), every()), 1, "it has no tables", there)

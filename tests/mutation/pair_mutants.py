@@ -328,8 +328,8 @@ MODEL_FILE = (
     ("absorb(tensor.data)", "absorb(tensor.data if name not in self.config.unused else b'')"),
 )
 MPMATH = (
-    ("_MAXIMUM(self.values, -self.values)", "self.values"),
-    ("_MAXIMUM(self.values, -self.values)", "_MINIMUM(self.values, -self.values)"),
+    ("_SIZE(self.values)", "self.values"),
+    ("_maximum(x, -x)", "_minimum(x, -x)"),
     ("_MAXIMUM(self.values, _CONTEXT.mpf(0))", "self.values"),
     ("_MAXIMUM(self.values, _CONTEXT.mpf(0))", "_MINIMUM(self.values, _CONTEXT.mpf(0))"),
     ("np.add.reduce(self.values, axis=axis)", "np.add.reduce(self.values[:1], axis=axis)"),

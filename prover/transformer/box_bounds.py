@@ -1,0 +1,149 @@
+"""Lower bounds on leads over boxes of what a one-layer transformer's heads read, in float64.
+
+They are what the checker computes (checker/transformer/after_attention and boxes), but for rounding.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from certificates.transformer import Transformer
+from prover.transformer.forward import ACTIVATIONS
+from prover.weights import Weights
+
+_TURNS = {"gelu": -0.7517915247, "gelu_new": -0.7524614221, "silu": -1.2784645428}
+"""Where activations have their least values."""
+_MLP = "blocks.0.mlp."
+
+
+@dataclass(frozen=True)
+class Box:
+    """Intervals from `low` to `high`."""
+
+    low: Tensor
+    high: Tensor
+
+    def __matmul__(self, matrix: Tensor) -> "Box":
+        middle, radius = (self.low + self.high) / 2 @ matrix, (self.high - self.low) / 2 @ matrix.abs()
+        return Box(middle - radius, middle + radius)
+
+    def __add__(self, other: "Box | Tensor") -> "Box":
+        low, high = (other.low, other.high) if isinstance(other, Box) else (other, other)
+        return Box(self.low + low, self.high + high)
+
+    def __mul__(self, other: "Box | Tensor") -> "Box":
+        ends = (other.low, other.high) if isinstance(other, Box) else (other,)
+        products = torch.stack([a * b for a in (self.low, self.high) for b in ends])
+        return Box(products.amin(0), products.amax(0))
+
+    def over(self, positive: "Box") -> "Box":
+        """The quotient."""
+        return self * Box(1 / positive.high, 1 / positive.low)
+
+    def square(self) -> "Box":
+        """Elementwise."""
+        inside = (self.low < 0) & (self.high > 0)
+        ends = torch.stack([self.low**2, self.high**2])
+        return Box(torch.where(inside, 0.0, ends.amin(0)), ends.amax(0))
+
+    def at(self, rows: Tensor) -> "Box":
+        """Some rows."""
+        return Box(self.low[rows], self.high[rows])
+
+    def halves(self, column: int) -> "Box":
+        """All lower halves along a coordinate, then all upper halves."""
+        middle = (self.low[:, column] + self.high[:, column]) / 2
+        below, above = self.high.clone(), self.low.clone()
+        below[:, column] = above[:, column] = middle
+        return Box(torch.cat([self.low, above]), torch.cat([below, self.high]))
+
+
+@dataclass(frozen=True)
+class BoxBounds:
+    """base "d": the residual stream after attention is that plus z O, z being what the heads read less a centre."""
+
+    config: Transformer
+    weights: Weights
+    base: Tensor
+    margin: float
+
+    def leads(self, z: Box, outputs: Tensor) -> Tensor:
+        """At least by how much outputs "n" lead for all z in boxes "n z", relative to the greatest lead there may be."""
+        hidden = None if self.config.attn_only else self._hidden(z)
+        unembed, bias = self._unembedding
+        sigma = None if self.config.normalization_type is None else self._sigma(z, hidden)
+        found = torch.full(outputs.shape, torch.inf, dtype=z.low.dtype, device=z.low.device)
+        greatest = z.low.new_zeros(())
+        for output in torch.unique(outputs).tolist():
+            own = torch.nonzero(outputs == output)[:, 0]
+            columns = unembed[:, output : output + 1] - unembed
+            beta = bias[output] - bias - self.margin
+            lead = self._through(columns, z.at(own), hidden.at(own) if hidden else None)
+            lead = lead + (Box(sigma.low[own], sigma.high[own]) * beta if sigma else beta)
+            greatest = torch.maximum(greatest, lead.high.abs().amax())
+            lead.low[:, output] = torch.inf
+            found[own] = lead.low.amin(1)
+        return found / greatest.clamp_min(1e-300)
+
+    def _through(self, columns: Tensor, z: Box, hidden: Box | None) -> Box:
+        found = z @ (self._out @ columns) + self.base @ columns
+        if hidden is None:
+            return found
+        return found + hidden @ (self.weights[f"{_MLP}W_out"] @ columns) + self.weights[f"{_MLP}b_out"] @ columns
+
+    def _hidden(self, z: Box) -> Box:
+        config, weights = self.config, self.weights
+        names = ("W_gate", "W_in") if config.gated_mlp else ("W_in",)
+        if config.normalization_type is None:
+            first, *inner = (self._through(weights[_MLP + name], z, None) for name in names)
+        else:
+            y = self._normalised(self._through(self._centring, z, None))
+            y = y * weights["blocks.0.ln2.w"] if "blocks.0.ln2.w" in weights else y
+            y = y + weights["blocks.0.ln2.b"] if "blocks.0.ln2.b" in weights else y
+            first, *inner = (y @ weights[_MLP + name] for name in names)
+        bias = weights[f"{_MLP}b_in"]
+        return self._activated(first) * inner[0] + bias if inner else self._activated(first + bias)
+
+    def _activated(self, x: Box) -> Box:
+        act = ACTIVATIONS[str(self.config.act_fn)]
+        if self.config.act_fn not in _TURNS:
+            return Box(act(x.low), act(x.high))
+        turn = torch.full_like(x.low, _TURNS[self.config.act_fn])
+        return Box(act(turn.clamp(x.low, x.high)), torch.maximum(act(x.low), act(x.high)))
+
+    def _normalised(self, x: Box) -> Box:
+        size, eps = x.low.shape[1], float(Fraction(self.config.eps))
+        squares = x.square()
+        ends = []
+        for end, sign in ((x.low, 1), (x.high, -1)):
+            rest = [total.sum(1, keepdim=True) - total for total in (squares.low, squares.high)]
+            most, least = rest[1], rest[0].clamp_min(0)
+            other = torch.where((end * sign) > 0, most, least)
+            ends.append(size**0.5 * end / (end**2 + other + size * eps).sqrt())
+        return Box(*ends)
+
+    def _sigma(self, z: Box, hidden: Box | None) -> Box:
+        squares = self._through(self._centring, z, hidden).square()
+        low, high = (end.mean(1, keepdim=True) + float(Fraction(self.config.eps)) for end in (squares.low, squares.high))
+        return Box(low.sqrt(), high.sqrt())
+
+    @cached_property
+    def _out(self) -> Tensor:
+        return self.weights["blocks.0.attn.W_O"].flatten(0, 1)
+
+    @cached_property
+    def _centring(self) -> Tensor:
+        size = self.config.d_model
+        identity = torch.eye(size, dtype=self.base.dtype, device=self.base.device)
+        return identity - 1 / size if self.config.normalization_type in ("LN", "LNPre") else identity
+
+    @cached_property
+    def _unembedding(self) -> tuple[Tensor, Tensor]:
+        weights = self.weights
+        unembed = weights["embed.W_E"].T if self.config.tie_word_embeddings else weights["unembed.W_U"]
+        bias = weights["unembed.b_U"] + (weights["ln_final.b"] @ unembed if "ln_final.b" in weights else 0)
+        scaled = unembed * weights["ln_final.w"][:, None] if "ln_final.w" in weights else unembed
+        return self._centring @ scaled, bias
