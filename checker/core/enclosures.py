@@ -139,6 +139,7 @@ _COSTS: dict[str, tuple[Callable[..., Work], int]] = {
     "sort": (_sorted, 2),
     "least_product": (_each(2), 6),
     "positive": (_each(1), 1),
+    "widest": (_along, 3),
     "up_to": (_each(0), 2),
     "__getitem__": (_gathered, 8),
     "concatenate": (_joined, 2),
@@ -272,6 +273,10 @@ class Enclosure(ABC):
     @abstractmethod
     def positive(self) -> BoolArray:
         """Where the value is *proved* to be greater than zero."""
+
+    @abstractmethod
+    def widest(self, axis: int) -> IntArray:
+        """Where along an axis an interval is widest, or nearly so. Nothing may depend on it but how far a proof gets."""
 
     @abstractmethod
     def up_to(self, upper: Self) -> Self:

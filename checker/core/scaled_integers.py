@@ -312,6 +312,9 @@ class ScaledIntegers(Enclosure):
     def positive(self) -> BoolArray:
         return np.asarray(self.lo > 0, np.bool_)
 
+    def widest(self, axis: int) -> IntArray:
+        return np.asarray(np.argmax(self.hi - self.lo, axis=axis), np.int64)
+
     def up_to(self, upper: Self) -> Self:
         a, b = self._aligned(upper)
         return self._new(np.minimum(a.lo, b.lo), np.maximum(a.hi, b.hi), a.shift, max(a.bound, b.bound))

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 from mpmath.ctx_iv import MPIntervalContext
-from mpmath.libmp import from_man_exp, mpf_gt, mpf_lt
+from mpmath.libmp import from_man_exp, mpf_gt, mpf_lt, mpf_sub
 from numpy.typing import NDArray
 
 from certificates.tensor_file import IntArray
@@ -78,6 +78,7 @@ _HULL = np.frompyfunc(lambda x, y: _of_endpoints(_least(x._mpi_[0], y._mpi_[0]),
 _LOWER_END = np.frompyfunc(lambda x: _End(x._mpi_[0]), 1, 1)
 _UPPER_END = np.frompyfunc(lambda x: _End(x._mpi_[1]), 1, 1)
 _OF_END = np.frompyfunc(lambda end: _of_endpoints(end.number, end.number), 1, 1)
+_WIDTH = np.frompyfunc(lambda x: _End(mpf_sub(x._mpi_[1], x._mpi_[0])), 1, 1)
 _LOWER = np.frompyfunc(lambda x: _of_endpoints(x._mpi_[0], x._mpi_[0]), 1, 1)
 _UPPER = np.frompyfunc(lambda x: _of_endpoints(x._mpi_[1], x._mpi_[1]), 1, 1)
 
@@ -198,6 +199,9 @@ class MpmathIntervals(Enclosure):
 
     def positive(self) -> BoolArray:
         return np.asarray(_POSITIVE(self.values), np.bool_)
+
+    def widest(self, axis: int) -> IntArray:
+        return np.asarray(np.argmax(_WIDTH(self.values), axis=axis), np.int64)
 
     def up_to(self, upper: Self) -> Self:
         return self._new(_HULL(self.values, upper.values))

@@ -41,16 +41,15 @@ class Boxes:
         """Some of them."""
         return Boxes(self.query[rows], self.z[rows])
 
-    def halves(self, column: int) -> "Boxes":
-        """All lower halves, then all upper halves, along one coordinate."""
-        z, middle = self.z, self.z[:, column : column + 1]
-        low, high = middle.ends()
-        half = fraction(z.arithmetic, Fraction(1, 2))
-        between = ((low + high) * half).representative()
-        halves = [
-            z[:, :column].concatenate([part, z[:, column + 1 :]], 1) for part in (low.up_to(between), between.up_to(high))
-        ]
-        return Boxes(np.tile(self.query, 2), halves[0].concatenate(halves[1:], 0))
+    def halves(self, scale: IntArray) -> "Boxes":
+        """All lower halves, then all upper halves: along the coordinate of each in which it is widest, times a scale "z"."""
+        (low, high), width = self.z.ends(), self.z.shape[1]
+        middle = ((low + high) * fraction(self.z.arithmetic, Fraction(1, 2))).representative()
+        cut = width * (np.arange(width) == self.z.times(scale).widest(1)[:, None])
+        ends = low.concatenate([middle], 1), high.concatenate([middle], 1)
+        rows, columns = np.arange(len(self.query))[:, None], np.arange(width)
+        lower, upper = low.up_to(ends[1][rows, columns + cut]), ends[0][rows, columns + cut].up_to(high)
+        return Boxes(np.tile(self.query, 2), lower.concatenate([upper], 0))
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ all s and tokens that lead to s', j being the position read (or hull(s), if p do
 last step, and before it the least box that contains (w_j, w_j (v_j - c)) + rest(s', q) for all tokens (if j = p, for q only)
 that lead the task's automaton from s to s', and to acceptance in the end. Then (Z, N) of an input in the region f is in hull(f)
 + rest(f). If Z > 0 there, and c + N / Z makes the region's output lead by more than the margin (`after_attention`), for all
-(Z, N) in it, then all inputs of the region are right at the read. This may be shown for parts of the box of c + N / Z, which
-is cut in halves where it is not, and so on: along one coordinate after the other, as hints say.
+(Z, N) in it, then all inputs of the region are right at the read. This may be shown for parts of the box of c + N / Z: it is
+cut in halves where it is not proved, and these in turn, a stated number of times, along any coordinate.
 
 *Proof.* By induction over the steps, the sum over the positions read so far is in the hull of the state; backwards, that over
 the positions read later is in rest. *Number.* Regions are disjoint, so the inputs of those proved add up: for each, the ways
@@ -47,7 +47,7 @@ from checker.transformer.transformer_forward import EvaluatedTransformer
 Counts = NDArray[np.object_]
 _BLOCK = 2**18
 """Elements in the largest array of a block of regions."""
-_MOST_CUTS = 64
+_MOST_CUTS, _LARGEST_SCALE = 64, 2**20
 _EFFORT_PER_EDGE = 100
 """What comparing and sorting takes for each edge of an automaton (a state, a token, and where they lead), beside the counts."""
 
@@ -60,6 +60,14 @@ class RightAtRead(Fact):
     correct: int
     covers: Callable[[IntArray], BoolArray]
     unexplained_dimension: int = 0
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """How often boxes that are not proved are cut in halves, and what widths are multiplied by to find the largest, "z"."""
+
+    most: int
+    scale: IntArray
 
 
 @dataclass(frozen=True)
@@ -216,7 +224,7 @@ class Read:
             row[nodes] = np.arange(len(nodes))
         return row, boxes, ways
 
-    def leads(self, query: IntArray, sums: Enclosure, outputs: IntArray, cuts: Sequence[int]) -> BoolArray:
+    def leads(self, query: IntArray, sums: Enclosure, outputs: IntArray, cuts: Cuts) -> BoolArray:
         """For which queries "f" and boxes of sums "f x" the output "f" leads. cuts: see the rule."""
         layers, config, (centre, least, most) = self.forward.layers, self.forward.config, self.values
         out = layers.weights["blocks.0.attn.W_O"]
@@ -235,13 +243,13 @@ class Read:
             proved[start + rows] = self._leads(after, boxes, outputs[here][rows], cuts)
         return proved
 
-    def _leads(self, after: AfterAttention, boxes: Boxes, outputs: IntArray, cuts: Sequence[int]) -> BoolArray:
+    def _leads(self, after: AfterAttention, boxes: Boxes, outputs: IntArray, cuts: Cuts) -> BoolArray:
         """Those that are not proved are cut in halves, which must be proved, or cut in turn."""
         proved = after.proved(boxes, outputs)
         failed = np.flatnonzero(~proved)
-        if cuts and len(failed):
-            halves = boxes.at(failed).halves(cuts[0])
-            both = self._leads(after, halves, np.tile(outputs[failed], 2), cuts[1:]).reshape(2, -1).all(axis=0)
+        if cuts.most and len(failed):
+            halves, fewer = boxes.at(failed).halves(cuts.scale), Cuts(cuts.most - 1, cuts.scale)
+            both = self._leads(after, halves, np.tile(outputs[failed], 2), fewer).reshape(2, -1).all(axis=0)
             proved[failed] = both
         return proved
 
@@ -271,7 +279,7 @@ class Read:
         rows, rests, further = self.rest(len(sizes))
         return node, boxes + rests[rows[node]], ways * further[rows[node]]
 
-    def right(self, number: int, tables: Sequence[IntArray], sizes: Sequence[int], cuts: Sequence[int]) -> RightAtRead:
+    def right(self, number: int, tables: Sequence[IntArray], sizes: Sequence[int], cuts: Cuts) -> RightAtRead:
         """The theorem, for a read by its number."""
         automaton, count = self.task.automaton, len(self.queries)
         node, sums, ways = self.walked(tables, sizes)
@@ -290,12 +298,12 @@ class Read:
 
 
 def regions(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> RightAtRead:
-    """Apply the rule to a forward pass. Parameter: `read`, a number. Hints: `queries`, `sizes` "m", `finer` "x v", `cuts`.
+    """Apply the rule to a forward pass. Parameters: `read`, a number, and `cuts`. Hints: `queries`, `sizes`, `finer`, `scale`.
 
-    sizes: how many states there are after each step. finer has a row for every state, but for those after step m: where each
-    token leads, or -1.
+    sizes "m": how many states there are after each step. finer "x v" has a row for every state, but for those after step m:
+    where each token leads, or -1. scale "z": see Cuts.
     """
-    (number,) = take_parameters(step, "read")
+    cuts, number = take_parameters(step, "cuts", "read")
     task = setting.task
     (evaluated,) = premises if len(premises) == 1 else (None,)
     if not isinstance(evaluated, EvaluatedTransformer):
@@ -307,17 +315,14 @@ def regions(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> RightAt
     if not 0 <= number < len(task.reads):
         raise Refused(f"the task has the reads 0 to {len(task.reads) - 1}, but no read {number}")
     position, steps = automaton.reads[number].tolist()
-    hints = take_hints(setting, step, queries=(None,), sizes=(steps,), finer=(None, task.d_vocab), cuts=(None,))
+    hints = take_hints(setting, step, queries=(None,), sizes=(steps,), finer=(None, task.d_vocab), scale=(None,))
     queries, sizes, finer = hints["queries"], np.append(len(hints["queries"]), hints["sizes"]), hints["finer"]
     if not len(queries) or np.any(np.diff(queries, prepend=-1) <= 0) or queries[-1] >= task.d_vocab:
         raise Refused("queries are tokens, in increasing order, at least one")
     if np.any(sizes < 1) or np.any(sizes[:-1] > len(finer)) or sizes[-1] > finer.size or sizes[:-1].sum() != len(finer):
         raise Refused("the finer automaton has as many rows as it has states before its last step")
-    if (
-        len(hints["cuts"]) > _MOST_CUTS
-        or np.any(hints["cuts"] < 0)
-        or np.any(hints["cuts"] >= forward.config.n_heads * forward.config.d_head)
-    ):
-        raise Refused(f"cuts are at most {_MOST_CUTS} coordinates of what the heads read")
+    scale, width = hints["scale"], forward.config.n_heads * forward.config.d_head
+    if not 0 <= cuts <= _MOST_CUTS or len(scale) != width or np.any(scale < 1) or np.any(scale > _LARGEST_SCALE):
+        raise Refused(f"there are 0 to {_MOST_CUTS} cuts, and {width} scales from 1 to {_LARGEST_SCALE}")
     read = Read(setting, forward, task, position, queries)
-    return read.right(number, np.split(finer, np.cumsum(sizes[:-1]))[:-1], sizes[1:].tolist(), hints["cuts"].tolist())
+    return read.right(number, np.split(finer, np.cumsum(sizes[:-1]))[:-1], sizes[1:].tolist(), Cuts(cuts, scale))

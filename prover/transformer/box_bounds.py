@@ -53,11 +53,11 @@ class Box:
         """Some rows."""
         return Box(self.low[rows], self.high[rows])
 
-    def halves(self, column: int) -> "Box":
-        """All lower halves along a coordinate, then all upper halves."""
-        middle = (self.low[:, column] + self.high[:, column]) / 2
-        below, above = self.high.clone(), self.low.clone()
-        below[:, column] = above[:, column] = middle
+    def halves(self, scale: Tensor) -> "Box":
+        """All lower halves, then all upper halves: along the coordinate of each in which it is widest, times a scale."""
+        widest = ((self.high - self.low) * scale).argmax(1, keepdim=True)
+        middle = ((self.low + self.high) / 2).gather(1, widest)
+        below, above = self.high.scatter(1, widest, middle), self.low.scatter(1, widest, middle)
         return Box(torch.cat([self.low, above]), torch.cat([below, self.high]))
 
 

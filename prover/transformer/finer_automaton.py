@@ -172,7 +172,7 @@ class ReadSums:
         base = stream + centre @ weights["blocks.0.attn.W_O"].flatten(0, 1) + weights["blocks.0.attn.b_O"]
         return BoxBounds(problem.model.config, weights, base, float(problem.margin))
 
-    def proved(self, finer: FinerAutomaton, cuts: Sequence[int], room: float) -> BoolArray:
+    def proved(self, finer: FinerAutomaton, cuts: int, room: float) -> BoolArray:
         """Which regions are proved, with leads of more than `room`, relative to the greatest; those known are not looked at."""
         found, rows = finer.known.copy(), np.flatnonzero(~finer.known)
         for some in np.split(rows, range(_AT_ONCE, len(rows), _AT_ONCE)):
@@ -181,14 +181,23 @@ class ReadSums:
             found[some] = self._proved(Box(low, high), outputs, cuts, room).cpu().numpy()
         return found
 
-    def _proved(self, boxes: Box, outputs: torch.Tensor, cuts: Sequence[int], room: float) -> torch.Tensor:
-        proved = self.bounds.leads(boxes, outputs) > room
-        failed = torch.nonzero(~proved)[:, 0]
-        if cuts and len(failed):
-            halves, own = boxes.at(failed).halves(cuts[0]), outputs[failed].repeat(2)
-            parts = [
-                self._proved(halves.at(some), own[some], cuts[1:], room)
-                for some in torch.arange(len(own), device=own.device).split(_AT_ONCE)
-            ]
-            proved[failed] = torch.cat(parts).reshape(2, -1).all(0)
-        return proved
+    def _proved(self, boxes: Box, outputs: torch.Tensor, cuts: int, room: float) -> torch.Tensor:
+        """Boxes are cut, and their parts, as long as nothing in the middle of a part stands against it."""
+        scale = torch.as_tensor(self.problem.influence, device=boxes.low.device)
+        lost, owner = torch.zeros_like(outputs, dtype=torch.bool), torch.arange(len(outputs), device=outputs.device)
+        for left in range(cuts, -1, -1):
+            failed = self._leads(boxes, outputs[owner]) <= room
+            boxes, owner = boxes.at(failed), owner[failed]
+            middle = (boxes.low + boxes.high) / 2
+            lost[owner if left == 0 else owner[self._leads(Box(middle, middle), outputs[owner]) <= room]] = True
+            hopeful = ~lost[owner]
+            boxes, owner = boxes.at(hopeful).halves(scale), owner[hopeful].repeat(2)
+            if not len(owner):
+                break
+        return ~lost
+
+    def _leads(self, boxes: Box, outputs: torch.Tensor) -> torch.Tensor:
+        some = torch.arange(len(outputs), device=outputs.device).split(_AT_ONCE)
+        return (
+            torch.cat([self.bounds.leads(boxes.at(rows), outputs[rows]) for rows in some]) if len(outputs) else boxes.low[:, 0]
+        )

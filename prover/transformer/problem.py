@@ -68,12 +68,11 @@ class TransformerProblem(Problem):
         tokens = torch.full((1, position + 1), token, device=self.device)
         return embedded(self.model.config, self.weights, tokens)[0, -1]
 
-    def cut_order(self, cuts: int) -> IntArray:
-        """So many coordinates of what the first block's heads read, those first that matter most, over and over."""
-        _, _, value = self.heads
-        spread = (value.amax((0, 2)) - value.amin((0, 2))) * self.weights["blocks.0.attn.W_O"].norm(dim=2).cpu()
-        order = torch.argsort(spread.reshape(-1), descending=True).numpy()
-        return np.resize(order, cuts)
+    @cached_property
+    def influence(self) -> IntArray:
+        """How much a coordinate of what the first block's heads read matters, "head x d_head", roughly: from 1 to 1024."""
+        length = self.weights["blocks.0.attn.W_O"].norm(dim=2).flatten().cpu().numpy()
+        return np.maximum(1, np.rint(1024 * length / max(length.max(), 1e-300))).astype(np.int64)
 
     @property
     def shape(self) -> tuple[int, int]:

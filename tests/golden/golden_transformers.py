@@ -95,7 +95,7 @@ def right_at_reads() -> np.ndarray:
     return lead > 0
 
 
-def remembering(read: int, **changes: Any) -> Step:
+def remembering(read: int, cuts: int = 0, **changes: Any) -> Step:
     """A finer automaton that forgets no token read before: states are numbered in the order of (query, tokens)."""
     steps, states = read + 2, [(query,) for query in range(2)]
     sizes, finer = [], []
@@ -105,9 +105,11 @@ def remembering(read: int, **changes: Any) -> Step:
         finer += [[after.index((*state, token)) if (*state, token) in after else -1 for token in range(2)] for state in states]
         states = after
         sizes.append(len(states))
-    hints = {"queries": [0, 1], "sizes": sizes, "finer": finer, "cuts": []} | changes
-    shapes = {"queries": (-1,), "sizes": (-1,), "finer": (-1, 2), "cuts": (-1,)}
-    return Step("regions", (0,), {"read": read}, {name: tensor(hint, shapes[name]) for name, hint in hints.items()})
+    hints = {"queries": [0, 1], "sizes": sizes, "finer": finer, "scale": [1, 2, 1, 2]} | changes
+    shapes = {"queries": (-1,), "sizes": (-1,), "finer": (-1, 2), "scale": (-1,)}
+    return Step(
+        "regions", (0,), {"cuts": cuts, "read": read}, {name: tensor(hint, shapes[name]) for name, hint in hints.items()}
+    )
 
 
 def add_regions(corpus: Corpus) -> None:
@@ -126,7 +128,7 @@ def add_regions(corpus: Corpus) -> None:
 
     first, second = remembering(0), remembering(1)
     add("regions", count, 0, "a region for every sequence", first, second, total)
-    add("regions-cut", count, 0, "boxes are cut where they are not proved", remembering(0, cuts=[1, 0]), second, total)
+    add("regions-cut", count, 0, "boxes are cut where they are not proved", remembering(0, cuts=3), second, total)
     add("regions-more", count + 1, 1, "one input more than is right", first, second, total)
     some = 8 - int((~right_there[:, 0]).sum()) - int((~right_there[:, 1] | (np.arange(8) % 2 == 0)).sum())
     if some < 1:
@@ -149,10 +151,12 @@ def add_regions(corpus: Corpus) -> None:
         ("no-query", {"queries": []}, "there are no queries"),
         ("queries-turned", {"queries": [1, 0]}, "queries do not increase"),
         ("rows", {"finer": [*table, table[-1]]}, "a row too many"),
-        ("cut-beyond", {"cuts": [4]}, "there is no such coordinate"),
+        ("cut-too-often", {"cuts": 65}, "too many cuts"),
+        ("scale-none", {"scale": [1, 0, 1, 1]}, "a scale of 0"),
+        ("scale-short", {"scale": [1]}, "there are more coordinates"),
     ):
         add(f"regions-{name}", count, 1, why, first, remembering(1, **changes), total)
-    add("regions-read", count, 1, "there is no such read", first, replace(second, parameters={"read": 2}), total)
+    add("regions-read", count, 1, "there is no such read", first, replace(second, parameters={"cuts": 0, "read": 2}), total)
     add("regions-alone", int(right_there[:, 1].sum()), 1, "a fact about one read only", second)
     add("regions-read-twice", count, 1, "the first read twice", first, first, total)
     add("regions-turned", count, 1, "reads in the wrong order", second, first, total)

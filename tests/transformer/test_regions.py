@@ -37,6 +37,11 @@ def one_layer(seed: int, **fixed: Any) -> Model:
     return draw_model(seed, size=(0.3, 0.6, 1.2)[seed % 3], **{**sizes, **fixed})
 
 
+def width(model: Model) -> int:
+    """Of what heads read."""
+    return model.config.n_heads * model.config.d_head
+
+
 def draw_automaton(model: Model, rng: np.random.Generator) -> Automaton:
     """Any, with dead ends, states that nothing leads to, reads after any steps; for causal models at any position."""
     length, vocab = model.config.input_shape
@@ -53,7 +58,7 @@ def draw_automaton(model: Model, rng: np.random.Generator) -> Automaton:
 
 
 def setting_for(model: Model, automaton: Automaton, precision: int = 30, margin: Fraction = Fraction(0)) -> Setting:
-    meter = Meter(Budget(operations=10**9))
+    meter = Meter(Budget(operations=10**11))
     given = {name: RawTensor.of_integers(table) for name, table in automaton.tables.items()}
     task = parse_automaton({"automaton": automaton.digest}, model.config, given, meter)
     return Setting(model, task, ScaledArithmetic(precision, meter), meter, margin=margin)
@@ -75,7 +80,7 @@ def true_leads(model: Model, automaton: Automaton, rows: np.ndarray) -> np.ndarr
 
 
 def draw_hints(
-    automaton: Automaton, read: int, rng: np.random.Generator, memory: int, drop: float = 0.0, coordinates: int = 1
+    automaton: Automaton, read: int, rng: np.random.Generator, memory: int, coordinates: int, drop: float = 0.0
 ) -> dict[str, np.ndarray]:
     """A finer automaton that remembers, beside the task's state and the query, one of `memory` random numbers."""
     position, steps = automaton.reads[read].tolist()
@@ -103,18 +108,18 @@ def draw_hints(
             finer.append(row)
         states = list(numbers)
         sizes.append(len(states))
-    cuts = rng.integers(0, coordinates, rng.integers(0, 4))
-    return {"queries": queries, "sizes": np.array(sizes), "finer": np.array(finer), "cuts": cuts}
+    scale = rng.integers(1, 9, coordinates)
+    return {"queries": queries, "sizes": np.array(sizes), "finer": np.array(finer), "scale": scale}
 
 
-def step_of(read: int, hints: dict[str, np.ndarray]) -> Step:
+def step_of(read: int, hints: dict[str, np.ndarray], cuts: int = 2) -> Step:
     tensors = {name: RawTensor.of_integers(np.asarray(hint, np.int64)) for name, hint in hints.items()}
-    return Step("regions", (0,), {"read": read}, tensors)
+    return Step("regions", (0,), {"cuts": cuts, "read": read}, tensors)
 
 
-def applied(setting: Setting, read: int, hints: dict[str, np.ndarray]) -> RightAtRead:
+def applied(setting: Setting, read: int, hints: dict[str, np.ndarray], cuts: int = 2) -> RightAtRead:
     forward = transformer_forward(setting, Step("transformer-forward"), ())
-    return regions(setting, step_of(read, hints), (forward,))
+    return regions(setting, step_of(read, hints, cuts), (forward,))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -127,10 +132,11 @@ def test_what_is_proved_is_true(seed: int) -> None:
     positive = leads[leads > 0]
     margin = Fraction(float(rng.choice(positive))).limit_denominator(10**6) if len(positive) and seed % 3 == 0 else Fraction(0)
     setting = setting_for(model, automaton, (30, 64)[seed % 2], margin)
-    facts, coordinates = [], model.config.n_heads * model.config.d_head
+    facts, coordinates = [], width(model)
     for read in range(len(automaton.reads)):
         memory = int(rng.choice([1, 2, 5, 60]))
-        fact = applied(setting, read, draw_hints(automaton, read, rng, memory, 0.1 * (seed % 4 == 1), coordinates))
+        hints = draw_hints(automaton, read, rng, memory, coordinates, 0.1 * (seed % 4 == 1))
+        fact = applied(setting, read, hints, int(rng.integers(0, 5)))
         held = fact.covers(rows)
         assert fact.correct == np.count_nonzero(held)
         assert np.all(leads[held, read] > float(margin) - SURE)
@@ -150,7 +156,7 @@ def test_single_sequences_are_proved_if_they_are_clearly_right(seed: int) -> Non
     for read, (position, steps) in enumerate(automaton.reads.tolist()):
         if steps < len(automaton.order) and np.any(automaton.order[steps:] <= position):
             continue  # positions are read later that matter
-        hints = draw_hints(automaton, read, rng, 10**9)
+        hints = draw_hints(automaton, read, rng, 10**9, width(model))
         held = applied(setting, read, hints).covers(rows)
         clear = np.isin(rows[:, position], hints["queries"]) & (true_leads(model, automaton, rows)[:, read] > 1e-6)
         assert np.all(held[clear])
@@ -165,12 +171,12 @@ def test_ties_are_not_proved() -> None:
     automaton = Automaton.of(np.arange(2), np.array([[[0, 0]]]), np.array([1]))
     rng = np.random.default_rng(0)
     assert true_leads(model, automaton, every_input(automaton)).max() == 0
-    assert applied(setting_for(model, automaton), 0, draw_hints(automaton, 0, rng, 60)).correct == 0
+    assert applied(setting_for(model, automaton), 0, draw_hints(automaton, 0, rng, 60, width(model))).correct == 0
 
 
 def spoiled(hints: dict[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
     """One change somewhere."""
-    name = str(rng.choice(["queries", "sizes", "finer", "finer", "finer", "cuts"]))
+    name = str(rng.choice(["queries", "sizes", "finer", "finer", "finer", "scale"]))
     array = hints[name].copy()
     kind = rng.integers(4)
     if kind == 0 and array.size:
@@ -190,9 +196,9 @@ def test_spoiled_hints_are_refused_or_prove_what_is_true(seed: int) -> None:
     automaton = draw_automaton(model, rng)
     rows = every_input(automaton)
     leads, refused = true_leads(model, automaton, rows), 0
-    setting, coordinates = setting_for(model, automaton), model.config.n_heads * model.config.d_head
+    setting = setting_for(model, automaton)
     read = int(rng.integers(len(automaton.reads)))
-    hints = draw_hints(automaton, read, rng, 2, 0, coordinates)
+    hints = draw_hints(automaton, read, rng, 2, width(model))
     for _ in range(25):
         try:
             fact = applied(setting, read, spoiled(hints, rng))
@@ -205,7 +211,7 @@ def test_spoiled_hints_are_refused_or_prove_what_is_true(seed: int) -> None:
 
 
 SMALL = Automaton.of(np.array([1, 0]), np.array([[[0, 1], [1, 0]]]), np.array([[0, 1], [1, 0]]), np.array([[0, 2], [1, 2]]))
-WHOLE = {"queries": [0, 1], "sizes": [4, 4], "finer": [[0, 1], [2, 3], [0, -1], [1, -1], [-1, 2], [-1, 3]], "cuts": [0]}
+WHOLE = {"queries": [0, 1], "sizes": [4, 4], "finer": [[0, 1], [2, 3], [0, -1], [1, -1], [-1, 2], [-1, 3]], "scale": [1, 1, 3]}
 """Read at the position 0: the states after the first step are the sum, and whether the query is 0 or 1."""
 
 
@@ -213,7 +219,6 @@ WHOLE = {"queries": [0, 1], "sizes": [4, 4], "finer": [[0, 1], [2, 3], [0, -1], 
     ("change", "reason"),
     [
         ({}, None),
-        ({"cuts": []}, None),
         ({"queries": []}, "at least one"),
         ({"queries": [1, 0]}, "increasing"),
         ({"queries": [0, 0]}, "increasing"),
@@ -229,13 +234,13 @@ WHOLE = {"queries": [0, 1], "sizes": [4, 4], "finer": [[0, 1], [2, 3], [0, -1], 
         ({"finer": [[0, 1], [2, 3], [0, -1], [1, -1], [-1, 2], [-2, 3]]}, "no state"),
         ({"finer": [[0, 1], [0, 3], [0, -1], [1, -1], [-1, 2], [-1, 3]]}, "does not stand for"),
         ({"finer": [[0, 1], [2, 3], [0, -1], [1, -1], [-1, 2], [-1, -1]]}, "from nowhere"),
-        ({"cuts": [-1]}, "coordinates"),
-        ({"cuts": [10**3]}, "coordinates"),
-        ({"cuts": [0] * 65}, "at most"),
+        ({"scale": [1, 1]}, "3 scales"),
+        ({"scale": [1, 0, 1]}, "3 scales"),
+        ({"scale": [1, 2**21, 1]}, "3 scales"),
     ],
 )
 def test_what_is_no_finer_automaton_is_refused(change: dict[str, Sequence[Any]], reason: str | None) -> None:
-    model = one_layer(0, d_vocab=2, n_ctx=2, attention_dir="bidirectional")
+    model = one_layer(0, d_vocab=2, n_ctx=2, attention_dir="bidirectional", d_head=3)
     hints = {name: np.array(hint, np.int64) for name, hint in (WHOLE | change).items()}
     setting = setting_for(model, SMALL)
     if reason is None:
@@ -246,13 +251,16 @@ def test_what_is_no_finer_automaton_is_refused(change: dict[str, Sequence[Any]],
 
 
 def test_premises_and_models_that_do_not_fit_are_refused() -> None:
-    model = one_layer(0, d_vocab=2, n_ctx=2, attention_dir="bidirectional")
+    model = one_layer(0, d_vocab=2, n_ctx=2, attention_dir="bidirectional", d_head=3)
     setting, hints = setting_for(model, SMALL), {name: np.array(hint, np.int64) for name, hint in WHOLE.items()}
     forward, step = transformer_forward(setting, Step("transformer-forward"), ()), step_of(0, hints)
     own = regions(setting, step, (forward,))
     for premises in ((), (forward, forward), (own,)):
         with pytest.raises(Refused, match="one premise"):
             regions(setting, step, premises)
+    for cuts in (-1, 65):
+        with pytest.raises(Refused, match="cuts"):
+            regions(setting, step_of(0, hints, cuts), (forward,))
     for number in (-1, 2):
         with pytest.raises(Refused, match="no read"):
             regions(setting, step_of(number, hints), (forward,))

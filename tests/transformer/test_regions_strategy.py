@@ -1,0 +1,73 @@
+"""Strategy `regions`: what it proves is accepted, true, and not less than what is clearly right."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from test_regions import draw_automaton, every_input, one_layer, true_leads
+
+from certificates import write_certificate, write_model
+from checker import covers, verify
+from prover.prove import problem_about, prove
+from prover.strategies.regions import Regions
+from prover.strategy import DoesNotFit
+from prover.tasks import automaton_from
+from prover.transformer.finer_automaton import ReadSums
+from prover.transformer.problem import TransformerProblem
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_proofs_are_accepted_and_true(seed: int, tmp_path: Path) -> None:
+    rng, model = np.random.default_rng(seed), one_layer(seed)
+    automaton = draw_automaton(model, rng)
+    rows = every_input(automaton)
+    leads = true_leads(model, automaton, rows).min(1)
+    margin = Fraction(1, 16) if seed % 3 == 0 else Fraction(0)
+    problem = problem_about(model, CPU, (30, 64)[seed % 2], automaton=automaton, margin=margin)
+    try:
+        certificate, evidence = prove(problem, Regions(fine=(4, 8, 12)[seed % 3], cuts=seed % 4))
+    except DoesNotFit as error:
+        assert "proves nothing" in str(error)
+        return
+    write_model(tmp_path / "model", model)
+    write_certificate(tmp_path / "cert", certificate)
+    verdict = verify(tmp_path / "cert", tmp_path / "model")
+    assert verdict.accepted and verdict.correct == evidence.correct and verdict.total == len(rows)
+    held = covers(tmp_path / "cert", tmp_path / "model", rows) >= 0
+    assert evidence.correct <= np.count_nonzero(held) and np.all(leads[held] > float(margin) - 1e-9)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_the_search_sees_what_the_checker_proves(seed: int) -> None:
+    """With a finer automaton that remembers all, whatever clearly leads is found, if nothing else is read later."""
+    model = one_layer(seed)
+    length, vocab = model.config.input_shape
+    automaton = automaton_from(
+        0, lambda state, token, _: token, lambda state: min(state, model.config.d_vocab_out - 1), length, vocab
+    )
+    problem = problem_about(model, CPU, automaton=automaton)
+    assert isinstance(problem, TransformerProblem)
+    rows = every_input(automaton)
+    clear = true_leads(model, automaton, rows)[:, 0] > 1e-4
+    for query in problem.queries(0):
+        sums = ReadSums(problem, 0, query)
+        finest = sums.refined(None, [], 2.0**-40)
+        proved = sums.proved(finest, 0, 0.0)
+        assert len(proved) == vocab ** (length - 1) or len(proved) < len(rows)
+        if len(proved) == vocab ** (length - 1):
+            assert np.count_nonzero(proved) == np.count_nonzero(clear[rows[:, -1] == query])
+
+
+def test_models_and_tasks_that_do_not_fit() -> None:
+    model = one_layer(0)
+    with pytest.raises(DoesNotFit, match="--task FILE"):
+        prove(problem_about(model, CPU), Regions())
+    deep = one_layer(0, n_layers=2)
+    length, vocab = model.config.input_shape
+    automaton = automaton_from(0, lambda state, token, _: 0, lambda state: 1, length, vocab)
+    with pytest.raises(DoesNotFit, match="one layer"):
+        prove(problem_about(deep, CPU, automaton=automaton), Regions())
