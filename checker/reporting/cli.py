@@ -14,10 +14,13 @@ from certificates.automaton import read_automaton
 from certificates.canonical_json import Json, decimal, dumps, loads_relaxed
 from certificates.certificate import Certificate, MLPStatement, read_certificate
 from certificates.errors import FormatError
+from certificates.model_file import read_model
+from certificates.tensor_file import RawTensor
 from checker.core.errors import CheckError, InvalidInput
 from checker.core.meter import Budget
 from checker.reporting.coverage import covers
 from checker.reporting.decimals import floor_decimal
+from checker.reporting.refutation import true_and_proved
 from checker.reporting.theorem import frequency_bounds
 from checker.reporting.verdict import ArithmeticName, Verdict, verify
 
@@ -146,12 +149,7 @@ def covers_command(certificate: Path, model: Path, tokens: str) -> None:
 
     The exit status is 0 either way; -1 and the like are written after --, as in: checker covers .. -- -1,2,3
     """
-    try:
-        sequence = [int(token) for token in tokens.split(",")]
-    except ValueError as error:
-        raise InvalidInput(f"{tokens!r} is not a list of integers such as 5,17,17,63") from error
-    if any(abs(token) >= 2**31 for token in sequence):
-        raise InvalidInput("tokens are small integers")
+    sequence = _integers(tokens)
     step = int(covers(certificate, model, [sequence])[0])
     if step < 0:
         click.echo(f"{tokens}: not certified (the model may still be right about it)")
@@ -186,6 +184,44 @@ def task_command(file: Path) -> None:
     click.echo(f"{states} states, {tokens} tokens, {len(automaton.order)} positions in the order {automaton.order.tolist()}")
     click.echo(f"transitions: {'the same for every step' if steps == 1 else 'a table for every step'}")
     click.echo(f"inputs: {automaton.count()} of {tokens ** len(automaton.order)} sequences")
+
+
+@cli.command(
+    "refute",
+    short_help="Is the model proved to be wrong about this input?",
+    epilog="Example: checker refute model.safetensors 5,17,17,63 17 --task max-of-k",
+)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("tokens")
+@click.argument("answers")
+@click.option("--task", required=True, help="The task: a name, JSON, or a file with an automaton, .json.")
+def refute_command(model: Path, tokens: str, answers: str, task: str) -> None:
+    """Prove, in exact arithmetic, that MODEL answers ANSWERS (one output for each read) to the input TOKENS, which is wrong.
+
+    The exit status is 0 if it is proved and wrong, 1 if not.
+    """
+    pinned = _pinned_task(task)
+    pinned = {"name": pinned} if isinstance(pinned, str) else pinned
+    tables = read_automaton(Path(task)).tables if task.endswith(".json") else {}
+    given = {name: RawTensor.of_integers(table) for name, table in tables.items()}
+    asked, said = _integers(tokens), _integers(answers)
+    true, proved = true_and_proved(read_model(model), pinned, given, asked, said)
+    wrong = true.tolist() != said
+    what = f"{answers} where {','.join(map(str, true.tolist()))} is right" if wrong else f"{answers}, which is right"
+    click.echo(
+        f"{'REFUTED' if wrong and proved else 'NOT REFUTED'}: {tokens} gets {what}" + ("" if proved else " (not proved)")
+    )
+    sys.exit(0 if wrong and proved else 1)
+
+
+def _integers(text: str) -> list[int]:
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise InvalidInput(f"{text!r} is not a list of integers such as 5,17,17,63") from error
+    if any(abs(number) >= 2**31 for number in numbers):
+        raise InvalidInput("tokens and outputs are small integers")
+    return numbers
 
 
 def outline(certificate: Certificate, size: int) -> str:

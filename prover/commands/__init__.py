@@ -6,6 +6,7 @@ import click
 import torch
 
 from certificates import FormatError, __version__
+from prover.commands.attack import attack_command
 from prover.commands.finetune import finetune_command
 from prover.commands.import_state import import_command
 from prover.commands.prove import prove_command, strategies_command
@@ -27,7 +28,7 @@ def cli() -> None:
 
 
 for _command in (
-    *(train, import_command, strategies_command, prove_command, finetune_command),
+    *(attack_command, train, import_command, strategies_command, prove_command, finetune_command),
     *(demo_command, frontier_command, interpret_command, search_command, bench_command, deployed_command),
 ):
     cli.add_command(_command)

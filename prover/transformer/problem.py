@@ -110,6 +110,16 @@ class TransformerProblem(Problem):
         parts = [self._margins(*pair).cpu().numpy() for pair in zip(*pairs, strict=True)]
         return np.concatenate(parts) if parts else np.zeros(0)
 
+    def as_tokens(self, numbers: IntArray) -> IntArray:
+        """The tokens with these numbers in the task."""
+        return self.shape[1] - 1 - numbers if self.automaton is None and self.task.reverse else numbers
+
+    def answers(self, tokens: IntArray) -> IntArray:
+        """What the model answers to tokens "n k" at the reads, "n r", in float64."""
+        found = transformer_logits(self.model.config, self.weights, torch.as_tensor(tokens, device=self.device))
+        answers: IntArray = found[:, self.reads].argmax(2).cpu().numpy()
+        return answers
+
     def _margins(self, inputs: Tensor, outputs: Tensor) -> Tensor:
         logits = transformer_logits(self.model.config, self.weights, inputs)[:, self.reads]
         others = logits.scatter(2, outputs[..., None], -torch.inf).amax(2)

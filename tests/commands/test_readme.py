@@ -31,6 +31,14 @@ def test_the_task_in_the_readme_is_one(tmp_path: Path, monkeypatch: pytest.Monke
     assert odd.count() == 64**4 and odd.outputs_of(np.array([[1, 2, 3, 5], [1, 2, 3, 4]]))[:, 0].tolist() == [1, 0]
 
 
+def test_addition_in_the_readme_has_all_sums(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (code,) = (part for part in blocks() if "import addition" in part)
+    exec(compile(code, str(README), "exec"), {"__name__": "readme"})
+    adds = read_automaton(tmp_path / "adds.json")
+    assert adds.count() == 10**20 and adds.transitions.shape[2] == 10 and len(adds.order) == 34 and len(adds.reads) == 11
+
+
 def test_the_strategy_in_the_readme_proves_something() -> None:
     (code,) = (part for part in blocks() if "class Harmless" in part)
     namespace: dict[str, type[Strategy]] = {"__name__": "readme"}  # type: ignore[dict-item]
