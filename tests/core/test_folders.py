@@ -25,7 +25,9 @@ FLOORS: Mapping[str, Sequence[frozenset[str]]] = {
         frozenset({"attention", "layers"}),  # what the strategies of a family share
         frozenset({"transformer"}),  # what the strategies for transformers of any depth share
         frozenset({"strategies", "prove", "training"}),  # ways to search; from what was found to a certificate; models
-        frozenset({"importing", "studies", "tasks"}),  # models of others; many proofs, compared, and pages about them
+        frozenset(
+            {"attack", "importing", "studies", "tasks"}
+        ),  # wrong inputs; models of others; many proofs, compared, and pages about them
         frozenset({"search"}),  # factorisations by what they prove
         frozenset({"commands"}),
         frozenset({"__main__"}),

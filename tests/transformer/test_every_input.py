@@ -1,6 +1,7 @@
 """From a model file to a verdict: every input of small transformers, against the oracle in multiple precision."""
 
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,25 @@ def test_the_number_is_that_of_the_oracle(seed: int, task: str, tmp_path: Path) 
         held = covers(tmp_path / "cert", tmp_path / "model", all_inputs(model)) >= 0
         assert verdict.correct == np.count_nonzero(held) and np.all(margins[held] > 0)
         assert np.all(held[margins > (0.1 if precision == 30 else 1e-6)]), "what is clearly right is proved"
+
+
+@pytest.mark.parametrize("seed", [2, 9])
+def test_margins_are_kept(seed: int, tmp_path: Path) -> None:
+    """Also by the input that leads by just that much."""
+    model = draw_model(seed, d_vocab=2, n_ctx=3, n_layers=1)
+    margins = true_margins(model, 1)
+    write_model(tmp_path / "model", model)
+    for lead in sorted(float(margin) for margin in margins if margin > 0):
+        for margin, led in (
+            (lead * 0.999, margins >= lead * 0.9999),
+            (lead, margins > lead * 1.0001),
+            (lead * 1.001, margins > lead * 1.002),
+        ):
+            own = Fraction(margin).limit_denominator(10**9) + (Fraction(1, 10**9) if margin == lead else 0)
+            found, _ = prove(problem_about(model, CPU, 64, margin=Fraction(round(own * 10**9), 10**9)), Enumerate())
+            write_certificate(tmp_path / "cert", found)
+            verdict = verify(tmp_path / "cert", tmp_path / "model")
+            assert verdict.accepted and verdict.correct == np.count_nonzero(led)
 
 
 def test_tasks_of_ones_own(tmp_path: Path) -> None:
