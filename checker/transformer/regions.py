@@ -137,12 +137,10 @@ class Read:
 
     @cached_property
     def tokens(self) -> list[IntArray]:
-        """For each position that is seen, the tokens that inputs have there; at the read's, the queries."""
+        """For each position that is seen, the tokens that inputs have there: at the read's, the queries."""
         causal = self.forward.config.attention_dir == "causal"
         steps = np.argsort(self.task.automaton.order)[: self.position + 1 if causal else None]
-        found = [np.flatnonzero(np.any(self.after[step] >= 0, axis=0)) for step in steps.tolist()]
-        found[self.position] = self.queries
-        return found
+        return [np.flatnonzero(np.any(self.after[step] >= 0, axis=0)) for step in steps.tolist()]
 
     @cached_property
     def group(self) -> IntArray:

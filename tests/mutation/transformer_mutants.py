@@ -129,7 +129,6 @@ _REPLACED = {
         ("np.diff(target[first], prepend=-1)", "np.diff(source[first], prepend=-1)"),
         ("np.add.at(longer, self.target, ways[self.source])", "np.add.at(longer, self.target, 1)"),
         ("if causal else None]", "]"),
-        ("found[self.position] = self.queries", "pass"),
         ("// (config.n_heads // config.n_key_value_heads)", "% config.n_key_value_heads"),
         ("(scores - largest).exp()", "scores.exp()"),
         ("[:, self.group] - self.values[0]", "[:, self.group]"),
