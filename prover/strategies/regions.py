@@ -1,6 +1,6 @@
 """Strategy `regions`: inputs that a one-layer transformer treats alike, found by a finer automaton for each query."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -13,8 +13,8 @@ from prover.strategy import DoesNotFit, Evidence, Strategy
 from prover.transformer.finer_automaton import FinerAutomaton, ReadSums
 from prover.transformer.problem import TransformerProblem
 
-_COARSEST, _CUT_FROM = 2, 6
-"""The first grid; and the first one in which boxes are cut."""
+_COARSEST, _CUT_FROM, _FEW = 2, 6, 5
+"""The first grid; the first one in which boxes are cut, and how often: what takes more is refined instead, if it may be."""
 _ROOM = 2.0**-24
 """How far leads are from zero, relative to the greatest, that the checker surely proves at 30 bits."""
 
@@ -63,11 +63,12 @@ class Regions(Strategy):
         proved = sums.proved(best, 0, _ROOM)
         for fine in range(_COARSEST + 2, self.fine + 1):
             if proved.all():
-                break
+                return best
             finer = sums.refined(best, best.settled(proved), 2.0**-fine)
             if sum(finer.sizes) > self.states:
                 break
-            best, proved = finer, sums.proved(finer, self.cuts if fine >= _CUT_FROM else 0, _ROOM)
+            best, proved = finer, sums.proved(finer, min(self.cuts, _FEW) if fine >= _CUT_FROM else 0, _ROOM)
+        proved = sums.proved(replace(best, known=proved), self.cuts, _ROOM)
         return best.without(~proved)
 
 

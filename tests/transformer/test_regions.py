@@ -250,6 +250,18 @@ def test_what_is_no_finer_automaton_is_refused(change: dict[str, Sequence[Any]],
         applied(setting, 0, hints)
 
 
+def test_queries_that_no_input_has_are_refused() -> None:
+    """Everything is numbered by queries: one too many would shift the others' scores."""
+    model = one_layer(0, d_vocab=2, n_ctx=2, d_head=3, n_heads=1, n_key_value_heads=1)
+    automaton = Automaton.of(np.array([0, 1]), np.array([[[0, 0], [-1, -1]], [[-1, 0], [-1, -1]]]), np.array([1, -1]))
+    hints = {"queries": [1], "sizes": [1, 1], "finer": [[0, 0], [-1, 0]], "scale": [1, 1, 1]}
+    setting = setting_for(model, automaton)
+    applied(setting, 0, {name: np.array(hint, np.int64) for name, hint in hints.items()})
+    more = hints | {"queries": [0, 1], "finer": [[-1, -1], [0, 0], [-1, 0]]}
+    with pytest.raises(Refused, match="no input has one of the queries"):
+        applied(setting, 0, {name: np.array(hint, np.int64) for name, hint in more.items()})
+
+
 def test_premises_and_models_that_do_not_fit_are_refused() -> None:
     model = one_layer(0, d_vocab=2, n_ctx=2, attention_dir="bidirectional", d_head=3)
     setting, hints = setting_for(model, SMALL), {name: np.array(hint, np.int64) for name, hint in WHOLE.items()}
