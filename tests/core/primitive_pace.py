@@ -122,6 +122,7 @@ ALONG: dict[str, Operation] = {
     "min": lambda a, axis: a.min(axis),
     "max": lambda a, axis: a.max(axis),
     "range": lambda a, axis: a.range(axis),
+    "widest": lambda a, axis: a.widest(axis),
     "running_min": lambda a, axis: a.running_min(axis),
     "running_max": lambda a, axis: a.running_max(axis),
     "sort": lambda a, axis: a.sort(axis),
@@ -154,6 +155,7 @@ def cases(numbers: Numbers, size: int) -> Iterator[Case]:
     for step, columns in itertools.product((1, 2, 1000), (1, n)):
         operand, starts = numbers.wide(max(1, size // columns), columns), np.arange(0, max(1, size // columns), step)
         yield Case("segment_sum", f"{columns} columns, every {step}", lambda o=operand, s=starts: o.segment_sum(s))  # type: ignore[misc]
+        yield Case("segment_hull", f"{columns} columns, every {step}", lambda o=operand, s=starts: o.segment_hull(s))  # type: ignore[misc]
     counts = numbers.rng.integers(0, 60, (n, n))
     yield Case("times", "plain", lambda: square.times(counts))
     yield Case("times", "rounded", lambda: wide.T.times(counts * 2**50))

@@ -533,6 +533,25 @@ def test_concatenate_encloses(kind: Kind, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_ends_hulls_and_widths(kind: Kind) -> None:
+    """Of intervals from some multiples of 1/8 to others."""
+    rng, arithmetic = np.random.default_rng(4), make(kind)
+    low = rng.integers(-40, 40, (9, 3))
+    high = low + rng.permutation(27).reshape(9, 3)
+    eighths = np.full((9, 3), -3)
+    x = arithmetic.exact(low, eighths).up_to(arithmetic.exact(high, eighths))
+    for end, wanted in zip(x.ends(), (low, high), strict=True):
+        assert all(np.array_equal(8 * bound, wanted) for bound in ends(end))
+    starts = np.array([0, 1, 4, 8])
+    least, most = ends(x.segment_hull(starts))
+    assert np.array_equal(8 * least, np.minimum.reduceat(low, starts)) and np.array_equal(
+        8 * most, np.maximum.reduceat(high, starts)
+    )
+    for axis in (0, 1):
+        assert np.array_equal(x.widest(axis), np.argmax(high - low, axis=axis))
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @quick
 @given(data=st.data())
 def test_representative_is_known_exactly_and_inside(kind: Kind, data: st.DataObject) -> None:
@@ -1164,6 +1183,8 @@ COUNTED: dict[str, tuple[Shapes, str, int, int, Callable[..., Any]]] = {
     "sum": (((3, 4),), "sum", 8, 12, lambda a: a.sum(0)),
     "sum of rows": (((3, 4),), "sum", 9, 12, lambda a: a.sum(1)),
     "segment_sum": (((6, 4),), "segment_sum", (6 - 2) * 4, 24, lambda a: a.segment_sum(np.array([0, 5]))),
+    "segment_hull": (((6, 4),), "segment_hull", (6 - 2) * 4, 24, lambda a: a.segment_hull(np.array([0, 5]))),
+    "widest": (((3, 4),), "widest", 9, 12, lambda a: a.widest(1)),
     "minimum": (((3, 4), (1, 1)), "minimum", 12, 12, lambda a, b: a.minimum(b)),
     "maximum": (((1, 4), (3, 1)), "maximum", 12, 12, lambda a, b: a.maximum(b)),
     "min": (((3, 4),), "min", 8, 12, lambda a: a.min(0)),
@@ -1224,7 +1245,7 @@ def test_both_implementations_have_the_whole_interface() -> None:
     public = {name for name in vars(Enclosure) if not name.startswith("_")} | {"__add__", "__matmul__", "__getitem__"}
     for implementation in (ScaledIntegers, MpmathIntervals):
         assert public <= set(dir(implementation)) and not implementation.__abstractmethods__
-        for name in public - {"shape", "T", "reshape", "representative", "range", "lengths", "inverse_sqrt"}:
+        for name in public - {"shape", "T", "reshape", "representative", "ends", "range", "lengths", "inverse_sqrt"}:
             assert hasattr(vars(implementation)[name], "__wrapped__"), f"{name} is not counted"
 
 
