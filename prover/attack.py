@@ -50,12 +50,8 @@ def _inputs(problem: TransformerProblem, count: int, rng: np.random.Generator, b
 
 def walks(automaton: Automaton, count: int, rng: np.random.Generator, by_state: bool) -> IntArray:
     """Random inputs: every token that goes on is as likely as any other, or (by_state) every state that can come next."""
-    length, alive, going_on = len(automaton.order), automaton.due(len(automaton.order)), list[IntArray]()
-    for step in reversed(range(length)):
-        table = automaton.at(step)
-        going_on.insert(0, np.where((table >= 0) & alive[table], table, -1))
-        alive = np.any(going_on[0] >= 0, axis=1) & (automaton.due(step) if step else True)
-    inputs, state = np.zeros((count, length), np.int64), np.zeros(count, np.int64)
+    inputs, state = np.zeros((count, len(automaton.order)), np.int64), np.zeros(count, np.int64)
+    going_on = automaton.followers(-1, np.zeros(1, np.int64))  # no position: so nodes are states
     for position, table in zip(automaton.order.tolist(), going_on, strict=True):
         alike = (table[:, :, None] == table[:, None, :]).sum(2) if by_state else np.ones_like(table)
         chance = np.where(table >= 0, 1 / alike, 0)

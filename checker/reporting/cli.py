@@ -10,7 +10,7 @@ from typing import Any, get_args
 import click
 
 from certificates import __version__
-from certificates.automaton import read_automaton
+from certificates.automaton import Automaton, read_automaton
 from certificates.canonical_json import Json, decimal, dumps, loads_relaxed
 from certificates.certificate import Certificate, MLPStatement, read_certificate
 from certificates.errors import FormatError
@@ -94,7 +94,7 @@ def verify_command(
 ) -> None:
     """Check CERTIFICATE against a model file and print the theorem that it proves."""
     try:
-        pinned, error_at_most = _pinned_task(task), _pinned_errors(errors)
+        (pinned, _), error_at_most = _task(task), _pinned_errors(errors)
     except FormatError as error:
         verdict = refusal(str(error), InvalidInput.exit_code)
     else:
@@ -115,16 +115,18 @@ def verify_command(
     sys.exit(verdict.exit_code)
 
 
-def _pinned_task(text: str | None) -> Json:
+def _task(text: str | None) -> tuple[Json, Automaton | None]:
+    """The task that an option states, and the automaton, if it is a file with one."""
     if text is not None and text.endswith(".json"):
-        return {"automaton": read_automaton(Path(text)).digest}
+        automaton = read_automaton(Path(text))
+        return {"automaton": automaton.digest}, automaton
     try:
-        task = text if text is None or _NAME.fullmatch(text) else loads_relaxed(text)
+        task: Json = None if text is None else {"name": text} if _NAME.fullmatch(text) else loads_relaxed(text)
     except FormatError as error:
         raise FormatError(f"--task: {error}") from error
     if text is not None and task is None:
         raise FormatError("--task: null is not a task")
-    return task
+    return task, None
 
 
 def _pinned_errors(texts: tuple[str, ...]) -> dict[int, str]:
@@ -200,12 +202,11 @@ def refute_command(model: Path, tokens: str, answers: str, task: str) -> None:
 
     The exit status is 0 if it is proved and wrong, 1 if not.
     """
-    pinned = _pinned_task(task)
-    pinned = {"name": pinned} if isinstance(pinned, str) else pinned
-    tables = read_automaton(Path(task)).tables if task.endswith(".json") else {}
+    stated, automaton = _task(task)
+    tables = automaton.tables if automaton else {}
     given = {name: RawTensor.of_integers(table) for name, table in tables.items()}
     asked, said = _integers(tokens), _integers(answers)
-    true, proved = true_and_proved(read_model(model), pinned, given, asked, said)
+    true, proved = true_and_proved(read_model(model), stated, given, asked, said)
     wrong = true.tolist() != said
     what = f"{answers} where {','.join(map(str, true.tolist()))} is right" if wrong else f"{answers}, which is right"
     click.echo(

@@ -17,6 +17,7 @@ So only h is bounded coordinate by coordinate, from boxes of what its units read
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 
@@ -92,19 +93,15 @@ class AfterAttention:
     def _hidden(self, boxes: Boxes) -> tuple[Enclosure, IntArray]:
         """What the MLP's units give, h "n m", in those rows where it is proved to be defined; and which these are."""
         config, layers, rows = self.layers.config, self.layers, np.arange(len(boxes.query))
-        weights = [layers.weights[_MLP + name] for name in (("W_gate", "W_in") if config.gated_mlp else ("W_in",))]
+        over_boxes = partial(activated, config.act_fn)
         if config.normalization_type is None:
-            first, *inner = (self._through(matrix, boxes, None) for matrix in weights)
-        else:
-            x = self._through(self._centring, boxes, None)
-            squares, share = x.square().sum(1).reshape(-1, 1) + self._eps(config.d_model), Fraction(1, 16)
-            divisors = (squares * fraction(x.arithmetic, share)).sqrt().within(x.arithmetic)  # rounded more than in a division
-            rows = np.flatnonzero(divisors.positive())
-            y = layers.scaled("blocks.0.ln2", normalised(x[rows], self._eps(config.d_model)))
-            first, *inner = (y @ matrix for matrix in weights)
-        if inner:
-            return layers.plus(activated(config.act_fn, first) * inner[0], f"{_MLP}b_in"), rows
-        return activated(config.act_fn, layers.plus(first, f"{_MLP}b_in")), rows
+            return layers.units(0, lambda weights: self._through(weights, boxes, None), over_boxes), rows
+        x = self._through(self._centring, boxes, None)
+        squares, share = x.square().sum(1).reshape(-1, 1) + self._eps(config.d_model), Fraction(1, 16)
+        divisors = (squares * fraction(x.arithmetic, share)).sqrt().within(x.arithmetic)  # rounded more than in a division
+        rows = np.flatnonzero(divisors.positive())
+        y = layers.scaled("blocks.0.ln2", normalised(x[rows], self._eps(config.d_model)))
+        return layers.units(0, lambda weights: y @ weights, over_boxes), rows
 
     def _unembedding(self) -> tuple[Enclosure, Enclosure | None]:
         """What the logits' leads are made of: U "d out", times the norm's weights and less its mean; biases "1 out", if any."""

@@ -9,7 +9,7 @@ of the values: this multiplies the numerator and the denominator of a softmax by
     x / sqrt(mean x^2 + eps)                        =  sqrt(d) x / sqrt(sum x^2 + d eps).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -88,13 +88,19 @@ class Layers:
         return self.plus(joined @ self.weights[f"blocks.{layer}.attn.W_O"], f"blocks.{layer}.attn.b_O")
 
     def mlp(self, layer: int, stream: Enclosure) -> Enclosure:
-        x, mlp, activation = self.norm(f"blocks.{layer}.ln2", stream), f"blocks.{layer}.mlp.", ACTIVATIONS[self.config.act_fn]
-        inner = x @ self.weights[f"{mlp}W_in"]
-        if self.config.gated_mlp:
-            hidden = self.plus(activation(x @ self.weights[f"{mlp}W_gate"]) * inner, f"{mlp}b_in")
-        else:
-            hidden = activation(self.plus(inner, f"{mlp}b_in"))
+        x, mlp = self.norm(f"blocks.{layer}.ln2", stream), f"blocks.{layer}.mlp."
+        hidden = self.units(layer, lambda weights: x @ weights, ACTIVATIONS[self.config.act_fn])
         return self.plus(hidden @ self.weights[f"{mlp}W_out"], f"{mlp}b_out")
+
+    def units(
+        self, layer: int, read: Callable[[Enclosure], Enclosure], activation: Callable[[Enclosure], Enclosure]
+    ) -> Enclosure:
+        """What the MLP's units give, "p m". read: what they read through weights "d m"."""
+        mlp = f"blocks.{layer}.mlp."
+        inner = read(self.weights[f"{mlp}W_in"])
+        if self.config.gated_mlp:
+            return self.plus(activation(read(self.weights[f"{mlp}W_gate"])) * inner, f"{mlp}b_in")
+        return activation(self.plus(inner, f"{mlp}b_in"))
 
     def norm(self, name: str, x: Enclosure) -> Enclosure:
         """LN, RMS or nothing, with weight and bias where there are any."""

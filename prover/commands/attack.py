@@ -6,9 +6,8 @@ from pathlib import Path
 import click
 
 from certificates import read_model
-from certificates.automaton import read_automaton
 from prover.attack import attack
-from prover.commands.options import DEVICE, MODEL, is_file, parse_task, pick_device, progress_bars
+from prover.commands.options import DEVICE, MODEL, parse_any_task, pick_device, progress_bars
 from prover.prove import problem_about
 from prover.strategy import DoesNotFit
 from prover.transformer.problem import TransformerProblem
@@ -32,7 +31,7 @@ def attack_command(model: Path, task: str | None, tries: int, seed: int, show: i
     finds rare ones. The exit status is 0 if nothing was found, 1 otherwise.
     """
     with progress_bars() as track:
-        named, automaton = (None, read_automaton(Path(task))) if is_file(task) else (parse_task(task), None)
+        named, automaton = parse_any_task(task)
         problem = problem_about(read_model(model), pick_device(device), track=track, task=named, automaton=automaton)
         if not isinstance(problem, TransformerProblem):
             raise DoesNotFit("attack is for models of the architecture `transformer`; others are small enough to enumerate")

@@ -13,6 +13,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
+from certificates.automaton import Automaton, read_automaton
 from certificates.canonical_json import Json, loads_relaxed
 from certificates.tensor_file import IntArray
 from prover.problem import Track
@@ -63,9 +64,11 @@ def parse_task(text: str | None) -> Json:
     return loads_relaxed(text) if text.lstrip().startswith("{") else {"name": text}
 
 
-def is_file(task: str | None) -> bool:
-    """Whether the value of a --task option is the name of a file with an automaton."""
-    return task is not None and task.endswith(".json")
+def parse_any_task(text: str | None) -> tuple[Json, Automaton | None]:
+    """The value of a --task option that may also be the name of a file with an automaton: a task with a name, or that."""
+    if text is not None and text.endswith(".json"):
+        return None, read_automaton(Path(text))
+    return parse_task(text), None
 
 
 def parse_margin(text: str | None) -> Fraction:

@@ -8,7 +8,6 @@ import click
 from rich.table import Table
 
 from certificates import read_model, write_certificate
-from certificates.automaton import read_automaton
 from certificates.canonical_json import decimal
 from checker import verify
 from prover.commands.options import (
@@ -18,10 +17,9 @@ from prover.commands.options import (
     OUTPUT,
     SETTINGS,
     build_strategy,
-    is_file,
     keep_apart,
+    parse_any_task,
     parse_margin,
-    parse_task,
     pick_device,
     progress_bars,
     read_table,
@@ -30,14 +28,7 @@ from prover.deployed import FORMATS
 from prover.layers.dictionaries import Dictionary
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.prove import deployable, problem_about, prove
-from prover.strategies import (
-    ATTENTION_STRATEGIES,
-    FOR_ANY_TASK,
-    MLP_STRATEGIES,
-    TRANSFORMER_STRATEGIES,
-    TWO_INPUT_STRATEGIES,
-    all_strategies_for,
-)
+from prover.strategies import FAMILIES, all_strategies_for
 from prover.strategies.dictionary_output import DictionaryOutput
 from prover.strategy import MLPEvidence
 from prover.studies.rounding import floor_percent
@@ -53,13 +44,7 @@ def strategies_command() -> None:
 
     V tokens, K positions, d = d_model, out = outputs; n elements, m neurons, r directions.
     """
-    for title, strategies in (
-        ("attention-only transformers", ATTENTION_STRATEGIES),
-        ("networks with one hidden layer on two inputs", TWO_INPUT_STRATEGIES),
-        ("any model, any task", FOR_ANY_TASK),
-        ("transformers of one layer, tasks of one's own", TRANSFORMER_STRATEGIES),
-        ("transformers with uniform attention: what the MLP does", MLP_STRATEGIES),
-    ):
+    for title, strategies in FAMILIES.items():
         table = Table("strategy", "cost", "what it does", "switches (--set)", title=title)
         for strategy in strategies.values():
             switches = ", ".join(f"{key}={value}" for key, value in vars(strategy()).items())
@@ -79,17 +64,7 @@ def strategies_command() -> None:
 @click.option(
     "--strategy",
     required=True,
-    type=click.Choice(
-        list(
-            {
-                **ATTENTION_STRATEGIES,
-                **TWO_INPUT_STRATEGIES,
-                **FOR_ANY_TASK,
-                **TRANSFORMER_STRATEGIES,
-                **MLP_STRATEGIES,
-            }
-        )
-    ),
+    type=click.Choice([name for strategies in FAMILIES.values() for name in strategies]),
     help="See `prover strategies`.",
 )
 @SETTINGS
@@ -131,7 +106,7 @@ def prove_command(
     with progress_bars() as track:
         given = None if table is None else read_table(table)
         required = parse_margin(margin)
-        named, automaton = (None, read_automaton(Path(task))) if is_file(task) else (parse_task(task), None)
+        named, automaton = parse_any_task(task)
         problem = problem_about(parsed, pick_device(device), precision, track, named, given, required, automaton)
         if dictionary is not None:
             if not isinstance(problem, TwoInputProblem) or not isinstance(search, DictionaryOutput):

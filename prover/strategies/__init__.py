@@ -59,6 +59,16 @@ MLP_STRATEGIES: Mapping[str, type[Strategy]] = {MLPQuadrature.name: MLPQuadratur
 """Strategies that prove something about an MLP, not about accuracy."""
 
 
+FAMILIES: Mapping[str, Mapping[str, type[Strategy]]] = {
+    "attention-only transformers": ATTENTION_STRATEGIES,
+    "networks with one hidden layer on two inputs": TWO_INPUT_STRATEGIES,
+    "any model, any task": FOR_ANY_TASK,
+    "transformers of one layer, tasks of one's own": TRANSFORMER_STRATEGIES,
+    "transformers with uniform attention: what the MLP does": MLP_STRATEGIES,
+}
+"""All of them, by what they are for."""
+
+
 def all_strategies_for(model: Model) -> Mapping[str, type[Strategy]]:
     """Those of `strategies_for`, those for any task, and those about MLPs."""
     about_mlp = MLP_STRATEGIES if isinstance(model.config, UniformAttention) else {}

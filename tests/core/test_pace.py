@@ -34,7 +34,7 @@ from checker.rules.disjoint_sum import disjoint_sum
 from checker.rules.further_inputs import further_inputs
 
 SEEDS, SEEDS_OF_MEMORY = range(30), range(12)
-TOLERANCE = 1.5
+TOLERANCE = 1.25
 """For what else the machine does meanwhile."""
 MEMORY = 2**25
 
