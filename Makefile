@@ -30,6 +30,7 @@ float32: $(STAMP)
 	$(BIN)/prover deployed $(wildcard certificates/models/*.safetensors) -o float32-out
 
 pace: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m timed tests/core/test_pace.py
 	PYTHONPATH=.:tests:tests/oracles:tests/golden:tests/mutation:tests/core:tests/attention $(BIN)/python tests/core/pace_search.py
 
 frontier: $(STAMP)

@@ -1,4 +1,8 @@
-"""No file is checked for more than twice as long as `brute-force` takes for the budget: time is in proportion to effort."""
+"""No file is checked for more than twice as long as `brute-force` takes for the budget: time is in proportion to effort.
+
+Tests that compare seconds are marked `timed`: they want a machine that does nothing else, so `make pace` runs them, not
+`make test`.
+"""
 
 import math
 import random
@@ -45,6 +49,7 @@ def pace() -> float:
     return brute_force_pace(tries=3)
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("rule", sorted(RULES))
 def test_no_grown_certificate_takes_longer_than_its_effort_says(rule: str, pace: float) -> None:
     search = Search(rule, pace)
@@ -66,6 +71,7 @@ def test_no_grown_certificate_takes_more_memory_than_the_budget(rule: str) -> No
             assert peak(subject, MEMORY) < MEMORY * 5 // 4 + 2**23, (seed, subject.name)
 
 
+@pytest.mark.timed
 def test_time_that_a_rule_does_not_announce_is_found(pace: float, monkeypatch: pytest.MonkeyPatch) -> None:
     def slow(*arguments: Any) -> CertifiedInputs:
         started = time.process_time()
@@ -103,6 +109,7 @@ FACTS: dict[str, tuple[dict[str, Any], Callable[[], Step]]] = {
 }
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("inputs", [3, 100_000])
 @pytest.mark.parametrize("rule", FACTS)
 def test_asking_a_sum_about_inputs_takes_effort(rule: str, inputs: int, pace: float, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,6 +168,7 @@ def test_copies_made_by_reshaping_are_charged() -> None:
     assert efforts[0] == 0 and efforts[1] > 300 * 300
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("precision", [30, 31])
 @pytest.mark.parametrize("name", ["multiply", "sqrt", "matmul", "gather", "segment_sum"])
 def test_primitives_keep_the_pace(name: str, precision: int, pace: float) -> None:

@@ -286,7 +286,7 @@ def test_exactly_the_pairs_that_lead_by_more_than_the_margin_are_accepted(tiny: 
     tables, expected = check.tables(), check.truth.lead > margin
     assert np.array_equal(check.one_by_one(tables, evaluated), expected)
     pairs = np.argwhere(expected | ~expected)
-    found = tables.classifies(check.setting, pairs, tiny.table.reshape(-1))
+    found = tables.classifies(check.setting, pairs, tiny.table.reshape(-1, 1))
     assert np.array_equal(found.reshape(expected.shape), expected)
     problem = TwoInputProblem(check.model, torch.device("cpu"), 40, task_json=check.task, margin=_decimal(margin))
     problem = replace(problem, given=tiny.table if check.table else None)
