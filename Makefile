@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test verified bench float32 pace frontier interpret finetune lint mutants size clean
+.PHONY: demo test thorough verified bench float32 pace frontier interpret finetune lint mutants size clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -16,6 +16,9 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+thorough: $(STAMP)
+	THOROUGH=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 verified:
 	@command -v coqc >/dev/null || { echo "coqc is missing: apt-get install coq libcoq-coquelicot" >&2; exit 1; }

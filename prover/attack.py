@@ -1,15 +1,20 @@
-"""Inputs of a task that a model gets wrong, looked for at random; half of them where a task's states are rare."""
+"""Inputs of a task that a model gets wrong: looked for at random, half of them where a task's states are rare, or in regions
+where a proof fails.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from certificates.automaton import Automaton
 from certificates.tensor_file import IntArray
+from prover.strategies.regions import Regions
 from prover.transformer.problem import TransformerProblem
+from prover.transformer.region_paths import RegionPaths
+from prover.transformer.region_samples import RegionInputs
 
-_BLOCK = 2**14
+_BLOCK, _AT_ONCE = 2**14, 2**9
+"""Inputs, and regions, that are looked at at once."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ def attack(problem: TransformerProblem, tries: int, seed: int = 0) -> Found:
     """Evaluate random inputs in float64."""
     rng, wrong, answers, least = np.random.default_rng(seed), [], [], np.inf
     for block, by_state in problem.track(list(_blocks(tries)), "attack"):
-        inputs = _inputs(problem, block, rng, by_state)
+        inputs = problem.random_inputs(block, rng, by_state)
         leads = problem.margins(inputs, problem.outputs_of(inputs))
         bad = problem.as_tokens(np.unique(inputs[leads <= 0], axis=0))
         wrong.append(bad)
@@ -41,21 +46,38 @@ def _blocks(tries: int) -> Iterator[tuple[int, bool]]:
         yield min(_BLOCK, tries - start), number % 2 == 1
 
 
-def _inputs(problem: TransformerProblem, count: int, rng: np.random.Generator, by_state: bool) -> IntArray:
-    length, tokens = problem.shape
-    if problem.automaton is None:
-        return rng.integers(0, tokens, (count, length))
-    return walks(problem.automaton, count, rng, by_state)
+@dataclass(frozen=True)
+class FailingRegion:
+    """Inputs that strategy `regions` treats alike, and does not prove right at a read, by its number. share: of all inputs.
+
+    wrong "k", answers "r": one of them that is wrong there, and what the model answers; empty if none was found.
+    """
+
+    read: int
+    query: int
+    output: int
+    share: float
+    wrong: IntArray
+    answers: IntArray
 
 
-def walks(automaton: Automaton, count: int, rng: np.random.Generator, by_state: bool) -> IntArray:
-    """Random inputs: every token that goes on is as likely as any other, or (by_state) every state that can come next."""
-    inputs, state = np.zeros((count, len(automaton.order)), np.int64), np.zeros(count, np.int64)
-    going_on = automaton.followers(-1, np.zeros(1, np.int64))  # no position: so nodes are states
-    for position, table in zip(automaton.order.tolist(), going_on, strict=True):
-        alike = (table[:, :, None] == table[:, None, :]).sum(2) if by_state else np.ones_like(table)
-        chance = np.where(table >= 0, 1 / alike, 0)
-        edges = np.cumsum(chance, axis=1)[state]
-        token = (edges < rng.random((count, 1)) * edges[:, -1:]).sum(1)
-        inputs[:, position], state = token, table[state, token]
-    return inputs
+def failing_regions(problem: TransformerProblem, strategy: Regions, tries: int, seed: int = 0) -> list[FailingRegion]:
+    """Every region that is not proved, those with most inputs first; so many random inputs of each are evaluated in float64."""
+    rng, found = np.random.default_rng(seed), list[FailingRegion]()
+    asked = strategy.asked(problem)
+    for sums in problem.track(asked, "regions"):
+        finer, proved = strategy.searched(sums)
+        paths, failed = RegionPaths.of(sums, finer), np.flatnonzero(~proved)
+        for regions in np.split(failed, range(_AT_ONCE, len(failed), _AT_ONCE)):
+            inputs = RegionInputs(paths).drawn(np.repeat(regions, tries), rng)
+            leads = problem.leads(inputs, problem.outputs_of(inputs))[:, sums.read].reshape(-1, tries)
+            for number, region in enumerate(regions.tolist()):
+                worst = int(leads[number].argmin())
+                wrong = inputs[number * tries + worst][None] if leads[number, worst] <= 0 else inputs[:0]
+                found.append(
+                    FailingRegion(
+                        *(sums.read, sums.query, int(paths.outputs[region]), float(paths.share[region])),
+                        *(wrong.reshape(-1), problem.answers(wrong).reshape(-1)),
+                    )
+                )
+    return sorted(found, key=lambda region: -region.share)

@@ -54,6 +54,11 @@ class Problem(ABC):
         """The task. Raises FormatError if it is unknown or the model is unfit for it."""
 
     @property
+    def stated_task(self) -> Json:
+        """The task as statements name it. Raises FormatError as `task` does."""
+        return self.task.json if self.automaton is None else {"automaton": self.automaton.digest}
+
+    @property
     @abstractmethod
     def shape(self) -> tuple[int, int]:
         """Number of positions, and of tokens, of the sequences that inputs are."""

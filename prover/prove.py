@@ -47,12 +47,9 @@ def prove(problem: Problem, strategy: Strategy, deployed: str | None = None) -> 
 
     Raises DoesNotFit if the model or task is out of the strategy's reach, FormatError if the task is unknown.
     """
-    if problem.automaton is None:
-        task = problem.task.json
-    elif not strategy.any_task:
+    if problem.automaton is not None and not strategy.any_task:
         raise DoesNotFit(f"{strategy.name} is about tasks with a name; for others there is --strategy enumerate")
-    else:
-        task = {"automaton": problem.automaton.digest}
+    task = problem.stated_task
     evidence = strategy.prove(problem)
     statement = evidence.statement(problem.model.digest(), task, problem.total, problem.margin)
     steps = evidence.steps

@@ -76,6 +76,10 @@ class Strategy(ABC):
         """
         raise DoesNotFit(f"{self.name} has no differentiable surrogate, so it cannot be an objective")
 
+    def at_milestones(self) -> Self:
+        """What fine-tuning proves with on the way, where this would take too long: less is found, never more."""
+        return self
+
     @classmethod
     def sweep(cls, problem: Any) -> tuple[Self, ...]:
         """The settings that `prover frontier` tries on this problem. Default: just the defaults."""

@@ -82,9 +82,10 @@ def addition(a: Sequence[int], b: Sequence[int], total: Sequence[int], fixed: Ma
 
     a, b, total: the positions of their digits, from the lowest digit to the highest; the sum has one more. fixed: the token at
     every other position. The model is read before each digit of the sum, which inputs have as the right digit there, but for
-    the last position of all: a sequence ends before it.
+    the last position of all: a sequence ends before it. Tokens above 9 are no digits.
     """
     length, place = max(total), {position: i for number in (a, b, total) for i, position in enumerate(number)}
+    tokens = max([9, *fixed.values()]) + 1
     order, steps = [*fixed], list[int]()
     for digits in zip(a, b, total, strict=False):
         order += digits[:2]
@@ -97,6 +98,8 @@ def addition(a: Sequence[int], b: Sequence[int], total: Sequence[int], fixed: Ma
         """(carry) before a digit of a, (carry, digit of a) after it, and (carry, digit of the sum) after that of b."""
         if position in fixed:
             return state if token == fixed[position] else None
+        if token > 9:
+            return None
         if position in a:
             return (state[0], token)
         if position in b:
@@ -107,7 +110,7 @@ def addition(a: Sequence[int], b: Sequence[int], total: Sequence[int], fixed: Ma
         raise ValueError("every position has a digit or a fixed token, and a digit of the sum comes last")
     digits = [lambda state: state[1]] * len(a) + [lambda state: state[0]]
     reads = {position - 1: read for position, read in zip(total, zip(steps, digits, strict=True), strict=True)}
-    return read_automaton_from((0,), step, reads, 10, order)
+    return read_automaton_from((0,), step, reads, tokens, order)
 
 
 def _outputs(output: Callable[[State], int | None], states: list[State]) -> IntArray:

@@ -25,6 +25,8 @@ def order_statistic(n: int, n_ctx: int) -> Json:
 def parse_task(json: Json, config: ModelConfig) -> OrderStatistic:
     """From the JSON of a model file or a --task option. Raises FormatError if it is unknown, or the model is unfit for it."""
     n_ctx = config.n_ctx
+    if isinstance(json, dict) and "automaton" in json:
+        raise FormatError("the model's task is an automaton: give its file with --task FILE.json")
     if config.d_vocab_out < config.d_vocab:
         raise FormatError(f"the task needs an output for every token: d_vocab_out {config.d_vocab_out} < {config.d_vocab}")
     rank = json.get("n") if isinstance(json, dict) else None

@@ -9,20 +9,20 @@ from rich.progress import Progress
 
 from certificates import read_model, write_model
 from prover.commands.options import (
+    ANY_TASK,
     CONSOLE,
     DEVICE,
     MODEL,
     OUTPUT,
     SETTINGS,
-    TASK,
     build_strategy,
     keep_apart,
-    parse_task,
+    parse_any_task,
     pick_device,
     wide,
 )
 from prover.prove import problem_about
-from prover.strategies import ATTENTION_STRATEGIES, TWO_INPUT_STRATEGIES, strategies_for
+from prover.strategies import ATTENTION_STRATEGIES, TRANSFORMER_STRATEGIES, TWO_INPUT_STRATEGIES, strategies_for
 from prover.studies.finetuned import compare
 from prover.studies.finetuned_page import comparison_table, write_comparison
 from prover.studies.rounding import floor_percent
@@ -39,11 +39,11 @@ from prover.training.finetuning import Recipe, State, finetune
 @click.option(
     "--strategy",
     required=True,
-    type=click.Choice(list({**ATTENTION_STRATEGIES, **TWO_INPUT_STRATEGIES})),
+    type=click.Choice(list({**ATTENTION_STRATEGIES, **TWO_INPUT_STRATEGIES, **TRANSFORMER_STRATEGIES})),
     help="See `prover strategies`.",
 )
 @SETTINGS
-@TASK
+@ANY_TASK
 @click.option("--steps", type=click.IntRange(1), default=Recipe.steps, help="Gradient steps at most.")
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="Learning rate; default: the strategy's.")
 @click.option(
@@ -75,7 +75,8 @@ def finetune_command(
     keep_apart(output, model)
     parsed = read_model(model)
     search = build_strategy(strategies_for(parsed), strategy, settings)
-    problem = problem_about(parsed, pick_device(device), task=parse_task(task))
+    named, automaton = parse_any_task(task, model, parsed)
+    problem = problem_about(parsed, pick_device(device), task=named, automaton=automaton)
     recipe = Recipe(steps=steps, rate=rate, keep_accuracy=keep_accuracy, seed=seed)
     folder = output.with_name(f"{output.stem}-finetuning")
     checkpoint, key = folder / "checkpoint.pt", run_key(problem, search, recipe)

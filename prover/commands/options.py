@@ -13,6 +13,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
+from certificates import Model
 from certificates.automaton import Automaton, read_automaton
 from certificates.canonical_json import Json, loads_relaxed
 from certificates.tensor_file import IntArray
@@ -33,6 +34,9 @@ FOLDER = click.option(
 )
 JOBS = click.option("--jobs", type=click.IntRange(1), default=1, help="Number of processes.")
 TASK = click.option("--task", help="Task: a name or JSON; default: the model file's.")
+ANY_TASK = click.option(
+    "--task", help="Task: a name, JSON, or a file with an automaton, .json. Default: what the model file names, or MODEL.json."
+)
 SETTINGS = click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a switch of the strategy.")
 
 
@@ -64,10 +68,18 @@ def parse_task(text: str | None) -> Json:
     return loads_relaxed(text) if text.lstrip().startswith("{") else {"name": text}
 
 
-def parse_any_task(text: str | None) -> tuple[Json, Automaton | None]:
-    """The value of a --task option that may also be the name of a file with an automaton: a task with a name, or that."""
+def parse_any_task(text: str | None, path: Path, model: Model) -> tuple[Json, Automaton | None]:
+    """The value of a --task option that may also be the name of a file with an automaton: a task with a name, or that.
+
+    Without one, the file that is named like the model's, .json, is taken if it holds the automaton that the model file names.
+    """
     if text is not None and text.endswith(".json"):
         return None, read_automaton(Path(text))
+    beside = path.with_suffix(".json")
+    if text is None and isinstance(model.task, dict) and "automaton" in model.task and beside.exists():
+        automaton = read_automaton(beside)
+        if model.task == {"automaton": automaton.digest}:
+            return None, automaton
     return parse_task(text), None
 
 

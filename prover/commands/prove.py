@@ -11,6 +11,7 @@ from certificates import read_model, write_certificate
 from certificates.canonical_json import decimal
 from checker import verify
 from prover.commands.options import (
+    ANY_TASK,
     CONSOLE,
     DEVICE,
     MODEL,
@@ -68,7 +69,7 @@ def strategies_command() -> None:
     help="See `prover strategies`.",
 )
 @SETTINGS
-@click.option("--task", help="Task: a name, JSON, or a file with an automaton, .json; default: the model file's.")
+@ANY_TASK
 @click.option(
     "--table", type=click.Path(path_type=Path), help="Multiplication table, a JSON list of rows, for group-composition."
 )
@@ -106,7 +107,7 @@ def prove_command(
     with progress_bars() as track:
         given = None if table is None else read_table(table)
         required = parse_margin(margin)
-        named, automaton = parse_any_task(task)
+        named, automaton = parse_any_task(task, model, parsed)
         problem = problem_about(parsed, pick_device(device), precision, track, named, given, required, automaton)
         if dictionary is not None:
             if not isinstance(problem, TwoInputProblem) or not isinstance(search, DictionaryOutput):

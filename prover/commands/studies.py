@@ -10,7 +10,18 @@ import click
 
 import certificates
 from certificates import read_model
-from prover.commands.options import CONSOLE, DEVICE, FOLDER, JOBS, MODEL, pick_device, progress_bars, wide
+from prover.commands.options import (
+    ANY_TASK,
+    CONSOLE,
+    DEVICE,
+    FOLDER,
+    JOBS,
+    MODEL,
+    parse_any_task,
+    pick_device,
+    progress_bars,
+    wide,
+)
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.problem import Problem
 from prover.prove import problem_about
@@ -58,12 +69,15 @@ def explored(
     epilog="Example: prover demo certificates/models/max-of-4.safetensors -o demo-out",
 )
 @MODEL
+@ANY_TASK
 @DEVICE
 @FOLDER
-def demo_command(model: Path, device: str, output: Path) -> None:
+def demo_command(model: Path, task: str | None, device: str, output: Path) -> None:
     """Prove with every strategy, check each certificate in a separate process, and print one table."""
     with progress_bars() as track:
-        problem = problem_about(read_model(model), pick_device(device), track=track)
+        parsed = read_model(model)
+        named, automaton = parse_any_task(task, model, parsed)
+        problem = problem_about(parsed, pick_device(device), track=track, task=named, automaton=automaton)
         table, accepted = demo_table(problem, model, output)
     wide(150).print(table)
     click.echo(f"certificates and results.json are in {output}")

@@ -11,10 +11,14 @@ from certificates.canonical_json import Json
 from certificates.groups import group_table
 from prover.commands.options import DEVICE, OUTPUT, pick_device, progress_bars
 from prover.layers.two_input_problem import TwoInputProblem
+from prover.prove import problem_about
+from prover.tasks import write_automaton
+from prover.training.addition import AdditionRecipe, addition_task, train_addition
+from prover.training.examples import count_right, varied_examples
 from prover.training.group_composition import GroupRecipe, train_group_composition
 from prover.training.max_of_k import MaxOfKRecipe, sampled_accuracy, train_max_of_k
 from prover.training.modular_addition import PizzaRecipe, TiedRecipe, train_pizza_addition, train_tied_addition
-from prover.weights import raw_tensor
+from prover.weights import load_weights, raw_tensor
 
 
 @click.group()
@@ -71,6 +75,41 @@ def train_nth_max_of_k_command(n: int, device: str, output: Path, **sizes: int) 
     if n > sizes["length"]:
         raise click.ClickException(f"-n must be at most {sizes['length']}, the length")
     _train(MaxOfKRecipe(n=n, **sizes), device, output)
+
+
+@train.command(
+    "addition",
+    short_help="Train a one-layer transformer to add numbers, digit by digit.",
+    epilog="Example: prover train addition --digits 10 -o adder.safetensors",
+)
+@click.option("--digits", type=click.IntRange(1, 60), default=AdditionRecipe.digits, show_default=True)
+@click.option("--seed", type=click.IntRange(-(2**63), 2**63 - 1), default=AdditionRecipe.seed)
+@click.option("--d-model", type=click.IntRange(1), default=AdditionRecipe.d_model)
+@click.option("--d-head", type=click.IntRange(1), default=AdditionRecipe.d_head)
+@click.option("--d-mlp", type=click.IntRange(1), default=AdditionRecipe.d_mlp, help="Number of neurons.")
+@click.option("--steps", type=click.IntRange(0), default=AdditionRecipe.steps, show_default=True)
+@click.option("--batch", type=click.IntRange(1), default=AdditionRecipe.batch, help="Digits of sums in a step.")
+@DEVICE
+@OUTPUT
+def train_addition_command(device: str, output: Path, **sizes: int) -> None:
+    """Train a transformer with one attention head and one ReLU layer: a, b, "=", and the sum from its lowest digit on.
+
+    Beside the model it writes the task, an automaton: are all digits right in greedy decoding? A minute or two.
+    """
+    task = output.with_suffix(".json")
+    if task == output:
+        raise click.ClickException(f"{output} is where the task goes; name the model FILE.safetensors")
+    recipe, where = AdditionRecipe(**sizes), pick_device(device)
+    with progress_bars() as track:
+        model = train_addition(recipe, where, track)
+    write_model(output, model)
+    write_automaton(task, addition_task(recipe.digits))
+    problem = problem_about(model, where, automaton=addition_task(recipe.digits))
+    examples = varied_examples(problem, 100_000, torch.Generator().manual_seed(0))
+    right = count_right(problem, load_weights(model, where), examples)
+    click.echo(f"wrote {output} and {task}: {right} of {len(examples)} random sums right in all digits (no bound)")
+    click.echo(f"  model digest {model.digest()}")
+    click.echo(f"  next: prover finetune {output} --strategy regions -o tuned.safetensors")
 
 
 @train.command(

@@ -8,13 +8,17 @@ import numpy as np
 from certificates import Certificate, RawTensor, Statement, Step, Transformer
 from certificates.tensor_file import IntArray
 from checker import Budget, shows
-from prover.problem import Problem
+from prover.problem import BoolArray, Problem
 from prover.strategy import DoesNotFit, Evidence, Strategy
+from prover.surrogate import Surrogate
 from prover.transformer.finer_automaton import FinerAutomaton, ReadSums
 from prover.transformer.problem import TransformerProblem
+from prover.transformer.region_margins import region_margins
 
 _COARSEST, _CUT_FROM, _FEW = 2, 6, 5
 """The first grid; the first one in which boxes are cut, and how often: what takes more is refined instead, if it may be."""
+_AT_MILESTONES = 3000, 4
+"""States and cuts in fine-tuning."""
 _ROOM = 2.0**-24
 """How far leads are from zero, relative to the greatest, that the checker surely proves at 30 bits."""
 
@@ -36,40 +40,60 @@ class Regions(Strategy):
 
     def prove(self, problem: Problem) -> Evidence:
         """Refine until every region is proved, or the grid is as fine as allowed."""
+        asked = self.asked(problem)
+        problem = asked[0].problem
+        reads = range(len(problem.reads))
+        found: dict[int, dict[int, FinerAutomaton]] = {read: {} for read in reads}
+        for sums in problem.track(asked, self.name):
+            whole, proved = self.searched(sums)
+            own = whole.without(~proved)
+            if own.sizes[-1]:
+                found[sums.read][sums.query] = own
+        vacuous = [read for read in reads if not found[read]]
+        for read in vacuous:  # a step has regions, and these count nothing
+            sums = ReadSums(problem, read, problem.queries(read)[0])
+            found[read] = {sums.query: sums.refined(None, [], 1.0)}
+        proof = tuple(regions_step(read, found[read], 0 if read in vacuous else self.cuts, problem.influence) for read in reads)
+        steps = (problem.classifier, *proof, Step("all-reads", tuple(range(1, len(reads) + 1))))
+        statement = Statement(problem.model.digest(), problem.stated_task, 0, problem.total, problem.margin)
+        certificate = Certificate(statement, problem.precision, steps, problem.given_tensors)
+        correct = shows(certificate, problem.model, Budget(operations=10**15, memory=2**40))
+        return Evidence(steps, correct, problem.total, np.zeros((0, 0), object))
+
+    def asked(self, problem: Problem) -> list[ReadSums]:
+        """What regions are found for: every read and query. Raises DoesNotFit as `prove` does."""
+        about = self._fitting(problem)
+        return [ReadSums(about, read, query) for read in range(len(about.reads)) for query in about.queries(read)]
+
+    def at_milestones(self) -> "Regions":
+        """Few states: models that are not tuned yet take many, for nothing."""
+        return replace(self, states=min(self.states, _AT_MILESTONES[0]), cuts=min(self.cuts, _AT_MILESTONES[1]))
+
+    def surrogate(self, problem: Problem) -> Surrogate:
+        """Leads of regions, mostly of those that fail."""
+        about = self._fitting(problem)
+        return region_margins(about, np.random.default_rng(int(about.model.digest()[:16], 16)))
+
+    def _fitting(self, problem: Problem) -> TransformerProblem:
         config = problem.model.config
         if not isinstance(problem, TransformerProblem) or not isinstance(config, Transformer) or config.n_layers != 1:
             raise DoesNotFit(f"{self.name} is for models of the architecture `transformer` with one layer")
         if problem.automaton is None:
             raise DoesNotFit(f"{self.name} is about tasks that are automata: give one with --task FILE.json")
-        reads = range(len(problem.automaton.reads))
-        asked = [ReadSums(problem, read, query) for read in reads for query in problem.queries(read)]
-        found: dict[int, dict[int, FinerAutomaton]] = {read: {} for read in reads}
-        for sums in problem.track(asked, self.name):
-            own = self._search(sums)
-            if own.sizes[-1]:
-                found[sums.read][sums.query] = own
-        nothing = [read for read in reads if not found[read]]
-        if nothing:
-            raise DoesNotFit(f"{self.name} proves nothing at the reads {nothing} (numbered from 0): every region fails")
-        proof = tuple(regions_step(read, found[read], self.cuts, problem.influence) for read in reads)
-        steps = (problem.classifier, *proof, Step("all-reads", tuple(range(1, len(reads) + 1))))
-        statement = Statement(problem.model.digest(), {"automaton": problem.automaton.digest}, 0, problem.total, problem.margin)
-        certificate = Certificate(statement, problem.precision, steps, problem.given_tensors)
-        correct = shows(certificate, problem.model, Budget(operations=10**15, memory=2**40))
-        return Evidence(steps, correct, problem.total, np.zeros((0, 0), object))
+        return problem
 
-    def _search(self, sums: ReadSums) -> FinerAutomaton:
+    def searched(self, sums: ReadSums) -> tuple[FinerAutomaton, BoolArray]:
+        """The finer automaton for a read and query, and which of its regions are proved."""
         best = sums.refined(None, [], 2.0**-_COARSEST)
         proved = sums.proved(best, 0, _ROOM)
         for fine in range(_COARSEST + 2, self.fine + 1):
             if proved.all():
-                return best
+                return best, proved
             finer = sums.refined(best, best.settled(proved), 2.0**-fine)
             if sum(finer.sizes) > self.states:
                 break
             best, proved = finer, sums.proved(finer, min(self.cuts, _FEW) if fine >= _CUT_FROM else 0, _ROOM)
-        proved = sums.proved(replace(best, known=proved), self.cuts, _ROOM)
-        return best.without(~proved)
+        return best, sums.proved(replace(best, known=proved), self.cuts, _ROOM)
 
 
 def regions_step(number: int, found: dict[int, FinerAutomaton], cuts: int, scale: IntArray) -> Step:

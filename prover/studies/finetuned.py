@@ -13,7 +13,7 @@ from prover.strategy import DoesNotFit, Strategy
 from prover.studies.bench import enumerate_with_pytorch
 from prover.studies.checked import Verdict, prove_and_check
 from prover.studies.frontier_figures import STAGES
-from prover.training.examples import Examples, predictions, some_examples
+from prover.training.examples import Examples, count_right, predictions, some_examples
 from prover.training.finetuning import Milestone, State
 from prover.weights import load_weights
 
@@ -55,8 +55,11 @@ class Comparison:
 
 
 def compare(problem: Problem, path: Path, tuned: Path, strategy: Strategy, state: State, folder: Path) -> Comparison:
-    """Certify the model in `path` and the one in `tuned` with the same strategy, and measure both. Writes to `folder`."""
-    about_tuned = replace(problem, model=state.best)
+    """Certify the model in `path` and the one in `tuned` with the strategy, as at milestones, and measure both.
+
+    Writes to `folder`.
+    """
+    strategy, about_tuned = strategy.at_milestones(), replace(problem, model=state.best)
     examples = some_examples(problem, _SAMPLES, torch.Generator().manual_seed(1))
     before = _side(problem, path, strategy, folder / "before.cert", examples)
     after = _side(about_tuned, tuned, strategy, folder / "after.cert", examples)
@@ -66,7 +69,7 @@ def compare(problem: Problem, path: Path, tuned: Path, strategy: Strategy, state
     both = [torch.cat([weights[name].reshape(-1) for name in names]) for weights in (old, new)]
     moved["all weights"] = float((both[1] - both[0]).norm() / both[0].norm())
     found = [predictions(problem, weights, examples.inputs) for weights in (old, new)]
-    changed = float((found[0] != found[1]).double().mean())
+    changed = float((found[0] != found[1]).any(1).double().mean())
     return Comparison(strategy, before, after, moved, changed, state.history, state.stopped)
 
 
@@ -78,15 +81,14 @@ def _side(problem: Problem, path: Path, strategy: Strategy, certificate: Path, e
 def _accuracy(problem: Problem, examples: Examples) -> tuple[int, int]:
     if len(examples) < problem.total <= _ENUMERABLE and isinstance(problem, SequenceProblem) and problem.task.rank == 1:
         return enumerate_with_pytorch(problem), problem.total
-    found = predictions(problem, load_weights(problem.model, problem.device), examples.inputs)
-    return int((found == examples.true).sum()), len(examples)
+    return count_right(problem, load_weights(problem.model, problem.device), examples), len(examples)
 
 
 def _losses(problem: Problem, strategy: Strategy) -> dict[str, float]:
     if isinstance(problem, TwoInputProblem):
         terms = strategy.error_terms(problem)
         return {} if terms is None else {"gap": terms.gap, **terms.errors}
-    if problem.d_vocab**3 * problem.n_ctx > _STAGED:
+    if not isinstance(problem, SequenceProblem) or problem.d_vocab**3 * problem.n_ctx > _STAGED:
         return {}
     losses: dict[str, float] = {}
     missing = 0.0

@@ -81,11 +81,12 @@ def execute(problem: Problem, inputs: int) -> Executed:
     """
     examples = some_examples(problem, inputs, torch.Generator().manual_seed(0))
     exact = load_weights(problem.model, problem.device)
-    real = torch.cat([outputs(problem, exact, part) for part in examples.inputs.split(_AT_ONCE)])
+    true = examples.true[:, 0]
+    real = torch.cat([outputs(problem, exact, part)[:, 0] for part in examples.inputs.split(_AT_ONCE)])
     rows = torch.arange(len(real), device=real.device)
     rivals = real.clone()
-    rivals[rows, examples.true] = -torch.inf
-    lead = real[rows, examples.true] - rivals.amax(1)
+    rivals[rows, true] = -torch.inf
+    lead = real[rows, true] - rivals.amax(1)
     certified = (lead > float(problem.margin)).nonzero()[:, 0]
     closest = certified[lead[certified].argsort()[:_CLOSEST]]
     single = {name: tensor.float() for name, tensor in exact.items()}
@@ -99,7 +100,7 @@ def execute(problem: Problem, inputs: int) -> Executed:
                 raise
             print(f"{name}: not run ({str(failure).splitlines()[0]})")
             continue
-        wrong += int((found.argmax(1) != examples.true[chosen]).sum())
+        wrong += int((found.argmax(1) != true[chosen]).sum())
         error, ways = max(error, float((found.double() - real[chosen]).abs().max()) / bound), ways + 1
     return Executed(len(real), ways, wrong, error)
 

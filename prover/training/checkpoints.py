@@ -20,7 +20,7 @@ def run_key(problem: Problem, strategy: Strategy, recipe: Recipe) -> str:
     return json.dumps(
         {
             "model": problem.model.digest(),
-            "task": problem.task.json,
+            "task": problem.stated_task,
             "strategy": strategy.name,
             "settings": asdict(strategy),
             "recipe": asdict(recipe),

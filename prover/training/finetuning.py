@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from certificates import Model
-from prover.layers.two_input_problem import TwoInputProblem
+from prover.attention.sequence_problem import SequenceProblem
 from prover.problem import Problem
 from prover.strategy import DoesNotFit, Strategy
-from prover.training.examples import outputs, predictions, some_examples, varied_examples
+from prover.training.examples import count_right, outputs, some_examples, varied_examples
 from prover.weights import TYPES, load_weights, raw_tensor
 
 _HOTTEST, _COLDEST = 0.1, 0.003
@@ -34,7 +34,7 @@ _SAMPLES = 100_000
 class Recipe:
     """steps at most; Adam at `rate` (default: the strategy's), which falls linearly over the last third, gradients clipped to
     length 1; `milestone`: steps between proofs; batch: of the task's loss, which alone counts in the first `warmup` steps, so
-    that the model tells inputs apart that it has hardly seen before claims lump them together; there are no such pairs.
+    that the model tells inputs apart that it has hardly seen before claims lump them together (attention-only models).
     keep_accuracy: share of the original's accuracy below which no model is kept. Deterministic given the seed on one machine.
     """
 
@@ -111,7 +111,7 @@ class _Run:
         """The model as it is."""
         original = load_weights(self.problem.model, self.problem.device)
         weights = {name: original[name] for name in dict.fromkeys(self.names.values())}
-        correct = self.strategy.prove(self.problem).correct
+        correct = self.strategy.at_milestones().prove(self.problem).correct
         milestone = Milestone(0, correct, *self.accuracy(self.problem.model), math.nan, math.nan)
         return State(weights, {}, self.problem.model, correct, (milestone,), self._reason_to_stop(0, correct))
 
@@ -139,8 +139,7 @@ class _Run:
     def accuracy(self, model: Model) -> tuple[int, int]:
         """How many of how many examples are right: of all inputs, or of random ones if they are too many."""
         examples = some_examples(self.problem, _SAMPLES, torch.Generator().manual_seed(self.recipe.seed))
-        found = predictions(self.problem, load_weights(model, self.problem.device), examples.inputs)
-        return int((found == examples.true).sum()), len(examples)
+        return count_right(self.problem, load_weights(model, self.problem.device), examples), len(examples)
 
     def next(self, state: State) -> State:
         """Take the steps to the next milestone, and prove."""
@@ -148,7 +147,7 @@ class _Run:
         surrogate = self.strategy.surrogate(self.about(self.rounded(state.weights)))
         trained = {name: tensor.detach().clone().requires_grad_() for name, tensor in state.weights.items()}
         rate = self.strategy.rate if recipe.rate is None else recipe.rate
-        warmup = 0 if isinstance(self.problem, TwoInputProblem) else recipe.warmup
+        warmup = recipe.warmup if isinstance(self.problem, SequenceProblem) else 0
         adam = torch.optim.Adam(list(trained.values()), lr=rate)
         if state.optimizer:
             adam.load_state_dict(deepcopy(dict(state.optimizer)))  # or the state would change with its successor
@@ -159,7 +158,8 @@ class _Run:
             adam.param_groups[0]["lr"] = rate * min(1.0, 3 * (recipe.steps - step) / recipe.steps)
             generator = torch.Generator().manual_seed(recipe.seed * 2**32 + step)
             examples = varied_examples(self.problem, recipe.batch, generator)
-            task_loss = torch.nn.functional.cross_entropy(outputs(self.problem, weights, examples.inputs), examples.true)
+            found = outputs(self.problem, weights, examples.inputs)
+            task_loss = torch.nn.functional.cross_entropy(found.flatten(0, 1), examples.true.flatten())
             claims_loss = surrogate(weights, temperature).loss()
             share = float(step >= warmup)
             adam.zero_grad()
@@ -174,7 +174,7 @@ class _Run:
             return replace(state, stopped=f"step {end}: weights are not finite; the best model so far is kept")
         right, count = self.accuracy(model)
         try:
-            correct = self.strategy.prove(self.about(model)).correct
+            correct = self.strategy.at_milestones().prove(self.about(model)).correct
         except DoesNotFit as error:
             return replace(state, stopped=f"step {end}: {error}; the best model so far is kept")
         best, best_correct = state.best, state.best_correct

@@ -14,7 +14,7 @@ from certificates import AttentionOnly, Model
 from prover.attention.sequence_problem import SequenceProblem
 from prover.attention.tasks import order_statistic
 from prover.problem import Track, silent
-from prover.training.examples import predictions, random_examples
+from prover.training.examples import count_right, random_examples
 from prover.weights import load_weights, logits, raw_tensor
 
 
@@ -60,4 +60,4 @@ def sampled_accuracy(model: Model, samples: int, device: torch.device, seed: int
     """Accuracy on uniformly random inputs, in float64 (an estimate, not a bound)."""
     problem, generator = SequenceProblem(model, device), torch.Generator().manual_seed(seed)
     examples = random_examples(problem, samples, generator)
-    return int((predictions(problem, load_weights(model, device), examples.inputs) == examples.true).sum()) / samples
+    return count_right(problem, load_weights(model, device), examples) / samples

@@ -72,6 +72,11 @@ class BoxBounds:
 
     def leads(self, z: Box, outputs: Tensor) -> Tensor:
         """At least by how much outputs "n" lead for all z in boxes "n z", relative to the greatest lead there may be."""
+        found, greatest = self.least_leads(z, outputs)
+        return found / greatest.clamp_min(1e-300)
+
+    def least_leads(self, z: Box, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """The same in logits, times the last norm's divisor if there is one; and the greatest, "", of all boxes."""
         hidden = None if self.config.attn_only else self._hidden(z)
         unembed, bias = self._unembedding
         sigma = None if self.config.normalization_type is None else self._sigma(z, hidden)
@@ -86,7 +91,7 @@ class BoxBounds:
             greatest = torch.maximum(greatest, lead.high.abs().amax())
             lead.low[:, output] = torch.inf
             found[own] = lead.low.amin(1)
-        return found / greatest.clamp_min(1e-300)
+        return found, greatest
 
     def _through(self, columns: Tensor, z: Box, hidden: Box | None) -> Box:
         found = z @ (self._out @ columns) + self.base @ columns
@@ -112,7 +117,7 @@ class BoxBounds:
         if self.config.act_fn not in _TURNS:
             return Box(act(x.low), act(x.high))
         turn = torch.full_like(x.low, _TURNS[self.config.act_fn])
-        return Box(act(turn.clamp(x.low, x.high)), torch.maximum(act(x.low), act(x.high)))
+        return Box(act(turn.maximum(x.low).minimum(x.high)), torch.maximum(act(x.low), act(x.high)))
 
     def _normalised(self, x: Box) -> Box:
         size, eps = x.low.shape[1], float(Fraction(self.config.eps))

@@ -15,7 +15,9 @@ import torch
 from certificates.tensor_file import IntArray
 from prover.problem import BoolArray
 from prover.transformer.box_bounds import Box, BoxBounds
+from prover.transformer.forward import embedded
 from prover.transformer.problem import TransformerProblem
+from prover.weights import Weights
 
 FloatArray = np.ndarray
 Boxes = tuple[FloatArray, FloatArray]
@@ -76,13 +78,17 @@ class ReadSums:
         return self.problem.required_automaton.followers(self.position, np.array([self.query]))
 
     @cached_property
+    def met(self) -> BoolArray:
+        """Which tokens inputs have at the positions that are seen, "k v"."""
+        config, order = self.problem.model.config, self.problem.required_automaton.order.tolist()
+        seen = np.arange(len(order)) <= self.position if config.attention_dir == "causal" else np.ones(len(order), np.bool_)
+        return np.array([np.any(self.after[order.index(p)] >= 0, axis=0) for p in range(len(order))]) & seen[:, None]
+
+    @cached_property
     def _visible(self) -> tuple[FloatArray, FloatArray]:
         """Weights "k v h" and values "k v h e". Weights are 0 where no input has the token, or the position is not seen."""
-        config, order = self.problem.model.config, self.problem.required_automaton.order.tolist()
         query, key, value = (part.numpy() for part in self.problem.heads)  # "v h k e"
-        seen = np.arange(len(order)) <= self.position if config.attention_dir == "causal" else np.ones(len(order), np.bool_)
-        met = np.array([np.any(self.after[order.index(p)] >= 0, axis=0) for p in range(len(order))]) & seen[:, None]
-        scores = np.where(met[..., None], np.einsum("he,vhke->kvh", query[self.query, :, self.position], key), -np.inf)
+        scores = np.where(self.met[..., None], np.einsum("he,vhke->kvh", query[self.query, :, self.position], key), -np.inf)
         return np.exp(scores - scores.max((0, 1))), value.transpose(2, 0, 1, 3)
 
     @cached_property
@@ -166,11 +172,15 @@ class ReadSums:
     @cached_property
     def bounds(self) -> BoxBounds:
         """What comes after attention."""
-        problem, weights = self.problem, self.problem.weights
-        stream = problem.embedded(self.query, self.position)
-        centre = torch.as_tensor(self.centre, device=problem.device).flatten()
+        return self.bounds_with(self.problem.weights)
+
+    def bounds_with(self, weights: Weights) -> BoxBounds:
+        """The same for other weights of the model."""
+        config, device = self.problem.model.config, self.problem.device
+        tokens = torch.full((1, self.position + 1), self.query, device=device)
+        stream, centre = embedded(config, weights, tokens)[0, -1], torch.as_tensor(self.centre, device=device).flatten()
         base = stream + centre @ weights["blocks.0.attn.W_O"].flatten(0, 1) + weights["blocks.0.attn.b_O"]
-        return BoxBounds(problem.model.config, weights, base, float(problem.margin))
+        return BoxBounds(config, weights, base, float(self.problem.margin))
 
     def proved(self, finer: FinerAutomaton, cuts: int, room: float) -> BoolArray:
         """Which regions are proved, with leads of more than `room`, relative to the greatest; those known are not looked at."""

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import torch
 from torch import Tensor
-from torch.nn.functional import gelu, silu
+from torch.nn.functional import embedding, gelu, silu
 
 from certificates.transformer import Transformer
 from prover.weights import Weights
@@ -33,7 +33,7 @@ def transformer_logits(config: Transformer, weights: Weights, tokens: Tensor) ->
 
 def embedded(config: Transformer, weights: Weights, tokens: Tensor) -> Tensor:
     """What the first block reads, "n k d"."""
-    found = weights["embed.W_E"][tokens]
+    found = embedding(tokens, weights["embed.W_E"])
     return found + weights["pos_embed.W_pos"][: tokens.shape[1]] if config.positional_embedding_type == "standard" else found
 
 
@@ -58,6 +58,13 @@ def attended(config: Transformer, own: Weights, x: Tensor) -> tuple[Tensor, Tens
     key, value = key.repeat_interleave(shared, 1), value.repeat_interleave(shared, 1)
     scale = config.d_head**0.5 if config.attn_scale == "-1" else float(Fraction(config.attn_scale))
     return query / scale, key, value
+
+
+def first_heads(config: Transformer, weights: Weights) -> tuple[Tensor, Tensor, Tensor]:
+    """Of the first block, as `attended`, "v head k d_head": of token v at position k."""
+    own = of_block(weights, 0)
+    tokens = torch.arange(config.d_vocab, device=weights["embed.W_E"].device)[:, None].expand(-1, config.n_ctx)
+    return attended(config, own, normalised(config, own, "ln1", embedded(config, weights, tokens)))
 
 
 def _attention(config: Transformer, own: Weights, x: Tensor) -> Tensor:

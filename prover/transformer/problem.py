@@ -16,7 +16,8 @@ from checker import verify
 from prover.attention.tasks import OrderStatistic, parse_task
 from prover.problem import BoolArray, Problem
 from prover.strategy import DoesNotFit
-from prover.transformer.forward import attended, embedded, normalised, of_block, transformer_logits
+from prover.transformer.forward import first_heads, transformer_logits
+from prover.transformer.walks import walks
 from prover.weights import Weights, load_weights
 
 _BLOCK = 2**22
@@ -44,10 +45,8 @@ class TransformerProblem(Problem):
     @cached_property
     def heads(self) -> tuple[Tensor, Tensor, Tensor]:
         """Queries (divided by the scale), keys and values of the first block "v head k d_head": of token v at position k."""
-        config, own = self.model.config, of_block(self.weights, 0)
-        tokens = torch.arange(config.d_vocab, device=self.device)[:, None].expand(-1, config.n_ctx)
-        x = normalised(config, own, "ln1", embedded(config, self.weights, tokens))
-        return tuple(part.cpu() for part in attended(config, own, x))
+        query, key, value = first_heads(self.model.config, self.weights)
+        return query.cpu(), key.cpu(), value.cpu()
 
     @property
     def required_automaton(self) -> Automaton:
@@ -63,10 +62,12 @@ class TransformerProblem(Problem):
         found: list[int] = np.flatnonzero(np.any(first >= 0, axis=1)).tolist()
         return found
 
-    def embedded(self, token: int, position: int) -> Tensor:
-        """The residual stream of a token at a position, before the first block."""
-        tokens = torch.full((1, position + 1), token, device=self.device)
-        return embedded(self.model.config, self.weights, tokens)[0, -1]
+    def random_inputs(self, count: int, rng: np.random.Generator, by_state: bool) -> IntArray:
+        """Inputs "n k" in the task's numbers. by_state: see `walks`."""
+        if self.automaton is not None:
+            return walks(self.automaton, count, rng, by_state)
+        length, tokens = self.shape
+        return rng.integers(0, tokens, (count, length))
 
     @cached_property
     def influence(self) -> IntArray:
@@ -101,14 +102,18 @@ class TransformerProblem(Problem):
         return margins >= self.least, margins <= -self.least
 
     def margins(self, inputs: IntArray, outputs: IntArray) -> np.ndarray:
-        """By how much outputs "n r" lead on inputs "n k", at least, less the problem's margin, in float64."""
+        """By how much outputs "n r" lead on inputs "n k" at all reads, less the problem's margin, in float64."""
+        return self.leads(inputs, outputs).min(1, initial=np.inf)
+
+    def leads(self, inputs: IntArray, outputs: IntArray) -> np.ndarray:
+        """The same at each read, "n r"."""
         if self.automaton is None and self.task.reverse:
             inputs, outputs = self.shape[1] - 1 - inputs, self.shape[1] - 1 - outputs
         config = self.model.config
         widest = config.n_ctx * max(config.d_mlp, config.n_heads * max(config.d_head, config.n_ctx), config.d_model)
         pairs = (torch.as_tensor(array, device=self.device).split(max(1, _BLOCK // widest)) for array in (inputs, outputs))
-        parts = [self._margins(*pair).cpu().numpy() for pair in zip(*pairs, strict=True)]
-        return np.concatenate(parts) if parts else np.zeros(0)
+        parts = [self._leads(*pair).cpu().numpy() for pair in zip(*pairs, strict=True)]
+        return np.concatenate(parts) if parts else np.zeros((0, len(self.reads)))
 
     def as_tokens(self, numbers: IntArray) -> IntArray:
         """The tokens with these numbers in the task."""
@@ -120,10 +125,10 @@ class TransformerProblem(Problem):
         answers: IntArray = found[:, self.reads].argmax(2).cpu().numpy()
         return answers
 
-    def _margins(self, inputs: Tensor, outputs: Tensor) -> Tensor:
+    def _leads(self, inputs: Tensor, outputs: Tensor) -> Tensor:
         logits = transformer_logits(self.model.config, self.weights, inputs)[:, self.reads]
         others = logits.scatter(2, outputs[..., None], -torch.inf).amax(2)
-        return (logits.gather(2, outputs[..., None])[..., 0] - others - float(self.margin)).amin(1)
+        return logits.gather(2, outputs[..., None])[..., 0] - others - float(self.margin)
 
     @cached_property
     def least(self) -> float:
@@ -166,6 +171,5 @@ class TransformerProblem(Problem):
         edges = np.stack([np.append(0, places + 1), np.append(places, sequences)], axis=1)
         hints = {"ranges": ranges, "skip": edges[edges[:, 0] < edges[:, 1]]}
         step = Step("all-inputs", (0,), {}, {name: RawTensor.of_integers(hint) for name, hint in hints.items()})
-        task = self.task.json if self.automaton is None else {"automaton": self.automaton.digest}
-        statement = Statement(self.model.digest(), task, len(places), self.total, self.margin)
+        statement = Statement(self.model.digest(), self.stated_task, len(places), self.total, self.margin)
         return Certificate(statement, self.precision, (self.classifier, step), self.given_tensors)

@@ -15,6 +15,7 @@ import numpy as np
 import oracle
 import pytest
 import torch
+from thorough import parts, some
 
 from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement, Step
 from checker.attention.ball_covers import Balls
@@ -222,7 +223,7 @@ def pushed(step: Step, name: str, index: tuple[int, ...], direction: int, believ
     return step
 
 
-@pytest.mark.parametrize("part", range(6))
+@pytest.mark.parametrize("part", parts(6))
 def test_leads_and_scores_hold_at_the_edge_of_what_is_believed(part):
     """Hints are moved one after another, so that the later ones meet earlier ones that leave no room."""
     for seed in range(3 * part, 3 * part + 3):
@@ -257,7 +258,7 @@ def test_leads_and_scores_hold_at_the_edge_of_what_is_believed(part):
 def test_leads_hold_at_the_edge_with_badly_chosen_coordinates(monkeypatch):
     """A large part of the values is left to the rests, which are tight if all but one direction is kept."""
     covered = 0
-    for seed in range(20):
+    for seed in range(some(20)):
         tiny, gen = capable_model(4000 + seed), np.random.default_rng(seed)
 
         def directions(vectors, rank, gen=gen):
@@ -280,7 +281,7 @@ def test_leads_hold_at_the_edge_with_badly_chosen_coordinates(monkeypatch):
     assert covered > 3
 
 
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", parts(4))
 def test_leads_and_scores_hold_for_random_hints(part):
     """Large and small random changes of several hints at once: most are refused, and what is believed is true."""
     believed = 0
@@ -330,7 +331,7 @@ def scrambled(rng: random.Random, values: np.ndarray) -> np.ndarray:
 # --- the theorem, by the oracle --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("part", range(6))
+@pytest.mark.parametrize("part", parts(6))
 def test_what_the_prover_writes_is_accepted_and_true(part):
     """Also with the same count and operations in the other arithmetic."""
     shares = []
@@ -359,7 +360,7 @@ def assert_true_of(fact: CertifiedInputs, tiny: oracle.TinyModel) -> int:
     return truth.count
 
 
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", parts(4))
 def test_claims_enlarged_greedily_are_true(part):
     """With shares drawn anew so that they leave nothing, each class gets the longest prefixes that the checker accepts."""
     enlarged = 0
@@ -581,7 +582,7 @@ def test_balls_bound_linear_functions_of_all_other_outputs():
 def test_rests_bound_what_coordinates_leave_out():
     """Random bases, some far from orthonormal, and rests as small as the checker lets them be."""
     setting, passed = setting_for(small_step()[0], 40), 0
-    for seed in range(80):
+    for seed in range(some(80)):
         rng, gen = random.Random(seed), np.random.default_rng(seed)
         width = rng.randint(1, 5)
         rank, tilt = rng.randint(1, width), rng.choice((2, 2, 3, 6, 20))
@@ -608,7 +609,7 @@ def test_rests_bound_what_coordinates_leave_out():
         left, right = (part / 2.0**20 for part in vectors)
         error = np.abs(left @ right.T - (left @ columns) @ (right @ columns).T)
         assert np.all(error <= np.outer(*rests) + 1e-6)
-    assert passed > 32
+    assert passed > some(32)
 
 
 def test_parameters_out_of_range_are_refused():

@@ -21,6 +21,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from make_golden import chains, sizes_of
+from thorough import parts, some
 
 from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement, Step, write_certificate, write_model
 from checker import CheckError, InvalidInput, covers, verify
@@ -180,7 +181,7 @@ def examine(
 
 
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("chunk", range(6))
+@pytest.mark.parametrize("chunk", parts(6))
 def test_what_the_prover_writes_is_accepted_and_true(chunk, place, tmp_path):
     outcomes = []
     for seed in range(15 * chunk, 15 * chunk + 15):
@@ -229,7 +230,7 @@ HYPOTHESIS = settings(
 )
 
 
-@settings(HYPOTHESIS, max_examples=80)
+@settings(HYPOTHESIS, max_examples=some(80))
 @given(tiny_models(), st.sampled_from((12, 20, 30, 64)))
 def test_what_the_prover_writes_is_accepted_and_true_for_simple_numbers(tiny, precision):
     examine(tiny, precision)
@@ -342,7 +343,7 @@ class Chains:
 
 
 @pytest.mark.parametrize("place", ["largest", "smallest"])
-@pytest.mark.parametrize("part", range(2))
+@pytest.mark.parametrize("part", parts(2))
 def test_prefix_chains_enlarged_greedily_are_true(part, place):
     """Per cell, the chain with the most members that the checker accepts; then all of them together."""
     accepted = refused = 0
@@ -465,7 +466,7 @@ class GreedyClasses:
 
 
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("part", range(2))
+@pytest.mark.parametrize("part", parts(2))
 def test_group_chains_enlarged_greedily_are_true(part, place):
     accepted = refused = 0
     for seed in range(28 * part, 28 * part + 28):
@@ -607,7 +608,7 @@ def in_order(inputs: Iterable[Sequence[int]], tiny: oracle.TinyModel) -> list[tu
 def test_further_inputs_listed_greedily_are_true(place):
     """Beside some fact, every input is offered by itself; those that are accepted, together, and in two steps."""
     listed = repeated = 0
-    for seed in range(18):
+    for seed in range(some(18)):
         rng, tiny, precision = random.Random(seed), greedy_model(seed, place), greedy_precision(seed)
         margin = margin_now_and_then(tiny, seed)
         model, truth, n_ctx = as_model(tiny), oracle.truth(tiny, margin), tiny.n_ctx
@@ -655,7 +656,7 @@ def test_further_inputs_listed_greedily_are_true(place):
                 for wrong in (more[:1], [*more, more[0]]):
                     assert says(*base, further_step(last, more, n_ctx), further_step(last + 1, wrong, n_ctx)) is None
                 assert says(*base, further_step(last, [more[0], *more], n_ctx)) is None
-    assert listed > 40 and repeated > 40
+    assert listed > some(40) and repeated > some(40)
 
 
 def test_sums_of_different_rules_are_true_and_overlaps_are_refused():
@@ -748,7 +749,7 @@ def test_large_chain_counts_are_exact():
 
 
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("part", range(2))
+@pytest.mark.parametrize("part", parts(2))
 def test_both_arithmetics_give_the_same_verdict_count_and_operations(part, place):
     for seed in range(100 + 8 * part, 108 + 8 * part):
         tiny = oracle.random_model(seed, largest=90, place=place)

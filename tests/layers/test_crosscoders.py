@@ -27,6 +27,7 @@ from test_hidden_rules import (
     slack_without,
 )
 from test_surrogates_pairs import small_network
+from thorough import some
 
 from certificates import FormatError, Step, read_model, write_certificate, write_model
 from checker import verify
@@ -122,13 +123,13 @@ def known_leads(check: Check, chosen: list[int], scale: int, hints: dict[str, np
 def test_what_is_proved_by_features_is_true_whatever_the_hints() -> None:
     counts: Counter[str] = Counter()
 
-    @settings(HYPOTHESIS, max_examples=120)
+    @settings(HYPOTHESIS, max_examples=some(120))
     @given(tiny=ANY, precision=st.sampled_from([12, 30, 64, 64]), data=st.data())
     def one(tiny: HiddenModel, precision: int, data: st.DataObject) -> None:
         one_network(tiny, precision, data, counts)
 
     one()
-    assert counts["something is lost"] > 30 and counts["nothing is lost"] > 60, "or nothing would have been tested"
+    assert counts["something is lost"] > some(30) and counts["nothing is lost"] > some(60), "or nothing would have been tested"
 
 
 def one_network(tiny: HiddenModel, precision: int, data: st.DataObject, counts: Counter[str]) -> None:
@@ -153,7 +154,7 @@ def one_network(tiny: HiddenModel, precision: int, data: st.DataObject, counts: 
             assert np.all(accepted[lead > unit])
 
 
-@settings(HYPOTHESIS, max_examples=60)
+@settings(HYPOTHESIS, max_examples=some(60))
 @given(tiny=EXACT, data=st.data())
 def test_exact_reading_accepts_exactly_the_correct_pairs(tiny: HiddenModel, data: st.DataObject) -> None:
     """Whatever they write is said to be: what a proof loses is a product. Ties are errors."""

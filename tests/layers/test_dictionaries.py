@@ -29,6 +29,7 @@ from test_hidden_rules import (
     tables_step,
     unembed_of,
 )
+from thorough import some
 
 import certificates
 from certificates import Certificate, FormatError, GroupMLP, Model, Step, read_certificate, write_model
@@ -88,7 +89,7 @@ def step_of(hints: dict[str, np.ndarray], same: Factors, marks: np.ndarray, mirr
     return Step("coded-output", (0,), parameters, stored)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=some(80), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(tiny=ANY, precision=PRECISIONS, data=st.data())
 def test_what_is_proved_by_a_dictionary_is_true_whatever_the_hints(
     tiny: HiddenModel, precision: int, data: st.DataObject
@@ -105,7 +106,7 @@ def test_what_is_proved_by_a_dictionary_is_true_whatever_the_hints(
         assert np.all(accepted[lead > unit]) and not np.any(accepted[lead < -unit])
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=some(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(tiny=EXACT, data=st.data())
 def test_it_agrees_with_the_same_factors_written_out(tiny: HiddenModel, data: st.DataObject) -> None:
     check = Check(tiny)

@@ -38,6 +38,7 @@ from hidden_oracle import (
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from test_enclosures import ends
+from thorough import some
 
 from certificates import (
     Certificate,
@@ -222,7 +223,7 @@ def slack_without(check: Check, chosen: Any) -> Fraction:
 # --- hidden-tables --------------------------------------------------------------------------------------------------------
 
 
-@settings(HYPOTHESIS, max_examples=60)
+@settings(HYPOTHESIS, max_examples=some(60))
 @given(tiny=EXACT, data=st.data())
 def test_tables_are_those_of_the_network(tiny: HiddenModel, data: st.DataObject) -> None:
     """Number by number: with them the formula of the theorem gives the logits (three times, for transformers)."""
@@ -256,7 +257,7 @@ def exact_numbers(table: Enclosure) -> np.ndarray:
 # --- coded-output without a code ------------------------------------------------------------------------------------------
 
 
-@settings(HYPOTHESIS, max_examples=60)
+@settings(HYPOTHESIS, max_examples=some(60))
 @given(tiny=EXACT, data=st.data())
 def test_with_all_neurons_exactly_the_correct_pairs_are_accepted(tiny: HiddenModel, data: st.DataObject) -> None:
     """Ties are errors. The order of the neurons does not matter; mirrored pairs count twice, where they may be used."""
@@ -275,7 +276,7 @@ def test_with_all_neurons_exactly_the_correct_pairs_are_accepted(tiny: HiddenMod
         assert not mirrored.any()
 
 
-@settings(HYPOTHESIS, max_examples=60)
+@settings(HYPOTHESIS, max_examples=some(60))
 @given(tiny=EXACT, data=st.data())
 def test_exactly_the_pairs_that_lead_by_more_than_the_margin_are_accepted(tiny: HiddenModel, data: st.DataObject) -> None:
     """The margin is the lead of some pair: a tie. Also one by one, as inputs of any task."""
@@ -303,7 +304,7 @@ def _decimal(number: Fraction) -> Fraction:
     return Fraction(math.floor(number * 10**9), 10**9)
 
 
-@settings(HYPOTHESIS, max_examples=60)
+@settings(HYPOTHESIS, max_examples=some(60))
 @given(tiny=TAME, precision=PRECISIONS)
 def test_with_all_neurons_pairs_are_accepted_if_their_lead_is_not_tiny(tiny: HiddenModel, precision: int) -> None:
     check = Check(tiny, precision)
@@ -312,7 +313,7 @@ def test_with_all_neurons_pairs_are_accepted_if_their_lead_is_not_tiny(tiny: Hid
     assert np.all(accepted[check.truth.lead > check.truth.reach * Fraction(2**8, 2 ** min(precision, 28))])
 
 
-@settings(HYPOTHESIS, max_examples=60)
+@settings(HYPOTHESIS, max_examples=some(60))
 @given(tiny=ANY, precision=PRECISIONS, data=st.data())
 def test_with_some_neurons_what_is_accepted_is_true(tiny: HiddenModel, precision: int, data: st.DataObject) -> None:
     check = Check(tiny, precision)
@@ -323,7 +324,7 @@ def test_with_some_neurons_what_is_accepted_is_true(tiny: HiddenModel, precision
         assert np.array_equal(accepted, leads(values_of(check, chosen), tiny.table) > slack_without(check, chosen))
 
 
-@settings(HYPOTHESIS, max_examples=60)
+@settings(HYPOTHESIS, max_examples=some(60))
 @given(tiny=EXACT, data=st.data())
 def test_a_lead_must_exceed_the_slack(tiny: HiddenModel, data: st.DataObject) -> None:
     """The constant of one output is chosen so that a pair's lead is the slack, or just more, to 2**-20.
@@ -397,7 +398,7 @@ def factors(draw: Any, check: Check, chosen: list[int]) -> Factors:
 def test_what_is_proved_by_blocks_is_true_whatever_the_hints() -> None:
     counts: Counter[str] = Counter()
 
-    @settings(HYPOTHESIS, max_examples=180)
+    @settings(HYPOTHESIS, max_examples=some(180))
     @given(tiny=ANY, precision=PRECISIONS, data=st.data())
     def run(tiny: HiddenModel, precision: int, data: st.DataObject) -> None:
         check = Check(tiny, precision)
@@ -421,7 +422,7 @@ def test_what_is_proved_by_blocks_is_true_whatever_the_hints() -> None:
         counts["correct"] += int(check.truth.correct.sum())
 
     run()
-    assert counts["exact"] > 40 and counts["inexact"] > 80  # or nothing would have been tested
+    assert counts["exact"] > some(40) and counts["inexact"] > some(80)  # or nothing would have been tested
 
 
 def low_rank_leads(check: Check, chosen: list[int], hints: Factors) -> tuple[np.ndarray, float]:
@@ -462,7 +463,7 @@ def product_of(hints: Factors) -> np.ndarray:
     return np.array(rows, object) * Fraction(1, 4**hints.scale)
 
 
-@settings(HYPOTHESIS, max_examples=40)
+@settings(HYPOTHESIS, max_examples=some(40))
 @given(tiny=EXACT, data=st.data())
 def test_exact_factors_accept_exactly_the_correct_pairs(tiny: HiddenModel, data: st.DataObject) -> None:
     """Nothing is left out, so centre and distances have no influence."""
@@ -486,7 +487,7 @@ def test_certificates_in_files_say_what_covers_says(tmp_path: Any) -> None:
     cert, file = tmp_path / "certificate", tmp_path / "model"
     proved = 0
 
-    @settings(HYPOTHESIS, max_examples=40)
+    @settings(HYPOTHESIS, max_examples=some(40))
     @given(tiny=ANY, precision=PRECISIONS, data=st.data())
     def run(tiny: HiddenModel, precision: int, data: st.DataObject) -> None:
         nonlocal proved
@@ -535,7 +536,7 @@ def test_covers_is_asked_about_pairs_of_elements(tmp_path: Any) -> None:
 
 
 def test_both_arithmetics_agree_on_exact_networks() -> None:
-    @settings(HYPOTHESIS, max_examples=15)
+    @settings(HYPOTHESIS, max_examples=some(15))
     @given(tiny=EXACT)
     def run(tiny: HiddenModel) -> None:
         check = Check(tiny)
@@ -551,7 +552,7 @@ def test_changed_certificates_are_refused_or_still_true() -> None:
     """Numbers of hints and parameters changed at random; regions added to each other, themselves and their mirror images."""
     counts: Counter[bool] = Counter()
 
-    @settings(HYPOTHESIS, max_examples=80)
+    @settings(HYPOTHESIS, max_examples=some(80))
     @given(tiny=TAME, seed=st.integers(0, 2**32), data=st.data())
     def run(tiny: HiddenModel, seed: int, data: st.DataObject) -> None:
         check, rng = Check(tiny, 30), random.Random(seed)
@@ -572,7 +573,7 @@ def test_changed_certificates_are_refused_or_still_true() -> None:
             counts[len(facts) == len(steps) and facts[-1].correct > 0] += 1
 
     run()
-    assert counts[True] > 100 and counts[False] > 100
+    assert counts[True] > some(100) and counts[False] > some(100)
 
 
 def changed(rng: random.Random, step: Step) -> Step:

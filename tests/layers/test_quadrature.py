@@ -8,6 +8,7 @@ import mpmath
 import numpy as np
 import pytest
 import torch
+from thorough import THOROUGH, parts
 
 from certificates import GroupMLP, Model, RawTensor, UniformAttention
 from checker.core.decide import check_proof, parse_task
@@ -117,7 +118,7 @@ def test_every_precision_will_do(precision: int, outputs: int) -> None:
     assert check_proof(replace(certificate, precision=precision), model).result.correct == 25
 
 
-@pytest.mark.parametrize("seed", range(200))
+@pytest.mark.parametrize("seed", parts(200))
 def test_what_the_bounds_say_is_less_than_what_a_few_neurons_do(seed: int) -> None:
     """In floating point, by loops over all pairs: with one neuron or two there is not much room below the true margins."""
     random = np.random.default_rng(seed)
@@ -189,7 +190,7 @@ def transformer(p: int, seed: int, noise: float, favour: float = 0.0) -> Model:
 
 
 @OUTPUTS
-@pytest.mark.parametrize("p", [3, 4, 5, 6, 7, 9, 15])
+@pytest.mark.parametrize("p", [3, 4, 5, 6, 7, 9, *([15] if THOROUGH else [])])
 def test_a_transformer_is_proved(p: int, outputs: int) -> None:
     """Also where p is no prime, and a cosine has either sign."""
     model = transformer(p, 1, 1e-4)

@@ -131,7 +131,7 @@ class Workers:
     def fails(self, test: str, copy: Path) -> bool:
         """Whether a test fails in a copy. Raises ValueError if there is no such test."""
         # No byte code: a mutant and its original may have the same size, and be written in the same second.
-        settings = {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+        settings = {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "THOROUGH": "1"}
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", "-m", "", test]
         with self.lock:
             if self.stopped:

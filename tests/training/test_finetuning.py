@@ -220,7 +220,7 @@ def test_examples_have_their_true_outputs(model: Model, task: dict[str, object])
     every, some = some_examples(problem, 10**4, generator), varied_examples(problem, 2000, generator)
     assert len(every) == len(torch.unique(every.inputs, dim=0)) == problem.total and len(some) == 2000
     for examples in (every, some):
-        assert torch.equal(examples.true, examples.inputs.sort(1).values[:, place])
+        assert torch.equal(examples.true, examples.inputs.sort(1).values[:, [place]])
     assert int(some.inputs.min()) == 0 and int(some.inputs.max()) == 7
     if place != -2:
         rare = 0 if place == -1 else 7

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_group_search import _coset_network, _problem
 from test_quadrature import network
+from thorough import some
 
 from certificates import GroupMLP, Model, RawTensor, UniformAttention, read_model, write_certificate, write_model
 from certificates.groups import group_table
@@ -74,7 +75,7 @@ def _model(config: GroupMLP | UniformAttention, values: dict[str, np.ndarray], t
     return Model(config, tensors, task)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=some(100), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(seed=st.integers(0, 2**32), strategy=st.sampled_from(ATTENTION_STRATEGIES))
 def test_surrogates_are_at_most_what_is_certified(seed: int, strategy: Strategy) -> None:
     problem = small_network(seed)

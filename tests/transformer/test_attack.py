@@ -12,11 +12,12 @@ from transformer_models import draw_model
 from certificates import write_model
 from certificates.automaton import Automaton
 from checker.reporting.cli import cli as checker
-from prover.attack import attack, walks
+from prover.attack import attack
 from prover.commands import cli as prover
 from prover.prove import problem_about
 from prover.tasks import addition, write_automaton
 from prover.transformer.problem import TransformerProblem
+from prover.transformer.walks import walks
 
 CPU = torch.device("cpu")
 

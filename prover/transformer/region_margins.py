@@ -1,0 +1,78 @@
+"""How much room regions have, as a function of the weights: the objective of fine-tuning for strategy `regions`.
+
+The finer automata (prover/transformer/finer_automaton) are chosen at the weights of one moment: for some reads and queries,
+mostly those of which least is proved. Then hulls, boxes and leads are differentiable in the weights: what a model attends to
+for no reason makes boxes wide, and so costs leads.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from prover.surrogate import Claims, Surrogate
+from prover.transformer.box_bounds import Box
+from prover.transformer.finer_automaton import FinerAutomaton, ReadSums
+from prover.transformer.forward import first_heads
+from prover.transformer.problem import TransformerProblem
+from prover.transformer.region_paths import RegionPaths
+from prover.weights import Weights
+
+_GRID, _ENOUGH = 2.0**-5, 0.25
+"""How fine grids are; and the share of the leads that there would be if boxes were points, from which on a region has room."""
+_LOOKED_AT, _KEPT = 32, 8
+"""So many reads with their queries are looked at, at random, and so many of them are kept: where least is proved."""
+_Heads = tuple[Tensor, Tensor, Tensor]
+
+
+def leads(paths: RegionPaths, weights: Weights, heads: _Heads) -> Tensor:
+    """At least by how much the outputs of regions lead, "f", in units that depend on the model (see BoxBounds)."""
+    sums, (query, key, value) = paths.sums, heads
+    order, steps = sums.problem.required_automaton.order, len(paths.before)
+    met = torch.as_tensor(sums.met, device=key.device)[..., None]
+    scores = torch.einsum("he,vhke->kvh", query[sums.query, :, sums.position], key).masked_fill(~met, -torch.inf)
+    weight = (scores - scores.detach().amax((0, 1))).exp()
+    shifted = value.permute(2, 0, 1, 3) - torch.as_tensor(sums.centre, device=key.device)
+    terms = torch.cat([weight[..., None], weight[..., None] * shifted], 3)[order].flatten(2)
+    nothing = terms.new_zeros(1, terms.shape[2])
+    box = Box(nothing, nothing)
+    for step, edges in enumerate(paths.before):
+        box = edges.hull(box, terms[step])
+    nothing = nothing.expand(sums.after[0].shape[0], -1)
+    rest = Box(nothing, nothing)
+    for step, edges in zip(reversed(range(steps, len(order))), paths.after, strict=True):
+        rest = edges.hull(rest, terms[step])
+    box = box + rest.at(torch.as_tensor(paths.state, device=key.device))
+    low, high = (end.unflatten(1, (len(scores[0, 0]), -1)) for end in (box.low, box.high))
+    total = Box(low[..., :1].clamp_min(1e-300), high[..., :1])
+    read = Box(low[..., 1:], high[..., 1:]).over(total)
+    least, most = (torch.where(met[..., None], shifted, end) for end in (torch.inf, -torch.inf))
+    read = Box(torch.maximum(read.low, least.amin((0, 1))), torch.minimum(read.high, most.amax((0, 1))))
+    outputs = torch.as_tensor(paths.outputs, device=key.device)
+    return sums.bounds_with(weights).least_leads(Box(read.low.flatten(1), read.high.flatten(1)), outputs)[0]
+
+
+def usual_lead(sums: ReadSums, finer: FinerAutomaton) -> float:
+    """The median lead that there would be if boxes were points, their middles."""
+    middle = torch.as_tensor((finer.boxes[0] + finer.boxes[1]) / 2, device=sums.problem.device)
+    outputs = torch.as_tensor(finer.outputs, device=sums.problem.device)
+    return max(float(sums.bounds.least_leads(Box(middle, middle), outputs)[0].abs().median()), 1e-12)
+
+
+def region_margins(problem: TransformerProblem, rng: np.random.Generator) -> Surrogate:
+    """Claims about regions of some reads and queries, with grids that are not fine; leads relative to what is enough."""
+    every = [(read, query) for read in range(len(problem.reads)) for query in problem.queries(read)]
+    found = list[tuple[float, int, RegionPaths, float]]()
+    for number in rng.permutation(len(every))[:_LOOKED_AT].tolist():
+        sums = ReadSums(problem, *every[number])
+        finer = sums.refined(None, [], _GRID)
+        enough = _ENOUGH * usual_lead(sums, finer)
+        found.append((float(sums.proved(finer, 0, 0.0).mean()), number, RegionPaths.of(sums, finer), enough))
+    kept = [(paths, enough) for *_, paths, enough in sorted(found, key=lambda one: one[:2])[:_KEPT]]
+
+    def claims(weights: Weights, temperature: float) -> Claims:
+        heads = first_heads(problem.model.config, weights)
+        margins = torch.cat([leads(paths, weights, heads) / enough for paths, enough in kept])
+        share = torch.as_tensor(np.concatenate([paths.share for paths, _ in kept]), device=margins.device)
+        return Claims(margins[:, None], share)
+
+    return claims

@@ -1,0 +1,15 @@
+"""How much is tried: `make test` tries a third of what `make thorough` does, of whatever is drawn at random."""
+
+import os
+
+THOROUGH = os.environ.get("THOROUGH") == "1"
+
+
+def some(number: int) -> int:
+    """So many examples, or a third of them."""
+    return number if THOROUGH else -(-number // 3)
+
+
+def parts(number: int) -> range:
+    """The values of a parameter that stands for seeds of its own."""
+    return range(some(number))

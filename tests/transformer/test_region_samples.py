@@ -1,0 +1,73 @@
+"""Random inputs of regions, and what is found where a proof fails."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from test_regions import draw_automaton, every_input, one_layer, true_leads
+
+from prover.attack import failing_regions
+from prover.prove import problem_about, prove
+from prover.strategies.regions import Regions
+from prover.transformer.finer_automaton import FinerAutomaton, ReadSums
+from prover.transformer.problem import TransformerProblem
+from prover.transformer.region_paths import RegionPaths
+from prover.transformer.region_samples import RegionInputs
+
+CPU = torch.device("cpu")
+
+
+def drawn(seed: int) -> TransformerProblem:
+    """A random model with a random task."""
+    model = one_layer(seed)
+    problem = problem_about(model, CPU, automaton=draw_automaton(model, np.random.default_rng(seed)))
+    assert isinstance(problem, TransformerProblem)
+    return problem
+
+
+def region_of(finer: FinerAutomaton, order: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+    """Where inputs "n k" are led."""
+    state = np.zeros(len(inputs), np.int64)
+    for table, position in zip(finer.tables, order, strict=False):
+        state = np.where(state < 0, -1, table[state, inputs[:, position]])
+    return state
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_inputs_of_a_region_are_drawn_alike(seed: int) -> None:
+    problem, rng = drawn(seed), np.random.default_rng(seed)
+    automaton = problem.required_automaton
+    every = every_input(automaton)
+    for read in range(len(problem.reads)):
+        query = problem.queries(read)[-1]
+        sums = ReadSums(problem, read, query)
+        finer = sums.refined(None, [], 0.5)
+        own = every[every[:, sums.position] == query]
+        where = region_of(finer, automaton.order, own)
+        chosen = rng.integers(0, finer.sizes[-1], 4)
+        inputs = RegionInputs(RegionPaths.of(sums, finer)).drawn(np.repeat(chosen, 500), rng).reshape(4, 500, -1)
+        for region, sample in zip(chosen, inputs, strict=True):
+            members = Counter(map(tuple, own[where == region].tolist()))
+            counts = Counter(map(tuple, sample.tolist()))
+            assert set(counts) <= set(members), "only inputs of the region"
+            if len(members) < 40:
+                assert len(counts) == len(members) and max(counts.values()) < 6 * 500 / len(members) + 20
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_failing_regions_are_what_is_not_proved(seed: int) -> None:
+    problem = drawn(seed)
+    strategy = Regions(fine=6, cuts=1)
+    found = failing_regions(problem, strategy, 20)
+    lost = sum(region.share for region in found) * problem.total
+    _, evidence = prove(problem, strategy)
+    assert evidence.correct == max(0, problem.total - round(lost))
+    for region in found:
+        if len(region.wrong):
+            true = problem.outputs_of(region.wrong[None])[0]
+            assert region.wrong[problem.reads[region.read]] == region.query and true[region.read] == region.output
+            answers = region.answers[region.read] if len(problem.reads) > 1 else region.answers[0]
+            lead = true_leads(problem.model, problem.required_automaton, region.wrong[None])[0, region.read]
+            assert (answers != region.output) or abs(lead) < 1e-9
+            assert lead <= 1e-9
