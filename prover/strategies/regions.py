@@ -17,7 +17,7 @@ from prover.transformer.region_margins import region_margins
 
 _COARSEST, _CUT_FROM, _FEW = 2, 6, 5
 """The first grid; the first one in which boxes are cut, and how often: what takes more is refined instead, if it may be."""
-_AT_MILESTONES = 3000, 4
+_AT_MILESTONES = 3000, 0
 """States and cuts in fine-tuning."""
 _ROOM = 2.0**-24
 """How far leads are from zero, relative to the greatest, that the checker surely proves at 30 bits."""
@@ -33,6 +33,7 @@ class Regions(Strategy):
     cost: ClassVar[str] = "reads V states K d_head"
     summary: ClassVar[str] = "all inputs that a transformer of one layer treats alike, at once: for tasks of one's own"
     any_task: ClassVar[bool] = True
+    rate: ClassVar[float] = 2e-3
 
     fine: int = 10
     cuts: int = 12

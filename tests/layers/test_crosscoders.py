@@ -129,7 +129,7 @@ def test_what_is_proved_by_features_is_true_whatever_the_hints() -> None:
         one_network(tiny, precision, data, counts)
 
     one()
-    assert counts["something is lost"] > some(30) and counts["nothing is lost"] > some(60), "or nothing would have been tested"
+    assert counts["something is lost"] >= some(30) and counts["nothing is lost"] > some(60), "or nothing would have been tested"
 
 
 def one_network(tiny: HiddenModel, precision: int, data: st.DataObject, counts: Counter[str]) -> None:
