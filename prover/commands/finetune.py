@@ -26,6 +26,7 @@ from prover.strategies import ATTENTION_STRATEGIES, TRANSFORMER_STRATEGIES, TWO_
 from prover.studies.finetuned import compare
 from prover.studies.finetuned_page import comparison_table, write_comparison
 from prover.studies.rounding import floor_percent
+from prover.tasks import write_automaton
 from prover.training.checkpoints import read_checkpoint, run_key, write_checkpoint
 from prover.training.finetuning import Recipe, State, finetune
 
@@ -69,8 +70,9 @@ def finetune_command(
 ) -> None:
     """Move the weights of MODEL by gradient steps until STRATEGY proves more about them, and certify both models.
 
-    Writes the new model, and beside it a folder OUTPUT-finetuning with both certificates, finetuning.json, report.html and a
-    checkpoint: an interrupted run continues where it stopped. The bound is that of the certificates, whatever the steps did.
+    Writes the new model (and its task, if the model file names an automaton), and beside it a folder OUTPUT-finetuning with
+    both certificates, finetuning.json, report.html and a checkpoint: an interrupted run continues where it stopped. The bound
+    is that of the certificates, whatever the steps did.
     """
     keep_apart(output, model)
     parsed = read_model(model)
@@ -86,6 +88,8 @@ def finetune_command(
     for state in _with_progress(finetune(problem, search, recipe, start), problem.total, steps):
         write_checkpoint(checkpoint, key, state)
     write_model(output, state.best)
+    if automaton is not None and state.best.task == {"automaton": automaton.digest}:
+        write_automaton(output.with_suffix(".json"), automaton)
     comparison = compare(problem, model, output, search, state, folder)
     write_comparison(comparison, output.stem, state.best, folder)
     wide(110).print(comparison_table(comparison))

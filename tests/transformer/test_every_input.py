@@ -17,6 +17,7 @@ from checker import covers, verify
 from prover.prove import problem_about, prove
 from prover.strategies.all_inputs import Enumerate
 from prover.tasks import automaton_from
+from prover.transformer.problem import TransformerProblem
 
 CPU = torch.device("cpu")
 RANKED = {"max-of-k": 1, "min-of-k": None, "nth-max-of-k": 2}
@@ -55,6 +56,27 @@ def test_the_number_is_that_of_the_oracle(seed: int, task: str, tmp_path: Path) 
         held = covers(tmp_path / "cert", tmp_path / "model", all_inputs(model)) >= 0
         assert verdict.correct == np.count_nonzero(held) and np.all(margins[held] > 0)
         assert np.all(held[margins > (0.1 if precision == 30 else 1e-6)]), "what is clearly right is proved"
+
+
+@pytest.mark.parametrize("seed", [3, 4, 8])
+def test_a_task_with_few_inputs_among_many_sequences(seed: int, tmp_path: Path) -> None:
+    """Beginnings at random are hardly ever those of inputs that are right: the checker is asked about inputs, not beginnings."""
+    model = draw_model(seed, d_vocab=12, n_ctx=3, d_vocab_out=12, n_layers=1)
+    automaton = automaton_from(
+        0, lambda s, t, k: None if (t == 11) != (k == 2) else s if k == 2 else (s + t) % 11, lambda s: s, 3, 12
+    )
+    problem = problem_about(model, CPU, automaton=automaton)
+    certificate, evidence = prove(problem, Enumerate())
+    inputs = all_inputs(model)
+    outputs = automaton.outputs_of(inputs)
+    inputs, outputs = inputs[outputs[:, 0] >= 0], outputs[outputs[:, 0] >= 0]
+    assert isinstance(problem, TransformerProblem)
+    clear = problem.margins(inputs, outputs) > 1e-4
+    assert 0 < np.count_nonzero(clear) <= evidence.correct
+    write_model(tmp_path / "model", model)
+    write_certificate(tmp_path / "cert", certificate)
+    verdict = verify(tmp_path / "cert", tmp_path / "model")
+    assert verdict.accepted and verdict.correct == evidence.correct and verdict.total == 121
 
 
 @pytest.mark.parametrize("seed", [2])
