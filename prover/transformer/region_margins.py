@@ -1,7 +1,7 @@
 """How much room regions have, as a function of the weights: the objective of fine-tuning for strategy `regions`.
 
 The finer automata (prover/transformer/finer_automaton) are chosen at the weights of one moment: for some reads and queries,
-mostly those of which least is proved. Then hulls, boxes and leads are differentiable in the weights: what a model attends to
+those where most inputs are lost. Then hulls, boxes and leads are differentiable in the weights: what a model attends to
 for no reason makes boxes wide, and so costs leads.
 """
 
@@ -19,8 +19,8 @@ from prover.weights import Weights
 
 _GRID, _ENOUGH = 2.0**-5, 0.25
 """How fine grids are; and the share of the leads that there would be if boxes were points, from which on a region has room."""
-_LOOKED_AT, _KEPT = 32, 8
-"""So many reads with their queries are looked at, at random, and so many of them are kept: where least is proved."""
+_LOOKED_AT, _KEPT = 48, 8
+"""So many reads with their queries are looked at, at random, and so many of them are kept: where most inputs are lost."""
 _Heads = tuple[Tensor, Tensor, Tensor]
 
 
@@ -61,13 +61,15 @@ def usual_lead(sums: ReadSums, finer: FinerAutomaton) -> float:
 def region_margins(problem: TransformerProblem, rng: np.random.Generator) -> Surrogate:
     """Claims about regions of some reads and queries, with grids that are not fine; leads relative to what is enough."""
     every = [(read, query) for read in range(len(problem.reads)) for query in problem.queries(read)]
-    found = list[tuple[float, int, RegionPaths, float]]()
+    heads = first_heads(problem.model.config, problem.weights)
+    found = list[tuple[float, float, int, RegionPaths, float]]()
     for number in rng.permutation(len(every))[:_LOOKED_AT].tolist():
         sums = ReadSums(problem, *every[number])
         finer = sums.refined(None, [], _GRID)
-        enough = _ENOUGH * usual_lead(sums, finer)
-        found.append((float(sums.proved(finer, 0, 0.0).mean()), number, RegionPaths.of(sums, finer), enough))
-    kept = [(paths, enough) for *_, paths, enough in sorted(found, key=lambda one: one[:2])[:_KEPT]]
+        paths, enough = RegionPaths.of(sums, finer), _ENOUGH * usual_lead(sums, finer)
+        margins = (leads(paths, problem.weights, heads) / enough).cpu().numpy()
+        found.append((-float(paths.share[margins <= 0].sum()), float(margins.min()), number, paths, enough))
+    kept = [(paths, enough) for *_, paths, enough in sorted(found, key=lambda one: one[:3])[:_KEPT]]
 
     def claims(weights: Weights, temperature: float) -> Claims:
         heads = first_heads(problem.model.config, weights)

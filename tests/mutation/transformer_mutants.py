@@ -10,7 +10,7 @@ REGIONS = ("tests/core/test_golden.py::test_the_checker_gives_the_recorded_verdi
 CONFIGURATION = ("tests/transformer/test_configuration.py",)
 _REPLACED = {
     "checker/transformer/forward.py": (
-        FORWARD,
+        (*FORWARD, *EVERY),
         (
             "group = np.arange(config.n_heads) // (config.n_heads // config.n_key_value_heads)",
             "group = np.arange(config.n_heads) % config.n_key_value_heads",

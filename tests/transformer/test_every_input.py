@@ -9,6 +9,7 @@ import pytest
 import torch
 from test_architecture import Watch
 from test_forward import all_inputs
+from test_regions import draw_automaton, every_input, true_leads
 from transformer_models import draw_model, stored_weights
 from transformer_oracle import exact_logits
 
@@ -58,9 +59,26 @@ def test_the_number_is_that_of_the_oracle(seed: int, task: str, tmp_path: Path) 
         assert np.all(held[margins > (0.1 if precision == 30 else 1e-6)]), "what is clearly right is proved"
 
 
+@pytest.mark.parametrize("seed", range(16))
+def test_models_read_at_several_positions(seed: int, tmp_path: Path) -> None:
+    """Random automata with reads of their own, in any order: inputs are right if they are at all of them."""
+    rng, model = np.random.default_rng(seed), draw_model(seed, d_vocab=3, n_ctx=4, d_vocab_out=3, n_layers=1 + seed % 2)
+    automaton = draw_automaton(model, rng)
+    rows = every_input(automaton)
+    leads = true_leads(model, automaton, rows).min(1)
+    problem = problem_about(model, CPU, 64, automaton=automaton)
+    found, evidence = prove(problem, Enumerate())
+    write_model(tmp_path / "model", model)
+    write_certificate(tmp_path / "cert", found)
+    verdict = verify(tmp_path / "cert", tmp_path / "model")
+    assert verdict.accepted and verdict.correct == evidence.correct and verdict.total == len(rows)
+    held = covers(tmp_path / "cert", tmp_path / "model", rows) >= 0
+    assert np.array_equal(held[abs(leads) > 1e-4], leads[abs(leads) > 1e-4] > 0)
+
+
 @pytest.mark.parametrize("seed", [3, 4, 8])
 def test_a_task_with_few_inputs_among_many_sequences(seed: int, tmp_path: Path) -> None:
-    """Beginnings at random are hardly ever those of inputs that are right: the checker is asked about inputs, not beginnings."""
+    """Beginnings at random are hardly ever those of right inputs: the checker is asked about inputs, not beginnings."""
     model = draw_model(seed, d_vocab=12, n_ctx=3, d_vocab_out=12, n_layers=1)
     automaton = automaton_from(
         0, lambda s, t, k: None if (t == 11) != (k == 2) else s if k == 2 else (s + t) % 11, lambda s: s, 3, 12
