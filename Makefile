@@ -13,6 +13,7 @@ $(STAMP): pyproject.toml
 
 demo: $(STAMP)
 	$(BIN)/prover demo certificates/models/max-of-4.safetensors -o demo-out
+	$(BIN)/prover demo certificates/transformers/addition-10.safetensors -o demo-out/addition-10
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal

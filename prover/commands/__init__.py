@@ -1,4 +1,4 @@
-"""The `prover` command: train, import, strategies, prove, finetune, demo, frontier, interpret, search, bench, deployed."""
+"""The `prover` command: from training and import to proofs, fine-tuning, attacks and studies."""
 
 import sys
 
@@ -12,6 +12,7 @@ from prover.commands.import_state import import_command
 from prover.commands.prove import prove_command, strategies_command
 from prover.commands.search import search_command
 from prover.commands.studies import bench_command, demo_command, deployed_command, frontier_command, interpret_command
+from prover.commands.task import task_command
 from prover.commands.train import train
 from prover.strategy import DoesNotFit
 
@@ -28,7 +29,7 @@ def cli() -> None:
 
 
 for _command in (
-    *(attack_command, train, import_command, strategies_command, prove_command, finetune_command),
+    *(attack_command, train, import_command, task_command, strategies_command, prove_command, finetune_command),
     *(demo_command, frontier_command, interpret_command, search_command, bench_command, deployed_command),
 ):
     cli.add_command(_command)

@@ -10,10 +10,11 @@ from certificates import GroupMLP, Model, UniformAttention, write_model
 from certificates.canonical_json import Json
 from certificates.groups import group_table
 from prover.commands.options import DEVICE, OUTPUT, pick_device, progress_bars
+from prover.known_tasks import number_addition
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.prove import problem_about
 from prover.tasks import write_automaton
-from prover.training.addition import AdditionRecipe, addition_task, train_addition
+from prover.training.addition import AdditionRecipe, train_addition
 from prover.training.examples import count_right, varied_examples
 from prover.training.group_composition import GroupRecipe, train_group_composition
 from prover.training.max_of_k import MaxOfKRecipe, sampled_accuracy, train_max_of_k
@@ -103,8 +104,8 @@ def train_addition_command(device: str, output: Path, **sizes: int) -> None:
     with progress_bars() as track:
         model = train_addition(recipe, where, track)
     write_model(output, model)
-    write_automaton(task, addition_task(recipe.digits))
-    problem = problem_about(model, where, automaton=addition_task(recipe.digits))
+    write_automaton(task, number_addition(recipe.digits))
+    problem = problem_about(model, where, automaton=number_addition(recipe.digits))
     examples = varied_examples(problem, 100_000, torch.Generator().manual_seed(0))
     right = count_right(problem, load_weights(model, where), examples)
     click.echo(f"wrote {output} and {task}: {right} of {len(examples)} random sums right in all digits (no bound)")

@@ -19,6 +19,8 @@ _COARSEST, _CUT_FROM, _FEW = 2, 6, 5
 """The first grid; the first one in which boxes are cut, and how often: what takes more is refined instead, if it may be."""
 _AT_MILESTONES = 3000, 0
 """States and cuts in fine-tuning."""
+_SPARE = 4
+"""Cuts that the checker may make beyond those of the search, where rounding decides."""
 _ROOM = 2.0**-24
 """How far leads are from zero, relative to the greatest, that the checker surely proves at 30 bits."""
 
@@ -41,8 +43,7 @@ class Regions(Strategy):
 
     def prove(self, problem: Problem) -> Evidence:
         """Refine until every region is proved, or the grid is as fine as allowed."""
-        asked = self.asked(problem)
-        problem = asked[0].problem
+        asked, problem = self.asked(problem), self._fitting(problem)
         reads = range(len(problem.reads))
         found: dict[int, dict[int, FinerAutomaton]] = {read: {} for read in reads}
         for sums in problem.track(asked, self.name):
@@ -54,7 +55,9 @@ class Regions(Strategy):
         for read in vacuous:  # a step has regions, and these count nothing
             sums = ReadSums(problem, read, problem.queries(read)[0])
             found[read] = {sums.query: sums.refined(None, [], 1.0)}
-        proof = tuple(regions_step(read, found[read], 0 if read in vacuous else self.cuts, problem.influence) for read in reads)
+        proof = tuple(
+            regions_step(read, found[read], 0 if read in vacuous else self.cuts + _SPARE, problem.influence) for read in reads
+        )
         steps = (problem.classifier, *proof, Step("all-reads", tuple(range(1, len(reads) + 1))))
         statement = Statement(problem.model.digest(), problem.stated_task, 0, problem.total, problem.margin)
         certificate = Certificate(statement, problem.precision, steps, problem.given_tensors)

@@ -15,10 +15,9 @@ import torch
 from torch import Tensor
 
 from certificates import Model
-from certificates.automaton import Automaton
 from certificates.transformer import Transformer, parse_transformer
+from prover.known_tasks import number_addition
 from prover.problem import Track, silent
-from prover.tasks import addition
 from prover.transformer.forward import transformer_logits
 from prover.weights import raw_tensor
 
@@ -43,11 +42,6 @@ class AdditionRecipe:
     rate: float = 4e-3
 
 
-def addition_task(digits: int) -> Automaton:
-    """Are all digits of the sum right in greedy decoding? Positions as in the recipe."""
-    return addition(range(digits), range(digits, 2 * digits), range(2 * digits + 1, 3 * digits + 2), {2 * digits: _EQUALS})
-
-
 def train_addition(recipe: AdditionRecipe, device: torch.device, track: Track = silent) -> Model:
     """Train a model; its weights are stored in float32."""
     generator = torch.Generator().manual_seed(recipe.seed)
@@ -66,7 +60,7 @@ def train_addition(recipe: AdditionRecipe, device: torch.device, track: Track = 
     return Model(
         config,
         {name: raw_tensor(weight) for name, weight in weights.items()},
-        {"automaton": addition_task(recipe.digits).digest},
+        {"automaton": number_addition(recipe.digits).digest},
     )
 
 

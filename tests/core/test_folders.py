@@ -22,7 +22,7 @@ FLOORS: Mapping[str, Sequence[frozenset[str]]] = {
         frozenset({"surrogate"}),  # what would be proved, differentiable
         frozenset({"strategy"}),  # what a strategy is
         frozenset({"bases", "deployed", "tasks"}),  # hints that both families need; rounding in deployment; automata
-        frozenset({"attention", "layers"}),  # what the strategies of a family share
+        frozenset({"attention", "layers", "known_tasks"}),  # what the strategies of a family share
         frozenset({"transformer"}),  # what the strategies for transformers of any depth share
         frozenset({"strategies", "prove", "training"}),  # ways to search; from what was found to a certificate; models
         frozenset(

@@ -11,8 +11,9 @@ import torch
 from certificates import read_model
 from certificates.automaton import read_automaton
 from checker import verify
+from prover.known_tasks import number_addition
 from prover.tasks import write_automaton
-from prover.training.addition import AdditionRecipe, addition_task, sums, train_addition
+from prover.training.addition import AdditionRecipe, sums, train_addition
 
 CPU = torch.device("cpu")
 
@@ -34,7 +35,7 @@ def test_sums_are_sums_and_inputs_of_the_task(digits: int) -> None:
     inputs, true = (part.numpy() for part in sums(digits, 400, torch.Generator().manual_seed(digits)))
     a, b = number(inputs[:, :digits]), number(inputs[:, digits : 2 * digits])
     assert number(true) == [x + y for x, y in zip(a, b, strict=True)]
-    assert np.array_equal(addition_task(digits).outputs_of(inputs), true)
+    assert np.array_equal(number_addition(digits).outputs_of(inputs), true)
     nines = (inputs[:, :digits] + inputs[:, digits : 2 * digits] == 9).mean(axis=1)
     assert nines[200:].mean() > 3 * nines[:200].mean()
 
@@ -43,7 +44,7 @@ def test_training_is_deterministic_and_begins_at_the_right_digits() -> None:
     recipe = AdditionRecipe(digits=2, steps=3)
     model = train_addition(recipe, CPU)
     assert model.digest() == train_addition(recipe, CPU).digest()
-    assert model.task == {"automaton": addition_task(2).digest}
+    assert model.task == {"automaton": number_addition(2).digest}
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def adder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_command_writes_model_and_task(adder: Path) -> None:
     model, task = read_model(adder), read_automaton(adder.with_suffix(".json"))
-    assert task.digest == addition_task(1).digest and model.task == {"automaton": task.digest}
+    assert task.digest == number_addition(1).digest and model.task == {"automaton": task.digest}
     assert model.config.n_ctx == 4 and task.count() == 100
 
 
@@ -66,7 +67,7 @@ def test_the_task_is_found_beside_the_model_and_only_there(adder: Path, tmp_path
     assert verify(tmp_path / "all.cert", adder).accepted
     alone = tmp_path / "alone.safetensors"
     alone.write_bytes(adder.read_bytes())
-    write_automaton(tmp_path / "alone.json", addition_task(2))
+    write_automaton(tmp_path / "alone.json", number_addition(2))
     command = [sys.executable, "-m", "prover", "prove", str(alone), "--strategy", "enumerate", "-o", str(tmp_path / "x.cert")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode != 0 and "--task FILE" in done.stderr + done.stdout

@@ -21,6 +21,7 @@ from checker.core.errors import OverBudget, Refused
 from checker.core.facts import CertifiedInputs, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
+from checker.transformer.after_attention import Boxes
 from checker.transformer.all_reads import all_reads
 from checker.transformer.boxes import activated, normalised
 from checker.transformer.regions import RightAtRead, regions
@@ -330,3 +331,25 @@ def test_normalised_boxes_hold_normalised_points(kind: object) -> None:
             point = (low + wide * part) / 2**20
             y = np.sqrt(size) * point / np.sqrt((point**2).sum(1, keepdims=True) + 1 / 16)
             assert np.all(below - 1e-12 <= y) and np.all(y <= above + 1e-12)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_halves_are_all_of_the_box(seed: int) -> None:
+    """Along the widest coordinate, whatever else they do: at every corner and anywhere between."""
+    rng, meter = np.random.default_rng(seed), Meter(Budget())
+    arithmetic = ScaledArithmetic((12, 30, 64)[seed % 3], meter)
+    low = rng.integers(-1000, 1000, (5, 3))
+    high = low + rng.integers(0, 50 if seed % 2 else 2, (5, 3))
+    box = arithmetic.exact(low, np.full(low.shape, -7)).up_to(arithmetic.exact(high, np.full(low.shape, -7)))
+    query, scale = rng.integers(0, 4, 5), rng.integers(1, 9, 3)
+    halves = Boxes(query, box).halves(scale)
+    (below, above), (least, most) = ends(halves.z), ends(box)
+    assert halves.query.tolist() == [*query, *query]
+    narrower = 0
+    for row in range(5):
+        points = least[row] + (most[row] - least[row]) * (rng.integers(0, 5, (60, 3)) * Fraction(1, 4))
+        within = [np.all((below[part] <= points) & (points <= above[part]), axis=1) for part in (row, row + 5)]
+        assert np.all(within[0] | within[1])
+        widths = [above[part] - below[part] for part in (row, row + 5)]
+        narrower += max((most[row] - least[row]) * scale) > max(float(max(w * scale)) for w in widths)
+    assert narrower or not seed % 2
