@@ -4,10 +4,11 @@ import sys
 from pathlib import Path
 
 import click
+import numpy as np
 
 from certificates import read_model
 from certificates.tensor_file import IntArray
-from prover.attack import attack, failing_regions
+from prover.attack import FailingRegion, Found, attack, failing_regions
 from prover.commands.options import (
     ANY_TASK,
     DEVICE,
@@ -22,6 +23,9 @@ from prover.prove import problem_about
 from prover.strategies.regions import Regions
 from prover.strategy import DoesNotFit
 from prover.transformer.problem import TransformerProblem
+
+_Line = tuple[str, IntArray, IntArray]
+"""A text; and of an input that is wrong its tokens and answers, or nothing."""
 
 
 @click.command(
@@ -63,28 +67,39 @@ def attack_command(
         if not isinstance(problem, TransformerProblem):
             raise DoesNotFit("attack is for models of the architecture `transformer`; others are small enough to enumerate")
         if regions:
-            failing = failing_regions(problem, strategy, tries or 200, seed)
+            lines, count = _by_region(failing_regions(problem, strategy, tries or 200, seed), problem, show)
         else:
-            found = attack(problem, tries or 100_000, seed)
+            lines, count = _at_random(attack(problem, tries or 100_000, seed), show)
     file = task or (model.with_suffix(".json") if automaton is not None else None)
     option = f" --task {file}" if file else ""
+    for text, tokens, answers in lines:
+        if text:
+            click.echo(text)
+        if len(tokens):
+            click.echo(f"  checker refute {model} {_listed(tokens)} {_listed(answers)}{option}")
+    sys.exit(1 if count else 0)
 
-    def refute(tokens: IntArray, answers: IntArray) -> str:
-        return f"checker refute {model} {','.join(map(str, tokens.tolist()))} {','.join(map(str, answers.tolist()))}{option}"
 
-    if not regions:
-        click.echo(f"{found.tried} inputs tried, {len(found.wrong)} different ones wrong; least lead {found.least:.4g}")
-        for tokens, answers in list(zip(found.wrong, found.answers, strict=True))[:show]:
-            click.echo(refute(tokens, answers))
-        sys.exit(1 if len(found.wrong) else 0)
-    wrong = [region for region in failing if len(region.wrong)]
-    share = sum(region.share for region in failing)
-    click.echo(
-        f"{len(failing)} regions fail, with {share:.3g} of all inputs at most; in {len(wrong)} an input was found that is wrong"
-    )
+def _at_random(found: Found, show: int) -> tuple[list[_Line], int]:
+    """What to print, and how many inputs are wrong."""
+    nothing = np.zeros(0, np.int64)
+    said = f"{found.tried} inputs tried, {len(found.wrong)} different ones wrong; least lead {found.least:.4g}"
+    wrong = [("", *pair) for pair in zip(found.wrong, found.answers, strict=True)][:show]
+    return [(said, nothing, nothing), *wrong], len(found.wrong)
+
+
+def _by_region(failing: list[FailingRegion], problem: TransformerProblem, show: int) -> tuple[list[_Line], int]:
+    """What to print, and in how many regions an input is wrong."""
+    nothing = np.zeros(0, np.int64)
+    share, wrong = sum(region.share for region in failing), sum(len(region.wrong) > 0 for region in failing)
+    said = f"{len(failing)} regions fail, {share:.3g} of all inputs at most; an input that is wrong was found in {wrong}"
+    lines: list[_Line] = [(said, nothing, nothing)]
     for region in failing[:show]:
         where = f"position {problem.reads[region.read]}, query {region.query}, output {region.output}"
-        click.echo(f"{where}: {region.share:.3g} of all inputs; {'wrong:' if len(region.wrong) else 'none found wrong'}")
-        if len(region.wrong):
-            click.echo(f"  {refute(region.wrong, region.answers)}")
-    sys.exit(1 if wrong else 0)
+        what = "wrong:" if len(region.wrong) else "none found wrong"
+        lines.append((f"{where}: {region.share:.3g} of all inputs; {what}", region.wrong, region.answers))
+    return lines, wrong
+
+
+def _listed(numbers: IntArray) -> str:
+    return ",".join(map(str, numbers.tolist()))

@@ -57,7 +57,7 @@ def _drawn(groups: IntArray, weights: FloatArray, asked: IntArray, rng: np.rando
     order = np.argsort(groups, kind="stable")
     found = np.zeros(len(asked), np.int64)
     starts, stops = (np.searchsorted(groups[order], asked, side) for side in ("left", "right"))
-    for group, start, stop in {(int(g), int(a), int(b)) for g, a, b in zip(asked, starts, stops, strict=True)}:
+    for group, start, stop in np.unique(np.column_stack([asked, starts, stops]), axis=0).tolist():
         rows = np.flatnonzero(asked == group)
         share = np.cumsum(weights[order[start:stop]] / weights[order[start:stop]].sum())
         found[rows] = order[start + np.minimum(np.searchsorted(share, rng.random(len(rows))), stop - start - 1)]

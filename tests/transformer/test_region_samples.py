@@ -1,15 +1,21 @@
 """Random inputs of regions, and what is found where a proof fails."""
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from test_regions import draw_automaton, every_input, one_layer, true_leads
 
+from certificates import write_model
+from checker.reporting.cli import cli as checker
 from prover.attack import failing_regions
+from prover.commands import cli
 from prover.prove import problem_about, prove
 from prover.strategies.regions import Regions
+from prover.tasks import write_automaton
 from prover.transformer.finer_automaton import FinerAutomaton, ReadSums
 from prover.transformer.problem import TransformerProblem
 from prover.transformer.region_paths import RegionPaths
@@ -71,3 +77,20 @@ def test_failing_regions_are_what_is_not_proved(seed: int) -> None:
             lead = true_leads(problem.model, problem.required_automaton, region.wrong[None])[0, region.read]
             assert (answers != region.output) or abs(lead) < 1e-9
             assert lead <= 1e-9
+
+
+def test_the_command_says_how_to_prove_what_it_finds(tmp_path: Path) -> None:
+    shown = 0
+    for seed in range(6):
+        problem = drawn(seed)
+        write_model(tmp_path / "model", problem.model)
+        write_automaton(tmp_path / "task.json", problem.required_automaton)
+        command = ["attack", str(tmp_path / "model"), "--task", str(tmp_path / "task.json"), "--regions", "--set", "fine=4"]
+        done = CliRunner().invoke(cli, command)
+        said = [line.split()[2:] for line in done.output.splitlines() if line.startswith("  checker refute")]
+        assert done.exit_code == (1 if said else 0), done.output
+        for arguments in said:
+            refuted = CliRunner().invoke(checker, ["refute", *arguments])
+            assert refuted.exit_code == 0 or "not proved" in refuted.output, refuted.output
+            shown += refuted.exit_code == 0
+    assert shown > 3
