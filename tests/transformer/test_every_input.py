@@ -61,12 +61,14 @@ def test_the_number_is_that_of_the_oracle(seed: int, task: str, tmp_path: Path) 
 
 @pytest.mark.parametrize("seed", range(16))
 def test_models_read_at_several_positions(seed: int, tmp_path: Path) -> None:
-    """Random automata with reads of their own, in any order: inputs are right if they are at all of them."""
+    """Random automata with reads of their own, in any order: inputs are right if they are at all of them, by the margin."""
     rng, model = np.random.default_rng(seed), draw_model(seed, d_vocab=3, n_ctx=4, d_vocab_out=3, n_layers=1 + seed % 2)
     automaton = draw_automaton(model, rng)
     rows = every_input(automaton)
     leads = true_leads(model, automaton, rows).min(1)
-    problem = problem_about(model, CPU, 64, automaton=automaton)
+    margin = Fraction(int(1000 * np.median(leads[leads > 0])), 1000) if seed % 2 and np.any(leads > 0) else Fraction(0)
+    leads -= float(margin)
+    problem = problem_about(model, CPU, 64, automaton=automaton, margin=margin)
     found, evidence = prove(problem, Enumerate())
     write_model(tmp_path / "model", model)
     write_certificate(tmp_path / "cert", found)
