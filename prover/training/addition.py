@@ -36,7 +36,7 @@ class AdditionRecipe:
     seed: int = 0
     d_model: int = 32
     d_head: int = 16
-    d_mlp: int = 24
+    d_mlp: int = 48
     steps: int = 6000
     batch: int = 1408
     rate: float = 4e-3
