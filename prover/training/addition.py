@@ -9,6 +9,7 @@ the position at which a digit of the sum is asked for begins with that vector tu
 So attention begins at the digits of the right place. That is all that is prescribed; gradients do the rest.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +22,8 @@ from prover.problem import Track, silent
 from prover.transformer.forward import transformer_logits
 from prover.weights import raw_tensor
 
+_PATIENCE, _LEARNED = 8, 0.05
+"""The rate is kept until the mean loss of recent steps is so small, from half of the steps on, up to so many halves."""
 _EQUALS, _SHARPNESS, _NOISE, _NINES = 10, 3.0, 0.2, 0.6
 """The token "="; what attention begins with; what positions of one place differ by; the share of nines where they are many."""
 
@@ -29,14 +32,15 @@ _EQUALS, _SHARPNESS, _NOISE, _NINES = 10, 3.0, 0.2, 0.6
 class AdditionRecipe:
     """Sizes and schedule for adding numbers of so many digits; batch: digits of sums in a step, that many if possible.
 
-    Deterministic given the seed on one machine.
+    The rate is kept for half of the steps, or until sums are learned; over the other half it falls to zero. Deterministic given
+    the seed on one machine.
     """
 
     digits: int = 10
     seed: int = 0
     d_model: int = 32
     d_head: int = 16
-    d_mlp: int = 48
+    d_mlp: int = 24
     steps: int = 6000
     batch: int = 1408
     rate: float = 4e-3
@@ -48,15 +52,26 @@ def train_addition(recipe: AdditionRecipe, device: torch.device, track: Track = 
     config = _config(recipe)
     weights = {name: weight.to(device).requires_grad_() for name, weight in _initial(recipe, config, generator).items()}
     optimizer = torch.optim.AdamW(list(weights.values()), lr=recipe.rate, betas=(0.9, 0.98), weight_decay=0.01)
-    inputs_at_once = max(2, recipe.batch // (recipe.digits + 1))
-    for step in track(range(recipe.steps), "training"):
-        optimizer.param_groups[0]["lr"] = recipe.rate * min(1.0, (step + 1) / 100, 2 * (recipe.steps - step) / recipe.steps)
-        inputs, true = (part.to(device) for part in sums(recipe.digits, inputs_at_once, generator))
+    count, half = max(2, recipe.batch // (recipe.digits + 1)), recipe.steps // 2
+
+    def take_step(rate: float) -> float:
+        optimizer.param_groups[0]["lr"] = rate
+        inputs, true = (part.to(device) for part in sums(recipe.digits, count, generator))
         found = transformer_logits(config, weights, inputs)[:, 2 * recipe.digits :]
         loss = torch.nn.functional.cross_entropy(found.flatten(0, 1), true.flatten())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        return float(loss.detach())
+
+    recent = math.inf
+    for step in track(range(_PATIENCE * half), "learning"):
+        loss = take_step(recipe.rate * min(1.0, (step + 1) / 100))
+        recent = min(recent, 100.0) * 0.98 + loss * 0.02
+        if step + 1 >= half and recent < _LEARNED:
+            break
+    for step in track(range(half, recipe.steps), "settling"):
+        take_step(recipe.rate * min(1.0, 2 * (recipe.steps - step) / recipe.steps))
     return Model(
         config,
         {name: raw_tensor(weight) for name, weight in weights.items()},

@@ -51,7 +51,7 @@ def test_training_is_deterministic_and_begins_at_the_right_digits() -> None:
 def adder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Trained by the command, for a short time."""
     path = tmp_path_factory.mktemp("adder") / "adder.safetensors"
-    said = prover("train", "addition", "--digits", 1, "--steps", 400, "-o", path)
+    said = prover("train", "addition", "--digits", 1, "--steps", 60, "-o", path)
     assert "of 100000 random sums right" in said and "next: prover finetune" in said
     return path
 
