@@ -88,9 +88,7 @@ def train_nth_max_of_k_command(n: int, device: str, output: Path, **sizes: int) 
 @click.option("--d-model", type=click.IntRange(1), default=AdditionRecipe.d_model)
 @click.option("--d-head", type=click.IntRange(1), default=AdditionRecipe.d_head)
 @click.option("--d-mlp", type=click.IntRange(1), default=AdditionRecipe.d_mlp, help="Number of neurons.")
-@click.option(
-    "--steps", type=click.IntRange(0), default=AdditionRecipe.steps, help="More if sums are not learned by half of them."
-)
+@click.option("--steps", type=click.IntRange(0), default=AdditionRecipe.steps, help="More if sums are not learned by half.")
 @click.option("--batch", type=click.IntRange(1), default=AdditionRecipe.batch, help="Digits of sums in a step.")
 @DEVICE
 @OUTPUT

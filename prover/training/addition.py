@@ -9,8 +9,8 @@ the position at which a digit of the sum is asked for begins with that vector tu
 So attention begins at the digits of the right place. That is all that is prescribed; gradients do the rest.
 """
 
-import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -22,8 +22,10 @@ from prover.problem import Track, silent
 from prover.transformer.forward import transformer_logits
 from prover.weights import raw_tensor
 
-_PATIENCE, _LEARNED = 8, 0.05
-"""The rate is kept until the mean loss of recent steps is so small, from half of the steps on, up to so many halves."""
+_ATTEMPTS, _PATIENCE, _LEARNED = 5, 2, 0.05
+"""Sums are learned if the mean loss of recent steps is so small, after half of the steps or up to so many halves; if they are
+not, other initial weights are drawn, up to so many times.
+"""
 _EQUALS, _SHARPNESS, _NOISE, _NINES = 10, 3.0, 0.2, 0.6
 """The token "="; what attention begins with; what positions of one place differ by; the share of nines where they are many."""
 
@@ -32,8 +34,8 @@ _EQUALS, _SHARPNESS, _NOISE, _NINES = 10, 3.0, 0.2, 0.6
 class AdditionRecipe:
     """Sizes and schedule for adding numbers of so many digits; batch: digits of sums in a step, that many if possible.
 
-    The rate is kept for half of the steps, or until sums are learned; over the other half it falls to zero. Deterministic given
-    the seed on one machine.
+    The rate is kept for half of the steps, or until sums are learned; over the other half it falls to zero. If sums are not
+    learned, it begins afresh from other weights. Deterministic given the seed on one machine.
     """
 
     digits: int = 10
@@ -50,33 +52,57 @@ def train_addition(recipe: AdditionRecipe, device: torch.device, track: Track = 
     """Train a model; its weights are stored in float32."""
     generator = torch.Generator().manual_seed(recipe.seed)
     config = _config(recipe)
-    weights = {name: weight.to(device).requires_grad_() for name, weight in _initial(recipe, config, generator).items()}
-    optimizer = torch.optim.AdamW(list(weights.values()), lr=recipe.rate, betas=(0.9, 0.98), weight_decay=0.01)
-    count, half = max(2, recipe.batch // (recipe.digits + 1)), recipe.steps // 2
-
-    def take_step(rate: float) -> float:
-        optimizer.param_groups[0]["lr"] = rate
-        inputs, true = (part.to(device) for part in sums(recipe.digits, count, generator))
-        found = transformer_logits(config, weights, inputs)[:, 2 * recipe.digits :]
-        loss = torch.nn.functional.cross_entropy(found.flatten(0, 1), true.flatten())
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        return float(loss.detach())
-
-    recent = math.inf
-    for step in track(range(_PATIENCE * half), "learning"):
-        loss = take_step(recipe.rate * min(1.0, (step + 1) / 100))
-        recent = min(recent, 100.0) * 0.98 + loss * 0.02
-        if step + 1 >= half and recent < _LEARNED:
+    for _ in range(_ATTEMPTS):
+        initial = _initial(recipe, config, generator)
+        run = _Run(recipe, config, {name: weight.to(device).requires_grad_() for name, weight in initial.items()}, generator)
+        if run.learns(track):
             break
-    for step in track(range(half, recipe.steps), "settling"):
-        take_step(recipe.rate * min(1.0, 2 * (recipe.steps - step) / recipe.steps))
+    run.settles(track)
     return Model(
         config,
-        {name: raw_tensor(weight) for name, weight in weights.items()},
+        {name: raw_tensor(weight) for name, weight in run.weights.items()},
         {"automaton": number_addition(recipe.digits).digest},
     )
+
+
+@dataclass(frozen=True)
+class _Run:
+    recipe: AdditionRecipe
+    config: Transformer
+    weights: dict[str, Tensor]
+    generator: torch.Generator
+
+    @cached_property
+    def optimizer(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(list(self.weights.values()), lr=self.recipe.rate, betas=(0.9, 0.98), weight_decay=0.01)
+
+    def learns(self, track: Track) -> bool:
+        """Take steps, half of them or more, until sums are learned."""
+        recent, half = 100.0, self.recipe.steps // 2
+        for step in track(range(_PATIENCE * half), "learning"):
+            recent = 0.98 * recent + 0.02 * self.step(min(1.0, (step + 1) / 100))
+            if step + 1 >= half and recent < _LEARNED:
+                return True
+        return False
+
+    def settles(self, track: Track) -> None:
+        """Take the other half."""
+        steps = self.recipe.steps
+        for step in track(range(steps // 2, steps), "settling"):
+            self.step(min(1.0, 2 * (steps - step) / steps))
+
+    def step(self, share: float) -> float:
+        """Take one step, with this share of the rate; the loss before it."""
+        recipe, device = self.recipe, self.weights["embed.W_E"].device
+        self.optimizer.param_groups[0]["lr"] = recipe.rate * share
+        count = max(2, recipe.batch // (recipe.digits + 1))
+        inputs, true = (part.to(device) for part in sums(recipe.digits, count, self.generator))
+        found = transformer_logits(self.config, self.weights, inputs)[:, 2 * recipe.digits :]
+        loss = torch.nn.functional.cross_entropy(found.flatten(0, 1), true.flatten())
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return float(loss.detach())
 
 
 def _config(recipe: AdditionRecipe) -> Transformer:
