@@ -71,13 +71,14 @@ def failing_regions(problem: TransformerProblem, strategy: Regions, tries: int, 
         for regions in np.split(failed, range(_AT_ONCE, len(failed), _AT_ONCE)):
             inputs = RegionInputs(paths).drawn(np.repeat(regions, tries), rng)
             leads = problem.leads(inputs, problem.outputs_of(inputs))[:, sums.read].reshape(-1, tries)
+            worst = inputs.reshape(len(regions), tries, inputs.shape[1])[np.arange(len(regions)), leads.argmin(1)]
+            answers, is_wrong = problem.answers(worst), leads.min(1) <= 0
             for number, region in enumerate(regions.tolist()):
-                worst = int(leads[number].argmin())
-                wrong = inputs[number * tries + worst][None] if leads[number, worst] <= 0 else inputs[:0]
+                shown = slice(None) if is_wrong[number] else slice(0)
                 found.append(
                     FailingRegion(
                         *(sums.read, sums.query, int(paths.outputs[region]), float(paths.share[region])),
-                        *(wrong.reshape(-1), problem.answers(wrong).reshape(-1)),
+                        *(worst[number, shown], answers[number, shown]),
                     )
                 )
     return sorted(found, key=lambda region: -region.share)

@@ -55,6 +55,11 @@ def balanced_brackets(length: int) -> Automaton:
     )
 
 
+def _found(state: tuple[int, int]) -> int | None:
+    """What was found for a token that is read first: the second of a state, unless it is negative."""
+    return state[1] if state[1] >= 0 else None
+
+
 def in_context_copying(length: int, vocab: int) -> Automaton:
     """The last token occurred once before, not right before: which token followed it? The last token is read first."""
 
@@ -67,10 +72,7 @@ def in_context_copying(length: int, vocab: int) -> Automaton:
             return (last, -2) if followed == -1 and position < length - 2 else None
         return (last, token) if followed == -2 else state
 
-    def output(state: tuple[int, int]) -> int | None:
-        return state[1] if state[1] >= 0 else None
-
-    return automaton_from((-1, -1), step, output, length, vocab, [length - 1, *range(length - 1)])
+    return automaton_from((-1, -1), step, _found, length, vocab, [length - 1, *range(length - 1)])
 
 
 def first_occurrence(length: int, vocab: int) -> Automaton:
@@ -81,10 +83,7 @@ def first_occurrence(length: int, vocab: int) -> Automaton:
             return token, -1
         return (state[0], position) if state[1] < 0 and token == state[0] else state
 
-    def output(state: tuple[int, int]) -> int | None:
-        return state[1] if state[1] >= 0 else None
-
-    return automaton_from((-1, -1), step, output, length, vocab, [length - 1, *range(length - 1)])
+    return automaton_from((-1, -1), step, _found, length, vocab, [length - 1, *range(length - 1)])
 
 
 def sortedness(length: int, vocab: int) -> Automaton:

@@ -101,11 +101,12 @@ def train_addition_command(device: str, output: Path, **sizes: int) -> None:
     if task == output:
         raise click.ClickException(f"{output} is where the task goes; name the model FILE.safetensors")
     recipe, where = AdditionRecipe(**sizes), pick_device(device)
+    automaton = number_addition(recipe.digits)
     with progress_bars() as track:
         model = train_addition(recipe, where, track)
     write_model(output, model)
-    write_automaton(task, number_addition(recipe.digits))
-    problem = problem_about(model, where, automaton=number_addition(recipe.digits))
+    write_automaton(task, automaton)
+    problem = problem_about(model, where, automaton=automaton)
     examples = varied_examples(problem, 100_000, torch.Generator().manual_seed(0))
     right = count_right(problem, load_weights(model, where), examples)
     click.echo(f"wrote {output} and {task}: {right} of {len(examples)} random sums right in all digits (no bound)")

@@ -1,12 +1,11 @@
 """Training to add, on small numbers."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from test_finetuning import prover
 
 from certificates import read_model
 from certificates.automaton import read_automaton
@@ -16,13 +15,6 @@ from prover.tasks import write_automaton
 from prover.training.addition import AdditionRecipe, sums, train_addition
 
 CPU = torch.device("cpu")
-
-
-def prover(*arguments: object) -> str:
-    """The output of a command that succeeds."""
-    done = subprocess.run([sys.executable, "-m", "prover", *map(str, arguments)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr + done.stdout
-    return done.stdout
 
 
 def number(digits: np.ndarray) -> list[int]:
@@ -51,7 +43,8 @@ def test_training_is_deterministic_and_begins_at_the_right_digits() -> None:
 def adder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Trained by the command, for a short time."""
     path = tmp_path_factory.mktemp("adder") / "adder.safetensors"
-    said = prover("train", "addition", "--digits", 1, "--steps", 60, "-o", path)
+    code, said = prover("train", "addition", "--digits", 1, "--steps", 60, "-o", path)
+    assert code == 0, said
     assert "of 100000 random sums right" in said and "next: prover finetune" in said
     return path
 
@@ -63,11 +56,11 @@ def test_the_command_writes_model_and_task(adder: Path) -> None:
 
 
 def test_the_task_is_found_beside_the_model_and_only_there(adder: Path, tmp_path: Path) -> None:
-    prover("prove", adder, "--strategy", "enumerate", "-o", tmp_path / "all.cert")
+    code, said = prover("prove", adder, "--strategy", "enumerate", "-o", tmp_path / "all.cert")
+    assert code == 0, said
     assert verify(tmp_path / "all.cert", adder).accepted
     alone = tmp_path / "alone.safetensors"
     alone.write_bytes(adder.read_bytes())
     write_automaton(tmp_path / "alone.json", number_addition(2))
-    command = [sys.executable, "-m", "prover", "prove", str(alone), "--strategy", "enumerate", "-o", str(tmp_path / "x.cert")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode != 0 and "--task FILE" in done.stderr + done.stdout
+    code, said = prover("prove", alone, "--strategy", "enumerate", "-o", tmp_path / "x.cert")
+    assert code != 0 and "--task FILE" in said

@@ -5,31 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from click.testing import CliRunner
-from test_regions import draw_automaton, every_input, one_layer, true_leads
+from test_region_margins import drawn
+from test_regions import every_input, true_leads
 
 from certificates import write_model
 from checker.reporting.cli import cli as checker
 from prover.attack import failing_regions
 from prover.commands import cli
-from prover.prove import problem_about, prove
+from prover.prove import prove
 from prover.strategies.regions import Regions
 from prover.tasks import write_automaton
 from prover.transformer.finer_automaton import FinerAutomaton, ReadSums
-from prover.transformer.problem import TransformerProblem
 from prover.transformer.region_paths import RegionPaths
 from prover.transformer.region_samples import RegionInputs
-
-CPU = torch.device("cpu")
-
-
-def drawn(seed: int) -> TransformerProblem:
-    """A random model with a random task."""
-    model = one_layer(seed)
-    problem = problem_about(model, CPU, automaton=draw_automaton(model, np.random.default_rng(seed)))
-    assert isinstance(problem, TransformerProblem)
-    return problem
 
 
 def region_of(finer: FinerAutomaton, order: np.ndarray, inputs: np.ndarray) -> np.ndarray:
