@@ -475,6 +475,7 @@ MUTANTS = [
     *(Mutant(file, old, new, ("tests/core/test_golden.py",)) for file, old, new in pair_mutants.CAUGHT_BY_CASES),
     *(Mutant(file, old, new, ENCLOSURES) for file, old, new in pair_mutants.OF_ARITHMETIC),
     *(Mutant(file, old, new, CODES) for file, old, new in pair_mutants.OF_CODES),
+    *(Mutant(file, old, new, (*QUICK, *GROUPS)) for file, old, new in pair_mutants.OF_LAWS),
     *(Mutant(file, old, new, ("tests/layers/test_quadrature.py", *QUICK)) for file, old, new in pair_mutants.OF_QUADRATURES),
     *(Mutant(file, old, new, ("tests/layers/test_mlp_quadrature.py", *QUICK)) for file, old, new in pair_mutants.OF_MLPS),
     *(Mutant(file, old, new, ("tests/layers/test_wave_output.py", *QUICK)) for file, old, new in pair_mutants.OF_FREQUENCIES),

@@ -731,7 +731,6 @@ BASES = (
 IN_RULES = {
     "hidden_tables": HIDDEN,
     "pairs": PAIRS,
-    "group_laws": LAWS,
     "set_output": SET_OUTPUT,
 }
 CAUGHT_BY_CASES = [
@@ -750,6 +749,8 @@ OF_ARITHMETIC = [
     *(("checker/core/scaled_integers.py", old, new) for old, new in INTEGERS),
 ]
 """Those that the tests of enclosures notice."""
+OF_LAWS = [("checker/layers/group_laws.py", old, new) for old, new in LAWS]
+"""Those that the golden corpus or the tests of groups notice."""
 OF_CODES = [("checker/layers/coded_output.py", old, new) for old, new in CODED_OUTPUT]
 """Those that the golden corpus or the tests of codes notice."""
 OF_QUADRATURES = [
