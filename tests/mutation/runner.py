@@ -131,13 +131,14 @@ class Workers:
     def fails(self, test: str, copy: Path) -> bool:
         """Whether a test fails in a copy. Raises ValueError if there is no such test."""
         # No byte code: a mutant and its original may have the same size, and be written in the same second.
-        settings = {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "THOROUGH": "1"}
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", "-m", "", test]
+        path = f"{copy}:{Path(__file__).parent}"  # the latter for the plugin
+        settings = {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "THOROUGH": "1"}
+        options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "-p", "no_shrinking", "-m", ""]
         with self.lock:
             if self.stopped:
                 raise Stopped
             process = subprocess.Popen(
-                command,
+                [sys.executable, "-m", "pytest", *options, test],
                 cwd=copy,
                 env={**os.environ, **settings},
                 stdout=subprocess.DEVNULL,
