@@ -184,7 +184,7 @@ class _Projection:
         main, of_right = middle @ right.T, self._rests(right, "right")
         if of_left is not None and of_right is not None:
             main = of_left @ of_right.T + main
-        return main, rests @ self._hint("right", 1, -1)
+        return main, rests * self._hint("right", 1, -1)
 
     def _by_differences(self, left: Enclosure, right: Enclosure) -> tuple[Enclosure, Enclosure]:
         middle = self._hint("centre", 1, -1)

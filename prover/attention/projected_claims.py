@@ -13,7 +13,15 @@ from prover.approximate import Approximate
 from prover.attention.factored_logits import Affine, FactoredLogits
 from prover.attention.full_prefixes import full_prefix_claims
 from prover.attention.pessimistic_tables import Tables
-from prover.attention.projected_tables import DIFFERENCES, EXACT, NORMS, ProjectedTables, projected_vectors
+from prover.attention.projected_tables import (
+    DIFFERENCES,
+    EXACT,
+    NORMS,
+    ProjectedTables,
+    projected_vectors,
+    token_middle,
+    unembed_middle,
+)
 from prover.attention.sequence_problem import SequenceProblem
 from prover.bases import UNIT_BITS
 from prover.surrogate import Claims, soft_lengths
@@ -48,7 +56,8 @@ class ProjectedClaims:
     def __call__(self, weights: Weights, temperature: float) -> Claims:
         """One claim for every cell (q, m, c) with inputs."""
         factors = FactoredLogits.of(self.problem, self.problem.in_order(weights))
-        vectors = projected_vectors(factors, self._middle(factors.token), self._middle(factors.unembed))
+        centres = (token_middle(factors, self.residual), unembed_middle(factors, self.residual))
+        vectors = projected_vectors(factors, *(Approximate(centre[None], 0.0, self.problem.precision) for centre in centres))
         score, score_spread = self._table("score", *vectors["score"], temperature)
         direct, direct_spread = self._table("direct", *vectors["direct"], temperature)
         value, value_spread = self._table("value", *vectors["value"], temperature)
@@ -70,11 +79,6 @@ class ProjectedClaims:
             self.joint,
             temperature,
         )
-
-    def _middle(self, vectors: Approximate) -> Approximate:
-        value = vectors.value
-        middle = (value.amax(0) + value.amin(0)) / 2 if self.residual == DIFFERENCES else value.mean(0)
-        return Approximate(middle[None], 0.0, vectors.precision)
 
     def _table(self, name: str, left: Affine | Approximate, right: Approximate, temperature: float) -> tuple[Tensor, Tensor]:
         """Of products of "i e" and "o e": what is computed and what is left out, both "i o"."""

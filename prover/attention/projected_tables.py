@@ -43,8 +43,10 @@ class ProjectedTables:
         circuits = (factors.queries.rows, factors.queries.matrix, factors.query, factors.values.matrix, factors.value)
         largest = max(f.largest for f in (factors.direct, factors.token, factors.unembed, *circuits))
         grid = Grid.fitting(max(largest, largest**2), problem.precision)
-        middle = _middle_of_extremes if residual == DIFFERENCES else _mean
-        hints = {"token_centre": middle(factors.token, grid), "unembed_centre": middle(factors.unembed, grid)}
+        hints = {
+            "token_centre": grid.nearest(token_middle(factors, residual).cpu().numpy()),
+            "unembed_centre": grid.nearest(unembed_middle(factors, residual).cpu().numpy()),
+        }
         token_centre, unembed_centre = (grid.exact(hints[name][None]) for name in ("token_centre", "unembed_centre"))
         vectors = projected_vectors(factors, token_centre, unembed_centre)
         values, unembed = vectors["value"]
@@ -100,13 +102,30 @@ def projected_vectors(
     }
 
 
+def token_middle(factors: FactoredLogits, residual: int) -> Tensor:
+    """What is taken off the embeddings, "d": their mean, or the middle of their extremes for row differences."""
+    token = factors.token.value
+    return _middle_of_extremes(token) if residual == DIFFERENCES else token.mean(0)
+
+
+def unembed_middle(factors: FactoredLogits, residual: int) -> Tensor:
+    """What is taken off the unembedding vectors, "e": a mean in which an output of number m has the weight m + 1, as the larger
+    it is, the more inputs have it as their true output; or the middle of extremes.
+    """
+    unembed = factors.unembed.value
+    if residual == DIFFERENCES:
+        return _middle_of_extremes(unembed)
+    weight = torch.arange(1, len(unembed) + 1, dtype=unembed.dtype, device=unembed.device)
+    return weight @ unembed / weight.sum()
+
+
 def _mean(vectors: Approximate, grid: Grid) -> np.ndarray:
     """The mean of some vectors "n d", rounded to the grid."""
     return grid.nearest(vectors.value.mean(0).cpu().numpy())
 
 
-def _middle_of_extremes(vectors: Approximate, grid: Grid) -> np.ndarray:
-    return grid.nearest(((vectors.value.amax(0) + vectors.value.amin(0)) / 2).cpu().numpy())
+def _middle_of_extremes(vectors: Tensor) -> Tensor:
+    return (vectors.amax(0) + vectors.amin(0)) / 2
 
 
 def _extended(factors: FactoredLogits, vectors: Approximate, last: float) -> Approximate:

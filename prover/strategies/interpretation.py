@@ -7,6 +7,7 @@ a mean, by row differences, or by spectral norms of the circuits' matrices, so a
 """
 
 import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
@@ -49,8 +50,9 @@ class Interpretation(Strategy):
     @classmethod
     def sweep(cls, problem: SequenceProblem) -> tuple[Self, ...]:
         """The product of the choices, but for those that change nothing."""
+        few, more = (math.ceil(problem.model.config.d_model / part) for part in (4, 3))
         attention = itertools.product((EXACT, 1, 4), (LENGTHS, DIFFERENCES, NORMS))
-        copying = ((EXACT, 0), (8, 0), (8, 1))
+        copying = ((EXACT, 0), (few, 0), (few, 1), (more, 1))
         choices = itertools.product(attention, copying, (EXACT, 0), (1, 0))
         return tuple(
             cls(rank, directions, direct, joint, residual=residual, diagonal=diagonal)
