@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test thorough verified bench float32 pace frontier interpret finetune lint mutants size clean
+.PHONY: demo test thorough verified bench float32 pace frontier interpret finetune figures docs lint mutants size clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -48,6 +48,14 @@ interpret: $(STAMP)
 finetune: $(STAMP)
 	$(BIN)/prover finetune certificates/models/max-of-4-seed123.safetensors --strategy pessimized -o finetune-out/tuned.safetensors
 
+figures: demo frontier
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	$(BIN)/python docs/make_pages.py --take
+
+docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	$(BIN)/mkdocs build --strict --site-dir docs-out
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -60,4 +68,4 @@ size: $(STAMP)
 	$(BIN)/python tests/trusted_size.py --write
 
 clean:
-	rm -rf $(VENV) demo-out bench-out float32-out frontier-out interpret-out finetune-out mutants-out build *.egg-info
+	rm -rf $(VENV) demo-out bench-out float32-out frontier-out interpret-out finetune-out mutants-out docs-out build *.egg-info

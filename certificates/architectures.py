@@ -39,8 +39,9 @@ def parse_config(config: dict[str, Any]) -> ModelConfig:
             wanted = architecture.required[key][0]
             if value != wanted or isinstance(value, bool) != isinstance(wanted, bool):
                 raise FormatError(f"config {key}={value!r} is not supported: only {wanted!r} is")
-        elif key not in free:
-            raise FormatError(f"config key {key!r} is unknown; remove it if it has no influence on the model")
+    unknown = [key for key in config if key not in architecture.required and key not in free]
+    if unknown:
+        raise FormatError(f"config keys unknown: {', '.join(map(repr, unknown))}; remove those without influence on the model")
     for key, (wanted, default) in architecture.required.items():
         if key not in config and default != wanted:
             raise FormatError(f"config key {key!r} is missing and must be {wanted!r}")

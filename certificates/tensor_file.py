@@ -108,7 +108,10 @@ def parse_tensor_file(content: bytes) -> TensorFile:
         raise FormatError("the file is truncated: no header length")
     (header_bytes,) = struct.unpack("<Q", content[:8])
     if header_bytes > _MAX_HEADER_BYTES:
-        raise FormatError(f"the header is longer than {_MAX_HEADER_BYTES} bytes")
+        raise FormatError(
+            f"this is no safetensors file: it would begin with a header of {header_bytes} bytes, more than {_MAX_HEADER_BYTES} "
+            "(files of torch.save and numpy are brought in by `prover import`)"
+        )
     if header_bytes > len(content) - 8:
         raise FormatError("the file is truncated: its header is longer than the file")
     try:

@@ -1,7 +1,7 @@
 """What a strategy is: a named way of finding the evidence for a list of proof steps."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, field, fields
 from fractions import Fraction
 from typing import Any, ClassVar, Self
 
@@ -49,6 +49,11 @@ class MLPEvidence:
         return MLPStatement(model_digest, task, self.scale, self.claims)
 
 
+def switch(default: int, meaning: str) -> Any:
+    """A field of a strategy: an integer that `--set` may change, and what it means."""
+    return field(default=default, metadata={"meaning": meaning})
+
+
 @dataclass(frozen=True)
 class Strategy(ABC):
     """Base of all strategies. Subclasses are frozen dataclasses; their fields are the switches of `--set key=value`."""
@@ -56,6 +61,8 @@ class Strategy(ABC):
     name: ClassVar[str]
     cost: ClassVar[str]
     summary: ClassVar[str]
+    rules: ClassVar[tuple[str, ...]] = ()
+    """The rules that its proofs may use."""
     any_task: ClassVar[bool] = False
     """Whether it is for tasks without a name, too."""
     rate: ClassVar[float] = 1e-3
@@ -86,12 +93,17 @@ class Strategy(ABC):
         return (cls(),)
 
     @classmethod
+    def switches(cls) -> tuple[Field[int], ...]:
+        """The fields, some of which say in `metadata["meaning"]` what they mean."""
+        return fields(cls)
+
+    @classmethod
     def with_settings(cls, settings: dict[str, str]) -> Self:
         """An instance with some integer switches set. Raises ValueError naming the switches there are."""
-        known = {field.name for field in fields(cls)}
+        known = [one.name for one in cls.switches()]
         for key in settings:
             if key not in known:
-                raise ValueError(f"strategy {cls.name} has no switch {key!r}; it has {sorted(known) or 'none'}")
+                raise ValueError(f"strategy {cls.name} has no switch {key!r}; it has {', '.join(known) or 'none'}")
         try:
             return cls(**{key: int(value) for key, value in settings.items()})
         except ValueError as error:

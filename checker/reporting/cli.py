@@ -1,5 +1,6 @@
-"""The `checker` command: verify, covers, show, task."""
+"""The `checker` command: verify, covers, show, task, refute, rules."""
 
+import inspect
 import json
 import re
 import sys
@@ -23,6 +24,7 @@ from checker.reporting.decimals import floor_decimal
 from checker.reporting.refutation import true_and_proved
 from checker.reporting.theorem import frequency_bounds
 from checker.reporting.verdict import ArithmeticName, Verdict, verify
+from checker.rules import RULES
 
 _INTERNAL_ERROR = 3
 _PINNED_ERROR = re.compile(r"[0-9]{1,9}:[0-9.]+")
@@ -189,6 +191,23 @@ def task_command(file: Path) -> None:
 
 
 @cli.command(
+    "rules",
+    short_help="Print the theorem of a rule.",
+    epilog="Example: checker rules prefix-chains",
+)
+@click.argument("name", required=False)
+def rules_command(name: str | None) -> None:
+    """List the rules that certificates may use, or print what rule NAME says: its theorem, with the proof."""
+    if name is None:
+        for rule in RULES:
+            click.echo(f"{rule:20} {theorem_of(rule)[0].partition(': ')[2]}")
+    elif name not in RULES:
+        raise InvalidInput(f"there is no rule {name!r}; there are {', '.join(RULES)}")
+    else:
+        click.echo("\n".join(theorem_of(name)))
+
+
+@cli.command(
     "refute",
     short_help="Is the model proved to be wrong about this input?",
     epilog="Example: checker refute model.safetensors 5,17,17,63 17 --task max-of-k",
@@ -213,6 +232,11 @@ def refute_command(model: Path, tokens: str, answers: str, task: str) -> None:
         f"{'REFUTED' if wrong and proved else 'NOT REFUTED'}: {tokens} gets {what}" + ("" if proved else " (not proved)")
     )
     sys.exit(0 if wrong and proved else 1)
+
+
+def theorem_of(rule: str) -> list[str]:
+    """The lines of a rule's statement and proof, which stand at the head of its file."""
+    return (inspect.getdoc(sys.modules[RULES[rule].__module__]) or "").splitlines()
 
 
 def _integers(text: str) -> list[int]:

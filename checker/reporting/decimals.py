@@ -40,6 +40,8 @@ def parse_accuracy(text: Fraction | str) -> Fraction:
 
 def parse_decimal(text: Fraction | str, what: str) -> Fraction:
     """An exact number from a decimal string or a fraction. Raises InvalidInput if it is neither."""
+    if not isinstance(text, Fraction | str):
+        raise InvalidInput(f'a {what} has to be exact, so it is a string: write "{text}"')
     try:
         return text if isinstance(text, Fraction) else Fraction(_DECIMAL.fullmatch(text)[0])  # type: ignore[index]
     except TypeError as error:

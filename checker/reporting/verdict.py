@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from certificates.canonical_json import Json, decimal, dumps
 from certificates.certificate import MLPStatement, read_certificate
@@ -67,6 +67,12 @@ class Verdict:
     deployed: str | None = None
     warnings: tuple[str, ...] = ()
     mlp: tuple[FrequencyBound, ...] | None = None
+
+    def raise_if_refused(self) -> Self:
+        """This verdict, if it accepts. Raises CheckError with the reason if not."""
+        if not self.accepted:
+            raise CheckError(self.reason)
+        return self
 
 
 def verify(

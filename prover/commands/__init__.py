@@ -7,15 +7,18 @@ import torch
 
 from certificates import FormatError, __version__
 from prover.commands.attack import attack_command
+from prover.commands.explain import doctor_command, explain_command, inspect_command, strategies_command
 from prover.commands.finetune import finetune_command
 from prover.commands.import_state import import_command
-from prover.commands.prove import prove_command, strategies_command
+from prover.commands.prove import prove_command
 from prover.commands.search import search_command
 from prover.commands.studies import bench_command, demo_command, deployed_command, frontier_command, interpret_command
 from prover.commands.task import task_command
 from prover.commands.train import train
 from prover.strategy import DoesNotFit
 
+_RESUMED = {"finetune", "frontier", "interpret", "search"}
+"""Commands that go on where they were interrupted."""
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110, "show_default": True}
 
 
@@ -29,7 +32,8 @@ def cli() -> None:
 
 
 for _command in (
-    *(attack_command, train, import_command, task_command, strategies_command, prove_command, finetune_command),
+    *(train, import_command, task_command, inspect_command, strategies_command, explain_command, prove_command),
+    *(attack_command, finetune_command, doctor_command),
     *(demo_command, frontier_command, interpret_command, search_command, bench_command, deployed_command),
 ):
     cli.add_command(_command)
@@ -42,6 +46,12 @@ def main() -> None:
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except (KeyboardInterrupt, click.Abort):
+        kept = (
+            "what was finished is kept: the same command goes on from there"
+            if set(sys.argv) & _RESUMED
+            else "nothing was written"
+        )
+        click.echo(f"\ninterrupted; {kept}", err=True)
         sys.exit(130)
     except click.ClickException as error:
         error.show()

@@ -15,6 +15,7 @@ from prover.commands.options import (
     MODEL,
     OUTPUT,
     SETTINGS,
+    STRATEGY,
     build_strategy,
     keep_apart,
     parse_any_task,
@@ -22,7 +23,7 @@ from prover.commands.options import (
     wide,
 )
 from prover.prove import problem_about
-from prover.strategies import ATTENTION_STRATEGIES, TRANSFORMER_STRATEGIES, TWO_INPUT_STRATEGIES, strategies_for
+from prover.strategies import strategies_for
 from prover.studies.finetuned import compare
 from prover.studies.finetuned_page import comparison_table, write_comparison
 from prover.studies.rounding import floor_percent
@@ -40,7 +41,7 @@ from prover.training.finetuning import Recipe, State, finetune
 @click.option(
     "--strategy",
     required=True,
-    type=click.Choice(list({**ATTENTION_STRATEGIES, **TWO_INPUT_STRATEGIES, **TRANSFORMER_STRATEGIES})),
+    type=STRATEGY,
     help="See `prover strategies`.",
 )
 @SETTINGS

@@ -2,35 +2,88 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from difflib import get_close_matches
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 import torch
+from click.shell_completion import CompletionItem
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TimeRemainingColumn
 
 from certificates import Model
 from certificates.automaton import Automaton, read_automaton
 from certificates.canonical_json import Json, loads_relaxed
 from certificates.tensor_file import IntArray
 from prover.problem import Track
+from prover.strategies import FAMILIES
 from prover.strategy import Strategy
 
 CONSOLE = Console()
+_SECONDS_BETWEEN_LINES = 15
 
+
+class StrategyName(click.ParamType):
+    """A strategy's name; says which one may be meant by another one."""
+
+    name = "strategy"
+
+    def convert(self, value: str, parameter: click.Parameter | None, context: click.Context | None) -> str:
+        """The name, if there is such a strategy."""
+        if value not in _names():
+            hint = meant(value, _names())
+            self.fail(f"{value!r} is not a strategy{hint or ': there are ' + ', '.join(_names())}", parameter, context)
+        return value
+
+    def shell_complete(self, context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """The names that begin like this."""
+        return [CompletionItem(name) for name in _names() if name.startswith(incomplete)]
+
+
+def _names() -> list[str]:
+    return list(dict.fromkeys(name for strategies in FAMILIES.values() for name in strategies))
+
+
+def meant(text: str, known: Iterable[str]) -> str:
+    """A question whether one of these was meant, if one is much like the text."""
+    found = get_close_matches(text, known, 1)
+    return f", did you mean {found[0]}?" if found else ""
+
+
+STRATEGY = StrategyName()
 MODEL = click.argument("model", type=click.Path(path_type=Path))
 DEVICE = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where to compute.")
-OUTPUT = click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="File to write.")
+
+
+def _writable_file(context: click.Context, parameter: click.Parameter, value: Path) -> Path:
+    """The path, if a file can be written there: asked before the work, not after it."""
+    if value.is_dir():
+        raise click.BadParameter(f"{value} is a folder: name a file", context, parameter)
+    _writable_folder(context, parameter, value.parent)
+    return value
+
+
+def _writable_folder(context: click.Context, parameter: click.Parameter, value: Path) -> Path:
+    try:
+        value.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=value):
+            return value
+    except OSError as error:
+        raise click.BadParameter(f"cannot write to {value}: {error.strerror}", context, parameter) from error
+
+
+OUTPUT = click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), callback=_writable_file, help="File to write."
+)
 FOLDER = click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder to write to.",
+    "-o", "--output", required=True, type=click.Path(path_type=Path), callback=_writable_folder, help="Folder to write to."
 )
 JOBS = click.option("--jobs", type=click.IntRange(1), default=1, help="Number of processes.")
 TASK = click.option("--task", help="Task: a name or JSON; default: the model file's.")
@@ -47,9 +100,24 @@ def wide(columns: int) -> Console:
 
 @contextmanager
 def progress_bars() -> Iterator[Track]:
-    """A function that iterates over items and shows a progress bar for them (on a terminal)."""
-    with Progress(console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal) as progress:
+    """A function that iterates over items and shows how far it is: by a bar on a terminal, elsewhere by a line now and then."""
+    if not CONSOLE.is_terminal:
+        yield _lines
+        return
+    columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn(elapsed_when_finished=True))
+    with Progress(*columns, console=CONSOLE, transient=True) as progress:
         yield lambda items, what: progress.track(list(items), description=what)
+
+
+def _lines(items: Iterable[Any], what: str) -> Iterator[Any]:
+    known = list(items)
+    started = said = time.monotonic()
+    for number, item in enumerate(known):
+        now = time.monotonic()
+        if number and now - said > _SECONDS_BETWEEN_LINES:
+            said, left = now, (now - started) / number * (len(known) - number)
+            click.echo(f"{what}: {number} of {len(known)}, about {max(1, round(left / 60))} min left", err=True)
+        yield item
 
 
 def pick_device(name: str) -> torch.device:

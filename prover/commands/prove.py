@@ -1,22 +1,21 @@
-"""`prover strategies` and `prover prove`: what there is to search with, and a search."""
+"""`prover prove`: a search."""
 
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import click
-from rich.table import Table
 
 from certificates import read_model, write_certificate
-from certificates.canonical_json import decimal
+from certificates.canonical_json import decimal, dumps
 from checker import verify
 from prover.commands.options import (
     ANY_TASK,
-    CONSOLE,
     DEVICE,
     MODEL,
     OUTPUT,
     SETTINGS,
+    STRATEGY,
     build_strategy,
     keep_apart,
     parse_any_task,
@@ -29,28 +28,10 @@ from prover.deployed import FORMATS
 from prover.layers.dictionaries import Dictionary
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.prove import deployable, problem_about, prove
-from prover.strategies import FAMILIES, all_strategies_for
+from prover.strategies import all_strategies_for
 from prover.strategies.dictionary_output import DictionaryOutput
 from prover.strategy import MLPEvidence
 from prover.studies.rounding import floor_percent
-
-
-@click.command(
-    "strategies",
-    short_help="List the strategies.",
-    epilog="Example: prover strategies",
-)
-def strategies_command() -> None:
-    """List the strategies, with their asymptotic cost.
-
-    V tokens, K positions, d = d_model, out = outputs; n elements, m neurons, r directions.
-    """
-    for title, strategies in FAMILIES.items():
-        table = Table("strategy", "cost", "what it does", "switches (--set)", title=title)
-        for strategy in strategies.values():
-            switches = ", ".join(f"{key}={value}" for key, value in vars(strategy()).items())
-            table.add_row(strategy.name, strategy.cost, strategy.summary, switches)
-        CONSOLE.print(table)
 
 
 @click.command(
@@ -65,7 +46,7 @@ def strategies_command() -> None:
 @click.option(
     "--strategy",
     required=True,
-    type=click.Choice([name for strategies in FAMILIES.values() for name in strategies]),
+    type=STRATEGY,
     help="See `prover strategies`.",
 )
 @SETTINGS
@@ -109,6 +90,9 @@ def prove_command(
         required = parse_margin(margin)
         named, automaton = parse_any_task(task, model, parsed)
         problem = problem_about(parsed, pick_device(device), precision, track, named, given, required, automaton)
+        if parsed.task is not None and problem.stated_task != parsed.task:
+            trained = dumps(parsed.task)
+            click.echo(f"warning: the model file says {trained}, this is about {dumps(problem.stated_task)}", err=True)
         if dictionary is not None:
             if not isinstance(problem, TwoInputProblem) or not isinstance(search, DictionaryOutput):
                 raise click.ClickException("--dictionary is for strategies dictionary and crosscoder")

@@ -21,6 +21,7 @@ class Enumerate(Strategy):
     name: ClassVar[str] = "enumerate"
     cost: ClassVar[str] = "V^K K out"
     summary: ClassVar[str] = "every input, one by one: for any task, with or without a name"
+    rules: ClassVar[tuple[str, ...]] = ("additive-tables", "hidden-tables", "transformer-forward", "all-inputs")
     any_task: ClassVar[bool] = True
 
     def prove(self, problem: Problem) -> Evidence:

@@ -15,7 +15,7 @@ from prover.attention.full_prefixes import full_prefixes
 from prover.attention.group_chain_search import Claims, adapted_blocks, cell_sizes, claim_classes
 from prover.attention.pessimistic_tables import contiguous_blocks
 from prover.attention.sequence_problem import SequenceProblem
-from prover.strategy import DoesNotFit, Evidence, Strategy
+from prover.strategy import DoesNotFit, Evidence, Strategy, switch
 from prover.surrogate import Surrogate
 
 _LARGEST = 2 * 10**10
@@ -24,16 +24,15 @@ _LARGEST = 2 * 10**10
 
 @dataclass(frozen=True)
 class Classes(Strategy):
-    """See the module's docstring. blocks: of neighbouring rivals in the first stage (0: each alone); fine: whether there is a
-    second stage (1) or not (0).
-    """
+    """See the module's docstring."""
 
     name: ClassVar[str] = "classes"
     cost: ClassVar[str] = "V^3 blocks"
     summary: ClassVar[str] = "how many tokens of which level of harm per (query, true output, copies)"
+    rules: ClassVar[tuple[str, ...]] = ("additive-tables", "group-chains", "disjoint-sum")
 
-    blocks: int = 1
-    fine: int = 1
+    blocks: int = switch(1, "blocks of neighbouring rivals in the first stage; 0: each rival alone")
+    fine: int = switch(1, "1: a second stage, with blocks chosen for each label; 0: none")
 
     @classmethod
     def sweep(cls, problem: SequenceProblem) -> tuple[Self, ...]:

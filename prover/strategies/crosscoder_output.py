@@ -9,22 +9,20 @@ from prover.layers.crosscoder import Crosscoder, train
 from prover.layers.output_factors import Factors
 from prover.layers.two_input_problem import Hidden, TwoInputProblem
 from prover.strategies.dictionary_output import DictionaryOutput
-from prover.strategy import DoesNotFit
+from prover.strategy import DoesNotFit, switch
 
 
 @dataclass(frozen=True)
 class CrosscoderOutput(DictionaryOutput):
-    """atoms, sparsity: features of the crosscoder, and how many of them a neuron has. objective, pairwise: as for dictionary;
-    what reconstructs is a TopK crosscoder. penalty: 1: it is trained with the feature interaction as a penalty. single: 1: then
-    each neuron keeps its largest feature only.
-    """
+    """A dictionary whose atoms have a part for each side: those that neurons read on the left and right, and write."""
 
     name: ClassVar[str] = "crosscoder"
     cost: ClassVar[str] = "n^2 (m s + n r)"
     summary: ClassVar[str] = "every neuron reads and writes few features of one dictionary, the rest bounded by lengths"
+    rules: ClassVar[tuple[str, ...]] = ("hidden-tables", "coded-output")
 
-    penalty: int = 1
-    single: int = 0
+    penalty: int = switch(1, "1: the TopK crosscoder is trained with the feature interaction as a penalty")
+    single: int = switch(0, "1: each neuron keeps its largest feature only")
 
     @classmethod
     def sweep(cls, problem: TwoInputProblem) -> tuple[Self, ...]:

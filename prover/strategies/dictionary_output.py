@@ -11,25 +11,25 @@ from prover.layers.factor_search import improved
 from prover.layers.output_factors import Factors, mean_size
 from prover.layers.two_input_problem import Hidden, TwoInputProblem
 from prover.strategies.coded_output import Code, CodedOutput
-from prover.strategy import DoesNotFit
+from prover.strategy import DoesNotFit, switch
 
 
 @dataclass(frozen=True)
 class DictionaryOutput(CodedOutput):
-    """atoms, sparsity: of the dictionary, and how many of them a neuron writes along. objective: 0: the dictionary reconstructs
-    the unembedding (a TopK autoencoder, unless one is given), 1: it is then moved to where it proves the most. pairwise: as for
-    low-rank-output, as is projected.
-    """
+    """A dictionary for what neurons write, trained here unless one is given."""
 
     name: ClassVar[str] = "dictionary"
     cost: ClassVar[str] = "n^2 (m s + n r)"
     summary: ClassVar[str] = "every neuron writes along few atoms of a dictionary, the rest bounded by lengths"
+    rules: ClassVar[tuple[str, ...]] = ("hidden-tables", "coded-output")
 
-    atoms: int = 16
-    sparsity: int = 2
-    objective: int = 0
-    pairwise: int = 1
-    projected: int = 1
+    atoms: int = switch(16, "atoms of the dictionary")
+    sparsity: int = switch(2, "how many atoms a neuron writes along")
+    objective: int = switch(
+        0, "0: the dictionary reconstructs the unembedding (a TopK autoencoder); 1: it is then moved to where it proves most"
+    )
+    pairwise: int = switch(1, "1: distances of rests of outputs one by one; 0: by their lengths")
+    projected: int = switch(1, "1: the tables of a transformer by few directions; 0: folded exactly")
 
     @classmethod
     def sweep(cls, problem: TwoInputProblem) -> tuple[Self, ...]:

@@ -15,7 +15,7 @@ from prover.attention.pessimistic_tables import Tables
 from prover.attention.sequence_problem import SequenceProblem
 from prover.attention.single_inputs import count_by_cell, further_inputs, surely_correct
 from prover.strategies.all_inputs import runs
-from prover.strategy import DoesNotFit, Evidence, Strategy
+from prover.strategy import DoesNotFit, Evidence, Strategy, switch
 from prover.surrogate import Surrogate
 
 _BLOCK = 2**20
@@ -31,6 +31,7 @@ class BruteForce(Strategy):
     name: ClassVar[str] = "brute-force"
     cost: ClassVar[str] = "V^K out"
     summary: ClassVar[str] = "every input, by look-ups in additive tables: the exact number"
+    rules: ClassVar[tuple[str, ...]] = ("additive-tables", "enumeration")
 
     def surrogate(self, problem: SequenceProblem) -> Surrogate:
         """Cells in which every smaller token is harmless."""
@@ -55,13 +56,14 @@ class BruteForce(Strategy):
 
 @dataclass(frozen=True)
 class Sampling(Strategy):
-    """The naive baseline: certify only what was enumerated: at most `inputs` many, with the largest tokens."""
+    """The naive baseline: certify only what was enumerated: those with the largest tokens."""
 
     name: ClassVar[str] = "sampling"
     cost: ClassVar[str] = "inputs out"
-    summary: ClassVar[str] = "the naive baseline: enumerate the inputs with some tokens, certify only those (inputs=N)"
+    summary: ClassVar[str] = "the naive baseline: enumerate the inputs with some tokens, certify only those"
+    rules: ClassVar[tuple[str, ...]] = ("additive-tables", "enumeration")
 
-    inputs: int = 100_000
+    inputs: int = switch(100_000, "how many at most")
 
     @classmethod
     def sweep(cls, problem: SequenceProblem) -> tuple[Self, ...]:

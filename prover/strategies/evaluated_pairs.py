@@ -22,6 +22,7 @@ class BruteForcePairs(Strategy):
     name: ClassVar[str] = "brute-force"
     cost: ClassVar[str] = "n^2 m n"
     summary: ClassVar[str] = "every pair, evaluated: the exact number, and the yardstick for all others"
+    rules: ClassVar[tuple[str, ...]] = ("hidden-tables", "coded-output")
 
     def prove(self, problem: TwoInputProblem) -> Evidence:
         """List the pairs that are right beyond rounding."""

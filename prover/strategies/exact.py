@@ -29,6 +29,7 @@ class Exact(Strategy):
     name: ClassVar[str] = "exact"
     cost: ClassVar[str] = "V^3 out + rest K out"
     summary: ClassVar[str] = "classes, and what they miss input by input: the exact number without enumerating everything"
+    rules: ClassVar[tuple[str, ...]] = ("additive-tables", "group-chains", "disjoint-sum", "further-inputs")
 
     def surrogate(self, problem: SequenceProblem) -> Surrogate:
         """Cells in which every smaller token is harmless."""

@@ -13,7 +13,7 @@ from prover.error_terms import ErrorTerms, greatest_cause
 from prover.layers.examined_pairs import ExaminedPairs
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.layers.wave_proof import Candidates, WaveProof, require_addition
-from prover.strategy import DoesNotFit, Evidence, Strategy
+from prover.strategy import DoesNotFit, Evidence, Strategy, switch
 from prover.surrogate import Surrogate
 
 _EXACT, _IDEAL = (300, 200, 150, 100, 70, 50, 35, 20, 10, 3, 1), (100, 30, 10, 3, 1)
@@ -25,19 +25,19 @@ _NEARLY = 200
 
 @dataclass(frozen=True)
 class Fourier(Strategy):
-    """exact: how much of all deviations, squared, may be left to ideal entries, in thousandths. ideal: how much of what neurons
-    write, squared, may have no entry, in parts of 100,000. 0: the shortest proof among several. buckets: for each difference of
-    the inputs. projected: 1: the tables of a transformer by few directions, 0: folded exactly.
-    """
+    """See the module's docstring."""
 
     name: ClassVar[str] = "fourier"
     cost: ClassVar[str] = "n^2 m"
     summary: ClassVar[str] = "every neuron writes along few frequencies, mostly one (cyclic groups)"
+    rules: ClassVar[tuple[str, ...]] = ("hidden-tables", "wave-output")
 
-    exact: int = 0
-    ideal: int = 0
-    buckets: int = 2
-    projected: int = 1
+    exact: int = switch(
+        0, "how much of all deviations, squared, may be left to ideal entries, in thousandths; 0: what makes the proof shortest"
+    )
+    ideal: int = switch(0, "how much of what neurons write, squared, may have no entry, in parts of 100,000; 0: likewise")
+    buckets: int = switch(2, "in how many parts the differences of inputs are taken")
+    projected: int = switch(1, "1: the tables of a transformer by few directions; 0: folded exactly")
 
     @classmethod
     def sweep(cls, problem: TwoInputProblem) -> tuple[Self, ...]:

@@ -34,6 +34,7 @@ class GroupSets(Strategy):
     """Base of both strategies."""
 
     cost: ClassVar[str] = "m X Y + n X Y"
+    rules: ClassVar[tuple[str, ...]] = ("hidden-tables", "set-output", "coded-output")
     rate: ClassVar[float] = 5e-3
 
     @abstractmethod

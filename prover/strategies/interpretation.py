@@ -21,31 +21,27 @@ from prover.attention.projected_claims import ProjectedClaims
 from prover.attention.projected_tables import DIFFERENCES, EXACT, LENGTHS, NORMS, ProjectedTables
 from prover.attention.sequence_problem import SequenceProblem
 from prover.strategies.prefix_chains import claim_chains
-from prover.strategy import DoesNotFit, Evidence, Strategy
+from prover.strategy import DoesNotFit, Evidence, Strategy, switch
 from prover.surrogate import Surrogate
 
 
 @dataclass(frozen=True)
 class Interpretation(Strategy):
-    """attention, copying, direct: how many directions describe the query-key circuit, the output-value circuit and the direct
-    path, beside their means (-1: the circuit as it is). diagonal: whether a token's effect on its own output is taken as it is
-    (1) where copying is not -1. residual: what is left out is bounded by lengths (0), row differences (1) or spectral norms
-    (2). objective: directions are those that hold most of a table (0), or are then moved to where they prove the most (1; see
-    prover/attention/direction_search). joint, levels: as for pessimized.
-    """
+    """See the module's docstring; `attention`, `copying` and `direct` are the circuits' directions, beside their means."""
 
     name: ClassVar[str] = "interpretation"
     cost: ClassVar[str] = "V d^2 + V^2 r + V^2 K"
     summary: ClassVar[str] = "pessimized, with circuits described by few directions: attention=1 is the size direction"
+    rules: ClassVar[tuple[str, ...]] = ("projected-tables", "prefix-chains")
 
-    attention: int = 1
-    copying: int = EXACT
-    direct: int = EXACT
-    joint: int = 1
-    levels: int = 3
-    residual: int = LENGTHS
-    diagonal: int = 0
-    objective: int = 0
+    attention: int = switch(1, "directions of the query-key circuit; -1: the circuit as it is")
+    copying: int = switch(EXACT, "directions of the output-value circuit; -1: as it is")
+    direct: int = switch(EXACT, "directions of the direct path; -1: as it is")
+    joint: int = switch(1, "1: values of token and position are pessimised together; 0: apart")
+    levels: int = switch(3, "levels of the chains, 1 to 3")
+    residual: int = switch(LENGTHS, "what is left out is bounded by lengths (0), row differences (1) or spectral norms (2)")
+    diagonal: int = switch(0, "1: a token's effect on its own output is taken as it is, where copying is not -1")
+    objective: int = switch(0, "0: directions hold most of a table; 1: they are then moved to where they prove most")
 
     @classmethod
     def sweep(cls, problem: SequenceProblem) -> tuple[Self, ...]:

@@ -19,7 +19,7 @@ from prover.attention.low_rank_bounds import Leads, Scores, bands_of
 from prover.attention.low_rank_claims import LowRankClaims
 from prover.attention.sequence_problem import SequenceProblem
 from prover.bases import UNIT_BITS, Grid
-from prover.strategy import DoesNotFit, Evidence, Strategy
+from prover.strategy import DoesNotFit, Evidence, Strategy, switch
 from prover.surrogate import Surrogate
 
 _SHARES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -29,25 +29,26 @@ _ALMOST, _CLOSE = 1 - 2.0**-9, 1e-9
 
 @dataclass(frozen=True)
 class LowRankChains(Strategy):
-    """rank: coordinates of values (0: twice the binary logarithm of V). bands: of queries. profiles: levels of what a query
-    below the maximum may cost. distance: in hundredths, of the rivals that matter from their label, where the bound for the
-    direct path is tight. slack: per cent of a lead that larger balls may cost.
-    """
+    """See the module's docstring."""
 
     name: ClassVar[str] = "low-rank-chains"
     cost: ClassVar[str] = "V d^2 + V r balls + V bands"
     summary: ClassVar[str] = "chains of harmless prefixes without any table of size V^2: coordinates, balls, bands"
+    rules: ClassVar[tuple[str, ...]] = ("low-rank-chains",)
 
-    rank: int = 0
-    bands: int = 24
-    profiles: int = 12
-    distance: int = 150
-    slack: int = 2
+    rank: int = switch(0, "coordinates of values; 0: twice the binary logarithm of V")
+    bands: int = switch(24, "bands of queries")
+    profiles: int = switch(12, "levels of what a query below the maximum may cost")
+    distance: int = switch(
+        150, "in hundredths: how far the rivals that matter are from their label, where the bound for the direct path is tight"
+    )
+    slack: int = switch(2, "per cent of a lead that larger balls may cost")
 
     @classmethod
     def sweep(cls, problem: SequenceProblem) -> tuple[Self, ...]:
         """From the fewest operations to the best bound."""
-        return tuple(cls(rank=rank, bands=bands) for rank, bands in ((8, 12), (10, 24), (0, 24), (0, 48), (20, 48)))
+        sizes = ((8, 12), (10, 24), (0, 24), (0, 48), (20, 48))
+        return tuple(cls(rank=rank, bands=bands) for rank, bands in sizes if rank <= problem.model.config.d_model)
 
     def _rank(self, problem: SequenceProblem) -> int:
         """The number of coordinates. Raises DoesNotFit if the task or the switches are out of this strategy's reach."""
@@ -55,6 +56,8 @@ class LowRankChains(Strategy):
             raise DoesNotFit(f"{self.name} is for the largest or smallest token only; use classes")
         if min(self.bands, self.profiles, self.distance) < 1 or min(self.rank, self.slack) < 0:
             raise DoesNotFit(f"{self.name} needs bands, profiles, distance >= 1 and rank, slack >= 0")
+        if self.rank > problem.model.config.d_model:
+            raise DoesNotFit(f"{self.name}: rank is at most d_model, {problem.model.config.d_model}")
         return self.rank or 2 * (problem.d_vocab - 1).bit_length()
 
     def surrogate(self, problem: SequenceProblem) -> Surrogate:

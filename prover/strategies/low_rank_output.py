@@ -17,30 +17,31 @@ from prover.layers.group_actions import isotypic_projections
 from prover.layers.output_factors import Factors, mean_size
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.strategies.coded_output import Code, CodedOutput
-from prover.strategy import DoesNotFit
+from prover.strategy import DoesNotFit, switch
 
 _TOGETHER, _BY_BLOCK = (4, 6, 8, 10, 12, 14, 16, 17, 20, 24, 32, 48), (2, 3, 4, 6, 8)
 
 
 @dataclass(frozen=True)
 class LowRankOutput(CodedOutput):
-    """rank: directions for each block (0: the fewest that prove nearly as much as any). blocks: 1: neurons by their main
-    representation, 0: all together. basis: 0: singular vectors, 1: representations (the rank then counts their dimensions, and
-    is rounded up). pairwise: 1: distances of rests of outputs one by one. objective: 0: factors that reconstruct the
-    unembedding best, 1: they are then moved to where they prove the most (layers/factor_search; needs blocks=0). projected: 1:
-    the tables of a transformer by few directions, 0: folded exactly.
-    """
+    """See the module's docstring."""
 
     name: ClassVar[str] = "low-rank-output"
     cost: ClassVar[str] = "n^2 m r"
     summary: ClassVar[str] = "the unembedding by few directions, the rest bounded by lengths"
+    rules: ClassVar[tuple[str, ...]] = ("hidden-tables", "coded-output")
 
-    rank: int = 0
-    blocks: int = 0
-    basis: int = 0
-    pairwise: int = 1
-    objective: int = 0
-    projected: int = 1
+    rank: int = switch(
+        0,
+        "directions for each block (representations: dimensions, rounded up); 0: the fewest that prove nearly as much",
+    )
+    blocks: int = switch(0, "1: neurons by their main representation; 0: all together")
+    basis: int = switch(0, "0: singular vectors; 1: representations")
+    pairwise: int = switch(1, "1: distances of rests of outputs one by one; 0: by their lengths")
+    objective: int = switch(
+        0, "0: factors that reconstruct the unembedding best; 1: they are then moved to where they prove most (needs blocks=0)"
+    )
+    projected: int = switch(1, "1: the tables of a transformer by few directions; 0: folded exactly")
     follows: ClassVar[bool] = True
 
     @classmethod

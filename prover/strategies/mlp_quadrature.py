@@ -12,7 +12,7 @@ import numpy as np
 from certificates import FrequencyClaim, RawTensor, Step
 from prover.layers.mlp_bound import Bound, Interpretation, Layer, bound_of
 from prover.layers.two_input_problem import TwoInputProblem
-from prover.strategy import DoesNotFit, MLPEvidence, Strategy
+from prover.strategy import DoesNotFit, MLPEvidence, Strategy, switch
 
 _SCALE, _UNIT = 10, 30
 _SHARE = 0.02
@@ -21,20 +21,17 @@ _SHARE = 0.02
 
 @dataclass(frozen=True)
 class MLPQuadrature(Strategy):
-    """See the module's docstring.
-
-    parts: phases are multiples of 1/(2 p parts) of the circle. further: waves to be read off the embedding beside frequencies
-    and their doubles. rank: columns of the basis (0: one for each cosine and sine read). mechanism: 0 for the naive bound.
-    """
+    """See the module's docstring."""
 
     name: ClassVar[str] = "mlp-quadrature"
     cost: ClassVar[str] = "weights"
     summary: ClassVar[str] = "not accuracy: what the MLP adds is a quadrature's, frequency by frequency, up to an error"
+    rules: ClassVar[tuple[str, ...]] = ("mlp-quadrature",)
 
-    parts: int = 4
-    further: int = 0
-    rank: int = 0
-    mechanism: int = 1
+    parts: int = switch(4, "phases are multiples of 1/(2 p parts) of the circle")
+    further: int = switch(0, "waves to be read off the embedding beside frequencies and their doubles")
+    rank: int = switch(0, "columns of the basis; 0: one for each cosine and sine that is read")
+    mechanism: int = switch(1, "0: the naive bound")
 
     def prove(self, problem: TwoInputProblem) -> MLPEvidence:
         """Read the interpretation off the weights; claim the amplitude at which the error is relatively least."""

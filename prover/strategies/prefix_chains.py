@@ -22,7 +22,7 @@ from prover.attention.chain_counts import fitting_tuples
 from prover.attention.full_prefixes import full_prefixes
 from prover.attention.pessimistic_tables import LabelTerms, Tables, ValueLeads, contiguous_blocks
 from prover.attention.sequence_problem import SequenceProblem
-from prover.strategy import DoesNotFit, Evidence, Strategy
+from prover.strategy import DoesNotFit, Evidence, Strategy, switch
 from prover.surrogate import Surrogate
 
 _SHARES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -33,9 +33,7 @@ _LARGEST = 3 * 10**10
 
 @dataclass(frozen=True)
 class _PrefixChains(Strategy):
-    """rivals: in how many blocks of neighbours they are taken (0: each alone). levels: of the chains, 1 to 3. joint: whether
-    the values of token and position are pessimised together (1) or apart (0).
-    """
+    """What both have in common."""
 
     rivals: int
     levels: int
@@ -58,10 +56,11 @@ class Pessimized(_PrefixChains):
     name: ClassVar[str] = "pessimized"
     cost: ClassVar[str] = "V^2 d + V^2 K"
     summary: ClassVar[str] = "chains of prefixes of harmless tokens, all rivals at once"
+    rules: ClassVar[tuple[str, ...]] = ("additive-tables", "prefix-chains")
 
-    rivals: int = 1
-    levels: int = 3
-    joint: int = 1
+    rivals: int = switch(1, "blocks of neighbouring rivals; 0: each alone")
+    levels: int = switch(3, "levels of the chains, 1 to 3")
+    joint: int = switch(1, "1: values of token and position are pessimised together; 0: apart")
 
     @classmethod
     def sweep(cls, problem: SequenceProblem) -> tuple[Self, ...]:
@@ -77,10 +76,11 @@ class Thresholds(_PrefixChains):
     name: ClassVar[str] = "thresholds"
     cost: ClassVar[str] = "V^3 + V^2 K out"
     summary: ClassVar[str] = "chains of prefixes of harmless tokens, rivals one by one"
+    rules: ClassVar[tuple[str, ...]] = ("additive-tables", "prefix-chains")
 
-    rivals: int = 0
-    levels: int = 3
-    joint: int = 0
+    rivals: int = switch(0, "blocks of neighbouring rivals; 0: each alone")
+    levels: int = switch(3, "levels of the chains, 1 to 3")
+    joint: int = switch(0, "1: values of token and position are pessimised together; 0: apart")
 
     @classmethod
     def sweep(cls, problem: SequenceProblem) -> tuple[Self, ...]:

@@ -14,7 +14,7 @@ from prover.layers.examined_pairs import ExaminedPairs
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.layers.wave_bound import Entries
 from prover.layers.wave_proof import Candidates, WaveProof, require_addition
-from prover.strategy import DoesNotFit, Evidence, Strategy
+from prover.strategy import DoesNotFit, Evidence, Strategy, switch
 from prover.surrogate import Surrogate
 
 _PULL = 20.0
@@ -26,15 +26,17 @@ _BUCKETS = 2
 
 @dataclass(frozen=True)
 class Quadrature(Strategy):
-    """outputs: whether what a neuron writes is a single wave as well, which takes a sum for each angle and none for pairs (1),
-    or as many waves as it needs (0).
-    """
+    """See the module's docstring."""
 
     name: ClassVar[str] = "quadrature"
     cost: ClassVar[str] = "n^2 m; outputs=1: n m"
     summary: ClassVar[str] = "every neuron reads a single frequency; one sum over angles for each difference of the inputs"
+    rules: ClassVar[tuple[str, ...]] = ("hidden-tables", "wave-output")
 
-    outputs: int = 0
+    outputs: int = switch(
+        0,
+        "1: what a neuron writes is a single wave as well: no sums for pairs; 0: as many waves as needed",
+    )
 
     @classmethod
     def sweep(cls, problem: TwoInputProblem) -> tuple[Self, ...]:

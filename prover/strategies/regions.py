@@ -9,7 +9,7 @@ from certificates import Certificate, RawTensor, Statement, Step, Transformer
 from certificates.tensor_file import IntArray
 from checker import Budget, shows
 from prover.problem import BoolArray, Problem
-from prover.strategy import DoesNotFit, Evidence, Strategy
+from prover.strategy import DoesNotFit, Evidence, Strategy, switch
 from prover.surrogate import Surrogate
 from prover.transformer.finer_automaton import FinerAutomaton, ReadSums
 from prover.transformer.problem import TransformerProblem
@@ -27,19 +27,18 @@ _ROOM = 2.0**-24
 
 @dataclass(frozen=True)
 class Regions(Strategy):
-    """See checker/transformer/regions. fine: grids are made finer up to 2^-fine; cuts: how often boxes are cut in halves;
-    states: the most states of a finer automaton, for each read and query.
-    """
+    """See checker/transformer/regions."""
 
     name: ClassVar[str] = "regions"
     cost: ClassVar[str] = "reads V states K d_head"
     summary: ClassVar[str] = "all inputs that a transformer of one layer treats alike, at once: for tasks of one's own"
+    rules: ClassVar[tuple[str, ...]] = ("transformer-forward", "regions", "all-reads", "further-inputs", "disjoint-sum")
     any_task: ClassVar[bool] = True
     rate: ClassVar[float] = 2e-3
 
-    fine: int = 10
-    cuts: int = 12
-    states: int = 20_000
+    fine: int = switch(10, "grids are made finer up to 2^-fine")
+    cuts: int = switch(12, "how often boxes are cut in halves")
+    states: int = switch(20_000, "the most states of a finer automaton, for each read and query")
 
     def prove(self, problem: Problem) -> Evidence:
         """Refine until every region is proved, or the grid is as fine as allowed."""

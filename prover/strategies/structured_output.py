@@ -63,6 +63,7 @@ class StructuredOutput(Strategy):
     name: ClassVar[str] = "structured-output"
     cost: ClassVar[str] = "n^2 m + n^2 Y^2"
     summary: ClassVar[str] = "neurons write on sets on which the group acts; rivals bounded as an assignment problem"
+    rules: ClassVar[tuple[str, ...]] = ("hidden-tables", "set-output", "coded-output")
     rate: ClassVar[float] = 3e-3
 
     def prove(self, problem: TwoInputProblem) -> Evidence:

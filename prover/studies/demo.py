@@ -29,7 +29,8 @@ def demo_table(problem: Problem, model: Path, output: Path) -> tuple[Table, bool
             table.add_row(name, "-", *misfit_cells(str(error)))
             continue
         verdict, seconds = checked.verdict, checked.seconds
-        results.append({**verdict, "strategy": name, "parameters": asdict(strategy), "prove_seconds": round(seconds, 3)})
+        made = {"strategy": name, "parameters": asdict(strategy), "prove_seconds": round(seconds, 3)}
+        results.append({**verdict, **made, "covered": checked.evidence.covered})
         covered = str(checked.evidence.covered) if verdict["accepted"] else "-"
         table.add_row(name, covered, *verdict_cells(verdict, seconds))
     write_atomically(output / "results.json", json.dumps(results, indent=1).encode())

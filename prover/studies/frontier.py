@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from rich.table import Table
 
-from certificates import Model, read_model
+from certificates import FormatError, Model, __version__, read_model
 from certificates.writing import write_atomically
 from prover.attention.tasks import OrderStatistic, parse_task
 from prover.problem import Problem, Track, silent
@@ -134,9 +134,10 @@ def explore(
     """Prove and check what is still missing in `output`; yields what is known at the start and after every run.
 
     problem: about the model stored at `path`. strategies: those to sweep, by name (default: all), or single ones as they are
-    set. jobs: processes. Closing the iterator, or an exception in it (KeyboardInterrupt), stops all processes and leaves whole
-    files only.
+    set. jobs: processes. Raises FormatError if `output` holds results about another model. Closing the iterator, or an
+    exception in it (KeyboardInterrupt), stops all processes and leaves whole files only.
     """
+    _require_same_model(output, problem.model)
     known_strategies = strategies_for(problem.model)
     planned = [
         one
@@ -200,6 +201,7 @@ def carry_out(problem: Problem, path: Path, output: Path, strategy: Strategy) ->
     sidecar = {
         "certificate_sha256": _sha256(file),
         "model_digest": problem.model.digest(),
+        "version": __version__,
         "strategy": result.strategy,
         "parameters": result.parameters,
         "prove_seconds": result.prove_seconds,
@@ -208,6 +210,22 @@ def carry_out(problem: Problem, path: Path, output: Path, strategy: Strategy) ->
     }
     write_atomically(file.with_suffix(".json"), json.dumps(sidecar).encode())
     return result
+
+
+def _require_same_model(output: Path, model: Model) -> None:
+    """Raises FormatError if a folder has results about another model, or of another version: they would be lost among these."""
+    for sidecar in sorted(output.glob("*.json")):
+        try:
+            found = json.loads(sidecar.read_bytes())
+        except (OSError, ValueError):
+            continue
+        if isinstance(found, dict) and "certificate_sha256" in found:
+            about, version = found.get("model_digest"), found.get("version")
+            if (about, version) != (model.digest(), __version__):
+                raise FormatError(
+                    f"{output} holds results about model {str(about)[:12]}.. of version {version}, this is model "
+                    f"{model.digest()[:12]}.. and version {__version__}: name another folder with -o, or delete that one"
+                )
 
 
 def _sha256(file: Path) -> str:

@@ -13,9 +13,13 @@ from safetensors.torch import save_file
 import checker.reporting.cli
 import prover.commands
 from certificates import FormatError, read_certificate, read_model, write_certificate, write_model
+from certificates.architectures import parse_config
 from certificates.model_file import Model
 from checker import verify
+from checker.core.errors import CheckError
+from checker.rules import RULES
 from prover.attention.sequence_problem import SequenceProblem
+from prover.commands import options
 from prover.importing import import_model
 from prover.prove import prove
 from prover.strategies import ATTENTION_STRATEGIES
@@ -381,3 +385,92 @@ def test_both_commands_run_as_modules(files: dict[str, Path]) -> None:
     assert done.returncode == 0 and json.loads(done.stdout)["accepted"] and not done.stderr
     done = subprocess.run([sys.executable, "-m", "prover", "prove", "nowhere"], capture_output=True, cwd=ROOT, check=False)
     assert done.returncode == 2 and b"Traceback" not in done.stderr
+
+
+# --- what newcomers stumbled over ---------------------------------------------------------------------------------------------
+
+
+def test_where_output_goes_is_tested_before_the_work(files: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for output in (tmp_path, tmp_path / "file" / "proof.cert", "/proc/none/proof.cert"):
+        code, out = run_prover("prove", files["model"], "--strategy", "classes", "-o", output)
+        assert code == 2 and ("name a file" in out or "cannot write" in out)
+    code, out = run_prover("demo", files["model"], "-o", tmp_path / "file")
+    assert code == 2 and "cannot write" in out
+    assert run_prover("prove", files["model"], "--strategy", "classes", "-o", tmp_path / "new" / "folder" / "p.cert")[0] == 0
+
+
+def test_names_that_are_almost_right(files: dict[str, Path], tmp_path: Path) -> None:
+    code, out = run_prover("explain", "pesimized")
+    assert code == 2 and "did you mean pessimized?" in out
+    assert run_prover("explain", "pessimized")[0] == 0
+    code, out = run_prover(
+        "prove", files["model"], "--strategy", "low-rank-chains", "--set", "rank=9", "-o", tmp_path / "p.cert"
+    )
+    assert code == 1 and "at most d_model, 8" in out
+
+
+def test_another_task_than_the_model_file_s_is_pointed_out_to_the_prover(files: dict[str, Path], tmp_path: Path) -> None:
+    output = ("--strategy", "pessimized", "-o", tmp_path / "p.cert")
+    assert "warning" not in run_prover("prove", files["model"], *output)[1]
+    code, out = run_prover("prove", files["model"], "--task", "min-of-k", *output)
+    assert code == 0 and 'the model file says {"name":"max-of-k"}, this is about {"name":"min-of-k"}' in out
+
+
+def test_all_unknown_keys_are_named() -> None:
+    with pytest.raises(FormatError, match="keys unknown: 'colour', 'taste'"):
+        parse_config({"colour": 1, "taste": 2})
+
+
+def test_files_of_other_kinds_are_refused_with_advice(tmp_path: Path) -> None:
+    torch.save({"weight": torch.zeros(3)}, tmp_path / "state.pt")
+    with pytest.raises(FormatError, match=r"no safetensors file.*prover import"):
+        read_model(tmp_path / "state.pt")
+
+
+def test_a_pinned_accuracy_in_floating_point_is_asked_for_as_a_string(files: dict[str, Path]) -> None:
+    verdict = verify(files["good"], files["model"], at_least=0.5)  # type: ignore[arg-type]
+    assert verdict.exit_code == 2 and 'write "0.5"' in verdict.reason
+
+
+def test_a_verdict_can_be_raised(files: dict[str, Path]) -> None:
+    assert verify(files["good"], files["model"]).raise_if_refused().accepted
+    with pytest.raises(CheckError, match="claims"):
+        verify(files["wrong"], files["model"]).raise_if_refused()
+
+
+def test_theorems_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run_checker("rules", capsys=capsys)
+    assert code == 0 and all(f"\n{rule} " in f"\n{out}" for rule in RULES)
+    for rule in RULES:
+        code, out, _ = run_checker("rules", rule, capsys=capsys)
+        assert code == 0 and out.startswith(f"Rule `{rule}`") and "heorem" in out
+    code, _, errors = run_checker("rules", "sorcery", capsys=capsys)
+    assert code == 2 and "prefix-chains" in errors
+
+
+@pytest.mark.parametrize("name", ["max-of-4", "symmetric-5", "modular-addition-59", "addition-10"])
+def test_models_are_inspected(name: str) -> None:
+    (path,) = (ROOT / "certificates").glob(f"*/{name}.safetensors")
+    code, out = run_prover("inspect", path)
+    assert code == 0 and read_model(path).digest() in out and "random inputs right" in out
+    assert ("fourier" in out) == (name == "modular-addition-59") and ("regions" in out) == (name == "addition-10")
+
+
+def test_a_model_without_a_task_is_inspected(files: dict[str, Path], tmp_path: Path) -> None:
+    model = read_model(files["model"])
+    write_model(tmp_path / "bare.safetensors", Model(model.config, model.tensors, {"name": "median-of-k"}))
+    code, out = run_prover("inspect", tmp_path / "bare.safetensors")
+    assert code == 0 and "none that is known" in out and "Name the task" in out
+
+
+def test_the_doctor_proves_something() -> None:
+    code, out = run_prover("doctor")
+    assert code == 0 and "proved and checked" in out and torch.__version__.partition("+")[0] in out
+
+
+def test_long_work_is_seen_without_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(options, "_SECONDS_BETWEEN_LINES", -1)
+    with options.progress_bars() as track:
+        assert list(track("abc", "counting")) == list("abc")
+    assert "counting: 2 of 3, about 1 min left" in capsys.readouterr().err

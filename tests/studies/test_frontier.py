@@ -23,7 +23,7 @@ from rich.console import Console
 import prover.commands
 import prover.studies.checked
 import prover.studies.frontier
-from certificates import Model, RawTensor, read_model, write_model
+from certificates import FormatError, Model, RawTensor, read_model, write_model
 from checker import verify
 from checker.core.decide import check_proof
 from prover.attention.cells import by_token, cell_totals
@@ -253,7 +253,6 @@ def edit(file: Path, **changes: object) -> None:
         lambda folder: (folder / "classes.json").write_text("{}"),
         lambda folder: (folder / "classes.json").write_text("[]"),
         lambda folder: (folder / "classes.cert").write_bytes((folder / "thresholds.cert").read_bytes()),
-        lambda folder: edit(folder / "classes.json", model_digest="0" * 64),
         lambda folder: edit(folder / "classes.json", certificate_sha256="0" * 64),
         lambda folder: edit(folder / "classes.json", parameters={"groups": 2}),
         lambda folder: edit(folder / "classes.json", verdict={"accepted": False, "reason": "tired", "task": None}),
@@ -276,9 +275,17 @@ def test_another_model_in_the_same_folder(path: Path, finished: Path, tmp_path: 
     constant = RawTensor("F32", embedding.shape, np.ones(embedding.shape, "<f4").tobytes())
     other = tmp_path / "other.safetensors"
     write_model(other, Model(problem.model.config, {**problem.model.tensors, "embed.W_E": constant}, problem.model.task))
-    assert frontier_command(other, output, "--strategies", "pessimized")[0] == 0
-    records = json.loads((output / "frontier.json").read_text())
-    assert [record["model_digest"] for record in records] == [read_model(other).digest()]
+    before = {file: file.read_bytes() for file in output.iterdir()}
+    with pytest.raises(FormatError, match=r"results about model .* name another folder"):
+        frontier_command(other, output, "--strategies", "pessimized")
+    assert before == {file: file.read_bytes() for file in output.iterdir()}
+
+
+def test_another_version_in_the_same_folder(path: Path, finished: Path, tmp_path: Path) -> None:
+    output = shutil.copytree(finished, tmp_path / "copy")
+    edit(output / "classes.json", version="0.0.1")
+    with pytest.raises(FormatError, match=r"of version 0.0.1"):
+        frontier_command(path, output)
 
 
 @pytest.mark.parametrize("moment", ["prove", "write_certificate", "check_in_separate_process", "write_atomically"])
@@ -334,6 +341,7 @@ def test_killed_by_ctrl_c(jobs: int, path: Path, tmp_path: Path) -> None:
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130 and b"Traceback" not in errors, errors
+    assert b"interrupted; the same command goes on from here" in errors
     time.sleep(0.2)
     assert not [name for name in visible(tmp_path) if name.startswith(".")], "temporary files are gone"
     before = {file: file.stat().st_mtime_ns for file in tmp_path.glob("*.cert") if file.with_suffix(".json").exists()}

@@ -1,0 +1,256 @@
+"""Writes what is generated in README.md and docs/: tables from docs/results, the page of strategies, the picture of a frontier.
+
+`make figures` runs the studies and then `python docs/make_pages.py --take`, which copies their results first. A test sees that
+the pages are as this script writes them.
+"""
+
+import argparse
+import importlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from checker.reporting.cli import theorem_of
+from checker.rules import RULES
+from prover.commands.explain import SYMBOLS, ideas
+from prover.strategies import FAMILIES
+from prover.strategies.interpretation import Interpretation
+from prover.strategy import Strategy
+from prover.studies.checked import VERDICT_COLUMNS
+from prover.studies.rounding import ceil_scientific, floor_percent
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "docs" / "results"
+RUNS = {
+    "demo": "demo-out/results.json",
+    "addition": "demo-out/addition-10/results.json",
+    "frontier-max-of-4-seed123": "frontier-out/max-of-4-seed123/frontier.json",
+    "frontier-max-of-10-seed1": "frontier-out/max-of-10-seed1/frontier.json",
+}
+"""Where a run leaves what is kept in docs/results."""
+KEPT = (
+    *("strategy", "parameters", "accepted", "correct", "total", "covered", "operations", "unexplained_dimension"),
+    *("certificate_bytes", "prove_seconds", "seconds"),
+)
+Result = Mapping[str, Any]
+
+
+def take(name: str) -> None:
+    """Keep the results of a run."""
+    found = json.loads((ROOT / RUNS[name]).read_text())
+    kept = [{key: one[key] for key in KEPT if key in one} for one in found]
+    lines = ",\n".join(json.dumps(one) for one in kept)
+    (RESULTS / f"{name}.json").write_text(f"[\n{lines}\n]\n")
+
+
+def results(name: str) -> list[Result]:
+    """What was kept, as far as it was accepted."""
+    return [one for one in json.loads((RESULTS / f"{name}.json").read_text()) if one["accepted"]]
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> str:
+    """A table in Markdown, the first `words` columns to the left."""
+    rule = ["---"] * words + ["---:"] * (len(headings) - words)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (headings, rule, *rows))
+
+
+def demo_table(name: str) -> str:
+    """Every strategy on one model."""
+    columns = ("strategy", "inputs covered", *VERDICT_COLUMNS)
+    return table(
+        columns,
+        [
+            (
+                one["strategy"],
+                str(one["covered"]),
+                floor_percent(one["correct"], one["total"]),
+                ceil_scientific(one["operations"]),
+                str(one["unexplained_dimension"]),
+                str(one["certificate_bytes"]),
+                f"{one['prove_seconds']:.2f}",
+                one["seconds"],
+            )
+            for one in results(name)
+        ],
+    )
+
+
+def shortest_table() -> str:
+    """The best bound within some numbers of operations, next to published ones."""
+    published = {
+        1.41e11: "99.92% (brute force)",
+        3.51e7: "95.31% (cubic)",
+        4.68e6: "28.41% (sub-cubic)",
+        2.9e6: "",
+        2.2e6: "",
+        1.5e6: "",
+        1.0e6: "",
+    }
+    names = ("max-of-4-seed123", "max-of-10-seed1")
+    rows = []
+    for most, bound in published.items():
+        row = [ceil_scientific(int(most)), bound]
+        for name in names:
+            within = [one for one in results(f"frontier-{name}") if one["operations"] <= most]
+            best = max(within, key=lambda one: (one["correct"], -one["operations"]))
+            row += [floor_percent(best["correct"], best["total"]), f"{named(best)}: {ceil_scientific(best['operations'])}"]
+        rows.append(row)
+    return table(
+        ("operations", "published (means over 151 models)", *(part for name in names for part in (name, "by"))), rows, 2
+    )
+
+
+CLAIMS = {
+    "none: the circuits as they are": {"attention": -1},
+    "attention follows one direction, the size of a token": {},
+    "attention follows four directions": {"attention": 4},
+    "the output-value circuit copies along eight directions": {"attention": -1, "copying": 8},
+    "and a token's effect on its own output, as it is": {"attention": -1, "copying": 8, "diagonal": 1},
+    "the direct path is the same for all queries": {"attention": -1, "direct": 0},
+}
+"""Claims about a Max-of-K model, as switches of `interpretation`."""
+
+
+def claims_table() -> str:
+    """What each claim alone certifies, and for how many operations, by how what it leaves out is bounded."""
+    usual = vars(Interpretation())
+    known = (one for one in results("frontier-max-of-4-seed123") if one["strategy"] == "interpretation")
+    found = {tuple(one["parameters"].items()): one for one in known}
+    rows = []
+    for claim, switches in CLAIMS.items():
+        cells = []
+        for residual in range(3):
+            one = found.get(tuple((usual | switches | {"residual": residual}).items()))
+            cells.append(f"{floor_percent(one['correct'], one['total'])}, {ceil_scientific(one['operations'])}" if one else "")
+        rows.append((claim, *cells))
+    return table(("claim", "residual by lengths about the mean", "by row differences", "by a spectral norm"), rows)
+
+
+def named(one: Result) -> str:
+    """A strategy with those switches that are not as usual."""
+    strategies = {name: strategy for family in FAMILIES.values() for name, strategy in reversed(family.items())}
+    usual = vars(strategies[one["strategy"]]())
+    switches = [f"{key}={value}" for key, value in one["parameters"].items() if usual[key] != value]
+    return ", ".join([one["strategy"], *switches])
+
+
+# --- the page of strategies ---------------------------------------------------------------------------------------------------
+
+
+def strategies_page() -> str:
+    """All of them, family by family."""
+    lines = [
+        "# Strategies",
+        "",
+        "(This page is written by `docs/make_pages.py`; `prover explain NAME` prints the same.)",
+        "",
+        f"In costs: {SYMBOLS}.",
+    ]
+    for family, strategies in FAMILIES.items():
+        lines += ["", f"## For {family}"]
+        for strategy in strategies.values():
+            lines += ["", *_strategy(strategy)]
+    return "\n".join(lines) + "\n"
+
+
+def _strategy(strategy: type[Strategy]) -> Iterator[str]:
+    rules = ", ".join(f"[{rule}](rules.md#{rule})" for rule in strategy.rules)
+    yield from (f"### {strategy.name}", "", f"*{strategy.summary}.* Cost {strategy.cost}. Theorems: {rules}.", "")
+    yield from ideas(strategy)
+    if strategy.switches():
+        yield from ("", "| switch | default | meaning |", "| --- | ---: | --- |")
+    for one in strategy.switches():
+        yield f"| `{one.name}` | {one.default} | {one.metadata.get('meaning', '')} |"
+
+
+# --- the page of rules --------------------------------------------------------------------------------------------------------
+
+
+def rules_page() -> str:
+    """All of them, by name, as they stand in their files."""
+    lines = [
+        "# Rules",
+        "",
+        "(This page is written by `docs/make_pages.py`; `checker rules NAME` prints the same.)",
+        "",
+        "What the checker can apply: each rule is a theorem. FORMAT.md, section 5, tells what a checker of your own has to do.",
+    ]
+    for rule, apply in RULES.items():
+        file = f"{apply.__module__.replace('.', '/')}.py"
+        lines += ["", f"## {rule}", "", f"In `{file}`.", "", "```text", *theorem_of(rule), "```"]
+    return "\n".join(lines) + "\n"
+
+
+# --- pages and the picture ----------------------------------------------------------------------------------------------------
+
+TABLES = {
+    "demo": lambda: demo_table("demo"),
+    "addition": lambda: demo_table("addition"),
+    "shortest": shortest_table,
+    "claims": claims_table,
+}
+
+
+def rewritten(text: str) -> str:
+    """A page with its tables made anew: what stands between `<!-- name -->` and `<!-- end -->`."""
+    return re.sub(
+        r"<!-- ([a-z-]+) -->\n.*?<!-- end -->",
+        lambda found: f"<!-- {found[1]} -->\n{TABLES[found[1]]()}\n<!-- end -->",
+        text,
+        flags=re.DOTALL,
+    )
+
+
+def pages() -> dict[Path, str]:
+    """All that is generated, but for the picture."""
+    written = {path: rewritten(path.read_text()) for path in (ROOT / "README.md", ROOT / "docs" / "results.md")}
+    return written | {ROOT / "docs" / "strategies.md": strategies_page(), ROOT / "docs" / "rules.md": rules_page()}
+
+
+def draw_frontier() -> None:
+    """docs/frontier.svg."""
+    matplotlib = importlib.import_module("matplotlib")
+    matplotlib.use("svg")
+    matplotlib.rcParams.update({"svg.hashsalt": "compact proofs", "svg.fonttype": "none", "font.size": 11})
+    pyplot = importlib.import_module("matplotlib.pyplot")
+    known = results("frontier-max-of-4-seed123")
+    figure, axes = pyplot.subplots(figsize=(9, 4.2), layout="constrained")
+    markers = dict(zip(dict.fromkeys(one["strategy"] for one in known), "osD^vPX*", strict=False))
+    for strategy, marker in markers.items():
+        ours = [one for one in known if one["strategy"] == strategy]
+        axes.scatter(
+            [one["operations"] for one in ours],
+            [100 * one["correct"] / one["total"] for one in ours],
+            marker=marker,
+            s=26,
+            alpha=0.75,
+            label=strategy,
+        )
+    published = {"brute force": (1.41e11, 99.92), "cubic": (3.51e7, 95.31), "sub-cubic": (4.68e6, 28.41)}
+    for name, point in published.items():
+        axes.annotate(name, point, textcoords="offset points", xytext=(0, -15), ha="center", color="0.35")
+    axes.scatter(*zip(*published.values(), strict=True), marker="+", s=90, color="0.35", label="published (Gross et al. 2024)")
+    axes.set(xscale="log", xlabel="operations of the proof", ylabel="certified accuracy, %", ylim=(0, 103))
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=9, loc="lower right", ncols=2)
+    figure.savefig(ROOT / "docs" / "frontier.svg", metadata={"Date": None})
+
+
+def main() -> None:
+    """Write all of it."""
+    parser = argparse.ArgumentParser(description="Write the generated parts of README.md and docs/.")
+    parser.add_argument("--take", action="store_true", help="keep the results of runs first, those that are there")
+    if parser.parse_args().take:
+        RESULTS.mkdir(exist_ok=True)
+        for name, path in RUNS.items():
+            if (ROOT / path).exists():
+                take(name)
+    for path, text in pages().items():
+        path.write_text(text)
+    draw_frontier()
+
+
+if __name__ == "__main__":
+    main()

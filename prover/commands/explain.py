@@ -1,0 +1,172 @@
+"""`prover strategies`, `explain`, `inspect` and `doctor`: what there is, what it does, what fits a model, and what works."""
+
+import inspect
+import math
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from textwrap import fill
+
+import click
+import torch
+
+from certificates import FormatError, read_model, write_certificate, write_model
+from certificates.canonical_json import dumps
+from checker import verify
+from prover.commands.options import ANY_TASK, MODEL, STRATEGY, parse_any_task, pick_device
+from prover.layers.two_input_problem import TwoInputProblem
+from prover.problem import Problem
+from prover.prove import problem_about, prove
+from prover.strategies import FAMILIES, all_strategies_for
+from prover.strategies.enumeration import BruteForce
+from prover.strategies.fourier_output import Fourier
+from prover.strategies.quadrature import Quadrature
+from prover.strategies.regions import Regions
+from prover.strategy import Strategy
+from prover.training.examples import count_right, random_examples
+from prover.training.max_of_k import MaxOfKRecipe, train_max_of_k
+from prover.transformer.problem import TransformerProblem
+from prover.weights import load_weights
+
+SYMBOLS = "V tokens, K positions, d = d_model, out = outputs; n elements, m neurons, r directions"
+_SAMPLE = 2000
+
+
+@click.command("strategies", short_help="List the strategies.", epilog="Example: prover strategies")
+def strategies_command() -> None:
+    """List the strategies, with their asymptotic cost; `prover explain NAME` says more."""
+    for title, strategies in FAMILIES.items():
+        click.echo(f"\n{title}:")
+        for strategy in strategies.values():
+            click.echo(f"  {strategy.name:18} {strategy.summary}")
+            click.echo(f"  {'':18} cost {strategy.cost}" + _switches(strategy, "; switches "))
+    click.echo(f"\nIn costs: {SYMBOLS}.")
+
+
+def _switches(strategy: type[Strategy], before: str) -> str:
+    known = ", ".join(f"{one.name}={one.default}" for one in strategy.switches())
+    return before + known if known else ""
+
+
+@click.command(
+    "explain",
+    short_help="Say what a strategy does, and what its switches mean.",
+    epilog="Example: prover explain low-rank-chains",
+)
+@click.argument("strategy", type=STRATEGY)
+def explain_command(strategy: str) -> None:
+    """Say what STRATEGY does, what its switches mean, and which theorems its proofs rest on."""
+    for family, strategies in FAMILIES.items():
+        if strategy in strategies:
+            click.echo("\n".join(explained(strategies[strategy], family)))
+
+
+def explained(strategy: type[Strategy], family: str) -> Iterator[str]:
+    """Lines for a person; those of the idea as they stand in the strategy's file."""
+    yield f"{strategy.name}: {strategy.summary}"
+    yield ""
+    yield f"  for       {family}"
+    yield f"  cost      {strategy.cost}"
+    yield f"  theorems  {', '.join(strategy.rules)} (checker rules NAME prints one with its proof)"
+    yield ""
+    yield from (f"  {line}".rstrip() for line in ideas(strategy))
+    if strategy.switches():
+        yield ""
+        yield "  switches (--set key=value):"
+    for one in strategy.switches():
+        yield f"    {f'{one.name}={one.default}':18} {one.metadata.get('meaning', '')}"
+    yield ""
+
+
+def ideas(strategy: type[Strategy]) -> Iterator[str]:
+    """What the strategy's file and class say about it, less what names it."""
+    of_file = (inspect.getdoc(sys.modules[strategy.__module__]) or "").partition(": ")[2]
+    yield from (of_file[:1].upper() + of_file[1:]).splitlines()
+    own = inspect.getdoc(strategy) or ""
+    if not own.startswith("See "):
+        yield from ("", *own.splitlines())
+
+
+@click.command(
+    "inspect",
+    short_help="Say what a model file is, and which strategies fit it.",
+    epilog="Example: prover inspect certificates/models/max-of-4.safetensors",
+)
+@MODEL
+@ANY_TASK
+def inspect_command(model: Path, task: str | None) -> None:
+    """Say what MODEL is, how many inputs its task has, about how many come out right, and which strategies fit."""
+    parsed = read_model(model)
+    config = ", ".join(f"{key} {value}" for key, value in asdict(parsed.config).items() if value not in (None, False))
+    weights = sum(math.prod(tensor.shape) for tensor in parsed.tensors.values())
+    rows = {
+        "architecture": parsed.config.architecture,
+        "configuration": config,
+        "weights": f"{weights:,} in {len(parsed.tensors)} tensors",
+        "digest": parsed.digest(),
+    }
+    try:
+        named, automaton = parse_any_task(task, model, parsed)
+        problem = problem_about(parsed, torch.device("cpu"), task=named, automaton=automaton)
+        rows |= {"task": dumps(problem.stated_task), "inputs": f"{problem.total:,}", "accuracy": _estimate(problem)}
+        fitting = tuple(_fitting(problem))
+    except FormatError as error:
+        rows["task"] = f"none that is known: {error}"
+        fitting = ()
+    for key, value in rows.items():
+        click.echo(fill(value, 110, initial_indent=f"{key:15}", subsequent_indent=" " * 15))
+    if not fitting:
+        click.echo("\nName the task: --task max-of-k, or a file with an automaton (`prover task --help`).")
+        return
+    click.echo("\nStrategies that fit:")
+    for strategy in fitting:
+        click.echo(f"  {strategy.name:18} {strategy.summary}\n  {'':18} cost {strategy.cost}")
+    click.echo(f"In costs: {SYMBOLS}.\n\nNext: prover demo {model} -o demo-out, which tries all that are quick,")
+    click.echo(f"or one of them: prover prove {model} --strategy NAME -o proof.cert --check")
+
+
+def _estimate(problem: Problem) -> str:
+    if problem.automaton is not None and not isinstance(problem, TransformerProblem):
+        return "not estimated for tasks of one's own on such models: prove with enumerate"
+    examples = random_examples(problem, _SAMPLE, torch.Generator().manual_seed(0))
+    right = count_right(problem, load_weights(problem.model, problem.device), examples)
+    return f"{right} of {len(examples)} random inputs right, in floating point (an estimate, not a bound)"
+
+
+def _fitting(problem: Problem) -> Iterator[type[Strategy]]:
+    """The strategies whose conditions on architecture and task hold."""
+    for strategy in all_strategies_for(problem.model).values():
+        if strategy is Regions:
+            fits = problem.automaton is not None and problem.model.config.n_layers == 1
+        elif strategy in (Fourier, Quadrature):
+            fits = isinstance(problem, TwoInputProblem) and problem.task.is_addition
+        else:
+            fits = problem.automaton is None or strategy.any_task
+        if fits:
+            yield strategy
+
+
+@click.command("doctor", short_help="Say which versions are installed, and whether they work.", epilog="Example: prover doctor")
+def doctor_command() -> None:
+    """Say which versions are installed and where models are computed, and prove and check something small.
+
+    The exit status is 0 if that works.
+    """
+    for name in ("compact-proofs", "torch", "numpy", "safetensors", "plotly", "click", "rich", "mpmath"):
+        try:
+            click.echo(f"{name:15}{version(name)}")
+        except PackageNotFoundError:
+            click.echo(f"{name:15}not installed")
+    click.echo(f"{'python':15}{sys.version.split()[0]} at {sys.executable}")
+    click.echo(f"{'device':15}{pick_device('auto')}")
+    model = train_max_of_k(MaxOfKRecipe(length=2, vocab=4, d_model=8, d_head=8, steps=50), torch.device("cpu"))
+    with tempfile.TemporaryDirectory() as folder:
+        certificate, file = Path(folder) / "proof.cert", Path(folder) / "model.safetensors"
+        write_model(file, model)
+        write_certificate(certificate, prove(problem_about(model, torch.device("cpu")), BruteForce())[0])
+        verdict = verify(certificate, file)
+    click.echo(f"{'self-test':15}" + ("proved and checked" if verdict.accepted else f"FAILED: {verdict.reason}"))
+    sys.exit(verdict.exit_code)

@@ -1,0 +1,112 @@
+"""What the README and docs tell a newcomer to do works, and what is generated in them is up to date."""
+
+import importlib
+import re
+import shlex
+from contextlib import nullcontext
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+import torch
+
+import certificates
+import checker.reporting.cli
+import prover.commands
+from certificates import read_model, write_certificate, write_model
+from certificates.automaton import read_automaton
+from checker.core.decide import check_proof
+from checker.rules import RULES
+from prover.attention.sequence_problem import SequenceProblem
+from prover.commands.explain import explained
+from prover.prove import prove
+from prover.strategies import ATTENTION_STRATEGIES, FAMILIES
+from prover.strategy import Strategy
+
+ROOT = Path(__file__).resolve().parents[2]
+ALL_STRATEGIES = list(dict.fromkeys(strategy for family in FAMILIES.values() for strategy in family.values()))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "checker" / "verified" / "README.md"]
+OWN, STRATEGY = ROOT / "docs" / "own-model-and-task.md", ROOT / "docs" / "own-strategy.md"
+
+
+def blocks(page: Path) -> list[str]:
+    """A page's Python."""
+    return re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+
+
+def test_the_task_in_the_docs_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (code,) = (part for part in blocks(OWN) if "automaton_from" in part)
+    exec(compile(code, str(OWN), "exec"), {"__name__": "docs"})
+    odd = read_automaton(tmp_path / "odd.json")
+    assert odd.count() == 64**4 and odd.outputs_of(np.array([[1, 2, 3, 5], [1, 2, 3, 4]]))[:, 0].tolist() == [1, 0]
+
+
+def test_addition_in_the_docs_has_all_sums(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (code,) = (part for part in blocks(OWN) if "import addition" in part)
+    exec(compile(code, str(OWN), "exec"), {"__name__": "docs"})
+    adds = read_automaton(tmp_path / "adds.json")
+    assert adds.count() == 10**20 and adds.transitions.shape[2] == 10 and len(adds.order) == 34 and len(adds.reads) == 11
+
+
+def test_the_strategy_in_the_docs_proves_something() -> None:
+    (code,) = (part for part in blocks(STRATEGY) if "class Harmless" in part)
+    namespace: dict[str, type[Strategy]] = {"__name__": "docs"}  # type: ignore[dict-item]
+    exec(compile(code, str(STRATEGY), "exec"), namespace)
+    model = read_model(Path(certificates.__file__).parent / "models" / "max-of-4.safetensors")
+    certificate, evidence = prove(SequenceProblem(model, torch.device("cpu")), namespace["Harmless"]())
+    assert check_proof(certificate, model).result.correct == evidence.correct == evidence.cells.sum()
+    assert evidence.correct > 0.1 * 64**4
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    prose = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", prose):
+        assert target.startswith("http") or (page.parent / target).exists(), target
+
+
+def test_what_is_generated_is_up_to_date() -> None:
+    make_pages = importlib.import_module("make_pages")
+    for path, text in make_pages.pages().items():
+        assert path.read_text() == text, f"{path.name}: run docs/make_pages.py"
+
+
+def test_every_page_is_in_the_readme_and_in_the_menu() -> None:
+    readme, menu = (ROOT / "README.md").read_text(), (ROOT / "mkdocs.yml").read_text()
+    for page in (ROOT / "docs").glob("*.md"):
+        assert page.name in menu and (page.name == "index.md" or f"docs/{page.name}" in readme), page.name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_exist_and_have_the_options_that_pages_use(page: Path) -> None:
+    for line in re.findall(r"^ {4,}((?:prover|checker) .*)$", page.read_text(), re.MULTILINE):
+        tool, *words = shlex.split(line, comments=True)
+        command: click.Command = prover.commands.cli if tool == "prover" else checker.reporting.cli.cli
+        while isinstance(command, click.Group):
+            command = command.commands[words.pop(0)]
+        known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+        used = {word.partition("=")[0] for word in words if re.fullmatch(r"--?[a-z][a-z-]*(=.*)?", word)}
+        assert used <= known, line
+
+
+@pytest.mark.parametrize("strategy", ALL_STRATEGIES, ids=lambda strategy: f"{strategy.__module__}.{strategy.name}")
+def test_strategies_are_explained(strategy: type[Strategy]) -> None:
+    lines = list(explained(strategy, "models"))
+    assert strategy.rules and set(strategy.rules) <= set(RULES)
+    for one in strategy.switches():
+        assert one.metadata["meaning"] and any(line.startswith(f"    {one.name}={one.default}") for line in lines)
+
+
+def test_the_check_in_the_docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (code,) = blocks(ROOT / "docs" / "checking.md")
+    model = read_model(ROOT / "certificates" / "models" / "max-of-4.safetensors")
+    write_model(tmp_path / "model.safetensors", model)
+    for strategy, fine in (("interpretation", False), ("classes", True)):
+        certificate, _ = prove(SequenceProblem(model, torch.device("cpu")), ATTENTION_STRATEGIES[strategy]())
+        write_certificate(tmp_path / "proof.cert", certificate)
+        with nullcontext() if fine else pytest.raises(SystemExit, match="1999/2000"):
+            exec(compile(code, "checking.md", "exec"), {"__name__": "docs"})
