@@ -46,12 +46,8 @@ def main() -> None:
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        kept = (
-            "what was finished is kept: the same command goes on from there"
-            if set(sys.argv) & _RESUMED
-            else "nothing was written"
-        )
-        click.echo(f"\ninterrupted; {kept}", err=True)
+        resumed = "; what was finished is kept: the same command goes on from there" if set(sys.argv) & _RESUMED else ""
+        click.echo(f"\ninterrupted{resumed}", err=True)
         sys.exit(130)
     except click.ClickException as error:
         error.show()

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import torch
 
 from certificates import GroupMLP, Model, UniformAttention, write_model
+from certificates.automaton import read_automaton
 from certificates.canonical_json import Json
 from certificates.groups import group_table
 from prover.commands.options import DEVICE, OUTPUT, pick_device, progress_bars
@@ -19,6 +21,7 @@ from prover.training.examples import count_right, varied_examples
 from prover.training.group_composition import GroupRecipe, train_group_composition
 from prover.training.max_of_k import MaxOfKRecipe, sampled_accuracy, train_max_of_k
 from prover.training.modular_addition import PizzaRecipe, TiedRecipe, train_pizza_addition, train_tied_addition
+from prover.training.own_task import NORMS, OwnTaskRecipe, train_own_task
 from prover.weights import load_weights, raw_tensor
 
 
@@ -42,6 +45,14 @@ def _recipe_options(command: Callable[..., None]) -> Callable[..., None]:
     ):
         command = option(command)
     return command
+
+
+def _beside(output: Path) -> Path:
+    """Where a model's task goes."""
+    task = output.with_suffix(".json")
+    if task == output:
+        raise click.ClickException(f"{output} is where the task goes; name the model FILE.safetensors")
+    return task
 
 
 def _train(recipe: MaxOfKRecipe, device: str, output: Path) -> None:
@@ -97,9 +108,7 @@ def train_addition_command(device: str, output: Path, **sizes: int) -> None:
 
     Beside the model it writes the task, an automaton: are all digits right in greedy decoding? A minute or two.
     """
-    task = output.with_suffix(".json")
-    if task == output:
-        raise click.ClickException(f"{output} is where the task goes; name the model FILE.safetensors")
+    task = _beside(output)
     recipe, where = AdditionRecipe(**sizes), pick_device(device)
     automaton = number_addition(recipe.digits)
     with progress_bars() as track:
@@ -112,6 +121,43 @@ def train_addition_command(device: str, output: Path, **sizes: int) -> None:
     click.echo(f"wrote {output} and {task}: {right} of {len(examples)} random sums right in all digits (no bound)")
     click.echo(f"  model digest {model.digest()}")
     click.echo(f"  next: prover finetune {output} --strategy regions -o tuned.safetensors")
+
+
+@train.command(
+    "own-task",
+    short_help="Train a transformer to do a task of your own.",
+    epilog="Example: prover task balanced-brackets length=16 -o brackets.json && "
+    "prover train own-task brackets.json --layers 2 -o model.safetensors",
+)
+@click.argument("task", type=click.Path(path_type=Path))
+@click.option("--layers", type=click.IntRange(1, 8), default=OwnTaskRecipe.layers)
+@click.option("--heads", type=click.IntRange(1, 16), default=OwnTaskRecipe.heads)
+@click.option("--d-model", type=click.IntRange(1, 512), default=OwnTaskRecipe.d_model)
+@click.option("--d-head", type=click.IntRange(1), default=OwnTaskRecipe.d_head)
+@click.option("--d-mlp", type=click.IntRange(1), default=OwnTaskRecipe.d_mlp, help="Number of neurons of a layer.")
+@click.option("--norm", type=click.Choice(NORMS), default=OwnTaskRecipe.norm, help="Normalisation before each layer's parts.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=OwnTaskRecipe.seed)
+@click.option("--steps", type=click.IntRange(0), default=OwnTaskRecipe.steps)
+@click.option("--batch", type=click.IntRange(1), default=OwnTaskRecipe.batch)
+@click.option("--rate", type=click.FloatRange(0, min_open=True), default=OwnTaskRecipe.rate, help="Learning rate.")
+@click.option("--decay", type=click.FloatRange(0), default=OwnTaskRecipe.decay, help="Weight decay.")
+@DEVICE
+@OUTPUT
+def train_own_task_command(task: Path, device: str, output: Path, **recipe: Any) -> None:
+    """Train a transformer with a ReLU MLP to do TASK, an automaton (see `prover task`), and write the task beside the model."""
+    beside = _beside(output)
+    automaton, where = read_automaton(task), pick_device(device)
+    with progress_bars() as track:
+        model = train_own_task(OwnTaskRecipe(**recipe), automaton, where, track)
+    write_model(output, model)
+    write_automaton(beside, automaton)
+    problem = problem_about(model, where, automaton=automaton)
+    examples = varied_examples(problem, 20_000, torch.Generator().manual_seed(0))
+    right = count_right(problem, load_weights(model, where), examples)
+    click.echo(
+        f"wrote {output} and {beside}: {right} of {len(examples)} inputs right, half of them with rare states (no bound)"
+    )
+    click.echo(f"  model digest {model.digest()}")
 
 
 @train.command(

@@ -36,7 +36,7 @@ class LowRankChains(Strategy):
     summary: ClassVar[str] = "chains of harmless prefixes without any table of size V^2: coordinates, balls, bands"
     rules: ClassVar[tuple[str, ...]] = ("low-rank-chains",)
 
-    rank: int = switch(0, "coordinates of values; 0: twice the binary logarithm of V")
+    rank: int = switch(0, "coordinates of values, at most as many as there are; 0: twice the binary logarithm of V")
     bands: int = switch(24, "bands of queries")
     profiles: int = switch(12, "levels of what a query below the maximum may cost")
     distance: int = switch(
@@ -47,8 +47,7 @@ class LowRankChains(Strategy):
     @classmethod
     def sweep(cls, problem: SequenceProblem) -> tuple[Self, ...]:
         """From the fewest operations to the best bound."""
-        sizes = ((8, 12), (10, 24), (0, 24), (0, 48), (20, 48))
-        return tuple(cls(rank=rank, bands=bands) for rank, bands in sizes if rank <= problem.model.config.d_model)
+        return tuple(cls(rank=rank, bands=bands) for rank, bands in ((8, 12), (10, 24), (0, 24), (0, 48), (20, 48)))
 
     def _rank(self, problem: SequenceProblem) -> int:
         """The number of coordinates. Raises DoesNotFit if the task or the switches are out of this strategy's reach."""
@@ -56,8 +55,6 @@ class LowRankChains(Strategy):
             raise DoesNotFit(f"{self.name} is for the largest or smallest token only; use classes")
         if min(self.bands, self.profiles, self.distance) < 1 or min(self.rank, self.slack) < 0:
             raise DoesNotFit(f"{self.name} needs bands, profiles, distance >= 1 and rank, slack >= 0")
-        if self.rank > problem.model.config.d_model:
-            raise DoesNotFit(f"{self.name}: rank is at most d_model, {problem.model.config.d_model}")
         return self.rank or 2 * (problem.d_vocab - 1).bit_length()
 
     def surrogate(self, problem: SequenceProblem) -> Surrogate:

@@ -341,7 +341,7 @@ def test_killed_by_ctrl_c(jobs: int, path: Path, tmp_path: Path) -> None:
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130 and b"Traceback" not in errors, errors
-    assert b"interrupted; the same command goes on from here" in errors
+    assert b"interrupted; what was finished is kept: the same command goes on from there" in errors
     time.sleep(0.2)
     assert not [name for name in visible(tmp_path) if name.startswith(".")], "temporary files are gone"
     before = {file: file.stat().st_mtime_ns for file in tmp_path.glob("*.cert") if file.with_suffix(".json").exists()}
