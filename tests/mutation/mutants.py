@@ -279,7 +279,7 @@ MUTANTS = [
         )
     ),
     *(
-        Mutant("checker/attention/order_statistic.py", old, new, THEOREMS)
+        Mutant("checker/attention/order_statistic.py", old, new, (*AGREEING, *THEOREMS))
         for old, new in (
             ("self.d_vocab - 1 - tokens if self.reverse else tokens", "tokens"),
             ("places[: task.d_vocab] = task.numbered", "places[:] = task.numbered"),
