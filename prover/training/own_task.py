@@ -5,6 +5,7 @@ Half of the inputs in a batch are random, in the other half rare states of the t
 """
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import torch
@@ -84,6 +85,7 @@ def _config(recipe: OwnTaskRecipe, automaton: Automaton) -> Transformer:
             "d_vocab_out": max(2, int(automaton.outputs.max()) + 1),
             "act_fn": "relu",
             "normalization_type": _NORMS[recipe.norm],
+            "eps": Fraction(1, 10**5),
         }
     )
 
