@@ -28,6 +28,9 @@ RUNS = {
     "addition": "demo-out/addition-10/results.json",
     "frontier-max-of-4-seed123": "frontier-out/max-of-4-seed123/frontier.json",
     "frontier-max-of-10-seed1": "frontier-out/max-of-10-seed1/frontier.json",
+    "bench": "bench-out/bench.table.json",
+    "growth": "bench-out/growth.table.json",
+    "float": "float32-out/float32.table.json",
 }
 """Where a run leaves what is kept in docs/results."""
 KEPT = (
@@ -40,6 +43,9 @@ Result = Mapping[str, Any]
 def take(name: str) -> None:
     """Keep the results of a run."""
     found = json.loads((ROOT / RUNS[name]).read_text())
+    if isinstance(found, dict):  # a table as it was printed
+        (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
+        return
     kept = [{key: one[key] for key in KEPT if key in one} for one in found]
     lines = ",\n".join(json.dumps(one) for one in kept)
     (RESULTS / f"{name}.json").write_text(f"[\n{lines}\n]\n")
@@ -75,6 +81,12 @@ def demo_table(name: str) -> str:
             for one in results(name)
         ],
     )
+
+
+def printed_table(name: str, words: int) -> str:
+    """A table as it was printed."""
+    found = json.loads((RESULTS / f"{name}.json").read_text())
+    return table(found["headings"], [[cell.replace("\n", " ") for cell in row] for row in found["rows"]], words)
 
 
 def shortest_table() -> str:
@@ -189,6 +201,9 @@ TABLES = {
     "demo": lambda: demo_table("demo"),
     "addition": lambda: demo_table("addition"),
     "shortest": shortest_table,
+    "bench": lambda: printed_table("bench", 2),
+    "growth": lambda: printed_table("growth", 1),
+    "float": lambda: printed_table("float", 2),
     "claims": claims_table,
 }
 
@@ -205,7 +220,10 @@ def rewritten(text: str) -> str:
 
 def pages() -> dict[Path, str]:
     """All that is generated, but for the picture."""
-    written = {path: rewritten(path.read_text()) for path in (ROOT / "README.md", ROOT / "docs" / "results.md")}
+    written = {
+        path: rewritten(path.read_text())
+        for path in (ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "float32.md")
+    }
     return written | {ROOT / "docs" / "strategies.md": strategies_page(), ROOT / "docs" / "rules.md": rules_page()}
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -15,7 +16,7 @@ from certificates import FormatError, Model, Transformer
 from certificates.architectures import parse_config
 from certificates.canonical_json import Json, loads_config
 from certificates.model_file import build_model
-from prover.prove import problem_about
+from prover.proving import problem_about
 from prover.transformer.names import from_hugging_face, from_transformer_lens
 from prover.weights import raw_tensor
 
@@ -62,7 +63,12 @@ def import_model(state: Path, config: str, task: Json, n_ctx: int | None = None)
         keys = loads_config(text)
     except FormatError as error:
         raise FormatError(f"the configuration {config[:60]!r} is not usable: {error}") from error
-    named: Mapping[str, Tensor] = read_state_dict(state)
+    return model_of(read_state_dict(state), keys, task, n_ctx)
+
+
+def model_of(state: Mapping[str, Tensor], keys: dict[str, Any], task: Json, n_ctx: int | None = None) -> Model:
+    """The same from tensors by name, and the configuration's keys (decimals as Fractions)."""
+    named = state
     if "hidden_size" in keys:
         keys, named = from_hugging_face(keys, named)
     if _architecture(keys) == Transformer.architecture:

@@ -19,7 +19,7 @@ from prover.commands.options import (
     pick_device,
     progress_bars,
 )
-from prover.prove import problem_about
+from prover.proving import problem_about
 from prover.strategies.regions import Regions
 from prover.strategy import DoesNotFit
 from prover.transformer.problem import TransformerProblem

@@ -19,7 +19,7 @@ from checker import verify
 from prover.commands.options import ANY_TASK, MODEL, STRATEGY, parse_any_task, pick_device
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.problem import Problem
-from prover.prove import problem_about, prove
+from prover.proving import problem_about, prove
 from prover.strategies import FAMILIES, all_strategies_for
 from prover.strategies.enumeration import BruteForce
 from prover.strategies.fourier_output import Fourier

@@ -22,7 +22,7 @@ from prover.commands.options import (
     pick_device,
     wide,
 )
-from prover.prove import problem_about
+from prover.proving import problem_about
 from prover.strategies import strategies_for
 from prover.studies.finetuned import compare
 from prover.studies.finetuned_page import comparison_table, write_comparison

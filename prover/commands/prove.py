@@ -27,7 +27,7 @@ from prover.commands.options import (
 from prover.deployed import FORMATS
 from prover.layers.dictionaries import Dictionary
 from prover.layers.two_input_problem import TwoInputProblem
-from prover.prove import deployable, problem_about, prove
+from prover.proving import deployable, problem_about, prove
 from prover.strategies import all_strategies_for
 from prover.strategies.dictionary_output import DictionaryOutput
 from prover.strategy import MLPEvidence

@@ -9,7 +9,7 @@ from certificates import read_model
 from prover.commands.options import DEVICE, FOLDER, JOBS, MODEL, pick_device, wide
 from prover.commands.studies import explored
 from prover.layers.two_input_problem import TwoInputProblem
-from prover.prove import problem_about
+from prover.proving import problem_about
 from prover.search.crosscoder_search import (
     crosscoder_results,
     crosscoder_section,

@@ -24,7 +24,7 @@ from prover.commands.options import (
 )
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.problem import Problem
-from prover.prove import problem_about
+from prover.proving import problem_about
 from prover.strategies import ATTENTION_STRATEGIES
 from prover.strategy import Strategy
 from prover.studies.bench import bench_table
@@ -37,6 +37,7 @@ from prover.studies.growth import growth_table
 from prover.studies.interpret import findings, findings_table, write_findings
 from prover.studies.interpret_page import write_page
 from prover.studies.mlp_findings import mlp_findings, mlp_table
+from prover.studies.tables import write_table
 
 
 def explored(
@@ -165,11 +166,15 @@ def bench_command(models: tuple[Path, ...], device: str, output: Path) -> None:
     """
     paths = list(models) or sorted((Path(certificates.__file__).parent / "models").glob("*.safetensors"))
     with progress_bars() as track:
-        console = wide(130)
-        console.print(bench_table(paths, output, pick_device(device), track))
+        where = pick_device(device)
+        tables = {"bench": lambda: bench_table(paths, output, where, track)}
         if not models:
-            console.print(growth_table(output, pick_device(device), track))
-            console.print(finetuning_bench(paths, pick_device(device), track))
+            tables["growth"] = lambda: growth_table(output, where, track)
+            tables["finetuning"] = lambda: finetuning_bench(paths, where, track)
+        for name, make in tables.items():
+            table = make()
+            wide(130).print(table)
+            write_table(table, output / f"{name}.table.json")
 
 
 @click.command(
@@ -191,4 +196,5 @@ def deployed_command(models: tuple[Path, ...], inputs: int, device: str, output:
         problems = {path: problem_about(read_model(path), pick_device(device), track=track) for path in models}
         table, fine = float_runs_table(problems, output, inputs)
     wide(150).print(table)
+    write_table(table, output / "float32.table.json")
     sys.exit(0 if fine else 1)

@@ -14,7 +14,7 @@ from certificates.groups import group_table
 from prover.commands.options import DEVICE, OUTPUT, pick_device, progress_bars
 from prover.known_tasks import number_addition
 from prover.layers.two_input_problem import TwoInputProblem
-from prover.prove import problem_about
+from prover.proving import problem_about
 from prover.tasks import write_automaton
 from prover.training.addition import AdditionRecipe, train_addition
 from prover.training.examples import count_right, varied_examples

@@ -17,7 +17,7 @@ from certificates import read_model
 from certificates.writing import write_atomically
 from prover.attention.sequence_problem import SequenceProblem
 from prover.problem import Problem, Track
-from prover.prove import problem_about
+from prover.proving import problem_about
 from prover.strategies import BRUTE_FORCE, strategies_for
 from prover.strategy import DoesNotFit
 from prover.studies.checked import check_measuring_memory, prove_to

@@ -11,7 +11,7 @@ from typing import Any
 
 from certificates import write_certificate
 from prover.problem import Problem
-from prover.prove import prove
+from prover.proving import prove
 from prover.strategy import Evidence, MLPEvidence, Strategy
 from prover.studies.rounding import ceil_scientific, floor_percent
 

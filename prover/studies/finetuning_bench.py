@@ -9,7 +9,7 @@ from rich.table import Table
 
 from certificates import read_model
 from prover.problem import Track
-from prover.prove import problem_about
+from prover.proving import problem_about
 from prover.strategies import strategies_for
 from prover.strategy import DoesNotFit
 from prover.studies.rounding import floor_percent

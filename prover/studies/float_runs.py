@@ -11,7 +11,7 @@ from torch import Tensor
 from certificates import AttentionOnly, GroupMLP, ModelConfig, write_certificate
 from prover.deployed import FORMATS, required_margin
 from prover.problem import Problem
-from prover.prove import deployable, prove
+from prover.proving import deployable, prove
 from prover.strategies import strategies_for
 from prover.strategy import DoesNotFit, Evidence
 from prover.studies.checked import check_in_separate_process

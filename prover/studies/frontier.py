@@ -28,7 +28,7 @@ from certificates import FormatError, Model, __version__, read_model
 from certificates.writing import write_atomically
 from prover.attention.tasks import OrderStatistic, parse_task
 from prover.problem import Problem, Track, silent
-from prover.prove import problem_about
+from prover.proving import problem_about
 from prover.strategies import strategies_for
 from prover.strategy import DoesNotFit, Strategy
 from prover.studies.checked import VERDICT_COLUMNS, misfit_cells, prove_and_check, verdict_cells

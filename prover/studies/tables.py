@@ -1,9 +1,14 @@
 """Tables, for terminals and for pages."""
 
+import json
 from collections.abc import Iterable, Sequence
 from html import escape
+from pathlib import Path
 
 from rich.table import Table
+from rich.text import Text
+
+from certificates.writing import write_atomically
 
 
 def terminal_table(title: str, left: Sequence[str], right: Sequence[str], last: Sequence[str] = ()) -> Table:
@@ -13,6 +18,13 @@ def terminal_table(title: str, left: Sequence[str], right: Sequence[str], last: 
         for heading in headings:
             table.add_column(heading, justify=justify)  # type: ignore[arg-type]
     return table
+
+
+def write_table(table: Table, path: Path) -> None:
+    """A terminal's table as JSON, without its colours: {"headings": [..], "rows": [[..], ..]}."""
+    columns = [[Text.from_markup(str(cell)).plain for cell in column.cells] for column in table.columns]
+    content = {"headings": [str(column.header) for column in table.columns], "rows": list(zip(*columns, strict=True))}
+    write_atomically(path, json.dumps(content, indent=1).encode())
 
 
 def html_table(headings: Sequence[str], rows: Iterable[Sequence[str]], style: str = "") -> str:

@@ -29,7 +29,7 @@ from checker.core.facts import CertifiedInputs, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic, ScaledIntegers
 from prover.attention.sequence_problem import SequenceProblem
-from prover.prove import prove
+from prover.proving import prove
 from prover.strategies.classes import Classes
 from prover.strategies.prefix_chains import Pessimized, Thresholds
 from prover.strategy import DoesNotFit

@@ -14,7 +14,7 @@ from certificates import read_model, write_certificate
 from checker import covers
 from checker.core.decide import Proof, check_proof
 from prover.attention.sequence_problem import SequenceProblem
-from prover.prove import prove
+from prover.proving import prove
 from prover.strategies import ATTENTION_STRATEGIES
 from prover.weights import load_weights, logits
 

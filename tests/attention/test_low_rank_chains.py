@@ -32,7 +32,7 @@ from checker.rules import RULES
 from checker.rules.projections import UNIT_BITS, Basis, hinted
 from prover.attention import low_rank_bounds
 from prover.attention.sequence_problem import SequenceProblem
-from prover.prove import prove
+from prover.proving import prove
 from prover.strategies import ATTENTION_STRATEGIES
 from prover.strategy import DoesNotFit
 

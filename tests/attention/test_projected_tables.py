@@ -19,7 +19,7 @@ from checker.core.scaled_integers import ScaledArithmetic
 from checker.reporting.verdict import ARITHMETICS
 from checker.rules import RULES
 from prover.attention.sequence_problem import SequenceProblem
-from prover.prove import prove
+from prover.proving import prove
 from prover.strategies.interpretation import Interpretation
 from prover.strategy import DoesNotFit
 

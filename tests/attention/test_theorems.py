@@ -36,7 +36,7 @@ from checker.reporting.verdict import ARITHMETICS
 from checker.rules import RULES
 from prover.attention import chain_counts as prover_counts
 from prover.attention.sequence_problem import SequenceProblem
-from prover.prove import prove
+from prover.proving import prove
 from prover.strategies import ATTENTION_STRATEGIES
 from prover.strategies.classes import Classes
 from prover.strategies.prefix_chains import Pessimized, Thresholds

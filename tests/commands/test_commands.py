@@ -21,7 +21,7 @@ from checker.rules import RULES
 from prover.attention.sequence_problem import SequenceProblem
 from prover.commands import options
 from prover.importing import import_model
-from prover.prove import prove
+from prover.proving import prove
 from prover.strategies import ATTENTION_STRATEGIES
 from prover.tasks import automaton_from, write_automaton
 from prover.training.max_of_k import MaxOfKRecipe, train_max_of_k

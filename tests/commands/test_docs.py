@@ -20,7 +20,7 @@ from checker.core.decide import check_proof
 from checker.rules import RULES
 from prover.attention.sequence_problem import SequenceProblem
 from prover.commands.explain import explained
-from prover.prove import prove
+from prover.proving import prove
 from prover.strategies import ATTENTION_STRATEGIES, FAMILIES
 from prover.strategy import Strategy
 

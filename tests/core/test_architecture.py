@@ -626,7 +626,7 @@ def watched_check(strategy: str, precision: int, task: dict[str, Any], folder: P
     from certificates import write_certificate, write_model  # noqa: PLC0415
     from checker import verify  # noqa: PLC0415
     from prover.attention.sequence_problem import SequenceProblem  # noqa: PLC0415
-    from prover.prove import prove  # noqa: PLC0415
+    from prover.proving import prove  # noqa: PLC0415
     from prover.strategies import ATTENTION_STRATEGIES  # noqa: PLC0415
 
     model = tiny_model(precision % 2)

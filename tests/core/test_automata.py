@@ -32,7 +32,7 @@ from checker.reporting.cli import cli
 from checker.rules.all_inputs import all_inputs
 from prover.attention.sequence_problem import SequenceProblem
 from prover.problem import tensors_of
-from prover.prove import prove
+from prover.proving import prove
 from prover.strategies.all_inputs import Enumerate
 from prover.strategies.classes import Classes
 from prover.strategy import DoesNotFit

@@ -35,7 +35,7 @@ from prover.layers import crosscoder, factor_search
 from prover.layers.crosscoder import Crosscoder, train
 from prover.layers.dictionaries import Dictionary
 from prover.layers.two_input_problem import Hidden, TwoInputProblem
-from prover.prove import prove
+from prover.proving import prove
 from prover.search import representation_search
 from prover.search.crosscoder_search import CrosscoderTerms
 from prover.strategies.crosscoder_output import CrosscoderOutput

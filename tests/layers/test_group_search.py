@@ -27,7 +27,7 @@ from prover.layers.group_set_bound import SetBlock, set_bound
 from prover.layers.group_set_search import any_kernel, search, transitive_sets
 from prover.layers.hidden_layer import HiddenLayer
 from prover.layers.two_input_problem import Hidden, TwoInputProblem
-from prover.prove import prove
+from prover.proving import prove
 from prover.strategies import TWO_INPUT_STRATEGIES
 from prover.strategies.group_sets import Cosets, GroupSets, RhoSets
 from prover.strategies.structured_output import assignment_leads, writers_of

@@ -63,7 +63,7 @@ from checker.layers.facts import HiddenTables
 from checker.reporting.verdict import ARITHMETICS
 from checker.rules import RULES
 from prover.layers.two_input_problem import TwoInputProblem
-from prover.prove import prove
+from prover.proving import prove
 from prover.strategies.all_inputs import Enumerate
 from prover.strategies.evaluated_pairs import BruteForcePairs
 

@@ -51,7 +51,7 @@ from checker.reporting.theorem import FrequencyBound, frequency_bounds
 from checker.reporting.verdict import ARITHMETICS
 from prover.layers.mlp_bound import Interpretation, Layer, bound_of
 from prover.layers.two_input_problem import TwoInputProblem
-from prover.prove import prove
+from prover.proving import prove
 from prover.strategies.mlp_quadrature import MLPQuadrature
 from prover.strategy import DoesNotFit
 from prover.studies.mlp_findings import mlp_findings, mlp_html, mlp_table

@@ -21,7 +21,7 @@ from checker.reporting.verdict import ARITHMETICS
 from checker.rules import RULES
 from checker.rules.projections import Basis
 from prover.layers.two_input_problem import TwoInputProblem
-from prover.prove import prove
+from prover.proving import prove
 from prover.strategies.fourier_output import Fourier
 
 ONE = 2**30

@@ -20,7 +20,7 @@ from prover.layers.examined_pairs import ExaminedPairs
 from prover.layers.hidden_layer import HiddenLayer
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.layers.wave_bound import Entries, wave_bound
-from prover.prove import prove
+from prover.proving import prove
 from prover.strategies.quadrature import Quadrature
 from prover.strategy import DoesNotFit
 

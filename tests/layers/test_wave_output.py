@@ -26,7 +26,7 @@ from checker.core.meter import Budget
 from checker.reporting.verdict import ARITHMETICS
 from checker.rules import RULES
 from prover.layers.two_input_problem import TwoInputProblem
-from prover.prove import prove
+from prover.proving import prove
 from prover.strategies.fourier_output import Fourier
 from prover.strategy import DoesNotFit
 

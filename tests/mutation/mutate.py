@@ -37,7 +37,7 @@ from certificates.tensor_file import parse_tensor_file
 from certificates.writing import serialize_certificate
 from checker.rules import RULES
 from prover.attention.sequence_problem import SequenceProblem
-from prover.prove import prove
+from prover.proving import prove
 from prover.strategies import ATTENTION_STRATEGIES
 from prover.training.max_of_k import MaxOfKRecipe, train_max_of_k
 

@@ -28,7 +28,7 @@ from checker import verify
 from checker.core.decide import check_proof
 from prover.attention.cells import by_token, cell_totals
 from prover.attention.sequence_problem import SequenceProblem
-from prover.prove import prove
+from prover.proving import prove
 from prover.strategies import ATTENTION_STRATEGIES
 from prover.strategies.enumeration import BruteForce, Sampling
 from prover.strategies.prefix_chains import Thresholds

@@ -17,7 +17,7 @@ from certificates.groups import group_table, table_digest
 from checker import verify
 from checker.core.decide import check_proof
 from prover.layers.two_input_problem import TwoInputProblem
-from prover.prove import problem_about, prove
+from prover.proving import problem_about, prove
 from prover.strategies import TWO_INPUT_STRATEGIES
 from prover.studies.interpret import findings
 from prover.training.group_composition import GroupRecipe, train_group_composition

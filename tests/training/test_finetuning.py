@@ -24,7 +24,7 @@ from checker.core.decide import check_proof
 from prover.attention.full_prefixes import full_prefix_claims
 from prover.attention.projected_tables import DIFFERENCES, LENGTHS, NORMS, ProjectedTables
 from prover.attention.sequence_problem import SequenceProblem
-from prover.prove import prove
+from prover.proving import prove
 from prover.strategies import ATTENTION_STRATEGIES
 from prover.strategies.interpretation import Interpretation
 from prover.strategies.low_rank_chains import LowRankChains

@@ -18,7 +18,7 @@ from checker import verify
 from prover.layers.complete_sets import nearest_complete
 from prover.layers.group_set_search import any_kernel, transitive_sets
 from prover.layers.two_input_problem import TwoInputProblem
-from prover.prove import prove
+from prover.proving import prove
 from prover.strategies import TWO_INPUT_STRATEGIES
 from prover.strategies.evaluated_pairs import BruteForcePairs
 from prover.strategies.fourier_output import Fourier

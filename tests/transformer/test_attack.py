@@ -14,7 +14,7 @@ from certificates.automaton import Automaton
 from checker.reporting.cli import cli as checker
 from prover.attack import attack
 from prover.commands import cli as prover
-from prover.prove import problem_about
+from prover.proving import problem_about
 from prover.tasks import addition, write_automaton
 from prover.transformer.problem import TransformerProblem
 from prover.transformer.walks import walks

@@ -16,7 +16,7 @@ from transformer_oracle import exact_logits
 from certificates import Certificate, Model, RawTensor, Statement, Step, write_certificate, write_model
 from checker import covers, verify
 from prover.known_tasks import modular_addition
-from prover.prove import problem_about, prove
+from prover.proving import problem_about, prove
 from prover.strategies.all_inputs import Enumerate
 from prover.tasks import automaton_from
 from prover.transformer.problem import TransformerProblem

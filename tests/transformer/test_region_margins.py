@@ -10,7 +10,7 @@ from test_regions import draw_automaton, one_layer
 
 from certificates import write_certificate, write_model
 from checker import verify
-from prover.prove import problem_about, prove
+from prover.proving import problem_about, prove
 from prover.strategies.regions import Regions
 from prover.tasks import automaton_from
 from prover.training.finetuning import Recipe, finetune

@@ -13,7 +13,7 @@ from certificates import write_model
 from checker.reporting.cli import cli as checker
 from prover.attack import failing_regions
 from prover.commands import cli
-from prover.prove import prove
+from prover.proving import prove
 from prover.strategies.regions import Regions
 from prover.tasks import write_automaton
 from prover.transformer.finer_automaton import FinerAutomaton, ReadSums

@@ -10,7 +10,7 @@ from test_regions import draw_automaton, every_input, one_layer, true_leads
 
 from certificates import write_certificate, write_model
 from checker import covers, verify
-from prover.prove import problem_about, prove
+from prover.proving import problem_about, prove
 from prover.strategies.regions import Regions
 from prover.strategy import DoesNotFit
 from prover.tasks import automaton_from

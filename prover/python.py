@@ -1,0 +1,145 @@
+"""Proofs from Python: the same as the commands do, without files in between. Names are exported by the package `prover`.
+
+A model is a `Model`, or the path of a model file; a task is what a statement names ({"name": "max-of-k"}), an `Automaton`, or
+None: the model file's.
+"""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from certificates import Certificate, Model, read_model, write_certificate, write_model
+from certificates.automaton import Automaton
+from certificates.canonical_json import Json, loads_config
+from certificates.tensor_file import IntArray
+from checker import Verdict
+from checker import covers as covers_file
+from checker import verify as verify_file
+from prover import proving
+from prover.importing import jsonable, model_of
+from prover.problem import Problem
+from prover.strategies import all_strategies_for, strategies_for
+from prover.strategy import Strategy
+from prover.studies.frontier import Frontier, explore, write_results
+from prover.training import finetuning
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A certificate, and the model that it is about. correct: inputs that the prover expects to be certified, of `total`."""
+
+    certificate: Certificate
+    model: Model
+    correct: int
+    total: int
+
+    @property
+    def bound(self) -> Fraction:
+        """The expected bound, exactly: what counts is what `verify` says."""
+        return Fraction(self.correct, self.total)
+
+    def verify(self, **pins: Any) -> Verdict:
+        """The checker's verdict; pins: those of `checker.verify`, such as at_least="0.9995"."""
+        with tempfile.TemporaryDirectory() as folder:
+            return verify_file(*self._written(Path(folder)), **pins)
+
+    def covers(self, inputs: Sequence[Sequence[int]] | IntArray) -> IntArray:
+        """For each input, the step that certifies it, or -1. Raises CheckError if the certificate is not accepted."""
+        with tempfile.TemporaryDirectory() as folder:
+            return covers_file(*self._written(Path(folder)), inputs)
+
+    def save(self, path: Path | str) -> None:
+        """Write the certificate."""
+        write_certificate(Path(path), self.certificate)
+
+    def _written(self, folder: Path) -> tuple[Path, Path]:
+        self.save(folder / "proof.cert")
+        save_model(self.model, folder / "model.safetensors")
+        return folder / "proof.cert", folder / "model.safetensors"
+
+
+def load_model(path: Path | str) -> Model:
+    """Read a model file. Raises FormatError if it is none."""
+    return read_model(Path(path))
+
+
+def save_model(model: Model, path: Path | str) -> None:
+    """Write a model file."""
+    write_model(Path(path), model)
+
+
+def model_from_state(
+    state: Mapping[str, Tensor], config: Mapping[str, Any], task: Json = None, n_ctx: int | None = None
+) -> Model:
+    """A model from a state dict and its configuration, under the names of TransformerLens or Hugging Face.
+
+    For a HookedTransformer: model_from_state(model.state_dict(), model.cfg.to_dict()). Raises FormatError naming whatever would
+    change the function.
+    """
+    return model_of(state, loads_config(jsonable(config)), task, n_ctx)
+
+
+def prove(
+    model: Model | Path | str,
+    strategy: str,
+    *,
+    task: "Json | Automaton" = None,
+    margin: Fraction | str = Fraction(0),
+    precision: int = 30,
+    device: str = "cpu",
+    **switches: int,
+) -> Proof:
+    """Search for a proof. switches: those of the strategy (`prover explain`). Raises DoesNotFit, FormatError, ValueError."""
+    problem = _problem(model, task, precision, device, Fraction(margin))
+    certificate, evidence = proving.prove(problem, _strategy(all_strategies_for(problem.model), strategy, switches))
+    return Proof(certificate, problem.model, getattr(evidence, "correct", 0), problem.total)
+
+
+def frontier(model: Model | Path | str, folder: Path | str, strategies: Sequence[str] = (), jobs: int = 1) -> Frontier:
+    """Prove with every strategy at many settings, check all, and keep the certificates in a folder, from which it goes on.
+
+    `frontier_figure` (prover.studies.frontier_figures) draws what comes out.
+    """
+    output, problem = Path(folder), _problem(model, None, 30, "cpu", Fraction(0))
+    path = Path(model) if isinstance(model, Path | str) else output / "model.safetensors"
+    if isinstance(model, Model):
+        save_model(model, path)
+    *_, found = explore(problem, path, output, tuple(strategies), jobs)
+    write_results(found, output)
+    return found
+
+
+def finetune(
+    model: Model | Path | str,
+    strategy: str,
+    *,
+    task: "Json | Automaton" = None,
+    steps: int = finetuning.Recipe.steps,
+    seed: int = 0,
+    device: str = "cpu",
+    **switches: int,
+) -> Model:
+    """Move a model by gradient steps until the strategy proves more about it; the best one found."""
+    problem = _problem(model, task, 30, device, Fraction(0))
+    search = _strategy(strategies_for(problem.model), strategy, switches)
+    *_, last = finetuning.finetune(problem, search, finetuning.Recipe(steps=steps, seed=seed))
+    return last.best
+
+
+def _problem(model: Model | Path | str, task: "Json | Automaton", precision: int, device: str, margin: Fraction) -> Problem:
+    parsed = model if isinstance(model, Model) else load_model(model)
+    own = task if isinstance(task, Automaton) else None
+    named = None if isinstance(task, Automaton) else task
+    return proving.problem_about(parsed, torch.device(device), precision, task=named, margin=margin, automaton=own)
+
+
+def _strategy(known: Mapping[str, type[Strategy]], name: str, switches: Mapping[str, int]) -> Strategy:
+    if name not in known:
+        raise ValueError(f"strategy {name!r} is not for models like this one; there are {', '.join(known)}")
+    return known[name].with_settings({key: str(value) for key, value in switches.items()})

@@ -1,0 +1,80 @@
+"""The same from Python: what the docs and the notebook show works, and answers are those of the commands."""
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+import prover
+from certificates import FormatError, Model, read_model
+from checker import verify
+from prover.strategy import DoesNotFit
+from prover.weights import stored_tensor
+
+ROOT = Path(__file__).resolve().parents[2]
+MODELS = ROOT / "certificates" / "models"
+
+
+def test_all_names_are_there() -> None:
+    assert all(getattr(prover, name) is not None for name in prover.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'sorcery'"):
+        _ = prover.sorcery
+
+
+def test_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "certificates").symlink_to(ROOT / "certificates")
+    (code,) = (part.partition("\n```")[0] for part in (ROOT / "docs" / "python.md").read_text().split("```python\n")[1:])
+    exec(compile(code, "python.md", "exec"), {"__name__": "docs"})
+    assert "is right about at least" in capsys.readouterr().out
+    assert verify(tmp_path / "proof.cert", MODELS / "max-of-4.safetensors", at_least="0.95").accepted
+
+
+def test_the_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    cells = json.loads((ROOT / "docs" / "quickstart.ipynb").read_text())["cells"]
+    namespace = {"__name__": "notebook"}
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), "quickstart.ipynb", "exec"), namespace)
+    out = capsys.readouterr().out
+    assert "is right about at least" in out and "after: 1.000000000000" in out
+    assert (tmp_path / "frontier" / "frontier.json").exists()
+
+
+def test_a_proof_knows_what_it_proves() -> None:
+    model = prover.load_model(MODELS / "max-of-4-seed1.safetensors")
+    proof = prover.prove(model, "pessimized", margin="0.01")
+    verdict = proof.verify(margin_at_least="0.01")
+    assert verdict.accepted and Fraction(verdict.correct or 0, verdict.total or 1) == proof.bound
+    assert not proof.verify(at_least="0.9999").accepted
+    assert (proof.covers([[0, 0, 0, 63], [63, 63, 63, 62]]) >= -1).all()
+
+
+def test_tasks_of_one_s_own() -> None:
+    def step(state: int, token: int, position: int) -> int:
+        return (state + token) % 2
+
+    odd = prover.automaton_from(0, step, lambda state: state, length=2, tokens=60)
+    proof = prover.prove(MODELS / "modular-addition-59.safetensors", "brute-force")
+    assert proof.bound == 1
+    with pytest.raises(DoesNotFit, match="about tasks with a name"):
+        prover.prove(MODELS / "max-of-4.safetensors", "classes", task=odd)
+
+
+def test_what_is_wrong_is_said() -> None:
+    with pytest.raises(ValueError, match="not for models like this one; there are brute-force"):
+        prover.prove(MODELS / "symmetric-5.safetensors", "classes")
+    with pytest.raises(ValueError, match="has no switch 'colour'"):
+        prover.prove(MODELS / "max-of-4.safetensors", "classes", colour=3)
+    with pytest.raises(FormatError, match="cannot read"):
+        prover.load_model(MODELS / "none.safetensors")
+
+
+def test_models_from_memory() -> None:
+    model = read_model(MODELS / "max-of-4.safetensors")
+    state = {name: stored_tensor(raw) for name, raw in model.tensors.items()}
+    config = {"n_layers": 1, "n_heads": 1, "attn_only": True, "normalization_type": None, "act_fn": None, **vars(model.config)}
+    found = prover.model_from_state(state, config, {"name": "max-of-k"})
+    assert isinstance(found, Model) and found.digest() == model.digest()
