@@ -17,6 +17,7 @@ from certificates.architectures import parse_config
 from certificates.canonical_json import Json, loads_config
 from certificates.model_file import build_model
 from prover.proving import problem_about
+from prover.transformer.lens_versions import as_before
 from prover.transformer.names import from_hugging_face, from_transformer_lens
 from prover.weights import raw_tensor
 
@@ -71,6 +72,8 @@ def model_of(state: Mapping[str, Tensor], keys: dict[str, Any], task: Json, n_ct
     named = state
     if "hidden_size" in keys:
         keys, named = from_hugging_face(keys, named)
+    else:
+        keys, named = as_before(keys, named)
     if _architecture(keys) == Transformer.architecture:
         keys, named = from_transformer_lens({**keys, "architecture": Transformer.architecture}, named, n_ctx)
     elif n_ctx is not None:

@@ -1,11 +1,12 @@
 """Writes tests/transformer/recorded: tiny random models of other libraries, with their logits. Not part of `make test`.
 
-    python tests/transformer/record_fixtures.py     # in an environment with torch, transformers and transformer_lens
+    python tests/transformer/record_fixtures.py     # in environments with torch, and transformer_lens 2, 3 and 4 in turn
 
 Weights are multiples of 2**-6, so that they fit float16; the logits are the library's own, in float64.
 """
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -56,18 +57,48 @@ def _save(name: str, state: dict[str, torch.Tensor], config: str, tokens: torch.
     )
 
 
-def main() -> None:
-    """Record everything."""
-    from transformer_lens import HookedTransformer, HookedTransformerConfig  # noqa: PLC0415
-    from transformers import AutoConfig, AutoModelForCausalLM  # noqa: PLC0415
+NATIVE: dict[str, dict[str, Any]] = {
+    "relu": {"n_layers": 1, "act_fn": "relu", "normalization_type": None, "d_vocab_out": 3},
+    "ln-gelu": {"n_layers": 2, "act_fn": "gelu", "normalization_type": "LN"},
+    "unscaled": {"n_layers": 1, "act_fn": "gelu_new", "normalization_type": "LNPre", "use_attn_scale": False},
+    "rms-gated": {
+        **{"n_layers": 2, "act_fn": "silu", "gated_mlp": True, "normalization_type": "RMS"},
+        **{"positional_embedding_type": "rotary", "rotary_base": 100, "n_heads": 4, "n_key_value_heads": 2},
+    },
+}
 
-    FOLDER.mkdir(exist_ok=True)
-    tokens = torch.randint(0, SIZES["d_vocab"], (4, SIZES["n_ctx"]), generator=torch.Generator().manual_seed(1))
+
+def _tokens() -> torch.Tensor:
+    return torch.randint(0, SIZES["d_vocab"], (4, SIZES["n_ctx"]), generator=torch.Generator().manual_seed(1))
+
+
+def record_hooked(prefix: str) -> None:
+    """TransformerLens 2 or 3."""
+    from transformer_lens import HookedTransformer, HookedTransformerConfig  # noqa: PLC0415
+
     for seed, (name, settings) in enumerate(LENS.items()):
         model = HookedTransformer(HookedTransformerConfig(**{**SIZES, **settings}))
         _randomise(model, seed)
         config = json.dumps(model.cfg.to_dict(), default=str)
-        _save(f"lens-{name}", model.state_dict(), config, tokens, model(tokens))
+        _save(f"{prefix}-{name}", model.state_dict(), config, _tokens(), model(_tokens()))
+
+
+def record_native() -> None:
+    """TransformerLens 4."""
+    from transformer_lens import TransformerBridge  # noqa: PLC0415
+
+    for seed, (name, settings) in enumerate(NATIVE.items()):
+        sizes = {key: value for key, value in SIZES.items() if key != "dtype"}
+        model = TransformerBridge.boot_native({**sizes, **settings}).double()
+        _randomise(model, 200 + seed)
+        config = json.dumps(model.cfg.to_dict(), default=str)
+        _save(f"native-{name}", model.state_dict(), config, _tokens(), model(_tokens()))
+
+
+def record_hugging_face() -> None:
+    """Llama and Qwen models of transformers."""
+    from transformers import AutoConfig, AutoModelForCausalLM  # noqa: PLC0415
+
     for seed, (name, settings) in enumerate(FACE.items()):
         sizes = {"hidden_size": 6, "intermediate_size": 9, "num_hidden_layers": 2, "num_attention_heads": 2, "head_dim": 4}
         config = AutoConfig.for_model(name, vocab_size=7, max_position_embeddings=5, **sizes, **settings)
@@ -76,7 +107,20 @@ def main() -> None:
         state = {
             key: t for key, t in model.state_dict().items() if not (key == "lm_head.weight" and config.tie_word_embeddings)
         }
-        _save(f"face-{name}", state, config.to_json_string(use_diff=True), tokens, model(tokens).logits)
+        _save(f"face-{name}", state, config.to_json_string(use_diff=True), _tokens(), model(_tokens()).logits)
+
+
+def main() -> None:
+    """Record what the environment has: transformers are recorded with TransformerLens 2."""
+    FOLDER.mkdir(exist_ok=True)
+    major = int(version("transformer_lens").partition(".")[0])
+    if major == 2:
+        record_hooked("lens")
+        record_hugging_face()
+    elif major == 3:
+        record_hooked("lens3")
+    else:
+        record_native()
 
 
 if __name__ == "__main__":

@@ -11,10 +11,11 @@ from safetensors.torch import load_file, save_file
 from transformer_models import ALL, draw_model, stored_weights
 from transformer_oracle import torch_logits
 
+import certificates
 from certificates import FormatError, Transformer, read_model, write_model
 from prover.importing import import_model
 from prover.transformer.forward import transformer_logits
-from prover.weights import load_weights
+from prover.weights import load_weights, stored_tensor
 
 RECORDED = sorted((Path(__file__).parent / "recorded").glob("*.safetensors"))
 CPU = torch.device("cpu")
@@ -42,6 +43,27 @@ def test_logits_are_those_of_the_library(path: Path, tmp_path: Path) -> None:
         assert torch.allclose(transformer_logits(short.config, load_weights(short, CPU), tokens[:, :3]), ours[:, :3])
 
 
+def test_attention_only_models_of_newer_versions_come_in(tmp_path: Path) -> None:
+    model = read_model(Path(certificates.__file__).parent / "models" / "max-of-4.safetensors")
+    state = {name: stored_tensor(raw) for name, raw in model.tensors.items()}
+    config = {"n_layers": 1, "n_heads": 1, "attn_only": True, "normalization_type": None, "act_fn": None, **vars(model.config)}
+    newer = config | {"uses_rms_norm": False, "clip_qkv": None, "yarn_factor": 1.0, "use_attention_sinks": False}
+    save_file(state | {"blocks.0.attn.mask": torch.zeros(0, 0)}, tmp_path / "state")
+    assert import_model(tmp_path / "state", json.dumps(newer), {"name": "max-of-k"}).digest() == model.digest()
+    linear = {"unembed.weight": state["unembed.W_U"].T, "blocks.0.attn.o.weight": state["blocks.0.attn.W_O"][0].T}
+    linear |= {f"blocks.0.attn.{x.lower()}.weight": state[f"blocks.0.attn.W_{x}"][0].T for x in "QKV"}
+    linear |= {f"blocks.0.attn.{x.lower()}.bias": state[f"blocks.0.attn.b_{x}"].flatten() for x in "QKVO"}
+    linear |= {"embed.weight": state["embed.W_E"], "pos_embed.weight": state["pos_embed.W_pos"]}
+    linear["unembed.bias"] = state["unembed.b_U"]
+    save_file({name: tensor.contiguous() for name, tensor in linear.items()}, tmp_path / "native")
+    native = newer | {"architecture": "TransformerLensNative"}
+    assert import_model(tmp_path / "native", json.dumps(native), {"name": "max-of-k"}).digest() == model.digest()
+    linear["blocks.0.attn.extra.weight"] = torch.zeros(2, 2)
+    save_file({name: tensor.contiguous() for name, tensor in linear.items()}, tmp_path / "extra")
+    with pytest.raises(FormatError, match=r"blocks.0.attn.extra.weight"):
+        import_model(tmp_path / "extra", json.dumps(native), {"name": "max-of-k"})
+
+
 def test_npz_files_are_read(tmp_path: Path) -> None:
     state, config = recorded(RECORDED[0])
     save_file({name: t for name, t in state.items() if "." in name}, tmp_path / "state")
@@ -67,6 +89,14 @@ def test_npz_files_are_read(tmp_path: Path) -> None:
         ("lens-rms-gated", {"use_NTK_by_parts_rope": True}, "use_NTK_by_parts_rope"),
         ("lens-relu", {"positional_embedding_type": "alibi"}, "positional_embedding_type"),
         ("lens-relu", {"parallel_attn_mlp": True}, "parallel_attn_mlp"),
+        ("lens-ln-gelu", {"final_rms": True}, "final_rms"),
+        ("lens3-relu", {"use_yarn_rope": True}, "use_yarn_rope"),
+        ("lens3-relu", {"uses_rms_norm": True}, "uses_rms_norm"),
+        ("lens3-rms-gated", {"rotary_scaling_factor": 2.0}, "rotary_scaling_factor"),
+        ("native-relu", {"use_qk_norm": True}, "use_qk_norm"),
+        ("native-relu", {"scale_embedding": True}, "scale_embedding"),
+        ("native-rms-gated", {"rope_scaling": {"factor": 2}}, "rope_scaling"),
+        ("native-relu", {"d_head": 3}, "shape"),
     ],
 )
 def test_what_has_another_meaning_is_refused(name: str, change: dict[str, object], message: str, tmp_path: Path) -> None:
