@@ -236,7 +236,8 @@ def refute_command(model: Path, tokens: str, answers: str, task: str) -> None:
 
 def theorem_of(rule: str) -> list[str]:
     """The lines of a rule's statement and proof, which stand at the head of its file."""
-    return (inspect.getdoc(sys.modules[RULES[rule].__module__]) or "").splitlines()
+    stated = inspect.getdoc(sys.modules[RULES[rule].__module__])
+    return (stated or f"Rule `{rule}`: python -OO leaves out what it says").splitlines()
 
 
 def _integers(text: str) -> list[int]:
