@@ -153,6 +153,16 @@ def test_codes_take_time() -> None:
         assert setting.meter.effort - before > 10**6
 
 
+def test_what_codes_take_is_announced_and_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A matrix of neurons and atoms, however few codes are listed: bytes that stay, and its entries looked at."""
+    setting, toiled, neurons, count = small().setting, list[int](), 30, 30
+    monkeypatch.setattr(setting.meter, "toil", lambda effort, really=True: toiled.append(effort))
+    before = setting.meter.held
+    _code(setting, np.arange(neurons)[:, None], np.zeros((neurons, 1), np.int64), count, 0)
+    assert setting.meter.held - before >= 9 * neurons * count
+    assert toiled[0] >= (200 + neurons) * (200 + count)
+
+
 def test_codes_that_are_not_listed_take_memory() -> None:
     """As many as neurons times atoms: a thousand of either, each neuron with one atom."""
     certificate, model = many_codes(0, 1000, 1)

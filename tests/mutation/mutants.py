@@ -37,6 +37,7 @@ CODES = (
     *QUICK,
     "tests/layers/test_dictionaries.py::test_codes_take_memory",
     "tests/layers/test_dictionaries.py::test_codes_take_time",
+    "tests/layers/test_dictionaries.py::test_what_codes_take_is_announced_and_held",
     "tests/layers/test_dictionaries.py::test_there_are_few_pairs_at_a_time_where_there_are_many_atoms",
 )
 COMMANDS = ("tests/commands/test_commands.py",)
@@ -476,7 +477,7 @@ MUTANTS = [
     *(Mutant(file, old, new, ("tests/core/test_golden.py",)) for file, old, new in pair_mutants.CAUGHT_BY_CASES),
     *(Mutant(file, old, new, ENCLOSURES) for file, old, new in pair_mutants.OF_ARITHMETIC),
     *(Mutant(file, old, new, CODES) for file, old, new in pair_mutants.OF_CODES),
-    *(Mutant(file, old, new, (*QUICK, *GROUPS)) for file, old, new in pair_mutants.OF_LAWS),
+    *(Mutant(file, old, new, (*QUICK, *GROUPS)) for file, old, new in (*pair_mutants.OF_LAWS, *pair_mutants.OF_TASKS)),
     *(Mutant(file, old, new, ("tests/layers/test_quadrature.py", *QUICK)) for file, old, new in pair_mutants.OF_QUADRATURES),
     *(Mutant(file, old, new, ("tests/layers/test_mlp_quadrature.py", *QUICK)) for file, old, new in pair_mutants.OF_MLPS),
     *(Mutant(file, old, new, ("tests/layers/test_wave_output.py", *QUICK)) for file, old, new in pair_mutants.OF_FREQUENCIES),
