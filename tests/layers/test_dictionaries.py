@@ -37,6 +37,7 @@ from certificates.groups import group_table
 from checker import Budget, OverBudget, verify
 from checker.core.decide import check_proof
 from checker.layers.coded_output import _code
+from checker.rules.projections import hinted
 from prover.attention import direction_search
 from prover.commands import cli
 from prover.layers import factor_search
@@ -151,6 +152,19 @@ def test_codes_take_time() -> None:
         before = setting.meter.effort
         _code(setting, atoms, 0 * atoms, count, 0)
         assert setting.meter.effort - before > 10**6
+
+
+def test_columns_that_are_taken_together_come_back_in_their_places() -> None:
+    """Columns 0 and 2 are listed for the same neurons, column 1 for another one."""
+    setting = small().setting
+    atoms, codes = np.array([[0, 2], [0, 2], [1, 3]]), np.array([[1, 2], [3, 4], [5, 6]])
+    matrix = np.zeros((3, 4), np.int64)
+    matrix[np.arange(3)[:, None], atoms] = codes
+    code, transpose = _code(setting, atoms, codes, 4, 0)
+    half = setting.arithmetic.exact(np.ones((1, 1), np.int64), np.full((1, 1), -1))
+    for sparse, rows, wanted in ((code, np.arange(1, 4), matrix), (transpose, np.arange(1, 5), matrix.T)):
+        apart = sparse.after(hinted(setting, rows[None], 0)) - hinted(setting, (rows @ wanted)[None], 0)
+        assert (half - abs(apart)).positive().all()
 
 
 def test_what_codes_take_is_announced_and_held(monkeypatch: pytest.MonkeyPatch) -> None:

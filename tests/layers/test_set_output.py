@@ -24,7 +24,7 @@ from checker.layers import set_output
 from checker.layers.facts import HiddenTables
 from checker.layers.group_laws import Group
 from checker.layers.hidden_tables import hidden_tables
-from checker.layers.set_output import ideal_margin
+from checker.layers.set_output import _parts, ideal_margin
 from prover.layers.group_actions import coset_action, generators, side_by_side, subgroup_classes
 
 GROUPS = ("cyclic:2", "cyclic:3", "cyclic:4", "product(cyclic:2,cyclic:2)", "symmetric:3", "cyclic:6", "dihedral:4")
@@ -223,3 +223,17 @@ def test_a_claim_of_no_pairs_needs_a_group_too() -> None:
     assert network.applied(pairs=nothing, generators=np.array([0])) is None
     spoilt = np.array([[0, 1, 2], [1, 2, 0], [2, 0, 2]])
     assert Network(spoilt, network.weights, network.hints).applied(pairs=nothing) is None
+
+
+def test_neurons_of_a_part_share_both_orbits() -> None:
+    """Two orbits of two points each: neurons with beta in one and gamma in either are two parts."""
+    meter = Meter(Budget())
+    arithmetic = ScaledArithmetic(30, meter)
+    config = GroupMLP(d_mlp=2, d_vocab=2, d_vocab_out=2)
+    task = parse_task({"name": "group-composition", "group": "cyclic:2"}, config, {}, meter)
+    setting = Setting(Model(config, {}, None), task, arithmetic, meter)
+    ones = arithmetic.exact(np.ones((2, 1), np.int64), np.zeros((2, 1), np.int64))
+    action, kernel = np.array([[0, 1, 2, 3], [1, 0, 3, 2]]), np.arange(16).reshape(4, 4)
+    parts = list(_parts(setting, action, kernel, np.array([0, 0]), np.array([1, 2]), ones, ones))
+    assert [part.neurons.tolist() for part in parts] == [[0], [1]] and [part.diagonal for part in parts] == [True, False]
+    assert [part.kernel.tolist() for part in parts] == [kernel[:2, :2].tolist(), kernel[:2, 2:].tolist()]
