@@ -22,7 +22,8 @@ from test_quadrature import transformer
 from certificates import Certificate, RawTensor, Step
 from checker.core.decide import check_proof
 from checker.core.errors import CheckError, OverBudget, Refused
-from checker.core.meter import Budget
+from checker.core.meter import Budget, Meter
+from checker.core.scaled_integers import ScaledArithmetic
 from checker.reporting.verdict import ARITHMETICS
 from checker.rules import RULES
 from prover.layers.two_input_problem import TwoInputProblem
@@ -308,6 +309,15 @@ def small(p: int = 5, tied: bool = True) -> tuple[Check, Hints]:
     spare = pair_oracle.waves(tables_of(check.tiny, range(12)), said, SCALE)
     said["bucket"] = np.where(np.reshape([spare[n] > 0 for n in range(p * p)], (p, p)), said["bucket"], -1)
     return check, said
+
+
+def test_what_entries_and_neurons_take_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers for each residue of every entry and of every neuron."""
+    (check, said), held, hold = small(), list[int](), Meter.hold
+    monkeypatch.setattr(Meter, "hold", lambda meter, size: held.append(size) or hold(meter, size))
+    check_proof(certificate_of(check, said), check.model)
+    entries, size = len(said["exact"]) + len(said["ideal"]), ScaledArithmetic(30, Meter(Budget())).element_bytes
+    assert 5 * (entries + 12) * size in held
 
 
 def refused(check: Check, step: Step, *premises: Any) -> str:

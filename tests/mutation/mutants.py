@@ -38,6 +38,7 @@ CODES = (
     "tests/layers/test_dictionaries.py::test_codes_take_memory",
     "tests/layers/test_dictionaries.py::test_codes_take_time",
     "tests/layers/test_dictionaries.py::test_what_codes_take_is_announced_and_held",
+    "tests/layers/test_dictionaries.py::test_columns_that_are_taken_together_come_back_in_their_places",
     "tests/layers/test_dictionaries.py::test_there_are_few_pairs_at_a_time_where_there_are_many_atoms",
 )
 COMMANDS = ("tests/commands/test_commands.py",)
@@ -475,6 +476,10 @@ MUTANTS = [
     Mutant("checker/rules/disjoint_sum.py", "cells |= premise.cells", "pass", RULES),
     # Networks on two inputs.
     *(Mutant(file, old, new, ("tests/core/test_golden.py",)) for file, old, new in pair_mutants.CAUGHT_BY_CASES),
+    *(
+        Mutant(file, old, new, ("tests/core/test_golden.py", "tests/layers/test_set_output.py"))
+        for file, old, new in pair_mutants.OF_SETS
+    ),
     *(Mutant(file, old, new, ENCLOSURES) for file, old, new in pair_mutants.OF_ARITHMETIC),
     *(Mutant(file, old, new, CODES) for file, old, new in pair_mutants.OF_CODES),
     *(Mutant(file, old, new, (*QUICK, *GROUPS)) for file, old, new in (*pair_mutants.OF_LAWS, *pair_mutants.OF_TASKS)),

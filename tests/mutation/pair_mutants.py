@@ -731,7 +731,6 @@ BASES = (
 IN_RULES = {
     "hidden_tables": HIDDEN,
     "pairs": PAIRS,
-    "set_output": SET_OUTPUT,
 }
 CAUGHT_BY_CASES = [
     *((f"checker/layers/{name}.py", old, new) for name, pieces in IN_RULES.items() for old, new in pieces),
@@ -748,6 +747,8 @@ OF_ARITHMETIC = [
     *(("checker/core/scaled_integers.py", old, new) for old, new in INTEGERS),
 ]
 """Those that the tests of enclosures notice."""
+OF_SETS = [("checker/layers/set_output.py", old, new) for old, new in SET_OUTPUT]
+"""Those that the golden corpus or the tests of set-output notice."""
 OF_TASKS = [("checker/layers/composition.py", old, new) for old, new in TASKS]
 """Likewise."""
 OF_LAWS = [("checker/layers/group_laws.py", old, new) for old, new in LAWS]
