@@ -18,7 +18,8 @@ from prover.commands.explain import SYMBOLS, ideas
 from prover.strategies import FAMILIES
 from prover.strategies.interpretation import Interpretation
 from prover.strategy import Strategy
-from prover.studies.checked import VERDICT_COLUMNS
+from prover.studies.checked import VERDICT_COLUMNS, verdict_cells
+from prover.studies.frontier_figures import PUBLISHED
 from prover.studies.rounding import ceil_scientific, floor_percent
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -68,16 +69,7 @@ def demo_table(name: str) -> str:
     return table(
         columns,
         [
-            (
-                one["strategy"],
-                str(one["covered"]),
-                floor_percent(one["correct"], one["total"]),
-                ceil_scientific(one["operations"]),
-                str(one["unexplained_dimension"]),
-                str(one["certificate_bytes"]),
-                f"{one['prove_seconds']:.2f}",
-                one["seconds"],
-            )
+            (one["strategy"], str(one["covered"]), *verdict_cells(one, one["prove_seconds"])[:-1])  # less the verdict
             for one in results(name)
         ],
     )
@@ -91,15 +83,8 @@ def printed_table(name: str, words: int) -> str:
 
 def shortest_table() -> str:
     """The best bound within some numbers of operations, next to published ones."""
-    published = {
-        1.41e11: "99.92% (brute force)",
-        3.51e7: "95.31% (cubic)",
-        4.68e6: "28.41% (sub-cubic)",
-        2.9e6: "",
-        2.2e6: "",
-        1.5e6: "",
-        1.0e6: "",
-    }
+    published = {point.operations: f"{point.bound:.2%} ({point.label})" for point in PUBLISHED}
+    published |= dict.fromkeys((2.9e6, 2.2e6, 1.5e6, 1.0e6), "")
     names = ("max-of-4-seed123", "max-of-10-seed1")
     rows = []
     for most, bound in published.items():
@@ -246,7 +231,7 @@ def draw_frontier() -> None:
             alpha=0.75,
             label=strategy,
         )
-    published = {"brute force": (1.41e11, 99.92), "cubic": (3.51e7, 95.31), "sub-cubic": (4.68e6, 28.41)}
+    published = {point.label: (point.operations, 100 * point.bound) for point in PUBLISHED}
     for name, point in published.items():
         axes.annotate(name, point, textcoords="offset points", xytext=(0, -15), ha="center", color="0.35")
     axes.scatter(*zip(*published.values(), strict=True), marker="+", s=90, color="0.35", label="published (Gross et al. 2024)")

@@ -24,7 +24,7 @@ from checker import verify as verify_file
 from prover import proving
 from prover.importing import jsonable, model_of
 from prover.problem import Problem
-from prover.strategies import all_strategies_for, strategies_for
+from prover.strategies import all_strategies_for, known_strategy, strategies_for
 from prover.strategy import Strategy
 from prover.studies.frontier import Frontier, explore, write_results
 from prover.training import finetuning
@@ -140,6 +140,4 @@ def _problem(model: Model | Path | str, task: "Json | Automaton", precision: int
 
 
 def _strategy(known: Mapping[str, type[Strategy]], name: str, switches: Mapping[str, int]) -> Strategy:
-    if name not in known:
-        raise ValueError(f"strategy {name!r} is not for models like this one; there are {', '.join(known)}")
-    return known[name].with_settings({key: str(value) for key, value in switches.items()})
+    return known_strategy(known, name).with_settings({key: str(value) for key, value in switches.items()})

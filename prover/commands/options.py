@@ -23,7 +23,7 @@ from certificates.automaton import Automaton, read_automaton
 from certificates.canonical_json import Json, loads_relaxed
 from certificates.tensor_file import IntArray
 from prover.problem import Track
-from prover.strategies import FAMILIES
+from prover.strategies import FAMILIES, known_strategy
 from prover.strategy import Strategy
 
 CONSOLE = Console()
@@ -171,14 +171,12 @@ def read_table(path: Path) -> IntArray:
 
 def build_strategy(known: Mapping[str, type[Strategy]], name: str, settings: tuple[str, ...]) -> Strategy:
     """The strategy of --strategy, as --set says, if it is among the known ones."""
-    if name not in known:
-        raise click.ClickException(f"strategy {name} is not for models like this one; there are {', '.join(known)}")
-    for setting in settings:
-        if "=" not in setting:
-            raise click.ClickException(f"--set takes KEY=VALUE, found {setting!r}")
-    pairs = dict(setting.partition("=")[::2] for setting in settings)
     try:
-        return known[name].with_settings(pairs)
+        strategy = known_strategy(known, name)
+        for setting in settings:
+            if "=" not in setting:
+                raise click.ClickException(f"--set takes KEY=VALUE, found {setting!r}")
+        return strategy.with_settings(dict(setting.partition("=")[::2] for setting in settings))
     except ValueError as error:
         raise click.ClickException(str(error)) from error
 

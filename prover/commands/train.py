@@ -8,7 +8,7 @@ import click
 import torch
 
 from certificates import GroupMLP, Model, UniformAttention, write_model
-from certificates.automaton import read_automaton
+from certificates.automaton import Automaton, read_automaton
 from certificates.canonical_json import Json
 from certificates.groups import group_table
 from prover.commands.options import DEVICE, OUTPUT, pick_device, progress_bars
@@ -53,6 +53,18 @@ def _beside(output: Path) -> Path:
     if task == output:
         raise click.ClickException(f"{output} is where the task goes; name the model FILE.safetensors")
     return task
+
+
+def _write_with_task(output: Path, model: Model, automaton: Automaton, where: torch.device, count: int, what: str) -> None:
+    """Write a model, and its task beside it; say how many of so many random inputs are right, and what these are."""
+    task = _beside(output)
+    write_model(output, model)
+    write_automaton(task, automaton)
+    problem = problem_about(model, where, automaton=automaton)
+    examples = varied_examples(problem, count, torch.Generator().manual_seed(0))
+    right = count_right(problem, load_weights(model, where), examples)
+    click.echo(f"wrote {output} and {task}: {right} of {len(examples)} {what} (no bound)")
+    click.echo(f"  model digest {model.digest()}")
 
 
 def _train(recipe: MaxOfKRecipe, device: str, output: Path) -> None:
@@ -108,18 +120,12 @@ def train_addition_command(device: str, output: Path, **sizes: int) -> None:
 
     Beside the model it writes the task, an automaton: are all digits right in greedy decoding? A minute or two.
     """
-    task = _beside(output)
+    _beside(output)  # may refuse, before the work
     recipe, where = AdditionRecipe(**sizes), pick_device(device)
     automaton = number_addition(recipe.digits)
     with progress_bars() as track:
         model = train_addition(recipe, where, track)
-    write_model(output, model)
-    write_automaton(task, automaton)
-    problem = problem_about(model, where, automaton=automaton)
-    examples = varied_examples(problem, 100_000, torch.Generator().manual_seed(0))
-    right = count_right(problem, load_weights(model, where), examples)
-    click.echo(f"wrote {output} and {task}: {right} of {len(examples)} random sums right in all digits (no bound)")
-    click.echo(f"  model digest {model.digest()}")
+    _write_with_task(output, model, automaton, where, 100_000, "random sums right in all digits")
     click.echo(f"  next: prover finetune {output} --strategy regions -o tuned.safetensors")
 
 
@@ -145,19 +151,11 @@ def train_addition_command(device: str, output: Path, **sizes: int) -> None:
 @OUTPUT
 def train_own_task_command(task: Path, device: str, output: Path, **recipe: Any) -> None:
     """Train a transformer with a ReLU MLP to do TASK, an automaton (see `prover task`), and write the task beside the model."""
-    beside = _beside(output)
+    _beside(output)  # may refuse, before the work
     automaton, where = read_automaton(task), pick_device(device)
     with progress_bars() as track:
         model = train_own_task(OwnTaskRecipe(**recipe), automaton, where, track)
-    write_model(output, model)
-    write_automaton(beside, automaton)
-    problem = problem_about(model, where, automaton=automaton)
-    examples = varied_examples(problem, 20_000, torch.Generator().manual_seed(0))
-    right = count_right(problem, load_weights(model, where), examples)
-    click.echo(
-        f"wrote {output} and {beside}: {right} of {len(examples)} inputs right, half of them with rare states (no bound)"
-    )
-    click.echo(f"  model digest {model.digest()}")
+    _write_with_task(output, model, automaton, where, 20_000, "inputs right, half of them with rare states")
 
 
 @train.command(

@@ -69,6 +69,13 @@ FAMILIES: Mapping[str, Mapping[str, type[Strategy]]] = {
 """All of them, by what they are for."""
 
 
+def known_strategy(known: Mapping[str, type[Strategy]], name: str) -> type[Strategy]:
+    """The strategy of this name, among those for models like the one at hand. Raises ValueError naming them."""
+    if name not in known:
+        raise ValueError(f"strategy {name} is not for models like this one; there are {', '.join(known)}")
+    return known[name]
+
+
 def all_strategies_for(model: Model) -> Mapping[str, type[Strategy]]:
     """Those of `strategies_for`, those for any task, and those about MLPs."""
     about_mlp = MLP_STRATEGIES if isinstance(model.config, UniformAttention) else {}

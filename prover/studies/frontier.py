@@ -214,6 +214,7 @@ def carry_out(problem: Problem, path: Path, output: Path, strategy: Strategy) ->
 
 def _require_same_model(output: Path, model: Model) -> None:
     """Raises FormatError if a folder has results about another model, or of another version: they would be lost among these."""
+    this = model.digest()
     for sidecar in sorted(output.glob("*.json")):
         try:
             found = json.loads(sidecar.read_bytes())
@@ -221,10 +222,10 @@ def _require_same_model(output: Path, model: Model) -> None:
             continue
         if isinstance(found, dict) and "certificate_sha256" in found:
             about, version = found.get("model_digest"), found.get("version")
-            if (about, version) != (model.digest(), __version__):
+            if (about, version) != (this, __version__):
                 raise FormatError(
                     f"{output} holds results about model {str(about)[:12]}.. of version {version}, this is model "
-                    f"{model.digest()[:12]}.. and version {__version__}: name another folder with -o, or delete that one"
+                    f"{this[:12]}.. and version {__version__}: name another folder with -o, or delete that one"
                 )
 
 
@@ -232,11 +233,11 @@ def _sha256(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def _read_result(certificate: Path, model: Model) -> Result | None:
-    """What the sidecar says, unless there is none or it is not about this certificate and this model."""
+def _read_result(certificate: Path) -> Result | None:
+    """What the sidecar says, unless there is none or it is not about this certificate; that it is about this model is known."""
     try:
         sidecar = json.loads(certificate.with_suffix(".json").read_bytes())
-        if sidecar["certificate_sha256"] != _sha256(certificate) or sidecar["model_digest"] != model.digest():
+        if sidecar["certificate_sha256"] != _sha256(certificate):
             return None
         cells = None if sidecar["cells"] is None else np.array(sidecar["cells"], object)
         made = (sidecar["strategy"], sidecar["parameters"], sidecar["prove_seconds"])
@@ -246,7 +247,7 @@ def _read_result(certificate: Path, model: Model) -> Result | None:
 
 
 def _results_in(output: Path, model: Model) -> list[Result]:
-    found = [_read_result(certificate, model) for certificate in sorted(output.glob("*.cert"))]
+    found = [_read_result(certificate) for certificate in sorted(output.glob("*.cert"))]
     return [result for result in found if result is not None and result.verdict["task"] in (model.task, None)]
 
 

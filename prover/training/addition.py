@@ -19,6 +19,7 @@ from certificates import Model
 from certificates.transformer import Transformer, parse_transformer
 from prover.known_tasks import number_addition
 from prover.problem import Track, silent
+from prover.training.random_weights import random_weights
 from prover.transformer.forward import transformer_logits
 from prover.weights import raw_tensor
 
@@ -113,12 +114,9 @@ def _config(recipe: AdditionRecipe) -> Transformer:
 
 
 def _initial(recipe: AdditionRecipe, config: Transformer, generator: torch.Generator) -> dict[str, Tensor]:
-    """Random weights of variance 1 / fan, and positions as above."""
+    """Random weights, and positions as above."""
     digits, size = recipe.digits, recipe.d_model
-    weights: dict[str, Tensor] = {}
-    for name, shape in config.tensor_shapes().items():
-        fan = size if name.startswith(("embed", "pos_embed")) else shape[-2] if len(shape) > 1 else 1
-        weights[name] = torch.zeros(shape) if ".b_" in name else torch.randn(shape, generator=generator) * fan**-0.5
+    weights = random_weights(config, generator)
     place = torch.randn(digits + 1, size, generator=generator) * size**-0.5 * _SHARPNESS
     turned = torch.linalg.qr(torch.randn(size, size, generator=generator))[0]
     begin = torch.cat([place[:digits], place[:digits], place @ turned])

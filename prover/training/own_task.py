@@ -15,6 +15,7 @@ from certificates import Model
 from certificates.automaton import Automaton
 from certificates.transformer import Transformer, parse_transformer
 from prover.problem import Track, silent
+from prover.training.random_weights import random_weights
 from prover.transformer.forward import transformer_logits
 from prover.transformer.walks import walks
 from prover.weights import raw_tensor
@@ -46,7 +47,7 @@ def train_own_task(recipe: OwnTaskRecipe, automaton: Automaton, device: torch.de
     """Train a model to give the automaton's outputs; its weights are stored in float32."""
     rng, config = np.random.default_rng(recipe.seed), _config(recipe, automaton)
     generator = torch.Generator().manual_seed(recipe.seed)
-    weights = {name: weight.to(device).requires_grad_() for name, weight in _initial(config, generator).items()}
+    weights = {name: weight.to(device).requires_grad_() for name, weight in random_weights(config, generator).items()}
     optimizer = torch.optim.AdamW(list(weights.values()), lr=recipe.rate, betas=(0.9, 0.98), weight_decay=recipe.decay)
     reads = automaton.reads[:, 0].tolist()
     pool: list[tuple[Tensor, Tensor]] = []
@@ -88,17 +89,3 @@ def _config(recipe: OwnTaskRecipe, automaton: Automaton) -> Transformer:
             "eps": Fraction(1, 10**5),
         }
     )
-
-
-def _initial(config: Transformer, generator: torch.Generator) -> dict[str, Tensor]:
-    """Random weights of variance 1 / fan; biases 0, and what norms multiply by 1."""
-    weights: dict[str, Tensor] = {}
-    for name, shape in config.tensor_shapes().items():
-        fan = config.d_model if name.startswith(("embed", "pos_embed")) else shape[-2] if len(shape) > 1 else 1
-        if ".b_" in name or name.endswith(".b"):
-            weights[name] = torch.zeros(shape)
-        elif len(shape) == 1:
-            weights[name] = torch.ones(shape)
-        else:
-            weights[name] = torch.randn(shape, generator=generator) * fan**-0.5
-    return weights

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from certificates import FormatError
 from certificates.configuration import size
+from prover.transformer.names import read_by_heads, written_by_heads
 
 Config = dict[str, Any]
 
@@ -94,8 +95,7 @@ def _renamed(name: str, tensor: Tensor, d_head: int) -> tuple[str, Tensor]:
     letter = part.upper() if owner.endswith("attn") else part
     new = f"{owner}.{'W' if weight else 'b'}_{letter}"
     if part in ("q", "k", "v"):
-        heads = tensor.reshape(-1, d_head, *tensor.shape[1:])
-        return new, heads.transpose(1, 2) if weight else heads
-    if part == "o" and weight:
-        return new, tensor.T.reshape(-1, d_head, tensor.shape[0])
+        return new, read_by_heads(tensor, d_head)
+    if part == "o":
+        return new, written_by_heads(tensor, d_head)
     return new, tensor.T if weight else tensor

@@ -86,6 +86,17 @@ def from_hugging_face(config: Config, state: State) -> tuple[Config, dict[str, T
     return named, dict(_renamed(name, tensor, head) for name, tensor in kept.items())
 
 
+def read_by_heads(tensor: Tensor, d_head: int) -> Tensor:
+    """W_Q, W_K or W_V "h d e" of a torch.nn.Linear's weight, or the bias "h e" of its bias."""
+    heads = tensor.reshape(-1, d_head, *tensor.shape[1:])
+    return heads.transpose(1, 2) if heads.ndim == 3 else heads
+
+
+def written_by_heads(tensor: Tensor, d_head: int) -> Tensor:
+    """W_O "h e d" of a torch.nn.Linear's weight; its bias, which is added for all heads at once, as it is."""
+    return tensor.T.reshape(-1, d_head, tensor.shape[0]) if tensor.ndim == 2 else tensor
+
+
 def _renamed(name: str, tensor: Tensor, d_head: int) -> tuple[str, Tensor]:
     """A tensor in TransformerLens' name and layout: x @ W, where torch.nn.Linear has W @ x; heads on an axis of their own."""
     whole = {"model.embed_tokens.weight": "embed.W_E", "model.norm.weight": "ln_final.w"}
@@ -100,13 +111,10 @@ def _renamed(name: str, tensor: Tensor, d_head: int) -> tuple[str, Tensor]:
         if owner in _NORMS and kind == "weight":
             return f"{block}{_NORMS[owner]}.w", tensor
         if owner == "self_attn.o_proj":
-            split = tensor.T.reshape(-1, d_head, tensor.shape[0]) if kind == "weight" else tensor
-            return f"{block}attn.{'W' if kind == 'weight' else 'b'}_O", split
+            return f"{block}attn.{'W' if kind == 'weight' else 'b'}_O", written_by_heads(tensor, d_head)
         if owner in ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj") and tensor.shape[0] % d_head == 0:
-            letter, split = owner.removeprefix("self_attn.")[0].upper(), tensor.reshape(-1, d_head, *tensor.shape[1:])
-            return f"{block}attn.{'W' if kind == 'weight' else 'b'}_{letter}", split.transpose(
-                1, 2
-            ) if split.ndim == 3 else split
+            letter = owner.removeprefix("self_attn.")[0].upper()
+            return f"{block}attn.{'W' if kind == 'weight' else 'b'}_{letter}", read_by_heads(tensor, d_head)
         own = part.removeprefix("mlp.")
         if part.startswith("mlp.") and own in _MLP:
             return f"{block}mlp.{_MLP[own]}", tensor.T if tensor.ndim == 2 else tensor

@@ -128,7 +128,7 @@ class Workers:
     stopped: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def fails(self, test: str, copy: Path, thorough: bool = True) -> bool:
+    def fails(self, test: str, copy: Path, thorough: bool) -> bool:
         """Whether a test fails in a copy, drawing as many cases as `make test` or as `make thorough`.
 
         Raises ValueError if there is no such test.
