@@ -17,7 +17,7 @@ So only h is bounded coordinate by coordinate, from boxes of what its units read
 
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -67,7 +67,7 @@ class AfterAttention:
         normed = config.normalization_type is not None
         hidden, rows = (None, np.arange(len(outputs))) if config.attn_only else self._hidden(boxes)
         boxes, outputs = boxes.at(rows), outputs[rows]
-        unembed, bias = self._unembedding()
+        unembed, bias = self.unembedding
         sigma = self._sigma(boxes, hidden) if normed and bias else None
         for output in np.unique(outputs).tolist():
             own = np.flatnonzero(outputs == output)
@@ -103,7 +103,8 @@ class AfterAttention:
         y = layers.scaled("blocks.0.ln2", normalised(x[rows], self._eps(config.d_model)))
         return layers.units(0, lambda weights: y @ weights, over_boxes), rows
 
-    def _unembedding(self) -> tuple[Enclosure, Enclosure | None]:
+    @cached_property
+    def unembedding(self) -> tuple[Enclosure, Enclosure | None]:
         """What the logits' leads are made of: U "d out", times the norm's weights and less its mean; biases "1 out", if any."""
         layers, unembed = self.layers, self.layers.unembedding()
         biases = [layers.weights["unembed.b_U"]] if "unembed.b_U" in layers.weights else []
@@ -121,7 +122,7 @@ class AfterAttention:
         squares = self._through(self._centring, boxes, hidden).square().sum(1).reshape(-1, 1)
         return (squares * share + self._eps(1)).sqrt()
 
-    @property
+    @cached_property
     def _centring(self) -> Enclosure:
         """The matrix that subtracts the mean, times d, or the identity if norms do not."""
         size = self.layers.config.d_model

@@ -13,7 +13,7 @@ from certificates.tensor_file import IntArray
 from checker.core.enclosures import BoolArray
 from checker.core.errors import Refused
 from checker.core.facts import CertifiedInputs, Fact, Setting, no_cells, take_hints, take_parameters
-from checker.transformer.regions import RightAtRead
+from checker.transformer.finer import RightAtRead
 
 
 def all_reads(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> CertifiedInputs:

@@ -16,6 +16,7 @@ from prover.strategies.interpretation import Interpretation
 from prover.strategies.low_rank_chains import LowRankChains
 from prover.strategies.low_rank_output import LowRankOutput
 from prover.strategies.mlp_quadrature import MLPQuadrature
+from prover.strategies.potentials import Potentials
 from prover.strategies.prefix_chains import Pessimized, Thresholds
 from prover.strategies.quadrature import Quadrature
 from prover.strategies.regions import Regions
@@ -51,7 +52,7 @@ TWO_INPUT_STRATEGIES: Mapping[str, type[Strategy]] = {
 FOR_ANY_TASK: Mapping[str, type[Strategy]] = {Enumerate.name: Enumerate}
 """Strategies for every architecture, and for tasks of one's own."""
 
-TRANSFORMER_STRATEGIES: Mapping[str, type[Strategy]] = {Regions.name: Regions}
+TRANSFORMER_STRATEGIES: Mapping[str, type[Strategy]] = {strategy.name: strategy for strategy in (Regions, Potentials)}
 """Strategies for transformers of the architecture `transformer`, and tasks of one's own."""
 
 

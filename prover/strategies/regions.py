@@ -5,14 +5,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from certificates import Certificate, RawTensor, Statement, Step, Transformer
+from certificates import RawTensor, Step, Transformer
 from certificates.tensor_file import IntArray
-from checker import Budget, shows
 from prover.problem import BoolArray, Problem
 from prover.strategy import DoesNotFit, Evidence, Strategy, switch
 from prover.surrogate import Surrogate
 from prover.transformer.finer_automaton import FinerAutomaton, ReadSums
 from prover.transformer.problem import TransformerProblem
+from prover.transformer.read_evidence import evidence_of_reads, merged_tables
 from prover.transformer.region_margins import region_margins
 
 _COARSEST, _CUT_FROM, _FEW = 2, 6, 5
@@ -57,11 +57,7 @@ class Regions(Strategy):
         proof = tuple(
             regions_step(read, found[read], 0 if read in vacuous else self.cuts + _SPARE, problem.influence) for read in reads
         )
-        steps = (problem.classifier, *proof, Step("all-reads", tuple(range(1, len(reads) + 1))))
-        statement = Statement(problem.model.digest(), problem.stated_task, 0, problem.total, problem.margin)
-        certificate = Certificate(statement, problem.precision, steps, problem.given_tensors)
-        correct = shows(certificate, problem.model, Budget(operations=10**15, memory=2**40))
-        return Evidence(steps, correct, problem.total, np.zeros((0, 0), object))
+        return evidence_of_reads(problem, proof)
 
     def asked(self, problem: Problem) -> list[ReadSums]:
         """What regions are found for: every read and query. Raises DoesNotFit as `prove` does."""
@@ -102,11 +98,7 @@ class Regions(Strategy):
 def regions_step(number: int, found: dict[int, FinerAutomaton], cuts: int, scale: IntArray) -> Step:
     """The rule's step for a read by its number, for finer automata by their queries."""
     every = [found[query] for query in sorted(found)]
-    sizes, rows = np.array([own.sizes for own in every]), list[IntArray]()
-    for step in range(sizes.shape[1]):
-        before = np.cumsum([0, *sizes[:-1, step]])
-        rows += [np.where(own.tables[step] < 0, -1, own.tables[step] + start) for own, start in zip(every, before, strict=True)]
-    hints = {"queries": np.array(sorted(found)), "sizes": sizes.sum(axis=0), "finer": np.concatenate(rows), "scale": scale}
+    hints = {"queries": np.array(sorted(found)), **merged_tables(every), "scale": scale}
     return Step(
         "regions", (0,), {"cuts": cuts, "read": number}, {name: RawTensor.of_integers(hint) for name, hint in hints.items()}
     )

@@ -24,7 +24,8 @@ from checker.core.scaled_integers import ScaledArithmetic
 from checker.transformer.after_attention import Boxes
 from checker.transformer.all_reads import all_reads
 from checker.transformer.boxes import activated, normalised
-from checker.transformer.regions import RightAtRead, regions
+from checker.transformer.finer import RightAtRead
+from checker.transformer.regions import regions
 from checker.transformer.transformer_forward import transformer_forward
 
 SEEDS = range(60)

@@ -1,0 +1,292 @@
+"""Rule `potentials`: a transformer of one layer and one head is right on all inputs of a region, by sums over its tokens.
+
+*Model.* A `transformer` (FORMAT.md, 2.6) with one layer and one head; an MLP, if any, is of ReLU units that read the residual
+stream as it is; a last norm only where the logits' biases and the margin are zero. *Task* and *regions*: those of a finer
+automaton (`finer`), in the m steps of which all positions that the read sees are read. w_j, v_j, c, Z, N: see `reads`.
+
+*Sums.* Let b be the residual stream with c read by the head, O what the head writes, and y a vector. In the residual stream x
+after attention, Z x.y = sum_j w_j (b.y + (v_j - c) O y): a sum of terms F_j that depend on the query, j and x_j only. So is Z
+times what a unit i reads, p_i, with y the unit's weights and its bias added to b.y.
+
+*Theorem.* Let a region have the output o. For a rival r, let D be the difference of the two outputs' columns in the unembedding
+(its rows multiplied by the last norm's weights, less their mean in LN), beta that of their biases, less the margin, and a_i =
+W_out[i].D. Let 0 <= s_i <= 1, for each unit, and l_i <= Z p_i <= u_i in the region. If for every rival, on every input of the
+region,
+
+    Z (x.D + b_out.D + beta + sum_i s_i a_i p_i)  +  sum_i min(a_i, 0) max(relu(u_i) - s_i u_i, relu(l_i) - s_i l_i)  >  0
+
+then o leads by more than the margin. The first summand is a sum of terms F_j: its least value, and l and u, are bounded so.
+
+*Proof.* Z > 0, and the lead less the margin, times Z, is Z (x.D + b_out.D + beta) + sum_i a_i relu(Z p_i). For t = Z p_i,
+relu(t) - s t is convex and at least 0, so at most the greater of its values at l and u. So a relu(t) >= a s t, plus min(a, 0)
+times that. A last norm divides logits by a positive number, there being no biases: what it divides is not 0, or the sum were 0.
+
+*Sums over the inputs of a region.* There are two ways. (1) Let hull(s) be {0} for the first states, and hull(s') the least
+interval that contains hull(s) + F_j for all s and tokens that lead to s'; then the sum is in the hull of the region's state.
+(2) Let every state of the finer automaton have a *number* X (hint), and let some regions with one query be a *family*. For any
+*multiplier* alpha (hint), an input of a region f in it adds F_j - alpha (X(s') - X(s)) in each step, and these differences
+add up to X(f) - X(first state). So its sum is at least
+
+    alpha (X(f) - X(first state)) + sum over the steps of the least F_j - alpha (X(s') - X(s))
+
+over all steps (s, token, s') on a way from the first states to a region of the family; alpha X is the potential of a shortest
+path. The greatest of the bounds for several alpha counts. Families are the regions with the same query for l and u, and those
+with the same query and slopes for the first summand.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from certificates.certificate import Step
+from certificates.tensor_file import IntArray
+from certificates.transformer import Transformer
+from checker.core.enclosed_weights import plus_margin, zeros
+from checker.core.enclosures import BoolArray, Enclosure
+from checker.core.errors import Refused
+from checker.core.facts import Fact, Setting, take_parameters
+from checker.transformer.after_attention import AfterAttention
+from checker.transformer.finer import FinerAutomaton, RightAtRead, finer_automaton
+from checker.transformer.reads import Read
+
+_SLOPE_BITS, _MULTIPLIER_BITS = 8, 24
+_LARGEST_NUMBER, _LARGEST_MULTIPLIER = 2**20, 2**40
+_BLOCK = 2**18
+"""Elements in the largest array of a block of families."""
+Terms = list[tuple[Enclosure, IntArray] | None]
+"""For each step F "q c x", if it adds anything, and the columns "v" of tokens."""
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """Outputs "k" with slopes s "k m" of the units; the a of all rivals "m k r"; and y and what is added to b.y, "d x" and
+    "1 x": first of all units, then for the first summand of the theorem, "k r".
+    """
+
+    output: IntArray
+    slopes: Enclosure
+    influence: Enclosure
+    columns: Enclosure
+    constants: Enclosure
+
+    def of_rivals(self, pattern: IntArray) -> IntArray:
+        """The columns "i r" for the first summand."""
+        units, _, rivals = self.influence.shape
+        return np.asarray(units + pattern[:, None] * rivals + np.arange(rivals), np.int64)
+
+
+@dataclass(frozen=True)
+class Families:
+    """By number "i" the query of each, in increasing order; and of the regions "f" that are claimed their families."""
+
+    query: IntArray
+    of: IntArray
+
+
+def _patterns(read: Read, output: IntArray, slopes: IntArray) -> Patterns:
+    setting, layers, config = read.setting, read.forward.layers, read.forward.config
+    weights, count, units = layers.weights, len(output), config.d_mlp
+    rivals = (output[:, None] + np.arange(1, config.d_vocab_out)) % config.d_vocab_out
+    unembed, bias = AfterAttention(layers, read.base, read.out).unembedding
+    lead = (unembed[:, output].reshape(-1, count, 1) - unembed[:, rivals]).reshape(config.d_model, -1)
+    if bias is None:
+        added = zeros(setting, 1, rivals.size)
+    elif config.normalization_type is not None:
+        raise Refused("potentials is not about models with biases of logits, or a margin, after a last norm")
+    else:
+        added = plus_margin(setting, (bias[:, output].reshape(-1, count, 1) - bias[:, rivals]).reshape(1, -1), -1)
+    s = setting.arithmetic.exact(slopes, np.full(slopes.shape, -_SLOPE_BITS, np.int64))
+    if config.attn_only:
+        return Patterns(output, s, zeros(setting, 0, *rivals.shape), lead, added)
+    mlp = "blocks.0.mlp."
+    influence = weights[f"{mlp}W_out"] @ lead
+    if f"{mlp}b_out" in weights:
+        added = added + weights[f"{mlp}b_out"] @ lead
+    scaled = (influence.reshape(units, *rivals.shape) * s.T.reshape(units, count, 1)).reshape(units, -1)
+    inward = weights[f"{mlp}W_in"]
+    bias = layers.plus(zeros(setting, 1, units), f"{mlp}b_in")
+    columns = inward.concatenate([lead + inward @ scaled], 1)
+    constants = bias.concatenate([added + bias @ scaled], 1)
+    return Patterns(output, s, influence.reshape(units, *rivals.shape), columns, constants)
+
+
+def _terms(read: Read, steps: int, patterns: Patterns) -> Terms:
+    fixed, written = read.base @ patterns.columns + patterns.constants, read.out @ patterns.columns
+    found: Terms = []
+    for step in range(steps):
+        position = read.seen(step)
+        if position is None:
+            found.append(None)
+            continue
+        weight, read_there = read.weight(position, 0), read.values(position)[:, 0] @ written
+        queries, tokens = weight.shape
+        read.setting.meter.hold(queries * tokens * fixed.shape[1] * read.setting.arithmetic.element_bytes // 4)
+        own = read_there.reshape(*((queries, 1) if position == read.position else (1, tokens)), -1)
+        found.append((weight.reshape(queries, tokens, 1) * (fixed.reshape(queries, 1, -1) + own), read.columns[position]))
+    return found
+
+
+def _in_hulls(finer: FinerAutomaton, terms: Terms, columns: int) -> Enclosure:
+    """Way (1): the sums of every region, "f x"."""
+    sums = zeros(finer.read.setting, len(finer.read.queries), columns)
+    for step, added in enumerate(terms):
+        sums = finer.edges(step).hulls(finer.read.setting, sums, added)
+    return sums
+
+
+@dataclass(frozen=True)
+class Ways:
+    """Steps that lead to regions of families: for each step, by number "e", the family, the token, and X(s') - X(s).
+
+    rises "f": X(f) - X(first state) of the regions that are claimed.
+    """
+
+    families: Families
+    steps: list[tuple[IntArray, IntArray, IntArray]]
+    rises: IntArray
+
+    def least(self, setting: Setting, terms: Terms, columns: IntArray, multipliers: Enclosure, up: bool) -> Enclosure:
+        """Way (2): for claimed regions bounds "f c" of their families' columns "i c" of sums: from below, or (up) of their
+        negatives. multipliers "i a c".
+        """
+        count, size, width = multipliers.shape
+        longest = max(len(family) for family, _, _ in self.steps)
+        per_block, found = max(1, _BLOCK * count // (longest * size * width)), list[Enclosure]()
+        for start in range(0, count, per_block):
+            own = multipliers[start : start + per_block]
+            total = zeros(setting, *own.shape)
+            for every, added in zip(self.steps, terms, strict=True):
+                here = slice(*np.searchsorted(every[0], [start, start + per_block]).tolist())
+                family, token, rise = (part[here] for part in every)
+                reduced = own[family - start].times(-rise.reshape(-1, 1, 1))
+                if added is not None:
+                    table, place = added
+                    term = table[self.families.query[family][:, None], place[token][:, None], columns[family]]
+                    term = term.reshape(len(family), 1, width)
+                    reduced = reduced - term if up else reduced + term
+                least, _ = reduced.segment_hull(np.flatnonzero(np.diff(family, prepend=-1))).ends()
+                total = total + least
+            found.append(total)
+        sums, of = found[0].concatenate(found[1:], 0), self.families.of
+        least, _ = (sums[of] + multipliers[of].times(self.rises.reshape(-1, 1, 1))).ends()
+        return least.max(1)
+
+
+def _ways(finer: FinerAutomaton, regions: IntArray, families: Families, numbers: list[IntArray]) -> Ways:
+    """Of the regions "f" that are claimed. numbers: X of the states before each step, and of all regions."""
+    meter, first = finer.read.setting.meter, np.searchsorted(families.query, np.arange(len(finer.read.queries)))
+    most = int(np.bincount(families.query).max())
+    leads = np.zeros((len(finer.nodes[-1]), most), np.bool_)
+    leads[regions, families.of - first[finer.query[regions]]] = True
+    steps = list[tuple[IntArray, IntArray, IntArray]]()
+    for step in reversed(range(len(finer.tables))):
+        edges = finer.edges(step)
+        meter.allocate(32 * len(edges.source) * most)
+        meter.gathering(4 * len(edges.source) * most)
+        leading = leads[edges.target]
+        edge, own = np.nonzero(leading)
+        meter.sorting(4 * len(edge))
+        rise = numbers[step + 1][edges.target] - numbers[step][edges.source]
+        rows = np.column_stack([first[edges.query[edge]] + own, edges.token[edge], rise[edge]])
+        rows = rows[np.lexsort(rows.T[::-1])]
+        rows = rows[np.any(np.diff(rows, axis=0, prepend=-1) != 0, axis=1)]
+        meter.hold(24 * len(rows))
+        steps.insert(0, (rows[:, 0], rows[:, 1], rows[:, 2]))
+        leads, starts = np.zeros((len(finer.tables[step]), most), np.bool_), np.flatnonzero(np.diff(edges.source, prepend=-1))
+        leads[edges.source[starts]] = np.logical_or.reduceat(leading, starts, axis=0)
+    return Ways(families, steps, numbers[-1][regions] - numbers[0][finer.query[regions]])
+
+
+def _by_multipliers(
+    finer: FinerAutomaton, regions: IntArray, pattern: IntArray, terms: Terms, patterns: Patterns, hints: dict[str, IntArray]
+) -> tuple[Enclosure, Enclosure, Enclosure]:
+    """The l and u "f m", and the least first summands "f r", of claimed regions with these patterns."""
+    setting, numbers, query = finer.read.setting, hints["numbers"], finer.query[regions]
+    ends = np.cumsum([*map(len, finer.tables), len(finer.nodes[-1])])
+    if len(numbers) != ends[-1] or np.any(abs(numbers) > _LARGEST_NUMBER):
+        raise Refused(f"every state of the finer automaton has a number, from {-_LARGEST_NUMBER} to {_LARGEST_NUMBER}")
+    split = np.split(numbers, ends[:-1])
+    queries, own_query = np.unique(query, return_inverse=True)
+    goals, own_goal = np.unique(np.stack([query, pattern], axis=1), axis=0, return_inverse=True)
+
+    def multipliers(name: str, families: int) -> Enclosure:
+        hint = hints[name]
+        if len(hint) != families or not hint.shape[1] or np.any(abs(hint) > _LARGEST_MULTIPLIER):
+            raise Refused(f"hint {name!r} has multipliers for {families} families, at least one for each sum, none too large")
+        return setting.arithmetic.exact(hint, np.full(hint.shape, -_MULTIPLIER_BITS, np.int64))
+
+    units, families = patterns.influence.shape[0], Families(goals[:, 0], own_goal.reshape(-1))
+    sums = _ways(finer, regions, families, split).least(
+        setting, terms, patterns.of_rivals(goals[:, 1]), multipliers("outer", len(goals)), up=False
+    )
+    if not units:
+        return (nothing := zeros(setting, len(regions), 0)), nothing, sums
+    inner, columns = multipliers("inner", len(queries)), np.tile(np.arange(units), (len(queries), 1))
+    ways = _ways(finer, regions, Families(queries, own_query.reshape(-1)), split)
+    low = ways.least(setting, terms, columns, inner[:, :, :units], up=False)
+    return low, low - low - ways.least(setting, terms, columns, inner[:, :, units:], up=True), sums
+
+
+def _proved(patterns: Patterns, pattern: IntArray, low: Enclosure, high: Enclosure, sums: Enclosure) -> BoolArray:
+    """In which regions with these patterns "f", l and u "f m", and least first summands "f r", the output leads."""
+    proved = np.zeros(len(pattern), np.bool_)
+    for number in np.unique(pattern).tolist():
+        rows = np.flatnonzero(pattern == number)
+        slope, influence = patterns.slopes[number : number + 1], patterns.influence[:, number]
+        beyond = [end[rows].relu() - end[rows] * slope for end in (low, high)]
+        least = sums[rows] + beyond[0].maximum(beyond[1]) @ influence.minimum(influence - influence)
+        proved[rows] = least.positive().all(axis=1)
+    return proved
+
+
+def potentials(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> RightAtRead:
+    """Apply the rule to a forward pass. Parameter: `read`, a number. Hints: those of `finer`, and
+
+    pattern "f": by its number the pattern of each region, or -1 if it is not claimed. outputs "k", slopes "k m" (in 1 / 256):
+    those of patterns. numbers "x": X of all states, those after the last step, too; or none, for way (1). inner "i a 2m", for
+    each query of claimed regions, and outer "i b r", for each query and pattern: multipliers (in 2^-24) for l, then for u; and
+    for the first summand.
+    """
+    (number,) = take_parameters(step, "read")
+    config = setting.model.config
+    if not isinstance(config, Transformer) or not _is_fit(config):
+        raise Refused(
+            "potentials is about transformers with one layer and one head, and without an MLP, or with one of ReLU units that "
+            "no norm precedes"
+        )
+    units, rivals = config.d_mlp, config.d_vocab_out - 1
+    finer, hints = finer_automaton(
+        setting, step, premises, number, pattern=(None,), outputs=(None,), slopes=(None, units), numbers=(None,),
+        inner=(None, None, 2 * units), outer=(None, None, rivals),
+    )  # fmt: skip
+    read, steps, pattern = finer.read, len(finer.tables), hints["pattern"]
+    outputs, slopes, proved = hints["outputs"], hints["slopes"], np.zeros(len(finer.nodes[-1]), np.bool_)
+    if any(read.seen(later) is not None for later in range(steps, len(read.after))):
+        raise Refused("potentials needs a read in whose steps all positions are read that it sees")
+    if len(outputs) != len(slopes) or np.any(outputs < 0) or np.any(outputs > rivals):
+        raise Refused("every pattern has an output of the model")
+    if np.any(slopes < 0) or np.any(slopes > 1 << _SLOPE_BITS):
+        raise Refused(f"slopes are from 0 to {1 << _SLOPE_BITS}")
+    if len(pattern) != len(proved) or np.any(pattern < -1) or np.any(pattern >= len(outputs)):
+        raise Refused("every region has a pattern, or -1")
+    regions = np.flatnonzero(pattern >= 0)
+    pattern = pattern[regions]
+    if np.any(outputs[pattern] != finer.outputs[regions]):
+        raise Refused("a region has a pattern with another output")
+    if not len(regions):
+        return finer.right(proved)
+    patterns = _patterns(read, outputs, slopes)
+    terms = _terms(read, steps, patterns)
+    if len(hints["numbers"]):
+        low, high, sums = _by_multipliers(finer, regions, pattern, terms, patterns, hints)
+    else:
+        hulls = _in_hulls(finer, terms, patterns.columns.shape[1])[regions]
+        low, high = hulls[:, :units].ends()
+        sums = hulls[np.arange(len(regions))[:, None], patterns.of_rivals(pattern)]
+    proved[regions] = _proved(patterns, pattern, low, high, sums)
+    return finer.right(proved)
+
+
+def _is_fit(config: Transformer) -> bool:
+    with_units = not config.gated_mlp and config.act_fn == "relu" and config.normalization_type is None
+    return config.n_layers == 1 and config.n_heads == 1 and (config.attn_only or with_units)

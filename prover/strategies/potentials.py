@@ -1,0 +1,121 @@
+"""Strategy `potentials`: a one-layer, one-head transformer on inputs that differ in what their tokens add up to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from certificates import RawTensor, Step, Transformer
+from certificates.tensor_file import IntArray
+from prover.problem import Problem
+from prover.strategy import DoesNotFit, Evidence, Strategy, switch
+from prover.transformer.finer_automaton import FinerAutomaton, ReadSums
+from prover.transformer.pattern_search import Multipliers, PatternSearch
+from prover.transformer.problem import TransformerProblem
+from prover.transformer.read_evidence import evidence_of_reads, merged_tables
+from prover.transformer.token_numbers import token_numbers
+from prover.transformer.token_sums import DividedInputs, Summands
+
+_COARSEST = 2
+"""The first grid that is tried."""
+
+
+@dataclass(frozen=True)
+class Potentials(Strategy):
+    """See checker/transformer/potentials."""
+
+    name: ClassVar[str] = "potentials"
+    cost: ClassVar[str] = "reads V (V K + states) (d_mlp + d_vocab_out)"
+    summary: ClassVar[str] = (
+        "sums over all tokens, exactly, through the MLP: for tasks that count or add, of one layer and head"
+    )
+    rules: ClassVar[tuple[str, ...]] = ("transformer-forward", "potentials", "all-reads", "further-inputs", "disjoint-sum")
+    any_task: ClassVar[bool] = True
+
+    linear: int = switch(1, "1: potentials linear in the sum of the tokens' numbers, if the task has such numbers")
+    fine: int = switch(8, "if it has none: grids of what heads sum up are made finer up to 2^-fine")
+    states: int = switch(20_000, "the most states of a finer automaton, for each read and query")
+
+    def prove(self, problem: Problem) -> Evidence:
+        """At each read, divide the inputs by a number, or by finer and finer grids."""
+        about, steps = self._fitting(problem), list[Step]()
+        numbers = token_numbers(about.required_automaton)
+        for read in problem.track(range(len(about.reads)), self.name):
+            sums = [ReadSums(about, read, query) for query in about.queries(read)]
+            if numbers is not None:
+                search = PatternSearch(Summands(about), [DividedInputs.by_number(one, numbers) for one in sums])
+                multipliers = search.multipliers() if self.linear else None
+                exact = multipliers is None or multipliers.count < search.count
+                steps.append(potentials_step(read, search, None if exact else multipliers))
+            else:
+                steps.append(potentials_step(read, self._by_grids(sums), None))
+        return evidence_of_reads(about, steps)
+
+    def _by_grids(self, sums: Sequence[ReadSums]) -> PatternSearch:
+        about = Summands(sums[0].problem)
+
+        def search_in(grids: Sequence[FinerAutomaton]) -> PatternSearch:
+            return PatternSearch(about, [DividedInputs.of(*pair) for pair in zip(sums, grids, strict=True)])
+
+        grids = [one.refined(None, [], np.inf) for one in sums]
+        search = search_in(grids)
+        for fine in range(_COARSEST, self.fine + 1, 2):
+            if search.count == sum(grid.sizes[-1] for grid in grids):
+                break
+            settled = [grid.settled(pattern >= 0) for grid, pattern in zip(grids, search.chosen[2], strict=True)]
+            grids = [one.refined(*both, 2.0**-fine) for one, *both in zip(sums, grids, settled, strict=True)]
+            if max(sum(grid.sizes) for grid in grids) > self.states:
+                break
+            search = search_in(grids)
+        return search
+
+    def _fitting(self, problem: Problem) -> TransformerProblem:
+        config = problem.model.config
+        if not isinstance(problem, TransformerProblem) or not isinstance(config, Transformer):
+            raise DoesNotFit(f"{self.name} is for models of the architecture `transformer`")
+        with_units = config.act_fn == "relu" and not config.gated_mlp and config.normalization_type is None
+        if config.n_layers > 1 or config.n_heads > 1 or not (config.attn_only or with_units):
+            raise DoesNotFit(
+                f"{self.name} is for one layer and one head, without an MLP or with one of ReLU units that no norm precedes; "
+                "try --strategy regions"
+            )
+        biased = {"unembed.b_U", "ln_final.b"} & set(problem.model.tensors)
+        if config.normalization_type is not None and (biased or problem.margin):
+            raise DoesNotFit(f"after a last norm, {self.name} is for logits without biases, and no --margin; try regions")
+        automaton = problem.automaton
+        if automaton is None:
+            raise DoesNotFit(f"{self.name} is about tasks that are automata: give one with --task FILE.json")
+        order = automaton.order.tolist()
+        for position, steps in automaton.reads.tolist():
+            seen = range(position + 1 if config.attention_dir == "causal" else len(order))
+            if not set(seen) <= set(order[:steps]):
+                raise DoesNotFit(f"the read at position {position} sees tokens that the task reads later; try regions")
+        return problem
+
+
+def potentials_step(read: int, search: PatternSearch, multipliers: Multipliers | None) -> Step:
+    """The rule's step for a read by its number: with multipliers, or with the sums of every state."""
+    (outputs, slopes, patterns), divided, numbers = search.chosen, search.divided, list[IntArray]()
+    if multipliers is not None:
+        numbers = [own.numbers[step] for step in range(len(divided[0].numbers)) for own in divided]
+        patterns = [np.where(sure, own, -1) for own, sure in zip(patterns, multipliers.proved, strict=True)]
+    hints = {
+        "queries": np.array([own.sums.query for own in divided]),
+        **merged_tables(divided),
+        "pattern": np.concatenate(patterns),
+        "outputs": outputs,
+        "slopes": np.rint(slopes * 256).astype(np.int64),
+        "numbers": np.concatenate(numbers) if numbers else np.zeros(0, np.int64),
+        "inner": _stacked(multipliers.inner if multipliers else [], 2 * slopes.shape[1]),
+        "outer": _stacked(multipliers.outer if multipliers else [], search.summands.problem.model.config.d_vocab_out - 1),
+    }
+    return Step("potentials", (0,), {"read": read}, {name: RawTensor.of_integers(hint) for name, hint in hints.items()})
+
+
+def _stacked(parts: Sequence[np.ndarray], columns: int) -> IntArray:
+    """Multipliers, the first ones repeated where there are fewer."""
+    most = max((len(part) for part in parts), default=0)
+    rows = [np.concatenate([part, np.repeat(part[:1], most - len(part), axis=0)]) for part in parts]
+    found = np.stack(rows) if rows else np.zeros((0, 0, columns))
+    return np.asarray(np.rint(found * 2.0**24), np.int64)

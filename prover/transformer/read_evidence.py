@@ -1,0 +1,39 @@
+"""What is proved at single reads of a task, put together."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from certificates import Certificate, Statement, Step
+from certificates.tensor_file import IntArray
+from checker import Budget, shows
+from prover.strategy import Evidence
+from prover.transformer.problem import TransformerProblem
+
+
+class Tables(Protocol):
+    """A finer automaton for one query: for each step a table "s v", and the number of states after it."""
+
+    @property
+    def tables(self) -> Sequence[IntArray]: ...
+    @property
+    def sizes(self) -> Sequence[int]: ...
+
+
+def merged_tables(every: Sequence[Tables]) -> dict[str, IntArray]:
+    """The hints `sizes` and `finer` for finer automata in the order of their queries."""
+    sizes, rows = np.array([own.sizes for own in every]), list[IntArray]()
+    for step in range(sizes.shape[1]):
+        before = np.cumsum([0, *sizes[:-1, step]])
+        rows += [np.where(own.tables[step] < 0, -1, own.tables[step] + start) for own, start in zip(every, before, strict=True)]
+    return {"sizes": sizes.sum(axis=0), "finer": np.concatenate(rows)}
+
+
+def evidence_of_reads(problem: TransformerProblem, reads: Sequence[Step]) -> Evidence:
+    """From a step for each read of the task, in this order: inputs that are right at all of them."""
+    steps = (problem.classifier, *reads, Step("all-reads", tuple(range(1, len(reads) + 1))))
+    statement = Statement(problem.model.digest(), problem.stated_task, 0, problem.total, problem.margin)
+    certificate = Certificate(statement, problem.precision, steps, problem.given_tensors)
+    correct = shows(certificate, problem.model, Budget(operations=10**15, memory=2**40))
+    return Evidence(steps, correct, problem.total, np.zeros((0, 0), object))

@@ -1,0 +1,167 @@
+"""What tokens add to sums that one-layer, one-head transformers depend on, and bounds of these sums, in float64.
+
+They are what the checker computes (checker/transformer/potentials), but for rounding.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from certificates.tensor_file import IntArray
+from prover.problem import BoolArray
+from prover.transformer.finer_automaton import FinerAutomaton, ReadSums
+from prover.transformer.problem import TransformerProblem
+
+FloatArray = np.ndarray
+Terms = list[FloatArray]
+_TRIED = 64
+"""Multipliers among which some are chosen."""
+
+
+@dataclass(frozen=True)
+class Functionals:
+    """What is asked of the residual stream after attention: columns "d x", and what is added."""
+
+    columns: FloatArray
+    constants: FloatArray
+
+
+@dataclass(frozen=True)
+class Summands:
+    """The parts of a model with one layer and one head whose sums matter."""
+
+    problem: TransformerProblem
+
+    def __getitem__(self, name: str) -> FloatArray:
+        """A weight."""
+        return self.problem.weights[name].cpu().numpy()
+
+    @cached_property
+    def units(self) -> Functionals:
+        """What the MLP's units read."""
+        if self.problem.model.config.attn_only:
+            return Functionals(np.zeros((self.problem.model.config.d_model, 0)), np.zeros(0))
+        return Functionals(self["blocks.0.mlp.W_in"], self["blocks.0.mlp.b_in"])
+
+    @cached_property
+    def _unembedding(self) -> tuple[FloatArray, FloatArray]:
+        config = self.problem.model.config
+        unembed = self["embed.W_E"].T if config.tie_word_embeddings else self["unembed.W_U"]
+        if "ln_final.w" in self.problem.weights:
+            unembed = unembed * self["ln_final.w"][:, None]
+        if config.normalization_type in ("LN", "LNPre"):
+            unembed = unembed - unembed.mean(0)
+        return unembed, self["unembed.b_U"]
+
+    def leads(self, output: IntArray, slopes: FloatArray) -> tuple[Functionals, FloatArray]:
+        """For outputs "k" with slopes "k m": of the leads with slopes, "k r" each; and how units influence leads, "m k r"."""
+        (unembed, bias), config = self._unembedding, self.problem.model.config
+        rivals = (output[:, None] + np.arange(1, config.d_vocab_out)) % config.d_vocab_out
+        lead = unembed[:, output][:, :, None] - unembed[:, rivals]
+        added = bias[output][:, None] - bias[rivals] - float(self.problem.margin)
+        if config.attn_only:
+            return Functionals(lead, added), np.zeros((0, *rivals.shape))
+        influence = np.einsum("md,dkr->mkr", self["blocks.0.mlp.W_out"], lead)
+        added = added + np.einsum("d,dkr->kr", self["blocks.0.mlp.b_out"], lead)
+        scaled = influence * slopes.T[:, :, None]
+        columns = lead + np.einsum("dm,mkr->dkr", self.units.columns, scaled)
+        return Functionals(columns, added + np.einsum("m,mkr->kr", self.units.constants, scaled)), influence
+
+
+@dataclass(frozen=True)
+class DividedInputs:
+    """Inputs with one query at a read, divided by a finer automaton: tables "s v" for each step, sizes after each.
+
+    numbers: of all states, if they are numbered: those before each step, and of the regions.
+    """
+
+    sums: ReadSums
+    tables: Sequence[IntArray]
+    sizes: Sequence[int]
+    outputs: IntArray
+    numbers: Sequence[IntArray] = ()
+
+    @staticmethod
+    def by_number(sums: ReadSums, token_numbers: IntArray) -> "DividedInputs":
+        """By the task's state and the sum of the tokens' numbers."""
+        state, number = np.zeros(1, np.int64), np.zeros(1, np.int64)
+        tables, sizes, numbers = list[IntArray](), list[int](), [number]
+        for step in range(sums.steps):
+            after = sums.after[step][state]
+            source, token = np.nonzero(after >= 0)
+            led = np.column_stack([after[source, token], number[source] + token_numbers[token]])
+            found, target = np.unique(led, axis=0, return_inverse=True)
+            table = np.full(after.shape, -1, np.int64)
+            table[source, token] = target.reshape(-1)
+            state, number = found.T
+            tables.append(table)
+            sizes.append(len(found))
+            numbers.append(number)
+        return DividedInputs(sums, tables, sizes, sums.problem.required_automaton.outputs[sums.read][state], numbers)
+
+    @staticmethod
+    def of(sums: ReadSums, finer: FinerAutomaton) -> "DividedInputs":
+        """By a finer automaton without numbers."""
+        return DividedInputs(sums, finer.tables, finer.sizes, finer.outputs)
+
+    @cached_property
+    def edges(self) -> list[tuple[IntArray, IntArray, IntArray]]:
+        """For each step source, token and target, by target."""
+        found = []
+        for table in self.tables:
+            source, token = np.nonzero(table >= 0)
+            target = table[source, token]
+            order = np.argsort(target, kind="stable")
+            found.append((source[order], token[order], target[order]))
+        return found
+
+    def terms(self, functionals: Functionals) -> Terms:
+        """What a token adds to sums, for each step "v x"; 0 where nothing is seen."""
+        columns = functionals.columns.reshape(len(functionals.columns), -1)
+        added, sums = self.sums.terms, self.sums  # "step v 1+e"
+        out = sums.problem.weights["blocks.0.attn.W_O"].flatten(0, 1).cpu().numpy()
+        fixed = sums.bounds.base.cpu().numpy() @ columns + functionals.constants.reshape(-1)
+        return list((added @ np.concatenate([fixed[None], out @ columns]))[: len(self.tables)])
+
+    def hulls(self, terms: Terms) -> tuple[FloatArray, FloatArray]:
+        """The least and the greatest sums of every region, "f x"."""
+        low = high = np.zeros((1, terms[0].shape[1]))
+        for (source, token, target), added in zip(self.edges, terms, strict=True):
+            starts = np.flatnonzero(np.diff(target, prepend=-1))
+            low = np.minimum.reduceat(low[source] + added[token], starts)
+            high = np.maximum.reduceat(high[source] + added[token], starts)
+        return low, high
+
+    def ways(self, regions: BoolArray) -> list[tuple[IntArray, IntArray]]:
+        """For each step that leads to some regions the token, and by how much the number rises."""
+        leads, found = regions, list[tuple[IntArray, IntArray]]()
+        for step in reversed(range(len(self.tables))):
+            source, token, target = (part[leads[self.edges[step][2]]] for part in self.edges[step])
+            rise = self.numbers[step + 1][target] - self.numbers[step][source]
+            rows = np.unique(np.column_stack([token, rise]), axis=0)
+            found.insert(0, (rows[:, 0], rows[:, 1]))
+            leads = np.zeros(len(self.tables[step]), np.bool_)
+            leads[source] = True
+        return found
+
+    @property
+    def rises(self) -> IntArray:
+        """Numbers of regions, less that at the start."""
+        return self.numbers[-1] - self.numbers[0]
+
+
+def linear_bounds(ways: Sequence[tuple[IntArray, IntArray]], terms: Terms, rises: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Multipliers "a c" worth trying, and the lower bounds "a f c" that they give for regions with these rises."""
+    slopes = list[FloatArray]()
+    for (token, rise), added in zip(ways, terms, strict=True):
+        i, j = np.nonzero(rise[:, None] < rise)
+        if len(i):
+            slopes.append((added[token[j]] - added[token[i]]) / (rise[j] - rise[i])[:, None])
+    every = np.concatenate(slopes) if slopes else np.zeros((1, terms[0].shape[1]))
+    multipliers = np.quantile(every, np.linspace(0, 1, _TRIED), axis=0)
+    total = np.zeros_like(multipliers)
+    for (token, rise), added in zip(ways, terms, strict=True):
+        total += (added[token] - multipliers[:, None] * rise[:, None]).min(1)
+    return multipliers, total[:, None] + multipliers[:, None] * rises[:, None]

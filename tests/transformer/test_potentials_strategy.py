@@ -1,0 +1,98 @@
+"""Strategy `potentials`: what it proves is accepted and true; numbers of tokens; small models that count."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from test_potentials import one_head, reads_that_fit
+from test_regions import draw_automaton, every_input, one_layer, true_leads
+
+from certificates import write_certificate, write_model
+from checker import covers, verify
+from prover.known_tasks import (
+    balanced_brackets,
+    in_context_copying,
+    kth_smallest,
+    modular_addition,
+    parity,
+    running_sum_sign,
+    sortedness,
+)
+from prover.proving import problem_about, prove
+from prover.strategies.potentials import Potentials
+from prover.strategy import DoesNotFit
+from prover.tasks import automaton_from
+from prover.training.own_task import OwnTaskRecipe, train_own_task
+from prover.transformer.token_numbers import token_numbers
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_proofs_are_accepted_and_true(seed: int, tmp_path: Path) -> None:
+    rng, model = np.random.default_rng(seed), one_head(seed)
+    while len(reads_that_fit(model, automaton := draw_automaton(model, rng))) < len(automaton.reads):
+        pass
+    rows = every_input(automaton)
+    leads = true_leads(model, automaton, rows).min(1)
+    margin = Fraction(1, 16) if seed % 3 == 0 else Fraction(0)
+    problem = problem_about(model, CPU, (30, 64)[seed % 2], automaton=automaton, margin=margin)
+    certificate, evidence = prove(problem, Potentials(fine=(0, 4, 8)[seed % 3], linear=seed % 2))
+    write_model(tmp_path / "model", model)
+    write_certificate(tmp_path / "cert", certificate)
+    verdict = verify(tmp_path / "cert", tmp_path / "model")
+    assert verdict.accepted and verdict.correct == evidence.correct and verdict.total == len(rows)
+    held = covers(tmp_path / "cert", tmp_path / "model", rows) >= 0
+    assert evidence.correct <= np.count_nonzero(held) and np.all(leads[held] > float(margin) - 1e-9)
+
+
+@pytest.mark.parametrize("linear", [0, 1])
+def test_a_model_that_adds_is_proved_on_most_inputs(linear: int, tmp_path: Path) -> None:
+    """A small one, trained for some seconds: at most what is right, and nearly that."""
+    automaton = running_sum_sign(5, 2)
+    model = train_own_task(OwnTaskRecipe(heads=1, d_model=12, d_head=6, d_mlp=8, steps=500, rate=1e-2), automaton, CPU)
+    rows = every_input(automaton)
+    leads = true_leads(model, automaton, rows)
+    problem = problem_about(model, CPU, automaton=automaton)
+    certificate, evidence = prove(problem, Potentials(linear=linear))
+    write_model(tmp_path / "model", model)
+    write_certificate(tmp_path / "cert", certificate)
+    held = covers(tmp_path / "cert", tmp_path / "model", rows) >= 0
+    assert np.all(leads[held] > 0)
+    wrong_somewhere = sum(np.count_nonzero(lead <= 0) for lead in leads.T)
+    assert verify(tmp_path / "cert", tmp_path / "model").correct == evidence.correct <= len(rows) - wrong_somewhere
+    assert evidence.correct > 0.9 * (len(rows) - wrong_somewhere) > 0
+
+
+def test_numbers_of_tokens() -> None:
+    """Sums have them, up to a constant and a factor; of two tokens, one is counted."""
+    sums = [running_sum_sign(8, 3), running_sum_sign(8, 3, every=0)]
+    for automaton in sums:
+        found = token_numbers(automaton)
+        assert found is not None and found.tolist() in ([3, 4, 5, 6, 0, 1, 2], [3, 2, 1, 0, 6, 5, 4])
+    doubled = automaton_from(0, lambda total, token, _: total + 4 * token, lambda total: int(total > 9), 6, 3)
+    assert token_numbers(doubled).tolist() == [0, 1, 2]  # type: ignore[union-attr]
+    assert {tuple(token_numbers(task)) for task in (balanced_brackets(10), parity(6))} == {(1, 0), (0, 1)}  # type: ignore[arg-type]
+    for task in (modular_addition(5), kth_smallest(5, 4, 2), sortedness(4, 5), in_context_copying(5, 4)):
+        assert token_numbers(task) is None
+
+
+def test_models_and_tasks_that_do_not_fit() -> None:
+    model = one_head(0)
+    with pytest.raises(DoesNotFit, match="--task FILE"):
+        prove(problem_about(model, CPU), Potentials())
+    length, vocab = model.config.input_shape
+    automaton = automaton_from(0, lambda state, token, _: 0, lambda state: 1, length, vocab)
+    for other in ({"n_layers": 2}, {"n_heads": 2, "n_key_value_heads": 1}, {"act_fn": "silu"}, {"normalization_type": "LN"}):
+        with pytest.raises(DoesNotFit, match="one layer and one head"):
+            prove(problem_about(one_head(0, **other), CPU, automaton=automaton), Potentials())
+    normed = one_layer(3, n_heads=1, n_key_value_heads=1, attn_only=True, normalization_type="RMS", d_vocab=vocab, n_ctx=length)
+    with pytest.raises(DoesNotFit, match="last norm"):
+        prove(problem_about(normed, CPU, automaton=automaton, margin=Fraction(1, 2)), Potentials())
+    later = automaton_from(0, lambda state, token, _: 0, lambda state: 1, length, vocab)
+    early = type(later).of(later.order[::-1], later.transitions, later.outputs, np.array([[length - 1, 1]]))
+    both = one_head(0, attention_dir="bidirectional")
+    with pytest.raises(DoesNotFit, match="reads later"):
+        prove(problem_about(both, CPU, automaton=early), Potentials())
