@@ -354,3 +354,49 @@ def test_halves_are_all_of_the_box(seed: int) -> None:
         widths = [above[part] - below[part] for part in (row, row + 5)]
         narrower += max((most[row] - least[row]) * scale) > max(float(max(w * scale)) for w in widths)
     assert narrower or not seed % 2
+
+
+def test_both_halves_of_a_box_are_proved() -> None:
+    """The head reads a mean of tokens -1 and 1, which decides: a part of the box leads, and the rest does not."""
+    sizes = {"d_vocab": 2, "d_vocab_out": 2, "n_ctx": 3, "d_model": 1, "d_head": 1, "n_heads": 1, "n_key_value_heads": 1}
+    kind = {"normalization_type": None, "positional_embedding_type": "none", "attn_only": True, "tie_word_embeddings": False}
+    model = one_layer(0, **sizes, **kind, attention_dir="causal", use_qk_norm=False, d_mlp=None, act_fn=None)
+    values = {"embed.W_E": [-1, 1], "blocks.0.attn.W_V": [1], "blocks.0.attn.W_O": [4], "unembed.W_U": [-1, 1]}
+    tensors = {
+        name: RawTensor("F32", shape, np.array(values.get(name, [0] * int(np.prod(shape))), "<f4").tobytes())
+        for name, shape in model.config.tensor_shapes().items()
+    }
+    model = replace(model, tensors=tensors)
+    automaton = Automaton.of(np.arange(3), np.zeros((1, 1, 2), np.int64), np.array([1]))
+    leads = true_leads(model, automaton, every_input(automaton))[:, 0]
+    assert (leads > 0).any() and (leads[every_input(automaton)[:, 2] == 1] < 0).any()
+    rest = {"queries": [1], "sizes": [1, 1, 1], "finer": [[0, 0], [0, 0], [-1, 0]], "scale": [1]}
+    hints = {name: np.array(hint, np.int64) for name, hint in rest.items()}
+    for cuts in range(12):
+        assert applied(setting_for(model, automaton), 0, hints, cuts).correct == 0
+
+
+def test_sequences_that_are_no_inputs_are_not_covered() -> None:
+    """After the read, the task's automaton dies of a token: such sequences lead to a proved region, too."""
+    model = one_layer(0, d_vocab=2, n_ctx=3, d_vocab_out=2, attention_dir="causal")
+    always = {n: t for n, t in model.tensors.items() if n != "unembed.b_U"} | {
+        "unembed.b_U": RawTensor("F32", (2,), np.array([0, 1000], "<f4").tobytes())
+    }
+    model = replace(model, tensors=always)
+    transitions = np.array([[[0, 0]], [[0, 0]], [[0, -1]]])
+    automaton = Automaton.of(np.arange(3), transitions, np.array([[1]]), np.array([[1, 2]]))
+    hints = draw_hints(automaton, 0, np.random.default_rng(0), 1, width(model))
+    fact = applied(setting_for(model, automaton), 0, hints)
+    rows = np.array(list(itertools.product(range(2), repeat=3)))
+    assert fact.correct == 4 and fact.covers(rows).tolist() == (rows[:, 2] == 0).tolist()
+
+
+def test_sizes_do_not_overflow() -> None:
+    model = one_layer(0, d_vocab=2, n_ctx=5, attention_dir="causal")
+    automaton = Automaton.of(np.arange(5), np.zeros((1, 1, 2), np.int64), np.array([1]))
+    hints = draw_hints(automaton, 0, np.random.default_rng(0), 1, width(model))
+    hints["sizes"] = np.array([2**62, 2**62, 2**62, 2**62 + len(hints["finer"]) - len(hints["queries"]), hints["sizes"][-1]])
+    with np.errstate(over="ignore"):
+        assert hints["sizes"][:-1].sum() + len(hints["queries"]) == len(hints["finer"])
+    with pytest.raises(Refused, match="rows"):
+        applied(setting_for(model, automaton), 0, hints)
