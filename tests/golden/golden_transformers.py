@@ -8,6 +8,7 @@ import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from fractions import Fraction
 from functools import cache
 from typing import Any
 
@@ -37,6 +38,10 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "one-layer": {
         **{"n_layers": 1, "n_heads": 2, "d_head": 2, "act_fn": "silu", "gated_mlp": True, "normalization_type": "LN"},
         **{"eps": "1/1000", "d_vocab_out": 2},
+    },
+    "one-head": {
+        **{"n_layers": 1, "n_heads": 1, "d_head": 2, "act_fn": "relu", "normalization_type": None, "d_vocab_out": 3},
+        **{"attention_dir": "bidirectional"},
     },
 }
 FORWARD = Step("transformer-forward")
@@ -169,6 +174,72 @@ def add_regions(corpus: Corpus) -> None:
     add("reads-every-more", int(right_there.all(axis=1).sum()) + 1, 1, "one more", every())
 
 
+ONES: dict[str, Any] = {
+    **{"order": [2, 0, 1], "transitions": [[[1, 4], [1, 2], [2, 3], [3, 3], [4, 5], [5, 6], [6, 6]]]},
+    **{"outputs": [-1, 1, 1, 0, 0, 2, 2]},
+}
+"""The last token is read first. How many of the others are ones? The states are 1 + 3 x last token + that number."""
+COUNTED: dict[str, Any] = {
+    "queries": [0, 1],
+    "sizes": [2, 4, 6],
+    "finer": [[0, -1], [-1, 1], [0, 1], [2, 3], [0, 1], [1, 2], [3, 4], [4, 5]],
+    "numbers": [0, 0, 0, 0, 0, 1, 0, 1, 0, 1, 2, 0, 1, 2],
+    "pattern": [0, 0, -1, -1, 1, 1],
+    "outputs": [1, 2],
+    "slopes": [[0, 0, 0, 0], [256, 0, 256, 0]],
+    "inner": np.zeros((2, 1, 8)),
+    "outer": np.full((2, 2, 2), [[0, 0], [2**20, -(2**20)]]),
+}
+"""A region for each query and number of ones; multipliers 0 are enough."""
+
+
+def counting(**changes: Any) -> Step:
+    """The step that says so of `one-head`."""
+    shapes = {"queries": (-1,), "sizes": (-1,), "finer": (-1, 2), "numbers": (-1,), "pattern": (-1,), "outputs": (-1,)}
+    shapes |= {"slopes": (-1, 4), "inner": (-1, -1, 8), "outer": (-1, -1, 2)}
+    hints = {name: np.array(hint) for name, hint in (COUNTED | changes).items()}
+    made = {name: tensor(hint, hint.shape if hint.ndim == 3 else shapes[name]) for name, hint in hints.items()}
+    return Step("potentials", (0,), {"read": 0}, made)
+
+
+def add_potentials(corpus: Corpus) -> None:
+    """Certificates about `one-head`, on the task ONES: six of the eight inputs are right, and proved to be."""
+    text = json.dumps({key: np.array(table).tolist() for key, table in ONES.items()}, sort_keys=True, separators=(",", ":"))
+    task, given = {"automaton": hashlib.sha256(text.encode()).hexdigest()}, {key: tensor(table) for key, table in ONES.items()}
+
+    def add(name: str, correct: int, exit_code: int, why: str, *steps: Step, margin: str = "0") -> None:
+        statement = Statement(model("one-head").digest(), task, correct, 8, Fraction(margin))
+        corpus.add(name, Certificate(statement, 30, (FORWARD, *steps), given), exit_code, why, "transformer-one-head")
+
+    total, nothing = Step("all-reads", (1,)), {"numbers": [], "inner": np.zeros((0, 0, 8)), "outer": np.zeros((0, 0, 2))}
+    add("potentials", 6, 0, "a region for each query and number of ones", counting(), total)
+    add("potentials-every-state", 6, 0, "sums of every state", counting(**nothing), total)
+    add("potentials-margin", 6, 0, "every lead is more than a margin", counting(), total, margin="1/100")
+    add("potentials-large-margin", 6, 1, "not every lead is", counting(), total, margin="3/2")
+    add("potentials-more", 7, 1, "one input more than is right", counting(), total)
+    add("potentials-wrong", 7, 1, "a wrong region is claimed, too", counting(pattern=[0, 0, -1, 2, 1, 1], outputs=[1, 2, 0],
+        slopes=[[0, 0, 0, 0], [256, 0, 256, 0], [0, 0, 0, 0]], outer=np.zeros((3, 1, 2))), total)  # fmt: skip
+    fewer = counting(pattern=[0, -1, -1, -1, 1, 1])
+    add("potentials-fewer", 4, 0, "one region is not claimed", fewer, total)
+    add("potentials-slopes", 3, 0, "with other slopes, less is proved", counting(slopes=np.zeros((2, 4))), total)
+    for name, changes, why in (
+        ("output", {"outputs": [2, 1]}, "patterns with the other's output"),
+        ("no-output", {"outputs": [1, 3]}, "the model has no such output"),
+        ("no-pattern", {"pattern": [0, 0, -1, -1, 1, 2]}, "there is no such pattern"),
+        ("below", {"pattern": [0, 0, -2, -1, 1, 1]}, "an entry below -1"),
+        ("steep", {"slopes": [[0, 0, 0, 257], [256, 0, 256, 0]]}, "a slope of more than 1"),
+        ("falling", {"slopes": [[0, 0, 0, -1], [256, 0, 256, 0]]}, "a slope of less than 0"),
+        ("number-missing", {"numbers": COUNTED["numbers"][:-1]}, "a state has no number"),
+        ("number-large", {"numbers": [2**20 + 1, *COUNTED["numbers"][1:]]}, "a number is too large"),
+        ("inner-missing", {"inner": np.zeros((1, 1, 8))}, "a query has no multipliers"),
+        ("outer-missing", {"outer": np.zeros((1, 1, 2))}, "a family has no multipliers"),
+        ("outer-none", {"outer": np.zeros((2, 0, 2))}, "families have no multipliers"),
+        ("outer-large", {"outer": np.full((2, 1, 2), 2**40 + 1)}, "a multiplier is too large"),
+    ):
+        add(f"potentials-{name}", 6, 1, why, counting(**changes), total)
+    add("potentials-alone", 6, 1, "a fact about one read only", counting())
+
+
 def model_files() -> dict[str, bytes]:
     """Every model of this part, by file name."""
     files = {f"transformer-{name}": model_file({**SIZES, **CONFIGS[name]}, stored(weights(name)), TASK) for name in CONFIGS}
@@ -205,6 +276,7 @@ def add_cases(corpus: Corpus) -> None:
     turning = proof("turning", len(right("turning")), FORWARD, every())
     corpus.add("model-transformer-other-pairs", turning, 2, "other pairs are turned", "transformer-other-pairs")
     add_regions(corpus)
+    add_potentials(corpus)
     there = "transformer-decoder"
     corpus.add("transformer-premise", proof("decoder", 0, FORWARD, Step("transformer-forward", (0,))), 1, "a premise", there)
     corpus.add("transformer-tables", proof("decoder", 0, Step("additive-tables"), every()), 1, "it has no tables", there)
