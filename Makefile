@@ -14,6 +14,7 @@ $(STAMP): pyproject.toml
 demo: $(STAMP)
 	$(BIN)/prover demo certificates/models/max-of-4.safetensors -o demo-out
 	$(BIN)/prover demo certificates/transformers/addition-10.safetensors -o demo-out/addition-10
+	$(BIN)/prover demo certificates/transformers/running-sum-20.safetensors --strategy potentials -o demo-out/running-sum-20
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal

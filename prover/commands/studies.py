@@ -17,6 +17,7 @@ from prover.commands.options import (
     FOLDER,
     JOBS,
     MODEL,
+    STRATEGY,
     parse_any_task,
     pick_device,
     progress_bars,
@@ -71,15 +72,16 @@ def explored(
 )
 @MODEL
 @ANY_TASK
+@click.option("--strategy", "names", type=STRATEGY, multiple=True, help="Only this one; may be given again (default: all).")
 @DEVICE
 @FOLDER
-def demo_command(model: Path, task: str | None, device: str, output: Path) -> None:
+def demo_command(model: Path, task: str | None, names: tuple[str, ...], device: str, output: Path) -> None:
     """Prove with every strategy, check each certificate in a separate process, and print one table."""
     with progress_bars() as track:
         parsed = read_model(model)
         named, automaton = parse_any_task(task, model, parsed)
         problem = problem_about(parsed, pick_device(device), track=track, task=named, automaton=automaton)
-        table, accepted = demo_table(problem, model, output)
+        table, accepted = demo_table(problem, model, output, names)
     wide(150).print(table)
     click.echo(f"certificates and results.json are in {output}")
     sys.exit(0 if accepted else 1)

@@ -1,6 +1,7 @@
 """The demo's table: every strategy proved, and checked in a separate process."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,20 +10,23 @@ from rich.table import Table
 
 from certificates.writing import write_atomically
 from prover.problem import Problem
-from prover.strategies import strategies_for
+from prover.strategies import known_strategy, strategies_for
 from prover.strategy import DoesNotFit
 from prover.studies.checked import VERDICT_COLUMNS, misfit_cells, prove_and_check, verdict_cells
 from prover.studies.tables import terminal_table
 
 
-def demo_table(problem: Problem, model: Path, output: Path) -> tuple[Table, bool]:
-    """Prove with every strategy, write `output`/*.cert and results.json; the table, and whether all were accepted."""
+def demo_table(problem: Problem, model: Path, output: Path, names: Sequence[str]) -> tuple[Table, bool]:
+    """Prove with strategies for such models, all if none is named; write `output`/*.cert and results.json. The table, and
+    whether all were accepted. Raises ValueError if one is for other models.
+    """
     headings = ("inputs covered", *VERDICT_COLUMNS)
     table = terminal_table(f"{model.name}: {problem.total} inputs", ("strategy",), headings, ("verdict",))
     results: list[dict[str, Any]] = []
-    strategies = strategies_for(problem.model)
-    for name in problem.track(strategies, "proving and checking"):
-        strategy = strategies[name]()
+    known = strategies_for(problem.model)
+    strategies = [known_strategy(known, name)() for name in names or known]
+    for strategy in problem.track(strategies, "proving and checking"):
+        name = strategy.name
         try:
             checked = prove_and_check(problem, strategy, model, output / f"{name}.cert")
         except DoesNotFit as error:

@@ -1,4 +1,4 @@
-"""The shipped adder: every sum of two ten-digit numbers is proved right, and runs say so too."""
+"""The shipped transformers: every input is proved right, and runs say so too."""
 
 from pathlib import Path
 
@@ -7,16 +7,19 @@ import torch
 from thorough import some
 
 import certificates
-from certificates import read_model
+from certificates import read_model, write_certificate
 from certificates.automaton import read_automaton
 from checker import covers, verify
-from prover.known_tasks import number_addition
+from prover.known_tasks import number_addition, running_sum_sign
+from prover.proving import problem_about, prove
+from prover.strategies.potentials import Potentials
 from prover.transformer.forward import transformer_logits
 from prover.transformer.walks import walks
 from prover.weights import load_weights
 
 FOLDER = Path(certificates.__file__).parent / "transformers"
 MODEL, TASK, CERTIFICATE = (FOLDER / f"addition-10.{ending}" for ending in ("safetensors", "json", "cert"))
+SUMS, SIGNS = (FOLDER / f"running-sum-20.{ending}" for ending in ("safetensors", "json"))
 INPUTS = some(60_000)
 
 
@@ -38,6 +41,23 @@ def test_what_is_covered_runs_right() -> None:
         own = {name: weight.to(dtype) for name, weight in weights.items()}
         found = transformer_logits(model.config, own, torch.as_tensor(inputs))[:, 20:].argmax(2)
         assert found.tolist() == digits
+
+
+def test_every_running_sum_is_proved(tmp_path: Path) -> None:
+    """All 11^20 sequences, at all 20 positions; and what runs say of some, with sums by Python."""
+    model, task, rng = read_model(SUMS), read_automaton(SIGNS), np.random.default_rng(0)
+    assert task.digest == running_sum_sign(20, 5).digest and task.count() == 11**20
+    problem = problem_about(model, torch.device("cpu"), automaton=task)
+    certificate, evidence = prove(problem, Potentials())
+    assert evidence.correct == 11**20
+    write_certificate(tmp_path / "cert", certificate)
+    verdict = verify(tmp_path / "cert", SUMS, task={"automaton": task.digest})
+    assert verdict.accepted and verdict.correct == verdict.total == 11**20 and verdict.operations <= 2 * 10**7
+    inputs = np.concatenate([walks(task, INPUTS // 2, rng, by_state) for by_state in (False, True)])
+    assert np.all(covers(tmp_path / "cert", SUMS, inputs[:1000]) >= 0)
+    total = np.cumsum(np.where(inputs > 5, inputs - 11, inputs), axis=1)
+    found = transformer_logits(model.config, load_weights(model, torch.device("cpu")), torch.as_tensor(inputs)).argmax(2)
+    assert np.array_equal(found.numpy(), 1 + np.sign(total))
 
 
 def _number(digits: list[int]) -> int:
