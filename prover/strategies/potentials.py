@@ -10,7 +10,7 @@ from certificates import RawTensor, Step, Transformer
 from certificates.tensor_file import IntArray
 from prover.problem import Problem
 from prover.strategy import DoesNotFit, Evidence, Strategy, switch
-from prover.transformer.finer_automaton import FinerAutomaton, ReadSums
+from prover.transformer.finer_automaton import ReadSums
 from prover.transformer.pattern_search import Multipliers, PatternSearch
 from prover.transformer.problem import TransformerProblem
 from prover.transformer.read_evidence import evidence_of_reads, merged_tables
@@ -43,31 +43,32 @@ class Potentials(Strategy):
         numbers = token_numbers(about.required_automaton)
         for read in problem.track(range(len(about.reads)), self.name):
             sums = [ReadSums(about, read, query) for query in about.queries(read)]
-            if numbers is not None:
-                search = PatternSearch(Summands(about), [DividedInputs.by_number(one, numbers) for one in sums])
-                multipliers = search.multipliers() if self.linear else None
-                exact = multipliers is None or multipliers.count < search.count
-                steps.append(potentials_step(read, search, None if exact else multipliers))
+            if numbers is None:
+                divided = [DividedInputs.of(one, one.refined(None, [], np.inf)) for one in sums]
             else:
-                steps.append(potentials_step(read, self._by_grids(sums), None))
+                divided = [DividedInputs.by_number(one, numbers) for one in sums]
+            search = PatternSearch(Summands(about), divided)
+            multipliers = search.multipliers() if self.linear and numbers is not None else None
+            if multipliers is not None and multipliers.count == search.regions:
+                steps.append(potentials_step(read, search, multipliers))
+            else:
+                steps.append(potentials_step(read, self._refined(search), None))
         return evidence_of_reads(about, steps)
 
-    def _by_grids(self, sums: Sequence[ReadSums]) -> PatternSearch:
-        about = Summands(sums[0].problem)
-
-        def search_in(grids: Sequence[FinerAutomaton]) -> PatternSearch:
-            return PatternSearch(about, [DividedInputs.of(*pair) for pair in zip(sums, grids, strict=True)])
-
-        grids = [one.refined(None, [], np.inf) for one in sums]
-        search = search_in(grids)
+    def _refined(self, search: PatternSearch) -> PatternSearch:
+        """Regions that are not proved are divided by finer and finer grids."""
         for fine in range(_COARSEST, self.fine + 1, 2):
-            if search.count == sum(grid.sizes[-1] for grid in grids):
+            if search.count == search.regions:
                 break
-            settled = [grid.settled(pattern >= 0) for grid, pattern in zip(grids, search.chosen[2], strict=True)]
-            grids = [one.refined(*both, 2.0**-fine) for one, *both in zip(sums, grids, settled, strict=True)]
-            if max(sum(grid.sizes) for grid in grids) > self.states:
+            divided = list[DividedInputs]()
+            for inputs, pattern in zip(search.divided, search.chosen[2], strict=True):
+                coarse = inputs.automaton
+                divided.append(
+                    DividedInputs.of(inputs.sums, inputs.sums.refined(coarse, coarse.settled(pattern >= 0), 2.0**-fine))
+                )
+            if max(sum(own.sizes) for own in divided) > self.states:
                 break
-            search = search_in(grids)
+            search = PatternSearch(search.summands, divided)
         return search
 
     def _fitting(self, problem: Problem) -> TransformerProblem:

@@ -101,6 +101,11 @@ class PatternSearch:
         return outputs[kept], slopes[kept], np.split(own, ends)
 
     @property
+    def regions(self) -> int:
+        """How many there are."""
+        return sum(inputs.sizes[-1] for inputs in self.divided)
+
+    @property
     def count(self) -> int:
         """How many regions are proved with exact sums."""
         return sum(int(np.count_nonzero(pattern >= 0)) for pattern in self.chosen[2])

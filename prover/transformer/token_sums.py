@@ -106,6 +106,12 @@ class DividedInputs:
         """By a finer automaton without numbers."""
         return DividedInputs(sums, finer.tables, finer.sizes, finer.outputs)
 
+    @property
+    def automaton(self) -> FinerAutomaton:
+        """The finer automaton, with no regions known, and no boxes."""
+        nothing = np.zeros((self.sizes[-1], 0))
+        return FinerAutomaton(self.tables, self.sizes, (nothing, nothing), self.outputs, np.zeros(self.sizes[-1], np.bool_))
+
     @cached_property
     def edges(self) -> list[tuple[IntArray, IntArray, IntArray]]:
         """For each step source, token and target, by target."""

@@ -155,7 +155,8 @@ def test_a_margin_decides_about_single_inputs(seed: int) -> None:
     read = int(rng.choice(reads_that_fit(model, automaton)))
     rows = every_input(automaton)
     leads, hints = true_leads(model, automaton, rows)[:, read], draw_hints(automaton, read, rng, 10**9, 1)
-    region, slopes = regions_of(hints, automaton, read, rows), slopes_of(model.config.d_mlp)
+    region, units = regions_of(hints, automaton, read, rows), model.config.d_mlp
+    slopes = np.concatenate([slopes_of(units), rng.integers(1, 256, (4, units))])  # those of units that harm may be any
     inside, times = np.unique(region[region >= 0], return_counts=True)
     alone = np.isin(region, inside[times == 1]) & (leads > 1e-3)
     for row in rng.permutation(np.flatnonzero(alone))[:2].tolist():
