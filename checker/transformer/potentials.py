@@ -1,21 +1,29 @@
-"""Rule `potentials`: a transformer of one layer and one head is right on all inputs of a region, by sums over its tokens.
+"""Rule `potentials`: a one-layer transformer is right on all inputs of a region, by sums over its tokens.
 
-*Model.* A `transformer` (FORMAT.md, 2.6) with one layer and one head; an MLP, if any, is of ReLU units that read the residual
-stream as it is; a last norm only where the logits' biases and the margin are zero. *Task* and *regions*: those of a finer
-automaton (`finer`), in the m steps of which all positions that the read sees are read. w_j, v_j, c, Z, N: see `reads`.
+*Model.* A `transformer` (FORMAT.md, 2.6) with one layer; an MLP, if any, is of ReLU units that read the residual stream as it
+is; a last norm only where the logits' biases and the margin are zero. *Task* and *regions*: those of a finer automaton
+(`finer`), in the m steps of which all positions that the read sees are read. w_j, v_j, c, Z, N: see `reads`, for each head h.
 
-*Sums.* Let b be the residual stream with c read by the head, O what the head writes, and y a vector. In the residual stream x
-after attention, Z x.y = sum_j w_j (b.y + (v_j - c) O y): a sum of terms F_j that depend on the query, j and x_j only. So is Z
-times what a unit i reads, p_i, with y the unit's weights and its bias added to b.y.
+*Ratios.* Let Z be that of the first head, and rho_h = Z / Z_h for the others; for each query let there be numbers a_h, b_h
+(hints). Wherever Z - a_h Z_h > 0 and b_h Z_h - Z > 0, rho is in the box of all a_h, b_h, the corners of which are kappa.
 
-*Theorem.* Let a region have the output o. For a rival r, let D be the difference of the two outputs' columns in the unembedding
-(its rows multiplied by the last norm's weights, less their mean in LN), beta that of their biases, less the margin, and a_i =
-W_out[i].D. Let 0 <= s_i <= 1, for each unit, and l_i <= Z p_i <= u_i in the region. If for every rival, on every input of the
-region,
+*Sums.* Let b be the residual stream with each head reading its c, O_h what head h writes, and y a vector. In the residual
+stream x after attention, for any numbers mu_h (hints), since mu_h (Z - rho_h Z_h) = 0,
+
+    Z x.y = sum_j w_0j (b.y + (v_0j - c_0) O_0 y + sum_h mu_h) + sum_h rho_h sum_j w_hj ((v_hj - c_h) O_h y - mu_h),
+
+which depends on rho linearly: it is between the least and the greatest of what the corners kappa give in place of rho. For
+each of these it is a sum of terms F_j that depend on the query, j and x_j only. So is Z times what a unit i reads, p_i, with y
+the unit's weights and its bias added to b.y.
+
+*Theorem.* Let a region have the output o, and let rho be in the box on all of its inputs. For a rival r, let D be the
+difference of the two outputs' columns in the unembedding (its rows multiplied by the last norm's weights, less their mean in
+LN), beta that of their biases, less the margin, and a_i = W_out[i].D. Let 0 <= s_i <= 1, for each unit, and l_i <= Z p_i <=
+u_i in the region. If for every rival, on every input of the region,
 
     Z (x.D + b_out.D + beta + sum_i s_i a_i p_i)  +  sum_i min(a_i, 0) max(relu(u_i) - s_i u_i, relu(l_i) - s_i l_i)  >  0
 
-then o leads by more than the margin. The first summand is a sum of terms F_j: its least value, and l and u, are bounded so.
+then o leads by more than the margin. The first summand is a Z x.y, plus what is added; its least value is that at a corner.
 
 *Proof.* Z > 0, and the lead less the margin, times Z, is Z (x.D + b_out.D + beta) + sum_i a_i relu(Z p_i). For t = Z p_i,
 relu(t) - s t is convex and at least 0, so at most the greater of its values at l and u. So a relu(t) >= a s t, plus min(a, 0)
@@ -30,8 +38,8 @@ add up to X(f) - X(first state). So its sum is at least
     alpha (X(f) - X(first state)) + sum over the steps of the least F_j - alpha (X(s') - X(s))
 
 over all steps (s, token, s') on a way from the first states to a region of the family; alpha X is the potential of a shortest
-path. The greatest of the bounds for several alpha counts. Families are the regions with the same query for l and u, and those
-with the same query and slopes for the first summand.
+path. The greatest of the bounds for several alpha counts. Families are the regions with the same query for l, u and the ratios,
+and those with the same query and slopes for the first summand.
 """
 
 from dataclasses import dataclass
@@ -50,11 +58,10 @@ from checker.transformer.finer import FinerAutomaton, RightAtRead, finer_automat
 from checker.transformer.reads import Read
 
 _SLOPE_BITS, _MULTIPLIER_BITS = 8, 24
+_MOST_HEADS = 6
 _LARGEST_NUMBER, _LARGEST_MULTIPLIER = 2**20, 2**40
 _BLOCK = 2**18
 """Elements in the largest array of a block of families."""
-Terms = list[tuple[Enclosure, IntArray] | None]
-"""For each step F "q c x", if it adds anything, and the columns "v" of tokens."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,36 @@ class Patterns:
         """The columns "i r" for the first summand."""
         units, _, rivals = self.influence.shape
         return np.asarray(units + pattern[:, None] * rivals + np.arange(rivals), np.int64)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """For each step F "q c x", if it adds anything, and the columns "v" of tokens.
+
+    x: for each column of the patterns all corners, then Z - a_h Z_h and b_h Z_h - Z for the heads but the first.
+    """
+
+    steps: list[tuple[Enclosure, IntArray] | None]
+    corners: int
+    heads: int
+
+    def at_corners(self, columns: IntArray) -> IntArray:
+        """Of columns "i c" of the patterns, those at all corners, "i c x corners"."""
+        return (columns[:, :, None] * self.corners + np.arange(self.corners)).reshape(len(columns), -1)
+
+    def least(self, bounds: Enclosure) -> Enclosure:
+        """The least of all corners: from "f c x corners" to "f c"."""
+        return bounds.reshape(bounds.shape[0], -1, self.corners).min(2)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Of regions: l and u "f m"; of the first summand "f r"; of Z - a_h Z_h and b_h Z_h - Z "f h"."""
+
+    low: Enclosure
+    high: Enclosure
+    sums: Enclosure
+    ratios: Enclosure
 
 
 @dataclass(frozen=True)
@@ -110,28 +147,50 @@ def _patterns(read: Read, output: IntArray, slopes: IntArray) -> Patterns:
     return Patterns(output, s, influence.reshape(units, *rivals.shape), columns, constants)
 
 
-def _terms(read: Read, steps: int, patterns: Patterns) -> Terms:
-    fixed, written = read.base @ patterns.columns + patterns.constants, read.out @ patterns.columns
-    found: Terms = []
+def _terms(read: Read, steps: int, patterns: Patterns, ratios: Enclosure, enforced: Enclosure) -> Terms:
+    """For ratios a_h, b_h "q h 2", and mu_h "q x h" of the columns of patterns."""
+    config, queries = read.forward.config, len(read.queries)
+    heads, size, columns = config.n_heads, config.d_head, patterns.columns.shape[1]
+    written = [read.out[head * size : (head + 1) * size] @ patterns.columns for head in range(heads)]
+    fixed = (read.base @ patterns.columns + patterns.constants + enforced.sum(2)).reshape(queries, 1, columns)
+    corners, found = 2 ** (heads - 1), list[tuple[Enclosure, IntArray] | None]()
     for step in range(steps):
         position = read.seen(step)
         if position is None:
             found.append(None)
             continue
-        weight, read_there = read.weight(position, 0), read.values(position)[:, 0] @ written
-        queries, tokens = weight.shape
-        read.setting.meter.hold(queries * tokens * fixed.shape[1] * read.setting.arithmetic.element_bytes // 4)
-        own = read_there.reshape(*((queries, 1) if position == read.position else (1, tokens)), -1)
-        found.append((weight.reshape(queries, tokens, 1) * (fixed.reshape(queries, 1, -1) + own), read.columns[position]))
-    return found
+        weights = [read.weight(position, head).reshape(queries, -1, 1) for head in range(heads)]
+        tokens, values = weights[0].shape[1], read.values(position)
+        read.setting.meter.hold(queries * tokens * columns * corners * read.setting.arithmetic.element_bytes // 4)
+        shape = (queries, 1, columns) if position == read.position else (1, tokens, columns)
+        own = [(values[:, head] @ written[head]).reshape(*shape) for head in range(heads)]
+        sums, checks = [weights[0] * (fixed + own[0])], list[Enclosure]()
+        for head in range(1, heads):
+            part = weights[head] * (own[head] - enforced[:, :, head - 1].reshape(queries, 1, columns))
+            least, most = (ratios[:, head - 1, end].reshape(queries, 1, 1) for end in (0, 1))
+            sums = [before + part * ratio for before in sums for ratio in (least, most)]
+            checks += [weights[0] - weights[head] * least, weights[head] * most - weights[0]]
+        stacked = [part.reshape(queries, tokens, columns, 1) for part in sums]
+        every = stacked[0].concatenate(stacked[1:], 3).reshape(queries, tokens, -1).concatenate(checks, 2)
+        found.append((every, read.columns[position]))
+    return Terms(found, corners, heads)
 
 
-def _in_hulls(finer: FinerAutomaton, terms: Terms, columns: int) -> Enclosure:
-    """Way (1): the sums of every region, "f x"."""
-    sums = zeros(finer.read.setting, len(finer.read.queries), columns)
-    for step, added in enumerate(terms):
+def _in_hulls(finer: FinerAutomaton, regions: IntArray, pattern: IntArray, terms: Terms, patterns: Patterns) -> Bounds:
+    """Way (1), for regions with these patterns."""
+    sums = zeros(finer.read.setting, len(finer.read.queries), terms.corners * patterns.columns.shape[1] + 2 * (terms.heads - 1))
+    for step, added in enumerate(terms.steps):
         sums = finer.edges(step).hulls(finer.read.setting, sums, added)
-    return sums
+    units, rows = patterns.influence.shape[0], regions[:, None]
+    low, high = sums[rows, terms.at_corners(np.arange(units)[None])].ends()
+    greatest = high.reshape(len(regions), units, terms.corners).max(2)
+    first = sums[rows, terms.at_corners(patterns.of_rivals(pattern))]
+    return Bounds(
+        terms.least(low),
+        greatest,
+        terms.least(first),
+        sums[rows, np.arange(sums.shape[1] - 2 * (terms.heads - 1), sums.shape[1])],
+    )
 
 
 @dataclass(frozen=True)
@@ -151,11 +210,11 @@ class Ways:
         """
         count, size, width = multipliers.shape
         longest = max(len(family) for family, _, _ in self.steps)
-        per_block, found = max(1, _BLOCK * count // (longest * size * width)), list[Enclosure]()
+        per_block, found = max(1, _BLOCK * count // max(1, longest * size * width)), list[Enclosure]()
         for start in range(0, count, per_block):
             own = multipliers[start : start + per_block]
             total = zeros(setting, *own.shape)
-            for every, added in zip(self.steps, terms, strict=True):
+            for every, added in zip(self.steps, terms.steps, strict=True):
                 here = slice(*np.searchsorted(every[0], [start, start + per_block]).tolist())
                 family, token, rise = (part[here] for part in every)
                 reduced = own[family - start].times(-rise.reshape(-1, 1, 1))
@@ -199,8 +258,8 @@ def _ways(finer: FinerAutomaton, regions: IntArray, families: Families, numbers:
 
 def _by_multipliers(
     finer: FinerAutomaton, regions: IntArray, pattern: IntArray, terms: Terms, patterns: Patterns, hints: dict[str, IntArray]
-) -> tuple[Enclosure, Enclosure, Enclosure]:
-    """The l and u "f m", and the least first summands "f r", of claimed regions with these patterns."""
+) -> Bounds:
+    """Way (2), for regions with these patterns."""
     setting, numbers, query = finer.read.setting, hints["numbers"], finer.query[regions]
     ends = np.cumsum([*map(len, finer.tables), len(finer.nodes[-1])])
     if len(numbers) != ends[-1] or np.any(abs(numbers) > _LARGEST_NUMBER):
@@ -213,51 +272,61 @@ def _by_multipliers(
         hint = hints[name]
         if len(hint) != families or not hint.shape[1] or np.any(abs(hint) > _LARGEST_MULTIPLIER):
             raise Refused(f"hint {name!r} has multipliers for {families} families, at least one for each sum, none too large")
-        return setting.arithmetic.exact(hint, np.full(hint.shape, -_MULTIPLIER_BITS, np.int64))
+        return _dyadic(setting, hint)
 
-    units, families = patterns.influence.shape[0], Families(goals[:, 0], own_goal.reshape(-1))
-    sums = _ways(finer, regions, families, split).least(
-        setting, terms, patterns.of_rivals(goals[:, 1]), multipliers("outer", len(goals)), up=False
+    ways = _ways(finer, regions, Families(goals[:, 0], own_goal.reshape(-1)), split)
+    first = terms.at_corners(patterns.of_rivals(goals[:, 1]))
+    sums = terms.least(ways.least(setting, terms, first, multipliers("outer", len(goals)), up=False))
+    units, last, inner = (
+        patterns.influence.shape[0],
+        terms.corners * patterns.columns.shape[1],
+        multipliers("inner", len(queries)),
     )
-    if not units:
-        return (nothing := zeros(setting, len(regions), 0)), nothing, sums
-    inner, columns = multipliers("inner", len(queries)), np.tile(np.arange(units), (len(queries), 1))
+    columns = np.tile(terms.at_corners(np.arange(units)[None]), (len(queries), 1))
+    checked = np.tile(last + np.arange(2 * (terms.heads - 1)), (len(queries), 1))
     ways = _ways(finer, regions, Families(queries, own_query.reshape(-1)), split)
-    low = ways.least(setting, terms, columns, inner[:, :, :units], up=False)
-    return low, low - low - ways.least(setting, terms, columns, inner[:, :, units:], up=True), sums
+    both = np.split(np.arange(inner.shape[2]), [columns.shape[1], 2 * columns.shape[1]])
+    low, lowest = (terms.least(ways.least(setting, terms, columns, inner[:, :, both[i]], up=i == 1)) for i in (0, 1))
+    return Bounds(low, low - low - lowest, sums, ways.least(setting, terms, checked, inner[:, :, both[2]], up=False))
 
 
-def _proved(patterns: Patterns, pattern: IntArray, low: Enclosure, high: Enclosure, sums: Enclosure) -> BoolArray:
-    """In which regions with these patterns "f", l and u "f m", and least first summands "f r", the output leads."""
-    proved = np.zeros(len(pattern), np.bool_)
+def _proved(patterns: Patterns, pattern: IntArray, bounds: Bounds) -> BoolArray:
+    """In which regions with these patterns "f" the output leads."""
+    proved = np.asarray(bounds.ratios.positive().all(axis=1), np.bool_)
     for number in np.unique(pattern).tolist():
         rows = np.flatnonzero(pattern == number)
         slope, influence = patterns.slopes[number : number + 1], patterns.influence[:, number]
-        beyond = [end[rows].relu() - end[rows] * slope for end in (low, high)]
-        least = sums[rows] + beyond[0].maximum(beyond[1]) @ influence.minimum(influence - influence)
-        proved[rows] = least.positive().all(axis=1)
+        beyond = [end[rows].relu() - end[rows] * slope for end in (bounds.low, bounds.high)]
+        least = bounds.sums[rows] + beyond[0].maximum(beyond[1]) @ influence.minimum(influence - influence)
+        proved[rows] &= least.positive().all(axis=1)
     return proved
+
+
+def _dyadic(setting: Setting, hint: IntArray) -> Enclosure:
+    return setting.arithmetic.exact(hint, np.full(hint.shape, -_MULTIPLIER_BITS, np.int64))
 
 
 def potentials(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> RightAtRead:
     """Apply the rule to a forward pass. Parameter: `read`, a number. Hints: those of `finer`, and
 
     pattern "f": by its number the pattern of each region, or -1 if it is not claimed. outputs "k", slopes "k m" (in 1 / 256):
-    those of patterns. numbers "x": X of all states, those after the last step, too; or none, for way (1). inner "i a 2m", for
-    each query of claimed regions, and outer "i b r", for each query and pattern: multipliers (in 2^-24) for l, then for u; and
-    for the first summand.
+    those of patterns. ratios "q h 2": a_h and b_h for each query and head but the first, and enforced "q x h": mu_h of all
+    units, then of all rivals of all patterns. numbers "x": X of all states, those after the last step, too; or none, for way
+    (1). inner "i a x", for each query of claimed regions: multipliers for l at all corners, for u, and for the ratios. outer
+    "i b x", for each query and pattern: for the first summand at all corners. Ratios, mu and multipliers in 2^-24.
     """
     (number,) = take_parameters(step, "read")
     config = setting.model.config
     if not isinstance(config, Transformer) or not _is_fit(config):
         raise Refused(
-            "potentials is about transformers with one layer and one head, and without an MLP, or with one of ReLU units that "
-            "no norm precedes"
+            f"potentials is about transformers with one layer and at most {_MOST_HEADS} heads, without an MLP or with one of "
+            "ReLU units that no norm precedes"
         )
-    units, rivals = config.d_mlp, config.d_vocab_out - 1
+    units, rivals, others, corners = config.d_mlp, config.d_vocab_out - 1, config.n_heads - 1, 2 ** (config.n_heads - 1)
     finer, hints = finer_automaton(
         setting, step, premises, number, pattern=(None,), outputs=(None,), slopes=(None, units), numbers=(None,),
-        inner=(None, None, 2 * units), outer=(None, None, rivals),
+        ratios=(None, others, 2), enforced=(None, None, others),
+        inner=(None, None, 2 * (units * corners + others)), outer=(None, None, rivals * corners),
     )  # fmt: skip
     read, steps, pattern = finer.read, len(finer.tables), hints["pattern"]
     outputs, slopes, proved = hints["outputs"], hints["slopes"], np.zeros(len(finer.nodes[-1]), np.bool_)
@@ -269,6 +338,11 @@ def potentials(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Righ
         raise Refused(f"slopes are from 0 to {1 << _SLOPE_BITS}")
     if len(pattern) != len(proved) or np.any(pattern < -1) or np.any(pattern >= len(outputs)):
         raise Refused("every region has a pattern, or -1")
+    sizes = (len(read.queries), units + len(outputs) * rivals)
+    if hints["ratios"].shape[0] != sizes[0] or hints["enforced"].shape[:2] != sizes:
+        raise Refused(f"there are ratios for {sizes[0]} queries, and {sizes[1]} sums to enforce them in")
+    if any(np.any(abs(hints[name]) > _LARGEST_MULTIPLIER) for name in ("ratios", "enforced")):
+        raise Refused("a ratio, or what enforces it, is too large")
     regions = np.flatnonzero(pattern >= 0)
     pattern = pattern[regions]
     if np.any(outputs[pattern] != finer.outputs[regions]):
@@ -276,17 +350,15 @@ def potentials(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Righ
     if not len(regions):
         return finer.right(proved)
     patterns = _patterns(read, outputs, slopes)
-    terms = _terms(read, steps, patterns)
+    terms = _terms(read, steps, patterns, _dyadic(setting, hints["ratios"]), _dyadic(setting, hints["enforced"]))
     if len(hints["numbers"]):
-        low, high, sums = _by_multipliers(finer, regions, pattern, terms, patterns, hints)
+        bounds = _by_multipliers(finer, regions, pattern, terms, patterns, hints)
     else:
-        hulls = _in_hulls(finer, terms, patterns.columns.shape[1])[regions]
-        low, high = hulls[:, :units].ends()
-        sums = hulls[np.arange(len(regions))[:, None], patterns.of_rivals(pattern)]
-    proved[regions] = _proved(patterns, pattern, low, high, sums)
+        bounds = _in_hulls(finer, regions, pattern, terms, patterns)
+    proved[regions] = _proved(patterns, pattern, bounds)
     return finer.right(proved)
 
 
 def _is_fit(config: Transformer) -> bool:
     with_units = not config.gated_mlp and config.act_fn == "relu" and config.normalization_type is None
-    return config.n_layers == 1 and config.n_heads == 1 and (config.attn_only or with_units)
+    return config.n_layers == 1 and config.n_heads <= _MOST_HEADS and (config.attn_only or with_units)

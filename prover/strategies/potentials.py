@@ -1,4 +1,4 @@
-"""Strategy `potentials`: a one-layer, one-head transformer on inputs that differ in what their tokens add up to."""
+"""Strategy `potentials`: a one-layer transformer on inputs that differ in what their tokens add up to."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from prover.transformer.pattern_search import Multipliers, PatternSearch
 from prover.transformer.problem import TransformerProblem
 from prover.transformer.read_evidence import evidence_of_reads, merged_tables
 from prover.transformer.token_numbers import token_numbers
-from prover.transformer.token_sums import DividedInputs, Summands
+from prover.transformer.token_sums import DividedInputs, Functionals, Summands
 
-_COARSEST = 2
-"""The first grid that is tried."""
+_COARSEST, _MOST_HEADS = 2, 6
+"""The first grid that is tried. The checker takes so many heads."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,7 @@ class Potentials(Strategy):
 
     name: ClassVar[str] = "potentials"
     cost: ClassVar[str] = "reads V (V K + states) (d_mlp + d_vocab_out)"
-    summary: ClassVar[str] = (
-        "sums over all tokens, exactly, through the MLP: for tasks that count or add, of one layer and head"
-    )
+    summary: ClassVar[str] = "sums over all tokens, exactly, through the MLP: for tasks that count or add"
     rules: ClassVar[tuple[str, ...]] = ("transformer-forward", "potentials", "all-reads", "further-inputs", "disjoint-sum")
     any_task: ClassVar[bool] = True
 
@@ -43,10 +41,11 @@ class Potentials(Strategy):
         numbers = token_numbers(about.required_automaton)
         for read in problem.track(range(len(about.reads)), self.name):
             sums = [ReadSums(about, read, query) for query in about.queries(read)]
+            met = np.any([one.met for one in sums], axis=0)
             if numbers is None:
-                divided = [DividedInputs.of(one, one.refined(None, [], np.inf)) for one in sums]
+                divided = [DividedInputs.of(one, one.greatest(met), one.refined(None, [], np.inf)) for one in sums]
             else:
-                divided = [DividedInputs.by_number(one, numbers) for one in sums]
+                divided = [DividedInputs.by_number(one, one.greatest(met), numbers) for one in sums]
             search = PatternSearch(Summands(about), divided)
             multipliers = search.multipliers() if self.linear and numbers is not None else None
             if multipliers is not None and multipliers.count == search.regions:
@@ -62,10 +61,8 @@ class Potentials(Strategy):
                 break
             divided = list[DividedInputs]()
             for inputs, pattern in zip(search.divided, search.chosen[2], strict=True):
-                coarse = inputs.automaton
-                divided.append(
-                    DividedInputs.of(inputs.sums, inputs.sums.refined(coarse, coarse.settled(pattern >= 0), 2.0**-fine))
-                )
+                finer = inputs.sums.refined(inputs.automaton, inputs.automaton.settled(pattern >= 0), 2.0**-fine)
+                divided.append(DividedInputs.of(inputs.sums, inputs.greatest, finer))
             if max(sum(own.sizes) for own in divided) > self.states:
                 break
             search = PatternSearch(search.summands, divided)
@@ -76,10 +73,10 @@ class Potentials(Strategy):
         if not isinstance(problem, TransformerProblem) or not isinstance(config, Transformer):
             raise DoesNotFit(f"{self.name} is for models of the architecture `transformer`")
         with_units = config.act_fn == "relu" and not config.gated_mlp and config.normalization_type is None
-        if config.n_layers > 1 or config.n_heads > 1 or not (config.attn_only or with_units):
+        if config.n_layers > 1 or config.n_heads > _MOST_HEADS or not (config.attn_only or with_units):
             raise DoesNotFit(
-                f"{self.name} is for one layer and one head, without an MLP or with one of ReLU units that no norm precedes; "
-                "try --strategy regions"
+                f"{self.name} is for one layer and up to {_MOST_HEADS} heads, without an MLP or with one of ReLU units that no "
+                "norm precedes; try --strategy regions"
             )
         biased = {"unembed.b_U", "ln_final.b"} & set(problem.model.tensors)
         if config.normalization_type is not None and (biased or problem.margin):
@@ -101,15 +98,23 @@ def potentials_step(read: int, search: PatternSearch, multipliers: Multipliers |
     if multipliers is not None:
         numbers = [own.numbers[step] for step in range(len(divided[0].numbers)) for own in divided]
         patterns = [np.where(sure, own, -1) for own, sure in zip(patterns, multipliers.proved, strict=True)]
+    units, columns = search.summands.units, search.summands.leads(outputs, slopes)[0]
+    both = Functionals(
+        np.concatenate([units.columns, columns.columns.reshape(len(columns.columns), -1)], axis=1),
+        np.concatenate([units.constants, columns.constants.reshape(-1)]),
+    )
+    corners, heads = divided[0].corners, len(divided[0].greatest)
     hints = {
         "queries": np.array([own.sums.query for own in divided]),
         **merged_tables(divided),
         "pattern": np.concatenate(patterns),
         "outputs": outputs,
         "slopes": np.rint(slopes * 256).astype(np.int64),
+        "ratios": _scaled([own.ratios for own in divided]),
+        "enforced": _scaled([own.enforced(both) for own in divided]),
         "numbers": np.concatenate(numbers) if numbers else np.zeros(0, np.int64),
-        "inner": _stacked(multipliers.inner if multipliers else [], 2 * slopes.shape[1]),
-        "outer": _stacked(multipliers.outer if multipliers else [], search.summands.problem.model.config.d_vocab_out - 1),
+        "inner": _stacked(multipliers.inner if multipliers else [], 2 * (len(units.constants) * corners + heads - 1)),
+        "outer": _stacked(multipliers.outer if multipliers else [], columns.constants.shape[1] * corners),
     }
     return Step("potentials", (0,), {"read": read}, {name: RawTensor.of_integers(hint) for name, hint in hints.items()})
 
@@ -118,5 +123,8 @@ def _stacked(parts: Sequence[np.ndarray], columns: int) -> IntArray:
     """Multipliers, the first ones repeated where there are fewer."""
     most = max((len(part) for part in parts), default=0)
     rows = [np.concatenate([part, np.repeat(part[:1], most - len(part), axis=0)]) for part in parts]
-    found = np.stack(rows) if rows else np.zeros((0, 0, columns))
-    return np.asarray(np.rint(found * 2.0**24), np.int64)
+    return _scaled(rows) if rows else np.zeros((0, 0, columns), np.int64)
+
+
+def _scaled(parts: Sequence[np.ndarray]) -> IntArray:
+    return np.asarray(np.rint(np.stack(parts) * 2.0**24), np.int64)

@@ -84,12 +84,22 @@ class ReadSums:
         seen = np.arange(len(order)) <= self.position if config.attention_dir == "causal" else np.ones(len(order), np.bool_)
         return np.array([np.any(self.after[order.index(p)] >= 0, axis=0) for p in range(len(order))]) & seen[:, None]
 
+    def greatest(self, met: BoolArray) -> FloatArray:
+        """The greatest score "h" of tokens "k v"; at the read's position, of the query."""
+        own = (np.arange(len(met)) != self.position)[:, None] | (np.arange(met.shape[1]) == self.query)
+        return np.asarray(np.where((met & own)[..., None], self._scores, -np.inf).max((0, 1)))
+
+    @cached_property
+    def _scores(self) -> FloatArray:
+        """Of every position and token, "k v h"."""
+        query, key, _ = (part.numpy() for part in self.problem.heads)  # "v h k e"
+        return np.einsum("he,vhke->kvh", query[self.query, :, self.position], key)
+
     @cached_property
     def _visible(self) -> tuple[FloatArray, FloatArray]:
         """Weights "k v h" and values "k v h e". Weights are 0 where no input has the token, or the position is not seen."""
-        query, key, value = (part.numpy() for part in self.problem.heads)  # "v h k e"
-        scores = np.where(self.met[..., None], np.einsum("he,vhke->kvh", query[self.query, :, self.position], key), -np.inf)
-        return np.exp(scores - scores.max((0, 1))), value.transpose(2, 0, 1, 3)
+        scores = np.where(self.met[..., None], self._scores, -np.inf)
+        return np.exp(scores - self.greatest(self.met)), self.problem.heads[2].numpy().transpose(2, 0, 1, 3)
 
     @cached_property
     def _range(self) -> tuple[FloatArray, FloatArray]:

@@ -27,8 +27,8 @@ _PIECES = (1, 2, 3, 4, 6, 8)
 
 @dataclass(frozen=True)
 class Multipliers:
-    """Of what is proved, for each query "f". inner: for each query "a 2m", if anything is; outer: for each query and pattern
-    likewise "b r".
+    """Of what is proved, for each query "f". inner: for each query "a x", if anything is; outer: for each query and pattern
+    likewise "b x".
     """
 
     inner: Sequence[FloatArray]
@@ -51,8 +51,11 @@ class PatternSearch:
     @cached_property
     def read_by_units(self) -> list[tuple[FloatArray, FloatArray]]:
         """For each query l and u "f m", as they are."""
-        units = self.summands.units
-        return [inputs.hulls(inputs.terms(units)) for inputs in self.divided]
+        found = list[tuple[FloatArray, FloatArray]]()
+        for inputs in self.divided:
+            low, high = (end.reshape(len(end), -1, inputs.corners) for end in inputs.hulls(inputs.terms(self.summands.units)))
+            found.append((low.min(2), high.max(2)))
+        return found
 
     @cached_property
     def candidates(self) -> tuple[IntArray, FloatArray]:
@@ -85,7 +88,7 @@ class PatternSearch:
                 inputs.hulls([added[:, start : start + _AT_ONCE] for added in terms])[0]
                 for start in range(0, terms[0].shape[1], _AT_ONCE)
             ]
-            least = np.concatenate(parts, axis=1).reshape(len(low), -1, rivals)
+            least = np.concatenate(parts, axis=1).reshape(len(low), -1, rivals, inputs.corners).min(3)
             for number in range(len(outputs)):
                 least[:, number] += self.lost(low, high, slopes[number], influence[:, number])
             leads.append(np.where(inputs.outputs[:, None] == outputs, least.min(2), -np.inf))
@@ -132,19 +135,19 @@ class PatternSearch:
                 proved.append(pattern >= 0)
                 continue
             weight = np.abs(np.minimum(influence, 0)).max(2).T[pattern[claimed]]  # "f m"
-            found, low, high = self._inner(inputs, claimed, slopes[pattern[claimed]], weight, pieces)
+            found, low, high, between = self._inner(inputs, claimed, slopes[pattern[claimed]], weight, pieces)
             sure = np.zeros(len(pattern), np.bool_)
             for number in np.unique(pattern[claimed]).tolist():
                 rows = np.flatnonzero(pattern[claimed] == number)
-                needed = -self.lost(low[rows], high[rows], slopes[number], influence[:, number])
+                needed = -self.lost(low[rows], high[rows], slopes[number], influence[:, number]).repeat(inputs.corners, axis=1)
                 own = Functionals(functionals.columns[:, number], functionals.constants[number])
                 ways = inputs.ways(pattern == number)
                 multipliers, bounds = linear_bounds(ways, inputs.terms(own), inputs.rises[claimed[rows]])
                 room = _ROOM * max(np.abs(bounds).max(), np.abs(needed).max(initial=0))
                 some, enough = _cover(multipliers, bounds > needed + room, bounds, pieces)
-                if enough.any():
+                if (enough & between[rows]).any():
                     outer.append(some)
-                sure[claimed[rows[enough]]] = True
+                sure[claimed[rows[enough & between[rows]]]] = True
             if sure.any():
                 inner.append(found)
             proved.append(sure)
@@ -152,24 +155,31 @@ class PatternSearch:
 
     def _inner(
         self, inputs: DividedInputs, claimed: IntArray, slopes: FloatArray, weight: FloatArray, pieces: int
-    ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Multipliers "a 2m", and l and u "f m" of claimed regions with slopes "f m", a unit having a weight "f m"."""
+    ) -> tuple[FloatArray, FloatArray, FloatArray, BoolArray]:
+        """Multipliers "a x"; l and u "f m" of claimed regions with slopes "f m", a unit having a weight "f m"; and where ratios
+        are between their bounds.
+        """
         marked = np.zeros(len(inputs.outputs), np.bool_)
         marked[claimed] = True
         terms = inputs.terms(self.summands.units)
         both = [np.concatenate([added, -added], axis=1) for added in terms]
-        multipliers, bounds = linear_bounds(inputs.ways(marked), both, inputs.rises[claimed])
-        importance = np.concatenate([weight * slopes, weight * (1 - slopes)], axis=1)
-        loss = importance * np.clip(-bounds, 0, None) - 1e-6 * bounds  # "a f 2m"
+        ways, rises = inputs.ways(marked), inputs.rises[claimed]
+        multipliers, bounds = linear_bounds(ways, both, rises)
+        importance = np.concatenate([weight * slopes, weight * (1 - slopes)], axis=1).repeat(inputs.corners, axis=1)
+        loss = importance * np.clip(-bounds, 0, None) - 1e-6 * bounds  # "a f x"
         kept = [loss.sum(1).argmin(0)]
         columns = np.arange(bounds.shape[2])
         least = np.take_along_axis(loss, kept[0][None, None], 0)[0]
         while len(kept) < pieces:
             kept.append(np.minimum(loss, least).sum(1).argmin(0))
             least = np.minimum(least, np.take_along_axis(loss, kept[-1][None, None], 0)[0])
-        best = np.max([bounds[one, :, columns].T for one in kept], axis=0)
-        units = bounds.shape[2] // 2
-        return np.stack([multipliers[one, columns] for one in kept]), best[:, :units], -best[:, units:]
+        best = np.max([bounds[one, :, columns].T for one in kept], axis=0).reshape(len(claimed), -1, inputs.corners).min(2)
+        checks, positive = linear_bounds(ways, inputs.checked, rises)
+        enough, between = _cover(checks, positive > 0, positive, pieces)
+        enough = np.concatenate([enough, np.repeat(enough[:1], pieces - len(enough), axis=0)])
+        found = np.concatenate([np.stack([multipliers[one, columns] for one in kept]), enough], axis=1)
+        units = best.shape[1] // 2
+        return found, best[:, :units], -best[:, units:], between
 
 
 def _cover(multipliers: FloatArray, enough: BoolArray, bounds: FloatArray, most: int) -> tuple[FloatArray, BoolArray]:

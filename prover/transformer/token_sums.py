@@ -1,4 +1,4 @@
-"""What tokens add to sums that one-layer, one-head transformers depend on, and bounds of these sums, in float64.
+"""What tokens add to sums that one-layer transformers depend on, and bounds of these sums, in float64.
 
 They are what the checker computes (checker/transformer/potentials), but for rounding.
 """
@@ -18,6 +18,8 @@ FloatArray = np.ndarray
 Terms = list[FloatArray]
 _TRIED = 64
 """Multipliers among which some are chosen."""
+_RATIOS, _ROUNDS, _LARGEST, _SLACK = 12, 5, 2.0**14, 2.0**-8
+"""So many ratios are tried in each round; between which numbers they are, and how much room they get in the end."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Functionals:
 
 @dataclass(frozen=True)
 class Summands:
-    """The parts of a model with one layer and one head whose sums matter."""
+    """The parts of a one-layer model whose sums matter."""
 
     problem: TransformerProblem
 
@@ -74,17 +76,19 @@ class Summands:
 class DividedInputs:
     """Inputs with one query at a read, divided by a finer automaton: tables "s v" for each step, sizes after each.
 
-    numbers: of all states, if they are numbered: those before each step, and of the regions.
+    numbers: of all states, if they are numbered: those before each step, and of the regions. greatest "h": scores are relative
+    to these.
     """
 
     sums: ReadSums
     tables: Sequence[IntArray]
     sizes: Sequence[int]
     outputs: IntArray
+    greatest: FloatArray
     numbers: Sequence[IntArray] = ()
 
     @staticmethod
-    def by_number(sums: ReadSums, token_numbers: IntArray) -> "DividedInputs":
+    def by_number(sums: ReadSums, greatest: FloatArray, token_numbers: IntArray) -> "DividedInputs":
         """By the task's state and the sum of the tokens' numbers."""
         state, number = np.zeros(1, np.int64), np.zeros(1, np.int64)
         tables, sizes, numbers = list[IntArray](), list[int](), [number]
@@ -99,12 +103,13 @@ class DividedInputs:
             tables.append(table)
             sizes.append(len(found))
             numbers.append(number)
-        return DividedInputs(sums, tables, sizes, sums.problem.required_automaton.outputs[sums.read][state], numbers)
+        outputs = sums.problem.required_automaton.outputs[sums.read][state]
+        return DividedInputs(sums, tables, sizes, outputs, greatest, numbers)
 
     @staticmethod
-    def of(sums: ReadSums, finer: FinerAutomaton) -> "DividedInputs":
+    def of(sums: ReadSums, greatest: FloatArray, finer: FinerAutomaton) -> "DividedInputs":
         """By a finer automaton without numbers."""
-        return DividedInputs(sums, finer.tables, finer.sizes, finer.outputs)
+        return DividedInputs(sums, finer.tables, finer.sizes, finer.outputs, greatest)
 
     @property
     def automaton(self) -> FinerAutomaton:
@@ -123,13 +128,67 @@ class DividedInputs:
             found.append((source[order], token[order], target[order]))
         return found
 
-    def terms(self, functionals: Functionals) -> Terms:
-        """What a token adds to sums, for each step "v x"; 0 where nothing is seen."""
-        columns = functionals.columns.reshape(len(functionals.columns), -1)
-        added, sums = self.sums.terms, self.sums  # "step v 1+e"
-        out = sums.problem.weights["blocks.0.attn.W_O"].flatten(0, 1).cpu().numpy()
+    @property
+    def corners(self) -> int:
+        """Of the box of ratios."""
+        return 2 ** (len(self.greatest) - 1)
+
+    @cached_property
+    def _added(self) -> FloatArray:
+        """What a token adds to (Z, N) of each head, "step v h 1+e"; 0 where nothing is seen."""
+        heads = len(self.greatest)
+        scale = np.exp(self.sums.greatest(self.sums.met) - self.greatest)
+        added = self.sums.terms[: len(self.tables)]
+        return added.reshape(*added.shape[:2], heads, -1) * scale[:, None]
+
+    def _parts(self, functionals: Functionals) -> FloatArray:
+        """What the heads add to sums, "step v h x", that of others than the first being divided by ratios."""
+        columns, sums = functionals.columns.reshape(len(functionals.columns), -1), self.sums
         fixed = sums.bounds.base.cpu().numpy() @ columns + functionals.constants.reshape(-1)
-        return list((added @ np.concatenate([fixed[None], out @ columns]))[: len(self.tables)])
+        out = sums.problem.weights["blocks.0.attn.W_O"].cpu().numpy()
+        found = np.einsum("svhe,hed,dx->svhx", self._added[..., 1:], out, columns, optimize=True)
+        found[:, :, 0] += self._added[:, :, 0, :1] * fixed
+        return found
+
+    def enforced(self, functionals: Functionals) -> FloatArray:
+        """Multipliers of ratios "x h": what other heads than the first add on average, so that ratios hardly matter."""
+        weights, parts = self._added[:, :, 1:, 0], self._parts(functionals)[:, :, 1:]
+        return np.asarray((parts.sum((0, 1)) / weights.sum((0, 1))[:, None]).T)
+
+    @cached_property
+    def ratios(self) -> FloatArray:
+        """Between which numbers Z / Z_h is, on all inputs, "h 2", with some room: the interval is divided again and again."""
+        found = np.zeros((len(self.greatest) - 1, 2))
+        for head in range(len(found)):
+            first, other = self._added[:, :, 0, 0], self._added[:, :, 1 + head, 0]
+            least, most = np.array([1 / _LARGEST, 1 / _LARGEST]), np.array([_LARGEST, _LARGEST])  # for both ends
+            for _ in range(_ROUNDS):
+                tried = np.geomspace(least, most, _RATIOS)
+                terms = [first[..., None] - other[..., None] * tried[:, 0], other[..., None] * tried[:, 1] - first[..., None]]
+                low, _ = self.hulls(list(np.concatenate(terms, axis=2)))
+                below, above = (low.min(0) > 0).reshape(2, -1)
+                last, next_one = max(int(below.sum()) - 1, 0), min(int((~above).sum()), _RATIOS - 1)
+                least = np.array([tried[last, 0], tried[max(next_one - 1, 0), 1]])
+                most = np.array([tried[min(last + 1, _RATIOS - 1), 0], tried[next_one, 1]])
+            found[head] = least[0] * (1 - _SLACK), most[1] * (1 + _SLACK)
+        return found
+
+    def terms(self, functionals: Functionals) -> Terms:
+        """What a token adds to sums at all corners, for each step "v x corners", the last two as one."""
+        parts, enforced, weights = self._parts(functionals), self.enforced(functionals), self._added[..., :1]
+        sums = [parts[:, :, 0] + weights[:, :, 0] * enforced.sum(1)]
+        for head in range(1, len(self.greatest)):
+            part = parts[:, :, head] - weights[:, :, head] * enforced[:, head - 1]
+            sums = [before + part * ratio for before in sums for ratio in self.ratios[head - 1]]
+        every = np.stack(sums, axis=3)
+        return list(every.reshape(*every.shape[:2], -1))
+
+    @property
+    def checked(self) -> Terms:
+        """What a token adds to the sums that are positive if ratios are where they should be, for each step "v h"."""
+        first, others = self._added[:, :, :1, 0], self._added[:, :, 1:, 0]
+        pairs = np.stack([first - others * self.ratios[:, 0], others * self.ratios[:, 1] - first], axis=3)
+        return list(pairs.reshape(*pairs.shape[:2], -1))
 
     def hulls(self, terms: Terms) -> tuple[FloatArray, FloatArray]:
         """The least and the greatest sums of every region, "f x"."""

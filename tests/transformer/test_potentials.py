@@ -1,4 +1,4 @@
-"""Potentials for random automata and transformers of one layer and head, against an oracle that evaluates every input."""
+"""Potentials for random automata and transformers of one layer, against an oracle that evaluates every input."""
 
 import itertools
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from test_regions import SMALL, SURE, WHOLE, draw_automaton, draw_hints, every_input, setting_for, true_leads
 from transformer_models import draw_model, stored_weights
 
@@ -19,15 +20,19 @@ from checker.transformer.finer import RightAtRead
 from checker.transformer.potentials import potentials
 from checker.transformer.regions import regions
 from checker.transformer.transformer_forward import transformer_forward
+from prover.proving import problem_about
+from prover.transformer.finer_automaton import ReadSums
+from prover.transformer.token_sums import DividedInputs
 
 Hints = dict[str, np.ndarray]
 
 
-def one_head(seed: int, **fixed: Any) -> Model:
+def draw_fitting(seed: int, **fixed: Any) -> Model:
     """Every feature that the rule is about, by turns; after a last norm there are no biases."""
     attn_only = seed % 3 == 1
     norm = (None, "LN", "RMS", "LNPre", "RMSPre")[seed // 3 % 5] if attn_only else None
-    sizes = {"n_layers": 1, "n_heads": 1, "n_key_value_heads": 1, "d_vocab": 2 + seed % 2, "n_ctx": 2 + seed % 3}
+    heads, groups = ((1, 1), (1, 1), (2, 2), (3, 3), (2, 1))[seed % 5]
+    sizes = {"n_layers": 1, "n_heads": heads, "n_key_value_heads": groups, "d_vocab": 2 + seed % 2, "n_ctx": 2 + seed % 3}
     kind = {
         "attn_only": attn_only,
         "normalization_type": norm,
@@ -65,25 +70,35 @@ def regions_of(hints: Hints, automaton: Automaton, read: int, rows: np.ndarray) 
     return np.array(found)
 
 
-def with_claims(hints: Hints, pattern: np.ndarray, outputs: Sequence[int], slopes: np.ndarray) -> Hints:
-    """Without numbers and multipliers."""
-    units = slopes.shape[1]
+def with_claims(
+    model: Model, automaton: Automaton, read: int, hints: Hints, pattern: np.ndarray, outputs: Sequence[int], slopes: np.ndarray
+) -> Hints:
+    """Without numbers and multipliers; ratios are bounded as they are, and not enforced."""
+    config, problem = model.config, problem_about(model, torch.device("cpu"), automaton=automaton)
+    others, corners, rivals = config.n_heads - 1, 2 ** (config.n_heads - 1), config.d_vocab_out - 1
+    sums = [ReadSums(problem, read, int(query)) for query in hints["queries"]]  # type: ignore[arg-type]
+    met = np.any([one.met for one in sums], axis=0)
+    ratios = [DividedInputs.of(one, one.greatest(met), one.refined(None, [], np.inf)).ratios for one in sums]
     claims = {"pattern": pattern, "outputs": np.array(outputs), "slopes": slopes, "numbers": np.zeros(0)}
     kept = {name: hint for name, hint in hints.items() if name != "scale"}
-    return {**kept, **claims, "inner": np.zeros((0, 0, 2 * units)), "outer": np.zeros((0, 0, 0))}
+    return {
+        **{**kept, **claims, "ratios": np.rint(np.array(ratios).reshape(len(sums), others, 2) * 2**24)},
+        "enforced": np.zeros((len(sums), config.d_mlp + len(outputs) * rivals, others)),
+        "inner": np.zeros((0, 0, 2 * (config.d_mlp * corners + others))),
+        "outer": np.zeros((0, 0, rivals * corners)),
+    }
 
 
-def numbered(hints: Hints, query_of: np.ndarray, rivals: int, rng: np.random.Generator, size: float) -> Hints:
-    """With random numbers, and some multipliers for every family."""
+def numbered(hints: Hints, query_of: np.ndarray, rng: np.random.Generator, size: float) -> Hints:
+    """With random numbers, and some multipliers for every family. Ratios are enforced somehow."""
     claimed = hints["pattern"] >= 0
     pairs = np.column_stack([query_of, hints["pattern"]])[claimed]
-    families, pieces, units = len(np.unique(pairs, axis=0)), int(rng.integers(1, 4)), hints["inner"].shape[2]
-    draw = [
-        rng.normal(size=shape) * size * 2**24
-        for shape in ((len(np.unique(pairs[:, 0])), pieces, units), (families, pieces, rivals))
-    ]
+    counts, pieces = (len(np.unique(pairs[:, 0])), len(np.unique(pairs, axis=0))), int(rng.integers(1, 4))
     numbers = rng.integers(-3, 4, len(hints["finer"]) + len(hints["pattern"]))
-    return {**hints, "numbers": numbers, "inner": np.rint(draw[0]), "outer": np.rint(draw[1])}
+    found = {"numbers": numbers, "enforced": np.rint(rng.normal(size=hints["enforced"].shape) * size * 2**24)}
+    for name, count in zip(("inner", "outer"), counts, strict=True):
+        found[name] = np.rint(rng.normal(size=(count, pieces, hints[name].shape[2])) * size * 2**24)
+    return {**hints, **found}
 
 
 def draw_claims(model: Model, automaton: Automaton, read: int, rng: np.random.Generator, memory: int) -> Hints:
@@ -101,11 +116,10 @@ def draw_claims(model: Model, automaton: Automaton, read: int, rng: np.random.Ge
         if len(one) and rng.random() < 0.95:  # a region may have no input, if what was dropped leads to all
             pattern[number] = rng.choice(np.flatnonzero(outputs == true[one[0]]))
             query_of[number] = np.searchsorted(hints["queries"], rows[one[0], position])
-    hints = with_claims(hints, pattern, outputs, slopes)
-    hints["outer"] = np.zeros((0, 0, model.config.d_vocab_out - 1))
+    hints = with_claims(model, automaton, read, hints, pattern, outputs, slopes)
     if rng.random() < 0.5:
         return hints
-    return numbered(hints, query_of, model.config.d_vocab_out - 1, rng, float(rng.choice([0, 0.1, 1])))
+    return numbered(hints, query_of, rng, float(rng.choice([0, 0.1, 1])))
 
 
 def step_of(read: int, hints: Hints) -> Step:
@@ -120,7 +134,7 @@ def applied(setting: Setting, read: int, hints: Hints) -> RightAtRead:
 @pytest.mark.parametrize("seed", range(80))
 def test_what_is_proved_is_true(seed: int) -> None:
     """Of every kind of model and task; the margin is that by which some input leads."""
-    rng, model = np.random.default_rng(seed), one_head(seed)
+    rng, model = np.random.default_rng(seed), draw_fitting(seed)
     automaton = draw_automaton(model, rng)
     rows = every_input(automaton)
     leads = true_leads(model, automaton, rows)
@@ -147,9 +161,10 @@ def slopes_of(units: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_a_margin_decides_about_single_inputs(seed: int) -> None:
+def test_a_margin_decides_about_single_inputs(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """All sums of a region with one input are exact: with the right slopes, what it leads by is what is proved; never more."""
-    rng, model = np.random.default_rng(seed), one_head(seed, normalization_type=None)
+    monkeypatch.setattr("checker.transformer.potentials._BLOCK", (1, 2**18)[seed % 2])
+    rng, model = np.random.default_rng(seed), draw_fitting(seed, normalization_type=None)
     while not reads_that_fit(model, automaton := draw_automaton(model, rng)):
         pass
     read = int(rng.choice(reads_that_fit(model, automaton)))
@@ -162,46 +177,116 @@ def test_a_margin_decides_about_single_inputs(seed: int) -> None:
     for row in rng.permutation(np.flatnonzero(alone))[:2].tolist():
         output = int(automaton.outputs_of(rows[row : row + 1])[0, read])
         pattern = np.full(int(hints["sizes"][-1]), -1)
-        for share, expected in ((1 - 1e-6, True), (1 + 1e-6, False)):
-            margin = Fraction(float(leads[row] * share))
-            setting, proved = setting_for(model, automaton, 64, margin), []
+        for share, precision in ((1 - 1e-6, 64), (1 + 1e-6, 64), (1 + 1e-6, 12)):
+            setting, proved = setting_for(model, automaton, precision, Fraction(float(leads[row] * share))), []
             for number in range(len(slopes)):
                 pattern[region[row]] = number
-                claims = with_claims(hints, pattern, [output] * len(slopes), slopes)
-                claims["outer"] = np.zeros((0, 0, model.config.d_vocab_out - 1))
-                more = numbered(claims, np.zeros(len(pattern), int), model.config.d_vocab_out - 1, rng, 1.0)
+                claims = with_claims(model, automaton, read, hints, pattern, [output] * len(slopes), slopes)
+                more = numbered(claims, np.zeros(len(pattern), int), rng, 1.0)
                 proved.append([applied(setting, read, hints).correct for hints in (claims, more)])
-            assert np.all(np.max(proved, axis=0) == int(expected))
-            assert all(hulls == multiplied for hulls, multiplied in proved)
+            if share > 1:
+                assert not np.any(proved)
+            elif model.config.n_heads == 1:
+                assert np.all(np.max(proved, axis=0) == 1) and all(hulls == multiplied for hulls, multiplied in proved)
 
 
-@pytest.mark.parametrize("seed", range(30))
-def test_a_margin_decides_about_families(seed: int) -> None:
-    """With all inputs of one query and output in one region, what is proved is at most the least lead, by either way."""
-    rng, model = np.random.default_rng(seed), one_head(seed, normalization_type=None)
-    length, vocab = model.config.input_shape
-    automaton = Automaton.of(np.arange(length), np.zeros((1, 1, vocab), np.int64), np.array([int(rng.integers(2))]))
-    rows = every_input(automaton)
-    leads, hints = true_leads(model, automaton, rows)[:, 0], draw_hints(automaton, 0, rng, 1, 1)
-    query = int(rng.integers(len(hints["queries"])))
-    least = leads[rows[:, -1] == hints["queries"][query]].min()
-    if least < 1e-3:
+class Stated:
+    """The theorem's left-hand side, written down once more in float64: for a query, after each of some tokens."""
+
+    def __init__(self, model: Model, query: int, tokens: np.ndarray) -> None:
+        weights, self.config = stored_weights(model), model.config
+        heads, size, d, mlp = model.config.n_heads, model.config.d_head, model.config.d_model, "blocks.0.mlp."
+
+        def bias(name: str, *shape: int) -> np.ndarray:
+            return weights.get(name, np.zeros(shape)).reshape(shape)
+
+        every, at_query = (weights["embed.W_E"] + position for position in weights["pos_embed.W_pos"])
+
+        def read_through(letter: str, x: np.ndarray) -> np.ndarray:
+            return x @ weights[f"blocks.0.attn.W_{letter}"] + bias(f"blocks.0.attn.b_{letter}", heads, 1, size)
+
+        x = at_query[query : query + 1]
+        first = read_through("Q", x) / size**0.5
+        scores = np.concatenate([(first * read_through("K", part)).sum(2) for part in (every[tokens], x)], axis=1)
+        w = np.exp(scores - scores.max(1, keepdims=True))
+        values = np.concatenate([read_through("V", part) for part in (every[tokens], x)], axis=1)
+        self.centre = ((values.min(1) + values.max(1)) / 2)[:, None] @ weights["blocks.0.attn.W_O"]
+        values = values @ weights["blocks.0.attn.W_O"]
+        self.total = w[:, :-1] + w[:, -1:]  # Z "h t"
+        self.read = (w[..., None] * values)[:, :-1] + (w[..., None] * values)[:, -1:]  # Z times what heads write "h t d"
+        self.fixed = x[0] + bias("blocks.0.attn.b_O", d)
+        self.unembed, self.bias = weights["unembed.W_U"], bias("unembed.b_U", model.config.d_vocab_out)
+        self.inward, self.b_in = weights[f"{mlp}W_in"], bias(f"{mlp}b_in", model.config.d_mlp)
+        self.outward, self.b_out = weights[f"{mlp}W_out"], bias(f"{mlp}b_out", d)
+
+    def at_corners(self, y: np.ndarray, added: float, ratios: np.ndarray, enforced: np.ndarray) -> np.ndarray:
+        """Sums for all corners and tokens "corner t"."""
+        found = []
+        for corner in itertools.product(*ratios):
+            total = self.total[0] * (self.fixed @ y + added) + self.read[0] @ y
+            for head, (ratio, mu) in enumerate(zip(corner, enforced, strict=True), 1):
+                off = mu + (self.centre[head] @ y).item()
+                total = total + ratio * (self.read[head] @ y) + off * (self.total[0] - ratio * self.total[head])
+            found.append(total)
+        return np.array(found)
+
+    def least(self, output: int, slopes: np.ndarray, ratios: np.ndarray, enforced: np.ndarray) -> float:
+        """The greatest margin for which the left-hand side is positive, for every rival."""
+        found, count = [], self.config.d_vocab_out
+        units = [self.at_corners(self.inward[:, i], self.b_in[i], ratios, enforced[i]) for i in range(len(self.b_in))]
+        for number in range(1, count):
+            rival = (output + number) % count
+            d = self.unembed[:, output] - self.unembed[:, rival]
+            a = self.outward @ d
+            y, added = (
+                d + self.inward @ (slopes * a),
+                self.b_out @ d + self.bias[output] - self.bias[rival] + (slopes * a) @ self.b_in,
+            )
+            sums, lost = self.at_corners(y, added, ratios, enforced[len(units) + number - 1]), 0.0
+            for i, read in enumerate(units):
+                lost += min(a[i], 0) * max(max(end, 0) - slopes[i] * end for end in (read.min(), read.max()))
+            found.append(((sums + lost) / self.total[0]).min())
+        return float(min(found))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_what_is_proved_is_what_the_theorem_says(seed: int) -> None:
+    """Two positions: sums over the inputs of a query are exact, by either way, and so is the greatest margin."""
+    rng, heads = np.random.default_rng(seed), 1 + seed % 3
+    plain = {"attention_dir": "causal", "positional_embedding_type": "standard", "use_qk_norm": False, "attn_scale": -1}
+    sizes = {"n_ctx": 2, "d_vocab": 3, "n_heads": heads, "n_key_value_heads": heads, "d_head": 2, "d_mlp": 1 + seed % 4}
+    kind = {"attn_only": False, "normalization_type": None, "tie_word_embeddings": False, "d_vocab_out": 2 + seed % 2}
+    model = draw_fitting(seed, **plain, **sizes, **kind)
+    kept = np.sort(rng.permutation(3)[: 1 + seed // 3 % 3])
+    before = np.where(np.isin(np.arange(3), kept), 0, -1)  # the first token is one of these
+    output, query = int(rng.integers(model.config.d_vocab_out)), int(rng.integers(3))
+    automaton = Automaton.of(np.arange(2), np.stack([before[None], np.zeros((1, 3), np.int64)]), np.array([output]))
+    one = {"queries": [query], "sizes": [1, 1], "finer": [before, np.where(np.arange(3) == query, 0, -1)]}
+    hints, slopes = {name: np.array(hint) for name, hint in one.items()}, rng.integers(0, 257, (1, model.config.d_mlp))
+    claims = with_claims(model, automaton, 0, hints, np.zeros(1, int), [output], slopes)
+    if seed % 4:
+        claims["enforced"] = np.rint(rng.normal(size=claims["enforced"].shape) * 2**22)
+    more = numbered(claims, np.zeros(1, int), rng, 0.0) | {"enforced": claims["enforced"], "numbers": rng.integers(-9, 9, 3)}
+    stated = Stated(model, query, kept)
+    ratio = stated.total[0] / stated.total[1:]
+    if ratio.size and not 0.01 < ratio.min() <= ratio.max() < 100:
         return
-    slopes = slopes_of(model.config.d_mlp)
-    pattern = np.where(np.arange(len(hints["queries"])) == query, 0, -1)
-    for share in (0.25, 1 + 1e-6):
-        setting = setting_for(model, automaton, 64, Fraction(float(least * share)))
-        for one in slopes:
-            claims = with_claims(hints, pattern, [int(automaton.outputs[0, 0])], one[None])
-            claims["outer"] = np.zeros((0, 0, model.config.d_vocab_out - 1))
-            more = numbered(claims, np.zeros(len(pattern), int), model.config.d_vocab_out - 1, rng, 0.3)
-            for own in (claims, more):
-                assert share < 1 or applied(setting, 0, own).correct == 0
+    wide = rng.random(2) / 2 + 1e-4
+    ratios = np.stack([ratio.min(1) * (1 - wide[0]), ratio.max(1) * (1 + wide[1])], axis=1)
+    claims["ratios"] = more["ratios"] = np.rint(ratios[None] * 2**24)
+    margin = stated.least(output, slopes[0] / 256, claims["ratios"][0] / 2**24, claims["enforced"][0] / 2**24)
+    biases = stored_weights(model).get("unembed.b_U", np.zeros(model.config.d_vocab_out)).copy()
+    biases[output] += 1 - margin  # as margins are not negative
+    raw = RawTensor("F64", biases.shape, biases.astype("<f8").tobytes())
+    setting = replace(setting_for(model, automaton, 64), model=replace(model, tensors={**model.tensors, "unembed.b_U": raw}))
+    for share, correct in ((1 - 1e-6, len(kept)), (1 + 1e-6, 0)):
+        for own in (claims, more):
+            assert applied(replace(setting, margin=Fraction(share)), 0, own).correct == correct
 
 
 @pytest.mark.parametrize("seed", range(25))
 def test_spoiled_hints_are_refused_or_prove_what_is_true(seed: int) -> None:
-    rng, model = np.random.default_rng(seed), one_head(seed)
+    rng, model = np.random.default_rng(seed), draw_fitting(seed)
     while not reads_that_fit(model, automaton := draw_automaton(model, rng)):
         pass
     rows = every_input(automaton)
@@ -232,13 +317,15 @@ def test_spoiled_hints_are_refused_or_prove_what_is_true(seed: int) -> None:
 
 
 def whole(model: Model, **change: Any) -> Hints:
-    """Claims about all regions of WHOLE (see test_regions), with numbers: the sums so far."""
+    """Claims about all regions of WHOLE (see test_regions), with numbers: the sums so far. One head."""
     units, rivals = model.config.d_mlp, model.config.d_vocab_out - 1
     hints = {**WHOLE, "pattern": [0, 1, 1, 0], "outputs": [0, 1], "slopes": np.zeros((2, units))}
     hints |= {
         "numbers": [0, 0, 0, 1, 1, 2, 0, 1, 1, 2],
         "inner": np.zeros((2, 1, 2 * units)),
         "outer": np.zeros((4, 1, rivals)),
+        "ratios": np.zeros((2, 0, 2)),
+        "enforced": np.zeros((2, units + 2 * rivals, 0)),
     }
     return {name: np.array(hint, np.int64) for name, hint in {**hints, **change}.items() if name != "scale"}
 
@@ -274,6 +361,9 @@ def small_model(**fixed: Any) -> Model:
         ({"outer": np.zeros((4, 0, 1))}, "at least one"),
         ({"outer": np.full((4, 1, 1), -(2**40) - 1)}, "too large"),
         ({"finer": [[0, 1], [2, 3], [0, -1], [1, -1], [-1, 2], [-1, 2]]}, "does not stand for"),
+        ({"ratios": np.zeros((1, 0, 2))}, "2 queries"),
+        ({"enforced": np.zeros((2, 3, 0))}, "4 sums"),
+        ({"enforced": np.zeros((1, 4, 0))}, "4 sums"),
     ],
 )
 def test_claims_of_another_form_are_refused(change: dict[str, Any], reason: str | None) -> None:
@@ -298,8 +388,7 @@ def test_models_and_premises_that_do_not_fit_are_refused() -> None:
         potentials(setting, step_of(2, whole(model)), (forward,))
     others: list[dict[str, Any]] = [
         {"n_layers": 2},
-        {"n_heads": 2},
-        {"n_heads": 2, "n_key_value_heads": 2},
+        {"n_heads": 7, "n_key_value_heads": 7},
         {"act_fn": "gelu"},
         {"gated_mlp": True},
         {"normalization_type": "RMS"},
@@ -308,7 +397,7 @@ def test_models_and_premises_that_do_not_fit_are_refused() -> None:
     for other in others:
         unfit = small_model(**other)
         elsewhere = setting_for(unfit, SMALL)
-        with pytest.raises(Refused, match="one layer and one head"):
+        with pytest.raises(Refused, match="one layer and at most 6 heads"):
             potentials(elsewhere, step, (transformer_forward(elsewhere, Step("transformer-forward"), ()),))
     normed = small_model(attn_only=True, normalization_type="RMS", d_mlp=None, act_fn=None)
     without = replace(normed, tensors={n: t for n, t in normed.tensors.items() if not n.startswith("unembed.b")})
@@ -319,7 +408,7 @@ def test_models_and_premises_that_do_not_fit_are_refused() -> None:
         with pytest.raises(Refused, match="after a last norm"):
             applied(place, 0, whole(without))
     tables = replace(setting, model=Model(AttentionOnly(2, 1, 1, 2, 2), {}, None))
-    with pytest.raises(Refused, match="one layer and one head"):
+    with pytest.raises(Refused, match="one layer and at most 6 heads"):
         potentials(tables, step, (forward,))
 
 
@@ -333,8 +422,8 @@ def test_ties_are_not_proved() -> None:
         automaton = Automaton.of(np.arange(2), np.array([[[0, 0]]]), np.array([output]))
         hints = {"queries": [0, 1], "sizes": [2, 2], "finer": [[0, 0], [1, 1], [0, -1], [-1, 1]]}
         for slopes in slopes_of(2):
-            claims = with_claims({n: np.array(h) for n, h in hints.items()}, np.array([0, 0]), [output], slopes[None])
-            claims["outer"] = np.zeros((0, 0, 2))
+            arrays = {name: np.array(hint) for name, hint in hints.items()}
+            claims = with_claims(model, automaton, 0, arrays, np.array([0, 0]), [output], slopes[None])
             if output == 1:
                 assert applied(setting_for(model, automaton), 0, claims).correct == 0
 
@@ -343,7 +432,9 @@ def test_the_same_regions_are_proved_by_boxes_or_by_sums() -> None:
     """With single inputs, both rules prove the same: everything that clearly leads."""
     for seed in range(0, 12, 2):
         model, rng = (
-            one_head(seed, attn_only=True, normalization_type=None, d_mlp=None, act_fn=None),
+            draw_fitting(
+                seed, attn_only=True, normalization_type=None, d_mlp=None, act_fn=None, n_heads=1, n_key_value_heads=1
+            ),
             np.random.default_rng(seed),
         )
         length, vocab = model.config.input_shape
@@ -352,6 +443,5 @@ def test_the_same_regions_are_proved_by_boxes_or_by_sums() -> None:
         regional = {name: RawTensor.of_integers(np.asarray(hint, np.int64)) for name, hint in hints.items()}
         forward = transformer_forward(setting, Step("transformer-forward"), ())
         boxes = regions(setting, Step("regions", (0,), {"cuts": 0, "read": 0}, regional), (forward,))
-        claims = with_claims(hints, np.zeros(int(hints["sizes"][-1]), int), [1], np.zeros((1, 0)))
-        claims["outer"] = np.zeros((0, 0, model.config.d_vocab_out - 1))
+        claims = with_claims(model, automaton, 0, hints, np.zeros(int(hints["sizes"][-1]), int), [1], np.zeros((1, 0)))
         assert applied(setting, 0, claims).correct == boxes.correct

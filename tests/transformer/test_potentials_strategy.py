@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_potentials import one_head, reads_that_fit
+from test_potentials import draw_fitting, reads_that_fit
 from test_regions import draw_automaton, every_input, one_layer, true_leads
 
 from certificates import Model, write_certificate, write_model
@@ -33,7 +33,7 @@ SUM = running_sum_sign(4, 2)
 
 @pytest.mark.parametrize("seed", range(24))
 def test_proofs_are_accepted_and_true(seed: int, tmp_path: Path) -> None:
-    rng, model = np.random.default_rng(seed), one_head(seed)
+    rng, model = np.random.default_rng(seed), draw_fitting(seed)
     while len(reads_that_fit(model, automaton := draw_automaton(model, rng))) < len(automaton.reads):
         pass
     rows = every_input(automaton)
@@ -86,19 +86,19 @@ def test_numbers_of_tokens() -> None:
 
 
 def test_models_and_tasks_that_do_not_fit() -> None:
-    model = one_head(0)
+    model = draw_fitting(0)
     with pytest.raises(DoesNotFit, match="--task FILE"):
         prove(problem_about(model, CPU), Potentials())
     length, vocab = model.config.input_shape
     automaton = automaton_from(0, lambda state, token, _: 0, lambda state: 1, length, vocab)
-    for other in ({"n_layers": 2}, {"n_heads": 2, "n_key_value_heads": 1}, {"act_fn": "silu"}, {"normalization_type": "LN"}):
-        with pytest.raises(DoesNotFit, match="one layer and one head"):
-            prove(problem_about(one_head(0, **other), CPU, automaton=automaton), Potentials())
+    for other in ({"n_layers": 2}, {"n_heads": 7, "n_key_value_heads": 7}, {"act_fn": "silu"}, {"normalization_type": "LN"}):
+        with pytest.raises(DoesNotFit, match="one layer and up to 6 heads"):
+            prove(problem_about(draw_fitting(0, **other), CPU, automaton=automaton), Potentials())
     normed = one_layer(3, n_heads=1, n_key_value_heads=1, attn_only=True, normalization_type="RMS", d_vocab=vocab, n_ctx=length)
     with pytest.raises(DoesNotFit, match="last norm"):
         prove(problem_about(normed, CPU, automaton=automaton, margin=Fraction(1, 2)), Potentials())
     later = automaton_from(0, lambda state, token, _: 0, lambda state: 1, length, vocab)
     early = type(later).of(later.order[::-1], later.transitions, later.outputs, np.array([[length - 1, 1]]))
-    both = one_head(0, attention_dir="bidirectional")
+    both = draw_fitting(0, attention_dir="bidirectional")
     with pytest.raises(DoesNotFit, match="reads later"):
         prove(problem_about(both, CPU, automaton=early), Potentials())
