@@ -7,7 +7,7 @@ from runner import Mutant
 FORWARD = ("tests/transformer/test_activations.py", "tests/transformer/test_forward.py")
 EVERY = ("tests/transformer/test_every_input.py",)
 REGIONS = ("tests/core/test_golden.py::test_the_checker_gives_the_recorded_verdict", "tests/transformer/test_regions.py")
-POTENTIALS = ("tests/transformer/test_potentials.py",)
+POTENTIALS = ("tests/core/test_golden.py::test_the_checker_gives_the_recorded_verdict", "tests/transformer/test_potentials.py")
 CONFIGURATION = ("tests/transformer/test_configuration.py",)
 _REPLACED = {
     "checker/transformer/forward.py": (
@@ -223,8 +223,6 @@ _REPLACED = {
             "if position is None:\n            found.append(None)\n            continue",
             "if position is None:\n            continue",
         ),
-        ("* (fixed.reshape(queries, 1, -1) + own)", "* fixed.reshape(queries, 1, -1)"),
-        ("* (fixed.reshape(queries, 1, -1) + own)", "* own"),
         ("np.arange(len(finer.read.queries)))\n    most", "0 * np.arange(len(finer.read.queries)))\n    most"),
         ("times(-rise.reshape(-1, 1, 1))", "times(rise.reshape(-1, 1, 1))"),
         ("times(-rise.reshape(-1, 1, 1))", "times(0 * rise.reshape(-1, 1, 1))"),
@@ -255,20 +253,6 @@ _REPLACED = {
         ("if len(hint) != families or", "if"),
         ("or not hint.shape[1]", ""),
         ("or np.any(abs(hint) > _LARGEST_MULTIPLIER)", ""),
-        ("inner[:, :, units:], up=True)", "inner[:, :, units:], up=False)"),
-        ("low - low - ways.least", "low + ways.least"),
-        (
-            "beyond = [end[rows].relu() - end[rows] * slope for end in (low, high)]",
-            "beyond = [end[rows].relu() - end[rows] * slope for end in (low, low)]",
-        ),
-        (
-            "beyond = [end[rows].relu() - end[rows] * slope for end in (low, high)]",
-            "beyond = [end[rows].relu() - end[rows] * slope for end in (high, high)]",
-        ),
-        (
-            "beyond = [end[rows].relu() - end[rows] * slope for end in (low, high)]",
-            "beyond = [end[rows] - end[rows] * slope for end in (low, high)]",
-        ),
         ("beyond[0].maximum(beyond[1])", "beyond[0].minimum(beyond[1])"),
         ("@ influence.minimum(influence - influence)", "@ influence.maximum(influence - influence)"),
         ("least.positive().all(axis=1)", "least.positive().any(axis=1)"),
@@ -291,19 +275,43 @@ _REPLACED = {
         ("or np.any(pattern < -1)", ""),
         ("or np.any(pattern >= len(outputs))", ""),
         ("if np.any(outputs[pattern] != finer.outputs[regions]):", "if False:"),
-        (
-            "sums = hulls[np.arange(len(regions))[:, None], patterns.of_rivals(pattern)]",
-            "_, sums = hulls[np.arange(len(regions))[:, None], patterns.of_rivals(pattern)].ends()",
-        ),
-        (
-            "_in_hulls(finer, terms, patterns.columns.shape[1])[regions]",
-            "_in_hulls(finer, terms, patterns.columns.shape[1])[0 * regions]",
-        ),
         ("not config.gated_mlp and", ""),
         ('and config.act_fn == "relu"', ""),
         ("and config.normalization_type is None", ""),
+        ("weights[0] * (fixed + own[0])", "weights[0] * fixed"),
+        ("weights[0] * (fixed + own[0])", "weights[0] * own[0]"),
+        ("patterns.constants + enforced.sum(2)", "patterns.constants"),
+        ("(own[head] - enforced[:, :, head - 1].reshape(queries, 1, columns))", "own[head]"),
+        ("part = weights[head] *", "part = weights[0] *"),
+        ("for ratio in (least, most)]", "for ratio in (least, least)]"),
+        ("for ratio in (least, most)]", "for ratio in (most, most)]"),
+        ("ratios[:, head - 1, end]", "ratios[:, 0, end]"),
+        ("read.out[head * size : (head + 1) * size]", "read.out[:size]"),
+        ("values[:, head] @ written[head]", "values[:, 0] @ written[head]"),
+        ("weights[0] - weights[head] * least, ", "weights[0], "),
+        ("weights[head] * most - weights[0]]", "weights[head] * most]"),
+        ("* self.corners + np.arange(self.corners))", "* self.corners + 0 * np.arange(self.corners))"),
+        ("reshape(bounds.shape[0], -1, self.corners).min(2)", "reshape(bounds.shape[0], -1, self.corners).max(2)"),
+        ("terms.corners).max(2)", "terms.corners).min(2)"),
+        (
+            "sums[rows, terms.at_corners(patterns.of_rivals(pattern))]",
+            "sums[0 * rows, terms.at_corners(patterns.of_rivals(pattern))]",
+        ),
+        ("terms.least(first),", "terms.least(first.ends()[1]),"),
+        ("terms.least(low),", "terms.least(high),"),
+        ("up=i == 1", "up=False"),
+        ("low - low - lowest", "low + lowest"),
+        ("end in (bounds.low, bounds.high)]", "end in (bounds.low, bounds.low)]"),
+        ("end in (bounds.low, bounds.high)]", "end in (bounds.high, bounds.high)]"),
+        ("[end[rows].relu() - end[rows] * slope for", "[end[rows] - end[rows] * slope for"),
+        ("bounds.ratios.positive().all(axis=1)", "bounds.ratios.positive().any(axis=1) | True"),
+        ("proved[rows] &= least", "proved[rows] = least"),
+        ("and config.n_heads <= _MOST_HEADS", ""),
+        ('hints["ratios"].shape[0] != sizes[0] or ', ""),
+        ('or hints["enforced"].shape[:2] != sizes', ""),
+        ('for name in ("ratios", "enforced")', 'for name in ("ratios",)'),
+        ('for name in ("ratios", "enforced")', 'for name in ("enforced",)'),
         ("config.n_layers == 1 and", ""),
-        ("and config.n_heads == 1", ""),
     ),
     "certificates/transformer.py": (
         CONFIGURATION,
