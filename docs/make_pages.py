@@ -27,6 +27,7 @@ RESULTS = ROOT / "docs" / "results"
 RUNS = {
     "demo": "demo-out/results.json",
     "addition": "demo-out/addition-10/results.json",
+    "running-sum": "demo-out/running-sum-20/results.json",
     "frontier-max-of-4-seed123": "frontier-out/max-of-4-seed123/frontier.json",
     "frontier-max-of-10-seed1": "frontier-out/max-of-10-seed1/frontier.json",
     "bench": "bench-out/bench.table.json",
@@ -185,6 +186,7 @@ def rules_page() -> str:
 TABLES = {
     "demo": lambda: demo_table("demo"),
     "addition": lambda: demo_table("addition"),
+    "running-sum": lambda: demo_table("running-sum"),
     "shortest": shortest_table,
     "bench": lambda: printed_table("bench", 2),
     "growth": lambda: printed_table("growth", 1),

@@ -17,8 +17,8 @@ from prover.transformer.token_sums import DividedInputs, FloatArray, Functionals
 
 _STEPS = 4
 """Slopes are multiples of 1 / 4."""
-_MOST, _AT_ONCE = 96, 256
-"""Patterns that are tried, and columns at once."""
+_MOST, _LEAST, _AT_ONCE = 96, 24, 256
+"""Patterns that are tried (times corners, but not fewer than so many), and columns at once."""
 _ROOM = 2.0**-20
 """How far leads are from zero, relative to the greatest, that the checker surely proves at 30 bits."""
 _PIECES = (1, 2, 3, 4, 6, 8)
@@ -66,7 +66,8 @@ class PatternSearch:
             for steps in (1, _STEPS):
                 rows.append(np.column_stack([inputs.outputs, np.rint(chord * steps) / steps]))
         found, times = np.unique(np.concatenate(rows), axis=0, return_counts=True)
-        kept = found[np.sort(np.argsort(-times, kind="stable")[:_MOST])]
+        most = max(_MOST // self.divided[0].corners, _LEAST)
+        kept = found[np.sort(np.argsort(-times, kind="stable")[:most])]
         return kept[:, 0].astype(np.int64), kept[:, 1:]
 
     @staticmethod
