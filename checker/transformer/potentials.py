@@ -234,7 +234,7 @@ class Ways:
 def _ways(finer: FinerAutomaton, regions: IntArray, families: Families, numbers: list[IntArray]) -> Ways:
     """Of the regions "f" that are claimed. numbers: X of the states before each step, and of all regions."""
     meter, first = finer.read.setting.meter, np.searchsorted(families.query, np.arange(len(finer.read.queries)))
-    most = int(np.bincount(families.query).max())
+    most = int(np.unique(families.query, return_counts=True)[1].max())
     leads = np.zeros((len(finer.nodes[-1]), most), np.bool_)
     leads[regions, families.of - first[finer.query[regions]]] = True
     steps = list[tuple[IntArray, IntArray, IntArray]]()
