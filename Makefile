@@ -22,10 +22,13 @@ test: $(STAMP)
 thorough: $(STAMP)
 	THOROUGH=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
-verified:
-	@command -v coqc >/dev/null || { echo "coqc is missing: apt-get install coq libcoq-coquelicot" >&2; exit 1; }
-	cd checker/verified && coq_makefile -f _CoqProject -o CoqMakefile >/dev/null && $(MAKE) --no-print-directory -f CoqMakefile
-	cd checker/verified && coqc -w none -Q proofs CompactProofs -o proofs/Axioms.vo Axioms.v
+COQ_PACKAGES := coq libcoq-coquelicot ocaml-nox ocaml-findlib libzarith-ocaml-dev
+verified: $(STAMP)
+	@if ! command -v coqc >/dev/null || ! command -v ocamlfind >/dev/null; then \
+	    [ "$$(id -u)" = 0 ] || { echo "as root: apt-get install $(COQ_PACKAGES)" >&2; exit 1; }; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(COQ_PACKAGES); fi
+	checker/verified/build.sh
+	$(BIN)/python -m pytest tests/verified
 
 bench: $(STAMP)
 	$(BIN)/python tests/core/primitive_pace.py

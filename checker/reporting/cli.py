@@ -69,6 +69,7 @@ def cli(context: click.Context) -> None:
 @click.option(
     "--allow-rules", metavar="NAMES", help="Refuse every other rule: additive-tables,prefix-chains. See `checker show`."
 )
+@click.option("--verified", is_flag=True, help="Ask the checker that is proved correct in Coq, too: both must accept.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, whatever happens.")
 @click.option(
     "--arithmetic",
@@ -88,6 +89,7 @@ def verify_command(
     deployed: str | None,
     errors: tuple[str, ...],
     allow_rules: str | None,
+    verified: bool,
     as_json: bool,
     arithmetic: ArithmeticName,
     jobs: int,
@@ -112,6 +114,7 @@ def verify_command(
             arithmetic=arithmetic,
             budget=Budget(max_operations, max_memory << 20),
             jobs=jobs,
+            verified=verified,
         )
     _print_verdict(verdict, as_json)
     sys.exit(verdict.exit_code)
@@ -305,6 +308,8 @@ def _print_verdict(verdict: Verdict, as_json: bool) -> None:
     )
     rules = verdict.rules or ()
     click.echo(f"rests on {verdict.trusted_lines:,} lines: core and {len(rules)} {'rule' if len(rules) == 1 else 'rules'}")
+    if verdict.verified is not None:
+        click.echo(f"verified: by the theorem {verdict.verified.theorem} in Coq (axioms {verdict.verified.axioms[:12]})")
 
 
 def main(arguments: list[str] | None = None) -> None:

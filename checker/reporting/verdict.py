@@ -18,6 +18,7 @@ from checker.core.errors import CheckError, InvalidInput
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
 from checker.reporting.decimals import floor_decimal, parse_accuracy, parse_decimal
+from checker.reporting.second_checker import SecondVerdict, second_program, second_verdict
 from checker.reporting.theorem import FrequencyBound, frequency_bounds, theorem
 from checker.reporting.trusted_lines import trusted_lines
 from checker.rules import RULES
@@ -44,8 +45,9 @@ class Verdict:
     `trusted_lines`: lines of code that an accepted proof rests on, those of the core and of the rules it names.
     `seconds` (a decimal string) excludes start-up. `model_digest` is that of the model file. `margin` (a decimal string) is by
     how much more the true outputs' logits lead, and `deployed` the format whose executions are proved right, too. `mlp` is what
-    a certificate about an MLP proves, which then has no `correct`, `total`, `accuracy_floor` or `margin`. What could not be
-    determined, and what is not proved, is None. `exit_code` is what the command returns (0 accepted, 1 refused, 2 bad input).
+    a certificate about an MLP proves, which then has no `correct`, `total`, `accuracy_floor` or `margin`. `verified` is what
+    the second checker says, if it was asked. What could not be determined, and what is not proved, is None. `exit_code` is what
+    the command returns (0 accepted, 1 refused, 2 bad input).
     """
 
     accepted: bool
@@ -67,6 +69,7 @@ class Verdict:
     deployed: str | None = None
     warnings: tuple[str, ...] = ()
     mlp: tuple[FrequencyBound, ...] | None = None
+    verified: SecondVerdict | None = None
 
     def raise_if_refused(self) -> Self:
         """This verdict, if it accepts. Raises CheckError with the reason if not."""
@@ -88,6 +91,7 @@ def verify(
     arithmetic: ArithmeticName = "integers",
     budget: Budget = Budget(),  # noqa: B008 - frozen
     jobs: int = 1,
+    verified: bool = False,
 ) -> Verdict:
     """Check the certificate file against the model file.
 
@@ -96,14 +100,15 @@ def verify(
     margin, likewise. deployed: pin the floating-point format of the executions, e.g. "float32". error_at_most: for certificates
     about an MLP, pin frequencies and their greatest relative errors e / A, e.g. {9: "0.83"}. allow_rules: refuse proofs by any
     other rule than these. arithmetic: "integers" (fast) or "mpmath" (independent, slow). budget: limits on
-    operations and memory. jobs: processes; the verdict does not depend on their number.
+    operations and memory. jobs: processes; the verdict does not depend on their number. verified: accept only what the second
+    checker, proved correct in Coq, accepts as well (checker/verified).
 
     Always returns a Verdict; `accepted` is True only if the statement is proved and every pin is met. An exception means a
     bug of the checker, never a property of the files.
     """
     started = time.perf_counter_ns()
     size: int | None = None
-    statement = parsed_model = None
+    statement = parsed_model = second = None
     warnings: tuple[str, ...] = ()
     try:
         pins = Pins(
@@ -116,6 +121,8 @@ def verify(
         )
         if arithmetic not in ARITHMETICS:
             raise InvalidInput(f"arithmetic {arithmetic!r} is unknown; there are {' and '.join(ARITHMETICS)}")
+        if verified:
+            second_program()  # is it there at all?
         parsed, size = read_certificate(Path(certificate))
         statement = parsed.statement
         parsed_model = read_model(Path(model))
@@ -125,6 +132,8 @@ def verify(
                 f"but the model file says it was trained for {dumps(parsed_model.task)}",
             )
         proof = check_proof(parsed, parsed_model, pins=pins, arithmetic=ARITHMETICS[arithmetic], budget=budget, jobs=jobs)
+        if verified:
+            second = second_verdict(Path(certificate), Path(model))
     except (CheckError, FormatError, MemoryError) as error:
         verdict = Verdict(
             accepted=False,
@@ -141,6 +150,7 @@ def verify(
         model_digest=None if parsed_model is None else parsed_model.digest(),
         task=None if statement is None else statement.task,
         warnings=warnings,
+        verified=second,
     )
 
 

@@ -1,6 +1,6 @@
 (* What the theorems are, and what they rest on: printed by `make verified`, compared by tests/verified. *)
 From Coq Require Import Reals ZArith.
-From CompactProofs Require Import Semantics PrefixChains Tables Tasks.
+From CompactProofs Require Import Semantics PrefixChains Tables Tasks Counts.
 
 Check @clear_denominator.
 Check @certified_sound.
@@ -10,6 +10,9 @@ Check @min_is_max.
 Check @certified_min_sound.
 Check @certified_groups_min_sound.
 Check @certified_brute_min_sound.
+Check @count_prefix_chains_sound.
+Check @count_group_chains_sound.
+Check @count_enumeration_sound.
 Print Assumptions clear_denominator.
 Print Assumptions certified_sound.
 Print Assumptions certified_groups_sound.
@@ -18,3 +21,6 @@ Print Assumptions min_is_max.
 Print Assumptions certified_min_sound.
 Print Assumptions certified_groups_min_sound.
 Print Assumptions certified_brute_min_sound.
+Print Assumptions count_prefix_chains_sound.
+Print Assumptions count_group_chains_sound.
+Print Assumptions count_enumeration_sound.

@@ -230,7 +230,6 @@ _REPLACED = {
         ("reduced - term if up else reduced + term", "reduced - term"),
         ("reduced - term if up else reduced + term", "reduced"),
         ("np.flatnonzero(np.diff(family, prepend=-1))).ends()", "np.flatnonzero(np.diff(family, prepend=-1))).ends()[::-1]"),
-        ("times(self.rises.reshape(-1, 1, 1))).ends()", "times(self.rises.reshape(-1, 1, 1))).ends()[::-1]"),
         ("multipliers[of].times(self.rises.reshape(-1, 1, 1))", "multipliers[of].times(0 * self.rises.reshape(-1, 1, 1))"),
         ("sums[of] +", "sums[0 * of] +"),
         ("table[self.families.query[family][:, None],", "table[0 * family[:, None],"),

@@ -132,7 +132,7 @@ def applied(setting: Setting, read: int, hints: Hints) -> RightAtRead:
 
 
 @pytest.mark.parametrize("seed", range(80))
-def test_what_is_proved_is_true(seed: int) -> None:
+def test_what_is_proved_is_true(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of every kind of model and task; the margin is that by which some input leads."""
     rng, model = np.random.default_rng(seed), draw_fitting(seed)
     automaton = draw_automaton(model, rng)
@@ -154,6 +154,9 @@ def test_what_is_proved_is_true(seed: int) -> None:
             held = fact.covers(rows)
             assert fact.correct == np.count_nonzero(held)
             assert np.all(leads[held, read] > float(margin) - SURE)
+            with monkeypatch.context() as family_by_family:
+                family_by_family.setattr("checker.transformer.potentials._BLOCK", 1)
+                assert np.array_equal(applied(setting, read, hints).covers(rows), held)
 
 
 def slopes_of(units: int) -> np.ndarray:

@@ -1,0 +1,46 @@
+"""The second checker: a program extracted from functions that are proved correct in Coq (checker/verified)."""
+
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from checker.core.errors import CheckError, InvalidInput, Refused
+
+PROGRAM = "compact-proofs-verified"
+_BUILT = Path(__file__).resolve().parents[1] / "verified" / "build" / PROGRAM
+_REFUSED, _MALFORMED, _UNSUPPORTED = 1, 2, 3
+
+
+@dataclass(frozen=True)
+class SecondVerdict:
+    """theorem: the name of the one in Coq that the count rests on. axioms: SHA-256 of what Coq prints about its axioms."""
+
+    theorem: str
+    axioms: str
+
+
+def second_program() -> Path:
+    """Where the program is: beside the package, as `make verified` builds it, or in PATH. Raises InvalidInput if nowhere."""
+    found = str(_BUILT) if _BUILT.exists() else shutil.which(PROGRAM)
+    if found is None:
+        raise InvalidInput(f"{PROGRAM} is not there: `make verified` builds it (with Coq and OCaml), or put it into PATH")
+    return Path(found)
+
+
+def second_verdict(certificate: Path, model: Path) -> SecondVerdict:
+    """What the program says of the files. Raises CheckError with its reason if it does not accept."""
+    command = [str(second_program()), str(model), str(certificate)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        answer = json.loads(done.stdout)
+    except ValueError as error:
+        raise CheckError(f"{PROGRAM} ended with status {done.returncode}: {done.stderr.strip() or 'no answer'}") from error
+    if done.returncode == 0 and answer["accepted"] is True:
+        return SecondVerdict(answer["theorem"], answer["axioms"])
+    if done.returncode == _UNSUPPORTED:
+        raise Refused(f"--verified: there is no theorem in Coq about this: {answer['unsupported']}")
+    if done.returncode == _MALFORMED:
+        raise InvalidInput(f"--verified: {answer['malformed']}")
+    raise Refused(f"--verified: {answer['refused']}")

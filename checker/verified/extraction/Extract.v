@@ -1,0 +1,23 @@
+(* OCaml code for the three functions of Counts.v. Natural numbers become machine integers (they are sizes, tokens and
+   positions), Z becomes Zarith's integers by shim/integers.ml, and memo1, proved to be the identity, an array. *)
+From Coq Require Import ZArith List Extraction ExtrOcamlBasic ExtrOcamlNatInt.
+From CompactProofs Require Import PrefixChains GroupChains Counts.
+Extract Inductive positive => "Integers.t" [ "Integers.twice_and_one" "Integers.twice" "Integers.one" ] "Integers.positive".
+Extract Inductive Z => "Integers.t" [ "Integers.zero" "" "Integers.neg" ] "Integers.sign".
+Extract Inlined Constant Z.add => "Integers.add".
+Extract Inlined Constant Z.sub => "Integers.sub".
+Extract Inlined Constant Z.mul => "Integers.mul".
+Extract Inlined Constant Z.opp => "Integers.neg".
+Extract Inlined Constant Z.min => "Integers.min".
+Extract Inlined Constant Z.max => "Integers.max".
+Extract Inlined Constant Z.leb => "Integers.leq".
+Extract Inlined Constant Z.ltb => "Integers.lt".
+Extract Inlined Constant Z.eqb => "Integers.equal".
+Extract Inlined Constant Z.div => "Integers.floor_div".
+Extract Inlined Constant Z.pow => "Integers.power".
+Extract Inlined Constant Z.sqrt => "Integers.square_root".
+Extract Inlined Constant Z.shiftl => "Integers.left".
+Extract Inlined Constant Z.shiftr => "Integers.right".
+Extract Inlined Constant Z.of_nat => "Integers.of_int".
+Extract Constant memo1 => "Integers.memo".
+Extraction "counts.ml" count_prefix_chains count_group_chains count_enumeration.

@@ -1,0 +1,32 @@
+(* compact-proofs-verified MODEL CERTIFICATE: is the certificate accepted by functions proved correct in Coq? One line of JSON.
+
+   Exit status: 0 accepted, 1 refused, 2 malformed, 3 not covered by a theorem in Coq, or a bug. *)
+open Refused
+
+let answer status members =
+  print_endline (Json.spelled (Json.Object members));
+  exit status
+
+let refused status kind reason = answer status [ ("accepted", Json.Bool false); (kind, Json.String reason) ]
+
+let check model_path certificate_path =
+  let certificate = Certificate.parse (Container.parse (Container.read_file certificate_path)) in
+  let model = Model.parse (Container.parse (Container.read_file model_path)) in
+  if Model.digest model <> certificate.model then unfounded "the certificate is about the model %s" certificate.model;
+  let total = Z.pow (Z.of_int (Model.size model "d_vocab")) (Model.size model "n_ctx") in
+  if not (Z.equal total certificate.total) then unfounded "the task has %s inputs" (Z.to_string total);
+  let count, theorem = Proof.established model certificate in
+  if Z.lt count certificate.correct then
+    unfounded "the statement claims %s correct inputs, but its proof shows %s" (Z.to_string certificate.correct) (Z.to_string count);
+  answer 0 [ ("accepted", Json.Bool true); ("correct", Json.String (Z.to_string certificate.correct)); ("established", Json.String (Z.to_string count)); ("theorem", Json.String theorem); ("axioms", Json.String Axioms.digest) ]
+
+let () =
+  match Sys.argv with
+  | [| _; model; certificate |] -> (
+      try check model certificate with
+      | Unfounded reason -> refused 1 "refused" reason
+      | Malformed reason -> refused 2 "malformed" reason
+      | Unsupported what -> refused 3 "unsupported" what)
+  | _ ->
+      prerr_endline "usage: compact-proofs-verified MODEL CERTIFICATE";
+      exit 3

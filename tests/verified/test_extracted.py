@@ -1,0 +1,117 @@
+"""The extracted checker against the one in Python: the golden corpus, and mutants of certificates at every level.
+
+It counts what it can show, and accepts statements of that number or less. It has a finer arithmetic, and sharper bounds where a
+step says `joint` 0. So what the checker in Python refuses, it may accept for two reasons only: the statement is less than was
+shown, or a class could not be proved there.
+"""
+
+import json
+import subprocess
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import mutate
+import pytest
+from thorough import some
+
+import certificates
+from certificates import write_certificate, write_model
+from checker import verify
+from checker.core.errors import CheckError
+from checker.reporting.second_checker import second_program, second_verdict
+from prover.strategies import ATTENTION_STRATEGIES
+
+GOLDEN = Path(certificates.__file__).parent / "golden"
+VERDICTS: list[dict[str, Any]] = json.loads((GOLDEN / "verdicts.json").read_text())
+LESS = {"count-too-low.cert", "margin-enumeration-ignored.cert"}
+"""Golden certificates that state less than they show."""
+COVERED = {"additive-tables", "prefix-chains", "group-chains", "enumeration", "disjoint-sum"}
+BASES = ("brute-force", "classes", "chains", "one-block", "split", "precise", "smallest")
+"""Certificates (tests/mutation/mutate) by rules that have theorems in Coq."""
+
+
+def _is_built() -> bool:
+    try:
+        second_program()
+    except CheckError:
+        return False
+    return True
+
+
+pytestmark = pytest.mark.skipif(not _is_built(), reason="the extracted checker is not built: make verified")
+
+
+def asked(certificate: Path, model: Path) -> tuple[int, dict[str, Any]]:
+    """Its exit status and answer."""
+    done = subprocess.run([second_program(), model, certificate], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode in (0, 1, 2, 3) and not done.stderr, (done.returncode, done.stderr)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    assert answer["accepted"] == (done.returncode == 0)
+    return done.returncode, answer
+
+
+def shows_more(answer: dict[str, Any]) -> bool:
+    """Than is stated."""
+    return int(answer["established"]) > int(answer["correct"])
+
+
+@pytest.mark.parametrize("entry", VERDICTS, ids=[f"{one['certificate']}-{one['model']}" for one in VERDICTS])
+def test_golden_verdicts_agree(entry: dict[str, Any]) -> None:
+    """Where there is a theorem; what has none is named."""
+    certificate, model = GOLDEN / entry["certificate"], GOLDEN / entry["model"]
+    status, answer = asked(certificate, model)
+    if not entry["accepted"]:
+        assert status != 0 or (entry["certificate"] in LESS and shows_more(answer))
+        return
+    rules = set(verify(certificate, model).rules or ())
+    partly = "enumeration of a part" in answer.get("unsupported", "")
+    assert status == (0 if rules <= COVERED and answer.get("unsupported") is None else 3)
+    if rules <= COVERED and status == 3:
+        assert partly or answer["unsupported"].startswith(("task", "a sum of other facts"))
+
+
+def test_golden_verdicts_are_many() -> None:
+    found = Counter(asked(GOLDEN / entry["certificate"], GOLDEN / entry["model"])[0] for entry in VERDICTS)
+    assert found[0] > 20 and found[1] > 15 and found[2] > 80
+
+
+@pytest.mark.parametrize("name", BASES)
+def test_mutants_are_judged_alike(name: str, tmp_path: Path) -> None:
+    """What is accepted in Python is accepted; and what is accepted but not in Python, for one of the two reasons."""
+    base, outcomes = mutate.make_base(name), Counter[str]()
+    certificate, model = tmp_path / "cert", tmp_path / "model"
+    families = (*mutate.STRUCTURED, *mutate.DAMAGED)
+    for number, family in enumerate(families):
+        for mutant in mutate.sample(family(base), some(150) // len(families) + 1, seed=number):
+            mutate.put(certificate, mutant.certificate)
+            mutate.put(model, mutant.model)
+            verdict, (status, answer) = verify(certificate, model), asked(certificate, model)
+            outcomes[f"{verdict.accepted} {status}"] += 1
+            if verdict.accepted:
+                assert status in (0, 3), (mutant.what, answer)
+            elif status == 0:
+                assert "its proof shows" in verdict.reason or shows_more(answer), (mutant.what, verdict.reason, answer)
+    assert sum(outcomes.values()) > 50 and outcomes["False 1"] + outcomes["False 2"] > 20, outcomes
+
+
+@pytest.mark.parametrize("strategy", ["brute-force", "classes", "thresholds", "pessimized"])
+def test_a_verdict_names_the_theorem(strategy: str, tmp_path: Path) -> None:
+    model = mutate._constructed(5, 4, 1.75)
+    certificate = mutate._proved(model, strategy)
+    write_model(tmp_path / "model", model)
+    write_certificate(tmp_path / "cert", certificate)
+    verdict = verify(tmp_path / "cert", tmp_path / "model", verified=True)
+    assert verdict.accepted and verdict.verified == second_verdict(tmp_path / "cert", tmp_path / "model")
+    assert verdict.verified.theorem.startswith("count_") and len(verdict.verified.axioms) == 64
+    assert verify(tmp_path / "cert", tmp_path / "model").verified is None
+
+
+def test_what_has_no_theorem_is_refused(tmp_path: Path) -> None:
+    assert "exact" in ATTENTION_STRATEGIES
+    model = mutate._constructed(5, 4, 1.75)
+    write_model(tmp_path / "model", model)
+    write_certificate(tmp_path / "cert", mutate._proved(model, "low-rank-chains"))
+    assert verify(tmp_path / "cert", tmp_path / "model").accepted
+    refused = verify(tmp_path / "cert", tmp_path / "model", verified=True)
+    assert not refused.accepted and refused.exit_code == 1 and "rule low-rank-chains" in refused.reason
