@@ -1,16 +1,17 @@
 """The second checker: a program extracted from functions that are proved correct in Coq (checker/verified)."""
 
-import json
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from certificates.canonical_json import loads
+from certificates.errors import FormatError
 from checker.core.errors import CheckError, InvalidInput, Refused
 
 PROGRAM = "compact-proofs-verified"
-_BUILT = Path(__file__).resolve().parents[1] / "verified" / "build" / PROGRAM
-_REFUSED, _MALFORMED, _UNSUPPORTED = 1, 2, 3
+_BUILT = Path(__file__).resolve().parents[1].joinpath("verified", "build", PROGRAM)
+_MALFORMED, _UNSUPPORTED = 2, 3
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,15 @@ def second_verdict(certificate: Path, model: Path) -> SecondVerdict:
     command = [str(second_program()), str(model), str(certificate)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
-        answer = json.loads(done.stdout)
-    except ValueError as error:
+        answer = loads(done.stdout.removesuffix("\n"))
+    except FormatError as error:
         raise CheckError(f"{PROGRAM} ended with status {done.returncode}: {done.stderr.strip() or 'no answer'}") from error
+    if not isinstance(answer, dict):
+        raise CheckError(f"{PROGRAM} answers {done.stdout!r}")
     if done.returncode == 0 and answer["accepted"] is True:
-        return SecondVerdict(answer["theorem"], answer["axioms"])
+        return SecondVerdict(str(answer["theorem"]), str(answer["axioms"]))
     if done.returncode == _UNSUPPORTED:
         raise Refused(f"--verified: there is no theorem in Coq about this: {answer['unsupported']}")
     if done.returncode == _MALFORMED:
         raise InvalidInput(f"--verified: {answer['malformed']}")
-    raise Refused(f"--verified: {answer['refused']}")
+    raise Refused(f"--verified: {answer.get('refused', 'no reason given')}")

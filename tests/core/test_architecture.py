@@ -74,7 +74,8 @@ def test_the_trusted_side_imports_nothing_else(path: Path) -> None:
     for module, _ in imports(parse(path), dotted(path)):
         top = module.split(".")[0]
         assert top in allowed or top in sys.stdlib_module_names, f"{name_of(path)} imports {module}"
-        assert top not in {"importlib", "runpy", "pickle", "marshal", "ctypes", "subprocess", "socket", "random", "decimal"}
+        assert top not in {"importlib", "runpy", "pickle", "marshal", "ctypes", "socket", "random", "decimal"}
+        assert top != "subprocess" or name_of(path) == "checker/reporting/second_checker.py"
     calls = {node.func.id for node in ast.walk(parse(path)) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     charging = {"setattr"} if name_of(path) == "checker/core/enclosures.py" else set()  # of the operations of an implementation
     assert not calls & {"__import__", "eval", "exec", "compile", "globals", "setattr"} - charging

@@ -6,6 +6,7 @@ shown, or a class could not be proved there.
 """
 
 import json
+import os
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -35,7 +36,7 @@ def _is_built() -> bool:
     try:
         second_program()
     except CheckError:
-        return False
+        return bool(os.environ.get("CI_REQUIRES_COQ"))  # then tests fail
     return True
 
 
@@ -83,7 +84,7 @@ def test_mutants_are_judged_alike(name: str, tmp_path: Path) -> None:
     certificate, model = tmp_path / "cert", tmp_path / "model"
     families = (*mutate.STRUCTURED, *mutate.DAMAGED)
     for number, family in enumerate(families):
-        for mutant in mutate.sample(family(base), some(150) // len(families) + 1, seed=number):
+        for mutant in mutate.sample(family(base), some(60) // len(families) + 1, seed=number):
             mutate.put(certificate, mutant.certificate)
             mutate.put(model, mutant.model)
             verdict, (status, answer) = verify(certificate, model), asked(certificate, model)
@@ -93,7 +94,7 @@ def test_mutants_are_judged_alike(name: str, tmp_path: Path) -> None:
             elif status == 0:
                 reasons = ("its proof shows", "is not proved correct")
                 assert any(reason in verdict.reason for reason in reasons) or shows_more(answer), (mutant.what, verdict)
-    assert sum(outcomes.values()) > 50 and outcomes["False 1"] + outcomes["False 2"] > 20, outcomes
+    assert sum(outcomes.values()) > 20 and outcomes["False 1"] + outcomes["False 2"] > 10, outcomes
 
 
 @pytest.mark.parametrize("strategy", ["brute-force", "classes", "thresholds", "pessimized"])
