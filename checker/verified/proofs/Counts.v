@@ -21,10 +21,11 @@ Definition count_prefix_chains (blocks : nat -> list (list nat)) (claim : nat ->
     certified V O K d dh e p rp mn md g terms (fun t => zWE (number t)) zWP zWQ zWK zWV zWO
       (fun i o => zWU i (number o)) zbQ zbV zbO (fun o => zbU (number o)) blocks claim
   else 0%Z.
-Definition count_group_chains (steps : nat) (blocks : nat -> nat -> list (list nat)) (claim : nat -> nat -> nat -> option grouped) : Z :=
+Definition count_group_chains (steps : nat) (blocks : nat -> nat -> list (list nat)) (claim : nat -> nat -> nat -> option grouped)
+  (rows : list (list nat)) : Z :=
   if sizes_fit then
-    certified_groups V O K d dh e p rp mn md g terms (fun t => zWE (number t)) zWP zWQ zWK zWV zWO
-      (fun i o => zWU i (number o)) zbQ zbV zbO (fun o => zbU (number o)) steps blocks claim
+    certified_groups_listed V O K d dh e p rp mn md g terms (fun t => zWE (number t)) zWP zWQ zWK zWV zWO
+      (fun i o => zWU i (number o)) zbQ zbV zbO (fun o => zbU (number o)) steps blocks claim rows
   else 0%Z.
 Definition count_enumeration : Z :=
   if sizes_fit then
@@ -42,10 +43,10 @@ Proof.
   unfold count_prefix_chains. destruct sizes_fit eqn:F; [|apply nothing]. apply fits in F as [HK HO]. unfold n_right, number.
   destruct smallest; [now apply certified_min_sound|]. exact (certified_sound _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ zbK _ _ _ _ _).
 Qed.
-Theorem count_group_chains_sound steps blocks claim : (count_group_chains steps blocks claim <= n_right M)%Z.
+Theorem count_group_chains_sound steps blocks claim rows : (count_group_chains steps blocks claim rows <= n_right M)%Z.
 Proof.
   unfold count_group_chains. destruct sizes_fit eqn:F; [|apply nothing]. apply fits in F as [HK HO]. unfold n_right, number.
-  destruct smallest; [now apply certified_groups_min_sound|]. exact (certified_groups_sound _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ zbK _ _ _ _ _ _).
+  destruct smallest; [now apply certified_groups_listed_min_sound|]. exact (certified_groups_listed_sound _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ zbK _ _ _ _ _ _ _).
 Qed.
 Theorem count_enumeration_sound : (count_enumeration <= n_right M)%Z.
 Proof.

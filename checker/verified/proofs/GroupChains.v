@@ -147,6 +147,13 @@ Definition group_total : Z :=
   let fhi := memo1 V (fun q => zmax (K - 1) (pshi q)) in
   let phi := memo2 V (S V) (fun q s => zmax s (tshi q)) in
   zsum V (glabel_total flo fhi phi).
+(* Whether an input is one of those that are counted. *)
+Definition member (x : list nat) : bool :=
+  let f := removelast x in let m := max_label x in
+  match claim (nth (K - 1) x 0%nat) m (count (fun t => t =? m)%nat f) with
+  | Some G => gfits (selects m (level G)) (need G) 0 (filter (fun t => negb (t =? m)%nat) f)
+  | None => false
+  end.
 End Core.
 
 Section Sound.
@@ -248,24 +255,25 @@ Qed.
 End OneCell.
 
 Local Open Scope Z_scope.
-Theorem group_sound :
-  group_total V K p g terms tslo tshi pslo pshi dl tl pl common slack steps blocks claim <= n_correct M.
+Theorem group_members_sound :
+  group_total V K p g terms tslo tshi pslo pshi dl tl pl common slack steps blocks claim
+  <= cnt V all K (fun x => correctb M x && member K claim x).
 Proof.
-  unfold n_correct. rewrite <- cnt_spec. replace K with (S (K - 1)) at 2 by lia. rewrite cnt_last. unfold group_total.
+  replace K with (S (K - 1)) at 2 by lia. rewrite cnt_last. unfold group_total.
   set (flo := memo1 _ _). set (fhi := memo1 V (fun q => zmax _ _)). set (phi := memo2 V (S V) (fun q s => zmax _ _)).
   assert (Hflo : forall q, flo q = zmin (K - 1) (pslo q)) by (intros; unfold flo; now rewrite memo1_eq).
   assert (Hfhi : forall q, fhi q = zmax (K - 1) (pshi q)) by (intros; unfold fhi; now rewrite memo1_eq).
   assert (Hphi : forall q s, phi q s = zmax s (tshi q)) by (intros; unfold phi; now rewrite memo2_eq).
-  set (X := fun q m => cnt V all (K - 1) (fun f => correctb M (f ++ [q]) && (max_label (f ++ [q]) =? m)%nat)).
+  set (X := fun q m => cnt V all (K - 1) (fun f => correctb M (f ++ [q]) && member K claim (f ++ [q]) && (max_label (f ++ [q]) =? m)%nat)).
   transitivity (zsum V (fun m => zsum V (fun q => X q m))).
   2:{ rewrite zsum_swap. apply zsum_le; intros q _.
-      apply (cnt_key V all (K - 1) (fun f => correctb M (f ++ [q])) (fun f => max_label (f ++ [q])) V). }
+      apply (cnt_key V all (K - 1) (fun f => correctb M (f ++ [q]) && member K claim (f ++ [q])) (fun f => max_label (f ++ [q])) V). }
   apply zsum_le; intros m Hm. unfold glabel_total.
   transitivity (zsum (S m) (fun q => X q m)).
   2:{ apply zsum_range; [lia|]. intros; apply cnt_nonneg. }
   apply zsum_le; intros q Hq. unfold gcell_total, X.
   etransitivity; [|apply (cnt_key V all (K - 1) _ (count (fun t => (t =? m)%nat)) K)].
-  apply zsum_le; intros c Hc. destruct (claim q m c) as [G|]; [|apply cnt_nonneg].
+  apply zsum_le; intros c Hc. destruct (claim q m c) as [G|] eqn:Hclaim; [|apply cnt_nonneg].
   destruct (_ && _) eqn:E1; [|apply cnt_nonneg]. apply andb_prop in E1 as [Ec Eb].
   apply andb_prop in Ec as [Ec Es]. apply Nat.ltb_lt in Es. rewrite !memo1_eq in Eb.
   transitivity (cnt V all (K - 1) (fun f => (count (fun t => t =? m)%nat f =? c)%nat &&
@@ -290,8 +298,18 @@ Proof.
       + left. apply Nat.ltb_lt in Ec. destruct (count_pos (fun t => (t =? m)%nat) f ltac:(lia)) as (t & I & E).
         apply Nat.eqb_eq in E; subst; auto.
       + right. apply Nat.eqb_eq in Ec. subst; simpl; auto. }
+  assert (N : nth (K - 1) (f ++ [q]) 0%nat = q) by (rewrite app_nth2, Hlen, Nat.sub_diag by lia; reflexivity).
+  assert (Mem : member K claim (f ++ [q]) = true).
+  { unfold member. rewrite removelast_last, L, N, H1, Hclaim. exact H2. }
   rewrite correctb_spec; rewrite L.
-  - now rewrite Nat.eqb_refl, H1, Nat.eqb_refl.
+  - now rewrite Mem, Nat.eqb_refl, H1, Nat.eqb_refl.
   - eapply gclass_right; eauto.
+Qed.
+
+Theorem group_sound :
+  group_total V K p g terms tslo tshi pslo pshi dl tl pl common slack steps blocks claim <= n_correct M.
+Proof.
+  etransitivity; [apply group_members_sound|]. unfold n_correct. rewrite <- cnt_spec. apply cnt_mono.
+  intros x _ H. now apply andb_prop in H.
 Qed.
 End Sound.

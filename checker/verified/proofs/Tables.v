@@ -1,7 +1,7 @@
 (* From dyadic weights to tables of bounds: exact integer linear algebra, rounded once; and the functions' theorems.
    Weights are z 2^-e, the margin is mn / md; p, rp, g and terms only say how exactly to compute. *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
-From CompactProofs Require Import Semantics Counting Exponential PrefixChains Enumeration GroupChains.
+From CompactProofs Require Import Semantics Counting Exponential PrefixChains Enumeration GroupChains FurtherInputs.
 Import ListNotations.
 
 Section Weights.
@@ -73,6 +73,11 @@ Definition gcovered : bool := forallb (fun s => forallb (fun m => forallb (fun o
 Definition certified_groups : Z :=
   if gcovered then with_tables (fun tslo tshi pslo pshi dl tl pl common slack =>
     group_total V K p g terms tslo tshi pslo pshi dl tl pl common slack steps gblocks gclaim) else 0.
+Variable rows : list (list nat).
+Definition certified_groups_listed : Z :=
+  if gcovered then with_tables (fun tslo tshi pslo pshi dl tl pl common slack =>
+    group_total V K p g terms tslo tshi pslo pshi dl tl pl common slack steps gblocks gclaim
+    + listed_total V K O p g terms tslo tshi pslo pshi dl tl pl slack (member K gclaim) rows) else 0.
 Definition certified_brute : Z :=
   with_tables (fun tslo tshi pslo pshi dl tl pl _ slack => brute_total V K O p g terms tslo tshi pslo pshi dl tl pl slack).
 
@@ -266,6 +271,16 @@ Theorem certified_groups_sound :
 Proof.
   unfold certified_groups. destruct (gcovered V O steps gblocks) eqn:H; [|unfold n_correct; lia]. apply with_tables_sound.
   intros ? ? ? ? ? ? ? ? ? Hp HK ? ? ? ? ? ?. apply (group_sound M p g terms Hp HK); auto.
+  intros s m o Hs Hm Ho. simpl in Hm, Ho. unfold gcovered in H. rewrite forallb_forall in H. specialize (H s ltac:(apply in_seq; lia)).
+  rewrite forallb_forall in H. specialize (H m ltac:(apply in_seq; lia)). rewrite forallb_forall in H. specialize (H o ltac:(apply in_seq; lia)).
+  apply existsb_exists in H as (B & HB & H). apply existsb_exists in H as (o' & Ho' & H). apply Nat.eqb_eq in H; subst; eauto.
+Qed.
+
+Theorem certified_groups_listed_sound rows :
+  (certified_groups_listed V O K d dh e p rp mn md g terms zWE zWP zWQ zWK zWV zWO zWU zbQ zbV zbO zbU steps gblocks gclaim rows <= n_correct M)%Z.
+Proof.
+  unfold certified_groups_listed. destruct (gcovered V O steps gblocks) eqn:H; [|unfold n_correct; lia]. apply with_tables_sound.
+  intros ? ? ? ? ? ? ? ? ? Hp HK ? ? ? ? ? ?. apply (listed_sound M p g terms Hp HK); auto. apply (group_members_sound M p g terms Hp HK); auto.
   intros s m o Hs Hm Ho. simpl in Hm, Ho. unfold gcovered in H. rewrite forallb_forall in H. specialize (H s ltac:(apply in_seq; lia)).
   rewrite forallb_forall in H. specialize (H m ltac:(apply in_seq; lia)). rewrite forallb_forall in H. specialize (H o ltac:(apply in_seq; lia)).
   apply existsb_exists in H as (B & HB & H). apply existsb_exists in H as (o' & Ho' & H). apply Nat.eqb_eq in H; subst; eauto.

@@ -161,6 +161,11 @@ Theorem certified_groups_min_sound steps blocks claim :
    <= n_correct_min M)%Z.
 Proof. rewrite (min_is_max M HK HO). exact (certified_groups_sound _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ zbK _ _ _ _ _ _). Qed.
 
+Theorem certified_groups_listed_min_sound steps blocks claim rows :
+  (certified_groups_listed V O K d dh e p rp mn md g terms tokens zWP zWQ zWK zWV zWO outputs zbQ zbV zbO biases steps blocks claim rows
+   <= n_correct_min M)%Z.
+Proof. rewrite (min_is_max M HK HO). exact (certified_groups_listed_sound _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ zbK _ _ _ _ _ _ _). Qed.
+
 Theorem certified_brute_min_sound :
   (certified_brute V O K d dh e p rp mn md g terms tokens zWP zWQ zWK zWV zWO outputs zbQ zbV zbO biases <= n_correct_min M)%Z.
 Proof. rewrite (min_is_max M HK HO). exact (certified_brute_sound _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ zbK _ _ _). Qed.

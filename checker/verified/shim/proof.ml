@@ -6,8 +6,12 @@ open Refused
 type fact =
   | Tables
   | Prefix of (int -> int list list) * (int -> int -> int -> (int * int) list option)
-  | Groups of ((int -> int list list) * (int -> int -> int -> Counts.grouped option)) list
+  | Groups of ((int -> int list list) * (int -> int -> int -> Counts.grouped option)) list * int list list
+      (* of each step; and rows of further inputs, the last one first *)
   | Every
+  | Part of int list list (* these inputs, as far as they are right *)
+
+let most_listed = 1_000_000
 
 let precision, digits, halvings, terms = (40, 20, 6, 14)
 (* Bits after the point; further ones for 1 / sqrt (d_head); how exp is computed. Nothing but what is found depends on them. *)
@@ -100,7 +104,7 @@ let group_chains step v outputs k index =
       Some { Counts.step = index; level; need }
   in
   check_claims v k claim;
-  Groups [ (blocks, claim) ]
+  Groups ([ (blocks, claim) ], [])
 
 let enumeration step v k =
   taken step [] [ "ranges"; "skip" ];
@@ -111,18 +115,57 @@ let enumeration step v k =
   let shape, place = hint step "skip" [ -1; 2 ] in
   for i = 0 to (2 * shape.(0)) - 1 do need (place i > if i > 0 then place (i - 1) else -1) "runs of skipped inputs do not increase" done;
   let whole = List.for_all (fun j -> range (2 * j) = 0 && range ((2 * j) + 1) = v) (List.init (k + 1) Fun.id) in
-  if not whole then unsupported "enumeration of a part of the inputs";
+  let sizes = List.init k (fun j -> range ((2 * j) + 1) - range (2 * j)) in
+  let within = List.fold_left (fun product n -> Z.mul product (Z.of_int n)) Z.one sizes in
   let last = if shape.(0) = 0 then 0 else place ((2 * shape.(0)) - 1) in
-  if Z.lt (Z.pow (Z.of_int v) k) (Z.of_int last) then unfounded "more inputs are skipped than there are";
-  Every
+  if Z.lt within (Z.of_int last) then unfounded "more inputs are skipped than there are";
+  if whole then Every
+  else begin
+    (* Those that are meant, and not skipped, one by one, the last one first. *)
+    if Z.gt within (Z.of_int most_listed) then unsupported "enumeration of a part of the inputs, more than %d" most_listed;
+    let skipped = Array.make (Z.to_int within) false in
+    for i = 0 to shape.(0) - 1 do Array.fill skipped (place (2 * i)) (place ((2 * i) + 1) - place (2 * i)) true done;
+    let meant row = let m = List.fold_left max 0 row in range (2 * k) <= m && m < range ((2 * k) + 1) in
+    let row i = fst (List.fold_right (fun (j, size) (row, rest) -> ((range (2 * j) + (rest mod size)) :: row, rest / size)) (List.mapi (fun j size -> (j, size)) sizes) ([], i)) in
+    let rows = ref [] in
+    Array.iteri (fun i gone -> if not gone then let found = row i in if meant found then rows := found :: !rows) skipped;
+    Part !rows
+  end
 
 let renumbered index = function None -> None | Some grouped -> Some { grouped with Counts.step = index }
 
 let disjoint_sum step premises =
   taken step [] [];
   match premises with
-  | [ (Prefix _ as fact) ] | [ (Every as fact) ] -> fact
-  | _ -> Groups (List.concat_map (function Groups parts -> parts | Tables -> malformed "disjoint-sum adds facts about inputs" | _ -> unsupported "a sum of other facts than those of group-chains") premises)
+  | [ ((Prefix _ | Every | Part _) as fact) ] -> fact
+  | _ ->
+      let parts = function
+        | Groups (parts, []) -> parts
+        | Tables -> malformed "disjoint-sum adds facts about inputs"
+        | _ -> unsupported "a sum of other facts than those of group-chains"
+      in
+      Groups (List.concat_map parts premises, [])
+
+(* By cells, then lexicographically. *)
+let ordered row =
+  let q = List.nth row (List.length row - 1) and m = List.fold_left max 0 row in
+  let copies = List.length (List.filter (Int.equal m) row) - if q = m then 1 else 0 in
+  q :: m :: copies :: row
+
+let further_inputs step v k premises =
+  taken step [] [ "inputs" ];
+  match premises with
+  | [ Tables; Groups (parts, before) ] ->
+      let shape, token = hint step "inputs" [ -1; k ] in
+      let row i = List.init k (fun j -> token ((i * k) + j)) in
+      let add rows row =
+        List.iter (fun t -> need (0 <= t && t < v) "an input has a token out of range") row;
+        (match rows with last :: _ when compare (ordered last) (ordered row) >= 0 -> unfounded "inputs do not increase strictly, cell by cell" | _ -> ());
+        row :: rows
+      in
+      Groups (parts, List.fold_left add before (List.init shape.(0) row))
+  | [ Tables; _ ] -> unsupported "inputs beside other facts than those of group-chains"
+  | _ -> malformed "further-inputs takes two premises: tables, and a fact about inputs"
 
 (* The number of inputs that the last step establishes, and the theorem about it. *)
 let established (model : Model.t) (certificate : Certificate.t) =
@@ -140,6 +183,7 @@ let established (model : Model.t) (certificate : Certificate.t) =
       | "group-chains" -> from_tables (); group_chains step v outputs k 0
       | "enumeration" -> from_tables (); enumeration step v k
       | "disjoint-sum" -> disjoint_sum step premises
+      | "further-inputs" -> further_inputs step v k premises
       | rule -> unsupported "rule %s" rule)
   in
   Array.iteri apply certificate.steps;
@@ -153,14 +197,18 @@ let established (model : Model.t) (certificate : Certificate.t) =
       (matrix (head ^ "W_V") h) (matrix (head ^ "W_O") d) (matrix "unembed.W_U" outputs) (vector (head ^ "b_Q")) (vector (head ^ "b_V"))
       (vector (head ^ "b_O")) (vector "unembed.b_U")
   in
+  let by_groups steps blocks claim rows =
+    (with_weights Counts.count_group_chains steps blocks claim (List.sort compare rows), "count_group_chains_sound")
+  in
   match facts.(Array.length facts - 1) with
   | Tables -> malformed "the last step says nothing about inputs"
   | Every -> (with_weights Counts.count_enumeration, "count_enumeration_sound")
   | Prefix (blocks, claim) -> (with_weights Counts.count_prefix_chains blocks claim, "count_prefix_chains_sound")
-  | Groups parts ->
+  | Part rows -> by_groups 0 (fun _ _ -> []) (fun _ _ _ -> None) rows
+  | Groups (parts, rows) ->
       let parts = Array.of_list parts in
       let claim q m c =
         let claimed = List.filter_map (fun s -> renumbered s (snd parts.(s) q m c)) (List.init (Array.length parts) Fun.id) in
         match claimed with [] -> None | [ one ] -> Some one | _ -> malformed "two premises both count inputs of the cell (%d, %d, %d)" q m c
       in
-      (with_weights Counts.count_group_chains (Array.length parts) (fun s m -> fst parts.(s) m) claim, "count_group_chains_sound")
+      by_groups (Array.length parts) (fun s m -> fst parts.(s) m) claim rows
