@@ -180,13 +180,14 @@ def test_a_margin_decides_about_single_inputs(seed: int, monkeypatch: pytest.Mon
     for row in rng.permutation(np.flatnonzero(alone))[:2].tolist():
         output = int(automaton.outputs_of(rows[row : row + 1])[0, read])
         pattern = np.full(int(hints["sizes"][-1]), -1)
+        claims = with_claims(model, automaton, read, hints, pattern, [output] * len(slopes), slopes)
         for share, precision in ((1 - 1e-6, 64), (1 + 1e-6, 64), (1 + 1e-6, 12)):
             setting, proved = setting_for(model, automaton, precision, Fraction(float(leads[row] * share))), []
+            forward = transformer_forward(setting, Step("transformer-forward"), ())
             for number in range(len(slopes)):
                 pattern[region[row]] = number
-                claims = with_claims(model, automaton, read, hints, pattern, [output] * len(slopes), slopes)
                 more = numbered(claims, np.zeros(len(pattern), int), rng, 1.0)
-                proved.append([applied(setting, read, hints).correct for hints in (claims, more)])
+                proved.append([potentials(setting, step_of(read, own), (forward,)).correct for own in (claims, more)])
             if share > 1:
                 assert not np.any(proved)
             elif model.config.n_heads == 1:
@@ -448,3 +449,16 @@ def test_the_same_regions_are_proved_by_boxes_or_by_sums() -> None:
         boxes = regions(setting, Step("regions", (0,), {"cuts": 0, "read": 0}, regional), (forward,))
         claims = with_claims(model, automaton, 0, hints, np.zeros(int(hints["sizes"][-1]), int), [1], np.zeros((1, 0)))
         assert applied(setting, 0, claims).correct == boxes.correct
+
+
+@pytest.mark.parametrize("name", ["ratios", "enforced"])
+def test_ratios_and_what_enforces_them_are_not_too_large(name: str) -> None:
+    model = small_model(n_heads=2, n_key_value_heads=2)
+    automaton = Automaton.of(np.arange(2), np.array([[[0, 0]]]), np.array([1]))
+    hints = {"queries": [0, 1], "sizes": [2, 2], "finer": [[0, 0], [1, 1], [0, -1], [-1, 1]]}
+    arrays = {key: np.array(hint) for key, hint in hints.items()}
+    claims = with_claims(model, automaton, 0, arrays, np.array([0, 0]), [1], np.zeros((1, model.config.d_mlp)))
+    applied(setting_for(model, automaton), 0, claims)
+    for size in (2**40 + 1, -(2**40) - 1):
+        with pytest.raises(Refused, match="too large"):
+            applied(setting_for(model, automaton), 0, {**claims, name: np.full(claims[name].shape, size)})

@@ -71,11 +71,6 @@ def test_golden_verdicts_agree(entry: dict[str, Any]) -> None:
         assert answer["unsupported"].startswith(("task", "a sum of other facts", "inputs beside"))
 
 
-def test_golden_verdicts_are_many() -> None:
-    found = Counter(asked(GOLDEN / entry["certificate"], GOLDEN / entry["model"])[0] for entry in VERDICTS)
-    assert found[0] > 20 and found[1] > 15 and found[2] > 80
-
-
 @pytest.mark.parametrize("name", BASES)
 def test_mutants_are_judged_alike(name: str, tmp_path: Path) -> None:
     """What is accepted in Python is accepted; and what is accepted but not in Python, for one of the two reasons."""
