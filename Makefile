@@ -33,6 +33,7 @@ verified: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python tests/core/primitive_pace.py
 	$(BIN)/prover bench -o bench-out
+	$(BIN)/python tests/verified/relative_times.py
 
 float32: $(STAMP)
 	$(BIN)/prover deployed $(wildcard certificates/models/*.safetensors) -o float32-out
