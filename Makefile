@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test thorough verified bench float32 pace frontier interpret finetune figures docs lint mutants size clean
+.PHONY: demo test thorough verified flagship bench float32 pace frontier interpret finetune figures docs lint mutants size clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -29,6 +29,14 @@ verified: $(STAMP)
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(COQ_PACKAGES); fi
 	checker/verified/build.sh
 	$(BIN)/python -m pytest tests/verified
+
+FLAGSHIP := checker/verified/build/Flagship
+flagship: $(STAMP)
+	checker/verified/build.sh >/dev/null
+	$(BIN)/prover prove certificates/models/max-of-4-seed123.safetensors --strategy thresholds -o $(FLAGSHIP).cert
+	$(BIN)/python tests/verified/make_flagship.py certificates/models/max-of-4-seed123.safetensors $(FLAGSHIP).cert $(FLAGSHIP).v
+	cd checker/verified/build && coqc -w none -Q ../proofs CompactProofs Flagship.v
+	cd checker/verified && coqchk -silent -o -Q proofs CompactProofs CompactProofs.Counts
 
 bench: $(STAMP)
 	$(BIN)/python tests/core/primitive_pace.py
