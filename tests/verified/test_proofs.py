@@ -29,18 +29,27 @@ def test_every_proof_file_is_built() -> None:
 
 
 def test_axioms_are_those_of_the_classical_reals(tmp_path: Path) -> None:
-    if shutil.which("coqc") is None:
-        pytest.skip("coqc is not installed: apt-get install coq libcoq-coquelicot")
-    copy = tmp_path / "verified"
-    shutil.copytree(_VERIFIED, copy, ignore=shutil.ignore_patterns("*.vo*", "*.glob", "*.aux"))
-    sources = [line for line in (copy / "_CoqProject").read_text().split("\n") if line.endswith(".v")]
-    for source in sources:
-        _coqc(copy, source)
-    theorems = re.findall(r"^Print Assumptions (\w+)\.", (copy / "Axioms.v").read_text(), flags=re.MULTILINE)
-    printed = _coqc(copy, "Axioms.v").split("Axioms:\n")
+    theorems = re.findall(r"^Print Assumptions (\w+)\.", (_VERIFIED / "Axioms.v").read_text(), flags=re.MULTILINE)
+    printed = _printed(tmp_path).split("Axioms:\n")
     assert theorems and len(printed) == len(theorems) + 1
     for axioms in printed[1:]:
         assert set(re.findall(r"^(\S+)\s*:", axioms, flags=re.MULTILINE)) <= _AXIOMS
+
+
+def _printed(folder: Path) -> str:
+    """What Coq prints about the theorems: as `make verified` left it, if no source is newer, or else after building again."""
+    sources, kept = [*sorted(_VERIFIED.rglob("*.v")), _VERIFIED / "_CoqProject"], _VERIFIED / "build" / "axioms.txt"
+    if kept.exists() and all(
+        source.stat().st_mtime < kept.stat().st_mtime for source in sources if source.parent != kept.parent
+    ):
+        return kept.read_text()
+    if shutil.which("coqc") is None:
+        pytest.skip("coqc is not installed: apt-get install coq libcoq-coquelicot")
+    copy = folder / "verified"
+    shutil.copytree(_VERIFIED, copy, ignore=shutil.ignore_patterns("*.vo*", "*.glob", "*.aux", "build"))
+    for source in (line for line in (copy / "_CoqProject").read_text().split("\n") if line.endswith(".v")):
+        _coqc(copy, source)
+    return _coqc(copy, "Axioms.v")
 
 
 def _coqc(folder: Path, source: str) -> str:
