@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test thorough verified flagship bench float32 pace frontier interpret finetune figures docs lint mutants size clean
+.PHONY: demo test thorough coq verified flagship bench float32 pace frontier interpret finetune figures docs lint mutants size clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -23,15 +23,17 @@ thorough: $(STAMP)
 	THOROUGH=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 COQ_PACKAGES := coq libcoq-coquelicot ocaml-nox ocaml-findlib libzarith-ocaml-dev
-verified: $(STAMP)
+coq:
 	@if ! command -v coqc >/dev/null || ! command -v ocamlfind >/dev/null; then \
 	    [ "$$(id -u)" = 0 ] || { echo "as root: apt-get install $(COQ_PACKAGES)" >&2; exit 1; }; \
-	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(COQ_PACKAGES); fi
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(COQ_PACKAGES) >/dev/null; fi
+
+verified: $(STAMP) coq
 	checker/verified/build.sh
 	$(BIN)/python -m pytest tests/verified
 
 FLAGSHIP := checker/verified/build/Flagship
-flagship: $(STAMP)
+flagship: $(STAMP) coq
 	checker/verified/build.sh >/dev/null
 	$(BIN)/prover prove certificates/models/max-of-4-seed123.safetensors --strategy thresholds -o $(FLAGSHIP).cert
 	$(BIN)/python tests/verified/make_flagship.py certificates/models/max-of-4-seed123.safetensors $(FLAGSHIP).cert $(FLAGSHIP).v

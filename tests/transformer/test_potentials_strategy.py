@@ -8,6 +8,7 @@ import pytest
 import torch
 from test_potentials import draw_fitting, reads_that_fit
 from test_regions import draw_automaton, every_input, one_layer, true_leads
+from test_regions_strategy import assert_accepted_and_true
 
 from certificates import Model, write_certificate, write_model
 from checker import covers, verify
@@ -36,17 +37,7 @@ def test_proofs_are_accepted_and_true(seed: int, tmp_path: Path) -> None:
     rng, model = np.random.default_rng(seed), draw_fitting(seed)
     while len(reads_that_fit(model, automaton := draw_automaton(model, rng))) < len(automaton.reads):
         pass
-    rows = every_input(automaton)
-    leads = true_leads(model, automaton, rows).min(1)
-    margin = Fraction(1, 16) if seed % 3 == 0 else Fraction(0)
-    problem = problem_about(model, CPU, (30, 64)[seed % 2], automaton=automaton, margin=margin)
-    certificate, evidence = prove(problem, Potentials(fine=(0, 4, 8)[seed % 3], linear=seed % 2))
-    write_model(tmp_path / "model", model)
-    write_certificate(tmp_path / "cert", certificate)
-    verdict = verify(tmp_path / "cert", tmp_path / "model")
-    assert verdict.accepted and verdict.correct == evidence.correct and verdict.total == len(rows)
-    held = covers(tmp_path / "cert", tmp_path / "model", rows) >= 0
-    assert evidence.correct <= np.count_nonzero(held) and np.all(leads[held] > float(margin) - 1e-9)
+    assert_accepted_and_true(seed, model, automaton, Potentials(fine=(0, 4, 8)[seed % 3], linear=seed % 2), tmp_path)
 
 
 @pytest.fixture(scope="module")

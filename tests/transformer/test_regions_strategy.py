@@ -8,11 +8,12 @@ import pytest
 import torch
 from test_regions import draw_automaton, every_input, one_layer, true_leads
 
-from certificates import write_certificate, write_model
+from certificates import Model, write_certificate, write_model
+from certificates.automaton import Automaton
 from checker import covers, verify
 from prover.proving import problem_about, prove
 from prover.strategies.regions import Regions
-from prover.strategy import DoesNotFit
+from prover.strategy import DoesNotFit, Strategy
 from prover.tasks import automaton_from
 from prover.transformer.finer_automaton import ReadSums
 from prover.transformer.problem import TransformerProblem
@@ -20,21 +21,26 @@ from prover.transformer.problem import TransformerProblem
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize("seed", range(18))
-def test_proofs_are_accepted_and_true(seed: int, tmp_path: Path) -> None:
-    rng, model = np.random.default_rng(seed), one_layer(seed)
-    automaton = draw_automaton(model, rng)
+def assert_accepted_and_true(seed: int, model: Model, automaton: Automaton, strategy: Strategy, folder: Path) -> None:
+    """What a strategy proves, of one precision and margin or another."""
     rows = every_input(automaton)
     leads = true_leads(model, automaton, rows).min(1)
     margin = Fraction(1, 16) if seed % 3 == 0 else Fraction(0)
     problem = problem_about(model, CPU, (30, 64)[seed % 2], automaton=automaton, margin=margin)
-    certificate, evidence = prove(problem, Regions(fine=(4, 8, 12)[seed % 3], cuts=seed % 4))
-    write_model(tmp_path / "model", model)
-    write_certificate(tmp_path / "cert", certificate)
-    verdict = verify(tmp_path / "cert", tmp_path / "model")
+    certificate, evidence = prove(problem, strategy)
+    write_model(folder / "model", model)
+    write_certificate(folder / "cert", certificate)
+    verdict = verify(folder / "cert", folder / "model")
     assert verdict.accepted and verdict.correct == evidence.correct and verdict.total == len(rows)
-    held = covers(tmp_path / "cert", tmp_path / "model", rows) >= 0
+    held = covers(folder / "cert", folder / "model", rows) >= 0
     assert evidence.correct <= np.count_nonzero(held) and np.all(leads[held] > float(margin) - 1e-9)
+
+
+@pytest.mark.parametrize("seed", range(18))
+def test_proofs_are_accepted_and_true(seed: int, tmp_path: Path) -> None:
+    rng, model = np.random.default_rng(seed), one_layer(seed)
+    automaton = draw_automaton(model, rng)
+    assert_accepted_and_true(seed, model, automaton, Regions(fine=(4, 8, 12)[seed % 3], cuts=seed % 4), tmp_path)
 
 
 @pytest.mark.parametrize("seed", range(18))

@@ -4,9 +4,10 @@ open Refused
 type step = { rule : string; premises : int list; parameters : (string * int) list; hints : (string * Container.tensor) list }
 type t = { model : string; smallest : bool; correct : Z.t; total : Z.t; margin : Q.t; steps : step array }
 
-let is_name text = String.length text >= 1 && String.length text <= 40 && (try String.iter (function 'a' .. 'z' | '_' | '-' -> () | _ -> raise Exit) text; true with Exit -> false)
 let all_of ok text = try String.iter (fun c -> if not (ok c) then raise Exit) text; true with Exit -> false
 let is_digit c = '0' <= c && c <= '9'
+let is_letter c = c = '_' || ('a' <= c && c <= 'z')
+let is_name text = text <> "" && String.length text <= 40 && all_of (fun c -> c = '-' || is_letter c) text
 let is_natural text = text <> "" && String.length text <= 4000 && all_of is_digit text && (text = "0" || text.[0] <> '0')
 
 let natural what value =
@@ -63,7 +64,7 @@ let parse (file : Container.file) =
     match String.index_opt name '.' with
     | Some at when is_natural (String.sub name 0 at) && at <= 3 ->
         let number = int_of_string (String.sub name 0 at) and hint = String.sub name (at + 1) (String.length name - at - 1) in
-        need (number < Array.length steps && hint <> "" && all_of (fun c -> c = '_' || ('a' <= c && c <= 'z')) hint) "tensor %s belongs to no step" name;
+        need (number < Array.length steps && hint <> "" && all_of is_letter hint) "tensor %s belongs to no step" name;
         steps.(number) <- { (steps.(number)) with hints = (hint, tensor) :: steps.(number).hints }
     | _ -> malformed "tensor %s belongs to no step" name
   in

@@ -52,9 +52,10 @@ let check_class k q m c numbers =
   if not (q <= m && (c > 0 || q = m)) then unfounded "no input of the cell (%d, %d, %d) has this label" q m c;
   if c + List.fold_left (fun total (_, n) -> total + n) 0 numbers <> k - 1 then unfounded "the numbers of a class do not add up to K-1"
 
-(* Every cell is looked at, those without inputs, too. *)
-let check_claims v k claim =
-  for q = 0 to v - 1 do for m = 0 to v - 1 do for c = 0 to k - 1 do ignore (claim q m c) done done done
+(* The claims of all cells, each made and checked once, also of cells without inputs. *)
+let tabulated v k claim =
+  let table = Array.init (v * v * k) (fun at -> claim (at / (v * k)) (at / k mod v) (at mod k)) in
+  fun q m c -> table.((((q * v) + m) * k) + c)
 
 let prefix_chains step v outputs k =
   taken step [ "joint" ] [ "numbers"; "rivals"; "size" ];
@@ -77,10 +78,9 @@ let prefix_chains step v outputs k =
       Some (levels found)
     end
   in
-  check_claims v k claim;
-  Prefix (blocks, claim)
+  Prefix (blocks, tabulated v k claim)
 
-let group_chains step v outputs k index =
+let group_chains step v outputs k =
   taken step [ "joint" ] [ "grouping"; "levels"; "numbers"; "rivals" ];
   joint step;
   let blocks = blocks_of step v outputs in
@@ -101,10 +101,9 @@ let group_chains step v outputs k index =
       let empty (i, _) = not (List.exists (fun t -> 1 <= level t && level t <= i) (List.init m Fun.id)) in
       if List.exists empty need then unfounded "a set without tokens has a number";
       check_class k q m c need;
-      Some { Counts.step = index; level; need }
+      Some { Counts.step = 0; level; need }
   in
-  check_claims v k claim;
-  Groups ([ (blocks, claim) ], [])
+  Groups ([ (blocks, tabulated v k claim) ], [])
 
 let enumeration step v k =
   taken step [] [ "ranges"; "skip" ];
@@ -180,7 +179,7 @@ let established (model : Model.t) (certificate : Certificate.t) =
       (match step.rule with
       | "additive-tables" -> need (premises = []) "additive-tables takes no premise"; taken step [] []; Tables
       | "prefix-chains" -> from_tables (); prefix_chains step v outputs k
-      | "group-chains" -> from_tables (); group_chains step v outputs k 0
+      | "group-chains" -> from_tables (); group_chains step v outputs k
       | "enumeration" -> from_tables (); enumeration step v k
       | "disjoint-sum" -> disjoint_sum step premises
       | "further-inputs" -> further_inputs step v k premises
