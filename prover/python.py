@@ -27,6 +27,7 @@ from prover.problem import Problem
 from prover.strategies import all_strategies_for, known_strategy, strategies_for
 from prover.strategy import Strategy
 from prover.studies.frontier import Frontier, explore, write_results
+from prover.studies.workers import Workers
 from prover.training import finetuning
 
 
@@ -110,7 +111,7 @@ def frontier(model: Model | Path | str, folder: Path | str, strategies: Sequence
     path = Path(model) if isinstance(model, Path | str) else output / "model.safetensors"
     if isinstance(model, Model):
         save_model(model, path)
-    *_, found = explore(problem, path, output, tuple(strategies), jobs)
+    *_, found = explore(problem, path, output, tuple(strategies), Workers(jobs))
     write_results(found, output)
     return found
 

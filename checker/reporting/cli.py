@@ -4,9 +4,8 @@ import inspect
 import json
 import re
 import sys
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import click
 
@@ -288,10 +287,7 @@ def refusal(reason: str, exit_code: int) -> Verdict:
 
 def _print_verdict(verdict: Verdict, as_json: bool) -> None:
     if as_json:
-        fields: dict[str, Any] = asdict(verdict)
-        for name in ("correct", "total"):  # for readers that truncate large integers
-            fields[f"{name}_text"] = None if fields[name] is None else str(fields[name])
-        click.echo(json.dumps(fields))
+        click.echo(json.dumps(verdict.as_json()))
         return
     for warning in verdict.warnings:
         click.secho(f"WARNING: {warning}", fg="yellow", bold=True, err=True)

@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from certificates.canonical_json import Json, decimal, dumps
 from certificates.certificate import MLPStatement, read_certificate
@@ -70,6 +70,11 @@ class Verdict:
     warnings: tuple[str, ...] = ()
     mlp: tuple[FrequencyBound, ...] | None = None
     verified: SecondVerdict | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """What `checker verify --json` prints: the fields, and counts as texts, for readers that truncate them."""
+        counts = {"correct_text": self.correct, "total_text": self.total}
+        return {**asdict(self), **{name: None if count is None else str(count) for name, count in counts.items()}}
 
     def raise_if_refused(self) -> Self:
         """This verdict, if it accepts. Raises CheckError with the reason if not."""

@@ -13,11 +13,12 @@ from prover.commands.import_state import import_command
 from prover.commands.prove import prove_command
 from prover.commands.search import search_command
 from prover.commands.studies import bench_command, demo_command, deployed_command, frontier_command, interpret_command
+from prover.commands.study import study_command
 from prover.commands.task import task_command
 from prover.commands.train import train
 from prover.strategy import DoesNotFit
 
-_RESUMED = {"finetune", "frontier", "interpret", "search"}
+_RESUMED = {"finetune", "frontier", "interpret", "search", "study"}
 """Commands that go on where they were interrupted."""
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110, "show_default": True}
 
@@ -34,7 +35,7 @@ def cli() -> None:
 for _command in (
     *(train, import_command, task_command, inspect_command, strategies_command, explain_command, prove_command),
     *(attack_command, finetune_command, doctor_command),
-    *(demo_command, frontier_command, interpret_command, search_command, bench_command, deployed_command),
+    *(demo_command, frontier_command, interpret_command, search_command, study_command, bench_command, deployed_command),
 ):
     cli.add_command(_command)
 

@@ -4,10 +4,11 @@ import json
 import re
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 from fractions import Fraction
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from certificates.tensor_file import IntArray
 from prover.problem import Track
 from prover.strategies import FAMILIES, known_strategy
 from prover.strategy import Strategy
+from prover.studies.workers import Workers
 
 CONSOLE = Console()
 _SECONDS_BETWEEN_LINES = 15
@@ -85,7 +87,23 @@ OUTPUT = click.option(
 FOLDER = click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), callback=_writable_folder, help="Folder to write to."
 )
-JOBS = click.option("--jobs", type=click.IntRange(1), default=1, help="Number of processes.")
+
+
+def WORKERS(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options --jobs and --scheduler: the command gets `workers`."""
+
+    @wraps(command)
+    def with_workers(*, jobs: int, scheduler: str | None, **others: Any) -> Any:
+        return command(workers=Workers(jobs, scheduler), **others)
+
+    for option in (
+        click.option("--scheduler", metavar="TCP://HOST:PORT", help="A Dask scheduler, whose workers do it instead."),
+        click.option("--jobs", type=click.IntRange(1), default=1, help="Number of processes."),
+    ):
+        with_workers = option(with_workers)
+    return with_workers
+
+
 TASK = click.option("--task", help="Task: a name or JSON; default: the model file's.")
 ANY_TASK = click.option(
     "--task", help="Task: a name, JSON, or a file with an automaton, .json. Default: what the model file names, or MODEL.json."

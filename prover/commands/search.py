@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from certificates import read_model
-from prover.commands.options import DEVICE, FOLDER, JOBS, MODEL, pick_device, wide
+from prover.commands.options import DEVICE, FOLDER, MODEL, WORKERS, pick_device, wide
 from prover.commands.studies import explored
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.proving import problem_about
@@ -26,6 +26,7 @@ from prover.search.representation_search import (
     write_search_page,
 )
 from prover.studies.frontier import frontier_table
+from prover.studies.workers import Workers
 
 
 @click.command(
@@ -36,10 +37,10 @@ from prover.studies.frontier import frontier_table
 @MODEL
 @click.option("--family", type=click.Choice(list(FAMILIES)), required=True, help="What is factored, and how.")
 @click.option("--objective", type=click.Choice([*OBJECTIVES, "both"]), default="both", help="What the factors are trained for.")
-@JOBS
+@WORKERS
 @DEVICE
 @FOLDER
-def search_command(model: Path, family: str, objective: str, jobs: int, device: str, output: Path) -> None:
+def search_command(model: Path, family: str, objective: str, workers: Workers, device: str, output: Path) -> None:
     """Train factors of MODEL's tables, small and large, to reconstruct them or for the bound; certify each; compare.
 
     Factored are the unembedding of a hidden layer; in family crosscoder also what neurons read, with and without a penalty on
@@ -48,7 +49,7 @@ def search_command(model: Path, family: str, objective: str, jobs: int, device: 
     """
     problem = problem_about(read_model(model), pick_device(device))
     wanted = search_settings(problem.model, family, list(OBJECTIVES) if objective == "both" else [objective])
-    frontier = explored(problem, model, output, wanted, jobs)
+    frontier = explored(problem, model, output, wanted, workers)
     write_dictionaries(frontier, output)
     crosscoders = crosscoder_results(problem, frontier, output) if isinstance(problem, TwoInputProblem) else []
     write_search_page(frontier, output, crosscoder_section(crosscoders) if crosscoders else "")

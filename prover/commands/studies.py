@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from pathlib import Path
 
@@ -15,9 +14,9 @@ from prover.commands.options import (
     CONSOLE,
     DEVICE,
     FOLDER,
-    JOBS,
     MODEL,
     STRATEGY,
+    WORKERS,
     parse_any_task,
     pick_device,
     progress_bars,
@@ -39,6 +38,7 @@ from prover.studies.interpret import findings, findings_table, write_findings
 from prover.studies.interpret_page import write_page
 from prover.studies.mlp_findings import mlp_findings, mlp_table
 from prover.studies.tables import write_table
+from prover.studies.workers import Workers, WorkersLost
 
 
 def explored(
@@ -46,17 +46,17 @@ def explored(
     path: Path,
     output: Path,
     strategies: Sequence[str | Strategy],
-    jobs: int,
+    workers: Workers,
     report: Callable[[Frontier, Path], None] | None = None,
 ) -> Frontier:
     """What is known when all runs are done, or were interrupted; frontier.json and the report are written in either case."""
-    with progress_bars() as track, closing(explore(problem, path, output, strategies, jobs, track)) as states:
+    with progress_bars() as track, closing(explore(problem, path, output, strategies, workers, track)) as states:
         frontier = next(states)
         try:
             for frontier in states:  # noqa: B007 - the last one is what matters
                 pass
-        except BrokenProcessPool as error:
-            raise click.ClickException("a process died, of too little memory? Run again with fewer --jobs.") from error
+        except WorkersLost as error:
+            raise click.ClickException(str(error)) from error
         finally:
             if frontier.results or frontier.misfits:
                 write_results(frontier, output)
@@ -105,10 +105,10 @@ def _parse_names(context: click.Context, parameter: click.Parameter, value: str 
 )
 @MODEL
 @click.option("--strategies", callback=_parse_names, metavar="NAME,NAME,..", help="Only these (default: all).")
-@JOBS
+@WORKERS
 @DEVICE
 @FOLDER
-def frontier_command(model: Path, strategies: tuple[str, ...], jobs: int, device: str, output: Path) -> None:
+def frontier_command(model: Path, strategies: tuple[str, ...], workers: Workers, device: str, output: Path) -> None:
     """Prove with every strategy at many settings, check every certificate, and write a report about all of them.
 
     Writes certificates, frontier.json and report.html. Whatever OUTPUT already holds about this model is kept and shown;
@@ -117,7 +117,7 @@ def frontier_command(model: Path, strategies: tuple[str, ...], jobs: int, device
     problem = problem_about(read_model(model), pick_device(device))
     if isinstance(problem, TwoInputProblem):
         raise click.ClickException("frontier is for attention-only transformers; use `prover interpret` for this model")
-    frontier = explored(problem, model, output, strategies, jobs, write_report)
+    frontier = explored(problem, model, output, strategies, workers, write_report)
     wide(150).print(frontier_table(frontier))
     click.echo(f"certificates, frontier.json and report.html are in {output}")
     sys.exit(0 if all(result.accepted for result in frontier.results) else 1)
@@ -129,10 +129,10 @@ def frontier_command(model: Path, strategies: tuple[str, ...], jobs: int, device
     epilog="Example: prover interpret certificates/models/symmetric-5.safetensors -o interpret-out",
 )
 @MODEL
-@JOBS
+@WORKERS
 @DEVICE
 @FOLDER
-def interpret_command(model: Path, jobs: int, device: str, output: Path) -> None:
+def interpret_command(model: Path, workers: Workers, device: str, output: Path) -> None:
     """Prove with every interpretation of MODEL, check every certificate, and say what each is worth.
 
     Writes certificates, frontier.json, interpretations.json and report.html. An interrupted run continues where it stopped.
@@ -140,7 +140,7 @@ def interpret_command(model: Path, jobs: int, device: str, output: Path) -> None
     problem = problem_about(read_model(model), pick_device(device))
     if not isinstance(problem, TwoInputProblem):
         raise click.ClickException("interpret is for networks on two inputs; use `prover frontier` for this model")
-    frontier = explored(problem, model, output, (), jobs)
+    frontier = explored(problem, model, output, (), workers)
     found = findings(problem, frontier)
     mlp = mlp_findings(problem, model, output)
     write_findings(found, mlp, output)

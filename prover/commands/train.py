@@ -7,22 +7,21 @@ from typing import Any
 import click
 import torch
 
-from certificates import GroupMLP, Model, UniformAttention, write_model
+from certificates import Model, write_model
 from certificates.automaton import Automaton, read_automaton
-from certificates.canonical_json import Json
-from certificates.groups import group_table
 from prover.commands.options import DEVICE, OUTPUT, pick_device, progress_bars
 from prover.known_tasks import number_addition
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.proving import problem_about
 from prover.tasks import write_automaton
 from prover.training.addition import AdditionRecipe, train_addition
+from prover.training.by_name import Composition, trained
 from prover.training.examples import count_right, varied_examples
-from prover.training.group_composition import GroupRecipe, train_group_composition
+from prover.training.group_composition import GroupRecipe
 from prover.training.max_of_k import MaxOfKRecipe, sampled_accuracy, train_max_of_k
-from prover.training.modular_addition import PizzaRecipe, TiedRecipe, train_pizza_addition, train_tied_addition
+from prover.training.modular_addition import PizzaRecipe
 from prover.training.own_task import NORMS, OwnTaskRecipe, train_own_task
-from prover.weights import load_weights, raw_tensor
+from prover.weights import load_weights
 
 
 @click.group()
@@ -170,17 +169,9 @@ def train_own_task_command(task: Path, device: str, output: Path, **recipe: Any)
 @OUTPUT
 def train_group_composition_command(group: str, hidden: int | None, tied: bool, seed: int, output: Path) -> None:
     """Train logits(a, b) = relu(W_L[a] + W_R[b] + b_in) W_U + b_U on all pairs of elements (a minute or two)."""
-    table = group_table(group)
-    with progress_bars() as track:
-        if not tied:
-            recipe = GroupRecipe(seed=seed, hidden=hidden or GroupRecipe.hidden)
-            weights = train_group_composition(torch.from_numpy(table), recipe, track)
-        elif group.startswith("cyclic:"):
-            weights = train_tied_addition(TiedRecipe(len(table), hidden or TiedRecipe.hidden, seed), track)
-        else:
-            raise click.ClickException("--tied is for cyclic groups: a network with one embedding has ab = ba")
-    config = GroupMLP(d_mlp=weights["mlp.b_in"].shape[0], d_vocab=len(table), d_vocab_out=len(table))
-    _save_pairs(config, weights, {"name": "group-composition", "group": group}, output)
+    if tied and not group.startswith("cyclic:"):
+        raise click.ClickException("--tied is for cyclic groups: a network with one embedding has ab = ba")
+    _train_on_pairs(Composition(group, hidden or 0, tied, seed), output)
 
 
 @train.command(
@@ -197,16 +188,12 @@ def train_modular_addition_command(modulus: int, hidden: int, d_model: int, seed
     """Train a one-layer transformer with a ReLU MLP and uniform attention on all pairs (a minute or two)."""
     if d_model % PizzaRecipe.heads:
         raise click.ClickException(f"--d-model must be a multiple of {PizzaRecipe.heads}, the number of heads")
-    recipe = PizzaRecipe(modulus, hidden, seed, d_model)
+    _train_on_pairs(PizzaRecipe(modulus, hidden, seed, d_model), output)
+
+
+def _train_on_pairs(recipe: Composition | PizzaRecipe, output: Path) -> None:
     with progress_bars() as track:
-        weights = train_pizza_addition(recipe, track)
-    d_head = recipe.d_model // recipe.heads
-    config = UniformAttention(d_head, hidden, recipe.d_model, modulus + 1, modulus, 3, recipe.heads)
-    _save_pairs(config, weights, {"name": "modular-addition", "modulus": modulus}, output)
-
-
-def _save_pairs(config: GroupMLP | UniformAttention, weights: dict[str, torch.Tensor], task: Json, output: Path) -> None:
-    model = Model(config, {name: raw_tensor(tensor) for name, tensor in weights.items()}, task)
+        model, _ = trained(recipe, torch.device("cpu"), track)
     write_model(output, model)
     right = (TwoInputProblem(model, torch.device("cpu")).margins > 0).mean()
     click.echo(f"wrote {output}: accuracy {right:.4f} on all pairs, in floating point")

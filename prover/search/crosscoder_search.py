@@ -20,8 +20,9 @@ from prover.layers.crosscoder import Crosscoder
 from prover.layers.examined_pairs import ExaminedPairs
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.strategies.crosscoder_output import CrosscoderOutput
-from prover.studies.frontier import Frontier, Result
+from prover.studies.frontier import Frontier
 from prover.studies.rounding import ceil_scientific, floor_percent
+from prover.studies.runs import Result
 from prover.studies.tables import html_table
 
 

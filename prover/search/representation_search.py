@@ -20,9 +20,10 @@ from prover.strategies.dictionary_output import DictionaryOutput
 from prover.strategies.interpretation import Interpretation
 from prover.strategies.low_rank_output import LowRankOutput
 from prover.strategy import DoesNotFit, Strategy
-from prover.studies.frontier import Frontier, Result
+from prover.studies.frontier import Frontier
 from prover.studies.page import embed, page, styled
 from prover.studies.rounding import ceil_scientific, floor_percent
+from prover.studies.runs import Result
 from prover.studies.tables import html_table
 
 OBJECTIVES = {"reconstruction": 0, "bound": 1}

@@ -9,10 +9,12 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from certificates import AttentionOnly, Model
 from prover.strategies import ATTENTION_STRATEGIES, BRUTE_FORCE
-from prover.studies.frontier import Frontier, Result
+from prover.studies.frontier import Frontier
 from prover.studies.page import INK, styled
 from prover.studies.rounding import ceil_percent, ceil_scientific, floor_percent
+from prover.studies.runs import Result
 
 _COLOURS = ("#0072b2", "#009e73", "#e69f00", "#d55e00", "#cc79a7", "#56b4e9", "#7a5195", "#8c6d31", "#bcbd22", "#17becf")
 _SYMBOLS = ("circle", "square", "triangle-up", "pentagon", "hexagon2")
@@ -50,10 +52,11 @@ STAGES: tuple[tuple[str, str, dict[str, int]], ...] = (
 """From the most exact strategy to the cheapest: what each one simplifies, its name, its parameters (others: defaults)."""
 
 
-def published_for(frontier: Frontier) -> tuple[Published, ...]:
+def published_for(model: Model) -> tuple[Published, ...]:
     """The published points, if they are about models like this one."""
-    config = frontier.model.config
-    return PUBLISHED if (config.d_vocab, config.n_ctx, frontier.model.task) == (64, 4, {"name": "max-of-k"}) else ()
+    config = model.config
+    alike = isinstance(config, AttentionOnly) and (config.d_vocab, config.n_ctx, model.task) == (64, 4, {"name": "max-of-k"})
+    return PUBLISHED if alike else ()
 
 
 def missing_text(result: Result) -> str:
@@ -66,7 +69,7 @@ def missing_text(result: Result) -> str:
 
 def frontier_figure(frontier: Frontier) -> go.Figure:
     """Operations against the bound, with the Pareto frontier and the naive baseline."""
-    published = published_for(frontier)
+    published = published_for(frontier.model)
     figure = _two_scales(frontier.accepted, published, _operations, lambda p: p.operations)
     longest = max([p.operations for p in published] + [result.operations for result in frontier.accepted], default=1)
     _add_lines(figure, frontier, 3 * longest)
@@ -77,7 +80,7 @@ def frontier_figure(frontier: Frontier) -> go.Figure:
 def dimension_figure(frontier: Frontier) -> go.Figure:
     """Unexplained dimension against the bound, without the baseline, which has no explanation to measure."""
     results = [result for result in frontier.accepted if result.strategy != BASELINE]
-    figure = _two_scales(results, published_for(frontier), _unexplained, lambda p: p.unexplained_dimension)
+    figure = _two_scales(results, published_for(frontier.model), _unexplained, lambda p: p.unexplained_dimension)
     figure.update_xaxes(title="unexplained dimension: numbers that the proof takes as they are", row=2)
     return figure
 
@@ -144,7 +147,7 @@ def _add_lines(figure: go.Figure, frontier: Frontier, right: float) -> None:
     """The frontier, up to x = right, and the naive baseline."""
     naive = sorted((r for r in frontier.accepted if r.strategy in (BASELINE, BRUTE_FORCE)), key=_operations)
     best = frontier.best
-    for panel in _two_panels(frontier.accepted, published_for(frontier)):
+    for panel in _two_panels(frontier.accepted, published_for(frontier.model)):
         if any(result.strategy == BASELINE for result in naive):
             style = {"dash": "dot", "width": 2, "color": _BASELINE_COLOUR}
             name = "naive baseline: enumerate"

@@ -10,7 +10,7 @@ import numpy as np
 
 from certificates.writing import write_atomically
 from prover.attention.cells import by_token, cell_totals
-from prover.studies.frontier import Frontier, Result
+from prover.studies.frontier import Frontier
 from prover.studies.frontier_figures import (
     STAGES,
     cells_figure,
@@ -24,6 +24,7 @@ from prover.studies.frontier_figures import (
 )
 from prover.studies.page import card, embed, page, paragraphs
 from prover.studies.rounding import ceil_scientific, ceil_share, floor_percent
+from prover.studies.runs import Result
 
 _MOST_CELLS = 96
 """A heat map has at most this many rows; more tokens are merged into ranges."""
@@ -47,7 +48,7 @@ def report_page(frontier: Frontier) -> str:
         "frontier.html",
         theorem=_theorem(frontier, task),
         frontier_figure=embed(frontier_figure(frontier), "frontier-figure"),
-        published_text=_PUBLISHED_TEXT if published_for(frontier) else "",
+        published_text=_PUBLISHED_TEXT if published_for(frontier.model) else "",
         dimension_figure=embed(dimension_figure(frontier), "dimension-figure"),
         waterfall=_waterfall(frontier),
         cells=_cells(frontier),

@@ -17,9 +17,10 @@ from prover.layers.group_interpretations import irrep_claim
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.strategies import BRUTE_FORCE, TWO_INPUT_STRATEGIES
 from prover.strategy import DoesNotFit
-from prover.studies.frontier import Frontier, Result
+from prover.studies.frontier import Frontier
 from prover.studies.mlp_findings import MLPFindings
 from prover.studies.rounding import ceil_scientific, floor_percent
+from prover.studies.runs import Result
 from prover.studies.tables import terminal_table
 
 _WITHIN = 200

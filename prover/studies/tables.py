@@ -16,15 +16,20 @@ def terminal_table(title: str, left: Sequence[str], right: Sequence[str], last: 
     table = Table(title=title)
     for headings, justify in ((left, "left"), (right, "right"), (last, "left")):
         for heading in headings:
-            table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+            table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
     return table
 
 
-def write_table(table: Table, path: Path) -> None:
-    """A terminal's table as JSON, without its colours: {"headings": [..], "rows": [[..], ..]}."""
+def table_content(table: Table) -> tuple[list[str], list[tuple[str, ...]]]:
+    """The headings and rows of a terminal's table, without its colours."""
     columns = [[Text.from_markup(str(cell)).plain for cell in column.cells] for column in table.columns]
-    content = {"headings": [str(column.header) for column in table.columns], "rows": list(zip(*columns, strict=True))}
-    write_atomically(path, json.dumps(content, indent=1).encode())
+    return [str(column.header) for column in table.columns], list(zip(*columns, strict=True))
+
+
+def write_table(table: Table, path: Path) -> None:
+    """A terminal's table as JSON: {"headings": [..], "rows": [[..], ..]}."""
+    headings, rows = table_content(table)
+    write_atomically(path, json.dumps({"headings": headings, "rows": rows}, indent=1).encode())
 
 
 def html_table(headings: Sequence[str], rows: Iterable[Sequence[str]], style: str = "") -> str:

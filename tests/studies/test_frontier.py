@@ -23,6 +23,7 @@ from rich.console import Console
 import prover.commands
 import prover.studies.checked
 import prover.studies.frontier
+import prover.studies.runs
 from certificates import FormatError, Model, RawTensor, read_model, write_model
 from checker import verify
 from checker.core.decide import check_proof
@@ -33,10 +34,11 @@ from prover.strategies import ATTENTION_STRATEGIES
 from prover.strategies.enumeration import BruteForce, Sampling
 from prover.strategies.prefix_chains import Thresholds
 from prover.strategy import DoesNotFit, Strategy
-from prover.studies.frontier import Frontier, Misfit, Result, certificate_name, explore, frontier_table
+from prover.studies.frontier import Frontier, explore, frontier_table
 from prover.studies.frontier_figures import STAGES, staged_results
 from prover.studies.frontier_page import report_page
 from prover.studies.rounding import ceil_share
+from prover.studies.runs import Misfit, Result, certificate_name
 from prover.training.max_of_k import MaxOfKRecipe, train_max_of_k
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,7 +52,7 @@ SWEEPS = {name: strategy.sweep for name, strategy in ATTENTION_STRATEGIES.items(
 
 @pytest.fixture(scope="module", autouse=True)
 def one_setting_each() -> Iterator[None]:
-    """Every certificate is checked in a process of its own: the tests of the command make do with one per strategy."""
+    """The tests of the command make do with one per strategy."""
     with pytest.MonkeyPatch.context() as patch:
         for strategy in ATTENTION_STRATEGIES.values():
             if strategy is not Sampling:
@@ -288,8 +290,15 @@ def test_another_version_in_the_same_folder(path: Path, finished: Path, tmp_path
         frontier_command(path, output)
 
 
-@pytest.mark.parametrize("moment", ["prove", "write_certificate", "check_in_separate_process", "write_atomically"])
-def test_interrupted_at_any_moment(moment: str, path: Path, finished: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("module", "moment", "fatal"),
+    [
+        *((prover.studies.checked, moment, 2) for moment in ("prove", "write_certificate")),
+        *((prover.studies.runs, "verify", 2), (prover.studies.frontier, "write_atomically", 3)),
+        (prover.studies.frontier, "write_atomically", 4),
+    ],
+)
+def test_interrupted_at_any_moment(module: Any, moment: str, fatal: int, path: Path, finished: Path, tmp_path: Path) -> None:
     """Ctrl-C in the second run keeps the first, leaves no partial files, and the rerun does the rest."""
     calls = 0
 
@@ -297,18 +306,17 @@ def test_interrupted_at_any_moment(moment: str, path: Path, finished: Path, tmp_
         def wrapped(*arguments: Any) -> Any:
             nonlocal calls
             calls += 1
-            if calls == 2:
+            if calls == fatal:
                 raise KeyboardInterrupt
             return genuine(*arguments)
 
         return wrapped
 
     with pytest.MonkeyPatch.context() as patch:
-        module = prover.studies.frontier if moment == "write_atomically" else prover.studies.checked
         patch.setattr(module, moment, interrupting(getattr(module, moment)))
         code, out = frontier_command(path, tmp_path, "--strategies", "classes,thresholds,pessimized")
     assert code == 1 and "Aborted" in out, "click's answer to KeyboardInterrupt"
-    assert calls >= 2
+    assert calls >= fatal
     left = visible(tmp_path)
     allowed = {"classes.cert", "classes.json", "thresholds.cert", "frontier.json", "report.html"}
     assert {"classes.cert", "classes.json"} <= left <= allowed
