@@ -1,70 +1,69 @@
-"""State dicts of TransformerLens and Hugging Face become model files."""
+"""State dicts of TransformerLens, Hugging Face and others become model files."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
-import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from certificates import FormatError, Model, Transformer
 from certificates.architectures import parse_config
 from certificates.canonical_json import Json, loads_config
 from certificates.model_file import build_model
+from prover.layouts import mapped
 from prover.proving import problem_about
+from prover.state_files import plain_values, read_checkpoint
 from prover.transformer.lens_versions import as_before
 from prover.transformer.names import from_hugging_face, from_transformer_lens
+from prover.transformer.plain_grokking import from_plain_grokking, is_plain_grokking
 from prover.weights import raw_tensor
 
 
-def read_state_dict(path: Path) -> Mapping[str, Tensor]:
-    """A state dict saved with torch.save, as safetensors, or as npz. Raises FormatError if it is none of them."""
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError):
-        pass
-    if path.suffix == ".npz":
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
-        except (OSError, ValueError, TypeError, BadZipFile) as error:
-            raise FormatError(f"cannot read {path}: {error}") from error
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise FormatError(f"cannot read {path}: no such file") from error
-    except Exception as error:
-        raise FormatError(
-            f"{path} is neither a safetensors or npz file nor a torch state dict; "
-            "write it with torch.save(model.state_dict(), path)"
-        ) from error
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise FormatError(f"{path} does not hold a state dict (names to tensors)")
-    return state
+def import_model(
+    state: Path,
+    config: str | None,
+    task: Json,
+    n_ctx: int | None = None,
+    mapping: Mapping[str, Any] | None = None,
+    which: int = -1,
+) -> Model:
+    """Build a model from a state dict and its configuration (a file's path, JSON or of torch.save, or JSON text).
 
-
-def import_model(state: Path, config: str, task: Json, n_ctx: int | None = None) -> Model:
-    """Build a model from a state dict and its configuration (a JSON file's path, or JSON text).
-
-    The configuration is TransformerLens', or config.json of a Llama or Qwen model. n_ctx: tokens in an input, if other than
-    configured; task: None for none. Raises FormatError naming the tensor or key whose meaning is not implemented.
+    The configuration is TransformerLens', or config.json of a Llama or Qwen model; None: what is saved beside the tensors, if
+    that is enough. n_ctx: tokens in an input, if other than configured; task: None for none; mapping: what tensors of other
+    names are (prover/layouts); which: as in `read_checkpoint`. Raises FormatError naming the tensor or key whose meaning is not
+    implemented.
     """
+    found = read_checkpoint(state, which)
+    if config is not None:
+        keys = _read_config(config)
+    elif found.config is not None:
+        keys = loads_config(jsonable(found.config))
+    elif is_plain_grokking(found.state):
+        keys = {}
+    else:
+        raise FormatError(f"{state} holds no configuration: name one with --config")
+    return model_of(found.state if mapping is None else mapped(mapping, found.state), keys, task, n_ctx)
+
+
+def _read_config(config: str) -> dict[str, Any]:
     text = config
     if not config.lstrip().startswith("{"):
         try:
-            text = Path(config).read_text()
+            text = Path(config).read_text(encoding="utf-8")
         except OSError as error:
             raise FormatError(f"cannot read the configuration {config}: {error.strerror}") from error
+        except UnicodeDecodeError:
+            content = plain_values(Path(config))
+            if not isinstance(content, Mapping):
+                raise FormatError(f"{config} holds no configuration: keys and values") from None
+            text = jsonable(content)
     try:
-        keys = loads_config(text)
+        return loads_config(text)
     except FormatError as error:
         raise FormatError(f"the configuration {config[:60]!r} is not usable: {error}") from error
-    return model_of(read_state_dict(state), keys, task, n_ctx)
 
 
 def model_of(state: Mapping[str, Tensor], keys: dict[str, Any], task: Json, n_ctx: int | None = None) -> Model:
@@ -72,6 +71,8 @@ def model_of(state: Mapping[str, Tensor], keys: dict[str, Any], task: Json, n_ct
     named = state
     if "hidden_size" in keys:
         keys, named = from_hugging_face(keys, named)
+    elif is_plain_grokking(named):
+        keys, named = from_plain_grokking(keys, named)
     else:
         keys, named = as_before(keys, named)
     if _architecture(keys) == Transformer.architecture:

@@ -23,6 +23,7 @@ from checker import covers as covers_file
 from checker import verify as verify_file
 from prover import proving
 from prover.importing import jsonable, model_of
+from prover.layouts import mapped
 from prover.problem import Problem
 from prover.strategies import all_strategies_for, known_strategy, strategies_for
 from prover.strategy import Strategy
@@ -76,14 +77,19 @@ def save_model(model: Model, path: Path | str) -> None:
 
 
 def model_from_state(
-    state: Mapping[str, Tensor], config: Mapping[str, Any], task: Json = None, n_ctx: int | None = None
+    state: Mapping[str, Tensor],
+    config: Mapping[str, Any],
+    task: Json = None,
+    n_ctx: int | None = None,
+    mapping: Mapping[str, Any] | None = None,
 ) -> Model:
-    """A model from a state dict and its configuration, under the names of TransformerLens or Hugging Face.
+    """A model from a state dict and its configuration, named as in TransformerLens or Hugging Face, or by a mapping.
 
     For a HookedTransformer: model_from_state(model.state_dict(), model.cfg.to_dict()). Raises FormatError naming whatever would
     change the function.
     """
-    return model_of(state, loads_config(jsonable(config)), task, n_ctx)
+    named = state if mapping is None else mapped(mapping, state)
+    return model_of(named, loads_config(jsonable(config)), task, n_ctx)
 
 
 def prove(

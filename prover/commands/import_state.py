@@ -1,4 +1,4 @@
-"""`prover import`: a state dict of TransformerLens or Hugging Face becomes a model file."""
+"""`prover import`: a state dict of TransformerLens, Hugging Face or anybody's PyTorch code becomes a model file."""
 
 from pathlib import Path
 
@@ -7,25 +7,51 @@ import click
 from certificates import AttentionOnly, Transformer, UniformAttention, write_model
 from certificates.canonical_json import dumps
 from prover.commands.options import OUTPUT, parse_task
+from prover.comparing import function_named, greatest_difference
 from prover.importing import import_model
+from prover.layouts import read_mapping
 
 
 @click.command(
     "import",
-    short_help="Turn a state dict of TransformerLens or Hugging Face into a model file.",
-    epilog="Example: prover import state.pt --config config.json -o model.safetensors",
+    short_help="Turn a state dict of TransformerLens, Hugging Face or your own code into a model file.",
+    epilog="Example: prover import state.pt --config config.json -o model.safetensors\n\n"
+    "Of your own code: prover import state.pt --config config.json --mapping names.json --against my_model:logits "
+    "-o model.safetensors",
 )
 @click.argument("state", type=click.Path(path_type=Path))
-@click.option("--config", required=True, help="Configuration: a JSON file, or JSON text; config.json of Hugging Face, too.")
+@click.option("--config", help="Configuration: a file (JSON, or of torch.save), or JSON text. Default: what STATE holds, too.")
 @click.option("--task", default="max-of-k", help="What the model was trained for: a name or JSON, or none.")
 @click.option("--n-ctx", type=click.IntRange(2), help="Tokens in an input, if fewer than configured.")
+@click.option("--mapping", type=click.Path(path_type=Path), help="Tensors of other names: a JSON file, ours to theirs.")
+@click.option("--which", type=int, default=-1, help="Of a list of state dicts from training, this one; -1: the last.")
+@click.option("--against", metavar="MODULE:FUNCTION", help="A function from tokens to logits, that has to agree.")
 @OUTPUT
-def import_command(state: Path, config: str, task: str, n_ctx: int | None, output: Path) -> None:
-    """Turn STATE, a state dict of TransformerLens or Hugging Face (torch, safetensors or npz), into a model file."""
-    model = import_model(state, config, None if task == "none" else parse_task(task), n_ctx)
+def import_command(
+    state: Path,
+    config: str | None,
+    task: str,
+    n_ctx: int | None,
+    mapping: Path | None,
+    which: int,
+    against: str | None,
+    output: Path,
+) -> None:
+    """Turn STATE, a state dict (torch, safetensors or npz), into a model file.
+
+    Names are those of TransformerLens 2 to 4, of Hugging Face's Llama and Qwen models, of the checkpoints of "Progress measures
+    for grokking", or what --mapping says (docs/own-model-and-task.md). Files of torch.save may hold the state dict beside its
+    configuration, under "model", "state_dict" or "state_dicts"; classes are never unpickled. Of the function of --against,
+    which is code of yours, logits on random inputs are compared.
+    """
+    names = None if mapping is None else read_mapping(mapping)
+    model = import_model(state, config, None if task == "none" else parse_task(task), n_ctx, names, which)
+    if against is not None:
+        difference = greatest_difference(model, function_named(against))
+        click.echo(f"agrees with {against} on random inputs: logits differ by at most {difference:.1g} of the greatest one")
     write_model(output, model)
-    config = model.config
+    config_ = model.config
     click.echo(f"wrote {output}: model digest {model.digest()}")
-    sequences = isinstance(config, AttentionOnly | Transformer)
-    inputs = f"sequences of n_ctx = {config.n_ctx} tokens" if sequences else "pairs of elements"
-    click.echo(f"  task {dumps(model.task)}: {inputs} from 0 to {config.d_vocab - 1 - isinstance(config, UniformAttention)}")
+    sequences = isinstance(config_, AttentionOnly | Transformer)
+    inputs = f"sequences of n_ctx = {config_.n_ctx} tokens" if sequences else "pairs of elements"
+    click.echo(f"  task {dumps(model.task)}: {inputs} from 0 to {config_.d_vocab - 1 - isinstance(config_, UniformAttention)}")

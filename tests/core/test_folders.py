@@ -21,12 +21,12 @@ FLOORS: Mapping[str, Sequence[frozenset[str]]] = {
         frozenset({"weights", "problem", "error_terms", "approximate"}),  # models as tensors; what there is to prove; numbers
         frozenset({"surrogate"}),  # what would be proved, differentiable
         frozenset({"strategy"}),  # what a strategy is
-        frozenset({"bases", "deployed", "tasks"}),  # hints that both families need; rounding in deployment; automata
+        frozenset({"bases", "deployed", "layouts", "state_files", "tasks"}),  # what both families need; automata; others' files
         frozenset({"attention", "layers", "known_tasks"}),  # what the strategies of a family share
         frozenset({"transformer"}),  # what the strategies for transformers of any depth share
         frozenset({"strategies", "proving", "training"}),  # ways to search; from what was found to a certificate; models
         frozenset(
-            {"attack", "importing", "studies"}
+            {"attack", "comparing", "importing", "studies"}
         ),  # wrong inputs; models of others; many proofs, compared, and pages about them
         frozenset({"search", "python"}),  # factorisations by what they prove; all of it from Python
         frozenset({"commands"}),
