@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test thorough coq verified flagship bench float32 pace frontier interpret finetune figures docs lint mutants size clean
+.PHONY: demo test thorough coq verified flagship bench float32 pace frontier interpret finetune interop figures docs lint mutants size clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -63,6 +63,16 @@ interpret: $(STAMP)
 finetune: $(STAMP)
 	$(BIN)/prover finetune certificates/models/max-of-4-seed123.safetensors --strategy pessimized -o finetune-out/tuned.safetensors
 
+# The real TransformerLens and SAELens, which cannot be installed together: an environment for each version (a few GB, minutes).
+interop:
+	for lens in 2 3 4; do \
+	    $(PYTHON) -m venv interop-out/lens$$lens && \
+	    interop-out/lens$$lens/bin/python -m pip install --quiet --disable-pip-version-check "transformer-lens==$$lens.*" --editable '.[prover]' && \
+	    interop-out/lens$$lens/bin/python tests/interop/lens.py || exit 1; done
+	$(PYTHON) -m venv interop-out/saes
+	interop-out/saes/bin/python -m pip install --quiet --disable-pip-version-check sae-lens --editable '.[prover]'
+	interop-out/saes/bin/python tests/interop/saes.py
+
 figures: demo frontier
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	$(BIN)/python docs/make_pages.py --take
@@ -83,4 +93,4 @@ size: $(STAMP)
 	$(BIN)/python tests/trusted_size.py --write
 
 clean:
-	rm -rf $(VENV) demo-out bench-out float32-out frontier-out interpret-out finetune-out mutants-out docs-out build *.egg-info
+	rm -rf $(VENV) demo-out bench-out float32-out frontier-out interpret-out finetune-out interop-out mutants-out docs-out build *.egg-info

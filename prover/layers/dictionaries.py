@@ -3,10 +3,11 @@
 `train` is the TopK sparse autoencoder of Gao et al. (2024, "Scaling and evaluating sparse autoencoders"): an encoder, of whose
 activations the `sparsity` largest are kept and rectified, and a decoder with atoms of length one that start as rows of the
 data; Adam on the mean squared error. There is no bias beside the atoms: it would be one more atom that every row has. Files are
-safetensors with the names of SAELens: `W_enc` "z r", `W_dec` "r z", `b_enc` "r", `b_dec` "z". Crosscoders have one more axis:
-`W_enc` "side z r", `W_dec` "r side z", `b_dec` "side z".
+safetensors with the names of SAELens: `W_enc` "z r", `W_dec` "r z", `b_enc` "r", `b_dec` "z"; folders are SAELens' own, with
+such a file and cfg.json. Crosscoders have one more axis: `W_enc` "side z r", `W_dec` "r side z", `b_dec` "side z".
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ from certificates.tensor_file import IntArray
 from certificates.writing import write_atomically
 from prover.layers.group_actions import FloatArray
 
+_WEIGHTS = "sae_weights.safetensors"
+_OF_ENCODERS = {"threshold", "b_gate", "b_mag", "r_mag"}
+"""Tensors of other encoders than ours, which have no influence on atoms."""
 _STEPS = 2000
 _RATE = 1e-2
 
@@ -87,11 +91,12 @@ class Dictionary:
 
     @staticmethod
     def read(path: Path) -> "Dictionary":
-        """A bias b_dec becomes one more atom. Raises FormatError if the file is not a dictionary."""
+        """A file, or a folder of SAELens. A bias b_dec becomes one more atom. Raises FormatError if it is no dictionary."""
         try:
-            tensors = load_file(path)
+            tensors = load_file(path / _WEIGHTS if path.is_dir() else path)
         except (OSError, SafetensorError) as error:
             raise FormatError(f"cannot read the dictionary {path}: {error}") from error
+        tensors = {name: tensor for name, tensor in tensors.items() if name not in _OF_ENCODERS}
         if not {"W_enc", "W_dec"} <= set(tensors) <= {"W_enc", "W_dec", "b_enc", "b_dec"}:
             raise FormatError(
                 f"{path} is no dictionary: it needs W_enc and W_dec, may have b_enc and b_dec, has {list(tensors)}"
@@ -116,6 +121,15 @@ class Dictionary:
         decoder, encoder = self.atoms.reshape(count, *row), self.encoder.reshape(*row, count)
         tensors = {"W_dec": decoder, "W_enc": encoder, "b_enc": self.encoder_bias, "b_dec": np.zeros(row)}
         write_atomically(path, save({name: np.ascontiguousarray(tensor, np.float32) for name, tensor in tensors.items()}))
+
+    def write_folder(self, folder: Path, sparsity: int) -> None:
+        """Write a folder for `SAE.load_from_disk` of SAELens: a TopK autoencoder that keeps so many atoms."""
+        count, width = self.atoms.shape
+        config = {"architecture": "topk", "k": sparsity, "d_in": width, "d_sae": count, "dtype": "float32", "device": "cpu"}
+        config |= {"apply_b_dec_to_input": False, "normalize_activations": "none", "reshape_activations": "none"}
+        folder.mkdir(exist_ok=True)
+        self.write(folder / _WEIGHTS)
+        write_atomically(folder / "cfg.json", json.dumps(config).encode())
 
 
 def train(rows: FloatArray, atoms: int, sparsity: int, seed: int = 0) -> Dictionary:

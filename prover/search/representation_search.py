@@ -108,15 +108,17 @@ def conclusion(frontier: Frontier) -> str:
 
 
 def write_dictionaries(frontier: Frontier, output: Path) -> None:
-    """For every certificate with a dictionary, NAME.dictionary.safetensors."""
+    """For every certificate with a dictionary, the folder NAME.dictionary that SAELens loads; of a crosscoder, a file."""
     for result in frontier.accepted:
         if result.strategy in (DictionaryOutput.name, CrosscoderOutput.name):
             step = read_certificate(output / f"{result.name}.cert")[0].steps[-1]
             scale = -step.parameters["scale"]
             sides = [np.ldexp(step.hints[name].integers().astype(np.float64), scale) for name in _SIDES if name in step.hints]
-            Dictionary.of_sides([*(side.T for side in sides[1:]), sides[0]]).write(
-                output / f"{result.name}.dictionary.safetensors"
-            )
+            found = Dictionary.of_sides([*(side.T for side in sides[1:]), sides[0]])
+            if found.sides == 1:
+                found.write_folder(output / f"{result.name}.dictionary", result.parameters["sparsity"])
+            else:
+                found.write(output / f"{result.name}.dictionary.safetensors")
 
 
 def write_search_page(frontier: Frontier, output: Path, crosscoders: str = "") -> None:

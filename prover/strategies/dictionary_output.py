@@ -6,12 +6,14 @@ from typing import ClassVar, Self
 
 import torch
 
-from prover.layers.dictionaries import Codes, train
+from certificates import UniformAttention
+from prover.layers.dictionaries import Codes, Dictionary, train
 from prover.layers.factor_search import improved
 from prover.layers.output_factors import Factors, mean_size
 from prover.layers.two_input_problem import Hidden, TwoInputProblem
 from prover.strategies.coded_output import Code, CodedOutput
 from prover.strategy import DoesNotFit, switch
+from prover.weights import load_weights
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,24 @@ class DictionaryOutput(CodedOutput):
         """Factors that reconstruct the unembedding, and how many codes each neuron has."""
         rows = hidden.unembed - hidden.unembed.mean(1, keepdims=True)
         given = problem.dictionary
-        if given is not None and (given.sides != 1 or given.atoms.shape[1] != rows.shape[1]):
-            raise DoesNotFit(f"the dictionary has atoms of {given.atoms.shape[1]} numbers, the unembedding has {rows.shape[1]}")
-        found = given or train(rows, self.atoms, self.sparsity)
+        found = train(rows, self.atoms, self.sparsity) if given is None else _of_logits(given, problem, rows.shape[1])
         sparsity = min(self.sparsity, len(found.atoms))
         codes = found.encode(rows, sparsity)
         parts = (codes.matrix(len(found.atoms)), found.atoms, mean_size(hidden))
         return Factors(*(torch.as_tensor(part, device=problem.device) for part in parts)), sparsity
+
+
+def _of_logits(given: Dictionary, problem: TwoInputProblem, outputs: int) -> Dictionary:
+    """Atoms as what they add to the logits. Those of a transformer's residual stream, or of what its MLP adds to it, go through
+    the unembedding, which is linear, as there is no final norm. Raises DoesNotFit if they are of another size.
+    """
+    width, config = given.atoms.shape[1], problem.model.config
+    stream = config.d_model if isinstance(config, UniformAttention) else None
+    if given.sides != 1 or width not in (outputs, stream):
+        several = "" if given.sides == 1 else " on several sides"
+        sizes = f"there are {outputs} logits" + ("" if stream is None else f", and {stream} numbers in the residual stream")
+        raise DoesNotFit(f"the dictionary has atoms of {width} numbers{several}: {sizes}")
+    if width == outputs:
+        return given
+    atoms = given.atoms @ load_weights(problem.model, problem.device)["unembed.W_U"].cpu().numpy()[:, :outputs]
+    return Dictionary.of_atoms(atoms - atoms.mean(1, keepdims=True))

@@ -42,12 +42,14 @@ from prover.attention import direction_search
 from prover.commands import cli
 from prover.layers import factor_search
 from prover.layers.dictionaries import Codes, Dictionary, train
+from prover.layers.two_input_problem import TwoInputProblem
 from prover.search import representation_search
 from prover.strategies.dictionary_output import DictionaryOutput
 from prover.strategies.interpretation import Interpretation
 from prover.strategies.low_rank_output import LowRankOutput
+from prover.strategy import DoesNotFit
 from prover.training.group_composition import GroupRecipe, train_group_composition
-from prover.weights import raw_tensor
+from prover.weights import load_weights, raw_tensor
 
 torch.set_num_threads(1)
 
@@ -302,7 +304,7 @@ def test_search(network: Path, tmp_path: Path, family: str) -> None:
     by_objective = [sum(r["correct"] for r in records if r["parameters"]["objective"] == number) for number in (0, 1)]
     assert by_objective[1] >= by_objective[0] and by_objective[1] > 0, "what was trained for the bound certifies more"
     assert "factors trained for the bound certify more on" in output
-    files = sorted(path.name for path in (tmp_path / "out").glob("*.dictionary.safetensors"))
+    files = sorted(path.name for path in (tmp_path / "out").glob("*.dictionary"))
     assert len(files) == (6 if family == "sparse-dictionary" else 0)
     if files:
         dictionary = tmp_path / "out" / files[-1]
@@ -355,6 +357,45 @@ def test_what_is_no_search(network: Path, tmp_path: Path) -> None:
     Dictionary.of_atoms(np.eye(4, 9)).write(tmp_path / "other.safetensors")
     command = ("prove", network, "--strategy", "dictionary", "-o", tmp_path / "x.cert")
     code, output = run(*command, "--dictionary", tmp_path / "other.safetensors")
-    assert code != 0 and "atoms of 9 numbers, the unembedding has 7" in output
+    assert code != 0 and "atoms of 9 numbers: there are 7 logits" in output
     code, output = run(*command, "--set", "sparsity=17")
     assert code != 0 and "1 <= sparsity <= atoms" in output
+
+
+# --- SAELens ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["standard", "topk", "jumprelu"])
+def test_folders_that_sae_lens_wrote(kind: str) -> None:
+    """Recorded by tests/interop/saes.py from the real package; only the decoder and its bias matter."""
+    folder = Path(__file__).parent / "recorded" / f"sae-{kind}"
+    tensors = load_file(folder / "sae_weights.safetensors")
+    found = Dictionary.read(folder)
+    assert np.array_equal(found.atoms[:5], tensors["W_dec"]) and np.array_equal(found.atoms[5], tensors["b_dec"])
+
+
+def test_folders_for_sae_lens(tmp_path: Path) -> None:
+    """What `SAE.load_from_disk` wants; that it does load them, tests/interop/saes.py tries with the real package."""
+    dictionary = Dictionary.of_atoms(np.random.default_rng(0).normal(size=(5, 7)))
+    dictionary.write_folder(tmp_path / "sae", 2)
+    config = json.loads((tmp_path / "sae" / "cfg.json").read_text())
+    recorded = json.loads((Path(__file__).parent / "recorded" / "sae-topk" / "cfg.json").read_text())
+    assert set(config) <= set(recorded) and (config["d_in"], config["d_sae"], config["k"]) == (7, 5, 2)
+    assert np.allclose(Dictionary.read(tmp_path / "sae").atoms, dictionary.atoms, atol=1e-6)
+
+
+def test_dictionaries_of_the_residual_stream(tmp_path: Path) -> None:
+    """Atoms of d_model numbers go through the unembedding; the certificate is that of the atoms in the logits."""
+    path = Path(certificates.__file__).parent / "models" / "modular-addition-59.safetensors"
+    problem = TwoInputProblem(certificates.read_model(path), torch.device("cpu"))
+    weights = load_weights(problem.model, torch.device("cpu"))
+    stream = train(weights["blocks.0.mlp.W_out"].numpy(), 16, 2)
+    logits = stream.atoms @ weights["unembed.W_U"].numpy()
+    logits -= logits.mean(1, keepdims=True)
+    found = [
+        DictionaryOutput(16, 2).prove(replace(problem, dictionary=dictionary))
+        for dictionary in (stream, Dictionary.of_atoms(logits))
+    ]
+    assert found[0].correct == found[1].correct > 0
+    with pytest.raises(DoesNotFit, match="atoms of 9 numbers: there are 59 logits, and 128 numbers in the residual stream"):
+        DictionaryOutput(16, 2).prove(replace(problem, dictionary=Dictionary.of_atoms(np.eye(4, 9))))
