@@ -67,7 +67,8 @@ finetune: $(STAMP)
 interop:
 	for lens in 2 3 4; do \
 	    $(PYTHON) -m venv interop-out/lens$$lens && \
-	    interop-out/lens$$lens/bin/python -m pip install --quiet --disable-pip-version-check "transformer-lens==$$lens.*" --editable '.[prover]' && \
+	    interop-out/lens$$lens/bin/python -m pip install --quiet --disable-pip-version-check \
+	        "transformer-lens==$$lens.*" $$([ $$lens = 2 ] && echo 'pyarrow<18') --editable '.[prover]' && \
 	    interop-out/lens$$lens/bin/python tests/interop/lens.py || exit 1; done
 	$(PYTHON) -m venv interop-out/saes
 	interop-out/saes/bin/python -m pip install --quiet --disable-pip-version-check sae-lens --editable '.[prover]'

@@ -83,7 +83,8 @@ def demo_command(model: Path, task: str | None, names: tuple[str, ...], device: 
         problem = problem_about(parsed, pick_device(device), track=track, task=named, automaton=automaton)
         table, accepted = demo_table(problem, model, output, names)
     wide(150).print(table)
-    click.echo(f"certificates and results.json are in {output}")
+    report = ", report.html" if (output / "report.html").exists() else ""
+    click.echo(f"certificates, results.json{report} are in {output}")
     sys.exit(0 if accepted else 1)
 
 

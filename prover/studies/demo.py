@@ -9,20 +9,26 @@ from typing import Any
 from rich.table import Table
 
 from certificates.writing import write_atomically
+from prover.attention.sequence_problem import SequenceProblem
 from prover.problem import Problem
 from prover.strategies import known_strategy, strategies_for
 from prover.strategy import DoesNotFit
 from prover.studies.checked import VERDICT_COLUMNS, misfit_cells, prove_and_check, verdict_cells
+from prover.studies.frontier import Frontier, in_order
+from prover.studies.frontier_page import write_report
+from prover.studies.runs import Misfit, Result, cells_of
 from prover.studies.tables import terminal_table
 
 
 def demo_table(problem: Problem, model: Path, output: Path, names: Sequence[str]) -> tuple[Table, bool]:
-    """Prove with strategies for such models, all if none is named; write `output`/*.cert and results.json. The table, and
-    whether all were accepted. Raises ValueError if one is for other models.
+    """Prove with strategies for such models, all if none is named; write `output`/*.cert, results.json and, of attention-only
+    transformers, report.html. The table, and whether all were accepted. Raises ValueError if one is for other models.
     """
     headings = ("inputs covered", *VERDICT_COLUMNS)
     table = terminal_table(f"{model.name}: {problem.total} inputs", ("strategy",), headings, ("verdict",))
-    results: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
+    results: list[Result] = []
+    misfits: list[Misfit] = []
     known = strategies_for(problem.model)
     strategies = [known_strategy(known, name)() for name in names or known]
     for strategy in problem.track(strategies, "proving and checking"):
@@ -31,11 +37,15 @@ def demo_table(problem: Problem, model: Path, output: Path, names: Sequence[str]
             checked = prove_and_check(problem, strategy, model, output / f"{name}.cert")
         except DoesNotFit as error:
             table.add_row(name, "-", *misfit_cells(str(error)))
+            misfits.append(Misfit(name, str(error)))
             continue
         verdict, seconds = checked.verdict, checked.seconds
-        made = {"strategy": name, "parameters": asdict(strategy), "prove_seconds": round(seconds, 3)}
-        results.append({**verdict, **made, "covered": checked.evidence.covered})
+        cells = cells_of(checked.evidence, verdict)
+        results.append(Result(name, name, asdict(strategy), round(seconds, 3), verdict, cells))
+        records.append({**results[-1].record, "covered": checked.evidence.covered})
         covered = str(checked.evidence.covered) if verdict["accepted"] else "-"
         table.add_row(name, covered, *verdict_cells(verdict, seconds))
-    write_atomically(output / "results.json", json.dumps(results, indent=1).encode())
-    return table, all(result["accepted"] for result in results)
+    write_atomically(output / "results.json", json.dumps(records, indent=1).encode())
+    if isinstance(problem, SequenceProblem) and problem.automaton is None:
+        write_report(Frontier(model.stem, problem.model, in_order(results), tuple(misfits)), output)
+    return table, all(result.accepted for result in results)

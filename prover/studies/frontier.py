@@ -8,7 +8,7 @@ frontier continues where it stopped.
 
 import hashlib
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -57,6 +57,11 @@ class Frontier:
         return tuple(found)
 
 
+def in_order(results: Iterable[Result]) -> tuple[Result, ...]:
+    """From the longest proof to the shortest, refused ones last."""
+    return tuple(sorted(results, key=lambda r: (not r.accepted, -r.operations if r.accepted else 0, r.name)))
+
+
 def explore(
     problem: Problem,
     path: Path,
@@ -83,8 +88,7 @@ def explore(
     misfits: list[Misfit] = []
 
     def known() -> Frontier:
-        shown = sorted(results.values(), key=lambda r: (not r.accepted, -r.operations if r.accepted else 0, r.name))
-        return Frontier(path.stem, problem.model, tuple(shown), tuple(misfits))
+        return Frontier(path.stem, problem.model, in_order(results.values()), tuple(misfits))
 
     yield known()
     sent = packed(problem)

@@ -16,8 +16,9 @@ from prover.studies.page import INK, styled
 from prover.studies.rounding import ceil_percent, ceil_scientific, floor_percent
 from prover.studies.runs import Result
 
-_COLOURS = ("#0072b2", "#009e73", "#e69f00", "#d55e00", "#cc79a7", "#56b4e9", "#7a5195", "#8c6d31", "#bcbd22", "#17becf")
-_SYMBOLS = ("circle", "square", "triangle-up", "pentagon", "hexagon2")
+COLOURS = ("#0072b2", "#009e73", "#e69f00", "#d55e00", "#cc79a7", "#56b4e9", "#7a5195", "#8c6d31", "#bcbd22", "#17becf")
+SYMBOLS = ("circle", "square", "triangle-up", "pentagon", "hexagon2")
+"""Colours that colour-blind people can tell apart, and symbols beside them."""
 _BASELINE_COLOUR = "#9aa0a6"
 BASELINE = "sampling"
 """The naive baseline: certify what was enumerated."""
@@ -74,7 +75,7 @@ def frontier_figure(frontier: Frontier) -> go.Figure:
     longest = max([p.operations for p in published] + [result.operations for result in frontier.accepted], default=1)
     _add_lines(figure, frontier, 3 * longest)
     figure.update_xaxes(title="operations: length of the proof, counted by the checker", row=2)
-    return figure
+    return _with_both_ranges(figure, [result.operations for result in frontier.accepted if result.strategy != BRUTE_FORCE])
 
 
 def dimension_figure(frontier: Frontier) -> go.Figure:
@@ -82,7 +83,22 @@ def dimension_figure(frontier: Frontier) -> go.Figure:
     results = [result for result in frontier.accepted if result.strategy != BASELINE]
     figure = _two_scales(results, published_for(frontier.model), _unexplained, lambda p: p.unexplained_dimension)
     figure.update_xaxes(title="unexplained dimension: numbers that the proof takes as they are", row=2)
-    return figure
+    return _with_both_ranges(figure, [_unexplained(result) for result in results if result.strategy != BRUTE_FORCE])
+
+
+def _with_both_ranges(figure: go.Figure, lengths: Sequence[int]) -> go.Figure:
+    """Two buttons: everything, or closer, without what is published and brute force, which may lie far to the right."""
+    if not lengths:
+        return figure
+    closer = [math.log10(max(min(lengths), 1)) - 0.1, math.log10(max(*lengths, 1)) + 0.1]
+    axes = ("xaxis", "xaxis2")
+    changes = (
+        ("closer", {f"{axis}.range": closer for axis in axes}),
+        ("everything", {f"{axis}.autorange": True for axis in axes}),
+    )
+    buttons = [{"label": label, "method": "relayout", "args": [change]} for label, change in changes]
+    menu = {"type": "buttons", "direction": "right", "buttons": buttons, "active": 1, "showactive": True, "pad": {"t": 4}}
+    return figure.update_layout(updatemenus=[{**menu, "x": 1, "xanchor": "right", "y": -0.08, "yanchor": "top"}])
 
 
 def _operations(result: Result) -> int:
@@ -211,7 +227,7 @@ def _strategies(results: Iterable[Result]) -> list[str]:
 
 def strategy_colour(name: str) -> str:
     """The colour of a strategy in all figures and the table."""
-    return _BASELINE_COLOUR if name == BASELINE else _COLOURS[_number(name) % len(_COLOURS)]
+    return _BASELINE_COLOUR if name == BASELINE else COLOURS[_number(name) % len(COLOURS)]
 
 
 def _number(name: str) -> int:
@@ -220,7 +236,7 @@ def _number(name: str) -> int:
 
 
 def _marker(name: str, size: int) -> dict[str, Any]:
-    symbol = "x-thin" if name == BASELINE else _SYMBOLS[_number(name) % len(_SYMBOLS)]
+    symbol = "x-thin" if name == BASELINE else SYMBOLS[_number(name) % len(SYMBOLS)]
     colour = strategy_colour(name)
     line = {"width": 2 if name == BASELINE else 1, "color": colour if name == BASELINE else "white"}
     return {"mode": "markers", "marker": {"symbol": symbol, "size": size, "color": colour, "line": line}}

@@ -12,6 +12,7 @@ from certificates.writing import write_atomically
 from prover.attention.cells import by_token, cell_totals
 from prover.studies.frontier import Frontier
 from prover.studies.frontier_figures import (
+    BASELINE,
     STAGES,
     cells_figure,
     dimension_figure,
@@ -48,6 +49,7 @@ def report_page(frontier: Frontier) -> str:
         "frontier.html",
         theorem=_theorem(frontier, task),
         frontier_figure=embed(frontier_figure(frontier), "frontier-figure"),
+        naive_text=_NAIVE_TEXT if any(result.strategy == BASELINE for result in frontier.accepted) else "",
         published_text=_PUBLISHED_TEXT if published_for(frontier.model) else "",
         dimension_figure=embed(dimension_figure(frontier), "dimension-figure"),
         waterfall=_waterfall(frontier),
@@ -93,6 +95,11 @@ def _theorem(frontier: Frontier, task: str) -> str:
 # --- figures and their explanations -------------------------------------------------------------------------------------------
 
 
+_NAIVE_TEXT = paragraphs(
+    "The dotted line is the proof without any understanding: enumerate some inputs (<code>sampling</code>), at the end all of "
+    "them (<code>brute-force</code>, if that is possible), and claim nothing about the rest. The distance from it is what the "
+    "mechanism is worth."
+)
 _PUBLISHED_TEXT = paragraphs(
     "Diamonds: published proofs for models of this size (Gross et al., NeurIPS 2024: means over 151 models, in float32, "
     "without certificates)."

@@ -63,8 +63,6 @@ def mlp_table(found: MLPFindings) -> Table:
     return table
 
 
-def mlp_html(found: MLPFindings | None) -> str:
+def mlp_html(found: MLPFindings) -> str:
     """For the page."""
-    if found is None:
-        return "<p>Only for transformers that add.</p>"
     return html_table(_HEADINGS, found.rows()) + f"<p>{escape(found.operations)}</p>"

@@ -15,7 +15,11 @@ def page(title: str, heading: str, digest: str, body: str, **parts: str) -> str:
     """The whole page: the frame of page.html around the file `body`, in which $names stand for `parts` (both HTML)."""
     frame, inner = (Template(Path(__file__).with_name(name).read_text(encoding="utf-8")) for name in ("page.html", body))
     return frame.substitute(
-        title=escape(title), heading=escape(heading), digest=digest, plotly=get_plotlyjs(), body=inner.substitute(parts)
+        title=escape(title),
+        heading=escape(heading),
+        digest=f"model SHA-256 {digest}" if digest else "",
+        plotly=get_plotlyjs(),
+        body=inner.substitute(parts),
     )
 
 
@@ -31,11 +35,11 @@ def embed(figure: go.Figure, name: str) -> str:
 
 
 def styled(figure: go.Figure, height: int, **layout: Any) -> go.Figure:
-    """The look that figures of all pages share, and what else the layout needs."""
+    """The look that figures of all pages share, and what else the layout needs; buttons stand beside the plot, not above it."""
     family = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
     font, hover = {"family": family, "size": 13, "color": INK}, {"align": "left"}
     return figure.update_layout(
-        template="plotly_white", height=height, font=font, margin={"t": 20}, hoverlabel=hover
+        template="plotly_white", height=height, font=font, margin={"t": 20}, hoverlabel=hover, modebar={"orientation": "v"}
     ).update_layout(**layout)
 
 

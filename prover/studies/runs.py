@@ -13,7 +13,7 @@ import numpy as np
 from certificates import FormatError, __version__, write_model
 from checker import verify
 from prover.problem import Problem, silent
-from prover.strategy import DoesNotFit, Strategy
+from prover.strategy import DoesNotFit, Evidence, MLPEvidence, Strategy
 from prover.studies.checked import prove_to
 
 
@@ -96,6 +96,12 @@ def _unpacked(problem: bytes) -> Problem:
     return found
 
 
+def cells_of(evidence: Evidence | MLPEvidence, verdict: Mapping[str, Any]) -> np.ndarray | None:
+    """The counts by query and true output, if they add up to what the checker found."""
+    found = evidence.cells if isinstance(evidence, Evidence) else None
+    return found if found is not None and found.sum() == verdict["correct"] else None
+
+
 def carry_out(run: Run) -> tuple[Result | Misfit, bytes]:
     """Prove, and have the certificate checked; the certificate's bytes, none for a misfit."""
     if run.version != __version__:
@@ -109,8 +115,5 @@ def carry_out(run: Run) -> tuple[Result | Misfit, bytes]:
         except DoesNotFit as error:
             return Misfit(name, str(error)), b""
         verdict = verify(certificate, model).as_json()
-        cells = getattr(evidence, "cells", None)
-        if cells is not None and cells.sum() != verdict["correct"]:
-            cells = None
-        result = Result(name, strategy.name, asdict(strategy), round(seconds, 3), verdict, cells)
+        result = Result(name, strategy.name, asdict(strategy), round(seconds, 3), verdict, cells_of(evidence, verdict))
         return result, certificate.read_bytes()

@@ -14,7 +14,7 @@ from hidden_oracle import HiddenModel, pack, shapes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
-from test_frontier import BROWSER_ARGUMENTS, chromium
+from test_frontier import BROWSER_ARGUMENTS, chromium, sticking_out
 from test_hidden_rules import (
     ANY,
     EXACT,
@@ -327,7 +327,7 @@ def test_search(network: Path, tmp_path: Path, family: str) -> None:
         view.wait_for_selector("#operations-figure .scatterlayer .trace", state="attached")
         assert view.title() == "cyclic-7: representations"
         browser.close()
-    assert not errors
+    assert not errors and not sticking_out(tmp_path / "out" / "report.html")
 
 
 def test_search_of_circuits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

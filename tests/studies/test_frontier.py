@@ -485,6 +485,32 @@ def test_the_page_in_a_browser(finished: Path) -> None:
     assert not trouble
 
 
+def sticking_out(page: Path) -> list[tuple[str, int, int]]:
+    """At which widths, in which colours, a page is wider than the window, and how wide; also where a browser has complaints."""
+    executable = chromium()
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415
+
+    found = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=BROWSER_ARGUMENTS)
+        for colours in ("light", "dark"):
+            for width in (1400, 800, 390):
+                tab = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=colours)
+                tab.on("pageerror", lambda error: found.append((str(error), 0, 0)))
+                tab.goto(page.resolve().as_uri())
+                tab.wait_for_selector(".js-plotly-plot .plot-container", state="attached")
+                shown = tab.evaluate("document.documentElement.scrollWidth")
+                if shown > width:
+                    found.append((colours, width, shown))
+                tab.close()
+        browser.close()
+    return found
+
+
+def test_the_page_fits_all_windows(finished: Path) -> None:
+    assert not sticking_out(finished / "report.html")
+
+
 def test_explore_tells_what_is_known_as_it_goes(problem: SequenceProblem, path: Path, tmp_path: Path) -> None:
     known = [len(frontier.results) for frontier in explore(problem, path, tmp_path, ["thresholds", "pessimized"])]
     assert known == [0, 1, 2]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from test_frontier import BROWSER_ARGUMENTS, chromium
+from test_frontier import BROWSER_ARGUMENTS, chromium, sticking_out
 
 import prover.commands
 from certificates import GroupMLP, Model, UniformAttention, read_certificate, read_model, write_model
@@ -119,6 +119,7 @@ def test_interpret(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         assert view.locator("#frontier-figure .main-svg").count() >= 1
         assert not errors
         browser.close()
+    assert not sticking_out(tmp_path / "report.html")
 
 
 def test_findings_are_sorted_by_what_they_prove(small: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from test_frontier import sticking_out
 
 import prover.commands
 import prover.studies.study
@@ -316,6 +317,10 @@ def test_published_points_beside_it(tmp_path: Path) -> None:
     assert "sub-cubic" in text and "one &lt;model&gt;" in text and "runs not done yet" in text
     write_study_page(summary(Study({}, (), 3)), "none", (), tmp_path)
     assert "sub-cubic" not in (tmp_path / "report.html").read_text().split("</script>")[-1]
+
+
+def test_the_page_fits_all_windows(finished: Path) -> None:
+    assert not sticking_out(finished / "report.html")
 
 
 # --- a cluster ----------------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_frontier import BROWSER_ARGUMENTS, chromium
+from test_frontier import BROWSER_ARGUMENTS, chromium, sticking_out
 from test_low_rank_chains import capable_model
 from test_theorems import as_model
 
@@ -359,7 +359,7 @@ def test_the_page_in_a_browser(finished: tuple[Path, str]) -> None:
         assert view.title() == "tuned: fine-tuned"
         assert "certified after" in view.inner_text("main")
         browser.close()
-    assert not errors
+    assert not errors and not sticking_out(page_path)
 
 
 def test_tied_and_missing_tensors_stay_so() -> None:
