@@ -29,7 +29,6 @@ from checker.attention.tables import AdditiveTables
 from checker.core.enclosures import BoolArray, Enclosure
 from checker.core.errors import Refused
 from checker.core.facts import Setting
-from checker.core.parallel import in_order
 
 _BLOCK = 2**19
 """Elements in the largest array of one block of classes."""
@@ -95,7 +94,7 @@ def require_correct(
             _check(cells, classes, terms, part, minima(terms, part))
             begin = int(part[-1]) + 1
 
-    list(in_order(setting.meter, setting.jobs, check_label, np.unique(cells.label).tolist()))
+    list(setting.in_order(setting.meter, check_label, np.unique(cells.label).tolist()))
 
 
 def _check(cells: Cells, classes: Classes, terms: LabelTerms, part: IntArray, least: Minima) -> None:

@@ -33,7 +33,6 @@ from checker.core.enclosures import BoolArray, Enclosure
 from checker.core.errors import Refused
 from checker.core.facts import CertifiedInputs, Fact, Setting, no_cells, take_hints, take_parameters
 from checker.core.meter import Meter
-from checker.core.parallel import in_order
 
 _BLOCK = 2**18
 """Elements in the largest array of one block: small enough for the processor's cache."""
@@ -154,7 +153,7 @@ def enumeration(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Cer
                     counted += region.proved(terms, query, low, high)
         return counted
 
-    correct = sum(in_order(setting.meter, setting.jobs, count_query, range(first[-2], end[-2])))
+    correct = sum(setting.in_order(setting.meter, count_query, range(first[-2], end[-2])))
     cells = no_cells(setting)
     cells[first[-2] : end[-2], first[-1] : end[-1]] = True
 

@@ -31,6 +31,7 @@ from checker.core.errors import ClaimNotMet, InvalidInput, OtherNumber, OverBudg
 from checker.core.exact_weights import decode
 from checker.core.facts import CertifiedInputs, Fact, MLPQuadrature, Setting
 from checker.core.meter import Budget, Meter
+from checker.core.parallel import InOrder, in_turn
 from checker.core.scaled_integers import ScaledArithmetic
 from checker.core.tasks import Task
 from checker.rules import RULES, TASKS
@@ -80,11 +81,12 @@ def check_proof(
     pins: Pins = Pins(),
     arithmetic: Callable[[int, Meter], Arithmetic] = ScaledArithmetic,
     budget: Budget = Budget(),  # noqa: B008 - frozen
-    jobs: int = 1,
+    in_order: InOrder = in_turn,
 ) -> Proof:
     """Check a parsed certificate against a parsed model. Raises CheckError with the reason unless all of it holds.
 
-    arithmetic: makes one of a precision that charges a meter. jobs: processes; the outcome does not depend on their number.
+    arithmetic: makes one of a precision that charges a meter. in_order: who does independent parts; the outcome does not
+    depend on it.
     """
     statement = certificate.statement
     if statement.model_digest != model.digest():
@@ -105,7 +107,7 @@ def check_proof(
         raise InvalidInput(f"the statement's total is {statement.total}, but the task has {task.total} inputs")
     _require_order(certificate, pins.rules)
     margin = statement.margin if isinstance(statement, Statement) else Fraction(0)
-    setting = Setting(model, task, arithmetic(certificate.precision, meter), meter, jobs, margin)
+    setting = Setting(model, task, arithmetic(certificate.precision, meter), meter, in_order, margin)
     facts = _apply_rules(certificate.steps, setting)
     result = _stated(statement, facts[-1])
     _require_pins(statement, pins)

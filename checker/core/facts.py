@@ -17,12 +17,13 @@ from certificates.tensor_file import IntArray, RawTensor
 from checker.core.enclosures import Arithmetic, BoolArray
 from checker.core.errors import Refused
 from checker.core.meter import Meter
+from checker.core.parallel import InOrder, in_turn
 from checker.core.tasks import Task
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What every rule may look at: the model and task of the statement, the arithmetic, and the meter; jobs: processes.
+    """What every rule may look at: the model and task of the statement, the arithmetic, the meter, and who does parts in order.
 
     An input is classified correctly if the logit of its true output exceeds that of every other one by more than `margin`.
     """
@@ -31,7 +32,7 @@ class Setting:
     task: Task
     arithmetic: Arithmetic
     meter: Meter
-    jobs: int = 1
+    in_order: InOrder = in_turn
     margin: Fraction = Fraction(0)
 
 

@@ -10,7 +10,7 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from checker.core.meter import Meter
 
@@ -56,8 +56,19 @@ def _outcome(future: _Promised) -> tuple[int, int, Any] | None:
         return None
 
 
-def in_order(meter: Meter, jobs: int, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-    """The results of function(item) for all items, in order, computed by up to `jobs` processes."""
+class InOrder(Protocol):
+    """The results of function(item) for all items, in order; function charges the meter."""
+
+    def __call__(self, meter: Meter, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]: ...
+
+
+def in_turn(meter: Meter, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """One after the other."""
+    return map(function, items)
+
+
+def in_processes(jobs: int, meter: Meter, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """By up to `jobs` processes."""
     global _inherited  # noqa: PLW0603 - the way into forked processes
     if min(jobs, len(items)) <= 1 or "fork" not in multiprocessing.get_all_start_methods():
         yield from map(function, items)

@@ -1,4 +1,4 @@
-"""The `checker` command: verify, covers, show, task, refute, rules."""
+"""The `checker` command: verify, combine, covers, show, task, refute, rules."""
 
 import inspect
 import json
@@ -21,8 +21,9 @@ from checker.core.meter import Budget
 from checker.reporting.coverage import covers
 from checker.reporting.decimals import floor_decimal
 from checker.reporting.refutation import true_and_proved
+from checker.reporting.shards import check_shard, write_shard
 from checker.reporting.theorem import frequency_bounds
-from checker.reporting.verdict import ArithmeticName, Verdict, verify
+from checker.reporting.verdict import ARITHMETICS, ArithmeticName, Verdict, verify
 from checker.rules import RULES
 
 _INTERNAL_ERROR = 3
@@ -79,6 +80,8 @@ def cli(context: click.Context) -> None:
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes. The verdict is the same.")
 @click.option("--max-operations", type=click.IntRange(1), default=Budget.operations, show_default=True)
 @click.option("--max-memory", type=click.IntRange(1), default=Budget.memory >> 20, show_default=True, help="In MiB, about.")
+@click.option("--shard", metavar="I/N", help="Do every N-th part only, and write a shard with -o, for `checker combine`.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to write the shard.")
 def verify_command(
     certificate: Path,
     model: Path,
@@ -94,8 +97,19 @@ def verify_command(
     jobs: int,
     max_operations: int,
     max_memory: int,
+    shard: str | None,
+    output: Path | None,
 ) -> None:
     """Check CERTIFICATE against a model file and print the theorem that it proves."""
+    if shard is not None or output is not None:
+        numbers = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", shard or "")
+        if numbers is None or output is None:
+            raise InvalidInput("--shard takes I/N such as 2/8, and -o names the file to write")
+        budget, (number, of) = Budget(max_operations, max_memory << 20), map(int, numbers.groups())
+        done = check_shard(certificate, model, number, of, arithmetic, ARITHMETICS[arithmetic], budget, jobs)
+        write_shard(done, output)
+        click.echo(f"wrote {output}: {len(done.outcomes)} of {done.parts} parts hold; all {of} shards: checker combine")
+        return
     try:
         (pinned, _), error_at_most = _task(task), _pinned_errors(errors)
     except FormatError as error:
@@ -115,6 +129,36 @@ def verify_command(
             jobs=jobs,
             verified=verified,
         )
+    _print_verdict(verdict, as_json)
+    sys.exit(verdict.exit_code)
+
+
+@cli.command(
+    "combine",
+    short_help="Put the shards of a check together.",
+    epilog="Example: checker combine proof.cert shard-*.json --model model.safetensors",
+)
+@_CERTIFICATE
+@click.argument("shards", nargs=-1, required=True, type=click.Path(path_type=Path))
+@_MODEL
+@click.option("--at-least", metavar="B", help="Pin a least accuracy, exactly: a decimal number such as 0.95.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, whatever happens.")
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
+@click.option("--max-operations", type=click.IntRange(1), default=Budget.operations, show_default=True)
+def combine_command(
+    certificate: Path,
+    shards: tuple[Path, ...],
+    model: Path,
+    at_least: str | None,
+    as_json: bool,
+    jobs: int,
+    max_operations: int,
+) -> None:
+    """Check CERTIFICATE, but for the parts that SHARDS (of `checker verify --shard`) are about; each is needed exactly once.
+
+    What is proved then rests on whoever wrote the shards, which a warning says.
+    """
+    verdict = verify(certificate, model, at_least=at_least, budget=Budget(max_operations), jobs=jobs, shards=shards)
     _print_verdict(verdict, as_json)
     sys.exit(verdict.exit_code)
 

@@ -1,9 +1,10 @@
 """From two files to a verdict: reads them, has them checked (checker/core/decide), and says what came out."""
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -16,9 +17,11 @@ from checker.core.decide import Pins, Proof, check_proof
 from checker.core.enclosures import Arithmetic
 from checker.core.errors import CheckError, InvalidInput
 from checker.core.meter import Budget, Meter
+from checker.core.parallel import InOrder, in_processes
 from checker.core.scaled_integers import ScaledArithmetic
 from checker.reporting.decimals import floor_decimal, parse_accuracy, parse_decimal
 from checker.reporting.second_checker import SecondVerdict, second_program, second_verdict
+from checker.reporting.shards import combined, read_shard
 from checker.reporting.theorem import FrequencyBound, frequency_bounds, theorem
 from checker.reporting.trusted_lines import trusted_lines
 from checker.rules import RULES
@@ -97,6 +100,7 @@ def verify(
     budget: Budget = Budget(),  # noqa: B008 - frozen
     jobs: int = 1,
     verified: bool = False,
+    shards: Sequence[Path | str] = (),
 ) -> Verdict:
     """Check the certificate file against the model file.
 
@@ -106,7 +110,8 @@ def verify(
     about an MLP, pin frequencies and their greatest relative errors e / A, e.g. {9: "0.83"}. allow_rules: refuse proofs by any
     other rule than these. arithmetic: "integers" (fast) or "mpmath" (independent, slow). budget: limits on
     operations and memory. jobs: processes; the verdict does not depend on their number. verified: accept only what the second
-    checker, proved correct in Coq, accepts as well (checker/verified).
+    checker, proved correct in Coq, accepts as well (checker/verified). shards: files (checker/reporting/shards) of one check
+    that are believed instead of doing the parts that they are about; a warning says so.
 
     Always returns a Verdict; `accepted` is True only if the statement is proved and every pin is met. An exception means a
     bug of the checker, never a property of the files.
@@ -136,7 +141,14 @@ def verify(
                 f"TASK MISMATCH: the certificate is about {dumps(statement.task)}, "
                 f"but the model file says it was trained for {dumps(parsed_model.task)}",
             )
-        proof = check_proof(parsed, parsed_model, pins=pins, arithmetic=ARITHMETICS[arithmetic], budget=budget, jobs=jobs)
+        in_order: InOrder = partial(in_processes, jobs)
+        if shards:
+            read = [read_shard(Path(shard)) for shard in shards]
+            in_order = combined(read, Path(certificate), parsed_model.digest(), arithmetic, jobs)
+            warnings += (f"{len(shards)} shards were not checked again: the verdict rests on who wrote them",)
+        proof = check_proof(
+            parsed, parsed_model, pins=pins, arithmetic=ARITHMETICS[arithmetic], budget=budget, in_order=in_order
+        )
         if verified:
             second = second_verdict(Path(certificate), Path(model))
     except (CheckError, FormatError, MemoryError) as error:

@@ -19,7 +19,6 @@ from certificates.tensor_file import IntArray
 from checker.core.enclosures import BoolArray
 from checker.core.errors import Refused
 from checker.core.facts import CertifiedInputs, Classifier, Fact, Setting, no_cells, take_hints, take_parameters
-from checker.core.parallel import in_order
 
 _BLOCK = 2**16
 """Sequences that are looked at together."""
@@ -62,7 +61,7 @@ def all_inputs(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Cert
         inputs = inputs[held(inputs)]
         return int(np.count_nonzero(classifier.classifies(setting, inputs, task.outputs_of(inputs))))
 
-    correct = sum(in_order(setting.meter, setting.jobs, counted, range(0, within, _BLOCK)))
+    correct = sum(setting.in_order(setting.meter, counted, range(0, within, _BLOCK)))
     cells = no_cells(setting)
     cells[task.cells_within(first, end)] = True
 

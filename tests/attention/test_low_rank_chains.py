@@ -87,7 +87,7 @@ def noisy_model(seed: int) -> oracle.TinyModel:
 def setting_for(model: Model, precision: int, arithmetic: str = "scaled", margin: Fraction = Fraction(0)) -> Setting:
     meter = Meter(Budget())
     chosen = MpmathArithmetic(meter) if arithmetic == "mpmath" else ScaledArithmetic(precision, meter)
-    return Setting(model, parse_task(model.task, model.config, {}, meter), chosen, meter, 1, margin)
+    return Setting(model, parse_task(model.task, model.config, {}, meter), chosen, meter, margin=margin)
 
 
 def applied(model: Model, step: Step, precision: int) -> CertifiedInputs | None:

@@ -75,7 +75,7 @@ def certificate_for(
 def claim(model: Model, precision: int, *steps: Step, margin: Fraction = NO_MARGIN) -> CertifiedInputs | None:
     """What the checker says about these steps with the count that they do establish; None if it refuses them."""
     meter = Meter(Budget())
-    setting = Setting(model, task_of(model), ScaledArithmetic(precision, meter), meter, 1, margin)
+    setting = Setting(model, task_of(model), ScaledArithmetic(precision, meter), meter, margin=margin)
     facts: list[Fact] = []
     try:
         for step in steps:

@@ -5,6 +5,7 @@ import json
 import math
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from checker.core.decide import check_proof, parse_task
 from checker.core.errors import OverBudget, Refused
 from checker.core.facts import CertifiedInputs, Setting
 from checker.core.meter import Budget, Meter
+from checker.core.parallel import in_processes
 from checker.core.scaled_integers import ScaledArithmetic
 from checker.reporting.cli import cli
 from checker.rules.all_inputs import all_inputs
@@ -365,7 +367,8 @@ def test_jobs_make_no_difference() -> None:
     tiny = oracle.random_model(3, kinds=("maximum",), largest=260)
     model = as_model(tiny)
     certificate, _ = prove(SequenceProblem(model, CPU, 30), Enumerate())
-    assert check_proof(certificate, model).operations == check_proof(certificate, model, jobs=2).operations
+    both = [check_proof(certificate, model, in_order=partial(in_processes, jobs)) for jobs in (1, 2)]
+    assert both[0].operations == both[1].operations
 
 
 def test_tensors_of_an_automaton_are_what_is_checked() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from checker.core.errors import OverBudget, Refused
 from checker.core.meter import Budget, Meter
-from checker.core.parallel import in_order
+from checker.core.parallel import in_processes
 
 PARENT = os.getpid()
 
@@ -24,7 +24,7 @@ def test_processes_that_die_change_nothing(items: int, dying: str) -> None:
         meter.charge(item)
         return item * item
 
-    assert list(in_order(meter, 3, part, range(items))) == [item * item for item in range(items)]
+    assert list(in_processes(3, meter, part, range(items))) == [item * item for item in range(items)]
     assert meter.operations == sum(range(items))
 
 
@@ -38,7 +38,7 @@ def test_the_first_refusal_in_order_is_the_one_that_counts(jobs: int) -> None:
             raise Refused(f"part {item}")
         return item
 
-    found = in_order(meter, jobs, part, range(100))
+    found = in_processes(jobs, meter, part, range(100))
     assert [next(found) for _ in range(40)] == [*range(40)]
     with pytest.raises(Refused, match="part 40"):
         next(found)
@@ -49,7 +49,7 @@ def test_the_first_refusal_in_order_is_the_one_that_counts(jobs: int) -> None:
 def test_the_budget_is_that_of_all_parts_together(jobs: int) -> None:
     meter, done = Meter(Budget(operations=1000)), []
     with pytest.raises(OverBudget):
-        for item in in_order(meter, jobs, lambda item: meter.charge(90) or item, range(50)):  # type: ignore[func-returns-value]
+        for item in in_processes(jobs, meter, lambda item: meter.charge(90) or item, range(50)):  # type: ignore[func-returns-value]
             done.append(item)
     assert done == [*range(11)] and meter.operations == 990
 
@@ -67,7 +67,7 @@ def test_a_system_that_allows_no_more_processes_makes_no_difference(allowed: int
 
     monkeypatch.setattr(os, "fork", limited)
     meter = Meter(Budget())
-    assert list(in_order(meter, 3, lambda number: number**2, range(5))) == [0, 1, 4, 9, 16]
+    assert list(in_processes(3, meter, lambda number: number**2, range(5))) == [0, 1, 4, 9, 16]
     for process in multiprocessing.active_children():
         process.join(10)
     assert not multiprocessing.active_children()

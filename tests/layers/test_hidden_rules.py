@@ -114,7 +114,7 @@ class Check:
         task, table = (self.tiny.task, {}) if self.tiny.task else (digest, {"table": of_integers(self.tiny.table)})
         known = parse_task(task, model.config, table, Meter(Budget()))
         assert isinstance(known, Composition) and np.array_equal(known.table, self.tiny.table)
-        setting = Setting(model, known, ScaledArithmetic(self.precision, meter), meter, 1, self.margin)
+        setting = Setting(model, known, ScaledArithmetic(self.precision, meter), meter, margin=self.margin)
         for name, value in (("model", model), ("task", task), ("table", table), ("setting", setting)):
             object.__setattr__(self, name, value)
 
