@@ -4,11 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test thorough coq verified flagship bench float32 pace frontier interpret finetune interop figures docs lint mutants size clean
+.PHONY: demo test thorough coq verified flagship bench float32 pace frontier study interpret finetune interop figures docs lint mutants size clean
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[prover,test,lint]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[prover,test,lint]'
 	touch $(STAMP)
 
 demo: $(STAMP)
@@ -56,6 +56,11 @@ frontier: $(STAMP)
 	$(BIN)/prover frontier certificates/models/max-of-4-seed123.safetensors -o frontier-out/max-of-4-seed123 --jobs 2
 	$(BIN)/prover frontier certificates/models/max-of-10-seed1.safetensors -o frontier-out/max-of-10-seed1 --jobs 2
 
+# A night on two cores; interrupted, it goes on where it stopped.
+study: $(STAMP)
+	$(BIN)/prover study docs/studies/max-of-4.toml -o study-out/max-of-4 --jobs 2
+	$(BIN)/prover study docs/studies/symmetric-5.toml -o study-out/symmetric-5 --jobs 2
+
 interpret: $(STAMP)
 	$(BIN)/prover interpret certificates/models/symmetric-5.safetensors -o interpret-out/symmetric-5 --jobs 2
 	$(BIN)/prover interpret certificates/models/modular-addition-59.safetensors -o interpret-out/modular-addition-59 --jobs 2
@@ -67,19 +72,19 @@ finetune: $(STAMP)
 interop:
 	for lens in 2 3 4; do \
 	    $(PYTHON) -m venv interop-out/lens$$lens && \
-	    interop-out/lens$$lens/bin/python -m pip install --quiet --disable-pip-version-check \
+	    interop-out/lens$$lens/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 	        "transformer-lens==$$lens.*" $$([ $$lens = 2 ] && echo 'pyarrow<18') --editable '.[prover]' && \
 	    interop-out/lens$$lens/bin/python tests/interop/lens.py || exit 1; done
 	$(PYTHON) -m venv interop-out/saes
-	interop-out/saes/bin/python -m pip install --quiet --disable-pip-version-check sae-lens --editable '.[prover]'
+	interop-out/saes/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt sae-lens --editable '.[prover]'
 	interop-out/saes/bin/python tests/interop/saes.py
 
 figures: demo frontier
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
 	$(BIN)/python docs/make_pages.py --take
 
 docs: $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
 	$(BIN)/mkdocs build --strict --site-dir docs-out
 
 lint: $(STAMP)
@@ -94,4 +99,4 @@ size: $(STAMP)
 	$(BIN)/python tests/trusted_size.py --write
 
 clean:
-	rm -rf $(VENV) demo-out bench-out float32-out frontier-out interpret-out finetune-out interop-out mutants-out docs-out build *.egg-info
+	rm -rf $(VENV) demo-out bench-out float32-out frontier-out study-out interpret-out finetune-out interop-out mutants-out docs-out build *.egg-info

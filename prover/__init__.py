@@ -10,12 +10,15 @@ _NAMES = {
     "Proof": "prover.python",
     "Strategy": "prover.strategy",
     "finetune": "prover.python",
+    "from_transformer_lens": "prover.python",
     "frontier": "prover.python",
     "frontier_figure": "prover.studies.frontier_figures",
+    "interpret": "prover.python",
     "load_model": "prover.python",
     "model_from_state": "prover.python",
     "prove": "prover.python",
     "save_model": "prover.python",
+    "study": "prover.python",
     "automaton_from": "prover.tasks",
 }
 __all__ = list(_NAMES)

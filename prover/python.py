@@ -23,11 +23,16 @@ from checker import covers as covers_file
 from checker import verify as verify_file
 from prover import proving
 from prover.importing import jsonable, model_of
+from prover.layers.two_input_problem import TwoInputProblem
 from prover.layouts import mapped
 from prover.problem import Problem
 from prover.strategies import all_strategies_for, known_strategy, strategies_for
-from prover.strategy import Strategy
+from prover.strategy import DoesNotFit, Strategy
 from prover.studies.frontier import Frontier, explore, write_results
+from prover.studies.interpret import Finding, findings
+from prover.studies.study import run_study
+from prover.studies.study_plan import read_plan
+from prover.studies.summary import Summary, summary
 from prover.studies.workers import Workers
 from prover.training import finetuning
 
@@ -108,6 +113,11 @@ def prove(
     return Proof(certificate, problem.model, getattr(evidence, "correct", 0), problem.total)
 
 
+def from_transformer_lens(model: Any, task: Json = None) -> Model:
+    """A HookedTransformer, or a bridge of version 4, as a model. Raises FormatError as `model_from_state` does."""
+    return model_from_state(model.state_dict(), model.cfg.to_dict(), task)
+
+
 def frontier(model: Model | Path | str, folder: Path | str, strategies: Sequence[str] = (), jobs: int = 1) -> Frontier:
     """Prove with every strategy at many settings, check all, and keep the certificates in a folder, from which it goes on.
 
@@ -120,6 +130,19 @@ def frontier(model: Model | Path | str, folder: Path | str, strategies: Sequence
     *_, found = explore(problem, path, output, tuple(strategies), Workers(jobs))
     write_results(found, output)
     return found
+
+
+def interpret(model: Model | Path | str, folder: Path | str, jobs: int = 1) -> list[Finding]:
+    """What each interpretation of a network on two inputs proves, and what it gets wrong, from the most to the least proved."""
+    problem = _problem(model, None, 30, "cpu", Fraction(0))
+    if not isinstance(problem, TwoInputProblem):
+        raise DoesNotFit("interpret is for networks on two inputs; use frontier for this model")
+    return findings(problem, frontier(model, folder, (), jobs))
+
+
+def study(plan: Path | str, folder: Path | str, jobs: int = 1, scheduler: str | None = None) -> Summary:
+    """Many models, many strategies, summed up: docs/studies.md. plan: the path of a TOML file; scheduler: Dask's address."""
+    return summary(run_study(read_plan(Path(plan)), Path(folder), Workers(jobs, scheduler)))
 
 
 def finetune(

@@ -1,5 +1,6 @@
 """The `prover` command: from training and import to proofs, fine-tuning, attacks and studies."""
 
+import signal
 import sys
 
 import click
@@ -42,6 +43,7 @@ for _command in (
 
 def main() -> None:
     """Run the command; problems with the input become one line."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # unwinds: no process or file is left behind
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Exit as stop:

@@ -3,6 +3,7 @@
 import json
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -78,3 +79,11 @@ def test_models_from_memory() -> None:
     config = {"n_layers": 1, "n_heads": 1, "attn_only": True, "normalization_type": None, "act_fn": None, **vars(model.config)}
     found = prover.model_from_state(state, config, {"name": "max-of-k"})
     assert isinstance(found, Model) and found.digest() == model.digest()
+    theirs = SimpleNamespace(state_dict=lambda: state, cfg=SimpleNamespace(to_dict=lambda: config))
+    assert prover.from_transformer_lens(theirs, {"name": "max-of-k"}).digest() == model.digest()
+
+
+def test_interpretations_are_of_networks_on_two_inputs(tmp_path: Path) -> None:
+    with pytest.raises(DoesNotFit, match="use frontier"):
+        prover.interpret(MODELS / "max-of-4.safetensors", tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -120,6 +120,8 @@ def test_interpret(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         assert not errors
         browser.close()
     assert not sticking_out(tmp_path / "report.html")
+    from_python = prover.interpret(small, tmp_path)
+    assert [finding.name for finding in from_python] == [record["interpretation"] for record in records]
 
 
 def test_findings_are_sorted_by_what_they_prove(small: Path) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,11 @@ class Counted:
 def test_nothing_is_done_twice(plan: Path, finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     counted = Counted(monkeypatch)
     assert study(plan, finished)[0] == 0 and counted.calls == 0
+
+
+def test_the_same_from_python(plan: Path, finished: Path) -> None:
+    found = prover.study(plan, finished)
+    assert [asdict(one) for one in found.settings] == json.loads((finished / "study.json").read_text())["settings"]
 
 
 def test_interrupted_and_resumed(plan: Path, finished: Path, tmp_path: Path) -> None:
