@@ -3,6 +3,7 @@
 from checker.core.errors import CheckError, ClaimNotMet, InvalidInput, OverBudget, Refused
 from checker.core.meter import Budget
 from checker.reporting.coverage import covers, shows
+from checker.reporting.refutation import refutes
 from checker.reporting.verdict import Verdict, verify
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Refused",
     "Verdict",
     "covers",
+    "refutes",
     "shows",
     "verify",
 ]

@@ -51,3 +51,9 @@ def true_and_proved(
     outputs = parsed.numbered(np.array([answers], np.int64))
     proved = isinstance(classifier, Classifier) and bool(classifier.classifies(setting, numbers, outputs).all())
     return parsed.numbered(true)[0], proved
+
+
+def refutes(model: Model, task: Json, given: Given, tokens: Sequence[int], answers: Sequence[int]) -> bool:
+    """Whether the model is proved to give these answers to an input, and they are wrong. Raises as `true_and_proved`."""
+    true, proved = true_and_proved(model, task, given, tokens, answers)
+    return proved and true.tolist() != list(answers)

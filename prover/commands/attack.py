@@ -8,6 +8,7 @@ import numpy as np
 
 from certificates import read_model
 from certificates.tensor_file import IntArray
+from checker import refutes
 from prover.attack import FailingRegion, Found, attack, failing_regions
 from prover.commands.options import (
     ANY_TASK,
@@ -52,7 +53,7 @@ def attack_command(
     show: int,
     device: str,
 ) -> None:
-    """Evaluate random inputs of MODEL's task in float64; print those that come out wrong, with the commands that prove it.
+    """Evaluate random inputs of MODEL's task in float64; print those that come out wrong, and whether the checker proves it.
 
     Half of them are uniform, token by token; the others take every state that may come next as often as any other, which
     finds rare ones. With --regions, every region that is not proved is looked at instead, and listed with an input that is
@@ -76,7 +77,9 @@ def attack_command(
         if text:
             click.echo(text)
         if len(tokens):
-            click.echo(f"  checker refute {model} {_listed(tokens)} {_listed(answers)}{option}")
+            said = (problem.stated_task, problem.given_tensors, tokens.tolist(), answers.tolist())
+            proved = "proved wrong" if refutes(parsed, *said) else "wrong in float64, but too close to prove it"
+            click.echo(f"  {proved}: checker refute {model} {_listed(tokens)} {_listed(answers)}{option}")
     sys.exit(1 if count else 0)
 
 

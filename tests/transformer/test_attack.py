@@ -57,7 +57,9 @@ def test_what_is_found_is_wrong_and_can_be_proved(seed: int, tmp_path: Path) -> 
     result = CliRunner().invoke(prover, command)
     assert result.exit_code == (1 if len(found.wrong) else 0), result.output
     for line in result.output.splitlines()[1:]:
-        name, *arguments = line.split()
+        said, _, command = line.partition(": ")
+        name, *arguments = command.split()
+        assert said == "  proved wrong"
         proved = CliRunner().invoke(checker, arguments)
         assert name == "checker" and proved.exit_code == 0 and "REFUTED" in proved.output, proved.output
 

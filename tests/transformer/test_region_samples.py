@@ -76,7 +76,7 @@ def test_the_command_says_how_to_prove_what_it_finds(tmp_path: Path) -> None:
         write_automaton(tmp_path / "task.json", problem.required_automaton)
         command = ["attack", str(tmp_path / "model"), "--task", str(tmp_path / "task.json"), "--regions", "--set", "fine=4"]
         done = CliRunner().invoke(cli, command)
-        said = [line.split()[2:] for line in done.output.splitlines() if line.startswith("  checker refute")]
+        said = [line.split()[4:] for line in done.output.splitlines() if line.startswith("  proved wrong: checker refute")]
         assert done.exit_code == (1 if said else 0), done.output
         for arguments in said:
             refuted = CliRunner().invoke(checker, ["refute", *arguments])
