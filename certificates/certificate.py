@@ -206,8 +206,14 @@ def parse_certificate(file: TensorFile) -> Certificate:
 
 def read_certificate(path: Path) -> tuple[Certificate, int]:
     """Read a certificate and its size in bytes. Raises FormatError with the reason if it is not one."""
+    certificate, file = read_certificate_file(path)
+    return certificate, file.size
+
+
+def read_certificate_file(path: Path) -> tuple[Certificate, TensorFile]:
+    """Read a certificate and the file that it is, once. Raises FormatError as `read_certificate` does."""
     file = read_tensor_file(path)
     try:
-        return parse_certificate(file), file.size
+        return parse_certificate(file), file
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from error

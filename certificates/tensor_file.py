@@ -5,6 +5,7 @@ FORMAT.md allows, so the trusted side reads the container itself: an 8-byte litt
 and the tensors' bytes, back to back, with nothing left over. No floating-point array is ever created here.
 """
 
+import hashlib
 import math
 import struct
 from collections.abc import Mapping
@@ -74,11 +75,12 @@ class RawTensor:
 
 @dataclass(frozen=True)
 class TensorFile:
-    """A parsed container: string metadata, named tensors, and the size of the file in bytes."""
+    """A parsed container: string metadata, named tensors, and of the file its size in bytes and its SHA-256."""
 
     metadata: Mapping[str, str]
     tensors: Mapping[str, RawTensor]
     size: int
+    sha256: str
 
 
 def _dict(value: Json, what: str) -> dict[str, Json]:
@@ -159,7 +161,7 @@ def parse_tensor_file(content: bytes) -> TensorFile:
             tensors[name] = RawTensor(*kinds[name], bytes(body[start:stop]))
         except FormatError as error:
             raise FormatError(f"tensor {name!r}: {error}") from error
-    return TensorFile(metadata, tensors, len(content))
+    return TensorFile(metadata, tensors, len(content), hashlib.sha256(content).hexdigest())
 
 
 def read_tensor_file(path: Path) -> TensorFile:

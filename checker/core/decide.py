@@ -110,6 +110,8 @@ def check_proof(
     setting = Setting(model, task, arithmetic(certificate.precision, meter), meter, in_order, margin)
     facts = _apply_rules(certificate.steps, setting)
     result = _stated(statement, facts[-1])
+    if isinstance(statement, Statement) and statement.correct > statement.total:
+        raise ClaimNotMet(f"{statement.correct} right inputs of {statement.total} cannot be")
     _require_pins(statement, pins)
     return Proof(certificate, model, task, facts, result, meter.operations)
 

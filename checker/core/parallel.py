@@ -7,18 +7,24 @@ have without any other process.
 """
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from checker.core.meter import Meter
 
+_SECONDS_UNTIL_A_LOOK = 5
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _inherited: tuple[Callable[[Any], Any], Meter] | None = None
-"""What forked processes work on."""
+"""What a forked process works on. Set there only: threads of the process that forks may check different things at a time."""
+
+
+def _inherit(function: Callable[[Any], Any], meter: Meter) -> None:
+    global _inherited  # noqa: PLW0603 - see above
+    _inherited = (function, meter)
 
 
 def _attempt(item: Any) -> tuple[int, int, Any] | None:
@@ -38,22 +44,29 @@ def _attempt(item: Any) -> tuple[int, int, Any] | None:
 _Promised: TypeAlias = "Future[tuple[int, int, Any] | None] | None"
 
 
-def _submitted(pool: ProcessPoolExecutor, item: Any) -> _Promised:
+def _submitted(pool: ProcessPoolExecutor, item: Any, others: Collection[Any]) -> _Promised:
     try:
         return pool.submit(_attempt, item)
     except BrokenProcessPool:  # one of the processes has died already
         return None
     except OSError:  # the system allows no more processes: those that there are would wait for ever
         for process in multiprocessing.active_children():
-            process.terminate()
+            if process not in others:
+                process.terminate()
         return None
 
 
-def _outcome(future: _Promised) -> tuple[int, int, Any] | None:
-    try:
-        return None if future is None else future.result()
-    except BrokenProcessPool:
-        return None
+def _outcome(future: _Promised, others: Collection[Any]) -> tuple[int, int, Any] | None:
+    """What a process found; None if it died. Now and then a pool that breaks forgets a part, which nobody will do then."""
+    while future is not None:
+        try:
+            return future.result(_SECONDS_UNTIL_A_LOOK)
+        except BrokenProcessPool:
+            return None
+        except TimeoutError:
+            if all(process in others for process in multiprocessing.active_children()):
+                return None
+    return None
 
 
 class InOrder(Protocol):
@@ -68,17 +81,17 @@ def in_turn(meter: Meter, function: Callable[[Item], Result], items: Sequence[It
 
 
 def in_processes(jobs: int, meter: Meter, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-    """By up to `jobs` processes."""
-    global _inherited  # noqa: PLW0603 - the way into forked processes
-    if min(jobs, len(items)) <= 1 or "fork" not in multiprocessing.get_all_start_methods():
+    """By up to `jobs` processes, as far as the system allows any."""
+    able = "fork" in multiprocessing.get_all_start_methods() and not multiprocessing.current_process().daemon
+    if min(jobs, len(items)) <= 1 or not able:
         yield from map(function, items)
         return
-    _inherited = (function, meter)
-    with ProcessPoolExecutor(min(jobs, len(items)), multiprocessing.get_context("fork")) as pool:
-        futures = [_submitted(pool, item) for item in items]
+    others, fork = multiprocessing.active_children(), multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(min(jobs, len(items)), fork, _inherit, (function, meter)) as pool:
+        futures = [_submitted(pool, item, others) for item in items]
         try:
             for item, future in zip(items, futures, strict=True):
-                outcome = _outcome(future)
+                outcome = _outcome(future, others)
                 if (
                     outcome is None
                     or meter.operations + outcome[0] > meter.budget.operations

@@ -4,8 +4,9 @@ import inspect
 import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
+from typing import Any, NoReturn, get_args
 
 import click
 
@@ -45,6 +46,49 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
+def _pins(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of commands that check."""
+    for option in (
+        click.option(
+            "--max-memory", type=click.IntRange(1), default=Budget.memory >> 20, show_default=True, help="MiB, about."
+        ),
+        click.option("--max-operations", type=click.IntRange(1), default=Budget.operations, show_default=True),
+        click.option(
+            "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes. The verdict is the same."
+        ),
+        click.option(
+            "--arithmetic",
+            type=click.Choice(get_args(ArithmeticName)),
+            default="integers",
+            help="integers: fast. mpmath: an independent implementation, for small models and spot checks.",
+        ),
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON object, whatever happens."),
+        click.option("--verified", is_flag=True, help="Ask the checker that is proved correct in Coq, too: both must accept."),
+        click.option(
+            "--allow-rules", metavar="NAMES", help="Refuse every other rule: additive-tables,prefix-chains. See `checker show`."
+        ),
+        click.option(
+            "--error-at-most",
+            "errors",
+            multiple=True,
+            metavar="K:E",
+            help="About an MLP: pin a frequency's greatest e / A, as in 9:0.83.",
+        ),
+        click.option("--deployed", metavar="FORMAT", help="Pin the format whose executions are proved right, too: float32."),
+        click.option("--margin-at-least", help="Pin a least margin, by which true outputs lead, as a decimal number: 0.1."),
+        click.option("--at-least", help="Pin a least accuracy, as a decimal number: 0.95."),
+        click.option(
+            "--task", help='Pin the task: a name, a file with an automaton, .json, or JSON: \'{"n":2,"name":"nth-max-of-k"}\'.'
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+_ABOUT_THE_CLAIM = ("task", "at_least", "margin_at_least", "deployed", "errors", "allow_rules", "verified", "as_json")
+"""Those that a shard cannot answer to."""
+
+
 @cli.command(
     "verify",
     short_help="Check a certificate and print the theorem.",
@@ -53,38 +97,49 @@ def cli(context: click.Context) -> None:
 )
 @_CERTIFICATE
 @_MODEL
-@click.option(
-    "--task", help='Pin the task: a name, a file with an automaton, .json, or JSON: \'{"n":2,"name":"nth-max-of-k"}\'.'
-)
-@click.option("--at-least", help="Pin a least accuracy, as a decimal number: 0.95.")
-@click.option("--margin-at-least", help="Pin a least margin, by which true outputs lead, as a decimal number: 0.1.")
-@click.option("--deployed", metavar="FORMAT", help="Pin the format whose executions are proved right, too: float32.")
-@click.option(
-    "--error-at-most",
-    "errors",
-    multiple=True,
-    metavar="K:E",
-    help="About an MLP: pin a frequency's greatest e / A, as in 9:0.83.",
-)
-@click.option(
-    "--allow-rules", metavar="NAMES", help="Refuse every other rule: additive-tables,prefix-chains. See `checker show`."
-)
-@click.option("--verified", is_flag=True, help="Ask the checker that is proved correct in Coq, too: both must accept.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, whatever happens.")
-@click.option(
-    "--arithmetic",
-    type=click.Choice(get_args(ArithmeticName)),
-    default="integers",
-    help="integers: fast. mpmath: an independent implementation, for small models and spot checks.",
-)
-@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes. The verdict is the same.")
-@click.option("--max-operations", type=click.IntRange(1), default=Budget.operations, show_default=True)
-@click.option("--max-memory", type=click.IntRange(1), default=Budget.memory >> 20, show_default=True, help="In MiB, about.")
+@_pins
 @click.option("--shard", metavar="I/N", help="Do every N-th part only, and write a shard with -o, for `checker combine`.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to write the shard.")
-def verify_command(
+def verify_command(certificate: Path, model: Path, shard: str | None, output: Path | None, **pins: Any) -> None:
+    """Check CERTIFICATE against a model file and print the theorem that it proves."""
+    if shard is None and output is None:
+        _verify(certificate, model, (), **pins)
+        return
+    numbers = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", shard or "")
+    if numbers is None or output is None:
+        raise InvalidInput("--shard takes I/N such as 2/8, and -o names the file to write")
+    if any(pins[name] for name in _ABOUT_THE_CLAIM):
+        raise InvalidInput("a shard says nothing of the claim: pin what you mean in `checker combine`")
+    if not output.resolve().parent.is_dir() or output.resolve() in (certificate.resolve(), model.resolve()):
+        raise InvalidInput(f"cannot write to {output}: name a new file in a folder that exists")
+    arithmetic, budget = pins["arithmetic"], Budget(pins["max_operations"], pins["max_memory"] << 20)
+    number, of = map(int, numbers.groups())
+    done = check_shard(certificate, model, number, of, arithmetic, ARITHMETICS[arithmetic], budget, pins["jobs"])
+    write_shard(done, output)
+    click.echo(f"wrote {output}: {len(done.outcomes)} of {done.parts} parts hold; all {of} shards: checker combine")
+
+
+@cli.command(
+    "combine",
+    short_help="Put the shards of a check together.",
+    epilog="Example: checker combine proof.cert shard-*.json --model model.safetensors --at-least 0.95",
+)
+@_CERTIFICATE
+@click.argument("shards", nargs=-1, required=True, type=click.Path(path_type=Path))
+@_MODEL
+@_pins
+def combine_command(certificate: Path, shards: tuple[Path, ...], model: Path, **pins: Any) -> None:
+    """Check CERTIFICATE, but for the parts that SHARDS (of `checker verify --shard`) are about; each is needed exactly once.
+
+    What is proved then rests on whoever wrote the shards, which the verdict says.
+    """
+    _verify(certificate, model, shards, **pins)
+
+
+def _verify(
     certificate: Path,
     model: Path,
+    shards: tuple[Path, ...],
     task: str | None,
     at_least: str | None,
     margin_at_least: str | None,
@@ -97,19 +152,7 @@ def verify_command(
     jobs: int,
     max_operations: int,
     max_memory: int,
-    shard: str | None,
-    output: Path | None,
-) -> None:
-    """Check CERTIFICATE against a model file and print the theorem that it proves."""
-    if shard is not None or output is not None:
-        numbers = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", shard or "")
-        if numbers is None or output is None:
-            raise InvalidInput("--shard takes I/N such as 2/8, and -o names the file to write")
-        budget, (number, of) = Budget(max_operations, max_memory << 20), map(int, numbers.groups())
-        done = check_shard(certificate, model, number, of, arithmetic, ARITHMETICS[arithmetic], budget, jobs)
-        write_shard(done, output)
-        click.echo(f"wrote {output}: {len(done.outcomes)} of {done.parts} parts hold; all {of} shards: checker combine")
-        return
+) -> NoReturn:
     try:
         (pinned, _), error_at_most = _task(task), _pinned_errors(errors)
     except FormatError as error:
@@ -128,37 +171,8 @@ def verify_command(
             budget=Budget(max_operations, max_memory << 20),
             jobs=jobs,
             verified=verified,
+            shards=shards,
         )
-    _print_verdict(verdict, as_json)
-    sys.exit(verdict.exit_code)
-
-
-@cli.command(
-    "combine",
-    short_help="Put the shards of a check together.",
-    epilog="Example: checker combine proof.cert shard-*.json --model model.safetensors",
-)
-@_CERTIFICATE
-@click.argument("shards", nargs=-1, required=True, type=click.Path(path_type=Path))
-@_MODEL
-@click.option("--at-least", metavar="B", help="Pin a least accuracy, exactly: a decimal number such as 0.95.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, whatever happens.")
-@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
-@click.option("--max-operations", type=click.IntRange(1), default=Budget.operations, show_default=True)
-def combine_command(
-    certificate: Path,
-    shards: tuple[Path, ...],
-    model: Path,
-    at_least: str | None,
-    as_json: bool,
-    jobs: int,
-    max_operations: int,
-) -> None:
-    """Check CERTIFICATE, but for the parts that SHARDS (of `checker verify --shard`) are about; each is needed exactly once.
-
-    What is proved then rests on whoever wrote the shards, which a warning says.
-    """
-    verdict = verify(certificate, model, at_least=at_least, budget=Budget(max_operations), jobs=jobs, shards=shards)
     _print_verdict(verdict, as_json)
     sys.exit(verdict.exit_code)
 
@@ -347,7 +361,10 @@ def _print_verdict(verdict: Verdict, as_json: bool) -> None:
         f"certificate {verdict.certificate_bytes} bytes   {verdict.seconds} s"
     )
     rules = verdict.rules or ()
-    click.echo(f"rests on {verdict.trusted_lines:,} lines: core and {len(rules)} {'rule' if len(rules) == 1 else 'rules'}")
+    if verdict.shards:
+        click.echo(f"rests on whoever wrote the {verdict.shards} shards: their parts were not checked again")
+    else:
+        click.echo(f"rests on {verdict.trusted_lines:,} lines: core and {len(rules)} {'rule' if len(rules) == 1 else 'rules'}")
     if verdict.verified is not None:
         click.echo(f"verified: by the theorem {verdict.verified.theorem} in Coq (axioms {verdict.verified.axioms[:12]})")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from certificates.canonical_json import Json, decimal, dumps
-from certificates.certificate import MLPStatement, read_certificate
+from certificates.certificate import MLPStatement, read_certificate_file
 from certificates.errors import FormatError
 from certificates.model_file import read_model
 from checker.core.automata import AutomatonTask
@@ -49,7 +49,8 @@ class Verdict:
     `seconds` (a decimal string) excludes start-up. `model_digest` is that of the model file. `margin` (a decimal string) is by
     how much more the true outputs' logits lead, and `deployed` the format whose executions are proved right, too. `mlp` is what
     a certificate about an MLP proves, which then has no `correct`, `total`, `accuracy_floor` or `margin`. `verified` is what
-    the second checker says, if it was asked. What could not be determined, and what is not proved, is None. `exit_code` is what
+    the second checker says, if it was asked. `shards`: of so many shards the parts were not checked again, but believed; then
+    there are no trusted lines to count. What could not be determined, and what is not proved, is None. `exit_code` is what
     the command returns (0 accepted, 1 refused, 2 bad input).
     """
 
@@ -73,6 +74,7 @@ class Verdict:
     warnings: tuple[str, ...] = ()
     mlp: tuple[FrequencyBound, ...] | None = None
     verified: SecondVerdict | None = None
+    shards: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """What `checker verify --json` prints: the fields, and counts as texts, for readers that truncate them."""
@@ -111,7 +113,7 @@ def verify(
     other rule than these. arithmetic: "integers" (fast) or "mpmath" (independent, slow). budget: limits on
     operations and memory. jobs: processes; the verdict does not depend on their number. verified: accept only what the second
     checker, proved correct in Coq, accepts as well (checker/verified). shards: files (checker/reporting/shards) of one check
-    that are believed instead of doing the parts that they are about; a warning says so.
+    that are believed instead of doing the parts that they are about.
 
     Always returns a Verdict; `accepted` is True only if the statement is proved and every pin is met. An exception means a
     bug of the checker, never a property of the files.
@@ -133,7 +135,8 @@ def verify(
             raise InvalidInput(f"arithmetic {arithmetic!r} is unknown; there are {' and '.join(ARITHMETICS)}")
         if verified:
             second_program()  # is it there at all?
-        parsed, size = read_certificate(Path(certificate))
+        parsed, file = read_certificate_file(Path(certificate))
+        size = file.size
         statement = parsed.statement
         parsed_model = read_model(Path(model))
         if parsed_model.task is not None and parsed_model.task != statement.task:
@@ -144,8 +147,7 @@ def verify(
         in_order: InOrder = partial(in_processes, jobs)
         if shards:
             read = [read_shard(Path(shard)) for shard in shards]
-            in_order = combined(read, Path(certificate), parsed_model.digest(), arithmetic, jobs)
-            warnings += (f"{len(shards)} shards were not checked again: the verdict rests on who wrote them",)
+            in_order = combined(read, file.sha256, parsed_model.digest(), arithmetic, jobs)
         proof = check_proof(
             parsed, parsed_model, pins=pins, arithmetic=ARITHMETICS[arithmetic], budget=budget, in_order=in_order
         )
@@ -158,7 +160,7 @@ def verify(
             exit_code=error.exit_code if isinstance(error, CheckError) else InvalidInput.exit_code,
         )
     else:
-        verdict = _accepted(proof)
+        verdict = _accepted(proof, len(shards))
     milliseconds = (time.perf_counter_ns() - started) // 10**6
     return replace(
         verdict,
@@ -182,7 +184,7 @@ def _tasks(proof: Proof) -> str:
     return "automata" if isinstance(proof.task, AutomatonTask) else proof.model.config.architecture
 
 
-def _accepted(proof: Proof) -> Verdict:
+def _accepted(proof: Proof, shards: int) -> Verdict:
     statement = proof.certificate.statement
     rules = tuple(sorted({step.rule for step in proof.certificate.steps}))
     verdict = Verdict(
@@ -192,7 +194,8 @@ def _accepted(proof: Proof) -> Verdict:
         theorem=theorem(proof),
         operations=proof.operations,
         unexplained_dimension=proof.unexplained_dimension,
-        trusted_lines=trusted_lines(_tasks(proof), rules),
+        trusted_lines=None if shards else trusted_lines(_tasks(proof), rules),
+        shards=shards,
         rules=rules,
     )
     if isinstance(statement, MLPStatement):

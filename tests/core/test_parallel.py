@@ -2,6 +2,8 @@
 
 import multiprocessing
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -71,3 +73,44 @@ def test_a_system_that_allows_no_more_processes_makes_no_difference(allowed: int
     for process in multiprocessing.active_children():
         process.join(10)
     assert not multiprocessing.active_children()
+
+
+def test_threads_that_check_different_things_do_not_meet() -> None:
+    """What a forked process works on is its own: a thread once counted what another one's model got right."""
+
+    def check(factor: int) -> list[int]:
+        meter = Meter(Budget())
+        return list(in_processes(2, meter, lambda number: number * factor, range(6)))
+
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(10):
+            found = list(threads.map(check, range(4)))
+            assert found == [[number * factor for number in range(6)] for factor in range(4)]
+
+
+def _in_a_daemon(queue: "multiprocessing.Queue[list[int]]") -> None:
+    queue.put(list(in_processes(2, Meter(Budget()), lambda number: number + 1, range(3))))
+
+
+def test_daemons_do_it_themselves() -> None:
+    """A process of multiprocessing.Pool must have no children."""
+    fork = multiprocessing.get_context("fork")
+    queue: multiprocessing.Queue[list[int]] = fork.Queue()
+    process = fork.Process(target=_in_a_daemon, args=(queue,), daemon=True)
+    process.start()
+    assert queue.get(timeout=60) == [1, 2, 3]
+    process.join()
+
+
+def test_only_its_own_processes_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+    other.start()
+
+    def no_more() -> int:
+        raise BlockingIOError("Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", no_more)
+    assert list(in_processes(3, Meter(Budget()), lambda number: number**2, range(5))) == [0, 1, 4, 9, 16]
+    assert other.is_alive()
+    other.terminate()
+    other.join()

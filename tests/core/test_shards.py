@@ -1,5 +1,6 @@
 """Checks on several machines: shards that are put together give the verdict of one check, and nothing else is accepted."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,8 @@ import torch
 from click.testing import CliRunner
 
 from certificates import Model, Statement, write_certificate, write_model
-from checker import Budget, verify
+from checker import Budget, InvalidInput, verify
+from checker.reporting import shards
 from checker.reporting.cli import cli, main
 from prover.attention.sequence_problem import SequenceProblem
 from prover.proving import prove
@@ -63,7 +65,7 @@ def test_together_they_are_the_check(strategy: Any, of: int, model: Model, tmp_p
         assert "parts hold" in shard(tmp_path / "cert", tmp_path / "model", number, file, of, "--jobs", str(1 + number % 2))
     together = verify(tmp_path / "cert", tmp_path / "model", shards=files)
     assert together.accepted and together.theorem == whole.theorem and together.operations == whole.operations
-    assert together.warnings == (f"{of} shards were not checked again: the verdict rests on who wrote them",)
+    assert together.shards == of and together.trusted_lines is None and whole.shards == 0
     less = Budget(operations=whole.operations - 1)
     assert "budget" in verify(tmp_path / "cert", tmp_path / "model", shards=files, budget=less).reason
 
@@ -71,7 +73,7 @@ def test_together_they_are_the_check(strategy: Any, of: int, model: Model, tmp_p
 def test_by_commands(folder: Path) -> None:
     command = ["combine", folder / "cert", *all_of(folder), "--model", folder / "model"]
     done = CliRunner().invoke(cli, [str(part) for part in command])
-    assert done.exit_code == 0 and "ACCEPTED" in done.output and "3 shards were not checked again" in done.output
+    assert done.exit_code == 0 and "ACCEPTED" in done.output and "rests on whoever wrote the 3 shards" in done.output
     done = CliRunner().invoke(cli, [*map(str, command), "--at-least", "1"])
     assert done.exit_code == 1 and "NOT ACCEPTED" in done.output
 
@@ -122,13 +124,22 @@ def edited(change: Callable[[dict[str, Any]], None]) -> Callable[[list[Path], Pa
         (edited(lambda c: c.update(format="other")), "is no shard"),
         (edited(lambda c: c.update(shard=2)), "its parts are not those of shard 2/3"),
         (edited(lambda c: c.update(shard=0)), "is no shard"),
-        (edited(lambda c: c.update(shard=True)), "its parts|is no shard"),
+        (edited(lambda c: c.update(shard=True)), "is no shard"),
         (edited(lambda c: c.update(of=-1)), "is no shard"),
         (edited(lambda c: c.update(parts=1 << 40)), "its parts are not|is no shard|not of one check"),
         (edited(lambda c: c.update(outcomes=[])), "is no shard"),
         (edited(lambda c: c["outcomes"].popitem()), "its parts are not those of shard 1/3"),
         (edited(lambda c: c["outcomes"].update({"1": [1, 1, 1]})), "its parts are not those of shard 1/3"),
-        (edited(lambda c: c["outcomes"].update({"00": [1, 1, 1]})), "its parts are not those of shard 1/3"),
+        (edited(lambda c: c["outcomes"].update({"00": [1, 1, 1]})), "is no shard of a check: part '00'"),
+        (edited(lambda c: c["outcomes"].update({"1" * 5000: [1, 1, 1]})), "is no shard of a check: part '1111"),
+        (edited(lambda c: c["outcomes"].update({"\u0663": [1, 1, 1]})), "is no shard of a check: part"),
+        (edited(lambda c: c["outcomes"].update({"0": [10**4200, 1, 1]})), "is no shard of a check: part '0'"),
+        (edited(lambda c: c["outcomes"].update({"0": [1, 1, 10**4200]})), "is no shard of a check: part '0'"),
+        (edited(lambda c: c.update(of=10**19, parts=1, shard=1, outcomes={"0": [1, 1, 1]})), "is no shard"),
+        (edited(lambda c: c.update(of="3")), "is no shard"),
+        (edited(lambda c: c.update(code="0" * 64)), "not of one check"),
+        (lambda files, _: [*files[:2], Path("/dev/zero")], "larger than|cannot read"),
+        (lambda files, _: [*files[:2], Path("a\0b")], "cannot read the shard"),
         (edited(lambda c: c["outcomes"].update({"0": [1, 1, -1]})), "is no shard of a check: part '0'"),
         (edited(lambda c: c["outcomes"].update({"0": [1, 1]})), "is no shard of a check: part '0'"),
         (edited(lambda c: c["outcomes"].update({"0": [-1, 1, 1]})), "is no shard of a check: part '0'"),
@@ -154,10 +165,54 @@ def test_shards_of_something_else(model: Model, folder: Path, tmp_path: Path) ->
     write_certificate(tmp_path / "other", prove(problem, Classes())[0])
     assert "another certificate" in verify(tmp_path / "other", folder / "model", shards=all_of(folder)).reason
     slow = verify(folder / "cert", folder / "model", shards=all_of(folder), arithmetic="mpmath")
-    assert "with integers, this is" in slow.reason
+    assert "with integers; this is" in slow.reason
     write_certificate(tmp_path / "chains", prove(problem, LowRankChains())[0])
     with pytest.raises(Exception, match="no independent parts to divide"):
         shard(tmp_path / "chains", folder / "model", 1, tmp_path / "x.json")
+
+
+def test_a_certificate_that_changes_meanwhile(
+    model: Model, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shard is about what was read and checked, not about what is in the file when the check ends."""
+    certificate, file = (folder / "cert").read_bytes(), tmp_path / "cert"
+    file.write_bytes(certificate)
+    genuine = shards.check_proof
+
+    def replaced(*arguments: Any, **options: Any) -> Any:
+        file.write_bytes(b"something else")
+        return genuine(*arguments, **options)
+
+    monkeypatch.setattr(shards, "check_proof", replaced)
+    shard(file, folder / "model", 1, tmp_path / "1.json", 1)
+    assert json.loads((tmp_path / "1.json").read_text())["certificate_sha256"] == hashlib.sha256(certificate).hexdigest()
+
+
+def test_pins_are_for_whoever_combines(folder: Path, tmp_path: Path) -> None:
+    for pin in (["--at-least", "1"], ["--task", "max-of-k"], ["--allow-rules", "none"], ["--verified"], ["--json"]):
+        with pytest.raises(InvalidInput, match="pin what you mean"):
+            shard(folder / "cert", folder / "model", 1, tmp_path / "1.json", 1, *pin)
+    for output in (folder / "cert", folder / "model", tmp_path / "none" / "1.json"):
+        with pytest.raises(InvalidInput, match="cannot write to"):
+            shard(folder / "cert", folder / "model", 1, output, 1)
+    pins = ["--task", "min-of-k"], ["--allow-rules", "additive-tables"], ["--margin-at-least", "1"]
+    for pin in pins:
+        command = ["combine", folder / "cert", *all_of(folder), "--model", folder / "model", *pin]
+        done = CliRunner().invoke(cli, [str(part) for part in command])
+        assert done.exit_code == 1 and "NOT ACCEPTED" in done.output
+
+
+def test_shards_that_lie_claim_no_more_than_all(model: Model, folder: Path, tmp_path: Path) -> None:
+    certificate, _ = prove(SequenceProblem(model, torch.device("cpu")), BruteForce())
+    lie = Statement(model.digest(), model.task, 7**3 + 1, 7**3)
+    write_certificate(tmp_path / "cert", type(certificate)(lie, certificate.precision, certificate.steps))
+    shard(tmp_path / "cert", folder / "model", 1, tmp_path / "1.json", 1)
+    content = json.loads((tmp_path / "1.json").read_text())
+    right = sum(one[2] for one in content["outcomes"].values())
+    content["outcomes"]["0"][2] += 7**3 + 1 - right
+    (tmp_path / "1.json").write_text(json.dumps(content))
+    verdict = verify(tmp_path / "cert", folder / "model", shards=[tmp_path / "1.json"])
+    assert not verdict.accepted and "344 right inputs of 343 cannot be" in verdict.reason
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from prover.studies.study_page import write_study_page
 from prover.studies.study_plan import read_plan
 from prover.studies.summary import summary, write_summary
 from prover.studies.workers import Workers, WorkersLost
+from prover.tasks import write_automaton
 from prover.training.addition import AdditionRecipe
 from prover.training.by_name import recipe_of, trained
 from prover.training.max_of_k import MaxOfKRecipe
@@ -245,6 +246,17 @@ def test_strategies_that_are_wrong(strategies: str, message: str, plan: Path, fi
     bad.write_text(text[: text.index("[strategies]")] + f"[strategies]\n{strategies}\n")
     code, out = study(bad, shutil.copytree(finished, tmp_path / "copy"))
     assert code == 1 and re.search(message, out)
+
+
+def test_models_are_named_by_what_they_were_trained_for(tmp_path: Path) -> None:
+    """A folder holds models of several tasks; none is taken for one of another task."""
+    names = set()
+    for digits in (1, 2):
+        write_automaton(tmp_path / "task.json", number_addition(digits))
+        (tmp_path / "plan.toml").write_text('task = "task.json"\n[models]\nrecipe = "own-task"\nseeds = [1, 1]\nlayers = 2\n')
+        (source,) = read_plan(tmp_path / "plan.toml").sources
+        names.add(source.name)
+    assert len(names) == 2
 
 
 def test_recipes() -> None:
