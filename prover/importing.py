@@ -37,10 +37,16 @@ def import_model(
     implemented.
     """
     found = read_checkpoint(state, which)
+    stored = {} if found.config is None else loads_config(jsonable(found.config))
     if config is not None:
-        keys = _read_config(config)
+        given = _read_config(config)
+        differing = [key for key in given if key in stored and given[key] != stored[key]]
+        if differing:
+            key = differing[0]
+            raise FormatError(f"--config says {key}={given[key]!r}, the file itself {key}={stored[key]!r}")
+        keys = stored | given
     elif found.config is not None:
-        keys = loads_config(jsonable(found.config))
+        keys = stored
     elif is_plain_grokking(found.state):
         keys = {}
     else:

@@ -29,7 +29,7 @@ _MOST_LAYERS = 64
 def read_mapping(path: Path) -> dict[str, Any]:
     """Read a mapping. Raises FormatError if it is none."""
     try:
-        mapping = json.loads(path.read_text(encoding="utf-8"))
+        mapping = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_no_repeated_name)
     except (OSError, ValueError) as error:
         raise FormatError(f"cannot read the mapping {path}: {error}") from error
     if not isinstance(mapping, dict):
@@ -37,9 +37,19 @@ def read_mapping(path: Path) -> dict[str, Any]:
     return mapping
 
 
+def _no_repeated_name(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} stands there twice")
+    return dict(pairs)
+
+
 def mapped(mapping: Mapping[str, Any], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A state dict under our names. Raises FormatError naming the tensor that is missing, left over, or of another shape."""
-    unused = {name for pattern in mapping.get("unused", []) for _, name in _layers(str(pattern), str(pattern), state)}
+    left_out = mapping.get("unused", [])
+    if not isinstance(left_out, list) or not all(isinstance(pattern, str) for pattern in left_out):
+        raise FormatError(f'"unused" is a list of names, not {left_out!r}')
+    unused = {name for pattern in left_out for _, name in _layers(pattern, pattern, state)}
     found, taken = {}, set[str]()
     for ours, entry in mapping.items():
         if ours == "unused":
@@ -48,7 +58,11 @@ def mapped(mapping: Mapping[str, Any], state: Mapping[str, Tensor]) -> dict[str,
         names = list(_layers(ours, theirs, state))
         if not names:
             raise FormatError(f"the mapping takes {ours} from {theirs!r}, which is not there; there are {_some(state)}")
+        if len(names) > 1 and _LAYER not in ours:
+            raise FormatError(f"the mapping takes {ours} from {theirs!r}, of every layer: name {_LAYER} on both sides")
         for name, source in names:
+            if name in found:
+                raise FormatError(f"the mapping says twice what {name} is")
             found[name] = _turned(state[source], steps, name)
             taken.add(source)
     left = sorted(set(state) - taken - unused)
@@ -79,6 +93,8 @@ def _layers(ours: str, theirs: str, state: Mapping[str, Tensor]) -> Iterator[tup
 def _turned(tensor: Tensor, steps: list[Any], name: str) -> Tensor:
     for step in steps:
         try:
+            if isinstance(step, dict) and len(step) != 1:
+                raise ValueError("a step does one thing")
             match step:
                 case "transpose":
                     tensor = tensor.transpose(0, 1)

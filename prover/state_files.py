@@ -43,11 +43,14 @@ def read_checkpoint(path: Path, which: int = -1) -> Checkpoint:
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 return Checkpoint({name: torch.from_numpy(arrays[name]) for name in arrays.files})
-        except (OSError, ValueError, TypeError, BadZipFile) as error:
+        except (OSError, ValueError, TypeError, EOFError, BadZipFile) as error:
             raise FormatError(f"cannot read {path}: {error}") from error
     content = plain_values(path)
     config = None
-    if isinstance(content, Mapping) and isinstance(content.get("state_dicts"), list):
+    several = isinstance(content, Mapping) and isinstance(content.get("state_dicts"), list)
+    if which != -1 and not several:
+        raise FormatError(f"{path} holds no list of state dicts, of which number {which} could be taken")
+    if several:
         config, content = _config_of(content), _one_of(content["state_dicts"], which, path)
     elif isinstance(content, Mapping) and not _is_state(content):
         config = _config_of(content)

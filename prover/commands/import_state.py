@@ -48,7 +48,7 @@ def import_command(
     model = import_model(state, config, None if task == "none" else parse_task(task), n_ctx, names, which)
     if against is not None:
         difference = greatest_difference(model, function_named(against))
-        click.echo(f"agrees with {against} on random inputs: logits differ by at most {difference:.1g} of the greatest one")
+        click.echo(f"agrees with {against} on random inputs: logits differ by some {difference:.1g} of what they vary by")
     write_model(output, model)
     config_ = model.config
     click.echo(f"wrote {output}: model digest {model.digest()}")

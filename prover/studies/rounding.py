@@ -29,3 +29,8 @@ def ceil_share(part: int, total: int) -> float:
 def ceil_percent(part: int, total: int) -> str:
     """The share part / total in percent with three significant digits, rounded up."""
     return f"{100 * ceil_share(part, total):.3g}%"
+
+
+def floor_share(bound: float) -> str:
+    """A share that is already rounded down to some eight digits, in percent with two decimals, rounded down."""
+    return f"{math.floor(bound * 10**4 + 1e-6) / 100:.2f}%"

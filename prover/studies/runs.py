@@ -102,10 +102,15 @@ def cells_of(evidence: Evidence | MLPEvidence, verdict: Mapping[str, Any]) -> np
     return found if found is not None and found.sum() == verdict["correct"] else None
 
 
+def require_version(version: str) -> None:
+    """Raises FormatError if this worker has another version than the process that planned its work."""
+    if version != __version__:
+        raise FormatError(f"this worker has version {__version__}, the study is run by {version}: install one version")
+
+
 def carry_out(run: Run) -> tuple[Result | Misfit, bytes]:
     """Prove, and have the certificate checked; the certificate's bytes, none for a misfit."""
-    if run.version != __version__:
-        raise FormatError(f"this worker has version {__version__}, the study is run by {run.version}: install one version")
+    require_version(run.version)
     problem, strategy, name = _unpacked(run.problem), run.strategy, certificate_name(run.strategy)
     with tempfile.TemporaryDirectory() as folder:
         model, certificate = Path(folder, "model.safetensors"), Path(folder, "proof.cert")

@@ -10,7 +10,6 @@ in what order.
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,14 +17,14 @@ from typing import Any
 
 import torch
 
-from certificates import Model, __version__, write_model
+from certificates import FormatError, Model, __version__, write_model
 from certificates.automaton import Automaton
 from certificates.canonical_json import dumps
 from certificates.writing import write_atomically
 from prover.problem import Problem, Track, silent
 from prover.proving import problem_about
 from prover.strategy import Strategy
-from prover.studies.runs import Misfit, Run, carry_out, certificate_name, packed
+from prover.studies.runs import Misfit, Run, carry_out, certificate_name, packed, require_version
 from prover.studies.study_plan import Plan, Source
 from prover.studies.workers import Workers
 from prover.training.by_name import trained
@@ -95,7 +94,7 @@ def run_study(
     for folder in ("models", "runs", *(("certificates",) if keep else ())):
         (output / folder).mkdir(parents=True, exist_ok=True)
     _take_models(plan, output, workers, track)
-    planned = list(_planned(plan, output))
+    planned = _planned(plan, output)
     todo = [one for one in planned if not _is_done(one, output, keep)]
     with closing(workers.outcomes(_do, todo)) as outcomes:
         for _ in track(range(len(todo)), f"proving and checking, {len(todo)} of {len(planned)} runs"):
@@ -108,14 +107,16 @@ def run_study(
 
 def known_study(plan: Plan, output: Path) -> Study:
     """What a folder knows of a plan, without doing anything."""
-    planned = list(_planned(plan, output))
-    records = tuple(record for one in planned if (record := _read_record(output, one.key)) is not None)
+    planned = _planned(plan, output)
+    records = tuple(record for one in planned if (record := _read_record(output, one)) is not None)
     models = {source.name: source.model_in(output).digest() for source in plan.sources if source.path_in(output).exists()}
     return Study(models, records, len(planned) - len(records))
 
 
 def take_over(other: Path, output: Path) -> int:
-    """Copy models and runs that another study's folder has and this one lacks; how many runs."""
+    """Copy models and runs that another study's folder has and this one lacks; how many runs. Raises FormatError."""
+    if not (other / "runs").is_dir():
+        raise FormatError(f"{other} is no study's folder: it has no runs")
     taken = 0
     for folder, pattern in (("models", "*.safetensors"), ("runs", "*.json"), ("certificates", "*.cert")):
         for file in sorted((other / folder).glob(pattern)):
@@ -136,9 +137,11 @@ def take_over(other: Path, output: Path) -> int:
 class _Training:
     source: Source
     automaton: Automaton | None
+    version: str = __version__
 
 
 def _train(task: _Training) -> tuple[Source, Model]:
+    require_version(task.version)
     return task.source, trained(task.source.recipe, _CPU, automaton=task.automaton)[0]
 
 
@@ -153,15 +156,18 @@ def _take_models(plan: Plan, output: Path, workers: Workers, track: Track) -> No
 # --- runs -------------------------------------------------------------------------------------------------------------------
 
 
-def _planned(plan: Plan, output: Path) -> Iterator[_Planned]:
-    """All runs about the models that are there."""
+def _planned(plan: Plan, output: Path) -> list[_Planned]:
+    """All runs about the models that are there; two names of the same model are one model."""
+    found: dict[str, _Planned] = {}
     for source in plan.sources:
         if source.path_in(output).exists():
             model = source.model_in(output)
             problem = problem_about(model, _CPU, plan.precision, automaton=plan.automaton)
             sent, digest = packed(problem), model.digest()
             for strategy in plan.strategies_for(model, problem):
-                yield _Planned(_key(digest, problem, strategy), digest, Run(sent, strategy))
+                key = _key(digest, problem, strategy)
+                found[key] = _Planned(key, digest, Run(sent, strategy))
+    return list(found.values())
 
 
 def _key(digest: str, problem: Problem, strategy: Strategy) -> str:
@@ -172,9 +178,15 @@ def _key(digest: str, problem: Problem, strategy: Strategy) -> str:
 
 
 def _do(planned: _Planned) -> _Done:
+    """Carry out a run. Whatever goes wrong in it is recorded as a refusal, which is tried again: other runs go on."""
+    require_version(planned.run.version)
     strategy = planned.run.strategy
-    outcome, certificate = carry_out(planned.run)
     made = (planned.model, certificate_name(strategy), strategy.name, asdict(strategy))
+    try:
+        outcome, certificate = carry_out(planned.run)
+    except Exception as error:
+        failed = {"accepted": False, "reason": f"{type(error).__name__}: {error}"}
+        return _Done(planned.key, Record(*made, None, failed, None, {}), b"")
     if isinstance(outcome, Misfit):
         return _Done(planned.key, Record(*made, outcome.reason, {}, None, {}), certificate)
     verdict = {name: outcome.verdict[name] for name in _KEPT}
@@ -186,16 +198,26 @@ def _record_file(output: Path, key: str) -> Path:
     return output / "runs" / f"{key}.json"
 
 
-def _read_record(output: Path, key: str) -> Record | None:
+def _read_record(output: Path, planned: _Planned) -> Record | None:
+    """What is written about a run, unless there is nothing, or it is about another one."""
     try:
-        return Record(**json.loads(_record_file(output, key).read_bytes()))
+        record = Record(**json.loads(_record_file(output, planned.key).read_bytes()))
     except (OSError, ValueError, TypeError):
         return None
+    strategy = planned.run.strategy
+    about = (planned.model, certificate_name(strategy), strategy.name, asdict(strategy))
+    return record if (record.model, record.name, record.strategy, record.parameters) == about else None
 
 
 def _is_done(planned: _Planned, output: Path, keep: bool) -> bool:
     """Whether a run need not be done again; one that was refused is: it may have been for want of memory."""
-    record = _read_record(output, planned.key)
+    record = _read_record(output, planned)
     if record is None or (record.misfit is None and not record.accepted):
         return False
-    return not keep or not record.accepted or (output / "certificates" / f"{planned.key}.cert").exists()
+    if not keep or not record.accepted:
+        return True
+    try:
+        kept = (output / "certificates" / f"{planned.key}.cert").read_bytes()
+    except OSError:
+        return False
+    return hashlib.sha256(kept).hexdigest() == record.certificate_sha256

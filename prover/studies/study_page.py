@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from certificates.writing import write_atomically
 from prover.studies.frontier_figures import Published, strategy_colour
 from prover.studies.page import INK, card, embed, page, paragraphs, styled
-from prover.studies.rounding import ceil_scientific
+from prover.studies.rounding import ceil_scientific, floor_share
 from prover.studies.summary import Summary, summary_table
 from prover.studies.tables import html_table, table_content
 
@@ -38,7 +38,7 @@ def _cards(found: Summary) -> str:
         cards.append(card(str(found.missing), "runs not done yet"))
     if found.budgets:
         last = found.budgets[-1]
-        cards.append(card(f"{100 * last.bound.mean:.2f}%", "mean of the best bound of each model"))
+        cards.append(card(floor_share(last.bound.mean), "mean of the best bound of each model"))
     return "".join(cards)
 
 
@@ -60,7 +60,7 @@ def _budget_figure(found: Summary, published: Sequence[Published]) -> go.Figure:
     figure.add_scatter(
         x=lengths,
         y=[budget.bound.mean for budget in found.budgets],
-        text=[f"{100 * b.bound.mean:.2f}% within {ceil_scientific(b.operations)} operations" for b in found.budgets],
+        text=[f"{floor_share(b.bound.mean)} within {ceil_scientific(b.operations)} operations" for b in found.budgets],
         hovertemplate="%{text}<extra></extra>",
         mode="lines",
         line={"width": 2.5, "shape": "hv", "color": "#0072b2"},
@@ -89,8 +89,8 @@ def _settings_figure(found: Summary) -> go.Figure:
             y=[one.bound.mean for one in shown if one.bound],
             error_y={"array": [one.bound.deviation for one in shown if one.bound], "thickness": 1},
             error_x={"array": [one.operations.deviation for one in shown if one.operations], "thickness": 1},
-            text=[escape(one.name) for one in shown],
-            hovertemplate="%{text}<br>%{y:.2%}<extra></extra>",
+            text=[f"{escape(one.name)}<br>{floor_share(one.bound.mean)}" for one in shown if one.bound],
+            hovertemplate="%{text}<extra></extra>",
             mode="markers",
             marker={"size": 9, "color": strategy_colour(strategy)},
             name=strategy,

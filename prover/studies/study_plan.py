@@ -81,7 +81,7 @@ def read_plan(path: Path) -> Plan:
         _require_known(content, {"models", "strategies", "task", "precision"}, "the study")
         task = content.get("task")
         automaton = None if task is None else read_automaton(path.parent / _text(task, "task"))
-        sources = tuple(_sources(content.get("models", {}), path.parent))
+        sources = tuple(_sources(content.get("models", {}), path.parent, automaton))
         if automaton is None and isinstance(sources[0].recipe, AdditionRecipe):
             automaton = number_addition(sources[0].recipe.digits)
         strategies = {name: _settings(name, wanted) for name, wanted in content.get("strategies", {}).items()}
@@ -93,14 +93,17 @@ def read_plan(path: Path) -> Plan:
         raise FormatError(f"{path}: {error}") from error
 
 
-def _sources(models: Mapping[str, Any], folder: Path) -> list[Source]:
+def _sources(models: Mapping[str, Any], folder: Path, automaton: Automaton | None) -> list[Source]:
     if ("recipe" in models) == ("files" in models):
         raise ValueError('[models] says either recipe = "max-of-k" and seeds = [1, 151], or files = ["*.safetensors"]')
     if "files" in models:
         _require_known(models, {"files"}, "[models] with files")
-        found = sorted({file for pattern in models["files"] for file in folder.glob(pattern)})
+        patterns = models["files"]
+        if not isinstance(patterns, list) or not all(isinstance(one, str) and not Path(one).is_absolute() for one in patterns):
+            raise ValueError('files is a list of names as seen from the study, such as ["models/*.safetensors"]')
+        found = sorted({file for pattern in patterns for file in folder.glob(pattern)})
         if not found:
-            raise ValueError(f"no files are named like {', '.join(models['files'])} in {folder}")
+            raise ValueError(f"no files are named like {', '.join(patterns)} in {folder}")
         names = [file.stem for file in found]
         twice = {name for name in names if names.count(name) > 1}
         if twice:
@@ -115,7 +118,8 @@ def _sources(models: Mapping[str, Any], folder: Path) -> list[Source]:
     if "seed" in settings:
         raise ValueError("a study has seeds = [first, last], not a seed")
     recipes = [recipe_of(name, {**settings, "seed": seed}) for seed in range(seeds[0], seeds[1] + 1)]
-    changed = "".join(f"-{key}-{value}".replace(":", "-") for key, value in sorted(settings.items()))
+    named = settings if automaton is None else {**settings, "task": automaton.digest[:8]}
+    changed = "".join(f"-{key}-{value}".replace(":", "-") for key, value in sorted(named.items()))
     return [Source(f"{name}{changed}-seed-{recipe.seed}", recipe) for recipe in recipes]
 
 

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from certificates import __version__
 from certificates.writing import write_atomically
-from prover.studies.rounding import ceil_scientific
+from prover.studies.rounding import ceil_scientific, floor_share
 from prover.studies.study import Record, Study
 from prover.studies.tables import terminal_table
 
@@ -103,11 +103,11 @@ def summary_table(found: Summary) -> Table:
         if one.bound is None or one.operations is None or one.unexplained_dimension is None:
             table.add_row(one.name, "0", *["-"] * (len(numbers) - 1))
             continue
-        shown = [_percent(one.bound.quantiles[name]) for name in ("5%", "median", "95%")]
+        shown = [floor_share(one.bound.quantiles[name]) for name in ("5%", "median", "95%")]
         table.add_row(
             one.name,
             str(one.models),
-            _percent(one.bound.mean),
+            floor_share(one.bound.mean),
             f"{100 * one.bound.deviation:.2f}%",
             *shown,
             str(one.nothing),
@@ -115,10 +115,6 @@ def summary_table(found: Summary) -> Table:
             ceil_scientific(math.ceil(one.unexplained_dimension.mean)),
         )
     return table
-
-
-def _percent(bound: float) -> str:
-    return f"{math.floor(bound * 10**6 + 1e-6) / 10**4:.2f}%" if bound else "0%"
 
 
 def _bound_of(record: Record) -> Fraction:

@@ -53,22 +53,23 @@ class Workers:
             return
         if self.scheduler is None:
             with _pool(self.jobs) as executor:
-                yield from _handed_out(executor, _AHEAD * self.jobs, partial(_in_pool, run), tasks)
+                yield from _handed_out(executor, lambda: self.jobs, partial(_in_pool, run), tasks)
         else:
             with _cluster(self.scheduler) as (executor, size):
-                yield from _handed_out(executor, _AHEAD * size, partial(_alone, run), tasks)
+                yield from _handed_out(executor, size, partial(_alone, run), tasks)
 
 
 def _handed_out(
-    executor: Executor, most: int, run: Callable[[Task], Outcome], tasks: Sequence[Task]
+    executor: Executor, size: Callable[[], int], run: Callable[[Task], Outcome], tasks: Sequence[Task]
 ) -> Generator[Outcome, None, None]:
+    """size: how many workers there are by now."""
     left = iter(tasks)
     with _ctrl_c_held_back():
-        pending = {executor.submit(run, task) for task in islice(left, most)}
+        pending = {executor.submit(run, task) for task in islice(left, _AHEAD * size())}
     try:
         while pending:
             done, pending = wait(pending, return_when=FIRST_COMPLETED)
-            pending |= {executor.submit(run, task) for task in islice(left, len(done))}
+            pending |= {executor.submit(run, task) for task in islice(left, max(_AHEAD * size() - len(pending), 0))}
             for future in done:
                 yield future.result()
     finally:
@@ -136,7 +137,7 @@ def _in_pool(run: Callable[[Task], Outcome], task: Task) -> Outcome:
 
 
 @contextmanager
-def _cluster(address: str) -> Iterator[tuple[Executor, int]]:
+def _cluster(address: str) -> Iterator[tuple[Executor, Callable[[], int]]]:
     try:
         from distributed import Client  # noqa: PLC0415 - an extra, and slow to import
     except ModuleNotFoundError as error:
@@ -150,9 +151,10 @@ def _cluster(address: str) -> Iterator[tuple[Executor, int]]:
     with client:
         try:
             client.wait_for_workers(1, _PATIENCE)
-            yield client.get_executor(pure=False), sum(client.ncores().values())
         except TimeoutError as error:
             raise WorkersLost(f"the scheduler at {address} has no workers: start some by `dask worker {address}`") from error
+        try:
+            yield client.get_executor(pure=False), lambda: max(sum(client.ncores().values()), 1)
         except Exception as error:
             if client.status == "running" and type(error).__name__ != "KilledWorker":
                 raise

@@ -19,12 +19,14 @@ from click.testing import CliRunner
 from test_frontier import sticking_out
 
 import prover.commands
+import prover.studies.checked
 import prover.studies.study
 import prover.studies.workers
 from certificates import FormatError, __version__
 from checker import verify
 from prover.known_tasks import number_addition
 from prover.studies.frontier_figures import PUBLISHED
+from prover.studies.rounding import floor_share
 from prover.studies.runs import Run, carry_out
 from prover.studies.study import Record, Study, known_study, run_study, take_over
 from prover.studies.study_page import write_study_page
@@ -178,6 +180,57 @@ def test_what_was_refused_is_tried_again(plan: Path, finished: Path, tmp_path: P
     assert study(plan, output, "--keep")[0] == 0 and counted.calls == 2
 
 
+def test_a_run_that_fails_stops_no_other(plan: Path, tmp_path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = tmp_path / "out"
+    shutil.copytree(finished / "models", output / "models")
+    genuine = prover.studies.checked.prove
+
+    def failing(problem: Any, strategy: Any) -> Any:
+        if strategy.name == "interpretation":
+            raise ValueError("numpy went wrong")
+        return genuine(problem, strategy)
+
+    monkeypatch.setattr(prover.studies.checked, "prove", failing)
+    assert study(plan, output)[0] == 1, "something was refused"
+    found = {one["name"]: one for one in json.loads((output / "study.json").read_text())["settings"]}
+    assert found["interpretation"]["refused"] == 2 and found["thresholds"]["models"] == 2
+    monkeypatch.undo()
+    assert study(plan, output)[0] == 0
+    assert (output / "study.json").read_bytes() == (finished / "study.json").read_bytes()
+
+
+def test_certificates_that_are_not_those_of_the_record_are_made_again(
+    plan: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = shutil.copytree(finished, tmp_path / "copy")
+    min((output / "certificates").iterdir()).write_bytes(b"")
+    first, second = sorted((output / "runs").iterdir())[:2]
+    second.write_bytes(first.read_bytes())
+    counted = Counted(monkeypatch)
+    assert study(plan, output, "--keep")[0] == 0 and counted.calls == 2
+    assert (output / "study.json").read_bytes() == (finished / "study.json").read_bytes()
+
+
+def test_two_names_of_one_model_are_one_model(finished: Path, tmp_path: Path) -> None:
+    model = min((finished / "models").iterdir())
+    for name in ("a", "b"):
+        shutil.copy(model, tmp_path / f"{name}.safetensors")
+    (tmp_path / "plan.toml").write_text('[models]\nfiles = ["*.safetensors"]\n[strategies]\nexact = "default"\n')
+    assert study(tmp_path / "plan.toml", tmp_path / "out")[0] == 0
+    (one,) = json.loads((tmp_path / "out" / "study.json").read_text())["settings"]
+    assert one["models"] == 1 and len(runs(tmp_path / "out")) == 1
+
+
+def test_shares_are_rounded_down() -> None:
+    shown = {0.99999: "99.99%", 1.0: "100.00%", 0.500056: "50.00%", 0.0: "0.00%", 0.1: "10.00%", 0.57: "57.00%"}
+    assert {share: floor_share(share) for share in shown} == shown
+
+
+def test_what_is_no_folder_of_a_study(plan: Path, tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="is no study's folder"):
+        study(plan, tmp_path, "--take", tmp_path / "typo")
+
+
 def test_files_and_misfits(finished: Path, tmp_path: Path) -> None:
     """Models by file; a strategy that a model does not fit is counted, not an error."""
     for file in (finished / "models").iterdir():
@@ -216,6 +269,8 @@ def test_all_strategies_are_swept_unless_some_are_named(tmp_path: Path, plan: Pa
         ("colour = 1", "has no colour; it may have models"),
         ('[models]\nrecipe = "max-of-k"\nfiles = ["x"]', r"\[models\] says either"),
         ('[models]\nfiles = ["*.none"]', "no files are named like"),
+        ('[models]\nfiles = "*.safetensors"', "files is a list of names"),
+        ('[models]\nfiles = ["/*.safetensors"]', "files is a list of names"),
         ('[models]\nrecipe = "max"\nseeds = [1, 2]', "there is no recipe 'max'; there are max-of-k"),
         ('[models]\nrecipe = "max-of-k"', "is not the first and the last seed"),
         ('[models]\nrecipe = "max-of-k"\nseeds = [2, 1]', "is not the first and the last seed"),

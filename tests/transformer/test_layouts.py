@@ -6,6 +6,7 @@ import math
 import sys
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from prover.importing import import_model
 from prover.layouts import mapped, read_mapping
 from prover.state_files import read_checkpoint
 from prover.transformer.forward import transformer_logits
-from prover.weights import load_weights
+from prover.weights import load_weights, raw_tensor
 
 CPU = torch.device("cpu")
 VOCAB, CONTEXT, WIDTH, HEADS, HEAD, NEURONS = 7, 3, 8, 2, 4, 12
@@ -104,7 +105,12 @@ def test_all_checkpoints_of_a_run_in_one_file(tmp_path: Path) -> None:
     ("change", "config", "message"),
     [
         ({}, '{"act_type": "SiLU"}', "act_type='SiLU' is not supported"),
-        ({}, '{"num_heads": 3}', "num_heads=3, but the tensors say 2"),
+        ({}, '{"num_heads": 3}', "num_heads=3, but the layout and its tensors say 2"),
+        ({}, '{"normalization_type": "LN"}', "normalization_type='LN', but the layout"),
+        ({}, '{"n_layers": 5}', "n_layers=5, but the layout"),
+        ({}, '{"use_attn_scale": false}', "'use_attn_scale' is unknown in this layout"),
+        ({}, '{"act_type": ["ReLU"]}', "is not supported"),
+        ({"blocks.x.attn.W_K": torch.zeros(3, 3)}, "{}", "blocks.x.attn.W_K"),
         ({"blocks.0.attn.W_O": torch.zeros(WIDTH, 7)}, "{}", "7 columns: not a multiple of 2 heads"),
         ({"blocks.0.mlp.W_in": torch.zeros(3)}, "{}", "has 1 axes, in the layout of progress measures it has 2"),
         ({"blocks.0.ln1.w_ln": torch.ones(WIDTH)}, "{}", r"blocks.0.ln1.w_ln"),
@@ -125,6 +131,26 @@ class Config:
 
     def __init__(self) -> None:
         self.d_model = 3
+
+
+def test_parts_of_that_layout_that_are_missing(tmp_path: Path) -> None:
+    for name in ("blocks.0.attn.W_K", "blocks.0.mlp.W_in", "pos_embed.W_pos"):
+        torch.save({key: tensor for key, tensor in grokking_state().items() if key != name}, tmp_path / "state")
+        with pytest.raises(FormatError, match=f"there is no tensor '{name}'"):
+            import_model(tmp_path / "state", None, None)
+
+
+def test_configurations_that_contradict_each_other(tmp_path: Path) -> None:
+    torch.save({"model": grokking_state(), "config": {"act_type": "GeLU"}}, tmp_path / "run.pth")
+    assert import_model(tmp_path / "run.pth", "{}", None).config.act_fn == "gelu", "what the file says counts"
+    with pytest.raises(FormatError, match="--config says act_type='ReLU', the file itself act_type='GeLU'"):
+        import_model(tmp_path / "run.pth", '{"act_type": "ReLU"}', None)
+    with pytest.raises(FormatError, match="no list of state dicts"):
+        import_model(tmp_path / "run.pth", None, None, which=3)
+    np.savez(tmp_path / "empty.npz")
+    (tmp_path / "none.npz").write_bytes(b"")
+    with pytest.raises(FormatError, match="cannot read"):
+        read_checkpoint(tmp_path / "none.npz")
 
 
 def test_files_with_a_configuration_beside_the_tensors(tmp_path: Path) -> None:
@@ -250,6 +276,25 @@ def test_a_module_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     sys.modules.pop("judge")
 
 
+def test_functions_that_are_almost_the_same(tmp_path: Path) -> None:
+    """Another GELU, or another epsilon, is another function, also where some output is never meant to win."""
+    torch.save(grokking_state(), tmp_path / "state")
+    model = import_model(tmp_path / "state", '{"act_type": "GeLU"}', None)
+    masked = torch.zeros(VOCAB).index_fill(0, torch.tensor(VOCAB - 1), -1e9)
+
+    def theirs(approximate: str) -> Callable[[Tensor], Tensor]:
+        act = partial(torch.nn.functional.gelu, approximate=approximate)
+        return lambda tokens: (grokking_logits(grokking_state(), tokens, act) + masked).float()
+
+    weights = {**model.tensors, "unembed.b_U": raw_tensor(masked)}
+    with_mask = Model(model.config, weights, None)
+    assert greatest_difference(with_mask, theirs("none")) < 1e-5
+    with pytest.raises(FormatError, match="does something else"):
+        greatest_difference(with_mask, theirs("tanh"))
+    with pytest.raises(FormatError, match="does something else"):
+        greatest_difference(with_mask, lambda tokens: torch.randn(len(tokens), CONTEXT, VOCAB) + masked)
+
+
 def test_shapes_of_the_source(tmp_path: Path) -> None:
     torch.save(grokking_state(), tmp_path / "state")
     model = import_model(tmp_path / "state", None, None)
@@ -267,6 +312,10 @@ def test_shapes_of_the_source(tmp_path: Path) -> None:
         ({"unused": []}, "does not use: mask; list them"),
         ({"embed.W_E": 3}, "neither a name nor"),
         ({"embed.W_E": {"from": "tok.weight", "step": []}}, "neither a name nor"),
+        ({"unused": 5}, '"unused" is a list of names'),
+        ({"ln_final.w": "layers.{layer}.norm1.weight"}, "of every layer: name {layer} on both sides"),
+        ({"blocks.1.ln1.w": "layers.1.norm1.weight"}, "says twice what blocks.1.ln1.w is"),
+        ({"embed.W_E": {"from": "tok.weight", "steps": [{"rows": [0, 2], "permute": [1, 0]}]}}, "a step does one thing"),
         ({"embed.W_E": {"from": "tok.weight", "steps": ["flip"]}}, "there are transpose, rows, reshape, permute"),
         (
             {"embed.W_E": {"from": "tok.weight", "steps": [{"rows": [0, 99]}]}},
@@ -283,7 +332,7 @@ def test_mappings_that_are_wrong(change: dict[str, Any], message: str) -> None:
 
 
 def test_files_that_are_no_mapping(tmp_path: Path) -> None:
-    for text in ("[", "[]"):
+    for text in ("[", "[]", '{"a": "b", "a": "c"}'):
         (tmp_path / "names.json").write_text(text)
         with pytest.raises(FormatError, match="mapping"):
             read_mapping(tmp_path / "names.json")
