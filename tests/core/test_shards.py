@@ -101,6 +101,15 @@ def test_a_class_that_is_not_proved_is_found_by_its_shard(model: Model, folder: 
     assert not (tmp_path / "1.json").exists()
 
 
+def without_the_last(file: Path, scratch: Path) -> Path:
+    """As if the check had one part less."""
+    content = json.loads(file.read_text())
+    content["parts"] -= 1
+    content["outcomes"].pop(str(content["parts"]), None)
+    (scratch / file.name).write_text(json.dumps(content))
+    return scratch / file.name
+
+
 def edited(change: Callable[[dict[str, Any]], None]) -> Callable[[list[Path], Path], list[Path]]:
     def edit(files: list[Path], scratch: Path) -> list[Path]:
         content = json.loads(files[0].read_text())
@@ -129,6 +138,8 @@ def edited(change: Callable[[dict[str, Any]], None]) -> Callable[[list[Path], Pa
         (edited(lambda c: c.update(parts=1 << 40)), "its parts are not|is no shard|not of one check"),
         (edited(lambda c: c.update(outcomes=[])), "is no shard"),
         (edited(lambda c: c["outcomes"].popitem()), "its parts are not those of shard 1/3"),
+        (edited(lambda c: c["outcomes"].update({"1": c["outcomes"].pop("0")})), "its parts are not those of shard 1/3"),
+        (lambda files, scratch: [without_the_last(file, scratch) for file in files], "of 6 parts, the check has 7"),
         (edited(lambda c: c["outcomes"].update({"1": [1, 1, 1]})), "its parts are not those of shard 1/3"),
         (edited(lambda c: c["outcomes"].update({"00": [1, 1, 1]})), "is no shard of a check: part '00'"),
         (edited(lambda c: c["outcomes"].update({"1" * 5000: [1, 1, 1]})), "is no shard of a check: part '1111"),

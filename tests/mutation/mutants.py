@@ -31,6 +31,7 @@ PROJECTED = ("tests/core/test_golden.py", "tests/attention/test_projected_tables
 LOW_RANK = ("tests/core/test_golden.py", "tests/attention/test_low_rank_chains.py")
 HIDDEN = ("tests/layers/test_hidden_rules.py",)
 GROUPS = ("tests/core/test_groups.py",)
+SHARDS = ("tests/core/test_shards.py",)
 SETS = ("tests/layers/test_group_sets.py",)
 QUICK = ("tests/core/test_golden.py::test_the_checker_gives_the_recorded_verdict",)
 CODES = (
@@ -522,6 +523,23 @@ MUTANTS = [
         )
     ),
     Mutant("checker/core/decide.py", "meter.allocate(_BYTES_PER_WEIGHT", "meter.allocate(0", GROUPS),
+    Mutant("checker/core/decide.py", "statement.correct > statement.total", "False", SHARDS),
+    *(
+        Mutant("checker/reporting/shards.py", old, new, SHARDS)
+        for old, new in (
+            ("shard.about != first.about", "False"),
+            ("(first.certificate_sha256, first.model_digest) != (certificate_sha256, model_digest)", "False"),
+            ("(first.version, first.code, first.arithmetic) != (__version__, code_digest(), arithmetic)", "False"),
+            ("len(shards) != first.of or ", ""),
+            (" or {shard.shard for shard in shards} != set(range(1, len(shards) + 1))", ""),
+            ("len(items) != first.parts", "False"),
+            ("len(found) != own or ", ""),
+            (" or any(number >= parts or number % of != shard - 1 for number in found)", ""),
+            ("meter.operations += operations", "pass"),
+            ("calls > 1", "False"),
+            ("numbers = range(shard - 1, parts, of)", "numbers = range(shard, parts, of)"),
+        )
+    ),
     Mutant("checker/reporting/verdict.py", "if unknown or isinstance(names, str)", "if False", COMMANDS),
     Mutant(
         "checker/reporting/decimals.py",
