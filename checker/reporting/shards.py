@@ -66,7 +66,7 @@ class Shard:
 def code_digest() -> str:
     """Of the sources of this checker."""
     root, content = Path(__file__).resolve().parents[2], hashlib.sha256()
-    for file in sorted(file for package in ("certificates", "checker") for file in (root / package).rglob("*.py")):
+    for file in sorted(file for package in ("certificates", "checker") for file in root.joinpath(package).rglob("*.py")):
         content.update(hashlib.sha256(file.read_bytes()).digest())
     return content.hexdigest()
 

@@ -493,16 +493,18 @@ def sticking_out(page: Path) -> list[tuple[str, int, int]]:
     found = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=BROWSER_ARGUMENTS)
+        tab = browser.new_page()
+        tab.on("pageerror", lambda error: found.append((str(error), 0, 0)))
+        tab.goto(page.resolve().as_uri())
+        tab.wait_for_selector(".js-plotly-plot .plot-container", state="attached")
         for colours in ("light", "dark"):
+            tab.emulate_media(color_scheme=colours)
             for width in (1400, 800, 390):
-                tab = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=colours)
-                tab.on("pageerror", lambda error: found.append((str(error), 0, 0)))
-                tab.goto(page.resolve().as_uri())
-                tab.wait_for_selector(".js-plotly-plot .plot-container", state="attached")
+                tab.set_viewport_size({"width": width, "height": 900})
+                tab.wait_for_timeout(150)  # figures follow
                 shown = tab.evaluate("document.documentElement.scrollWidth")
                 if shown > width:
                     found.append((colours, width, shown))
-                tab.close()
         browser.close()
     return found
 
