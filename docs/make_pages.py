@@ -7,6 +7,7 @@ the pages are as this script writes them.
 import argparse
 import importlib
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ from prover.strategies.interpretation import Interpretation
 from prover.strategy import Strategy
 from prover.studies.checked import VERDICT_COLUMNS, verdict_cells
 from prover.studies.frontier_figures import PUBLISHED
-from prover.studies.rounding import ceil_scientific, floor_percent
+from prover.studies.rounding import ceil_scientific, floor_percent, floor_share
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "docs" / "results"
@@ -33,6 +34,8 @@ RUNS = {
     "bench": "bench-out/bench.table.json",
     "growth": "bench-out/growth.table.json",
     "float": "float32-out/float32.table.json",
+    "study-max-of-4": "study-out/max-of-4/study.json",
+    "study-symmetric-5": "study-out/symmetric-5/study.json",
 }
 """Where a run leaves what is kept in docs/results."""
 KEPT = (
@@ -126,6 +129,64 @@ def claims_table() -> str:
     return table(("claim", "residual by lengths about the mean", "by row differences", "by a spectral norm"), rows)
 
 
+def study_of(name: str) -> Result:
+    """A study's sums (prover/studies/summary)."""
+    return json.loads((RESULTS / f"study-{name}.json").read_text())  # type: ignore[no-any-return]
+
+
+def study_table(name: str) -> str:
+    """Every setting of a study, from the longest proofs on; of a strategy with many, what the best one of each model proves."""
+    rows, settings = [], study_of(name)["settings"]
+    many = {one["strategy"] for one in settings if sum(other["strategy"] == one["strategy"] for other in settings) > 8}
+    for one in settings:
+        if one["bound"] is not None and (one["strategy"] not in many or one["parameters"] is None):
+            bound, quantiles = one["bound"], one["bound"]["quantiles"]
+            spread = [floor_share(quantiles[part]) for part in ("least", "median", "greatest")]
+            counts = (str(one["models"]), str(one["much"]), str(one["nothing"]))
+            mean = f"{floor_share(bound['mean'])} ± {100 * bound['deviation']:.2f}%"
+            rows.append((f"`{one['name']}`", mean, *spread, *counts, ceil_scientific(math.ceil(one["operations"]["mean"]))))
+    headings = (
+        "setting",
+        "bound, mean ± sd",
+        "least",
+        "median",
+        "greatest",
+        "models",
+        "95% or more",
+        "nothing",
+        "operations, mean",
+    )
+    return table(headings, rows)
+
+
+HEADLINE = {
+    "brute force": ("brute-force", "brute force"),
+    "the exact number, without enumerating": ("exact", ""),
+    "cubic: tables, rivals together": ("classes-fine=0", "cubic"),
+    "sub-cubic: chains of prefixes": ("pessimized", "sub-cubic"),
+    "few directions": ("interpretation-copying=11-direct=0-diagonal=1", ""),
+    "no table at all": ("low-rank-chains", ""),
+}
+"""Kinds of proofs: our setting, and the published one beside it."""
+
+
+def headline_table() -> str:
+    """Means over 151 models next to published means over 151 models."""
+    study = study_of("max-of-4")
+    by_name = {one["name"]: one for one in study["settings"]}
+    published = {
+        point.label: f"{point.bound:.2%} at {point.operations:.2e}".replace("e+", "e").replace("e0", "e") for point in PUBLISHED
+    }
+    rows = []
+    for kind, (name, other) in HEADLINE.items():
+        one = by_name[name]
+        mean = f"{floor_share(one['bound']['mean'])} ± {100 * one['bound']['deviation']:.2f}%"
+        cost = ceil_scientific(math.ceil(one["operations"]["mean"]))
+        rows.append((kind, f"`{one['strategy']}`", mean, cost, published.get(other, "")))
+    models = len(study["models"])
+    return table(("proof", "strategy", f"bound, mean ± sd of {models}", "operations, mean", "published, means of 151"), rows, 2)
+
+
 def named(one: Result) -> str:
     """A strategy with those switches that are not as usual."""
     strategies = {name: strategy for family in FAMILIES.values() for name, strategy in reversed(family.items())}
@@ -192,6 +253,9 @@ TABLES = {
     "growth": lambda: printed_table("growth", 1),
     "float": lambda: printed_table("float", 2),
     "claims": claims_table,
+    "study-max-of-k": lambda: study_table("max-of-4"),
+    "study-groups": lambda: study_table("symmetric-5"),
+    "headline": headline_table,
 }
 
 
@@ -209,7 +273,7 @@ def pages() -> dict[Path, str]:
     """All that is generated, but for the picture."""
     written = {
         path: rewritten(path.read_text())
-        for path in (ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "float32.md")
+        for path in (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("results", "float32", "studies")))
     }
     return written | {ROOT / "docs" / "strategies.md": strategies_page(), ROOT / "docs" / "rules.md": rules_page()}
 
