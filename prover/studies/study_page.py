@@ -26,14 +26,17 @@ def write_study_page(found: Summary, name: str, published: Sequence[Published], 
         budget_figure=embed(_budget_figure(found, published), "budget-figure"),
         published_text=_published_text(published),
         settings_figure=embed(_settings_figure(found), "settings-figure"),
-        table=html_table(*table_content(summary_table(found))),
+        table=html_table(*table_content(summary_table(found)), "names"),
         published_table=_published_table(published),
     )
     write_atomically(output / "report.html", content.encode())
 
 
 def _cards(found: Summary) -> str:
-    cards = [card(str(len(found.models)), "models"), card(str(len(found.settings)), "settings")]
+    cards = [
+        card(str(len(found.models)), "models"),
+        card(str(sum(one.parameters is not None for one in found.settings)), "settings"),
+    ]
     if found.missing:
         cards.append(card(str(found.missing), "runs not done yet"))
     if found.budgets:
@@ -88,7 +91,6 @@ def _settings_figure(found: Summary) -> go.Figure:
             x=[one.operations.mean for one in shown if one.operations],
             y=[one.bound.mean for one in shown if one.bound],
             error_y={"array": [one.bound.deviation for one in shown if one.bound], "thickness": 1},
-            error_x={"array": [one.operations.deviation for one in shown if one.operations], "thickness": 1},
             text=[f"{escape(one.name)}<br>{floor_share(one.bound.mean)}" for one in shown if one.bound],
             hovertemplate="%{text}<extra></extra>",
             mode="markers",
@@ -115,5 +117,9 @@ def _published_text(published: Sequence[Published]) -> str:
 def _published_table(published: Sequence[Published]) -> str:
     if not published:
         return ""
-    rows = [(p.label, f"{100 * p.bound:.2f}%", f"{p.operations:.2e}", f"{p.unexplained_dimension:.2e}") for p in published]
-    return "<h2>Published</h2>" + html_table(("proof", "bound, mean", "operations", "unexplained dim."), rows)
+    rows = [
+        (p.label, f"{100 * p.bound:.2f}%", *(ceil_scientific(int(n)) for n in (p.operations, p.unexplained_dimension)))
+        for p in published
+    ]
+    table = html_table(("proof", "bound, mean", "operations", "unexplained dim."), rows)
+    return f'<h2>Published</h2><div class="scroll">{table}</div>'

@@ -388,6 +388,7 @@ def test_published_points_beside_it(tmp_path: Path) -> None:
     write_study_page(found, "one <model>", PUBLISHED, tmp_path)
     text = (tmp_path / "report.html").read_text()
     assert "sub-cubic" in text and "one &lt;model&gt;" in text and "runs not done yet" in text
+    assert not sticking_out(tmp_path / "report.html")
     write_study_page(summary(Study({}, (), 3)), "none", (), tmp_path)
     assert "sub-cubic" not in (tmp_path / "report.html").read_text().split("</script>")[-1]
 
