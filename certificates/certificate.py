@@ -4,6 +4,7 @@ A proof is a list of steps. Each names a rule of the checker, the earlier steps 
 hint tensors (stored as `<step>.<hint>`). The last step must establish the statement. FORMAT.md specifies the file.
 """
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import TypeAlias
 
 from certificates.canonical_json import Json, loads
 from certificates.errors import FormatError
-from certificates.tensor_file import RawTensor, TensorFile, read_tensor_file
+from certificates.tensor_file import RawTensor, TensorFile, parse_tensor_file, read_content
 
 FORMAT_NAME = "compact-proof-certificate"
 VERSION = "2"
@@ -206,14 +207,13 @@ def parse_certificate(file: TensorFile) -> Certificate:
 
 def read_certificate(path: Path) -> tuple[Certificate, int]:
     """Read a certificate and its size in bytes. Raises FormatError with the reason if it is not one."""
-    certificate, file = read_certificate_file(path)
-    return certificate, file.size
+    return read_identified_certificate(path)[:2]
 
 
-def read_certificate_file(path: Path) -> tuple[Certificate, TensorFile]:
-    """Read a certificate and the file that it is, once. Raises FormatError as `read_certificate` does."""
-    file = read_tensor_file(path)
+def read_identified_certificate(path: Path) -> tuple[Certificate, int, str]:
+    """The same, and the SHA-256 of the bytes that were read. Raises FormatError as `read_certificate` does."""
+    content = read_content(path)
     try:
-        return parse_certificate(file), file
+        return parse_certificate(parse_tensor_file(content)), len(content), hashlib.sha256(content).hexdigest()
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from error

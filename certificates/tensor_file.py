@@ -5,7 +5,6 @@ FORMAT.md allows, so the trusted side reads the container itself: an 8-byte litt
 and the tensors' bytes, back to back, with nothing left over. No floating-point array is ever created here.
 """
 
-import hashlib
 import math
 import struct
 from collections.abc import Mapping
@@ -75,12 +74,11 @@ class RawTensor:
 
 @dataclass(frozen=True)
 class TensorFile:
-    """A parsed container: string metadata, named tensors, and of the file its size in bytes and its SHA-256."""
+    """A parsed container: string metadata, named tensors, and the size of the file in bytes."""
 
     metadata: Mapping[str, str]
     tensors: Mapping[str, RawTensor]
     size: int
-    sha256: str
 
 
 def _dict(value: Json, what: str) -> dict[str, Json]:
@@ -161,11 +159,11 @@ def parse_tensor_file(content: bytes) -> TensorFile:
             tensors[name] = RawTensor(*kinds[name], bytes(body[start:stop]))
         except FormatError as error:
             raise FormatError(f"tensor {name!r}: {error}") from error
-    return TensorFile(metadata, tensors, len(content), hashlib.sha256(content).hexdigest())
+    return TensorFile(metadata, tensors, len(content))
 
 
-def read_tensor_file(path: Path) -> TensorFile:
-    """Read and parse the container at `path`. Raises FormatError, also when the file cannot be read."""
+def read_content(path: Path) -> bytes:
+    """All bytes of a file. Raises FormatError if it is too large, or cannot be read."""
     try:
         with path.open("rb") as stream:
             content = stream.read(MAX_FILE_BYTES + 1)
@@ -173,6 +171,12 @@ def read_tensor_file(path: Path) -> TensorFile:
         raise FormatError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     if len(content) > MAX_FILE_BYTES:
         raise FormatError(f"{path} is larger than {MAX_FILE_BYTES} bytes")
+    return content
+
+
+def read_tensor_file(path: Path) -> TensorFile:
+    """Read and parse the container at `path`. Raises FormatError, also when the file cannot be read."""
+    content = read_content(path)
     try:
         return parse_tensor_file(content)
     except FormatError as error:

@@ -37,20 +37,14 @@ def import_model(
     implemented.
     """
     found = read_checkpoint(state, which)
-    stored = {} if found.config is None else loads_config(jsonable(found.config))
-    if config is not None:
-        given = _read_config(config)
-        differing = [key for key in given if key in stored and given[key] != stored[key]]
-        if differing:
-            key = differing[0]
-            raise FormatError(f"--config says {key}={given[key]!r}, the file itself {key}={stored[key]!r}")
-        keys = stored | given
-    elif found.config is not None:
-        keys = stored
-    elif is_plain_grokking(found.state):
-        keys = {}
-    else:
+    if config is None and found.config is None and not is_plain_grokking(found.state):
         raise FormatError(f"{state} holds no configuration: name one with --config")
+    stored = {} if found.config is None else loads_config(jsonable(found.config))
+    given = {} if config is None else _read_config(config)
+    for key in given:
+        if key in stored and given[key] != stored[key]:
+            raise FormatError(f"--config says {key}={given[key]!r}, the file itself {key}={stored[key]!r}")
+    keys = stored | given
     return model_of(found.state if mapping is None else mapped(mapping, found.state), keys, task, n_ctx)
 
 

@@ -18,10 +18,10 @@ from typing import Any, cast
 
 from certificates import __version__
 from certificates.canonical_json import loads_relaxed
-from certificates.certificate import read_certificate_file
+from certificates.certificate import read_identified_certificate
 from certificates.errors import FormatError
 from certificates.model_file import read_model
-from certificates.tensor_file import MAX_FILE_BYTES
+from certificates.tensor_file import read_content
 from certificates.writing import write_atomically
 from checker.core.decide import check_proof
 from checker.core.enclosures import Arithmetic
@@ -88,7 +88,7 @@ def check_shard(
     """Do the parts of one shard, 1 <= shard <= of. Raises CheckError if one of them, or what leads to it, is refused."""
     if not 1 <= shard <= of:
         raise InvalidInput(f"shards are numbered from 1/{of} to {of}/{of}; {shard}/{of} is none")
-    (parsed, file), parsed_model = read_certificate_file(certificate), read_model(model)
+    (parsed, _, sha256), parsed_model = read_identified_certificate(certificate), read_model(model)
     outcomes: dict[int, Outcome] = {}
     parts = 0
 
@@ -107,7 +107,7 @@ def check_shard(
     try:
         check_proof(parsed, parsed_model, arithmetic=make, budget=budget, in_order=own_parts)
     except _Finished:
-        about = (file.sha256, parsed_model.digest(), arithmetic)
+        about = (sha256, parsed_model.digest(), arithmetic)
         return Shard(_FORMAT, __version__, code_digest(), *about, shard, of, parts, outcomes)
     raise InvalidInput("this certificate has no independent parts to divide: check it as a whole")
 
@@ -121,12 +121,8 @@ def write_shard(shard: Shard, path: Path) -> None:
 def read_shard(path: Path) -> Shard:
     """Read it back. Raises FormatError if it is none."""
     try:
-        with path.open("rb") as stream:
-            text = stream.read(MAX_FILE_BYTES + 1)
-        if len(text) > MAX_FILE_BYTES:
-            raise FormatError(f"{path} is larger than {MAX_FILE_BYTES} bytes")
-        content: Any = loads_relaxed(text.decode())
-    except (OSError, ValueError) as error:
+        content: Any = loads_relaxed(read_content(path).decode())
+    except ValueError as error:  # FormatError, too
         raise FormatError(f"cannot read the shard {path}: {error}") from error
     if not isinstance(content, dict) or set(content) != {field.name for field in fields(Shard)}:
         raise FormatError(f"{path} is no shard of a check")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from certificates.canonical_json import Json, decimal, dumps
-from certificates.certificate import MLPStatement, read_certificate_file
+from certificates.certificate import MLPStatement, read_identified_certificate
 from certificates.errors import FormatError
 from certificates.model_file import read_model
 from checker.core.automata import AutomatonTask
@@ -135,8 +135,7 @@ def verify(
             raise InvalidInput(f"arithmetic {arithmetic!r} is unknown; there are {' and '.join(ARITHMETICS)}")
         if verified:
             second_program()  # is it there at all?
-        parsed, file = read_certificate_file(Path(certificate))
-        size = file.size
+        parsed, size, sha256 = read_identified_certificate(Path(certificate))
         statement = parsed.statement
         parsed_model = read_model(Path(model))
         if parsed_model.task is not None and parsed_model.task != statement.task:
@@ -147,7 +146,7 @@ def verify(
         in_order: InOrder = partial(in_processes, jobs)
         if shards:
             read = [read_shard(Path(shard)) for shard in shards]
-            in_order = combined(read, file.sha256, parsed_model.digest(), arithmetic, jobs)
+            in_order = combined(read, sha256, parsed_model.digest(), arithmetic, jobs)
         proof = check_proof(
             parsed, parsed_model, pins=pins, arithmetic=ARITHMETICS[arithmetic], budget=budget, in_order=in_order
         )

@@ -7,7 +7,7 @@ import click
 
 from prover.commands.options import FOLDER, WORKERS, progress_bars, wide
 from prover.studies.frontier_figures import published_for
-from prover.studies.study import known_study, run_study, take_over
+from prover.studies.study import Study, known_study, run_study, take_over
 from prover.studies.study_page import write_study_page
 from prover.studies.study_plan import Plan, read_plan
 from prover.studies.summary import Summary, summary, summary_table, write_summary
@@ -37,24 +37,24 @@ def study_command(plan: Path, others: tuple[Path, ...], keep: bool, workers: Wor
         click.echo(f"took over {take_over(other, output)} runs of {other}")
     try:
         with progress_bars() as track:
-            run_study(wanted, output, workers, keep, track)
+            study = run_study(wanted, output, workers, keep, track)
     except ValueError as error:
         raise click.ClickException(f"{plan}: {error}") from error
     except WorkersLost as error:
-        _sum_up(wanted, plan.stem, output)
+        _sum_up(known_study(wanted, output), wanted, plan.stem, output)
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
-        _sum_up(wanted, plan.stem, output)
+        _sum_up(known_study(wanted, output), wanted, plan.stem, output)
         raise
-    summed = _sum_up(wanted, plan.stem, output)
+    summed = _sum_up(study, wanted, plan.stem, output)
     wide(150).print(summary_table(summed))
     click.echo(f"study.json and report.html are in {output}")
     sys.exit(1 if any(setting.refused for setting in summed.settings) else 0)
 
 
-def _sum_up(plan: Plan, name: str, output: Path) -> Summary:
+def _sum_up(study: Study, plan: Plan, name: str, output: Path) -> Summary:
     """Write study.json and the page about what is known."""
-    found = summary(known_study(plan, output))
+    found = summary(study)
     write_summary(found, output)
     models = [source.model_in(output) for source in plan.sources if source.path_in(output).exists()]
     alike = {published_for(model) for model in models}

@@ -1,4 +1,4 @@
-"""A certificate written, and checked at once in a process of its own: what every study is made of."""
+"""A certificate written, and checked in a process of its own: what the demo and the benchmark are made of."""
 
 import json
 import subprocess

@@ -10,6 +10,7 @@ in what order.
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -94,7 +95,7 @@ def run_study(
     for folder in ("models", "runs", *(("certificates",) if keep else ())):
         (output / folder).mkdir(parents=True, exist_ok=True)
     _take_models(plan, output, workers, track)
-    planned = _planned(plan, output)
+    planned = _planned(plan, _models(plan, output))
     todo = [one for one in planned if not _is_done(one, output, keep)]
     with closing(workers.outcomes(_do, todo)) as outcomes:
         for _ in track(range(len(todo)), f"proving and checking, {len(todo)} of {len(planned)} runs"):
@@ -107,10 +108,10 @@ def run_study(
 
 def known_study(plan: Plan, output: Path) -> Study:
     """What a folder knows of a plan, without doing anything."""
-    planned = _planned(plan, output)
+    models = _models(plan, output)
+    planned = _planned(plan, models)
     records = tuple(record for one in planned if (record := _read_record(output, one)) is not None)
-    models = {source.name: source.model_in(output).digest() for source in plan.sources if source.path_in(output).exists()}
-    return Study(models, records, len(planned) - len(records))
+    return Study({name: model.digest() for name, model in models.items()}, records, len(planned) - len(records))
 
 
 def take_over(other: Path, output: Path) -> int:
@@ -156,17 +157,20 @@ def _take_models(plan: Plan, output: Path, workers: Workers, track: Track) -> No
 # --- runs -------------------------------------------------------------------------------------------------------------------
 
 
-def _planned(plan: Plan, output: Path) -> list[_Planned]:
-    """All runs about the models that are there; two names of the same model are one model."""
+def _models(plan: Plan, output: Path) -> dict[str, Model]:
+    """The models that are there, by name."""
+    return {source.name: source.model_in(output) for source in plan.sources if source.path_in(output).exists()}
+
+
+def _planned(plan: Plan, models: Mapping[str, Model]) -> list[_Planned]:
+    """All runs about these models; two names of the same model are one model."""
     found: dict[str, _Planned] = {}
-    for source in plan.sources:
-        if source.path_in(output).exists():
-            model = source.model_in(output)
-            problem = problem_about(model, _CPU, plan.precision, automaton=plan.automaton)
-            sent, digest = packed(problem), model.digest()
-            for strategy in plan.strategies_for(model, problem):
-                key = _key(digest, problem, strategy)
-                found[key] = _Planned(key, digest, Run(sent, strategy))
+    for model in models.values():
+        problem = problem_about(model, _CPU, plan.precision, automaton=plan.automaton)
+        sent, digest = packed(problem), model.digest()
+        for strategy in plan.strategies_for(model, problem):
+            key = _key(digest, problem, strategy)
+            found[key] = _Planned(key, digest, Run(sent, strategy))
     return list(found.values())
 
 
