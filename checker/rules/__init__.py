@@ -31,6 +31,7 @@ from checker.rules.disjoint_sum import disjoint_sum
 from checker.rules.float_execution import float_execution
 from checker.rules.further_inputs import further_inputs
 from checker.transformer.all_reads import all_reads
+from checker.transformer.pair_tables import pair_tables
 from checker.transformer.potentials import potentials
 from checker.transformer.regions import regions
 from checker.transformer.transformer_forward import transformer_forward
@@ -50,6 +51,7 @@ RULES: Mapping[str, Rule] = {
     "hidden-tables": hidden_tables,
     "low-rank-chains": low_rank_chains,
     "mlp-quadrature": mlp_quadrature,
+    "pair-tables": pair_tables,
     "potentials": potentials,
     "prefix-chains": prefix_chains,
     "projected-tables": projected_tables,

@@ -139,7 +139,7 @@ def train_addition_command(device: str, output: Path, **sizes: int) -> None:
 @click.option("--heads", type=click.IntRange(1, 16), default=OwnTaskRecipe.heads)
 @click.option("--d-model", type=click.IntRange(1, 512), default=OwnTaskRecipe.d_model)
 @click.option("--d-head", type=click.IntRange(1), default=OwnTaskRecipe.d_head)
-@click.option("--d-mlp", type=click.IntRange(1), default=OwnTaskRecipe.d_mlp, help="Number of neurons of a layer.")
+@click.option("--d-mlp", type=click.IntRange(0), default=OwnTaskRecipe.d_mlp, help="Number of neurons of a layer; 0: no MLP.")
 @click.option("--norm", type=click.Choice(NORMS), default=OwnTaskRecipe.norm, help="Normalisation before each layer's parts.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=OwnTaskRecipe.seed)
 @click.option("--steps", type=click.IntRange(0), default=OwnTaskRecipe.steps)

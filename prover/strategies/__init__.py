@@ -16,6 +16,7 @@ from prover.strategies.interpretation import Interpretation
 from prover.strategies.low_rank_chains import LowRankChains
 from prover.strategies.low_rank_output import LowRankOutput
 from prover.strategies.mlp_quadrature import MLPQuadrature
+from prover.strategies.pair_tables import PairTables
 from prover.strategies.potentials import Potentials
 from prover.strategies.prefix_chains import Pessimized, Thresholds
 from prover.strategies.quadrature import Quadrature
@@ -52,7 +53,9 @@ TWO_INPUT_STRATEGIES: Mapping[str, type[Strategy]] = {
 FOR_ANY_TASK: Mapping[str, type[Strategy]] = {Enumerate.name: Enumerate}
 """Strategies for every architecture, and for tasks of one's own."""
 
-TRANSFORMER_STRATEGIES: Mapping[str, type[Strategy]] = {strategy.name: strategy for strategy in (Regions, Potentials)}
+TRANSFORMER_STRATEGIES: Mapping[str, type[Strategy]] = {
+    strategy.name: strategy for strategy in (Regions, Potentials, PairTables)
+}
 """Strategies for transformers of the architecture `transformer`, and tasks of one's own."""
 
 
@@ -64,7 +67,7 @@ FAMILIES: Mapping[str, Mapping[str, type[Strategy]]] = {
     "attention-only transformers": ATTENTION_STRATEGIES,
     "networks with one hidden layer on two inputs": TWO_INPUT_STRATEGIES,
     "any model, any task": FOR_ANY_TASK,
-    "transformers of one layer, tasks of one's own": TRANSFORMER_STRATEGIES,
+    "transformers of one or two layers, tasks of one's own": TRANSFORMER_STRATEGIES,
     "transformers with uniform attention: what the MLP does": MLP_STRATEGIES,
 }
 """All of them, by what they are for."""

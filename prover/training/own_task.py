@@ -28,7 +28,7 @@ NORMS = tuple(_NORMS)
 
 @dataclass(frozen=True)
 class OwnTaskRecipe:
-    """Sizes and schedule. Deterministic given the seed on one machine."""
+    """Sizes (d_mlp 0: no MLP) and schedule. Deterministic given the seed on one machine."""
 
     layers: int = 1
     heads: int = 4
@@ -77,6 +77,7 @@ def _config(recipe: OwnTaskRecipe, automaton: Automaton) -> Transformer:
     return parse_transformer(
         {
             "n_layers": recipe.layers,
+            "attn_only": recipe.d_mlp == 0,
             "n_heads": recipe.heads,
             "d_model": recipe.d_model,
             "d_head": recipe.d_head,

@@ -21,14 +21,24 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 def transformer_logits(config: Transformer, weights: Weights, tokens: Tensor) -> Tensor:
     """Logits at every position, "n k out", for inputs "n k" (for causal models, perhaps only their first k tokens)."""
+    residual = residual_stream(config, weights, tokens, config.n_layers)
+    return normalised(config, weights, "ln_final", residual) @ unembedding(config, weights) + weights["unembed.b_U"]
+
+
+def residual_stream(config: Transformer, weights: Weights, tokens: Tensor, layers: int) -> Tensor:
+    """After so many layers, "n k d"."""
     residual = embedded(config, weights, tokens)
-    for layer in range(config.n_layers):
+    for layer in range(layers):
         own = of_block(weights, layer)
         residual = residual + _attention(config, own, normalised(config, own, "ln1", residual))
         if not config.attn_only:
             residual = residual + _mlp(config, own, normalised(config, own, "ln2", residual))
-    unembed = weights["embed.W_E"].T if config.tie_word_embeddings else weights["unembed.W_U"]
-    return normalised(config, weights, "ln_final", residual) @ unembed + weights["unembed.b_U"]
+    return residual
+
+
+def unembedding(config: Transformer, weights: Weights) -> Tensor:
+    """W_U "d out"."""
+    return weights["embed.W_E"].T if config.tie_word_embeddings else weights["unembed.W_U"]
 
 
 def embedded(config: Transformer, weights: Weights, tokens: Tensor) -> Tensor:
@@ -67,13 +77,18 @@ def first_heads(config: Transformer, weights: Weights) -> tuple[Tensor, Tensor, 
     return attended(config, own, normalised(config, own, "ln1", embedded(config, weights, tokens)))
 
 
-def _attention(config: Transformer, own: Weights, x: Tensor) -> Tensor:
+def attention_pattern(config: Transformer, own: Weights, x: Tensor) -> tuple[Tensor, Tensor]:
+    """For what a layer's attention reads, "n k d": how much each position attends to which, "n head k k"; and all values."""
     query, key, value = attended(config, own, x)
     scores, length = query @ key.transpose(2, 3), x.shape[1]
     if config.attention_dir == "causal":
         scores = scores.masked_fill(torch.ones(length, length, device=x.device).triu(1).bool(), -torch.inf)
-    mixed = scores.softmax(-1) @ value
-    return torch.einsum("nhke,hed->nkd", mixed, own["attn.W_O"]) + own["attn.b_O"]
+    return scores.softmax(-1), value
+
+
+def _attention(config: Transformer, own: Weights, x: Tensor) -> Tensor:
+    pattern, value = attention_pattern(config, own, x)
+    return torch.einsum("nhke,hed->nkd", pattern @ value, own["attn.W_O"]) + own["attn.b_O"]
 
 
 def _mlp(config: Transformer, own: Weights, x: Tensor) -> Tensor:

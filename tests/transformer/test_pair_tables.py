@@ -1,0 +1,302 @@
+"""Pair tables for random automata and transformers of two layers, against an oracle that evaluates every input."""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from test_enclosures import ends
+from test_regions import SURE, every_input, setting_for, true_leads
+from transformer_models import draw_model, stored_weights
+
+from certificates import Model, RawTensor, Step
+from certificates.automaton import Automaton
+from checker.core.errors import Refused
+from checker.core.facts import Setting
+from checker.transformer.finer import RightAtRead
+from checker.transformer.first_layer import FirstLayer
+from checker.transformer.pair_tables import pair_tables
+from checker.transformer.reads import Read
+from checker.transformer.transformer_forward import transformer_forward
+from prover.tasks import automaton_from
+
+PLAIN = {"n_layers": 2, "attn_only": True, "normalization_type": None, "use_qk_norm": False, "attention_dir": "causal"}
+
+
+def draw_fitting(seed: int, **fixed: Any) -> Model:
+    """Every feature that the rule is about, by turns."""
+    heads, groups = ((1, 1), (1, 1), (2, 2), (3, 3), (2, 1))[seed % 5]
+    sizes = {"n_heads": heads, "n_key_value_heads": groups, "d_vocab": 2 + seed % 2, "n_ctx": 2 + seed % 4}
+    kind = {
+        "d_head": 1 + seed % 3,
+        "positional_embedding_type": ("standard", "none")[seed % 7 == 2],
+        "d_vocab_out": sizes["d_vocab"] if seed % 4 == 1 else 2 + seed % 2,
+    }
+    return draw_model(seed, **{"size": (0.3, 0.6, 1.2)[seed // 2 % 3], **PLAIN, **sizes, **kind, **fixed})
+
+
+def draw_automaton(model: Model, rng: np.random.Generator) -> Automaton:
+    """Minimal ones; the last position is read at any time, the others in their order."""
+    length, vocab = model.config.input_shape
+    order = np.insert(np.arange(length - 1), rng.integers(length), length - 1)
+    while True:
+        states, least = int(rng.integers(1, 4)), -1 if rng.random() < 0.6 else 0
+        table = rng.integers(least, states, (length, states, vocab))
+        outputs = rng.integers(least, model.config.d_vocab_out, states)
+
+        def step(state: int, token: int, position: int, table: np.ndarray = table) -> int | None:
+            after = int(table[position, state, token])
+            return after if after >= 0 else None
+
+        def output(state: int, outputs: np.ndarray = outputs) -> int | None:
+            return int(outputs[state]) if outputs[state] >= 0 else None
+
+        automaton = automaton_from(0, step, output, length, vocab, order.tolist())
+        if automaton.count():
+            return automaton
+
+
+def step_of(head: int, before: int, references: np.ndarray) -> Step:
+    return Step("pair-tables", (0,), {"before": before, "head": head}, {"references": RawTensor.of_integers(references)})
+
+
+def applied(setting: Setting, head: int, before: int, references: np.ndarray) -> RightAtRead:
+    forward = transformer_forward(setting, Step("transformer-forward"), ())
+    return pair_tables(setting, step_of(head, before, references), (forward,))
+
+
+def draw_references(model: Model, rng: np.random.Generator) -> np.ndarray:
+    length, vocab = model.config.input_shape
+    found = np.stack([rng.integers(length, size=vocab), *rng.integers(vocab, size=(2, vocab))], axis=1)
+    found[found[:, 0] == 0, 1] = 0
+    return found
+
+
+class Exact:
+    """A model's weights in float64, absent biases zero."""
+
+    def __init__(self, model: Model) -> None:
+        self.config, self.weights = model.config, stored_weights(model)
+        self.shapes = model.config.tensor_shapes()
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.weights.get(name, np.zeros(self.shapes[name]))
+
+    @property
+    def scale(self) -> float:
+        scale = self.config.attn_scale
+        return self.config.d_head**0.5 if scale == "-1" else float(Fraction(scale))
+
+    @property
+    def group(self) -> np.ndarray:
+        return np.arange(self.config.n_heads) // (self.config.n_heads // self.config.n_key_value_heads)
+
+    def unembedding(self) -> np.ndarray:
+        return self["embed.W_E"].T if self.config.tie_word_embeddings else self["unembed.W_U"]
+
+    def embedded(self, token: int, position: int) -> np.ndarray:
+        x = self["embed.W_E"][token]
+        return x + self["pos_embed.W_pos"][position] if self.config.positional_embedding_type == "standard" else x
+
+    def part(self, layer: int, letter: str, head: int, x: np.ndarray) -> np.ndarray:
+        number = head if letter == "Q" else self.group[head]
+        name = f"blocks.{layer}.attn."
+        found = x @ self[f"{name}W_{letter}"][number] + self[f"{name}b_{letter}"][number]
+        return found / self.scale if letter == "Q" else found
+
+    def after_first(self, tokens: np.ndarray, position: int) -> np.ndarray:
+        """The residual stream at a position."""
+        x = [self.embedded(int(t), j) for j, t in enumerate(tokens[: position + 1])]
+        found = x[-1] + self["blocks.0.attn.b_O"]
+        for head in range(self.config.n_heads):
+            query = self.part(0, "Q", head, x[-1])
+            w = np.exp([query @ self.part(0, "K", head, one) for one in x])
+            mean = sum(a * self.part(0, "V", head, one) for a, one in zip(w / w.sum(), x, strict=True))
+            found = found + mean @ self["blocks.0.attn.W_O"][head]
+        return found
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_the_first_layer_leaves_is_within_its_bounds(seed: int) -> None:
+    """For all inputs; and nothing is lost where all tokens are known."""
+    rng, model = np.random.default_rng(seed), draw_fitting(seed)
+    automaton, exact = draw_automaton(model, rng), Exact(model)
+    rows, setting = every_input(automaton), setting_for(model, automaton, (30, 64)[seed % 2])
+    length, vocab = model.config.input_shape
+    forward = transformer_forward(setting, Step("transformer-forward"), ()).forward
+    read = Read(setting, forward, setting.task, length - 1, np.arange(vocab))  # type: ignore[arg-type]
+    columns = rng.integers(-4, 5, (model.config.d_model, 3))
+    given = setting.arithmetic.exact(columns, np.zeros(columns.shape, np.int64))
+    for position, paired in itertools.product(range(length), (False, True)):
+        if paired and not position:
+            continue
+        low, high = ends(FirstLayer(read, position, paired).through(given))
+        assert low.shape == (vocab if paired else 1, vocab, 3)
+        for row in rows:
+            place = (row[position - 1] if paired else 0, row[position])
+            true = exact.after_first(row, position) @ columns
+            assert np.all(low[place] - SURE < true) and np.all(true < high[place] + SURE)
+        if position == int(paired) and seed % 2 and seed // 2 % 3 < 2:  # scores are not far apart
+            assert np.all(high - low < 1e-6)
+
+
+@pytest.mark.parametrize("seed", range(120))
+def test_what_is_proved_is_true(seed: int) -> None:
+    """Of every kind of model and task; the margin is that by which some input leads."""
+    rng, model = np.random.default_rng(seed), draw_fitting(seed)
+    automaton = draw_automaton(model, rng)
+    rows = every_input(automaton)
+    leads = true_leads(model, automaton, rows)[:, 0]
+    positive = leads[leads > 0]
+    with_margin = len(positive) and seed % 3 == 0
+    margin = Fraction(float(rng.choice(positive))).limit_denominator(10**6) if with_margin else Fraction(0)
+    setting = setting_for(model, automaton, (30, 64)[seed % 2], margin)
+    for before, head in itertools.product((0, 1), range(model.config.n_heads)):
+        fact = applied(setting, head, before, draw_references(model, rng))
+        held = fact.covers(rows)
+        assert fact.correct == np.count_nonzero(held)
+        assert np.all(leads[held] > float(margin) - SURE)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_margin_decides_about_inputs_of_two_tokens(seed: int) -> None:
+    """Everything is known: with one head, what an input leads by is what is proved, and never more."""
+    rng, model = np.random.default_rng(seed), draw_fitting(seed, n_ctx=2, n_heads=1, n_key_value_heads=1)
+    automaton = draw_automaton(model, rng)
+    rows = every_input(automaton)
+    leads = true_leads(model, automaton, rows)[:, 0]
+    for row in np.flatnonzero(leads > 1e-3):
+        for share, proved, precision in ((1 - 1e-6, True, 64), (1 + 1e-6, False, 64), (1 + 1e-6, False, 12)):
+            setting = setting_for(model, automaton, precision, Fraction(float(leads[row] * share)))
+            held = applied(setting, 0, 1, draw_references(model, rng)).covers(rows)
+            assert held[row] == proved
+
+
+class Stated:
+    """What the theorem says, written down once more in float64, pair by pair; and what it proves, sequence by sequence."""
+
+    def __init__(self, model: Model, rows: np.ndarray, head: int, before: int, references: np.ndarray, margin: float) -> None:
+        self.exact, self.config, self.rows, self.head, self.before = Exact(model), model.config, rows, head, before
+        self.references, self.margin, (self.length, self.vocab) = references, margin, model.config.input_shape
+        self.tokens = [np.unique(rows[:, position]) for position in range(self.length)]
+        values = [
+            [self.exact.part(0, "V", own, self.exact.embedded(int(t), j)) for j in range(self.length) for t in self.tokens[j]]
+            for own in range(self.config.n_heads)
+        ]
+        self.centre = [(np.min(value, axis=0) + np.max(value, axis=0)) / 2 for value in values]
+
+    def bounds(self, position: int, known: Mapping[int, int], column: np.ndarray) -> np.ndarray:
+        """From below and from above, of y times a column."""
+        exact, x = self.exact, self.exact.embedded(known[position], position)
+        found = np.full(2, (x + exact["blocks.0.attn.b_O"]) @ column)
+        for head in range(self.config.n_heads):
+            u, query = exact["blocks.0.attn.W_O"][head] @ column, exact.part(0, "Q", head, x)
+            above, below, every = np.zeros(2), np.zeros(2), []
+            for k in range(position + 1):
+                options = [exact.embedded(int(t), k) for t in ([known[k]] if k in known else self.tokens[k])]
+                w = np.array([np.exp(query @ exact.part(0, "K", head, one)) for one in options])
+                v = np.array([(exact.part(0, "V", head, one) - self.centre[head]) @ u for one in options])
+                above += [(w * v).min(), (w * v).max()]
+                below += [w.min(), w.max()]
+                every += v.tolist()
+            quotients = above[:, None] / below
+            found += np.clip([quotients.min(), quotients.max()], min(every), max(every)) + self.centre[head] @ u
+        return found
+
+    def known(self, position: int, a: int, b: int) -> dict[int, int]:
+        return {position: b, position - 1: a} if position else {0: b}
+
+    def terms(self, row: np.ndarray, output: int, margin: float) -> np.ndarray:
+        """F "position r" for the pairs of one sequence."""
+        exact, last, one = self.exact, self.length - 1, "blocks.1.attn."
+        query, previous = int(row[-1]), int(row[-2])
+        given = self.known(last, previous, query) if self.before else {last: query}
+        q = np.array(
+            [self.bounds(last, given, column) for column in exact[f"{one}W_Q"][self.head].T]
+            + np.zeros((self.config.d_head, 2))
+        )
+        q = (q + exact[f"{one}b_Q"][self.head][:, None]) / exact.scale
+        middle, group = q.mean(1), exact.group[self.head]
+
+        def keys(position: int, a: int, b: int) -> np.ndarray:
+            return np.array([self.bounds(position, self.known(position, a, b), column) for column in exact[f"{one}W_K"][group].T])
+
+        place, *pair = self.references[query].tolist()
+        reference = keys(place, *pair)[:, 1]
+        rivals = [r for r in range(self.config.d_vocab_out) if r != output]
+        unembed, bias = exact.unembedding(), exact["unembed.b_U"]
+        found = []
+        for position in range(self.length):
+            known = self.known(position, int(row[position - 1]), int(row[position]))
+            along = self.bounds(position, known, exact[f"{one}W_K"][group] @ middle) - reference @ middle
+            off = keys(position, int(row[position - 1]), int(row[position])) - reference[:, None]
+            corners = [off[:, i] * (q - middle[:, None])[:, j] for i in range(2) for j in range(2)]
+            score = along + [np.min(corners, axis=0).sum(), np.max(corners, axis=0).sum()]
+            own = []
+            for rival in rivals:
+                lead = unembed[:, output] - unembed[:, rival]
+                direct = self.bounds(last, given, lead)[0] + exact[f"{one}b_O"] @ lead + bias[output] - bias[rival] - margin
+                for head in range(self.config.n_heads):
+                    number = exact.group[head]
+                    written = exact[f"{one}W_O"][head] @ lead
+                    added = exact[f"{one}b_V"][number] @ written
+                    column = exact[f"{one}W_V"][number] @ written
+                    if head == self.head:
+                        direct += self.bounds(position, known, column)[0] + added
+                    else:
+                        direct += added + min(
+                            self.bounds(j, self.known(j, int(a), int(b)), column)[0]
+                            for j in range(self.length)
+                            for a in (self.tokens[j - 1] if j else [0])
+                            for b in self.tokens[j]
+                        )
+                own.append((np.exp(score) * direct).min())
+            found.append(own)
+        return np.array(found)
+
+
+def proved_by_sums(automaton: Automaton, rows: np.ndarray, sums: np.ndarray, before: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which sequences are proved: those one of whose steps has only positive sums. And how near to zero that was decided."""
+    true, last = automaton.outputs_of(rows)[:, 0], rows.shape[1] - 1
+    state, previous = np.zeros(len(rows), int), np.zeros(len(rows), int)
+    best = np.full(len(rows), -np.inf)
+    for step, place in enumerate(automaton.order.tolist()):
+        key = np.column_stack([true, rows[:, -1], rows[:, -2] * before, state, previous, rows[:, place]])
+        _, group = np.unique(key, axis=0, return_inverse=True)
+        least = np.full(group.max() + 1, np.inf)
+        np.minimum.at(least, group.reshape(-1), sums)
+        best = np.maximum(best, least[group.reshape(-1)])
+        state = automaton.at(step)[state, rows[:, place]]
+        previous = previous if place == last else rows[:, place]
+    return best > 0, np.abs(best)
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_what_is_proved_is_what_the_theorem_says(seed: int) -> None:
+    """Sequence by sequence, and step by step."""
+    rng, model = np.random.default_rng(seed), draw_fitting(seed, n_ctx=2 + seed % 3, size=0.6)
+    automaton = draw_automaton(model, rng)
+    rows = every_input(automaton)
+    head, before, references = int(rng.integers(model.config.n_heads)), seed // 2 % 2, draw_references(model, rng)
+    leads = true_leads(model, automaton, rows)[:, 0]
+    margin = float(max(0, np.quantile(leads, 0.2))) if seed % 2 else 0.0
+    if seed % 3:  # so that some are proved
+        size = model.config.d_vocab_out
+        biases = np.zeros(size)
+        biases[int(np.bincount(automaton.outputs_of(rows)[:, 0]).argmax())] = rng.choice([0.5, 2, 4])
+        model = replace(model, tensors={**model.tensors, "unembed.b_U": RawTensor("F64", (size,), biases.astype("<f8").tobytes())})
+    stated, true = Stated(model, rows, head, before, references, margin), automaton.outputs_of(rows)[:, 0]
+    terms = [stated.terms(row, int(o), margin) for row, o in zip(rows, true, strict=True)]
+    family = np.unique(np.column_stack([rows[:, -1], rows[:, -2] * before]), axis=0, return_inverse=True)[1].reshape(-1)
+    scale = np.zeros(family.max() + 1)
+    np.maximum.at(scale, family, np.abs(terms).max((1, 2)))
+    sums = np.array([term.sum(0).min() for term in terms]) / scale[family]
+    expected, distance = proved_by_sums(automaton, rows, sums, before)
+    setting = setting_for(model, automaton, 64, Fraction(margin))
+    held = applied(setting, head, before, references).covers(rows)
+    clear = distance > 1e-9
+    assert np.array_equal(held[clear], expected[clear]), (held, expected, distance)
+    assert clear.mean() > 0.9, distance
