@@ -66,7 +66,9 @@ class FirstLayer:
 
     @cached_property
     def _weights(self) -> list[Weights]:
-        heads, found = self.read.forward.heads, list[Weights]()
+        heads, found, setting = self.read.forward.heads, list[Weights](), self.read.setting
+        tokens = sum(map(len, (*self._known, *self._others)))
+        setting.meter.hold(len(self.read.group) * self.read.task.d_vocab * tokens * setting.arithmetic.element_bytes // 4)
         for head, group in enumerate(self.read.group.tolist()):
             query = heads.query[self._known[0]][:, head]
             own = (query * heads.key[self._known[0]][:, group]).sum(1).reshape(-1, 1)

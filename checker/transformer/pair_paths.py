@@ -16,6 +16,7 @@ from s to s', then the sums of all paths with this step are positive. So all pat
 take *doubtful* steps only, which can be counted.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,8 +27,10 @@ from checker.core.enclosures import BoolArray, Enclosure
 from checker.core.facts import Setting
 from checker.transformer.reads import Read
 
-_EFFORT_PER_STEP = 100
-"""What comparing and sorting takes."""
+_EFFORT_PER_TOKEN = 100
+"""What following an input takes, for each of its tokens."""
+_SORTS = 4
+"""What finding or choosing paths takes, for each step: like so many sorts of what leads on."""
 
 
 @dataclass(frozen=True)
@@ -50,17 +53,19 @@ class Paths:
     states: list[int]
     last: IntArray
 
-    def doubtful(self, terms: list[Enclosure | None], final: Enclosure) -> list[BoolArray]:
-        """Which steps. terms: the numbers "pair x" for each step, or None for one that adds nothing; final: for last states."""
-        after = [final[self.last].ends()[0]]
-        for steps, term in zip(reversed(self.steps), reversed(terms), strict=True):
-            sums = after[0][steps.target] if term is None else after[0][steps.target] + term[steps.pair]
+    def doubtful(self, terms: Mapping[int, Enclosure]) -> list[BoolArray]:
+        """Which steps. terms: F "pair x" of each step, by its number, that adds anything; and of last states."""
+        after = [terms[len(self.steps)][self.last].ends()[0]]
+        for number, steps in reversed(list(enumerate(self.steps))):
+            sums = after[0][steps.target]
+            sums = sums + terms[number][steps.pair] if number in terms else sums
             after.insert(0, sums.segment_hull(_starts(steps.source)).ends()[0])
         if after[0].positive().all():
             return [np.zeros(len(steps.source), np.bool_) for steps in self.steps]
         before, found = zeros(self.setting, *after[0].shape), list[BoolArray]()
-        for steps, term, rest in zip(self.steps, terms, after[1:], strict=True):
-            sums = before[steps.source] if term is None else before[steps.source] + term[steps.pair]
+        for number, (steps, rest) in enumerate(zip(self.steps, after[1:], strict=True)):
+            sums = before[steps.source]
+            sums = sums + terms[number][steps.pair] if number in terms else sums
             found.append(~np.asarray((sums + rest[steps.target]).positive().all(axis=1), np.bool_))
             self.setting.meter.sorting(len(steps.target))
             order = np.argsort(steps.target, kind="stable")
@@ -82,7 +87,7 @@ class Paths:
 
 @dataclass(frozen=True)
 class Family:
-    """Inputs with the token of a query at p, by its number among the read's, and the token `before` it (-1: any).
+    """Inputs with the token `query` at p, and the token `before` it (-1: any); the read's queries are all tokens.
 
     paths: all of them. pairs: numbers a x d_vocab + b of the pairs that occur in each step, and after the last one. outputs:
     true ones of the last states.
@@ -102,8 +107,9 @@ class Family:
         state, states, steps, pairs = np.array([query * vocab]), [1], list[Steps](), list[IntArray]()
         for after, place in zip(read.after, read.task.automaton.order.tolist(), strict=True):
             node, previous = np.divmod(state, vocab)
-            meter.hold(32 * len(node) * vocab)
-            meter.toil(_EFFORT_PER_STEP * (1 + len(node) * vocab))
+            meter.hold(64 * len(node) * vocab)
+            for _ in range(_SORTS):
+                meter.sorting(4 * len(node) * vocab)
             source, token = np.nonzero(after[node] >= 0)
             if place == position - 1 and before >= 0:
                 source, token = source[token == before], token[token == before]
@@ -114,14 +120,14 @@ class Family:
             pairs.append(own)
             states.append(len(state))
         node, previous = np.divmod(state, vocab)
-        own, last = np.unique(previous * vocab + read.queries[query], return_inverse=True)
+        own, last = np.unique(previous * vocab + query, return_inverse=True)
         outputs = read.task.automaton.outputs[0][node // len(read.queries)]
         return Family(read, query, before, Paths(read.setting, steps, states, last.reshape(-1)), [*pairs, own], outputs)
 
     def followed(self, inputs: IntArray) -> IntArray:
         """The numbers "n k" of the steps that inputs of the family take."""
         vocab, order = self.read.task.d_vocab, self.read.task.automaton.order.tolist()
-        self.read.setting.meter.toil(_EFFORT_PER_STEP * inputs.size)
+        self.read.setting.meter.toil(_EFFORT_PER_TOKEN * inputs.size)
         state, found = np.zeros(len(inputs), np.int64), list[IntArray]()
         for steps, pairs, place in zip(self.paths.steps, self.pairs, order, strict=False):
             keys = steps.source * vocab + pairs[steps.pair] % vocab
@@ -135,7 +141,8 @@ class Family:
         rows = np.flatnonzero(self.outputs == output)
         last, steps, numbers, states = paths.last[rows], list[Steps](), list[IntArray](), [len(rows)]
         for every, before, after in zip(*(x[::-1] for x in (paths.steps, paths.states[:-1], paths.states[1:])), strict=True):
-            meter.gathering(12 * len(every.source) + before + after)
+            for _ in range(_SORTS):
+                meter.gathering(3 * len(every.source) + before + after)
             place = np.full(after, -1, np.int64)
             place[rows] = np.arange(len(rows))
             taken = np.flatnonzero(place[every.target] >= 0)

@@ -54,10 +54,10 @@ from checker.transformer.transformer_forward import EvaluatedTransformer
 
 @dataclass(frozen=True)
 class Asked:
-    """A family; and w "pair 1" of all pairs that occur in each step (None: it adds nothing), and after the last one."""
+    """A family; and w "pair 1" of the pairs that occur in each step, by its number, and after the last one."""
 
     family: Family
-    weights: list[Enclosure | None]
+    weights: dict[int, Enclosure]
 
 
 class SecondLayer:
@@ -70,9 +70,10 @@ class SecondLayer:
         self.read, self.head, self.layers = read, head, read.forward.layers
         self.pairs = [FirstLayer(read, position, position > 0) for position in range(read.position + 1)]
         self.last = self.pairs[-1] if before else FirstLayer(read, read.position, False)
-        order = read.task.automaton.order.tolist()
-        self.places = [*(None if place == read.position else place for place in order), read.position]
-        """The position at which each step finds a pair; and p."""
+        order = [*read.task.automaton.order.tolist(), read.position]
+        self.places = {step: place for step, place in enumerate(order) if place < read.position or step == len(order) - 1}
+        """The position of the pairs that a step stands for, by its number, or last states."""
+        read.setting.meter.hold(self._bytes(self.layers.config.d_head))
         self.keys = [self._flat(layer, self._part("W_K", head)) for layer in self.pairs]
 
     def asked(self, families: list[Family], reference: IntArray) -> list[Asked]:
@@ -83,18 +84,19 @@ class SecondLayer:
         middle = ((least + most) * fraction(setting.arithmetic, Fraction(1, 2))).representative()
         other = self.keys[position][[before * self.read.task.d_vocab + token]].representative()
         directions, constant = self._part("W_K", self.head) @ middle.T, other @ middle.T
+        setting.meter.allocate(self._bytes(len(families)))
         along = [self._flat(layer, directions) - constant for layer in self.pairs]
         for number, family in enumerate(families):
             beyond, scores = (queries[[number]] - middle[[number]]).T, list[Enclosure]()
-            for place, pairs in zip(self.places, family.pairs, strict=True):
-                if place is not None:
-                    scores.append(along[place][pairs][:, [number]] + (self.keys[place][pairs] - other) @ beyond)
+            for step, place in self.places.items():
+                pairs = family.pairs[step]
+                scores.append(along[place][pairs][:, [number]] + (self.keys[place][pairs] - other) @ beyond)
             every = scores[0].concatenate(scores[1:], 0)
             setting.meter.hold(every.shape[0] * setting.arithmetic.element_bytes)
             weights = (every - every.max(0).reshape(1, 1).representative()).exp()
-            ends = np.cumsum([score.shape[0] for score in scores]).tolist()
-            parts = iter([weights[end - score.shape[0] : end] for end, score in zip(ends, scores, strict=True)])
-            found.append(Asked(family, [None if place is None else next(parts) for place in self.places]))
+            ends = np.cumsum([0, *(score.shape[0] for score in scores)]).tolist()
+            parts = (weights[start:end] for start, end in pairwise(ends))
+            found.append(Asked(family, dict(zip(self.places, parts, strict=True))))
         return found
 
     def right(self, output: int, every: list[Asked]) -> list[tuple[int, list[IntArray]]]:
@@ -109,21 +111,18 @@ class SecondLayer:
             if not len(paths.last):
                 found.append((0, []))
                 continue
-            terms = list[Enclosure | None]()
-            for place, pairs, weights in zip(self.places, asked.family.pairs, asked.weights, strict=True):
-                if place is None or weights is None:
-                    terms.append(None)
-                else:
-                    terms.append((added[place][pairs] + leads[[number]]).least_product(*weights.ends()))
-            *terms, final = terms
-            assert final is not None
-            doubtful = paths.doubtful(terms, final)
+            least = {
+                step: (added[place][asked.family.pairs[step]] + leads[[number]]).least_product(*asked.weights[step].ends())
+                for step, place in self.places.items()
+            }
+            doubtful = paths.doubtful(least)
             found.append((paths.count() - paths.count(doubtful), [own[d] for own, d in zip(numbers, doubtful, strict=True)]))
         return found
 
     def _added(self, lead: Enclosure, rivals: IntArray, output: int) -> tuple[list[Enclosure], Enclosure]:
         """G "pair r" at each position; and all of L but y_p.D, "1 r"."""
         setting, config, closely = self.read.setting, self.layers.config, list[Enclosure]()
+        setting.meter.allocate(2 * self._bytes(len(rivals)))
         direct = self.layers.plus(zeros(setting, 1, config.d_model), "blocks.1.attn.b_O") @ lead
         if "unembed.b_U" in self.layers.weights:
             bias = self.layers.weights["unembed.b_U"]
@@ -151,6 +150,11 @@ class SecondLayer:
         size, weights, full = self.layers.config.d_head, self.layers.weights, f"blocks.1.attn.{name}"
         number = head if name.endswith("Q") else int(self.read.group[head])
         return weights[full][:, number * size : (number + 1) * size] if full in weights else zeros(self.read.setting, 1, size)
+
+    def _bytes(self, columns: int) -> int:
+        """What tables of all pairs at all positions take, for so many columns."""
+        pairs = self.read.task.d_vocab**2 * len(self.pairs)
+        return pairs * columns * self.read.setting.arithmetic.element_bytes // 4
 
     def _flat(self, layer: FirstLayer, columns: Enclosure) -> Enclosure:
         """y_j times columns "d x", for pairs by their numbers: "pair x"."""

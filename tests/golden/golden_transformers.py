@@ -47,6 +47,9 @@ CONFIGS: dict[str, dict[str, Any]] = {
         **{"n_layers": 1, "n_heads": 2, "d_head": 1, "act_fn": "relu", "normalization_type": None, "d_vocab_out": 3},
         **{"attention_dir": "bidirectional"},
     },
+    "two-layers": {
+        **{"n_layers": 2, "n_heads": 2, "d_head": 2, "attn_only": True, "normalization_type": None, "d_vocab_out": 3},
+    },
 }
 FORWARD = Step("transformer-forward")
 
@@ -282,6 +285,48 @@ def add_potentials(corpus: Corpus) -> None:
     add("potentials-enforced-large", 7, 1, "too large", counting(COUNTED_TWICE, enforced=large), total, **twice)
 
 
+def pairs(head: int = 1, before: int = 1, references: Any = ((1, 0, 0), (2, 1, 1))) -> Step:
+    """The step about pairs of neighbours."""
+    return Step("pair-tables", (0,), {"before": before, "head": head}, {"references": tensor(references, (-1, 3))})
+
+
+def add_pair_tables(corpus: Corpus) -> None:
+    """Certificates about `two-layers`, on a task like ONES, which it gets wrong if the tokens are 1 1 0."""
+
+    def add(name: str, correct: int, exit_code: int, why: str, *steps: Step, tables: Any = None, margin: str = "0") -> None:
+        tables = tables or ONES | {"outputs": [-1, 1, 1, 1, 0, 1, 1]}
+        text = json.dumps({key: np.array(t).tolist() for key, t in tables.items()}, sort_keys=True, separators=(",", ":"))
+        task = {"automaton": hashlib.sha256(text.encode()).hexdigest()}
+        statement = Statement(model("two-layers").digest(), task, correct, 8, Fraction(margin))
+        given = {key: tensor(table) for key, table in tables.items()}
+        corpus.add(name, Certificate(statement, 30, (FORWARD, *steps), given), exit_code, why, "transformer-two-layers")
+
+    total = Step("all-reads", (1,))
+    add("pairs", 6, 0, "all but one of those that are right", pairs(), total)
+    add("pairs-more", 7, 1, "one more: it is right, but not proved to be", pairs(), total)
+    add("pairs-other-head", 1, 0, "the other head looked at", pairs(head=0), total)
+    add("pairs-alone", 1, 0, "the token before the last one may be any", pairs(before=0), total)
+    add("pairs-margin", 6, 0, "every lead is more than a margin", pairs(), total, margin="1/4")
+    add("pairs-large-margin", 6, 1, "not every lead is", pairs(), total, margin="3/2")
+    for name, changes, why in (
+        ("no-head", {"head": 2}, "there are two heads"),
+        ("before-two", {"before": 2}, "neither 0 nor 1"),
+        ("references-missing", {"references": ((1, 0, 0),)}, "a token has none"),
+        ("reference-late", {"references": ((3, 0, 0), (2, 1, 1))}, "there is no such position"),
+        ("reference-token", {"references": ((1, 0, 2), (2, 1, 1))}, "there is no such token"),
+        ("reference-first", {"references": ((0, 1, 0), (2, 1, 1))}, "nothing is before the first token"),
+        ("reference-below", {"references": ((1, -1, 0), (2, 1, 1))}, "a token below 0"),
+    ):
+        add(f"pairs-{name}", 6, 1, why, pairs(**changes), total)
+    add("pairs-premise", 6, 1, "no forward pass", replace(pairs(), premises=()), total)
+    add("pairs-unsummed", 6, 1, "a fact about one read only", pairs())
+    order = {"order": [1, 0, 2], "transitions": [[[0, 0]]], "outputs": [1]}
+    add("pairs-order", 1, 1, "the first two are read the other way", pairs(), total, tables=order)
+    add("pairs-early", 1, 1, "not read at the last position", pairs(), total, tables=order | {"outputs": [[1]], "reads": [[1, 3]]})
+    first = proof("one-head", 1, FORWARD, pairs(), total)
+    corpus.add("pairs-one-layer", first, 1, "a model with one layer", "transformer-one-head")
+
+
 def model_files() -> dict[str, bytes]:
     """Every model of this part, by file name."""
     files = {f"transformer-{name}": model_file({**SIZES, **CONFIGS[name]}, stored(weights(name)), TASK) for name in CONFIGS}
@@ -319,6 +364,7 @@ def add_cases(corpus: Corpus) -> None:
     corpus.add("model-transformer-other-pairs", turning, 2, "other pairs are turned", "transformer-other-pairs")
     add_regions(corpus)
     add_potentials(corpus)
+    add_pair_tables(corpus)
     there = "transformer-decoder"
     corpus.add("transformer-premise", proof("decoder", 0, FORWARD, Step("transformer-forward", (0,))), 1, "a premise", there)
     corpus.add("transformer-tables", proof("decoder", 0, Step("additive-tables"), every()), 1, "it has no tables", there)
