@@ -10,8 +10,9 @@ import certificates
 from certificates import read_model, write_certificate
 from certificates.automaton import read_automaton
 from checker import covers, verify
-from prover.known_tasks import number_addition, running_sum_sign
+from prover.known_tasks import in_context_copying, number_addition, running_sum_sign
 from prover.proving import problem_about, prove
+from prover.strategies.pair_tables import PairTables
 from prover.strategies.potentials import Potentials
 from prover.transformer.forward import transformer_logits
 from prover.transformer.walks import walks
@@ -20,6 +21,7 @@ from prover.weights import load_weights
 FOLDER = Path(certificates.__file__).parent / "transformers"
 MODEL, TASK, CERTIFICATE = (FOLDER / f"addition-10.{ending}" for ending in ("safetensors", "json", "cert"))
 SUMS, SIGNS = (FOLDER / f"running-sum-20.{ending}" for ending in ("safetensors", "json"))
+COPIES, COPYING = (FOLDER / f"in-context-copying-26.{ending}" for ending in ("safetensors", "json"))
 INPUTS = some(60_000)
 
 
@@ -58,6 +60,22 @@ def test_every_running_sum_is_proved(tmp_path: Path) -> None:
     total = np.cumsum(np.where(inputs > 5, inputs - 11, inputs), axis=1)
     found = transformer_logits(model.config, load_weights(model, torch.device("cpu")), torch.as_tensor(inputs)).argmax(2)
     assert np.array_equal(found.numpy(), 1 + np.sign(total))
+
+
+def test_every_copy_is_proved(tmp_path: Path) -> None:
+    """All 26 x 8 x 25^8 sequences; and what runs say of some: which token followed the last one where it occurred before."""
+    model, task, rng = read_model(COPIES), read_automaton(COPYING), np.random.default_rng(0)
+    assert task.digest == in_context_copying(10, 26).digest and task.count() == 26 * 8 * 25**8
+    problem = problem_about(model, torch.device("cpu"), automaton=task)
+    certificate, evidence = prove(problem, PairTables())
+    assert evidence.correct == task.count()
+    write_certificate(tmp_path / "cert", certificate)
+    verdict = verify(tmp_path / "cert", COPIES, task={"automaton": task.digest})
+    assert verdict.accepted and verdict.correct == verdict.total == task.count() and verdict.operations <= 2 * 10**9
+    inputs = np.concatenate([walks(task, INPUTS // 2, rng, by_state) for by_state in (False, True)])
+    assert np.all(covers(tmp_path / "cert", COPIES, inputs[:1000]) >= 0)
+    found = transformer_logits(model.config, load_weights(model, torch.device("cpu")), torch.as_tensor(inputs))[:, -1].argmax(1)
+    assert found.tolist() == [row[row.index(row[-1]) + 1] for row in inputs.tolist()]
 
 
 def _number(digits: list[int]) -> int:
