@@ -89,18 +89,22 @@ class FirstLayer:
         def values(rows: IntArray) -> Enclosure:
             return (read.forward.heads.value[rows][:, group] - read.range[0][:, head]) @ written
 
-        known, others = [values(rows) for rows in self._known], [values(rows) for rows in self._others]
-        total = weights.known[0] * known[0].reshape(1, *known[0].shape)
+        known = [values(rows) for rows in self._known]
+        own, width = known[0].reshape(1, *known[0].shape), known[0].shape[1]
+        total, least, most = weights.known[0] * own, own, own
         for weight, value in zip(weights.known[1:], known[1:], strict=True):
-            total = total + weight * value.reshape(-1, 1, value.shape[1])
-        for weight, value in zip(weights.others, others, strict=True):
+            before = value.reshape(-1, 1, width)
+            total, least, most = total + weight * before, least.minimum(before), most.maximum(before)
+        for weight, rows in zip(weights.others, self._others, strict=True):
+            value = values(rows)
             terms = weight.reshape(*weight.shape, 1) * value.reshape(1, *value.shape)
-            total = total + terms.min(1).up_to(terms.max(1)).reshape(1, *known[0].shape)
-        every = known[0].concatenate([*known[1:], *others], 0)
-        least, most = every.min(0).reshape(1, -1), every.max(0).reshape(1, -1)
-        divisors = weights.total.reshape(-1, 1)
+            total = total + terms.min(1).up_to(terms.max(1)).reshape(*own.shape)
+            least = least.minimum(value.min(0).reshape(1, 1, width))
+            most = most.maximum(value.max(0).reshape(1, 1, width))
+        divisors, flat = weights.total.reshape(-1, 1), (-1, width)
+        least, most = least.reshape(*flat), most.reshape(*flat)
         rows = np.flatnonzero(divisors.positive())
-        place = np.full(divisors.shape[0], len(rows), np.int64)
+        means = total.reshape(*flat)[rows].over(divisors[rows]).maximum(least[rows]).minimum(most[rows])
+        place = len(rows) + np.arange(divisors.shape[0])
         place[rows] = np.arange(len(rows))
-        means = total.reshape(len(place), -1)[rows].over(divisors[rows]).maximum(least).minimum(most)
         return means.concatenate([least.up_to(most)], 0)[place].reshape(*total.shape)

@@ -322,7 +322,15 @@ def add_pair_tables(corpus: Corpus) -> None:
     add("pairs-unsummed", 6, 1, "a fact about one read only", pairs())
     order = {"order": [1, 0, 2], "transitions": [[[0, 0]]], "outputs": [1]}
     add("pairs-order", 1, 1, "the first two are read the other way", pairs(), total, tables=order)
-    add("pairs-early", 1, 1, "not read at the last position", pairs(), total, tables=order | {"outputs": [[1]], "reads": [[1, 3]]})
+    add(
+        "pairs-early",
+        1,
+        1,
+        "not read at the last position",
+        pairs(),
+        total,
+        tables=order | {"outputs": [[1]], "reads": [[1, 3]]},
+    )
     first = proof("one-head", 1, FORWARD, pairs(), total)
     corpus.add("pairs-one-layer", first, 1, "a model with one layer", "transformer-one-head")
 
