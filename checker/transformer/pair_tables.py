@@ -162,8 +162,9 @@ class SecondLayer:
 
     def _at_last(self, columns: Enclosure, families: list[Family]) -> Enclosure:
         """y_p times columns "d x", given what families give: "f x"."""
-        before = np.array([max(family.before, 0) for family in families])
-        return self.last.through(columns)[before, np.array([family.query for family in families])]
+        given = [(max(family.before, 0), family.query) for family in families]
+        before, query = np.array(given, np.int64).reshape(-1, 2).T
+        return self.last.through(columns)[before, query]
 
 
 def pair_tables(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> RightAtRead:

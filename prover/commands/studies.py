@@ -25,7 +25,7 @@ from prover.commands.options import (
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.problem import Problem
 from prover.proving import problem_about
-from prover.strategies import ATTENTION_STRATEGIES
+from prover.strategies import ATTENTION_STRATEGIES, FOR_ANY_TASK, TRANSFORMER_STRATEGIES, known_strategy, strategies_for
 from prover.strategy import Strategy
 from prover.studies.bench import bench_table
 from prover.studies.demo import demo_table
@@ -91,11 +91,10 @@ def demo_command(model: Path, task: str | None, names: tuple[str, ...], device: 
 def _parse_names(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
     """The value of --strategies."""
     names = tuple(name.strip() for name in value.split(",")) if value else ()
-    unknown = [name for name in names if name not in ATTENTION_STRATEGIES]
+    known = {**ATTENTION_STRATEGIES, **FOR_ANY_TASK, **TRANSFORMER_STRATEGIES}
+    unknown = [name for name in names if name not in known]
     if unknown:
-        raise click.BadParameter(
-            f"unknown: {', '.join(unknown)}; there are {', '.join(ATTENTION_STRATEGIES)}", context, parameter
-        )
+        raise click.BadParameter(f"unknown: {', '.join(unknown)}; there are {', '.join(known)}", context, parameter)
     return names
 
 
@@ -105,19 +104,26 @@ def _parse_names(context: click.Context, parameter: click.Parameter, value: str 
     epilog="Example: prover frontier certificates/models/max-of-4.safetensors -o frontier-out --jobs 2",
 )
 @MODEL
+@ANY_TASK
 @click.option("--strategies", callback=_parse_names, metavar="NAME,NAME,..", help="Only these (default: all).")
 @WORKERS
 @DEVICE
 @FOLDER
-def frontier_command(model: Path, strategies: tuple[str, ...], workers: Workers, device: str, output: Path) -> None:
+def frontier_command(
+    model: Path, task: str | None, strategies: tuple[str, ...], workers: Workers, device: str, output: Path
+) -> None:
     """Prove with every strategy at many settings, check every certificate, and write a report about all of them.
 
     Writes certificates, frontier.json and report.html. Whatever OUTPUT already holds about this model is kept and shown;
     an interrupted run continues where it stopped.
     """
-    problem = problem_about(read_model(model), pick_device(device))
+    parsed = read_model(model)
+    named, automaton = parse_any_task(task, model, parsed)
+    problem = problem_about(parsed, pick_device(device), task=named, automaton=automaton)
     if isinstance(problem, TwoInputProblem):
-        raise click.ClickException("frontier is for attention-only transformers; use `prover interpret` for this model")
+        raise click.ClickException("frontier is for transformers on sequences; use `prover interpret` for this model")
+    for name in strategies:
+        known_strategy(strategies_for(parsed), name)
     frontier = explored(problem, model, output, strategies, workers, write_report)
     wide(150).print(frontier_table(frontier))
     click.echo(f"certificates, frontier.json and report.html are in {output}")

@@ -1,7 +1,7 @@
 """Strategy `pair-tables`: a transformer of two layers whose second layer relates pairs of neighbouring tokens."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -26,6 +26,11 @@ class PairTables(Strategy):
 
     before: int = switch(0, "1: tell inputs apart by the last token but one, too (takes d_vocab times as long)")
     head: int = switch(-1, "the head of the second layer that is looked at closely, or -1: the one that matters most")
+
+    @classmethod
+    def sweep(cls, problem: Problem) -> tuple[Self, ...]:
+        """Both ways to tell inputs apart."""
+        return cls(), cls(before=1)
 
     def prove(self, problem: Problem) -> Evidence:
         """There is nothing to search for but the keys that scores are compared with."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -34,6 +34,11 @@ class Potentials(Strategy):
     linear: int = switch(1, "1: potentials linear in the sum of the tokens' numbers, if the task has such numbers")
     fine: int = switch(8, "if it has none: grids of what heads sum up are made finer up to 2^-fine")
     states: int = switch(20_000, "the most states of a finer automaton, for each read and query")
+
+    @classmethod
+    def sweep(cls, problem: Problem) -> tuple[Self, ...]:
+        """One number, or grids of what heads sum up, coarse and fine."""
+        return (cls(), *(cls(linear=0, fine=fine) for fine in (0, 4)), cls(linear=0))
 
     def prove(self, problem: Problem) -> Evidence:
         """At each read, divide the inputs by a number, or by finer and finer grids."""

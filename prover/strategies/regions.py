@@ -1,7 +1,7 @@
 """Strategy `regions`: inputs that a one-layer transformer treats alike, found by a finer automaton for each query."""
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -39,6 +39,11 @@ class Regions(Strategy):
     fine: int = switch(10, "grids are made finer up to 2^-fine")
     cuts: int = switch(12, "how often boxes are cut in halves")
     states: int = switch(20_000, "the most states of a finer automaton, for each read and query")
+
+    @classmethod
+    def sweep(cls, problem: Problem) -> tuple[Self, ...]:
+        """Grids from coarse to fine; boxes that are cut, or not."""
+        return (cls(), *(cls(fine=fine, cuts=0) for fine in (4, 6, 8)), cls(cuts=0))
 
     def prove(self, problem: Problem) -> Evidence:
         """Refine until every region is proved, or the grid is as fine as allowed."""

@@ -21,8 +21,8 @@ from prover.studies.tables import terminal_table
 
 
 def demo_table(problem: Problem, model: Path, output: Path, names: Sequence[str]) -> tuple[Table, bool]:
-    """Prove with strategies for such models, all if none is named; write `output`/*.cert, results.json and, of attention-only
-    transformers, report.html. The table, and whether all were accepted. Raises ValueError if one is for other models.
+    """Prove with strategies for such models, all if none is named; write `output`/*.cert, results.json and, but for networks on
+    two inputs, report.html. The table, and whether all were accepted. Raises ValueError if one is for other models.
     """
     headings = ("inputs covered", *VERDICT_COLUMNS)
     table = terminal_table(f"{model.name}: {problem.total} inputs", ("strategy",), headings, ("verdict",))
@@ -46,6 +46,6 @@ def demo_table(problem: Problem, model: Path, output: Path, names: Sequence[str]
         covered = str(checked.evidence.covered) if verdict["accepted"] else "-"
         table.add_row(name, covered, *verdict_cells(verdict, seconds))
     write_atomically(output / "results.json", json.dumps(records, indent=1).encode())
-    if isinstance(problem, SequenceProblem) and problem.automaton is None:
-        write_report(Frontier(model.stem, problem.model, in_order(results), tuple(misfits)), output)
+    if isinstance(problem, SequenceProblem) or problem.automaton is not None:
+        write_report(Frontier(model.stem, problem.model, in_order(results), tuple(misfits), problem.automaton), output)
     return table, all(result.accepted for result in results)

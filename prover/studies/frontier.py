@@ -17,6 +17,7 @@ import numpy as np
 from rich.table import Table
 
 from certificates import FormatError, Model, __version__
+from certificates.automaton import Automaton
 from certificates.writing import write_atomically
 from prover.attention.tasks import OrderStatistic, parse_task
 from prover.problem import Problem, Track, silent
@@ -36,10 +37,11 @@ class Frontier:
     model: Model
     results: tuple[Result, ...]
     misfits: tuple[Misfit, ...]
+    automaton: Automaton | None = None
 
     @property
     def task(self) -> OrderStatistic:
-        """What the model was trained for. Raises FormatError if it is unknown."""
+        """What the model was trained for, if the task is no automaton. Raises FormatError if it is unknown."""
         return parse_task(self.model.task, self.model.config)
 
     @property
@@ -83,12 +85,12 @@ def explore(
         for wanted in dict.fromkeys(strategies or known_strategies)
         for one in ((wanted,) if isinstance(wanted, Strategy) else known_strategies[wanted].sweep(problem))
     ]
-    results = {result.name: result for result in _results_in(output, problem.model)}
+    results = {result.name: result for result in _results_in(output, problem)}
     todo = [strategy for strategy in planned if not _is_finished(results.get(certificate_name(strategy)), strategy)]
     misfits: list[Misfit] = []
 
     def known() -> Frontier:
-        return Frontier(path.stem, problem.model, in_order(results.values()), tuple(misfits))
+        return Frontier(path.stem, problem.model, in_order(results.values()), _by_reason(misfits), problem.automaton)
 
     yield known()
     sent = packed(problem)
@@ -102,6 +104,16 @@ def explore(
                 _keep(outcome, certificate, problem.model, output)
                 results[outcome.name] = outcome
             yield known()
+
+
+def _by_reason(misfits: Sequence[Misfit]) -> tuple[Misfit, ...]:
+    """Several settings that do not fit for one reason are one misfit."""
+    names: dict[str, list[str]] = {}
+    for misfit in misfits:
+        names.setdefault(misfit.reason, []).append(misfit.name)
+    return tuple(
+        Misfit(own[0] if len(own) == 1 else f"{own[0]} and {len(own) - 1} more", reason) for reason, own in names.items()
+    )
 
 
 def write_results(frontier: Frontier, output: Path) -> None:
@@ -173,9 +185,9 @@ def _read_result(certificate: Path) -> Result | None:
         return None
 
 
-def _results_in(output: Path, model: Model) -> list[Result]:
+def _results_in(output: Path, problem: Problem) -> list[Result]:
     found = [_read_result(certificate) for certificate in sorted(output.glob("*.cert"))]
-    return [result for result in found if result is not None and result.verdict["task"] in (model.task, None)]
+    return [result for result in found if result is not None and result.verdict["task"] in (problem.stated_task, None)]
 
 
 def _is_finished(result: Result | None, strategy: Strategy) -> bool:

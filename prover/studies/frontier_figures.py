@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from certificates import AttentionOnly, Model
-from prover.strategies import ATTENTION_STRATEGIES, BRUTE_FORCE
+from prover.strategies import ATTENTION_STRATEGIES, BRUTE_FORCE, FOR_ANY_TASK, TRANSFORMER_STRATEGIES
 from prover.studies.frontier import Frontier
 from prover.studies.page import INK, styled
 from prover.studies.rounding import ceil_percent, ceil_scientific, floor_percent
@@ -19,6 +19,8 @@ from prover.studies.runs import Result
 COLOURS = ("#0072b2", "#009e73", "#e69f00", "#d55e00", "#cc79a7", "#56b4e9", "#7a5195", "#8c6d31", "#bcbd22", "#17becf")
 SYMBOLS = ("circle", "square", "triangle-up", "pentagon", "hexagon2")
 """Colours that colour-blind people can tell apart, and symbols beside them."""
+_KNOWN = {**ATTENTION_STRATEGIES, **FOR_ANY_TASK, **TRANSFORMER_STRATEGIES}
+"""The strategies whose results figures show, in the order of their colours."""
 _BASELINE_COLOUR = "#9aa0a6"
 BASELINE = "sampling"
 """The naive baseline: certify what was enumerated."""
@@ -51,6 +53,18 @@ STAGES: tuple[tuple[str, str, dict[str, int]], ...] = (
     ("one threshold<br>instead of a chain", "pessimized", {"joint": 0, "levels": 1}),
 )
 """From the most exact strategy to the cheapest: what each one simplifies, its name, its parameters (others: defaults)."""
+
+OWN_STAGES: tuple[tuple[str, str, dict[str, int]], ...] = (
+    ("every correct input", "enumerate", {}),
+    ("small boxes of what heads read,<br>cut where they are not proved", "regions", {}),
+    ("boxes that are not cut", "regions", {"cuts": 0}),
+    ("larger boxes", "regions", {"cuts": 0, "fine": 6}),
+    ("sums over tokens, told apart<br>by what they add up to", "potentials", {"linear": 0}),
+    ("potentials linear<br>in one number", "potentials", {}),
+    ("pairs of neighbours,<br>the last pair known", "pair-tables", {"before": 1}),
+    ("of the last pair<br>only the last token known", "pair-tables", {}),
+)
+"""The same for tasks of one's own; strategies for different models, so that a report has few of them."""
 
 
 def published_for(model: Model) -> tuple[Published, ...]:
@@ -222,7 +236,7 @@ def _add_published(figure: go.Figure, panel: _Panel, point: Published, x: float)
 
 def _strategies(results: Iterable[Result]) -> list[str]:
     present = {result.strategy for result in results}
-    return [name for name in ATTENTION_STRATEGIES if name in present] + sorted(present - set(ATTENTION_STRATEGIES))
+    return [name for name in _KNOWN if name in present] + sorted(present - set(_KNOWN))
 
 
 def strategy_colour(name: str) -> str:
@@ -231,7 +245,7 @@ def strategy_colour(name: str) -> str:
 
 
 def _number(name: str) -> int:
-    names = [known for known in ATTENTION_STRATEGIES if known != BASELINE]
+    names = [known for known in _KNOWN if known != BASELINE]
     return names.index(name) if name in names else len(names)
 
 
@@ -260,13 +274,17 @@ def _hover(result: Result) -> str:
 # --- where accuracy is lost -----------------------------------------------------------------------------------------------
 
 
+def stages_for(frontier: Frontier) -> tuple[tuple[str, str, dict[str, int]], ...]:
+    """Those for its task."""
+    return STAGES if frontier.automaton is None else OWN_STAGES
+
+
 def staged_results(frontier: Frontier) -> list[tuple[str, Result]]:
     """The stages that were run, with their labels."""
     found = []
-    for label, name, parameters in STAGES:
-        if name in ATTENTION_STRATEGIES:
-            wanted = {**asdict(ATTENTION_STRATEGIES[name]()), **parameters}
-            found += [(label, r) for r in frontier.accepted if r.strategy == name and r.parameters == wanted]
+    for label, name, parameters in stages_for(frontier):
+        wanted = {**asdict(_KNOWN[name]()), **parameters}
+        found += [(label, r) for r in frontier.accepted if r.strategy == name and r.parameters == wanted]
     return found
 
 

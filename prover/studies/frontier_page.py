@@ -13,13 +13,13 @@ from prover.attention.cells import by_token, cell_totals
 from prover.studies.frontier import Frontier
 from prover.studies.frontier_figures import (
     BASELINE,
-    STAGES,
     cells_figure,
     dimension_figure,
     frontier_figure,
     missing_text,
     published_for,
     staged_results,
+    stages_for,
     strategy_colour,
     waterfall_figure,
 )
@@ -40,14 +40,12 @@ def write_report(frontier: Frontier, output: Path) -> None:
 
 def report_page(frontier: Frontier) -> str:
     """The whole page as HTML."""
-    config = frontier.model.config
-    task = f"the {_true_output(frontier)} of {config.n_ctx} tokens out of {config.d_vocab}"
     return page(
         f"{frontier.model_name}: compact proofs",
         f"What can be proved about {frontier.model_name}",
         frontier.model.digest(),
         "frontier.html",
-        theorem=_theorem(frontier, task),
+        theorem=_theorem(frontier),
         frontier_figure=embed(frontier_figure(frontier), "frontier-figure"),
         naive_text=_NAIVE_TEXT if any(result.strategy == BASELINE for result in frontier.accepted) else "",
         published_text=_PUBLISHED_TEXT if published_for(frontier.model) else "",
@@ -57,6 +55,19 @@ def report_page(frontier: Frontier) -> str:
         table=_table(frontier),
         misfits=_misfits(frontier),
         cell_data=json.dumps(_cell_data(frontier), separators=(",", ":")).replace("</", "<\\/"),
+    )
+
+
+def _task(frontier: Frontier) -> str:
+    """What the model should do, in words."""
+    config, automaton = frontier.model.config, frontier.automaton
+    if automaton is None:
+        return f"name the {_true_output(frontier)} of {config.n_ctx} tokens out of {config.d_vocab}"
+    reads = len(automaton.reads)
+    where = "at the end" if reads == 1 else f"at {reads} positions"
+    return (
+        f"give the right outputs, {where}, for {automaton.count():,} sequences of {config.n_ctx} tokens out of "
+        f"{config.d_vocab}, as the automaton says that has digest {automaton.digest[:12]}.."
     )
 
 
@@ -71,9 +82,10 @@ def _true_output(frontier: Frontier) -> str:
 # --- the head of the page --------------------------------------------------------------------------------------------------
 
 
-def _theorem(frontier: Frontier, task: str) -> str:
+def _theorem(frontier: Frontier) -> str:
+    task = _task(frontier)
     if not frontier.best:
-        return f"<section><p>No certificate was accepted. The task: {task}.</p></section>"
+        return f"<section><p>No certificate was accepted. The task: to {task}.</p></section>"
     best = frontier.best[-1]
     cards = [card(floor_percent(best.correct, best.total), f"best certified accuracy ({best.name})")]
     for target in _TARGETS:
@@ -81,7 +93,7 @@ def _theorem(frontier: Frontier, task: str) -> str:
         if enough:
             cards.append(card(ceil_scientific(enough[0].operations), f"operations prove {target}% ({enough[0].name})"))
     introduction = (
-        f"This transformer was trained to name {task}. Every point below is a <em>theorem</em> about its accuracy on all "
+        f"This transformer should {task}. Every point below is a <em>theorem</em> about its accuracy on all "
         f"{best.total:,} inputs: a certificate file that a small program without floating point has checked. A proof may be "
         "as long as running the model on every input; proofs that use what the model does inside are shorter, and what they "
         "still prove measures how well the mechanism was understood."
@@ -109,7 +121,7 @@ _PUBLISHED_TEXT = paragraphs(
 def _waterfall(frontier: Frontier) -> str:
     stages = staged_results(frontier)
     if len(stages) < 2:
-        names = ", ".join(f"<code>{name}</code>" for _, name, _ in STAGES)
+        names = ", ".join(f"<code>{name}</code>" for name in dict.fromkeys(name for _, name, _ in stages_for(frontier)))
         return paragraphs(f"This figure compares {names}; fewer than two of them have results here.")
     first, last = stages[0][1], stages[-1][1]
     return embed(waterfall_figure(stages), "waterfall-figure") + paragraphs(
@@ -124,6 +136,11 @@ def _waterfall(frontier: Frontier) -> str:
 def _cells(frontier: Frontier) -> str:
     best = {result.name for result in frontier.best}
     known = [result for result in frontier.accepted if result.cells is not None]
+    if frontier.automaton is not None:
+        return paragraphs(
+            "Of a task of one's own, <code>prover attack --regions</code> lists what <code>regions</code> does not prove, and "
+            "<code>checker covers</code> tells of single inputs whether a certificate proves them."
+        )
     if not known:
         return paragraphs("No certificate here has counts by query and true output.")
     chosen = _shown_first(frontier, known)
@@ -178,6 +195,8 @@ def _merged(cells: np.ndarray) -> list[list[int]]:
 
 def _cell_data(frontier: Frontier) -> dict[str, object]:
     """Shares of inputs not certified for every certificate, rows by true output, columns by query; null without inputs."""
+    if frontier.automaton is not None:
+        return {"ticks": [], "missing": {}}
     config = frontier.model.config
     task = frontier.task
     totals = _merged(by_token(cell_totals(config.d_vocab, config.n_ctx, task.rank), task))

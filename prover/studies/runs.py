@@ -99,7 +99,7 @@ def _unpacked(problem: bytes) -> Problem:
 def cells_of(evidence: Evidence | MLPEvidence, verdict: Mapping[str, Any]) -> np.ndarray | None:
     """The counts by query and true output, if they add up to what the checker found."""
     found = evidence.cells if isinstance(evidence, Evidence) else None
-    return found if found is not None and found.sum() == verdict["correct"] else None
+    return found if found is not None and found.size and found.sum() == verdict["correct"] else None
 
 
 def require_version(version: str) -> None:
