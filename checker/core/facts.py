@@ -20,6 +20,8 @@ from checker.core.meter import Meter
 from checker.core.parallel import InOrder, in_turn
 from checker.core.tasks import Task
 
+_LARGEST_HINT = 2**62
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -87,7 +89,10 @@ def take_parameters(step: Step, *names: str) -> tuple[int, ...]:
 
 
 def take_hints(setting: Setting, step: Step, **shapes: tuple[int | None, ...]) -> dict[str, IntArray]:
-    """The step's integer hint tensors, which must be exactly these, with these shapes (None: any size)."""
+    """The step's integer hint tensors, which must be exactly these, with these shapes (None: any size).
+
+    Numbers are less than 2**62 in size, so that the sum, difference or absolute value of any two does not overflow.
+    """
     if set(step.hints) != set(shapes):
         raise Refused(f"{step.rule} takes exactly the hints {sorted(shapes)}, found {sorted(step.hints)}")
     for tensor in step.hints.values():
@@ -103,7 +108,10 @@ def _integers(name: str, tensor: RawTensor, shape: tuple[int | None, ...]) -> In
     if not fits:
         wanted = ["any" if size is None else size for size in shape]
         raise Refused(f"hint {name!r} has shape {list(tensor.shape)}, expected {wanted}")
-    return tensor.integers()
+    numbers = tensor.integers()
+    if np.any((numbers <= -_LARGEST_HINT) | (numbers >= _LARGEST_HINT)):
+        raise Refused(f"hint {name!r} has a number that is not less than 2**62 in size")
+    return numbers
 
 
 def no_cells(setting: Setting) -> BoolArray:

@@ -262,7 +262,7 @@ def _by_multipliers(
     """Way (2), for regions with these patterns."""
     setting, numbers, query = finer.read.setting, hints["numbers"], finer.query[regions]
     ends = np.cumsum([*map(len, finer.tables), len(finer.nodes[-1])])
-    if len(numbers) != ends[-1] or np.any(abs(numbers) > _LARGEST_NUMBER):
+    if len(numbers) != ends[-1] or _beyond(numbers, _LARGEST_NUMBER):
         raise Refused(f"every state of the finer automaton has a number, from {-_LARGEST_NUMBER} to {_LARGEST_NUMBER}")
     split = np.split(numbers, ends[:-1])
     queries, own_query = np.unique(query, return_inverse=True)
@@ -270,7 +270,7 @@ def _by_multipliers(
 
     def multipliers(name: str, families: int) -> Enclosure:
         hint = hints[name]
-        if len(hint) != families or not hint.shape[1] or np.any(abs(hint) > _LARGEST_MULTIPLIER):
+        if len(hint) != families or not hint.shape[1] or _beyond(hint, _LARGEST_MULTIPLIER):
             raise Refused(f"hint {name!r} has multipliers for {families} families, at least one for each sum, none too large")
         return _dyadic(setting, hint)
 
@@ -300,6 +300,10 @@ def _proved(patterns: Patterns, pattern: IntArray, bounds: Bounds) -> BoolArray:
         least = bounds.sums[rows] + beyond[0].maximum(beyond[1]) @ influence.minimum(influence - influence)
         proved[rows] &= least.positive().all(axis=1)
     return proved
+
+
+def _beyond(hint: IntArray, largest: int) -> bool:
+    return bool(np.any((hint < -largest) | (hint > largest)))
 
 
 def _dyadic(setting: Setting, hint: IntArray) -> Enclosure:
@@ -341,7 +345,7 @@ def potentials(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Righ
     sizes = (len(read.queries), units + len(outputs) * rivals)
     if hints["ratios"].shape[0] != sizes[0] or hints["enforced"].shape[:2] != sizes:
         raise Refused(f"there are ratios for {sizes[0]} queries, and {sizes[1]} sums to enforce them in")
-    if any(np.any(abs(hints[name]) > _LARGEST_MULTIPLIER) for name in ("ratios", "enforced")):
+    if any(_beyond(hints[name], _LARGEST_MULTIPLIER) for name in ("ratios", "enforced")):
         raise Refused("a ratio, or what enforces it, is too large")
     regions = np.flatnonzero(pattern >= 0)
     pattern = pattern[regions]

@@ -223,14 +223,22 @@ def add_potentials(corpus: Corpus) -> None:
     """Certificates about `one-head` and `two-heads`, on the task ONES, and on one that the latter does."""
 
     def add(
-        name: str, correct: int, exit_code: int, why: str, *steps: Step, margin: str = "0", subject: str = "one-head"
+        name: str,
+        correct: int,
+        exit_code: int,
+        why: str,
+        *steps: Step,
+        margin: str = "0",
+        subject: str = "one-head",
+        precision: int = 30,
     ) -> None:
         tables = ONES if subject == "one-head" else ONES | {"outputs": [-1, 2, 2, 2, 1, 0, 0]}
         text = json.dumps({key: np.array(t).tolist() for key, t in tables.items()}, sort_keys=True, separators=(",", ":"))
         task = {"automaton": hashlib.sha256(text.encode()).hexdigest()}
         statement = Statement(model(subject).digest(), task, correct, 8, Fraction(margin))
         given = {key: tensor(table) for key, table in tables.items()}
-        corpus.add(name, Certificate(statement, 30, (FORWARD, *steps), given), exit_code, why, f"transformer-{subject}")
+        proved = Certificate(statement, precision, (FORWARD, *steps), given)
+        corpus.add(name, proved, exit_code, why, f"transformer-{subject}")
 
     def nothing_of(inner: int, corners: int) -> dict[str, Any]:
         return {"numbers": [], "inner": np.zeros((0, 0, 2 * inner)), "outer": np.zeros((0, 0, 2 * corners))}
@@ -265,6 +273,17 @@ def add_potentials(corpus: Corpus) -> None:
     ):
         add(f"potentials-{name}", 6, 1, why, counting(**changes), total)
     add("potentials-alone", 6, 1, "a fact about one read only", counting())
+    extreme = {"numbers": [0, 0, -(2**63), -(2**63), *[0] * 10], "outer": np.full((4, 1, 2), -(2**24))}
+    claims = {"pattern": [0, 0, 2, 2, 1, 1], "outputs": [1, 2, 0], "slopes": wrong["slopes"], "enforced": np.zeros((2, 10, 0))}
+    add(
+        "potentials-number-extreme",
+        8,
+        1,
+        "whose absolute value is negative",
+        counting(**claims, **extreme),
+        total,
+        precision=64,
+    )
     twice = {"subject": "two-heads"}
     add(
         "potentials-two-heads",
@@ -285,9 +304,13 @@ def add_potentials(corpus: Corpus) -> None:
     add("potentials-enforced-large", 7, 1, "too large", counting(COUNTED_TWICE, enforced=large), total, **twice)
 
 
-def pairs(head: int = 1, before: int = 1, references: Any = ((1, 0, 0), (2, 1, 1))) -> Step:
+MEANS: Any = np.full((2, 3, 2, 1), SIXTEENTH)
+
+
+def pairs(head: int = 1, before: int = 1, references: Any = ((1, 0, 0), (2, 1, 1)), means: Any = MEANS) -> Step:
     """The step about pairs of neighbours."""
-    return Step("pair-tables", (0,), {"before": before, "head": head}, {"references": tensor(references, (-1, 3))})
+    hints = {"references": tensor(references, (-1, 3)), "means": tensor(means, np.shape(means))}
+    return Step("pair-tables", (0,), {"before": before, "head": head}, hints)
 
 
 def add_pair_tables(corpus: Corpus) -> None:
@@ -304,7 +327,8 @@ def add_pair_tables(corpus: Corpus) -> None:
     total = Step("all-reads", (1,))
     add("pairs", 6, 0, "all but one of those that are right", pairs(), total)
     add("pairs-more", 7, 1, "one more: it is right, but not proved to be", pairs(), total)
-    add("pairs-other-head", 1, 0, "the other head looked at", pairs(head=0), total)
+    add("pairs-other-head", 4, 0, "the other head looked at", pairs(head=0), total)
+    add("pairs-far-means", 1, 0, "a poor guess of what the other adds", pairs(head=0, means=-64 * MEANS), total)
     add("pairs-alone", 1, 0, "the token before the last one may be any", pairs(before=0), total)
     add("pairs-margin", 6, 0, "every lead is more than a margin", pairs(), total, margin="1/4")
     add("pairs-large-margin", 6, 1, "not every lead is", pairs(), total, margin="3/2")
@@ -315,6 +339,8 @@ def add_pair_tables(corpus: Corpus) -> None:
         ("reference-late", {"references": ((3, 0, 0), (2, 1, 1))}, "there is no such position"),
         ("reference-token", {"references": ((1, 0, 2), (2, 1, 1))}, "there is no such token"),
         ("reference-first", {"references": ((0, 1, 0), (2, 1, 1))}, "nothing is before the first token"),
+        ("means-missing", {"means": MEANS[:, :, :, :0]}, "there is another head"),
+        ("mean-large", {"means": MEANS + 2**50}, "a mean is too large"),
         ("reference-below", {"references": ((1, -1, 0), (2, 1, 1))}, "a token below 0"),
     ):
         add(f"pairs-{name}", 6, 1, why, pairs(**changes), total)
