@@ -18,6 +18,7 @@ take *doubtful* steps only, which can be counted.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -30,7 +31,7 @@ from checker.transformer.reads import Read
 _EFFORT_PER_TOKEN = 100
 """What following an input takes, for each of its tokens."""
 _SORTS = 4
-"""What finding or choosing paths takes, for each step: like so many sorts of what leads on."""
+"""What finding or choosing paths takes, for each position: like so many sorts of what leads on."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,23 @@ class Paths:
     states: list[int]
     last: IntArray
 
-    def doubtful(self, terms: Mapping[int, Enclosure]) -> list[BoolArray]:
-        """Which steps. terms: F "pair x" of each step, by its number, that adds anything; and of last states."""
-        after = [terms[len(self.steps)][self.last].ends()[0]]
+    def least(self, terms: Mapping[int, Enclosure]) -> list[Enclosure]:
+        """For the states before each step, and the last ones, after(s), "s x": the first are the least sums of all paths.
+
+        terms: F "pair x" of each step, by its number, that adds anything; and of last states.
+        """
+        final = terms[len(self.steps)]
+        self.setting.meter.allocate(sum(self.states) * final.shape[1] * final.element_bytes // 4)
+        after = [final[self.last].ends()[0]]
         for number, steps in reversed(list(enumerate(self.steps))):
             sums = after[0][steps.target]
             sums = sums + terms[number][steps.pair] if number in terms else sums
             after.insert(0, sums.segment_hull(_starts(steps.source)).ends()[0])
+        return after
+
+    def doubtful(self, terms: Mapping[int, Enclosure]) -> list[BoolArray]:
+        """Which steps. terms: as for `least`."""
+        after = self.least(terms)
         if after[0].positive().all():
             return [np.zeros(len(steps.source), np.bool_) for steps in self.steps]
         before, found = zeros(self.setting, *after[0].shape), list[BoolArray]()
@@ -100,6 +111,19 @@ class Family:
     pairs: list[IntArray]
     outputs: IntArray
 
+    @cached_property
+    def numbers(self) -> frozenset[int]:
+        """All true outputs."""
+        return frozenset(self.outputs.tolist())
+
+    @cached_property
+    def _keys(self) -> list[IntArray]:
+        """For each step by its number the state before it times d_vocab, plus the token that is read: increasing."""
+        steps, vocab = self.paths.steps, self.read.task.d_vocab
+        self.read.setting.meter.gathering(4 * sum(len(own.source) for own in steps))
+        self.read.setting.meter.hold(8 * sum(len(own.source) for own in steps))
+        return [own.source * vocab + pairs[own.pair] % vocab for own, pairs in zip(steps, self.pairs, strict=False)]
+
     @staticmethod
     def of(read: Read, query: int, before: int) -> "Family":
         """There may be no inputs in it."""
@@ -107,10 +131,12 @@ class Family:
         state, states, steps, pairs = np.array([query * vocab]), [1], list[Steps](), list[IntArray]()
         for after, place in zip(read.after, read.task.automaton.order.tolist(), strict=True):
             node, previous = np.divmod(state, vocab)
-            meter.hold(64 * len(node) * vocab)
-            for _ in range(_SORTS):
-                meter.sorting(4 * len(node) * vocab)
+            meter.gathering(3 * len(node) * vocab)
+            meter.allocate(16 * len(node) * vocab)
             source, token = np.nonzero(after[node] >= 0)
+            meter.hold(64 * len(source))
+            for _ in range(_SORTS):
+                meter.sorting(len(source))
             if place == position - 1 and before >= 0:
                 source, token = source[token == before], token[token == before]
             own, pair = np.unique(previous[source] * vocab + token, return_inverse=True)
@@ -127,10 +153,9 @@ class Family:
     def followed(self, inputs: IntArray) -> IntArray:
         """The numbers "n k" of the steps that inputs of the family take."""
         vocab, order = self.read.task.d_vocab, self.read.task.automaton.order.tolist()
-        self.read.setting.meter.toil(_EFFORT_PER_TOKEN * inputs.size)
+        self.read.setting.meter.toil(_EFFORT_PER_TOKEN * (inputs.size + _EFFORT_PER_TOKEN * len(order)))
         state, found = np.zeros(len(inputs), np.int64), list[IntArray]()
-        for steps, pairs, place in zip(self.paths.steps, self.pairs, order, strict=False):
-            keys = steps.source * vocab + pairs[steps.pair] % vocab
+        for steps, keys, place in zip(self.paths.steps, self._keys, order, strict=True):
             found.append(np.searchsorted(keys, state * vocab + inputs[:, place]))
             state = steps.target[found[-1]]
         return np.stack(found, axis=1)

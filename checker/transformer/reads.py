@@ -87,6 +87,7 @@ class Read:
         """For each step "node v": the node after it, or -1 if no input goes on like this."""
         length, (_, states, tokens) = self.task.n_ctx, self.task.automaton.transitions.shape
         self.setting.meter.hold(8 * length * states * len(self.queries) * tokens)
+        self.setting.meter.allocate(24 * states * len(self.queries) * tokens)
         self.setting.meter.toil(_EFFORT_PER_EDGE * length * states * len(self.queries) * tokens)
         return self.task.automaton.followers(self.position, self.queries)
 
@@ -95,7 +96,13 @@ class Read:
         """For each position that is seen, the tokens that inputs have there: at the read's, the queries."""
         causal = self.forward.config.attention_dir == "causal"
         steps = np.argsort(self.task.automaton.order)[: self.position + 1 if causal else None]
-        return [np.flatnonzero(np.any(self.after[step] >= 0, axis=0)) for step in steps.tolist()]
+        reached, found = np.arange(len(self.queries)), list[IntArray]()
+        for after in self.after:
+            self.setting.meter.sorting(2 * len(reached) * after.shape[1])
+            here = after[reached]
+            found.append(np.flatnonzero(np.any(here >= 0, axis=0)))
+            reached = np.unique(here[here >= 0])
+        return [found[step] for step in steps.tolist()]
 
     @cached_property
     def columns(self) -> list[IntArray]:

@@ -13,6 +13,8 @@ from prover.transformer.neighbours import Observed, neighbour_margins
 from prover.transformer.problem import TransformerProblem
 from prover.transformer.read_evidence import evidence_of_reads
 
+_MEAN_BITS = 24
+
 
 @dataclass(frozen=True)
 class PairTables(Strategy):
@@ -33,12 +35,13 @@ class PairTables(Strategy):
         return cls(), cls(before=1)
 
     def prove(self, problem: Problem) -> Evidence:
-        """There is nothing to search for but the keys that scores are compared with."""
+        """There is little to search for: keys that scores are compared with, and about what all heads but one add."""
         about = self._fitting(problem)
         observed = Observed(about)
         head = observed.head() if self.head < 0 else self.head
-        references = RawTensor.of_integers(observed.references(head))
-        step = Step("pair-tables", (0,), {"before": self.before, "head": head}, {"references": references})
+        means = np.asarray(np.rint(observed.means(head) * 2**_MEAN_BITS), np.int64)
+        hints = {"means": RawTensor.of_integers(means), "references": RawTensor.of_integers(observed.references(head))}
+        step = Step("pair-tables", (0,), {"before": self.before, "head": head}, hints)
         return evidence_of_reads(about, [step])
 
     def surrogate(self, problem: Problem) -> Surrogate:

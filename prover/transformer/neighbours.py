@@ -24,7 +24,7 @@ from prover.transformer.forward import (
 from prover.transformer.problem import TransformerProblem
 from prover.weights import Weights
 
-_SAMPLES = 4096
+_SAMPLES = 2**14
 _STARTS, _ROUNDS = 128, 2
 """Inputs from which those with a small lead are looked for, when a surrogate is made."""
 _SMALL, _PULL = 1e-3, 0.4
@@ -77,6 +77,23 @@ class Observed:
                 found[token] = place, pair[0] if place else 0, pair[1]
         return found
 
+    def means(self, head: int) -> np.ndarray:
+        """The least mean of what each other head adds to leads, "q o r h": for last tokens, outputs, and rivals in order.
+
+        Of inputs of the sample; where there are none, of those with the same output, or 0.
+        """
+        added, true = self._heads[1].cpu().numpy(), self.problem.outputs_of(self.inputs)[:, 0]
+        others, (_, count, outputs) = np.delete(np.arange(added.shape[1]), head), added.shape
+        found = np.zeros((self.problem.shape[1], outputs, outputs - 1, count - 1))
+        for output in np.unique(true).tolist():
+            rows = np.flatnonzero(true == output)
+            leads = added[rows][:, others, output, None] - np.delete(added[rows][:, others], output, axis=2)  # "n h r"
+            found[:, output] = leads.min(0).T
+            query = self.inputs[rows, -1]
+            for token in np.unique(query).tolist():
+                found[token, output] = leads[query == token].min(0).T
+        return found
+
 
 def beyond_neighbours(heads: tuple[Tensor, Tensor, Tensor], before: bool) -> Tensor:
     """How far attention in the first layer is from looking at neighbours only, at all positions and for all tokens: a mean.
@@ -103,7 +120,7 @@ def neighbour_margins(problem: TransformerProblem, before: bool, rng: np.random.
     what the first layer attends to beyond neighbours.
     """
     random = problem.random_inputs(_STARTS, rng, by_state=False)
-    enough = _ENOUGH * max(float(np.median(problem.margins(random, problem.outputs_of(random)))), 1e-12)
+    enough = _ENOUGH * max(float(np.median(np.abs(problem.margins(random, problem.outputs_of(random))))), 1e-12)
     worst = descended(problem, random, _ROUNDS, rng)
     inputs, true = (torch.as_tensor(array, device=problem.device) for array in (worst, problem.outputs_of(worst)[:, 0]))
     config, share = problem.model.config, torch.full((len(worst),), 1 / len(worst), device=problem.device)
@@ -112,6 +129,6 @@ def neighbour_margins(problem: TransformerProblem, before: bool, rng: np.random.
         logits = transformer_logits(config, weights, inputs)[:, -1]
         lead = logits.gather(1, true[:, None])[:, 0] - logits.scatter(1, true[:, None], -torch.inf).amax(1)
         pull = _PULL * beyond_neighbours(first_heads(config, weights), before)
-        return Claims((lead / enough)[:, None], share, pull)
+        return Claims(((lead - float(problem.margin)) / enough)[:, None], share, pull)
 
     return claims

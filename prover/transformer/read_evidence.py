@@ -7,8 +7,8 @@ import numpy as np
 
 from certificates import Certificate, Statement, Step
 from certificates.tensor_file import IntArray
-from checker import Budget, shows
-from prover.strategy import Evidence
+from checker import Budget, CheckError, shows
+from prover.strategy import DoesNotFit, Evidence
 from prover.transformer.problem import TransformerProblem
 
 
@@ -31,9 +31,15 @@ def merged_tables(every: Sequence[Tables]) -> dict[str, IntArray]:
 
 
 def evidence_of_reads(problem: TransformerProblem, reads: Sequence[Step]) -> Evidence:
-    """From a step for each read of the task, in this order: inputs that are right at all of them."""
+    """From a step for each read of the task, in this order: inputs that are right at all of them.
+
+    Raises DoesNotFit if the checker refuses the steps, as it does if scores are out of its range.
+    """
     steps = (problem.classifier, *reads, Step("all-reads", tuple(range(1, len(reads) + 1))))
     statement = Statement(problem.model.digest(), problem.stated_task, 0, problem.total, problem.margin)
     certificate = Certificate(statement, problem.precision, steps, problem.given_tensors)
-    correct = shows(certificate, problem.model, Budget(operations=10**15, memory=2**40))
+    try:
+        correct = shows(certificate, problem.model, Budget(operations=10**15, memory=2**40))
+    except CheckError as error:
+        raise DoesNotFit(f"the checker refuses what was found: {error}") from error
     return Evidence(steps, correct, problem.total, np.zeros((0, 0), object))

@@ -18,7 +18,8 @@ from checker.core.errors import OverBudget, Refused
 from checker.core.facts import Setting
 from checker.transformer.finer import RightAtRead
 from checker.transformer.first_layer import FirstLayer
-from checker.transformer.pair_tables import pair_tables
+from checker.transformer.pair_paths import Paths, Steps
+from checker.transformer.pair_tables import SecondLayer, pair_tables
 from checker.transformer.reads import Read
 from checker.transformer.transformer_forward import transformer_forward
 from prover.tasks import automaton_from
@@ -59,20 +60,33 @@ def draw_automaton(model: Model, rng: np.random.Generator) -> Automaton:
             return automaton
 
 
-def step_of(head: int, before: int, references: np.ndarray) -> Step:
-    return Step("pair-tables", (0,), {"before": before, "head": head}, {"references": RawTensor.of_integers(references)})
+Hints = dict[str, np.ndarray]
 
 
-def applied(setting: Setting, head: int, before: int, references: np.ndarray) -> RightAtRead:
+def step_of(head: int, before: int, hints: Hints) -> Step:
+    tensors = {name: RawTensor.of_integers(hint) for name, hint in hints.items()}
+    return Step("pair-tables", (0,), {"before": before, "head": head}, tensors)
+
+
+def applied(setting: Setting, head: int, before: int, hints: Hints) -> RightAtRead:
     forward = transformer_forward(setting, Step("transformer-forward"), ())
-    return pair_tables(setting, step_of(head, before, references), (forward,))
+    return pair_tables(setting, step_of(head, before, hints), (forward,))
 
 
-def draw_references(model: Model, rng: np.random.Generator) -> np.ndarray:
-    length, vocab = model.config.input_shape
+def draw_hints(model: Model, rng: np.random.Generator) -> Hints:
+    """Any; means of about the size of leads."""
+    (length, vocab), outputs = model.config.input_shape, model.config.d_vocab_out
     found = np.stack([rng.integers(length, size=vocab), *rng.integers(vocab, size=(2, vocab))], axis=1)
     found[found[:, 0] == 0, 1] = 0
-    return found
+    means = rng.normal(size=(vocab, outputs, outputs - 1, model.config.n_heads - 1)) * rng.choice([0.1, 1.0])
+    return {"references": found, "means": np.asarray(np.rint(means * 2**24), np.int64)}
+
+
+def no_hints(model: Model) -> Hints:
+    """All zero."""
+    vocab, outputs = model.config.d_vocab, model.config.d_vocab_out
+    means = np.zeros((vocab, outputs, outputs - 1, model.config.n_heads - 1), np.int64)
+    return {"references": np.zeros((vocab, 3), np.int64), "means": means}
 
 
 class Exact:
@@ -155,7 +169,7 @@ def test_what_is_proved_is_true(seed: int) -> None:
     margin = Fraction(float(rng.choice(positive))).limit_denominator(10**6) if with_margin else Fraction(0)
     setting = setting_for(model, automaton, (30, 64)[seed % 2], margin)
     for before, head in itertools.product((0, 1), range(model.config.n_heads)):
-        fact = applied(setting, head, before, draw_references(model, rng))
+        fact = applied(setting, head, before, draw_hints(model, rng))
         held = fact.covers(rows)
         assert fact.correct == np.count_nonzero(held)
         assert np.all(leads[held] > float(margin) - SURE)
@@ -171,19 +185,17 @@ def test_a_margin_decides_about_inputs_of_two_tokens(seed: int) -> None:
     for row in np.flatnonzero(leads > 1e-3):
         for share, proved, precision in ((1 - 1e-6, True, 64), (1 + 1e-6, False, 64), (1 + 1e-6, False, 12)):
             setting = setting_for(model, automaton, precision, Fraction(float(leads[row] * share)))
-            held = applied(setting, 0, 1, draw_references(model, rng)).covers(rows)
+            held = applied(setting, 0, 1, draw_hints(model, rng)).covers(rows)
             assert held[row] == proved
 
 
 class Stated:
     """What the theorem says, written down once more in float64, pair by pair; and what it proves, sequence by sequence."""
 
-    def __init__(
-        self, model: Model, automaton: Automaton, head: int, before: int, references: np.ndarray, margin: float
-    ) -> None:
+    def __init__(self, model: Model, automaton: Automaton, head: int, before: int, hints: Hints, margin: float) -> None:
         self.exact, self.config, self.head, self.before = Exact(model), model.config, head, before
         self.found: dict[Any, np.ndarray] = {}
-        self.references, self.margin, (self.length, self.vocab) = references, margin, model.config.input_shape
+        self.hints, self.margin, (self.length, self.vocab) = hints, margin, model.config.input_shape
         after = automaton.followers(self.length - 1, np.arange(self.vocab))
         self.tokens = [np.flatnonzero(np.any(table >= 0, axis=0)) for table in (after[i] for i in np.argsort(automaton.order))]
         values = [
@@ -219,54 +231,71 @@ class Stated:
     def known(self, position: int, a: int, b: int) -> dict[int, int]:
         return {position: b, position - 1: a} if position else {0: b}
 
-    def terms(self, row: np.ndarray, output: int, margin: float) -> np.ndarray:
-        """F "position r" for the pairs of one sequence."""
+    def weights(self, row: np.ndarray, head: int) -> np.ndarray:
+        """From the least to the greatest w at each position, for the pairs of one sequence: "position 2"."""
         exact, last, one = self.exact, self.length - 1, "blocks.1.attn."
         query, previous = int(row[-1]), int(row[-2])
-        given = self.known(last, previous, query) if self.before else {last: query}
-        q = np.array(
-            [self.bounds(last, given, column) for column in exact[f"{one}W_Q"][self.head].T] + np.zeros((self.config.d_head, 2))
-        )
-        q = (q + exact[f"{one}b_Q"][self.head][:, None]) / exact.scale
-        middle, group = q.mean(1), exact.group[self.head]
+        given, group = self.known(last, previous, query) if self.before else {last: query}, exact.group[head]
+        q = np.array([self.bounds(last, given, column) for column in exact[f"{one}W_Q"][head].T])
+        q = (q + exact[f"{one}b_Q"][head][:, None]) / exact.scale
+        middle = q.mean(1)
 
         def keys(position: int, a: int, b: int) -> np.ndarray:
-            return np.array(
-                [self.bounds(position, self.known(position, a, b), column) for column in exact[f"{one}W_K"][group].T]
-            )
+            known = self.known(position, a, b)
+            return np.array([self.bounds(position, known, column) for column in exact[f"{one}W_K"][group].T])
 
-        place, *pair = self.references[query].tolist()
-        reference = keys(place, *pair)[:, 1]
-        rivals = [r for r in range(self.config.d_vocab_out) if r != output]
-        unembed, bias = exact.unembedding(), exact["unembed.b_U"]
-        found = []
+        place, *pair = self.hints["references"][query].tolist()
+        reference, found = keys(place, *pair)[:, 1], []
         for position in range(self.length):
-            known = self.known(position, int(row[position - 1]), int(row[position]))
-            along = self.bounds(position, known, exact[f"{one}W_K"][group] @ middle) - reference @ middle
-            off = keys(position, int(row[position - 1]), int(row[position])) - reference[:, None]
+            pair = int(row[position - 1]), int(row[position])
+            along = self.bounds(position, self.known(position, *pair), exact[f"{one}W_K"][group] @ middle) - reference @ middle
+            off = keys(position, *pair) - reference[:, None]
             corners = [off[:, i] * (q - middle[:, None])[:, j] for i in range(2) for j in range(2)]
-            score = along + np.array([np.min(corners, axis=0).sum(), np.max(corners, axis=0).sum()])
-            own = []
-            for rival in rivals:
-                lead = unembed[:, output] - unembed[:, rival]
-                direct = self.bounds(last, given, lead)[0] + exact[f"{one}b_O"] @ lead + bias[output] - bias[rival] - margin
-                for head in range(self.config.n_heads):
-                    number = exact.group[head]
-                    written = exact[f"{one}W_O"][head] @ lead
-                    added = exact[f"{one}b_V"][number] @ written
-                    column = exact[f"{one}W_V"][number] @ written
-                    if head == self.head:
-                        direct += self.bounds(position, known, column)[0] + added
-                    else:
-                        direct += added + min(
-                            self.bounds(j, self.known(j, int(a), int(b)), column)[0]
-                            for j in range(self.length)
-                            for a in (self.tokens[j - 1] if j else [0])
-                            for b in self.tokens[j]
-                        )
-                own.append((np.exp(score) * direct).min())
-            found.append(own)
+            found.append(along + np.array([np.min(corners, axis=0).sum(), np.max(corners, axis=0).sum()]))
+        return np.exp(found)
+
+    def added(self, position: int, a: int, b: int, output: int, head: int) -> np.ndarray:
+        """G for a pair, for all rivals."""
+        one, found, number = "blocks.1.attn.", [], self.exact.group[head]
+        for lead in self.leads(output):
+            written = self.exact[f"{one}W_O"][head] @ lead
+            column = self.exact[f"{one}W_V"][number] @ written
+            least = self.bounds(position, self.known(position, a, b), column)[0]
+            found.append(least + self.exact[f"{one}b_V"][number] @ written)
         return np.array(found)
+
+    def leads(self, output: int) -> list[np.ndarray]:
+        """D for all rivals."""
+        unembed = self.exact.unembedding()
+        return [unembed[:, output] - unembed[:, r] for r in range(self.config.d_vocab_out) if r != output]
+
+    def least_products(self, rows: np.ndarray, output: int, head: int, plus: np.ndarray) -> np.ndarray:
+        """Least w (plus + G) of sequences, "n position r"."""
+        found = []
+        for row in rows.tolist():
+            every = np.array([self.added(k, row[k - 1], row[k], output, head) for k in range(self.length)]) + plus
+            weights = self.weights(np.array(row), head)
+            found.append(np.minimum(weights[:, :1] * every, weights[:, 1:] * every))
+        return np.array(found)
+
+    def sums(self, rows: np.ndarray, output: int) -> np.ndarray:
+        """Of all inputs of a family with one output: sums of F for the rival with the least, in shares of the greatest term."""
+        bias, query, last = self.exact["unembed.b_U"], int(rows[0, -1]), self.length - 1
+        rivals = [r for r in range(self.config.d_vocab_out) if r != output]
+        given = self.known(last, int(rows[0, -2]), query) if self.before else {last: query}
+        plus = np.array([self.bounds(last, given, lead)[0] for lead in self.leads(output)])
+        plus += np.array(self.leads(output)) @ self.exact["blocks.1.attn.b_O"] + bias[output] - bias[rivals] - self.margin
+        others = [head for head in range(self.config.n_heads) if head != self.head]
+        for number, head in enumerate(others):
+            pairs = [(k, int(a), int(b)) for k in range(self.length) for a in self.tokens[k - 1] for b in self.tokens[k]]
+            least = np.min([self.added(*pair, output, head) for pair in pairs], axis=0)
+            mean = self.hints["means"][query, output, :, number] / 2**24
+            sums = self.least_products(rows, output, head, -mean).sum(1).min(0)
+            totals = np.array([self.weights(row, head).sum(0) for row in rows])
+            plus += np.maximum(least, mean + np.minimum(sums / totals[:, 0].min(), sums / totals[:, 1].max()))
+        terms = self.least_products(rows, output, self.head, plus)
+        found: np.ndarray = terms.sum(1).min(1) / np.abs(terms).max()
+        return found
 
 
 def proved_by_sums(automaton: Automaton, rows: np.ndarray, sums: np.ndarray, before: int) -> tuple[np.ndarray, np.ndarray]:
@@ -291,7 +320,7 @@ def test_what_is_proved_is_what_the_theorem_says(seed: int) -> None:
     rng, model = np.random.default_rng(seed), draw_fitting(seed, n_ctx=2 + seed % 3, size=0.6)
     automaton = draw_automaton(model, rng)
     rows = every_input(automaton)
-    head, before, references = int(rng.integers(model.config.n_heads)), seed // 2 % 2, draw_references(model, rng)
+    head, before, hints = int(rng.integers(model.config.n_heads)), seed // 2 % 2, draw_hints(model, rng)
     leads = true_leads(model, automaton, rows)[:, 0]
     margin = float(max(0, np.quantile(leads, 0.2))) if seed % 2 else 0.0
     if seed % 3:  # so that some are proved
@@ -301,15 +330,15 @@ def test_what_is_proved_is_what_the_theorem_says(seed: int) -> None:
         model = replace(
             model, tensors={**model.tensors, "unembed.b_U": RawTensor("F64", (size,), biases.astype("<f8").tobytes())}
         )
-    stated, true = Stated(model, automaton, head, before, references, margin), automaton.outputs_of(rows)[:, 0]
-    terms = [stated.terms(row, int(o), margin) for row, o in zip(rows, true, strict=True)]
-    family = np.unique(np.column_stack([rows[:, -1], rows[:, -2] * before]), axis=0, return_inverse=True)[1].reshape(-1)
-    scale = np.zeros(family.max() + 1)
-    np.maximum.at(scale, family, np.abs(terms).max((1, 2)))
-    sums = np.array([term.sum(0).min() for term in terms]) / scale[family]
+    stated, true = Stated(model, automaton, head, before, hints, margin), automaton.outputs_of(rows)[:, 0]
+    family = np.column_stack([true, rows[:, -1], rows[:, -2] * before])
+    sums = np.zeros(len(rows))
+    for one in np.unique(family, axis=0):
+        here = np.all(family == one, axis=1)
+        sums[here] = stated.sums(rows[here], int(one[0]))
     expected, distance = proved_by_sums(automaton, rows, sums, before)
     setting = setting_for(model, automaton, 64, Fraction(margin))
-    held = applied(setting, head, before, references).covers(rows)
+    held = applied(setting, head, before, hints).covers(rows)
     clear = distance > 1e-9
     assert np.array_equal(held[clear], expected[clear])
     assert clear.mean() >= 0.5
@@ -332,7 +361,7 @@ def test_ties_are_not_proved() -> None:
     tensors = {name: tensor for name, tensor in model.tensors.items() if name != "unembed.b_U"} | {"unembed.W_U": raw}
     for before, precision in itertools.product((0, 1), (12, 30, 64)):
         setting = setting_for(replace(model, tensors=tensors), automaton, precision)
-        assert applied(setting, 0, before, np.zeros((2, 3), int)).correct == 0
+        assert applied(setting, 0, before, no_hints(model)).correct == 0
 
 
 @pytest.mark.parametrize(
@@ -351,7 +380,91 @@ def test_other_models_are_refused(fixed: dict[str, Any], reason: str) -> None:
     """By what the rule says of itself."""
     model = draw_fitting(0, d_vocab=2, n_ctx=3, d_vocab_out=2, **fixed)
     with pytest.raises(Refused, match=reason):
-        applied(setting_for(model, copying()[1]), 0, 0, np.zeros((2, 3), int))
+        applied(setting_for(model, copying()[1]), 0, 0, no_hints(model))
+
+
+def test_weights_that_are_kept_are_announced() -> None:
+    """Of all heads, for all tokens at a position and at those before it."""
+    model, automaton = copying()
+    setting = setting_for(model, automaton)
+    forward = transformer_forward(setting, Step("transformer-forward"), ()).forward
+    read = Read(setting, forward, setting.task, 2, np.arange(2))  # type: ignore[arg-type]
+    before, columns = (
+        setting.meter.held,
+        setting.arithmetic.exact(np.ones((model.config.d_model, 1), int), np.zeros((1, 1), int)),
+    )
+    FirstLayer(read, 2, True).through(columns)
+    assert setting.meter.held >= before + 2 * 2 * 6 * 16
+
+
+def test_other_reads_are_refused() -> None:
+    """Not at the last position, or before all tokens are read; or others read in another order."""
+    model, _ = copying()
+    transitions, outputs = np.zeros((1, 1, 2), np.int64), np.zeros((1, 1), np.int64)
+    for order, reads in (([0, 1, 2], [[1, 3]]), ([0, 1, 2], [[2, 2]]), ([1, 0, 2], None), ([2, 1, 0], None)):
+        given = (outputs, np.array(reads)) if reads else (outputs[0],)
+        automaton = Automaton.of(np.array(order), transitions, *given)
+        with pytest.raises(Refused, match="from first to last"):
+            applied(setting_for(model, automaton), 0, 0, no_hints(model))
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_states_that_nothing_leads_to_make_no_difference(seed: int) -> None:
+    """Also if they go on with tokens that no input has there."""
+    rng, model = np.random.default_rng(seed), draw_fitting(seed)
+    automaton, hints = draw_automaton(model, rng), draw_hints(model, rng)
+    steps, states, vocab = automaton.transitions.shape
+    more = np.concatenate([automaton.transitions, rng.integers(-1, states, (steps, 2, vocab))], axis=1)
+    outputs = np.concatenate([automaton.outputs[0], [0, -1]])
+    padded, before = Automaton.of(automaton.order, more, outputs), seed // 2 % 2
+    rows, found = every_input(automaton), []
+    for one in (automaton, padded):
+        assert np.array_equal(every_input(one), rows)
+        found.append(applied(setting_for(model, one), 0, before, hints).covers(rows))
+    assert np.array_equal(*found)
+
+
+def test_tokens_that_no_input_has_at_the_end() -> None:
+    """Though a state that nothing leads to goes on with them."""
+    model, _ = copying()
+    transitions = np.full((1, 2, 2), -1)
+    transitions[0, 0, 0], transitions[0, 1, 1] = 0, 1
+    automaton = Automaton.of(np.arange(3), transitions, np.zeros(2, np.int64))
+    for before in (0, 1):
+        fact = applied(setting_for(model, automaton), 0, before, no_hints(model))
+        assert fact.correct == np.count_nonzero(fact.covers(np.zeros((1, 3), np.int64))) <= 1
+
+
+def test_what_sums_keep_is_announced() -> None:
+    """Least sums of all states, for all rivals: many steps, of few pairs."""
+    steps = [Steps(np.arange(100), np.arange(100), np.zeros(100, np.int64))] * 100
+    setting = setting_for(*copying())
+    setting.meter.held = setting.meter.budget.memory - 2**24
+    terms = {100: setting.arithmetic.exact(np.ones((1, 200), np.int64), np.zeros((1, 200), np.int64))}
+    with pytest.raises(OverBudget, match="MiB"):
+        Paths(setting, steps, [100] * 101, np.zeros(100, np.int64)).doubtful(terms)
+
+
+def test_keys_that_are_kept_are_announced() -> None:
+    """Of all pairs at all positions."""
+    model, automaton = copying()
+    setting = setting_for(model, automaton)
+    forward = transformer_forward(setting, Step("transformer-forward"), ()).forward
+    before = setting.meter.held
+    SecondLayer(Read(setting, forward, setting.task, 2, np.arange(2)), False)  # type: ignore[arg-type]
+    read_and_weights = 8 * 3 * 2 * 2 * 2 + 2 * 2 * 12 * 32
+    assert setting.meter.held >= before + read_and_weights // 2 + 2 * 3 * 4 * model.config.d_head * 16
+
+
+def test_single_inputs_are_looked_up_quickly() -> None:
+    """What `covers` takes does not depend on how many families there are, once it was asked about each."""
+    model, automaton = copying()
+    setting, rows = setting_for(model, automaton), every_input(automaton)
+    fact = applied(setting, 0, 1, no_hints(model))
+    fact.covers(rows)
+    before = setting.meter.effort
+    fact.covers(rows[:1])
+    assert 0 < setting.meter.effort - before < 200_000
 
 
 def test_wide_tables_are_announced() -> None:
@@ -360,7 +473,7 @@ def test_wide_tables_are_announced() -> None:
     setting = setting_for(model, automaton)
     setting.meter.held = setting.meter.budget.memory - 20_000
     with pytest.raises(OverBudget, match="MiB"):
-        applied(setting, 0, 0, np.zeros((2, 3), int))
+        applied(setting, 0, 0, no_hints(model))
 
 
 def test_some_sequences_of_a_family_may_be_proved() -> None:
@@ -372,7 +485,7 @@ def test_some_sequences_of_a_family_may_be_proved() -> None:
         rng, model = np.random.default_rng(seed), draw_fitting(seed, n_ctx=4)
         automaton = draw_automaton(model, rng)
         rows = every_input(automaton)
-        held = applied(setting_for(model, automaton), 0, 1, draw_references(model, rng)).covers(rows)
+        held = applied(setting_for(model, automaton), 0, 1, draw_hints(model, rng)).covers(rows)
         family = np.column_stack([rows[:, -2:], automaton.outputs_of(rows)])
         partly += sum(len(np.unique(held[np.all(family == one, axis=1)])) == 2 for one in np.unique(family, axis=0))
     assert partly >= 3

@@ -86,6 +86,13 @@ def test_fine_tuning_makes_every_input_provable(trained: tuple[Model, Transforme
     assert np.array_equal(logits[:, -1].argmax(1).numpy(), problem.outputs_of(inputs.numpy())[:, 0])
 
 
+def test_scores_that_are_out_of_range_are_told() -> None:
+    """The strategy does not fit then, instead of failing."""
+    model = draw_fitting(0, d_vocab=2, n_ctx=3, d_vocab_out=2, size=1e4)
+    with pytest.raises(DoesNotFit, match="out of range"):
+        prove(problem_about(model, CPU, automaton=in_context_copying(3, 2)), PairTables())
+
+
 def test_models_and_tasks_that_do_not_fit() -> None:
     task = in_context_copying(3, 3)
     sizes = {"d_vocab": 3, "n_ctx": 3, "d_vocab_out": 3}

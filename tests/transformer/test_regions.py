@@ -392,10 +392,11 @@ def test_sequences_that_are_no_inputs_are_not_covered() -> None:
 
 
 def test_sizes_do_not_overflow() -> None:
-    model = one_layer(0, d_vocab=2, n_ctx=5, attention_dir="causal")
-    automaton = Automaton.of(np.arange(5), np.zeros((1, 1, 2), np.int64), np.array([1]))
+    model = one_layer(0, d_vocab=2, n_ctx=6, attention_dir="causal")
+    automaton = Automaton.of(np.arange(6), np.zeros((1, 1, 2), np.int64), np.array([1]))
     hints = draw_hints(automaton, 0, np.random.default_rng(0), 1, width(model))
-    hints["sizes"] = np.array([2**62, 2**62, 2**62, 2**62 + len(hints["finer"]) - len(hints["queries"]), hints["sizes"][-1]])
+    rest = 4 + len(hints["finer"]) - len(hints["queries"])
+    hints["sizes"] = np.array([*[2**62 - 1] * 4, rest, hints["sizes"][-1]])
     with np.errstate(over="ignore"):
         assert hints["sizes"][:-1].sum() + len(hints["queries"]) == len(hints["finer"])
     with pytest.raises(Refused, match="rows"):
