@@ -118,12 +118,19 @@ def from_transformer_lens(model: Any, task: Json = None) -> Model:
     return model_from_state(model.state_dict(), model.cfg.to_dict(), task)
 
 
-def frontier(model: Model | Path | str, folder: Path | str, strategies: Sequence[str] = (), jobs: int = 1) -> Frontier:
+def frontier(
+    model: Model | Path | str,
+    folder: Path | str,
+    strategies: Sequence[str] = (),
+    jobs: int = 1,
+    *,
+    task: "Json | Automaton" = None,
+) -> Frontier:
     """Prove with every strategy at many settings, check all, and keep the certificates in a folder, from which it goes on.
 
     `frontier_figure` (prover.studies.frontier_figures) draws what comes out.
     """
-    output, problem = Path(folder), _problem(model, None, 30, "cpu", Fraction(0))
+    output, problem = Path(folder), _problem(model, task, 30, "cpu", Fraction(0))
     path = Path(model) if isinstance(model, Path | str) else output / "model.safetensors"
     if isinstance(model, Model):
         save_model(model, path)

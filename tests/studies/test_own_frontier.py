@@ -9,6 +9,8 @@ from click.testing import CliRunner
 from test_frontier import sticking_out
 
 from certificates import write_model
+from certificates.automaton import read_automaton
+from prover import frontier
 from prover.commands import cli
 from prover.tasks import automaton_from, write_automaton
 from prover.training.own_task import OwnTaskRecipe, train_own_task
@@ -58,3 +60,11 @@ def test_nothing_is_done_twice(explored: tuple[Path, str]) -> None:
     other = ["frontier", str(folder / "own.safetensors"), "--strategies", "classes", "-o", str(folder / "other")]
     refused = CliRunner().invoke(cli, other)
     assert refused.exit_code != 0 and "not for models like this one" in str(refused.output) + str(refused.exception)
+
+
+def test_from_python(explored: tuple[Path, str], tmp_path: Path) -> None:
+    """The task is given; so the model file need not name it."""
+    folder = explored[0]
+    task = read_automaton(folder / "own.json")
+    found = frontier(folder / "own.safetensors", tmp_path, ("potentials",), task=task)
+    assert {result.total for result in found.results} == {TOKENS**LENGTH} and found.automaton is not None
