@@ -1,5 +1,5 @@
-"""Inputs of a task that a model gets wrong: looked for at random, half of them where a task's states are rare, or in regions
-where a proof fails.
+"""Inputs of a task that a model gets wrong: looked for at random, half of them where a task's states are rare, and from those
+with the least leads by changing single tokens; or in regions where a proof fails.
 """
 
 from collections.abc import Iterator
@@ -9,36 +9,44 @@ import numpy as np
 
 from certificates.tensor_file import IntArray
 from prover.strategies.regions import Regions
+from prover.transformer.descent import descended
 from prover.transformer.problem import TransformerProblem
 from prover.transformer.region_paths import RegionPaths
 from prover.transformer.region_samples import RegionInputs
 
 _BLOCK, _AT_ONCE = 2**14, 2**9
 """Inputs, and regions, that are looked at at once."""
+_DESCENTS, _ROUNDS = 32, 2
+"""From so many inputs of a block others are looked for; how often each token is changed."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """Inputs "n k" that were wrong, what the model answers "n r", and the least lead of all that were tried."""
+    """Inputs "n k" that were wrong, what the model answers "n r", and the least lead of all that were tried.
+
+    tried: random ones; descents: from so many of them, others were looked for nearby.
+    """
 
     tried: int
+    descents: int
     wrong: IntArray
     answers: IntArray
     least: float
 
 
 def attack(problem: TransformerProblem, tries: int, seed: int = 0) -> Found:
-    """Evaluate random inputs in float64."""
-    rng, wrong, answers, least = np.random.default_rng(seed), [], [], np.inf
+    """Evaluate random inputs in float64, and change those with the least leads."""
+    rng, wrong, descents, least = np.random.default_rng(seed), list[IntArray](), 0, np.inf
     for block, by_state in problem.track(list(_blocks(tries)), "attack"):
         inputs = problem.random_inputs(block, rng, by_state)
+        starts = np.argsort(problem.margins(inputs, problem.outputs_of(inputs)), kind="stable")[:_DESCENTS]
+        descents += len(starts)
+        inputs = np.unique(np.concatenate([inputs, descended(problem, inputs[starts], _ROUNDS, rng)]), axis=0)
         leads = problem.margins(inputs, problem.outputs_of(inputs))
-        bad = problem.as_tokens(np.unique(inputs[leads <= 0], axis=0))
-        wrong.append(bad)
-        answers.append(problem.answers(bad))
+        wrong.append(inputs[leads <= 0])
         least = min(least, float(leads.min()))
-    every, first = np.unique(np.concatenate(wrong), axis=0, return_index=True)
-    return Found(tries, every, np.concatenate(answers)[first], least)
+    every = problem.as_tokens(np.unique(np.concatenate(wrong), axis=0))
+    return Found(tries, descents, every, problem.answers(every), least)
 
 
 def _blocks(tries: int) -> Iterator[tuple[int, bool]]:

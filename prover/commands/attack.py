@@ -56,8 +56,9 @@ def attack_command(
     """Evaluate random inputs of MODEL's task in float64; print those that come out wrong, and whether the checker proves it.
 
     Half of them are uniform, token by token; the others take every state that may come next as often as any other, which
-    finds rare ones. With --regions, every region that is not proved is looked at instead, and listed with an input that is
-    wrong there, if one was found. The exit status is 0 if nothing was found, 1 otherwise.
+    finds rare ones. From those with the least leads, tokens are changed one by one as long as the lead falls. With
+    --regions, every region that is not proved is looked at instead, and listed with an input that is wrong there, if one
+    was found. The exit status is 0 if nothing was found, 1 otherwise.
     """
     strategy = build_strategy({Regions.name: Regions}, Regions.name, settings)
     assert isinstance(strategy, Regions)
@@ -86,7 +87,10 @@ def attack_command(
 def _at_random(found: Found, show: int) -> tuple[list[_Line], int]:
     """What to print, and how many inputs are wrong."""
     nothing = np.zeros(0, np.int64)
-    said = f"{found.tried} inputs tried, {len(found.wrong)} different ones wrong; least lead {found.least:.4g}"
+    said = (
+        f"{found.tried} inputs tried, and changed from {found.descents} of them on: {len(found.wrong)} different ones wrong; "
+    )
+    said += f"least lead {found.least:.4g}"
     wrong = [("", *pair) for pair in zip(found.wrong, found.answers, strict=True)][:show]
     return [(said, nothing, nothing), *wrong], len(found.wrong)
 

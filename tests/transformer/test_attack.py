@@ -1,5 +1,6 @@
 """Looking for wrong inputs, and proving that they are wrong."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,15 +8,15 @@ import pytest
 import torch
 from click.testing import CliRunner
 from test_regions import draw_automaton, every_input, one_layer, true_leads
-from transformer_models import draw_model
+from transformer_models import draw_model, stored_weights
 
-from certificates import write_model
+from certificates import RawTensor, write_model
 from certificates.automaton import Automaton
 from checker.reporting.cli import cli as checker
 from prover.attack import attack
 from prover.commands import cli as prover
 from prover.proving import problem_about
-from prover.tasks import addition, write_automaton
+from prover.tasks import addition, automaton_from, write_automaton
 from prover.transformer.problem import TransformerProblem
 from prover.transformer.walks import walks
 
@@ -62,6 +63,20 @@ def test_what_is_found_is_wrong_and_can_be_proved(seed: int, tmp_path: Path) -> 
         assert said == "  proved wrong"
         proved = CliRunner().invoke(checker, arguments)
         assert name == "checker" and proved.exit_code == 0 and "REFUTED" in proved.output, proved.output
+
+
+def test_what_few_tries_miss_is_found_nearby() -> None:
+    """A model of ten tokens that is right but for few inputs: with a bias so large that only the least lead is negative."""
+    model, length = one_layer(3, d_vocab=3, n_ctx=6, normalization_type=None, d_vocab_out=2, tie_word_embeddings=False), 6
+    automaton = automaton_from(0, lambda state, token, _: 0, lambda state: 0, length, 3)
+    rows = every_input(automaton)
+    leads = true_leads(model, automaton, rows)[:, 0]
+    bias = stored_weights(model).get("unembed.b_U", np.zeros(2)) - np.array([np.sort(leads)[:2].mean(), 0])
+    raw = RawTensor("F64", (2,), bias.astype("<f8").tobytes())
+    problem = problem_about(replace(model, tensors={**model.tensors, "unembed.b_U": raw}), CPU, automaton=automaton)
+    assert isinstance(problem, TransformerProblem)
+    found = attack(problem, 10)
+    assert found.wrong.tolist() == [rows[leads.argmin()].tolist()] and found.least < 0 and found.descents == 10
 
 
 def test_refutations_that_are_none(tmp_path: Path) -> None:
