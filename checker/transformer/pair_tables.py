@@ -55,6 +55,8 @@ from checker.transformer.reads import Read
 from checker.transformer.transformer_forward import EvaluatedTransformer
 
 _MEAN_BITS, _LARGEST_MEAN = 24, 2**50
+Doubtful = list[list[IntArray]]
+"""For families, and each of their steps by which a position is read, the doubtful ones."""
 
 
 @dataclass(frozen=True)
@@ -241,13 +243,20 @@ def pair_tables(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Rig
         every += layer.weighed(families, references[query])
 
     def right(output: int) -> list[tuple[int, list[IntArray]]]:
+        """For each family."""
         guesses = setting.arithmetic.exact(means[:, output], np.full(means[:, output].shape, -_MEAN_BITS, np.int64))
         return layer.right(output, every, head, guesses)
 
     met = sorted(set[int]().union(*(own.family.numbers for own in every)))
-    found = dict(zip(met, setting.in_order(setting.meter, right, met), strict=True))
-    setting.meter.hold(8 * sum(len(steps) for counts in found.values() for _, doubtful in counts for steps in doubtful))
-    places = {(own.family.query, own.family.before): number for number, own in enumerate(every)}
+    correct = sum(setting.in_order(setting.meter, lambda output: sum(count for count, _ in right(output)), met))
+    places, found = {(own.family.query, own.family.before): number for number, own in enumerate(every)}, dict[int, Doubtful]()
+
+    def doubtful_steps(output: int) -> Doubtful:
+        """Found once more, when they are asked for: parts of a check give numbers only."""
+        if output not in found:
+            found[output] = [doubtful for _, doubtful in right(output)]
+            setting.meter.hold(8 * sum(len(steps) for doubtful in found[output] for steps in doubtful))
+        return found[output]
 
     def covers(inputs: IntArray) -> BoolArray:
         proved, true = np.zeros(len(inputs), np.bool_), task.outputs_of(inputs)[:, 0]
@@ -257,14 +266,14 @@ def pair_tables(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Rig
         for number, (query, token, output) in enumerate(kinds.tolist()):
             place = places.get((query, token))
             if output >= 0 and place is not None:
-                rows, doubtful = np.flatnonzero(which.reshape(-1) == number), found[output][place][1]
+                rows, doubtful = np.flatnonzero(which.reshape(-1) == number), doubtful_steps(output)[place]
                 setting.meter.gathering(len(inputs))
                 taken = every[place].family.followed(inputs[rows])
                 setting.meter.sorting(taken.size + sum(map(len, doubtful)))
                 proved[rows] = np.any([~np.isin(own, steps) for own, steps in zip(taken.T, doubtful, strict=True)], axis=0)
         return proved
 
-    return RightAtRead(0, sum(count for counts in found.values() for count, _ in counts), covers)
+    return RightAtRead(0, correct, covers)
 
 
 def _is_fit(config: Transformer) -> bool:

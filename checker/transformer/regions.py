@@ -31,6 +31,8 @@ from checker.transformer.reads import Read
 
 _BLOCK = 2**18
 """Elements in the largest array of a block of regions."""
+_MOST_TOGETHER = 2**13
+"""Regions in a block: what is proved of them travels as a number of so many bits."""
 _MOST_CUTS, _LARGEST_SCALE = 64, 2**20
 
 
@@ -75,19 +77,26 @@ def _sums(finer: FinerAutomaton) -> Enclosure:
 def _leads(finer: FinerAutomaton, sums: Enclosure, cuts: Cuts) -> BoolArray:
     """In which regions "f", with boxes of sums "f x", the output leads."""
     read, config, query, outputs = finer.read, finer.read.forward.config, finer.query, finer.outputs
-    (_, least, most), proved = read.range, np.zeros(len(query), np.bool_)
-    after = AfterAttention(read.forward.layers, read.base, read.out)
+    (_, least, most), after = read.range, AfterAttention(read.forward.layers, read.base, read.out)
     widest = max(config.n_heads * (1 + config.d_head), config.d_mlp, config.d_model, config.d_vocab_out)
-    per_block = max(1, _BLOCK // widest)
-    for start in range(0, len(query), per_block):
+    per_block, setting = min(_MOST_TOGETHER, max(1, _BLOCK // widest)), read.setting
+    after.unembedding  # noqa: B018 - computed here, and not once more in every process
+
+    def proved_from(start: int) -> int:
+        """Of a block: a bit for each region."""
         here = slice(start, start + per_block)
         parts = sums[here].reshape(-1, config.n_heads, 1 + config.d_head)
-        divisors = parts[:, :, 0].within(read.setting.arithmetic)  # rounded as in a division
+        divisors = parts[:, :, 0].within(setting.arithmetic)  # rounded as in a division
         rows = np.flatnonzero(divisors.positive().all(axis=1))
         z = parts[rows, :, 1:].over(parts[rows, :, :1]).maximum(least).minimum(most)
-        boxes = Boxes(query[here][rows], z.reshape(len(rows), -1))
-        proved[start + rows] = _lead(after, boxes, outputs[here][rows], cuts)
-    return proved
+        boxes, proved = Boxes(query[here][rows], z.reshape(len(rows), -1)), np.zeros(per_block, np.uint8)
+        proved[rows] = _lead(after, boxes, outputs[here][rows], cuts)
+        return int.from_bytes(np.packbits(proved, bitorder="little").tobytes(), "little")
+
+    blocks = setting.in_order(setting.meter, proved_from, range(0, len(query), per_block))
+    bits = [np.frombuffer(block.to_bytes(-(-per_block // 8), "little"), np.uint8) for block in blocks]
+    every = [np.unpackbits(block, count=per_block, bitorder="little") for block in bits]
+    return np.asarray(np.concatenate(every)[: len(query)] == 1, np.bool_)
 
 
 def _lead(after: AfterAttention, boxes: Boxes, outputs: IntArray, cuts: Cuts) -> BoolArray:

@@ -244,7 +244,7 @@ INTEGER_NUMPY = {
     *("broadcast_shapes", "broadcast_to", "concatenate", "count_nonzero", "cumsum", "delete", "diff", "dtype", "flatnonzero"),
     *("frombuffer", "frompyfunc", "generic", "iinfo", "integer", "isin", "ix_", "left_shift", "maximum", "minimum", "nonzero"),
     *("einsum", "repeat", "right_shift", "searchsorted", "sort", "split", "stack", "take", "take_along_axis", "tile", "unique"),
-    "where",
+    *("packbits", "unpackbits", "where"),
     *("bool_", "int64", "uint64", "uint8", "object_", "ndarray"),
 }
 """Numpy names that return integers when given integers."""

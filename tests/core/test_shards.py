@@ -1,26 +1,34 @@
 """Checks on several machines: shards that are put together give the verdict of one check, and nothing else is accepted."""
 
 import hashlib
+import itertools
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 
 from certificates import Model, Statement, write_certificate, write_model
-from checker import Budget, InvalidInput, verify
+from checker import Budget, InvalidInput, covers, verify
 from checker.reporting import shards
 from checker.reporting.cli import cli, main
 from prover.attention.sequence_problem import SequenceProblem
-from prover.proving import prove
+from prover.known_tasks import in_context_copying
+from prover.proving import problem_about, prove
 from prover.strategies.all_inputs import Enumerate
 from prover.strategies.classes import Classes
 from prover.strategies.enumeration import BruteForce
 from prover.strategies.low_rank_chains import LowRankChains
+from prover.strategies.pair_tables import PairTables
+from prover.strategies.regions import Regions
+from prover.strategy import Strategy
 from prover.training.max_of_k import MaxOfKRecipe, train_max_of_k
+from prover.training.own_task import OwnTaskRecipe, train_own_task
 
 SHARDS = 3
 
@@ -51,6 +59,32 @@ def shard(certificate: Path, model: Path, number: int, output: Path, of: int = S
 
 def all_of(folder: Path) -> list[Path]:
     return [folder / f"{number}.json" for number in range(1, SHARDS + 1)]
+
+
+@pytest.mark.parametrize(("layers", "strategy"), [(1, Regions(fine=4)), (2, PairTables()), (2, PairTables(before=1))])
+def test_transformers_with_tasks_of_their_own(
+    layers: int, strategy: Strategy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parts are blocks of regions, or outputs; processes and shards do the same as one after the other."""
+    monkeypatch.setattr("checker.transformer.regions._MOST_TOGETHER", 3)
+    task = in_context_copying(4, 3)
+    recipe = OwnTaskRecipe(layers=layers, heads=2, d_model=12, d_head=6, d_mlp=0 if layers == 2 else 8, steps=150)
+    own = train_own_task(recipe, task, torch.device("cpu"))
+    certificate, evidence = prove(problem_about(own, torch.device("cpu"), automaton=task), strategy)
+    write_model(tmp_path / "model", own)
+    write_certificate(tmp_path / "cert", certificate)
+    whole = verify(tmp_path / "cert", tmp_path / "model")
+    assert whole.accepted and whole.correct == evidence.correct
+    assert replace(verify(tmp_path / "cert", tmp_path / "model", jobs=2), seconds=whole.seconds) == whole
+    for number in range(1, SHARDS + 1):
+        shard(tmp_path / "cert", tmp_path / "model", number, tmp_path / f"{number}.json")
+    command = ["combine", tmp_path / "cert", *all_of(tmp_path), "--model", tmp_path / "model", "--json"]
+    found = json.loads(CliRunner().invoke(cli, [str(part) for part in command]).output)
+    assert found["accepted"] and (found["correct"], found["operations"]) == (whole.correct, whole.operations)
+    rows = np.array(list(itertools.product(range(3), repeat=4)))
+    rows = rows[task.outputs_of(rows)[:, 0] >= 0]
+    held = covers(tmp_path / "cert", tmp_path / "model", rows) >= 0
+    assert np.count_nonzero(held) == whole.correct
 
 
 @pytest.mark.parametrize("strategy", [BruteForce(), Classes(), Enumerate()])
