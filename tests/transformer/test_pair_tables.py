@@ -74,11 +74,12 @@ def applied(setting: Setting, head: int, before: int, hints: Hints) -> RightAtRe
 
 
 def draw_hints(model: Model, rng: np.random.Generator) -> Hints:
-    """Any; means of about the size of leads."""
+    """Any; some means of about the size of leads."""
     (length, vocab), outputs = model.config.input_shape, model.config.d_vocab_out
     found = np.stack([rng.integers(length, size=vocab), *rng.integers(vocab, size=(2, vocab))], axis=1)
     found[found[:, 0] == 0, 1] = 0
-    means = rng.normal(size=(vocab, outputs, outputs - 1, model.config.n_heads - 1)) * rng.choice([0.1, 1.0])
+    means = rng.normal(size=(vocab, outputs, outputs - 1, model.config.n_heads - 1))
+    means *= rng.choice([0.1, 1.0, 30.0], (vocab, 1, 1, 1))  # some of them far off
     return {"references": found, "means": np.asarray(np.rint(means * 2**24), np.int64)}
 
 
