@@ -21,7 +21,7 @@ from checker.core.meter import Meter
 LARGEST_MACHINE_PRECISION = 30
 SMALLEST_PRECISION, LARGEST_PRECISION = 12, 256
 _FINE = 64
-_EFFORT_OF_EXACT = 20
+_EFFORT_OF_EXACT, _MANTISSA = 20, 1 << 53
 _EXP_LIMIT = 20
 """Arguments of exp are handled up to 2**20 in magnitude (below: the lower bound becomes 0; above: refused)."""
 
@@ -47,6 +47,8 @@ class ScaledArithmetic(Arithmetic):
 
     def exact(self, mantissas: IntArray, exponents: IntArray) -> "ScaledIntegers":
         """See Arithmetic. The largest element keeps `precision` bits; smaller ones lose what lies below that."""
+        if mantissas.size and not -_MANTISSA < int(mantissas.min()) <= int(mantissas.max()) < _MANTISSA:
+            raise AssertionError("a mantissa of more than 53 bits: a bug of the checker")
         self.meter.allocate(mantissas.size * self.element_bytes)
         self.meter.toil(_EFFORT_OF_EXACT * (reached(mantissas.size) + 1500))
         nonzero = mantissas != 0

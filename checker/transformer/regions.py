@@ -93,7 +93,9 @@ def _leads(finer: FinerAutomaton, sums: Enclosure, cuts: Cuts) -> BoolArray:
         proved[rows] = _lead(after, boxes, outputs[here][rows], cuts)
         return int.from_bytes(np.packbits(proved, bitorder="little").tobytes(), "little")
 
-    blocks = setting.in_order(setting.meter, proved_from, range(0, len(query), per_block))
+    blocks = list(setting.in_order(setting.meter, proved_from, range(0, len(query), per_block)))
+    if any(block >> per_block for block in blocks):
+        raise Refused("a part of the check that was done elsewhere proves more regions than there are")
     bits = [np.frombuffer(block.to_bytes(-(-per_block // 8), "little"), np.uint8) for block in blocks]
     every = [np.unpackbits(block, count=per_block, bitorder="little") for block in bits]
     return np.asarray(np.concatenate(every)[: len(query)] == 1, np.bool_)

@@ -1313,3 +1313,13 @@ def test_arrays_of_every_shape_and_layout(kind: Kind, origin: str, layout: str) 
                 kept = a.shape if "running" in name or name == "sort" else a.shape[:axis] + a.shape[axis + 1 :]
                 assert result.shape == kept, name
             check_invariants(a.concatenate([a], axis))
+
+
+@pytest.mark.parametrize("mantissa", [-(2**63), 2**63 - 1, 2**53, -(2**53)])
+@pytest.mark.parametrize("precision", [30, 64])
+def test_mantissas_that_are_too_long_are_a_bug_of_the_caller(mantissa: int, precision: int) -> None:
+    """abs(-2^63) is negative in 64 bits: such a number came out as zero."""
+    arithmetic = ScaledArithmetic(precision, Meter(Budget()))
+    for array in (np.array([mantissa]), np.array([1, mantissa])):
+        with pytest.raises(AssertionError, match="53 bits"):
+            arithmetic.exact(array, np.zeros(len(array), np.int64))

@@ -37,7 +37,7 @@ for one in CASES:
 
 
 def with_number(certificate: Certificate, numbers: tuple[int, ...]) -> Iterator[Certificate]:
-    """One number of a hint in place of another: the first and the last of each hint, at two precisions."""
+    """One number of a hint in place of another: the first and the last of each hint, at a precision beyond machine integers."""
     for index, step in enumerate(certificate.steps):
         for name, tensor in step.hints.items():
             for place in {0, tensor.integers().size - 1} if tensor.integers().size else ():
@@ -46,8 +46,7 @@ def with_number(certificate: Certificate, numbers: tuple[int, ...]) -> Iterator[
                     values.reshape(-1)[place] = number
                     hints = {**step.hints, name: RawTensor("I64", values.shape, values.astype("<i8").tobytes())}
                     steps = [*certificate.steps[:index], replace(step, hints=hints), *certificate.steps[index + 1 :]]
-                    for precision in (30, 64):
-                        yield replace(certificate, precision=precision, steps=tuple(steps))
+                    yield replace(certificate, precision=64, steps=tuple(steps))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["certificate"])

@@ -81,6 +81,12 @@ def test_transformers_with_tasks_of_their_own(
     command = ["combine", tmp_path / "cert", *all_of(tmp_path), "--model", tmp_path / "model", "--json"]
     found = json.loads(CliRunner().invoke(cli, [str(part) for part in command]).output)
     assert found["accepted"] and (found["correct"], found["operations"]) == (whole.correct, whole.operations)
+    if layers == 1:
+        content = json.loads((tmp_path / "1.json").read_text())
+        content["outcomes"]["0"][2] |= 8
+        (tmp_path / "1.json").write_text(json.dumps(content))
+        refused = CliRunner().invoke(cli, [str(part) for part in command[:-1]])
+        assert refused.exit_code == 1 and "more regions than there are" in refused.output
     rows = np.array(list(itertools.product(range(3), repeat=4)))
     rows = rows[task.outputs_of(rows)[:, 0] >= 0]
     held = covers(tmp_path / "cert", tmp_path / "model", rows) >= 0
