@@ -31,7 +31,7 @@ So it is at least L plus the mean for the one head, and times sum w_j > 0 at lea
 those that take doubtful steps only. Families have no input in common.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -55,8 +55,6 @@ from checker.transformer.reads import Read
 from checker.transformer.transformer_forward import EvaluatedTransformer
 
 _MEAN_BITS, _LARGEST_MEAN = 24, 2**50
-Doubtful = list[list[IntArray]]
-"""For families, and each of their steps by which a position is read, the doubtful ones."""
 
 
 @dataclass(frozen=True)
@@ -207,6 +205,41 @@ class SecondLayer:
         return self.last.through(columns)[before, query]
 
 
+class Coverage:
+    """Which inputs are among those that were counted. Doubtful steps are found once more, as parts of a check give numbers."""
+
+    def __init__(
+        self, setting: Setting, every: list[Weighed], right: Callable[[int], list[tuple[int, list[IntArray]]]]
+    ) -> None:
+        self.setting, self.every, self.right = setting, every, right
+        self.places = {(own.family.query, own.family.before): number for number, own in enumerate(every)}
+        self.found: dict[int, list[list[IntArray]]] = {}
+
+    def __call__(self, inputs: IntArray) -> BoolArray:
+        meter, proved = self.setting.meter, np.zeros(len(inputs), np.bool_)
+        before = inputs[:, -2] if self.every[0].family.before >= 0 else np.full(len(inputs), -1, np.int64)
+        kind = np.column_stack([inputs[:, -1], before, self.setting.task.outputs_of(inputs)[:, 0]])
+        meter.sorting(4 * len(kind))
+        kinds, which = np.unique(kind, axis=0, return_inverse=True)
+        for number, (query, token, output) in enumerate(kinds.tolist()):
+            place = self.places.get((query, token))
+            if output < 0 or place is None:
+                continue
+            meter.gathering(len(inputs))
+            rows, doubtful = np.flatnonzero(which.reshape(-1) == number), self._doubtful(output)[place]
+            taken = self.every[place].family.followed(inputs[rows])
+            meter.sorting(taken.size + sum(map(len, doubtful)))
+            proved[rows] = np.any([~np.isin(own, steps) for own, steps in zip(taken.T, doubtful, strict=True)], axis=0)
+        return proved
+
+    def _doubtful(self, output: int) -> list[list[IntArray]]:
+        """For each family, and each step by which a position is read."""
+        if output not in self.found:
+            self.found[output] = [doubtful for _, doubtful in self.right(output)]
+            self.setting.meter.hold(8 * sum(len(steps) for doubtful in self.found[output] for steps in doubtful))
+        return self.found[output]
+
+
 def pair_tables(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> RightAtRead:
     """Apply the rule to a forward pass. Parameters: `head`, by its number, and `before`: 1 if families give the token before p,
     else 0. Hints: references "q 3", for every token at p a position, the token before it (0 at the first one), and that there.
@@ -249,31 +282,7 @@ def pair_tables(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Rig
 
     met = sorted(set[int]().union(*(own.family.numbers for own in every)))
     correct = sum(setting.in_order(setting.meter, lambda output: sum(count for count, _ in right(output)), met))
-    places, found = {(own.family.query, own.family.before): number for number, own in enumerate(every)}, dict[int, Doubtful]()
-
-    def doubtful_steps(output: int) -> Doubtful:
-        """Found once more, when they are asked for: parts of a check give numbers only."""
-        if output not in found:
-            found[output] = [doubtful for _, doubtful in right(output)]
-            setting.meter.hold(8 * sum(len(steps) for doubtful in found[output] for steps in doubtful))
-        return found[output]
-
-    def covers(inputs: IntArray) -> BoolArray:
-        proved, true = np.zeros(len(inputs), np.bool_), task.outputs_of(inputs)[:, 0]
-        kind = np.column_stack([inputs[:, -1], inputs[:, -2] if before else np.full(len(inputs), -1, np.int64), true])
-        setting.meter.sorting(4 * len(kind))
-        kinds, which = np.unique(kind, axis=0, return_inverse=True)
-        for number, (query, token, output) in enumerate(kinds.tolist()):
-            place = places.get((query, token))
-            if output >= 0 and place is not None:
-                rows, doubtful = np.flatnonzero(which.reshape(-1) == number), doubtful_steps(output)[place]
-                setting.meter.gathering(len(inputs))
-                taken = every[place].family.followed(inputs[rows])
-                setting.meter.sorting(taken.size + sum(map(len, doubtful)))
-                proved[rows] = np.any([~np.isin(own, steps) for own, steps in zip(taken.T, doubtful, strict=True)], axis=0)
-        return proved
-
-    return RightAtRead(0, correct, covers)
+    return RightAtRead(0, correct, Coverage(setting, every, right))
 
 
 def _is_fit(config: Transformer) -> bool:

@@ -434,7 +434,7 @@ _REPLACED = {
         ("config.n_layers == 2 and", "config.n_layers >= 2 and"),
         ('and config.attention_dir == "causal" and', "and"),
         ("read.setting.meter.hold(self._bytes", "(self._bytes"),
-        ("inputs[:, -2] if before else", "inputs[:, -1] if before else"),
+        ("before = inputs[:, -2] if", "before = inputs[:, -1] if"),
     ),
     "certificates/transformer.py": (
         CONFIGURATION,

@@ -80,7 +80,7 @@ def draw_hints(model: Model, rng: np.random.Generator) -> Hints:
     found = np.stack([rng.integers(length, size=vocab), *rng.integers(vocab, size=(2, vocab))], axis=1)
     found[found[:, 0] == 0, 1] = 0
     means = rng.normal(size=(vocab, outputs, outputs - 1, model.config.n_heads - 1))
-    means *= rng.choice([0.1, 1.0, 30.0], (vocab, 1, 1, 1))  # some of them far off
+    means *= rng.choice([0.1, 1.0, 30.0], (vocab, 1, 1, means.shape[3]))  # some of them far off
     return {"references": found, "means": np.asarray(np.rint(means * 2**24), np.int64)}
 
 
@@ -364,6 +364,19 @@ def test_ties_are_not_proved() -> None:
     for before, precision in itertools.product((0, 1), (12, 30, 64)):
         setting = setting_for(replace(model, tensors=tensors), automaton, precision)
         assert applied(setting, 0, before, no_hints(model)).correct == 0
+
+
+def test_every_head_has_a_guess_of_its_own() -> None:
+    """Of three heads, one is added up; less is proved if the guess of one of the others is far off."""
+    model = draw_fitting(21, n_heads=3, n_key_value_heads=3, n_ctx=3, size=0.6)
+    automaton, near = draw_automaton(model, np.random.default_rng(21)), no_hints(model)
+    found = []
+    for other in (0, 1):
+        means = near["means"].copy()
+        means[..., other] = -64 * 2**24
+        found.append(applied(setting_for(model, automaton), 0, 1, {**near, "means": means}).correct)
+    best = applied(setting_for(model, automaton), 0, 1, near).correct
+    assert found[0] != found[1] and max(found) < best
 
 
 @pytest.mark.parametrize(
