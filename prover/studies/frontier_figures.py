@@ -59,7 +59,7 @@ OWN_STAGES: tuple[tuple[str, str, dict[str, int]], ...] = (
     ("small boxes of what heads read,<br>cut where they are not proved", "regions", {}),
     ("boxes that are not cut", "regions", {"cuts": 0}),
     ("larger boxes", "regions", {"cuts": 0, "fine": 6}),
-    ("sums over tokens, told apart<br>by what they add up to", "potentials", {"linear": 0}),
+    ("sums over tokens, told apart<br>by what they add up to", "potentials", {"linear": 0, "fine": 4}),
     ("potentials linear<br>in one number", "potentials", {}),
     ("pairs of neighbours,<br>the last pair known", "pair-tables", {"before": 1}),
     ("of the last pair<br>only the last token known", "pair-tables", {}),

@@ -235,7 +235,7 @@ def refused(check: Check, hints: dict[str, Any], tilt: int = 20, *premises: Any)
         ("no more columns than rows", 20, {"reading": ONE * np.eye(3, 4)}),
         ("at least one column", 20, {"writing": np.zeros((3, 0))}),
         ("beyond 53 bits", 20, {"reading": np.full((3, 1), 2**53)}),
-        ("beyond 53 bits", 20, {"writing": np.full((3, 1), -(2**63))}),
+        ("beyond 53 bits", 20, {"writing": np.full((3, 1), 1 - 2**62)}),
         ("has shape", 20, {"reading": ONE * np.eye(4)}),
         ("has shape", 20, {"writing": ONE * np.ones(3)}),
         ("has shape", 20, {"neurons": np.zeros((1, 1))}),

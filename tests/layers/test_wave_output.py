@@ -106,7 +106,7 @@ def buckets(p: int, rng: random.Random, mirrored: int) -> np.ndarray:
     kind = rng.choice(["each", "difference", "few", "one"])
     many = {"each": p * a + b, "difference": (a - b) % p, "few": 0 * addition(p), "one": 0 * addition(p) + 7}[kind]
     if kind == "few":
-        many = np.array([[rng.choice([-1, 0, 3, 2**63 - 1, 2**40]) for _ in range(p)] for _ in range(p)])
+        many = np.array([[rng.choice([-1, 0, 3, 2**62 - 1, 2**40]) for _ in range(p)] for _ in range(p)])
     return np.where(a > b, -1, many) if mirrored else many + 0 * addition(p)
 
 
@@ -327,7 +327,9 @@ def refused(check: Check, step: Step, *premises: Any) -> str:
 
 
 def test_weights_that_have_no_negative_are_refused() -> None:
-    """With -2**63, whose negative is itself, nothing that a neuron writes would count: this network is always wrong."""
+    """With -2**63, whose negative is itself (and which no hint may be), nothing that a neuron writes would count: this network
+    is always wrong. The rule itself has a much smaller limit.
+    """
     p, angle = 3, 2 * np.pi * np.arange(3) / 3
     left = np.concatenate([np.eye(3), np.zeros((3, 1))], axis=1)
     check = Check(group_mlp(p, {"embed_left.W_E": left, "embed_right.W_E": left, "unembed.W_U": np.zeros((4, 3))}))
@@ -339,7 +341,7 @@ def test_weights_that_have_no_negative_are_refused() -> None:
         "exact_vectors": vectors,
         "ideal": [[1, 3]],
         "ideal_vectors": [[0, 0]],
-        "weight": [-(2**63)] * 3 + [0],
+        "weight": [1 - 2**62] * 3 + [0],
         "entry_weight": [0],
         **none,
     }
@@ -357,7 +359,7 @@ def test_weights_that_have_no_negative_are_refused() -> None:
         "ideal_vectors": vectors,
     }
     reads = {"wave": [in_units([np.cos(x), np.sin(x)]) for x in [*angle, 0]], "weight": [0] * 4}
-    said = {**said, **ideal, **reads, "entry_weight": [-(2**63), -(2**63), 0]}
+    said = {**said, **ideal, **reads, "entry_weight": [1 - 2**62, 1 - 2**62, 0]}
     for angles in (0, 1):
         assert "weights have logarithms" in refused(check, step_of(said, scale=0, angles=angles))
 
@@ -366,22 +368,22 @@ def test_weights_that_have_no_negative_are_refused() -> None:
     ("match", "changes"),
     [
         ("buckets are -1 or more", {"bucket": -2}),
-        ("buckets are -1 or more", {"bucket": -(2**63)}),
+        ("buckets are -1 or more", {"bucket": 1 - 2**62}),
         ("reading is 0 to 4", {"reading": 5}),
         ("reading is 0 to 4", {"reading": -1}),
-        ("reading is 0 to 4", {"reading": 2**63 - 1}),
+        ("reading is 0 to 4", {"reading": 2**62 - 1}),
         ("entries have frequencies from 1 to 4 and neurons from 0 to 11", {"exact": [0, 0]}),
         ("entries have frequencies from 1 to 4 and neurons from 0 to 11", {"exact": [5, 0]}),
         ("entries have frequencies from 1 to 4 and neurons from 0 to 11", {"exact": [1, 12]}),
         ("entries have frequencies from 1 to 4 and neurons from 0 to 11", {"exact": [1, -1]}),
         ("entries have frequencies from 1 to 4 and neurons from 0 to 11", {"ideal": [0, 0]}),
         ("entries have frequencies from 1 to 4 and neurons from 0 to 11", {"ideal": [-1, 0]}),
-        ("entries have frequencies from 1 to 4 and neurons from 0 to 11", {"ideal": [1, 2**63 - 1]}),
+        ("entries have frequencies from 1 to 4 and neurons from 0 to 11", {"ideal": [1, 2**62 - 1]}),
         ("weights have logarithms from -24 to 24", {"weight": 25}),
         ("weights have logarithms from -24 to 24", {"weight": -25}),
         ("weights have logarithms from -24 to 24", {"entry_weight": 25}),
         ("weights have logarithms from -24 to 24", {"entry_weight": -25}),
-        ("weights have logarithms from -24 to 24", {"entry_weight": -(2**63)}),
+        ("weights have logarithms from -24 to 24", {"entry_weight": 1 - 2**62}),
         ("beyond 53 bits", {"wave": [0, 2**53]}),
         ("beyond 53 bits", {"level": -(2**53)}),
         ("beyond 53 bits", {"exact_vectors": [0, 2**53]}),

@@ -36,7 +36,7 @@ def test_every_strategy_that_fits_is_swept(explored: tuple[Path, str]) -> None:
     folder, output = explored
     results = json.loads((folder / "out/frontier.json").read_text())
     settings = [(one["strategy"], tuple(one["parameters"].values())) for one in results]
-    assert len(set(settings)) == len(settings) == 1 + 5 + 4
+    assert len(set(settings)) == len(settings) == 1 + 5 + 3
     assert {name for name, _ in settings} == {"enumerate", "regions", "potentials"}
     assert all(one["accepted"] and one["total"] == TOKENS**LENGTH for one in results)
     assert max(one["correct"] for one in results) == next(one["correct"] for one in results if one["strategy"] == "enumerate")

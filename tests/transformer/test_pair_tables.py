@@ -135,7 +135,7 @@ class Exact:
         return found
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", parts(60))
 def test_what_the_first_layer_leaves_is_within_its_bounds(seed: int) -> None:
     """For all inputs; and nothing is lost where all tokens are known."""
     rng, model = np.random.default_rng(seed), draw_fitting(seed)
@@ -159,7 +159,7 @@ def test_what_the_first_layer_leaves_is_within_its_bounds(seed: int) -> None:
             assert np.all(high - low < 1e-6)
 
 
-@pytest.mark.parametrize("seed", parts(180))
+@pytest.mark.parametrize("seed", parts(100))
 def test_what_is_proved_is_true(seed: int) -> None:
     """Of every kind of model and task; the margin is that by which some input leads."""
     rng, model = np.random.default_rng(seed), draw_fitting(seed)
@@ -177,7 +177,7 @@ def test_what_is_proved_is_true(seed: int) -> None:
         assert np.all(leads[held] > float(margin) - SURE)
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", parts(60))
 def test_a_margin_decides_about_inputs_of_two_tokens(seed: int) -> None:
     """Everything is known: with one head, what an input leads by is what is proved, and never more."""
     rng, model = np.random.default_rng(seed), draw_fitting(seed, n_ctx=2, n_heads=1, n_key_value_heads=1)
@@ -316,7 +316,7 @@ def proved_by_sums(automaton: Automaton, rows: np.ndarray, sums: np.ndarray, bef
     return best > 0, np.abs(best)
 
 
-@pytest.mark.parametrize("seed", parts(150))
+@pytest.mark.parametrize("seed", parts(100))
 def test_what_is_proved_is_what_the_theorem_says(seed: int) -> None:
     """Sequence by sequence, and step by step."""
     rng, model = np.random.default_rng(seed), draw_fitting(seed, n_ctx=2 + seed % 3, size=0.6)
@@ -423,7 +423,7 @@ def test_other_reads_are_refused() -> None:
             applied(setting_for(model, automaton), 0, 0, no_hints(model))
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", parts(45))
 def test_states_that_nothing_leads_to_make_no_difference(seed: int) -> None:
     """Also if they go on with tokens that no input has there."""
     rng, model = np.random.default_rng(seed), draw_fitting(seed)
@@ -495,12 +495,13 @@ def test_some_sequences_of_a_family_may_be_proved() -> None:
     """Doubtful steps are counted out one by one: there are cases in which some inputs with the same last tokens and output are
     proved, and others are not.
     """
-    partly = 0
-    for seed in range(40):
+    partly, seed = 0, 0
+    while partly < 3 and seed < 60:
         rng, model = np.random.default_rng(seed), draw_fitting(seed, n_ctx=4)
         automaton = draw_automaton(model, rng)
         rows = every_input(automaton)
         held = applied(setting_for(model, automaton), 0, 1, draw_hints(model, rng)).covers(rows)
         family = np.column_stack([rows[:, -2:], automaton.outputs_of(rows)])
         partly += sum(len(np.unique(held[np.all(family == one, axis=1)])) == 2 for one in np.unique(family, axis=0))
+        seed += 1
     assert partly >= 3
