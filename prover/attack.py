@@ -39,12 +39,12 @@ def attack(problem: TransformerProblem, tries: int, seed: int = 0) -> Found:
     rng, wrong, descents, least = np.random.default_rng(seed), list[IntArray](), 0, np.inf
     for block, by_state in problem.track(list(_blocks(tries)), "attack"):
         inputs = problem.random_inputs(block, rng, by_state)
-        starts = np.argsort(problem.margins(inputs, problem.outputs_of(inputs)), kind="stable")[:_DESCENTS]
-        descents += len(starts)
-        inputs = np.unique(np.concatenate([inputs, descended(problem, inputs[starts], _ROUNDS, rng)]), axis=0)
         leads = problem.margins(inputs, problem.outputs_of(inputs))
-        wrong.append(inputs[leads <= 0])
-        least = min(least, float(leads.min()))
+        nearby = descended(problem, inputs[np.argsort(leads, kind="stable")[:_DESCENTS]], _ROUNDS, rng)
+        descents += len(nearby)
+        near = problem.margins(nearby, problem.outputs_of(nearby))
+        wrong += [inputs[leads <= 0], nearby[near <= 0]]
+        least = min(least, float(leads.min()), float(near.min()))
     every = problem.as_tokens(np.unique(np.concatenate(wrong), axis=0))
     return Found(tries, descents, every, problem.answers(every), least)
 

@@ -25,7 +25,7 @@ from checker.core.enclosures import BoolArray
 from checker.core.errors import Refused
 from checker.core.facts import Fact, Setting, take_hints
 from checker.transformer.reads import Counts, Edges, Read
-from checker.transformer.transformer_forward import EvaluatedTransformer
+from checker.transformer.transformer_forward import take_forward
 
 _EFFORT_PER_TOKEN = 100
 """What following an input takes, for each of its tokens."""
@@ -95,10 +95,7 @@ def finer_automaton(
     token leads, or -1.
     """
     task = setting.task
-    (evaluated,) = premises if len(premises) == 1 else (None,)
-    if not isinstance(evaluated, EvaluatedTransformer):
-        raise Refused(f"{step.rule} takes one premise: a transformer's forward pass")
-    forward = evaluated.forward
+    forward = take_forward(step, premises)
     if not isinstance(task, AutomatonTask) or forward.config.n_layers != 1:
         raise Refused(f"{step.rule} is about a transformer with one layer, and a task that is an automaton")
     if not 0 <= number < len(task.reads):

@@ -52,7 +52,7 @@ from checker.transformer.finer import RightAtRead
 from checker.transformer.first_layer import FirstLayer
 from checker.transformer.pair_paths import Family, Paths
 from checker.transformer.reads import Read
-from checker.transformer.transformer_forward import EvaluatedTransformer
+from checker.transformer.transformer_forward import take_forward
 
 _MEAN_BITS, _LARGEST_MEAN = 24, 2**50
 
@@ -252,9 +252,7 @@ def pair_tables(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Rig
             "pair-tables is about causal transformers with two layers, without MLPs, norms and rotary embedding, and about "
             "tasks that are automata"
         )
-    (evaluated,) = premises if len(premises) == 1 else (None,)
-    if not isinstance(evaluated, EvaluatedTransformer):
-        raise Refused("pair-tables takes one premise: a transformer's forward pass")
+    forward = take_forward(step, premises)
     length, vocab = task.n_ctx, task.d_vocab
     order = task.automaton.order
     if task.automaton.reads.tolist() != [[length - 1, length]] or np.any(np.diff(order[order < length - 1]) < 0):
@@ -268,7 +266,7 @@ def pair_tables(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Rig
         raise Refused("a reference is a position, and the tokens before it (0 at the first one) and there")
     if np.any(means < -_LARGEST_MEAN) or np.any(means > _LARGEST_MEAN):
         raise Refused("a mean is too large")
-    read = Read(setting, evaluated.forward, task, length - 1, np.arange(vocab))
+    read = Read(setting, forward, task, length - 1, np.arange(vocab))
     layer, every = SecondLayer(read, bool(before)), list[Weighed]()
     for query in read.tokens[-1].tolist():
         given = read.tokens[-2].tolist() if before else [-1]

@@ -52,6 +52,14 @@ class EvaluatedTransformer(Classifier):
         return proved
 
 
+def take_forward(step: Step, premises: tuple[Fact, ...]) -> Forward:
+    """The forward pass that is a step's only premise."""
+    (evaluated,) = premises if len(premises) == 1 else (None,)
+    if not isinstance(evaluated, EvaluatedTransformer):
+        raise Refused(f"{step.rule} takes one premise: a transformer's forward pass")
+    return evaluated.forward
+
+
 def transformer_forward(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> EvaluatedTransformer:
     """Apply the rule. Takes no premises, parameters or hints."""
     take_parameters(step)

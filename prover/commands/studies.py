@@ -25,7 +25,7 @@ from prover.commands.options import (
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.problem import Problem
 from prover.proving import problem_about
-from prover.strategies import ATTENTION_STRATEGIES, FOR_ANY_TASK, TRANSFORMER_STRATEGIES, known_strategy, strategies_for
+from prover.strategies import SEQUENCE_STRATEGIES, known_strategy, strategies_for
 from prover.strategy import Strategy
 from prover.studies.bench import bench_table
 from prover.studies.demo import demo_table
@@ -91,10 +91,10 @@ def demo_command(model: Path, task: str | None, names: tuple[str, ...], device: 
 def _parse_names(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
     """The value of --strategies."""
     names = tuple(name.strip() for name in value.split(",")) if value else ()
-    known = {**ATTENTION_STRATEGIES, **FOR_ANY_TASK, **TRANSFORMER_STRATEGIES}
-    unknown = [name for name in names if name not in known]
+    unknown = [name for name in names if name not in SEQUENCE_STRATEGIES]
     if unknown:
-        raise click.BadParameter(f"unknown: {', '.join(unknown)}; there are {', '.join(known)}", context, parameter)
+        there_are = ", ".join(SEQUENCE_STRATEGIES)
+        raise click.BadParameter(f"unknown: {', '.join(unknown)}; there are {there_are}", context, parameter)
     return names
 
 

@@ -58,6 +58,8 @@ TRANSFORMER_STRATEGIES: Mapping[str, type[Strategy]] = {
 }
 """Strategies for transformers of the architecture `transformer`, and tasks of one's own."""
 
+SEQUENCE_STRATEGIES: Mapping[str, type[Strategy]] = {**ATTENTION_STRATEGIES, **FOR_ANY_TASK, **TRANSFORMER_STRATEGIES}
+"""Every strategy for models whose inputs are sequences of tokens: what `prover frontier` is about."""
 
 MLP_STRATEGIES: Mapping[str, type[Strategy]] = {MLPQuadrature.name: MLPQuadrature}
 """Strategies that prove something about an MLP, not about accuracy."""

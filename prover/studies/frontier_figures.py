@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from certificates import AttentionOnly, Model
-from prover.strategies import ATTENTION_STRATEGIES, BRUTE_FORCE, FOR_ANY_TASK, TRANSFORMER_STRATEGIES
+from prover.strategies import BRUTE_FORCE, SEQUENCE_STRATEGIES
 from prover.studies.frontier import Frontier
 from prover.studies.page import INK, styled
 from prover.studies.rounding import ceil_percent, ceil_scientific, floor_percent
@@ -19,8 +19,6 @@ from prover.studies.runs import Result
 COLOURS = ("#0072b2", "#009e73", "#e69f00", "#d55e00", "#cc79a7", "#56b4e9", "#7a5195", "#8c6d31", "#bcbd22", "#17becf")
 SYMBOLS = ("circle", "square", "triangle-up", "pentagon", "hexagon2")
 """Colours that colour-blind people can tell apart, and symbols beside them."""
-_KNOWN = {**ATTENTION_STRATEGIES, **FOR_ANY_TASK, **TRANSFORMER_STRATEGIES}
-"""The strategies whose results figures show, in the order of their colours."""
 _BASELINE_COLOUR = "#9aa0a6"
 BASELINE = "sampling"
 """The naive baseline: certify what was enumerated."""
@@ -236,7 +234,7 @@ def _add_published(figure: go.Figure, panel: _Panel, point: Published, x: float)
 
 def _strategies(results: Iterable[Result]) -> list[str]:
     present = {result.strategy for result in results}
-    return [name for name in _KNOWN if name in present] + sorted(present - set(_KNOWN))
+    return [name for name in SEQUENCE_STRATEGIES if name in present] + sorted(present - set(SEQUENCE_STRATEGIES))
 
 
 def strategy_colour(name: str) -> str:
@@ -245,7 +243,7 @@ def strategy_colour(name: str) -> str:
 
 
 def _number(name: str) -> int:
-    names = [known for known in _KNOWN if known != BASELINE]
+    names = [known for known in SEQUENCE_STRATEGIES if known != BASELINE]
     return names.index(name) if name in names else len(names)
 
 
@@ -283,7 +281,7 @@ def staged_results(frontier: Frontier) -> list[tuple[str, Result]]:
     """The stages that were run, with their labels."""
     found = []
     for label, name, parameters in stages_for(frontier):
-        wanted = {**asdict(_KNOWN[name]()), **parameters}
+        wanted = {**asdict(SEQUENCE_STRATEGIES[name]()), **parameters}
         found += [(label, r) for r in frontier.accepted if r.strategy == name and r.parameters == wanted]
     return found
 

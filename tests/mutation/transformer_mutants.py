@@ -60,7 +60,8 @@ _REPLACED = {
         ("_root(base, dim // 2)", "_root(base, dim)"),
     ),
     "checker/transformer/transformer_forward.py": (
-        EVERY,
+        (*EVERY, *REGIONS),
+        ("if not isinstance(evaluated, EvaluatedTransformer):", "if False:"),
         ("leads.all(axis=(1, 2))", "leads.any(axis=1).all(axis=1)"),
         ("leads.all(axis=(1, 2))", "leads.all(axis=2).any(axis=1)"),
         ("plus_margin(setting, logits[asked], -1)", "logits[asked]"),
@@ -160,7 +161,6 @@ _REPLACED = {
         ("(read.queries[state] != asked) |", ""),
         ("(state >= 0) & proved[state]", "proved[state]"),
         ("or forward.config.n_layers != 1", ""),
-        ("if not isinstance(evaluated, EvaluatedTransformer):", "if False:"),
         ("if not 0 <= number < len(task.reads):", "if number >= len(task.reads):"),
         ("np.any(np.diff(queries, prepend=-1) <= 0)", "np.any(np.diff(queries) < 0)"),
         ("or queries[-1] >= task.d_vocab", ""),
