@@ -30,8 +30,11 @@ def second_program() -> Path:
     return Path(found)
 
 
-def second_verdict(certificate: Path, model: Path) -> SecondVerdict:
-    """What the program says of the files. Raises CheckError with its reason if it does not accept."""
+def second_verdict(certificate: Path, model: Path, sha256: str) -> SecondVerdict:
+    """What the program says of the files, which it reads itself: its certificate must have this digest, and so names one model.
+
+    Raises CheckError with the program's reason if it does not accept.
+    """
     command = [str(second_program()), str(model), str(certificate)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
@@ -41,6 +44,8 @@ def second_verdict(certificate: Path, model: Path) -> SecondVerdict:
     if not isinstance(answer, dict):
         raise CheckError(f"{PROGRAM} answers {done.stdout!r}")
     if done.returncode == 0 and answer["accepted"] is True:
+        if answer.get("certificate") != sha256:
+            raise InvalidInput(f"--verified: {certificate} has changed while it was checked")
         return SecondVerdict(str(answer["theorem"]), str(answer["axioms"]))
     if done.returncode == _UNSUPPORTED:
         raise Refused(f"--verified: there is no theorem in Coq about this: {answer['unsupported']}")

@@ -151,7 +151,7 @@ def verify(
             parsed, parsed_model, pins=pins, arithmetic=ARITHMETICS[arithmetic], budget=budget, in_order=in_order
         )
         if verified:
-            second = second_verdict(Path(certificate), Path(model))
+            second = second_verdict(Path(certificate), Path(model), sha256)
     except (CheckError, FormatError, MemoryError) as error:
         verdict = Verdict(
             accepted=False,

@@ -23,7 +23,7 @@ from prover.studies.frontier_figures import (
     strategy_colour,
     waterfall_figure,
 )
-from prover.studies.page import card, embed, page, paragraphs
+from prover.studies.page import card, embed, packed, page, paragraphs
 from prover.studies.rounding import ceil_scientific, ceil_share, floor_percent
 from prover.studies.runs import Result
 
@@ -54,7 +54,7 @@ def report_page(frontier: Frontier) -> str:
         cells=_cells(frontier),
         table=_table(frontier),
         misfits=_misfits(frontier),
-        cell_data=json.dumps(_cell_data(frontier), separators=(",", ":")).replace("</", "<\\/"),
+        cell_data=packed(json.dumps(_cell_data(frontier), separators=(",", ":"))),
     )
 
 

@@ -1,5 +1,11 @@
-"""What all report pages share: one self-contained file each, which loads nothing, and whose policy forbids it to."""
+"""What all report pages share: one self-contained file each, which loads nothing, and whose policy forbids it to.
 
+What is large, the plotting library and what it plots, is compressed; the browser unpacks it.
+"""
+
+import base64
+import gzip
+import json
 from html import escape
 from pathlib import Path
 from string import Template
@@ -18,20 +24,25 @@ def page(title: str, heading: str, digest: str, body: str, **parts: str) -> str:
         title=escape(title),
         heading=escape(heading),
         digest=f"model SHA-256 {digest}" if digest else "",
-        plotly=get_plotlyjs(),
+        plotly=packed(get_plotlyjs()),
         body=inner.substitute(parts),
     )
 
 
+def packed(text: str) -> str:
+    """For `unpacked` of page.html: gzip in base64."""
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+
+
 def embed(figure: go.Figure, name: str) -> str:
-    """A figure as HTML, for a page that holds plotly already."""
-    config: dict[str, Any] = {
+    """A figure as HTML: its place, and the call of page.html's `draw` that fills it."""
+    options: dict[str, Any] = {
         "displaylogo": False,
         "responsive": True,
         "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
     }
-    html = figure.to_html(include_plotlyjs=False, full_html=False, div_id=name, config=config, default_width="100%")
-    return str(html)
+    place = f'<div id="{name}" class="figure" style="height: {figure.layout.height}px"></div>'
+    return f'{place}\n<script>draw("{name}", "{packed(str(figure.to_json()))}", {json.dumps(options)});</script>'
 
 
 def styled(figure: go.Figure, height: int, **layout: Any) -> go.Figure:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
-from test_frontier import sticking_out
+from test_frontier import sticking_out, told
 
 from certificates import write_model
 from certificates.automaton import read_automaton
@@ -44,7 +44,7 @@ def test_every_strategy_that_fits_is_swept(explored: tuple[Path, str]) -> None:
 
 
 def test_what_the_page_says(explored: tuple[Path, str]) -> None:
-    page = (explored[0] / "out/report.html").read_text()
+    page = told((explored[0] / "out/report.html").read_text())
     assert f"{TOKENS**LENGTH} sequences of {LENGTH} tokens out of {TOKENS}" in page
     for said in ("boxes that are not cut", "potentials linear", "prover attack --regions", "pair-tables and 1 more"):
         assert said in page

@@ -5,6 +5,7 @@ step says `joint` 0. So what the checker in Python refuses, it may accept for tw
 shown, or a class could not be proved there.
 """
 
+import hashlib
 import json
 import os
 import subprocess
@@ -19,7 +20,7 @@ from thorough import some
 import certificates
 from certificates import write_certificate, write_model
 from checker import verify
-from checker.core.errors import CheckError
+from checker.core.errors import CheckError, InvalidInput
 from checker.reporting.second_checker import second_program, second_verdict
 from prover.strategies import ATTENTION_STRATEGIES
 
@@ -98,9 +99,20 @@ def test_a_verdict_names_the_theorem(strategy: str, tmp_path: Path) -> None:
     write_model(tmp_path / "model", model)
     write_certificate(tmp_path / "cert", certificate)
     verdict = verify(tmp_path / "cert", tmp_path / "model", verified=True)
-    assert verdict.accepted and verdict.verified == second_verdict(tmp_path / "cert", tmp_path / "model")
+    sha256 = hashlib.sha256((tmp_path / "cert").read_bytes()).hexdigest()
+    assert verdict.accepted and verdict.verified == second_verdict(tmp_path / "cert", tmp_path / "model", sha256)
     assert verdict.verified.theorem.startswith("count_") and len(verdict.verified.axioms) == 64
     assert verify(tmp_path / "cert", tmp_path / "model").verified is None
+
+
+def test_both_checkers_read_the_same_certificate(tmp_path: Path) -> None:
+    """A file that is replaced between their reading it is refused."""
+    model = mutate._constructed(5, 4, 1.75)
+    write_model(tmp_path / "model", model)
+    write_certificate(tmp_path / "cert", mutate._proved(model, "exact"))
+    other = hashlib.sha256(b"what the other one has read").hexdigest()
+    with pytest.raises(InvalidInput, match="has changed while"):
+        second_verdict(tmp_path / "cert", tmp_path / "model", other)
 
 
 def test_what_has_no_theorem_is_refused(tmp_path: Path) -> None:

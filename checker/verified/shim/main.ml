@@ -10,7 +10,8 @@ let answer status members =
 let refused status kind reason = answer status [ ("accepted", Json.Bool false); (kind, Json.String reason) ]
 
 let check model_path certificate_path =
-  let certificate = Certificate.parse (Container.parse (Container.read_file certificate_path)) in
+  let content = Container.read_file certificate_path in
+  let certificate = Certificate.parse (Container.parse content) in
   let model = Model.parse (Container.parse (Container.read_file model_path)) in
   if Model.digest model <> certificate.model then unfounded "the certificate is about the model %s" certificate.model;
   let total = Z.pow (Z.of_int (Model.size model "d_vocab")) (Model.size model "n_ctx") in
@@ -18,7 +19,13 @@ let check model_path certificate_path =
   let count, theorem = Proof.established model certificate in
   if Z.lt count certificate.correct then
     unfounded "the statement claims %s correct inputs, but its proof shows %s" (Z.to_string certificate.correct) (Z.to_string count);
-  answer 0 [ ("accepted", Json.Bool true); ("correct", Json.String (Z.to_string certificate.correct)); ("established", Json.String (Z.to_string count)); ("theorem", Json.String theorem); ("axioms", Json.String Axioms.digest) ]
+  answer 0
+    [ ("accepted", Json.Bool true);
+      ("correct", Json.String (Z.to_string certificate.correct));
+      ("established", Json.String (Z.to_string count));
+      ("theorem", Json.String theorem);
+      ("axioms", Json.String Axioms.digest);
+      ("certificate", Json.String (Sha256.digest content)) ]
 
 let () =
   match Sys.argv with
