@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test thorough coq verified flagship bench float32 pace frontier study interpret finetune interop figures docs lint mutants size clean
+.PHONY: demo test thorough coq verified flagship bench float32 pace frontier study interpret finetune search interop figures docs lint mutants size clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -66,8 +66,17 @@ interpret: $(STAMP)
 	$(BIN)/prover interpret certificates/models/symmetric-5.safetensors -o interpret-out/symmetric-5 --jobs 2
 	$(BIN)/prover interpret certificates/models/modular-addition-59.safetensors -o interpret-out/modular-addition-59 --jobs 2
 
+# Hours, both; interrupted, they go on where they stopped.
 finetune: $(STAMP)
-	$(BIN)/prover finetune certificates/models/max-of-4-seed123.safetensors --strategy pessimized -o finetune-out/tuned.safetensors
+	$(BIN)/python docs/finetuning_runs.py -o finetune-out
+
+SEARCH := $(BIN)/prover search --jobs 2
+search: $(STAMP)
+	$(SEARCH) certificates/models/modular-addition-59.safetensors --family sparse-dictionary -o search-out/dictionaries-modular-addition-59
+	$(SEARCH) certificates/models/symmetric-5.safetensors --family low-rank -o search-out/low-rank-symmetric-5
+	$(SEARCH) certificates/models/max-of-4-seed123.safetensors --family low-rank -o search-out/low-rank-max-of-4-seed123
+	$(SEARCH) certificates/models/symmetric-5.safetensors --family crosscoder -o search-out/crosscoders-symmetric-5
+	$(SEARCH) certificates/models/modular-addition-59.safetensors --family crosscoder -o search-out/crosscoders-modular-addition-59
 
 # The real TransformerLens and SAELens, which cannot be installed together: an environment for each version (a few GB, minutes).
 interop:
@@ -100,4 +109,4 @@ size: $(STAMP)
 	$(BIN)/python tests/trusted_size.py --write
 
 clean:
-	rm -rf $(VENV) demo-out bench-out float32-out frontier-out study-out interpret-out finetune-out interop-out mutants-out docs-out build *.egg-info
+	rm -rf $(VENV) demo-out bench-out float32-out frontier-out study-out interpret-out finetune-out search-out interop-out mutants-out docs-out build *.egg-info

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import finetuning_tables
+
 from checker.reporting.cli import theorem_of
 from checker.rules import RULES
 from prover.commands.explain import SYMBOLS, ideas
@@ -37,6 +39,7 @@ RUNS = {
     "float": "float32-out/float32.table.json",
     "study-max-of-4": "study-out/max-of-4/study.json",
     "study-symmetric-5": "study-out/symmetric-5/study.json",
+    "finetuning": "finetune-out/finetuning.json",
 }
 """Where a run leaves what is kept in docs/results."""
 KEPT = (
@@ -49,7 +52,7 @@ Result = Mapping[str, Any]
 def take(name: str) -> None:
     """Keep the results of a run."""
     found = json.loads((ROOT / RUNS[name]).read_text())
-    if isinstance(found, dict):  # a table as it was printed
+    if isinstance(found, dict):  # as it is to be kept
         (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
         return
     kept = [{key: one[key] for key in KEPT if key in one} for one in found]
@@ -258,6 +261,10 @@ TABLES = {
     "study-max-of-k": lambda: study_table("max-of-4"),
     "study-groups": lambda: study_table("symmetric-5"),
     "headline": headline_table,
+    "finetuned": lambda: table(*finetuning_tables.one_run()),
+    "finetuned-all": lambda: table(*finetuning_tables.all_runs(), words=2),
+    "finetuned-groups": lambda: table(*finetuning_tables.groups(), words=2),
+    "finetuned-cheaper": lambda: table(*finetuning_tables.cheaper()),
 }
 
 
@@ -273,10 +280,8 @@ def rewritten(text: str) -> str:
 
 def pages() -> dict[Path, str]:
     """All that is generated, but for the picture."""
-    written = {
-        path: rewritten(path.read_text())
-        for path in (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("results", "float32", "studies")))
-    }
+    with_tables = (ROOT / "docs" / f"{name}.md" for name in ("results", "float32", "studies", "finetuning"))
+    written = {path: rewritten(path.read_text()) for path in (ROOT / "README.md", *with_tables)}
     return written | {ROOT / "docs" / "strategies.md": strategies_page(), ROOT / "docs" / "rules.md": rules_page()}
 
 

@@ -31,6 +31,7 @@ from checker.rules.disjoint_sum import disjoint_sum
 from checker.rules.float_execution import float_execution
 from checker.rules.further_inputs import further_inputs
 from checker.transformer.all_reads import all_reads
+from checker.transformer.joint_reads import joint_reads
 from checker.transformer.pair_tables import pair_tables
 from checker.transformer.potentials import potentials
 from checker.transformer.regions import regions
@@ -49,6 +50,7 @@ RULES: Mapping[str, Rule] = {
     "further-inputs": further_inputs,
     "group-chains": group_chains,
     "hidden-tables": hidden_tables,
+    "joint-reads": joint_reads,
     "low-rank-chains": low_rank_chains,
     "mlp-quadrature": mlp_quadrature,
     "pair-tables": pair_tables,

@@ -16,13 +16,18 @@ from checker.core.facts import CertifiedInputs, Fact, Setting, no_cells, take_hi
 from checker.transformer.finer import RightAtRead
 
 
-def all_reads(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> CertifiedInputs:
-    """Apply the rule to facts about single reads. Takes no parameters or hints."""
+def take_reads(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> list[RightAtRead]:
+    """The premises of a step without parameters and hints: a fact about each read of the task, in their order."""
     take_parameters(step)
     take_hints(setting, step)
-    total, facts = setting.task.total, [premise for premise in premises if isinstance(premise, RightAtRead)]
+    facts = [premise for premise in premises if isinstance(premise, RightAtRead)]
     if len(facts) < len(premises) or [fact.read for fact in facts] != list(range(len(setting.task.reads))):
-        raise Refused(f"all-reads needs a premise about each of the {len(setting.task.reads)} reads, in this order")
+        raise Refused(f"{step.rule} needs a premise about each of the {len(setting.task.reads)} reads, in this order")
+    return facts
+
+
+def right_at_all(setting: Setting, facts: list[RightAtRead], correct: int) -> CertifiedInputs:
+    """So many inputs, which all facts are about."""
 
     def covers(inputs: IntArray) -> BoolArray:
         found = np.ones(len(inputs), np.bool_)
@@ -30,5 +35,10 @@ def all_reads(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Certi
             found &= fact.covers(inputs)
         return found
 
-    correct = max(0, total - sum(total - fact.correct for fact in facts))
     return CertifiedInputs(correct, ~no_cells(setting), covers, covers)
+
+
+def all_reads(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> CertifiedInputs:
+    """Apply the rule to facts about single reads. Takes no parameters or hints."""
+    facts, total = take_reads(setting, step, premises), setting.task.total
+    return right_at_all(setting, facts, max(0, total - sum(total - fact.correct for fact in facts)))

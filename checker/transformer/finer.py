@@ -33,11 +33,15 @@ _EFFORT_PER_TOKEN = 100
 
 @dataclass(frozen=True)
 class RightAtRead(Fact):
-    """At a read, by its number, at least `correct` inputs are right. covers: which of some inputs "n k" are proved to be."""
+    """At a read, by its number, at least `correct` inputs are right. covers: which of some inputs "k n" are proved to be.
+
+    followed: if these are the inputs of some regions of a finer automaton, it and which regions "f".
+    """
 
     read: int
     correct: int
     covers: Callable[[IntArray], BoolArray]
+    followed: "tuple[FinerAutomaton, BoolArray] | None" = None
     unexplained_dimension: int = 0
 
 
@@ -83,7 +87,7 @@ class FinerAutomaton:
                 state = np.where(state < 0, -1, table[state, inputs[:, position]])
             return np.asarray((state >= 0) & proved[state], np.bool_)
 
-        return RightAtRead(self.number, sum(self.ways[proved].tolist()), covers)
+        return RightAtRead(self.number, sum(self.ways[proved].tolist()), covers, (self, proved))
 
 
 def finer_automaton(

@@ -28,7 +28,14 @@ class Potentials(Strategy):
     name: ClassVar[str] = "potentials"
     cost: ClassVar[str] = "reads V (V K + states) (d_mlp + d_vocab_out)"
     summary: ClassVar[str] = "sums over all tokens, exactly, through the MLP: for tasks that count or add"
-    rules: ClassVar[tuple[str, ...]] = ("transformer-forward", "potentials", "all-reads", "further-inputs", "disjoint-sum")
+    rules: ClassVar[tuple[str, ...]] = (
+        "transformer-forward",
+        "potentials",
+        "all-reads",
+        "joint-reads",
+        "further-inputs",
+        "disjoint-sum",
+    )
     any_task: ClassVar[bool] = True
 
     linear: int = switch(1, "1: potentials linear in the sum of the tokens' numbers, if the task has such numbers")

@@ -32,7 +32,14 @@ class Regions(Strategy):
     name: ClassVar[str] = "regions"
     cost: ClassVar[str] = "reads V states K d_head"
     summary: ClassVar[str] = "all inputs that a transformer of one layer treats alike, at once: for tasks of one's own"
-    rules: ClassVar[tuple[str, ...]] = ("transformer-forward", "regions", "all-reads", "further-inputs", "disjoint-sum")
+    rules: ClassVar[tuple[str, ...]] = (
+        "transformer-forward",
+        "regions",
+        "all-reads",
+        "joint-reads",
+        "further-inputs",
+        "disjoint-sum",
+    )
     any_task: ClassVar[bool] = True
     rate: ClassVar[float] = 2e-3
 

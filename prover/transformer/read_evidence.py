@@ -1,6 +1,7 @@
 """What is proved at single reads of a task, put together."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol
 
 import numpy as np
@@ -33,13 +34,24 @@ def merged_tables(every: Sequence[Tables]) -> dict[str, IntArray]:
 def evidence_of_reads(problem: TransformerProblem, reads: Sequence[Step]) -> Evidence:
     """From a step for each read of the task, in this order: inputs that are right at all of them.
 
+    Those that are not proved at some read are counted once, if that is affordable: several reads may leave the same ones.
     Raises DoesNotFit if the checker refuses the steps, as it does if scores are out of its range.
     """
-    steps = (problem.classifier, *reads, Step("all-reads", tuple(range(1, len(reads) + 1))))
+    most = Budget(operations=10**15, memory=2**40)
+    simply = _together(problem, reads, "all-reads", most)
+    if simply.correct == problem.total or len(reads) == 1:
+        return simply
+    with suppress(DoesNotFit):
+        return _together(problem, reads, "joint-reads", Budget())
+    return simply
+
+
+def _together(problem: TransformerProblem, reads: Sequence[Step], rule: str, budget: Budget) -> Evidence:
+    steps = (problem.classifier, *reads, Step(rule, tuple(range(1, len(reads) + 1))))
     statement = Statement(problem.model.digest(), problem.stated_task, 0, problem.total, problem.margin)
     certificate = Certificate(statement, problem.precision, steps, problem.given_tensors)
     try:
-        correct = shows(certificate, problem.model, Budget(operations=10**15, memory=2**40))
+        correct = shows(certificate, problem.model, budget)
     except CheckError as error:
         raise DoesNotFit(f"the checker refuses what was found: {error}") from error
     return Evidence(steps, correct, problem.total, np.zeros((0, 0), object))

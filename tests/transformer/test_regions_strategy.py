@@ -33,7 +33,7 @@ def assert_accepted_and_true(seed: int, model: Model, automaton: Automaton, stra
     verdict = verify(folder / "cert", folder / "model")
     assert verdict.accepted and verdict.correct == evidence.correct and verdict.total == len(rows)
     held = covers(folder / "cert", folder / "model", rows) >= 0
-    assert evidence.correct <= np.count_nonzero(held) and np.all(leads[held] > float(margin) - 1e-9)
+    assert evidence.correct == np.count_nonzero(held) and np.all(leads[held] > float(margin) - 1e-9)
 
 
 @pytest.mark.parametrize("seed", range(18))
