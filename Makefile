@@ -63,8 +63,7 @@ study: $(STAMP)
 	$(BIN)/prover study docs/studies/symmetric-5.toml -o study-out/symmetric-5 --jobs 2
 
 interpret: $(STAMP)
-	$(BIN)/prover interpret certificates/models/symmetric-5.safetensors -o interpret-out/symmetric-5 --jobs 2
-	$(BIN)/prover interpret certificates/models/modular-addition-59.safetensors -o interpret-out/modular-addition-59 --jobs 2
+	$(BIN)/python docs/interpretation_runs.py -o interpret-out
 
 # Hours, both; interrupted, they go on where they stopped.
 finetune: $(STAMP)

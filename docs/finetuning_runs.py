@@ -6,17 +6,14 @@ where nothing else is said. What the page shows of a run is gathered in OUTPUT/f
 
 import argparse
 import json
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from checker import verify
+from prover_commands import ROOT, model_file, run, slug
 
-ROOT = Path(__file__).resolve().parents[1]
-SHIPPED = ROOT / "certificates" / "models"
+from checker import verify
 
 
 @dataclass(frozen=True)
@@ -42,8 +39,7 @@ class Tuning:
 
 def group(table: str, name: str, seed: int, options: str, tied: str = "") -> Tuning:
     """A network for a finite group."""
-    slug = f"{name.replace(':', '-').replace('(', '-').replace(')', '').replace(',', '-')}-seed-{seed}"
-    return Tuning(table, slug, f"group-composition --group {name}{tied} --seed {seed}", options)
+    return Tuning(table, f"{slug(name)}-seed-{seed}", f"group-composition --group {name}{tied} --seed {seed}", options)
 
 
 CHEAP = "--strategy low-rank-chains --set rank=8 --set bands=12 --set slack=60"
@@ -84,21 +80,9 @@ TUNINGS = (
 )
 
 
-def run(*arguments: str | Path) -> None:
-    """A command of the prover; one whose bound is nothing ends with status 1, and is a result as well."""
-    print("prover", *arguments, flush=True)
-    done = subprocess.run([sys.executable, "-m", "prover", *map(str, arguments)], cwd=ROOT, check=False)
-    if done.returncode not in (0, 1):
-        sys.exit(done.returncode)
-
-
 def outcome(tuning: Tuning, output: Path) -> dict[str, Any]:
     """Train, fine-tune, and say what came of it; what is done already is only read."""
-    model = SHIPPED / f"{tuning.model}.safetensors"
-    if tuning.training:
-        model = output / "models" / f"{tuning.model}.safetensors"
-        if not model.exists():
-            run("train", *tuning.training.split(), "-o", model)
+    model = model_file(tuning.model, tuning.training, output)
     tuned = output / f"{tuning.name}.safetensors"
     found = tuned.with_name(f"{tuned.stem}-finetuning") / "finetuning.json"
     if not found.exists():

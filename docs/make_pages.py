@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import finetuning_tables
+import interpretation_tables
+import search_tables
 
 from checker.reporting.cli import theorem_of
 from checker.rules import RULES
@@ -27,6 +29,10 @@ from prover.studies.rounding import ceil_scientific, floor_percent, floor_share
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "docs" / "results"
+SEARCHES = (
+    *("dictionaries-modular-addition-59", "low-rank-symmetric-5", "low-rank-max-of-4-seed123"),
+    *("crosscoders-symmetric-5", "crosscoders-modular-addition-59"),
+)
 RUNS = {
     "demo": "demo-out/results.json",
     "addition": "demo-out/addition-10/results.json",
@@ -40,11 +46,14 @@ RUNS = {
     "study-max-of-4": "study-out/max-of-4/study.json",
     "study-symmetric-5": "study-out/symmetric-5/study.json",
     "finetuning": "finetune-out/finetuning.json",
+    "interpretations": "interpret-out/interpretations.json",
+    **{name: f"search-out/{name}/frontier.json" for name in SEARCHES},
+    **{f"{name}-terms": f"search-out/{name}/crosscoders.json" for name in SEARCHES if name.startswith("crosscoders")},
 }
 """Where a run leaves what is kept in docs/results."""
 KEPT = (
     *("strategy", "parameters", "accepted", "correct", "total", "covered", "operations", "unexplained_dimension"),
-    *("certificate_bytes", "prove_seconds", "seconds"),
+    *("certificate_bytes", "prove_seconds", "seconds", "accuracy"),
 )
 Result = Mapping[str, Any]
 
@@ -261,6 +270,22 @@ TABLES = {
     "study-max-of-k": lambda: study_table("max-of-4"),
     "study-groups": lambda: study_table("symmetric-5"),
     "headline": headline_table,
+    "interpretations": lambda: table(*interpretation_tables.compared()),
+    "quadrature": lambda: table(*interpretation_tables.quadrature()),
+    "searched-dictionaries": lambda: table(
+        *search_tables.by_objective(
+            "dictionaries-modular-addition-59", {"atoms": "atoms", "sparsity": "of which each neuron has"}
+        )
+    ),
+    "searched-directions": lambda: table(*search_tables.by_objective("low-rank-symmetric-5", {"rank": "directions"})),
+    "searched-circuits": lambda: table(
+        *search_tables.by_objective(
+            "low-rank-max-of-4-seed123", {switch: switch for switch in ("attention", "copying", "direct")}
+        )
+    ),
+    "searched-crosscoders": lambda: table(
+        *search_tables.crosscoders(("symmetric-5", "modular-addition-59"), objective=0), words=1
+    ),
     "finetuned": lambda: table(*finetuning_tables.one_run()),
     "finetuned-all": lambda: table(*finetuning_tables.all_runs(), words=2),
     "finetuned-groups": lambda: table(*finetuning_tables.groups(), words=2),
@@ -280,8 +305,7 @@ def rewritten(text: str) -> str:
 
 def pages() -> dict[Path, str]:
     """All that is generated, but for the picture."""
-    with_tables = (ROOT / "docs" / f"{name}.md" for name in ("results", "float32", "studies", "finetuning"))
-    written = {path: rewritten(path.read_text()) for path in (ROOT / "README.md", *with_tables)}
+    written = {path: rewritten(path.read_text()) for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))}
     return written | {ROOT / "docs" / "strategies.md": strategies_page(), ROOT / "docs" / "rules.md": rules_page()}
 
 

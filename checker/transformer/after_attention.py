@@ -96,7 +96,7 @@ class AfterAttention:
         over_boxes = partial(activated, config.act_fn)
         if config.normalization_type is None:
             return layers.units(0, lambda weights: self._through(weights, boxes, None), over_boxes), rows
-        x = self._through(self._centring, boxes, None)
+        x = self._through(self.centring, boxes, None)
         squares, share = x.square().sum(1).reshape(-1, 1) + self._eps(config.d_model), Fraction(1, 16)
         divisors = (squares * fraction(x.arithmetic, share)).sqrt().within(x.arithmetic)  # rounded more than in a division
         rows = np.flatnonzero(divisors.positive())
@@ -114,16 +114,19 @@ class AfterAttention:
             biases.append(zeros(layers.setting, 1, unembed.shape[1]))
         if "ln_final.w" in layers.weights:
             unembed = unembed * layers.weights["ln_final.w"].reshape(-1, 1)
-        return self._centring @ unembed, sum(biases[1:], biases[0]) if biases else None
+        return self.centring @ unembed, sum(biases[1:], biases[0]) if biases else None
 
     def _sigma(self, boxes: Boxes, hidden: Enclosure | None) -> Enclosure:
         """The last norm's root "n 1", times d if means are subtracted."""
+        return self.root(self._through(self.centring, boxes, hidden).square().sum(1).reshape(-1, 1))
+
+    def root(self, squares: Enclosure) -> Enclosure:
+        """A norm's root, from the sum of squares of what `centring` makes of what it reads; times d if that subtracts means."""
         share = fraction(self.layers.setting.arithmetic, Fraction(1, self.layers.config.d_model))
-        squares = self._through(self._centring, boxes, hidden).square().sum(1).reshape(-1, 1)
         return (squares * share + self._eps(1)).sqrt()
 
     @cached_property
-    def _centring(self) -> Enclosure:
+    def centring(self) -> Enclosure:
         """The matrix that subtracts the mean, times d, or the identity if norms do not."""
         size = self.layers.config.d_model
         places = np.arange(size)

@@ -1,7 +1,7 @@
 """Rule `potentials`: a one-layer transformer is right on all inputs of a region, by sums over its tokens.
 
 *Model.* A `transformer` (FORMAT.md, 2.6) with one layer; an MLP, if any, is of ReLU units that read the residual stream as it
-is; a last norm only where the logits' biases and the margin are zero. *Task* and *regions*: those of a finer automaton
+is. *Task* and *regions*: those of a finer automaton
 (`finer`), in the m steps of which all positions that the read sees are read. w_j, v_j, c, Z, N: see `reads`, for each head h.
 
 *Ratios.* Let Z be that of the first head, and rho_h = Z / Z_h for the others; for each query let there be numbers a_h, b_h
@@ -27,7 +27,17 @@ then o leads by more than the margin. The first summand is a Z x.y, plus what is
 
 *Proof.* Z > 0, and the lead less the margin, times Z, is Z (x.D + b_out.D + beta) + sum_i a_i relu(Z p_i). For t = Z p_i,
 relu(t) - s t is convex and at least 0, so at most the greater of its values at l and u. So a relu(t) >= a s t, plus min(a, 0)
-times that. A last norm divides logits by a positive number, there being no biases: what it divides is not 0, or the sum were 0.
+times that.
+
+*A last norm* divides by its root sigma(x) = sqrt(|x|^2 / d + eps), in LN of x less its mean. The lead less the margin, times
+sigma, is x.D + sigma beta. If that is positive, so is sigma, since x.D were 0 otherwise. With m_hj = (v_hj - c_h) O_h, x is b
+plus, for each head, a mean of m_hj with weights w_hj / Z_h. Lengths are convex: so
+
+    Z sigma(x)  >=  sum_j w_0j (sigma(b) + b.m_0j / (d sigma(b)))  +  sum_h>0 rho_h sum_j w_hj b.m_hj / (d sigma(b)),
+    Z sigma(x)  <=  sum_j w_0j sigma(b + m_0j)                     +  sum_h>0 rho_h sum_j w_hj |m_hj| / sqrt(d),
+
+the tangent at b, and Jensen's inequality. So Z sigma beta is at least beta times the first sum if beta >= 0, the second one if
+not: in the sums above, this takes the place of what is added for beta.
 
 *Sums over the inputs of a region.* There are two ways. (1) Let hull(s) be {0} for the first states, and hull(s') the least
 interval that contains hull(s) + F_j for all s and tokens that lead to s'; then the sum is in the hull of the region's state.
@@ -43,6 +53,7 @@ and those with the same query and slopes for the first summand.
 """
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
@@ -53,6 +64,7 @@ from checker.core.enclosed_weights import plus_margin, zeros
 from checker.core.enclosures import BoolArray, Enclosure
 from checker.core.errors import Refused
 from checker.core.facts import Fact, Setting, take_parameters
+from checker.transformer.activations import fraction
 from checker.transformer.after_attention import AfterAttention
 from checker.transformer.finer import FinerAutomaton, RightAtRead, finer_automaton
 from checker.transformer.reads import Read
@@ -67,7 +79,7 @@ _BLOCK = 2**18
 @dataclass(frozen=True)
 class Patterns:
     """Outputs "k" with slopes s "k m" of the units; the a of all rivals "m k r"; and y and what is added to b.y, "d x" and
-    "1 x": first of all units, then for the first summand of the theorem, "k r".
+    "1 x": first of all units, then for the first summand of the theorem, "k r". beta "1 x", if there is a last norm and any.
     """
 
     output: IntArray
@@ -75,6 +87,7 @@ class Patterns:
     influence: Enclosure
     columns: Enclosure
     constants: Enclosure
+    beta: Enclosure | None = None
 
     def of_rivals(self, pattern: IntArray) -> IntArray:
         """The columns "i r" for the first summand."""
@@ -126,15 +139,14 @@ def _patterns(read: Read, output: IntArray, slopes: IntArray) -> Patterns:
     rivals = (output[:, None] + np.arange(1, config.d_vocab_out)) % config.d_vocab_out
     unembed, bias = AfterAttention(layers, read.base, read.out).unembedding
     lead = (unembed[:, output].reshape(-1, count, 1) - unembed[:, rivals]).reshape(config.d_model, -1)
-    if bias is None:
-        added = zeros(setting, 1, rivals.size)
-    elif config.normalization_type is not None:
-        raise Refused("potentials is not about models with biases of logits, or a margin, after a last norm")
-    else:
+    added = zeros(setting, 1, rivals.size)
+    if bias is not None:
         added = plus_margin(setting, (bias[:, output].reshape(-1, count, 1) - bias[:, rivals]).reshape(1, -1), -1)
     s = setting.arithmetic.exact(slopes, np.full(slopes.shape, -_SLOPE_BITS, np.int64))
     if config.attn_only:
-        return Patterns(output, s, zeros(setting, 0, *rivals.shape), lead, added)
+        beta = None if config.normalization_type is None or bias is None else added
+        constants = added if beta is None else zeros(setting, 1, rivals.size)
+        return Patterns(output, s, zeros(setting, 0, *rivals.shape), lead, constants, beta)
     mlp = "blocks.0.mlp."
     influence = weights[f"{mlp}W_out"] @ lead
     if f"{mlp}b_out" in weights:
@@ -147,11 +159,50 @@ def _patterns(read: Read, output: IntArray, slopes: IntArray) -> Patterns:
     return Patterns(output, s, influence.reshape(units, *rivals.shape), columns, constants)
 
 
+@dataclass(frozen=True)
+class Roots:
+    """For a last norm: what heads read, "c h e" less c, by the position; b "q d" as the norm reads it, and its root "q 1"."""
+
+    read: Read
+    after: AfterAttention
+    base: Enclosure
+    root: Enclosure
+
+    @staticmethod
+    def of(read: Read) -> "Roots":
+        """Of a model with a last norm."""
+        after = AfterAttention(read.forward.layers, read.base, read.out)
+        base = read.base @ after.centring
+        return Roots(read, after, base, after.root(base.square().sum(1).reshape(-1, 1)))
+
+    def least_times(self, beta: Enclosure, position: int, head: int) -> Enclosure:
+        """What a head's tokens at a position give, "q c x", for the root times beta "1 x" (see the theorem)."""
+        low, high = (end.reshape(*end.shape, 1) for end in self._bounds(position, head))
+        beta, zero = beta.reshape(1, 1, -1), zeros(self.read.setting, 1, 1, 1)
+        return low * beta.maximum(zero) + high * beta.minimum(zero)
+
+    def _bounds(self, position: int, head: int) -> tuple[Enclosure, Enclosure]:
+        """For the root, from below and from above, "q c"."""
+        size, (_, width) = self.read.forward.config.d_head, self.base.shape
+        moved = self.read.values(position)[:, head] @ (self.read.out[head * size : (head + 1) * size] @ self.after.centring)
+        lengths, share = moved.square().sum(1), fraction(moved.arithmetic, Fraction(1, width))
+        if position == self.read.position:
+            products, lengths = (self.base * moved).sum(1).reshape(-1, 1), lengths.reshape(-1, 1)
+        else:
+            products, lengths = self.base @ moved.T, lengths.reshape(1, -1)
+        low = (products * share).over(self.root)
+        if head:
+            return low, (lengths * share).sqrt()
+        own = self.base.square().sum(1).reshape(-1, 1)
+        return self.root + low, self.after.root(own + products + products + lengths)
+
+
 def _terms(read: Read, steps: int, patterns: Patterns, ratios: Enclosure, enforced: Enclosure) -> Terms:
     """For ratios a_h, b_h "q h 2", and mu_h "q x h" of the columns of patterns."""
     config, queries = read.forward.config, len(read.queries)
     heads, size, columns = config.n_heads, config.d_head, patterns.columns.shape[1]
     written = [read.out[head * size : (head + 1) * size] @ patterns.columns for head in range(heads)]
+    roots = None if patterns.beta is None else Roots.of(read)
     fixed = (read.base @ patterns.columns + patterns.constants + enforced.sum(2)).reshape(queries, 1, columns)
     corners, found = 2 ** (heads - 1), list[tuple[Enclosure, IntArray] | None]()
     for step in range(steps):
@@ -164,6 +215,8 @@ def _terms(read: Read, steps: int, patterns: Patterns, ratios: Enclosure, enforc
         read.setting.meter.hold(queries * tokens * columns * corners * read.setting.arithmetic.element_bytes // 4)
         shape = (queries, 1, columns) if position == read.position else (1, tokens, columns)
         own = [(values[:, head] @ written[head]).reshape(*shape) for head in range(heads)]
+        if roots is not None and patterns.beta is not None:
+            own = [part + roots.least_times(patterns.beta, position, head) for head, part in enumerate(own)]
         sums, checks = [weights[0] * (fixed + own[0])], list[Enclosure]()
         for head in range(1, heads):
             part = weights[head] * (own[head] - enforced[:, :, head - 1].reshape(queries, 1, columns))

@@ -90,9 +90,6 @@ class Potentials(Strategy):
                 f"{self.name} is for one layer and up to {_MOST_HEADS} heads, without an MLP or with one of ReLU units that no "
                 "norm precedes; try --strategy regions"
             )
-        biased = {"unembed.b_U", "ln_final.b"} & set(problem.model.tensors)
-        if config.normalization_type is not None and (biased or problem.margin):
-            raise DoesNotFit(f"after a last norm, {self.name} is for logits without biases, and no --margin; try regions")
         automaton = problem.automaton
         if automaton is None:
             raise DoesNotFit(f"{self.name} is about tasks that are automata: give one with --task FILE.json")
@@ -114,6 +111,7 @@ def potentials_step(read: int, search: PatternSearch, multipliers: Multipliers |
     both = Functionals(
         np.concatenate([units.columns, columns.columns.reshape(len(columns.columns), -1)], axis=1),
         np.concatenate([units.constants, columns.constants.reshape(-1)]),
+        columns.before_norm,
     )
     corners, heads = divided[0].corners, len(divided[0].greatest)
     hints = {

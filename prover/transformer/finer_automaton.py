@@ -7,6 +7,7 @@ the same, are forgotten, and others are remembered, whatever the model does. The
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
@@ -114,6 +115,25 @@ class ReadSums:
         """The middle of the values."""
         least, most = self._range
         return (least + most) / 2
+
+    @cached_property
+    def roots(self) -> tuple[FloatArray, FloatArray]:
+        """From below and above what tokens give through heads, "step v h", for the root of the last norm.
+
+        Times d_model if it subtracts means, as in the checker.
+        """
+        config, weights = self.problem.model.config, self.problem.weights
+        out, base = weights["blocks.0.attn.W_O"].cpu().numpy(), self.bounds.base.cpu().numpy()
+        moved = np.einsum("kvhe,hed->kvhd", self._visible[1] - self.centre, out)
+        if config.normalization_type in ("LN", "LNPre"):
+            moved, base = moved - moved.mean(3, keepdims=True), base - base.mean()
+        eps, size = float(Fraction(config.eps)), config.d_model
+        root = np.sqrt(base @ base / size + eps)
+        low, high = moved @ base / (size * root), np.sqrt((moved**2).sum(3) / size)
+        low[..., 0] += root
+        high[..., 0] = np.sqrt(((moved[:, :, 0] + base) ** 2).sum(2) / size + eps)
+        order, unit = self.problem.required_automaton.order, size if config.normalization_type in ("LN", "LNPre") else 1
+        return unit * low[order], unit * high[order]
 
     @cached_property
     def terms(self) -> FloatArray:

@@ -141,7 +141,7 @@ class PatternSearch:
             for number in np.unique(pattern[claimed]).tolist():
                 rows = np.flatnonzero(pattern[claimed] == number)
                 needed = -self.lost(low[rows], high[rows], slopes[number], influence[:, number]).repeat(inputs.corners, axis=1)
-                own = Functionals(functionals.columns[:, number], functionals.constants[number])
+                own = Functionals(functionals.columns[:, number], functionals.constants[number], functionals.before_norm)
                 ways = inputs.ways(pattern == number)
                 multipliers, bounds = linear_bounds(ways, inputs.terms(own), inputs.rises[claimed[rows]])
                 room = _ROOM * max(np.abs(bounds).max(), np.abs(needed).max(initial=0))

@@ -24,10 +24,14 @@ _RATIOS, _ROUNDS, _LARGEST, _SLACK = 12, 5, 2.0**14, 2.0**-8
 
 @dataclass(frozen=True)
 class Functionals:
-    """What is asked of the residual stream after attention: columns "d x", and what is added."""
+    """What is asked of the residual stream after attention: columns "d x", and what is added.
+
+    before_norm: the constants are multiplied by the root of a last norm.
+    """
 
     columns: FloatArray
     constants: FloatArray
+    before_norm: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,15 @@ class Summands:
     @cached_property
     def _unembedding(self) -> tuple[FloatArray, FloatArray]:
         config = self.problem.model.config
-        unembed = self["embed.W_E"].T if config.tie_word_embeddings else self["unembed.W_U"]
+        unembed = plain = self["embed.W_E"].T if config.tie_word_embeddings else self["unembed.W_U"]
         if "ln_final.w" in self.problem.weights:
             unembed = unembed * self["ln_final.w"][:, None]
         if config.normalization_type in ("LN", "LNPre"):
-            unembed = unembed - unembed.mean(0)
-        return unembed, self["unembed.b_U"]
+            unembed = config.d_model * (unembed - unembed.mean(0))  # the checker's unit, which multipliers are in
+        bias = self["unembed.b_U"]
+        if "ln_final.b" in self.problem.weights:
+            bias = bias + self["ln_final.b"] @ plain
+        return unembed, bias
 
     def leads(self, output: IntArray, slopes: FloatArray) -> tuple[Functionals, FloatArray]:
         """For outputs "k" with slopes "k m": of the leads with slopes, "k r" each; and how units influence leads, "m k r"."""
@@ -64,7 +71,7 @@ class Summands:
         lead = unembed[:, output][:, :, None] - unembed[:, rivals]
         added = bias[output][:, None] - bias[rivals] - float(self.problem.margin)
         if config.attn_only:
-            return Functionals(lead, added), np.zeros((0, *rivals.shape))
+            return Functionals(lead, added, config.normalization_type is not None), np.zeros((0, *rivals.shape))
         influence = np.einsum("md,dkr->mkr", self["blocks.0.mlp.W_out"], lead)
         added = added + np.einsum("d,dkr->kr", self["blocks.0.mlp.b_out"], lead)
         scaled = influence * slopes.T[:, :, None]
@@ -144,10 +151,15 @@ class DividedInputs:
     def _parts(self, functionals: Functionals) -> FloatArray:
         """What the heads add to sums, "step v h x", that of others than the first being divided by ratios."""
         columns, sums = functionals.columns.reshape(len(functionals.columns), -1), self.sums
-        fixed = sums.bounds.base.cpu().numpy() @ columns + functionals.constants.reshape(-1)
+        constants = functionals.constants.reshape(-1)
+        fixed = sums.bounds.base.cpu().numpy() @ columns + constants * (not functionals.before_norm)
         out = sums.problem.weights["blocks.0.attn.W_O"].cpu().numpy()
         found = np.einsum("svhe,hed,dx->svhx", self._added[..., 1:], out, columns, optimize=True)
         found[:, :, 0] += self._added[:, :, 0, :1] * fixed
+        if functionals.before_norm:
+            for ends, sign in zip(sums.roots, (1, -1), strict=True):
+                some = np.where(sign * constants > 0, constants, 0)
+                found += (self._added[..., 0] * ends[: len(self.tables)])[..., None] * some
         return found
 
     def enforced(self, functionals: Functionals) -> FloatArray:

@@ -1,17 +1,18 @@
 """Strategy `potentials`: what it proves is accepted and true; numbers of tokens; small models that count."""
 
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from test_potentials import draw_fitting, reads_that_fit
-from test_regions import draw_automaton, every_input, one_layer, true_leads
+from test_regions import draw_automaton, every_input, setting_for, true_leads
 from test_regions_strategy import assert_accepted_and_true
 
-from certificates import Model, write_certificate, write_model
+from certificates import Model, Step, write_certificate, write_model
 from checker import covers, verify
+from checker.transformer.potentials import potentials
+from checker.transformer.transformer_forward import transformer_forward
 from prover.known_tasks import (
     balanced_brackets,
     in_context_copying,
@@ -22,11 +23,15 @@ from prover.known_tasks import (
     sortedness,
 )
 from prover.proving import problem_about, prove
-from prover.strategies.potentials import Potentials
+from prover.strategies.potentials import Potentials, potentials_step
 from prover.strategy import DoesNotFit
 from prover.tasks import automaton_from
 from prover.training.own_task import OwnTaskRecipe, train_own_task
+from prover.transformer.finer_automaton import ReadSums
+from prover.transformer.pattern_search import PatternSearch
+from prover.transformer.problem import TransformerProblem
 from prover.transformer.token_numbers import token_numbers
+from prover.transformer.token_sums import DividedInputs, Summands
 
 CPU = torch.device("cpu")
 SUM = running_sum_sign(4, 2)
@@ -63,6 +68,27 @@ def test_a_model_that_adds_is_proved_on_most_inputs(linear: int, adding: Model, 
     assert evidence.correct > 0.9 * (len(rows) - wrong_somewhere) > 0
 
 
+@pytest.mark.parametrize("seed", [1, 4, 7, 10, 13, 16, 19, 22, 25, 28, 34, 40])
+def test_the_checker_proves_what_multipliers_claim(seed: int) -> None:
+    """Also before a last norm, in whose unit they are."""
+    model = draw_fitting(seed)
+    length, vocab = model.config.input_shape
+    wide = automaton_from(
+        0, lambda total, token, _: total + token, lambda total: total % model.config.d_vocab_out, length, vocab
+    )
+    problem = problem_about(model, CPU, automaton=wide)
+    assert model.config.attn_only and isinstance(problem, TransformerProblem)
+    sums = [ReadSums(problem, 0, query) for query in problem.queries(0)]
+    met = np.any([one.met for one in sums], axis=0)
+    divided = [DividedInputs.by_number(one, one.greatest(met), np.arange(vocab)) for one in sums]
+    search = PatternSearch(Summands(problem), divided)
+    step = potentials_step(0, search, search.multipliers())
+    claimed = np.flatnonzero(step.hints["pattern"].integers() >= 0)
+    setting = setting_for(model, wide)
+    _, proved = potentials(setting, step, (transformer_forward(setting, Step("transformer-forward"), ()),)).followed
+    assert np.array_equal(np.flatnonzero(proved), claimed)
+
+
 def test_numbers_of_tokens() -> None:
     """Sums have them, up to a constant and a factor; of two tokens, one is counted."""
     sums = [running_sum_sign(8, 3), running_sum_sign(8, 3, every=0)]
@@ -85,9 +111,6 @@ def test_models_and_tasks_that_do_not_fit() -> None:
     for other in ({"n_layers": 2}, {"n_heads": 7, "n_key_value_heads": 7}, {"act_fn": "silu"}, {"normalization_type": "LN"}):
         with pytest.raises(DoesNotFit, match="one layer and up to 6 heads"):
             prove(problem_about(draw_fitting(0, **other), CPU, automaton=automaton), Potentials())
-    normed = one_layer(3, n_heads=1, n_key_value_heads=1, attn_only=True, normalization_type="RMS", d_vocab=vocab, n_ctx=length)
-    with pytest.raises(DoesNotFit, match="last norm"):
-        prove(problem_about(normed, CPU, automaton=automaton, margin=Fraction(1, 2)), Potentials())
     later = automaton_from(0, lambda state, token, _: 0, lambda state: 1, length, vocab)
     early = type(later).of(later.order[::-1], later.transitions, later.outputs, np.array([[length - 1, 1]]))
     both = draw_fitting(0, attention_dir="bidirectional")
