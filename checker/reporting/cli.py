@@ -3,8 +3,10 @@
 import inspect
 import json
 import re
+import signal
 import sys
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
@@ -27,7 +29,7 @@ from checker.reporting.theorem import frequency_bounds
 from checker.reporting.verdict import ARITHMETICS, ArithmeticName, Verdict, verify
 from checker.rules import RULES
 
-_INTERNAL_ERROR = 3
+_INTERNAL_ERROR, _INTERRUPTED = 3, 130
 _PINNED_ERROR = re.compile(r"[0-9]{1,9}:[0-9.]+")
 _NAME = re.compile(r"(?!null$)[a-z][a-z-]*")
 _MODEL = click.option("--model", "model", required=True, type=click.Path(path_type=Path), help="The model file.")
@@ -262,7 +264,9 @@ def rules_command(name: str | None) -> None:
         for rule in RULES:
             click.echo(f"{rule:20} {theorem_of(rule)[0].partition(': ')[2]}")
     elif name not in RULES:
-        raise InvalidInput(f"there is no rule {name!r}; there are {', '.join(RULES)}")
+        near = get_close_matches(name, list(RULES), 1)
+        hint = f", did you mean {near[0]}?" if near else f"; there are {', '.join(RULES)}"
+        raise InvalidInput(f"there is no rule {name!r}{hint}")
     else:
         click.echo("\n".join(theorem_of(name)))
 
@@ -371,6 +375,7 @@ def _print_verdict(verdict: Verdict, as_json: bool) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command; every failure becomes an exit status and one line (or one JSON object), never a traceback."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # unwinds: no process is left behind
     argv = sys.argv[1:] if arguments is None else arguments
     as_json = "--json" in argv
     try:
@@ -385,7 +390,7 @@ def main(arguments: list[str] | None = None) -> None:
     except MemoryError:
         verdict = refusal("out of memory", InvalidInput.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        sys.exit(130)
+        verdict = refusal("interrupted", _INTERRUPTED)
     except Exception as error:
         verdict = refusal(f"internal error, please report it: {type(error).__name__}: {error}", _INTERNAL_ERROR)
     if as_json or "verify" in argv[:1]:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from difflib import get_close_matches
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -175,7 +176,9 @@ def verify(
 def _known(names: Collection[str]) -> frozenset[str]:
     unknown = sorted(set(names) - set(RULES))
     if unknown or isinstance(names, str):
-        raise InvalidInput(f"rules to allow: {unknown or names} unknown; this checker knows {sorted(RULES)}")
+        near = get_close_matches(unknown[0], list(RULES), 1) if unknown else []
+        hint = f"did you mean {near[0]}?" if near else f"this checker knows {sorted(RULES)}"
+        raise InvalidInput(f"rules to allow: {unknown or names} unknown; {hint}")
     return frozenset(names)
 
 

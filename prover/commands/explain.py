@@ -4,7 +4,7 @@ import inspect
 import math
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,6 +23,8 @@ from prover.proving import problem_about, prove
 from prover.strategies import FAMILIES, all_strategies_for
 from prover.strategies.enumeration import BruteForce
 from prover.strategies.fourier_output import Fourier
+from prover.strategies.pair_tables import PairTables
+from prover.strategies.potentials import Potentials
 from prover.strategies.quadrature import Quadrature
 from prover.strategies.regions import Regions
 from prover.strategy import Strategy
@@ -136,11 +138,19 @@ def _estimate(problem: Problem) -> str:
     return f"{right} of {len(examples)} random inputs right, in floating point (an estimate, not a bound)"
 
 
+_LAYERS: Mapping[type[Strategy], int] = {Regions: 1, Potentials: 1, PairTables: 2}
+"""How many a transformer has that a strategy is about."""
+_ENUMERABLE = 10**8
+"""Inputs that can be looked at one by one within the default budget."""
+
+
 def _fitting(problem: Problem) -> Iterator[type[Strategy]]:
     """The strategies whose conditions on architecture and task hold."""
     for strategy in all_strategies_for(problem.model).values():
-        if strategy is Regions:
-            fits = problem.automaton is not None and problem.model.config.n_layers == 1
+        if strategy in _LAYERS:
+            fits = problem.automaton is not None and problem.model.config.n_layers == _LAYERS[strategy]
+        elif strategy is BruteForce:
+            fits = problem.automaton is None and problem.total <= _ENUMERABLE
         elif strategy in (Fourier, Quadrature):
             fits = isinstance(problem, TwoInputProblem) and problem.task.is_addition
         else:

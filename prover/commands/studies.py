@@ -17,6 +17,7 @@ from prover.commands.options import (
     MODEL,
     STRATEGY,
     WORKERS,
+    meant,
     parse_any_task,
     pick_device,
     progress_bars,
@@ -93,8 +94,8 @@ def _parse_names(context: click.Context, parameter: click.Parameter, value: str 
     names = tuple(name.strip() for name in value.split(",")) if value else ()
     unknown = [name for name in names if name not in SEQUENCE_STRATEGIES]
     if unknown:
-        there_are = ", ".join(SEQUENCE_STRATEGIES)
-        raise click.BadParameter(f"unknown: {', '.join(unknown)}; there are {there_are}", context, parameter)
+        hint = meant(unknown[0], SEQUENCE_STRATEGIES) or f"; there are {', '.join(SEQUENCE_STRATEGIES)}"
+        raise click.BadParameter(f"unknown: {', '.join(unknown)}{hint}", context, parameter)
     return names
 
 

@@ -1,6 +1,7 @@
 """All strategies, by name. To add one: a frozen dataclass derived from `Strategy` in its own file, and a line here."""
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 
 from certificates import AttentionOnly, Model, Transformer, UniformAttention
 from prover.strategies.all_inputs import Enumerate
@@ -78,7 +79,10 @@ FAMILIES: Mapping[str, Mapping[str, type[Strategy]]] = {
 def known_strategy(known: Mapping[str, type[Strategy]], name: str) -> type[Strategy]:
     """The strategy of this name, among those for models like the one at hand. Raises ValueError naming them."""
     if name not in known:
-        raise ValueError(f"strategy {name} is not for models like this one; there are {', '.join(known)}")
+        every = [one for family in FAMILIES.values() for one in family]
+        near = get_close_matches(name, list(known), 1)
+        hint = f", did you mean {near[0]}?" if near else f"; there are {', '.join(known)}"
+        raise ValueError(f"strategy {name} is {'not for models like this one' if name in every else 'unknown'}{hint}")
     return known[name]
 
 

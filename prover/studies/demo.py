@@ -14,7 +14,7 @@ from prover.problem import Problem
 from prover.strategies import known_strategy, strategies_for
 from prover.strategy import DoesNotFit
 from prover.studies.checked import VERDICT_COLUMNS, misfit_cells, prove_and_check, verdict_cells
-from prover.studies.frontier import Frontier, in_order
+from prover.studies.frontier import Frontier, in_order, require_same_model
 from prover.studies.frontier_page import write_report
 from prover.studies.runs import Misfit, Result, cells_of
 from prover.studies.tables import terminal_table
@@ -22,8 +22,10 @@ from prover.studies.tables import terminal_table
 
 def demo_table(problem: Problem, model: Path, output: Path, names: Sequence[str]) -> tuple[Table, bool]:
     """Prove with strategies for such models, all if none is named; write `output`/*.cert, results.json and, but for networks on
-    two inputs, report.html. The table, and whether all were accepted. Raises ValueError if one is for other models.
+    two inputs, report.html. The table, and whether all were accepted. Raises ValueError if one is for other models,
+    FormatError if `output` holds results about another model.
     """
+    require_same_model(output, problem.model)
     headings = ("inputs covered", *VERDICT_COLUMNS)
     table = terminal_table(f"{model.name}: {problem.total} inputs", ("strategy",), headings, ("verdict",))
     records: list[dict[str, Any]] = []

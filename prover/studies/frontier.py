@@ -21,7 +21,7 @@ from certificates.automaton import Automaton
 from certificates.writing import write_atomically
 from prover.attention.tasks import OrderStatistic, parse_task
 from prover.problem import Problem, Track, silent
-from prover.strategies import strategies_for
+from prover.strategies import known_strategy, strategies_for
 from prover.strategy import Strategy
 from prover.studies.checked import VERDICT_COLUMNS, misfit_cells, verdict_cells
 from prover.studies.runs import Misfit, Result, Run, carry_out, certificate_name, packed
@@ -78,12 +78,12 @@ def explore(
     set. workers: who does it. Raises FormatError if `output` holds results about another model. Closing the iterator, or an
     exception in it (KeyboardInterrupt), stops all processes and leaves whole files only.
     """
-    _require_same_model(output, problem.model)
+    require_same_model(output, problem.model)
     known_strategies = strategies_for(problem.model)
     planned = [
         one
         for wanted in dict.fromkeys(strategies or known_strategies)
-        for one in ((wanted,) if isinstance(wanted, Strategy) else known_strategies[wanted].sweep(problem))
+        for one in ((wanted,) if isinstance(wanted, Strategy) else known_strategy(known_strategies, wanted).sweep(problem))
     ]
     results = {result.name: result for result in _results_in(output, problem)}
     todo = [strategy for strategy in planned if not _is_finished(results.get(certificate_name(strategy)), strategy)]
@@ -126,6 +126,7 @@ def frontier_table(frontier: Frontier) -> Table:
     """All results and misfits, for a terminal. A star marks the frontier."""
     title = f"{frontier.model_name}: certified accuracy against the length of the proof"
     table = terminal_table(title, ("certificate", ""), VERDICT_COLUMNS, ("verdict",))
+    table.caption = "*: no proof that is as short, or shorter, certifies as much"
     best = {result.name for result in frontier.best}
     for result in frontier.results:
         star = "*" if result.name in best else ""
@@ -155,9 +156,20 @@ def _keep(result: Result, certificate: bytes, model: Model, output: Path) -> Non
     write_atomically(file.with_suffix(".json"), json.dumps(sidecar).encode())
 
 
-def _require_same_model(output: Path, model: Model) -> None:
+def require_same_model(output: Path, model: Model) -> None:
     """Raises FormatError if a folder has results about another model, or of another version: they would be lost among these."""
     this = model.digest()
+    for table in ("results.json", "frontier.json"):
+        try:
+            records = json.loads((output / table).read_bytes())
+            others = {one["model_digest"] for one in records} - {this}
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if others:
+            raise FormatError(
+                f"{output} holds results about model {str(others.pop())[:12]}.., this is model {this[:12]}..: name another "
+                "folder with -o, or delete that one"
+            )
     for sidecar in sorted(output.glob("*.json")):
         try:
             found = json.loads(sidecar.read_bytes())

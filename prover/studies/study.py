@@ -92,6 +92,8 @@ def run_study(
 
     Raises FormatError and ValueError if the plan does not fit its models, WorkersLost if nobody is left to do it.
     """
+    if any((output / name).exists() for name in ("frontier.json", "results.json")):
+        raise FormatError(f"{output} holds results about a single model: name another folder with -o")
     for folder in ("models", "runs", *(("certificates",) if keep else ())):
         (output / folder).mkdir(parents=True, exist_ok=True)
     _take_models(plan, output, workers, track)

@@ -22,7 +22,7 @@ from checker.attention.ball_covers import Balls
 from checker.attention.factored_logits import FactoredLogits
 from checker.attention.low_rank_chains import Claims, _check_band, _check_leads, _Scores, _Shares
 from checker.core.decide import Pins, check_proof, parse_task
-from checker.core.errors import CheckError, OverBudget
+from checker.core.errors import CheckError, OverBudget, Refused
 from checker.core.facts import CertifiedInputs, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
@@ -516,6 +516,18 @@ def test_hints_of_another_shape_or_beyond_53_bits_are_refused(name):
         values = step.hints[name].integers().copy()
         values.reshape(-1)[0] = huge
         assert applied(model, with_hint(step, name, values), 30) is None or name in ("log_loss", "size")
+
+
+def test_profiles_have_tokens_below_the_label_only():
+    """Others would be counted as queries below it."""
+    model, step = small_step()
+    own = step.hints["own"].integers()
+    for label in range(len(own)):
+        for places, size in ((slice(-1, None), label + 1), (slice(0, 1), -1)):
+            changed = own.copy()
+            changed[label, :, places] = size
+            with pytest.raises(Refused, match="the sizes of profiles"):
+                RULES[RULE](setting_for(model, 30), with_hint(step, "own", changed), ())
 
 
 def test_looking_for_profiles_takes_memory():

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from prover.attention.sequence_problem import SequenceProblem
 from prover.commands import options
 from prover.importing import import_model
 from prover.proving import prove
-from prover.strategies import ATTENTION_STRATEGIES
+from prover.strategies import ATTENTION_STRATEGIES, known_strategy
 from prover.tasks import automaton_from, write_automaton
 from prover.training.max_of_k import MaxOfKRecipe, train_max_of_k
 from prover.weights import load_weights
@@ -404,6 +405,58 @@ def test_names_that_are_almost_right() -> None:
     code, out = run_prover("explain", "pesimized")
     assert code == 2 and "did you mean pessimized?" in out
     assert run_prover("explain", "pessimized")[0] == 0
+    code, out = run_prover("frontier", ROOT / "certificates/models/max-of-4.safetensors", "--strategies", "exakt", "-o", "x")
+    assert code == 2 and "did you mean exact?" in out
+    with pytest.raises(ValueError, match=r"unknown, did you mean exact\?"):
+        known_strategy(ATTENTION_STRATEGIES, "exakt")
+    with pytest.raises(ValueError, match="not for models like this one"):
+        known_strategy(ATTENTION_STRATEGIES, "regions")
+    assert "did you mean prefix-chains?" in verify("x", "y", allow_rules=["prefix-chain"]).reason
+    ruled = CliRunner().invoke(checker.reporting.cli.cli, ["rules", "prefix-chain"])
+    assert "did you mean prefix-chains?" in str(ruled.exception)
+
+
+def test_a_folder_of_another_model_is_left_alone(files: dict[str, Path], tmp_path: Path) -> None:
+    """By demo, and by a study."""
+    assert run_prover("demo", files["model"], "--strategy", "pessimized", "-o", tmp_path)[0] == 0
+    kept = (tmp_path / "results.json").read_bytes()
+    code, out = run_prover("demo", ROOT / "certificates/models/max-of-4.safetensors", "-o", tmp_path)
+    assert code != 0 and "name another folder" in out and (tmp_path / "results.json").read_bytes() == kept
+    (tmp_path / "study.toml").write_text('[models]\nrecipe = "max-of-k"\nseeds = [1, 1]\nlength = 2\n')
+    code, out = run_prover("study", tmp_path / "study.toml", "-o", tmp_path)
+    assert code != 0 and "name another folder" in out
+    assert run_prover("demo", files["model"], "--strategy", "pessimized", "-o", tmp_path)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("file", "fits", "not_fits"),
+    [
+        ("models/max-of-10", ("classes", "sampling"), ("brute-force",)),
+        ("transformers/addition-10", ("regions", "potentials"), ("pair-tables",)),
+        ("transformers/in-context-copying-26", ("pair-tables",), ("regions", "potentials")),
+    ],
+)
+def test_inspect_names_strategies_that_fit(file: str, fits: tuple[str, ...], not_fits: tuple[str, ...]) -> None:
+    code, out = run_prover("inspect", ROOT / f"certificates/{file}.safetensors")
+    named = {line.split()[0] for line in out.splitlines() if line.startswith("  ") and line.strip()}
+    assert code == 0 and set(fits) <= named and not named & set(not_fits)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks into /proc")
+def test_a_check_that_is_terminated_leaves_no_process_behind(tmp_path: Path) -> None:
+    """Its workers end what they are at, and nothing after that."""
+    model = ROOT / "certificates/models/max-of-4.safetensors"
+    problem = SequenceProblem(read_model(model), torch.device("cpu"))
+    write_certificate(tmp_path / "cert", prove(problem, ATTENTION_STRATEGIES["sampling"](inputs=3 * 10**6))[0])
+    command = [sys.executable, "-m", "checker", "verify", str(tmp_path / "cert"), "--model", str(model), "--jobs", "2"]
+    started = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    children, workers = Path(f"/proc/{started.pid}/task/{started.pid}/children"), list[str]()
+    while started.poll() is None and len(workers) < 2:
+        workers = children.read_text().split()
+    time.sleep(0.1)  # what is raised while a process starts is ignored
+    started.terminate()
+    assert started.wait(60) == 143 and len(workers) == 2
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
 
 
 def test_another_task_than_the_model_file_s_is_pointed_out_to_the_prover(files: dict[str, Path], tmp_path: Path) -> None:

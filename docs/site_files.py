@@ -1,0 +1,22 @@
+"""For mkdocs: pages that stand beside docs/ in the repository become pages of the site, and links to them lead there."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.structure.files import File
+
+ROOT = Path(__file__).resolve().parents[1]
+BESIDE = ("certificates/FORMAT.md", "checker/verified/README.md", "certificates/golden/verdicts.json")
+
+
+def on_files(files: Any, config: Any, **_: Any) -> Any:
+    """Add them."""
+    for name in BESIDE:
+        files.append(File.generated(config, name, content=(ROOT / name).read_text(encoding="utf-8")))
+    return files
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """From docs/ they are one folder up; in the site they are below."""
+    return re.sub(r"\]\(\.\./(?=certificates/|checker/)", "](", markdown)
