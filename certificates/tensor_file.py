@@ -8,7 +8,7 @@ and the tensors' bytes, back to back, with nothing left over. No floating-point 
 import math
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
@@ -45,7 +45,7 @@ class RawTensor:
 
     dtype: str
     shape: tuple[int, ...]
-    data: bytes
+    data: bytes = field(repr=False)
 
     def __post_init__(self) -> None:
         if self.dtype not in ITEM_BYTES:

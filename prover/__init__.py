@@ -9,6 +9,7 @@ from typing import Any
 _NAMES = {
     "Proof": "prover.python",
     "Strategy": "prover.strategy",
+    "covers": "checker",
     "finetune": "prover.python",
     "from_transformer_lens": "prover.python",
     "frontier": "prover.python",
@@ -19,6 +20,7 @@ _NAMES = {
     "prove": "prover.python",
     "save_model": "prover.python",
     "study": "prover.python",
+    "verify": "checker",
     "automaton_from": "prover.tasks",
 }
 __all__ = list(_NAMES)

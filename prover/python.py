@@ -108,6 +108,8 @@ def prove(
     **switches: int,
 ) -> Proof:
     """Search for a proof. switches: those of the strategy (`prover explain`). Raises DoesNotFit, FormatError, ValueError."""
+    if isinstance(margin, float):
+        raise ValueError(f'a margin of {margin} may be meant otherwise than it is stored: write "{margin}", in quotes')
     problem = _problem(model, task, precision, device, Fraction(margin))
     certificate, evidence = proving.prove(problem, _strategy(all_strategies_for(problem.model), strategy, switches))
     return Proof(certificate, problem.model, getattr(evidence, "correct", 0), problem.total)

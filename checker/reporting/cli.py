@@ -23,6 +23,7 @@ from checker.core.errors import CheckError, InvalidInput
 from checker.core.meter import Budget
 from checker.reporting.coverage import covers
 from checker.reporting.decimals import floor_decimal
+from checker.reporting.progress import shown
 from checker.reporting.refutation import true_and_proved
 from checker.reporting.shards import check_shard, write_shard
 from checker.reporting.theorem import frequency_bounds
@@ -174,6 +175,7 @@ def _verify(
             jobs=jobs,
             verified=verified,
             shards=shards,
+            watched=shown,
         )
     _print_verdict(verdict, as_json)
     sys.exit(verdict.exit_code)

@@ -104,6 +104,7 @@ def verify(
     jobs: int = 1,
     verified: bool = False,
     shards: Sequence[Path | str] = (),
+    watched: Callable[[InOrder], InOrder] | None = None,
 ) -> Verdict:
     """Check the certificate file against the model file.
 
@@ -114,7 +115,8 @@ def verify(
     other rule than these. arithmetic: "integers" (fast) or "mpmath" (independent, slow). budget: limits on
     operations and memory. jobs: processes; the verdict does not depend on their number. verified: accept only what the second
     checker, proved correct in Coq, accepts as well (checker/verified). shards: files (checker/reporting/shards) of one check
-    that are believed instead of doing the parts that they are about.
+    that are believed instead of doing the parts that they are about. watched: what to do of the same
+    effect with whoever does the parts, such as to show how far they are.
 
     Always returns a Verdict; `accepted` is True only if the statement is proved and every pin is met. An exception means a
     bug of the checker, never a property of the files.
@@ -148,6 +150,8 @@ def verify(
         if shards:
             read = [read_shard(Path(shard)) for shard in shards]
             in_order = combined(read, sha256, parsed_model.digest(), arithmetic, jobs)
+        if watched is not None:
+            in_order = watched(in_order)
         proof = check_proof(
             parsed, parsed_model, pins=pins, arithmetic=ARITHMETICS[arithmetic], budget=budget, in_order=in_order
         )

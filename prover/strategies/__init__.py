@@ -79,10 +79,11 @@ FAMILIES: Mapping[str, Mapping[str, type[Strategy]]] = {
 def known_strategy(known: Mapping[str, type[Strategy]], name: str) -> type[Strategy]:
     """The strategy of this name, among those for models like the one at hand. Raises ValueError naming them."""
     if name not in known:
-        every = [one for family in FAMILIES.values() for one in family]
+        there_are = f"; there are {', '.join(known)}"
+        if any(name in family for family in FAMILIES.values()):
+            raise ValueError(f"strategy {name} is not for models like this one{there_are}")
         near = get_close_matches(name, list(known), 1)
-        hint = f", did you mean {near[0]}?" if near else f"; there are {', '.join(known)}"
-        raise ValueError(f"strategy {name} is {'not for models like this one' if name in every else 'unknown'}{hint}")
+        raise ValueError(f"strategy {name} is unknown{f', did you mean {near[0]}?' if near else there_are}")
     return known[name]
 
 

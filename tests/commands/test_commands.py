@@ -18,6 +18,9 @@ from certificates.architectures import parse_config
 from certificates.model_file import Model
 from checker import verify
 from checker.core.errors import CheckError
+from checker.core.meter import Budget, Meter
+from checker.core.parallel import in_turn
+from checker.reporting.progress import shown
 from checker.rules import RULES
 from prover.attention.sequence_problem import SequenceProblem
 from prover.commands import options
@@ -523,3 +526,13 @@ def test_long_work_is_seen_without_a_terminal(monkeypatch: pytest.MonkeyPatch, c
     with options.progress_bars() as track:
         assert list(track("abc", "counting")) == list("abc")
     assert "counting: 2 of 3, about 1 min left" in capsys.readouterr().err
+
+
+def test_long_checks_show_progress_on_terminals(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """And nothing where nobody looks; what is found is the same."""
+    meter = Meter(Budget())
+    watched = shown(in_turn)
+    assert list(watched(meter, abs, [-1, -2])) == [1, 2] and not capsys.readouterr().err
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    assert list(watched(meter, abs, [-1, -2])) == [1, 2] and "checking" in capsys.readouterr().err
+    assert list(watched(meter, abs, [-1])) == [1] and not capsys.readouterr().err

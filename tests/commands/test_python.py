@@ -53,6 +53,17 @@ def test_a_proof_knows_what_it_proves() -> None:
     assert (proof.covers([[0, 0, 0, 63], [63, 63, 63, 62]]) >= -1).all()
 
 
+def test_what_notebooks_show_is_short() -> None:
+    """Not the bytes of weights and hints."""
+    model = prover.load_model(MODELS / "max-of-4.safetensors")
+    assert len(repr(model)) < 2000 and len(repr(prover.prove(model, "pessimized"))) < 3000
+
+
+def test_margins_are_exact() -> None:
+    with pytest.raises(ValueError, match=r"write \"0\.1\""):
+        prover.prove(MODELS / "max-of-4.safetensors", "pessimized", margin=0.1)
+
+
 def test_tasks_of_one_s_own() -> None:
     def step(state: int, token: int, position: int) -> int:
         return (state + token) % 2
