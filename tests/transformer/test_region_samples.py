@@ -55,9 +55,10 @@ def test_failing_regions_are_what_is_not_proved(seed: int) -> None:
     problem = drawn(seed)
     strategy = Regions(fine=6, cuts=1)
     found = failing_regions(problem, strategy, 20)
-    lost = sum(region.share for region in found) * problem.total
+    reads = range(len(problem.reads))
+    lost = [round(problem.total * sum(region.share for region in found if region.read == read)) for read in reads]
     _, evidence = prove(problem, strategy)
-    assert evidence.correct == max(0, problem.total - round(lost))
+    assert problem.total - sum(lost) <= evidence.correct <= problem.total - max(lost)  # several reads may leave the same
     for region in found:
         if len(region.wrong):
             true = problem.outputs_of(region.wrong[None])[0]
