@@ -58,6 +58,7 @@ def _records(setting: Setting, finer: FinerAutomaton, proved: BoolArray) -> list
             after = after.max(axis=1, keepdims=True)
         rows = after.transpose(0, 2, 1)
         records, which = np.unique(rows.reshape(-1, rows.shape[2]), axis=0, return_inverse=True)
+        meter.hold(8 * which.size)
         found.append(which.reshape(rows.shape[:2]))
     return [*found[:-1], records[found[-1], 0]]
 
@@ -70,6 +71,7 @@ def _alike(setting: Setting, records: list[IntArray]) -> list[IntArray]:
         setting.meter.sorting(2 * last.size)
         kinds, which = np.unique(last, axis=0, return_inverse=True)
         leads = np.any(kinds >= 0, axis=1)
+        setting.meter.hold(8 * kinds.size)
         found.insert(0, kinds[leads])
         last = np.where(leads, np.cumsum(leads) - 1, -1)[which.reshape(-1)][before]
     return found

@@ -89,7 +89,10 @@ def _leads(finer: FinerAutomaton, sums: Enclosure, cuts: Cuts) -> BoolArray:
         divisors = parts[:, :, 0].within(setting.arithmetic)  # rounded as in a division
         rows = np.flatnonzero(divisors.positive().all(axis=1))
         z = parts[rows, :, 1:].over(parts[rows, :, :1]).maximum(least).minimum(most)
-        boxes, proved = Boxes(query[here][rows], z.reshape(len(rows), -1)), np.zeros(per_block, np.uint8)
+        boxes, proved = (
+            Boxes(query[here][rows], z.reshape(len(rows), config.n_heads * config.d_head)),
+            np.zeros(per_block, np.uint8),
+        )
         proved[rows] = _lead(after, boxes, outputs[here][rows], cuts)
         return int.from_bytes(np.packbits(proved, bitorder="little").tobytes(), "little")
 
