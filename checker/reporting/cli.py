@@ -6,7 +6,6 @@ import re
 import signal
 import sys
 from collections.abc import Callable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
@@ -27,7 +26,7 @@ from checker.reporting.progress import shown
 from checker.reporting.refutation import true_and_proved
 from checker.reporting.shards import check_shard, write_shard
 from checker.reporting.theorem import frequency_bounds
-from checker.reporting.verdict import ARITHMETICS, ArithmeticName, Verdict, verify
+from checker.reporting.verdict import ARITHMETICS, ArithmeticName, Verdict, near_rule, verify
 from checker.rules import RULES
 
 _INTERNAL_ERROR, _INTERRUPTED = 3, 130
@@ -266,8 +265,8 @@ def rules_command(name: str | None) -> None:
         for rule in RULES:
             click.echo(f"{rule:20} {theorem_of(rule)[0].partition(': ')[2]}")
     elif name not in RULES:
-        near = get_close_matches(name, list(RULES), 1)
-        hint = f", did you mean {near[0]}?" if near else f"; there are {', '.join(RULES)}"
+        near = near_rule(name)
+        hint = f", did you mean {near}?" if near else f"; there are {', '.join(RULES)}"
         raise InvalidInput(f"there is no rule {name!r}{hint}")
     else:
         click.echo("\n".join(theorem_of(name)))

@@ -115,8 +115,8 @@ def verify(
     other rule than these. arithmetic: "integers" (fast) or "mpmath" (independent, slow). budget: limits on
     operations and memory. jobs: processes; the verdict does not depend on their number. verified: accept only what the second
     checker, proved correct in Coq, accepts as well (checker/verified). shards: files (checker/reporting/shards) of one check
-    that are believed instead of doing the parts that they are about. watched: what to do of the same
-    effect with whoever does the parts, such as to show how far they are.
+    that are believed instead of doing the parts that they are about. watched: given what does the independent parts
+    of the check, something that does the same, and may show how far it is.
 
     Always returns a Verdict; `accepted` is True only if the statement is proved and every pin is met. An exception means a
     bug of the checker, never a property of the files.
@@ -180,10 +180,15 @@ def verify(
 def _known(names: Collection[str]) -> frozenset[str]:
     unknown = sorted(set(names) - set(RULES))
     if unknown or isinstance(names, str):
-        near = get_close_matches(unknown[0], list(RULES), 1) if unknown else []
-        hint = f"did you mean {near[0]}?" if near else f"this checker knows {sorted(RULES)}"
+        near = near_rule(unknown[0]) if unknown else None
+        hint = f"did you mean {near}?" if near else f"this checker knows {sorted(RULES)}"
         raise InvalidInput(f"rules to allow: {unknown or names} unknown; {hint}")
     return frozenset(names)
+
+
+def near_rule(name: str) -> str | None:
+    """The rule whose name is much like this, if there is one."""
+    return next(iter(get_close_matches(name, RULES, 1)), None)
 
 
 def _tasks(proof: Proof) -> str:

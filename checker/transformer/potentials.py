@@ -1,8 +1,8 @@
 """Rule `potentials`: a one-layer transformer is right on all inputs of a region, by sums over its tokens.
 
 *Model.* A `transformer` (FORMAT.md, 2.6) with one layer; an MLP, if any, is of ReLU units that read the residual stream as it
-is. *Task* and *regions*: those of a finer automaton
-(`finer`), in the m steps of which all positions that the read sees are read. w_j, v_j, c, Z, N: see `reads`, for each head h.
+is. *Task* and *regions*: those of a finer automaton (`finer`), in the m steps of which all positions that the read sees are
+read. w_j, v_j, c, Z, N: see `reads`, for each head h.
 
 *Ratios.* Let Z be that of the first head, and rho_h = Z / Z_h for the others; for each query let there be numbers a_h, b_h
 (hints). Wherever Z - a_h Z_h > 0 and b_h Z_h - Z > 0, rho is in the box of all a_h, b_h, the corners of which are kappa.
@@ -161,31 +161,37 @@ def _patterns(read: Read, output: IntArray, slopes: IntArray) -> Patterns:
 
 @dataclass(frozen=True)
 class Roots:
-    """For a last norm: what heads read, "c h e" less c, by the position; b "q d" as the norm reads it, and its root "q 1"."""
+    """For a last norm: beta "1 x"; as the norm reads them b "q d", its square "q 1", and what heads write, "e d" each; the root
+    of b "q 1".
+    """
 
     read: Read
     after: AfterAttention
+    beta: Enclosure
     base: Enclosure
+    square: Enclosure
+    written: list[Enclosure]
     root: Enclosure
 
     @staticmethod
-    def of(read: Read) -> "Roots":
+    def of(read: Read, beta: Enclosure) -> "Roots":
         """Of a model with a last norm."""
-        after = AfterAttention(read.forward.layers, read.base, read.out)
-        base = read.base @ after.centring
-        return Roots(read, after, base, after.root(base.square().sum(1).reshape(-1, 1)))
+        after, size = AfterAttention(read.forward.layers, read.base, read.out), read.forward.config.d_head
+        base, out = read.base @ after.centring, read.out @ after.centring
+        square = base.square().sum(1).reshape(-1, 1)
+        written = [out[start : start + size] for start in range(0, out.shape[0], size)]
+        return Roots(read, after, beta, base, square, written, after.root(square))
 
-    def least_times(self, beta: Enclosure, position: int, head: int) -> Enclosure:
-        """What a head's tokens at a position give, "q c x", for the root times beta "1 x" (see the theorem)."""
+    def least(self, position: int, head: int) -> Enclosure:
+        """What a head's tokens at a position give, "q c x", for the root times beta (see the theorem)."""
         low, high = (end.reshape(*end.shape, 1) for end in self._bounds(position, head))
-        beta, zero = beta.reshape(1, 1, -1), zeros(self.read.setting, 1, 1, 1)
+        beta, zero = self.beta.reshape(1, 1, -1), zeros(self.read.setting, 1, 1, 1)
         return low * beta.maximum(zero) + high * beta.minimum(zero)
 
     def _bounds(self, position: int, head: int) -> tuple[Enclosure, Enclosure]:
         """For the root, from below and from above, "q c"."""
-        size, (_, width) = self.read.forward.config.d_head, self.base.shape
-        moved = self.read.values(position)[:, head] @ (self.read.out[head * size : (head + 1) * size] @ self.after.centring)
-        lengths, share = moved.square().sum(1), fraction(moved.arithmetic, Fraction(1, width))
+        moved = self.read.values(position)[:, head] @ self.written[head]
+        lengths, share = moved.square().sum(1), fraction(moved.arithmetic, Fraction(1, moved.shape[1]))
         if position == self.read.position:
             products, lengths = (self.base * moved).sum(1).reshape(-1, 1), lengths.reshape(-1, 1)
         else:
@@ -193,8 +199,7 @@ class Roots:
         low = (products * share).over(self.root)
         if head:
             return low, (lengths * share).sqrt()
-        own = self.base.square().sum(1).reshape(-1, 1)
-        return self.root + low, self.after.root(own + products + products + lengths)
+        return self.root + low, self.after.root(self.square + products + products + lengths)
 
 
 def _terms(read: Read, steps: int, patterns: Patterns, ratios: Enclosure, enforced: Enclosure) -> Terms:
@@ -202,7 +207,7 @@ def _terms(read: Read, steps: int, patterns: Patterns, ratios: Enclosure, enforc
     config, queries = read.forward.config, len(read.queries)
     heads, size, columns = config.n_heads, config.d_head, patterns.columns.shape[1]
     written = [read.out[head * size : (head + 1) * size] @ patterns.columns for head in range(heads)]
-    roots = None if patterns.beta is None else Roots.of(read)
+    roots = None if patterns.beta is None else Roots.of(read, patterns.beta)
     fixed = (read.base @ patterns.columns + patterns.constants + enforced.sum(2)).reshape(queries, 1, columns)
     corners, found = 2 ** (heads - 1), list[tuple[Enclosure, IntArray] | None]()
     for step in range(steps):
@@ -215,8 +220,8 @@ def _terms(read: Read, steps: int, patterns: Patterns, ratios: Enclosure, enforc
         read.setting.meter.hold(queries * tokens * columns * corners * read.setting.arithmetic.element_bytes // 4)
         shape = (queries, 1, columns) if position == read.position else (1, tokens, columns)
         own = [(values[:, head] @ written[head]).reshape(*shape) for head in range(heads)]
-        if roots is not None and patterns.beta is not None:
-            own = [part + roots.least_times(patterns.beta, position, head) for head, part in enumerate(own)]
+        if roots is not None:
+            own = [part + roots.least(position, head) for head, part in enumerate(own)]
         sums, checks = [weights[0] * (fixed + own[0])], list[Enclosure]()
         for head in range(1, heads):
             part = weights[head] * (own[head] - enforced[:, :, head - 1].reshape(queries, 1, columns))

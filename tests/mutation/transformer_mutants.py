@@ -232,8 +232,8 @@ _REPLACED = {
         ("return low, (lengths * share).sqrt()", "return low, lengths.sqrt()"),
         ("return low, (lengths * share).sqrt()", "return low, low"),
         ("return self.root + low, ", "return low, "),
-        ("own + products + products + lengths", "own + products + lengths"),
-        ("own + products + products + lengths", "own + lengths"),
+        ("self.square + products + products + lengths", "self.square + products + lengths"),
+        ("self.square + products + products + lengths", "self.square + lengths"),
         (
             "(self.base * moved).sum(1).reshape(-1, 1), lengths.reshape(-1, 1)",
             "(moved * moved).sum(1).reshape(-1, 1), lengths.reshape(-1, 1)",
