@@ -6,7 +6,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from difflib import get_close_matches
 from fractions import Fraction
 from functools import wraps
 from pathlib import Path
@@ -24,6 +23,7 @@ from certificates.automaton import Automaton, read_automaton
 from certificates.canonical_json import Json, loads_relaxed
 from certificates.tensor_file import IntArray
 from prover.problem import Track
+from prover.spelling import meant
 from prover.strategies import FAMILIES, known_strategy
 from prover.strategy import Strategy
 from prover.studies.workers import Workers
@@ -51,12 +51,6 @@ class StrategyName(click.ParamType):
 
 def _names() -> list[str]:
     return list(dict.fromkeys(name for strategies in FAMILIES.values() for name in strategies))
-
-
-def meant(text: str, known: Iterable[str]) -> str:
-    """A question whether one of these was meant, if one is much like the text."""
-    found = get_close_matches(text, known, 1)
-    return f", did you mean {found[0]}?" if found else ""
 
 
 STRATEGY = StrategyName()

@@ -17,7 +17,6 @@ from prover.commands.options import (
     MODEL,
     STRATEGY,
     WORKERS,
-    meant,
     parse_any_task,
     pick_device,
     progress_bars,
@@ -26,6 +25,7 @@ from prover.commands.options import (
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.problem import Problem
 from prover.proving import problem_about
+from prover.spelling import meant
 from prover.strategies import SEQUENCE_STRATEGIES, known_strategy, strategies_for
 from prover.strategy import Strategy
 from prover.studies.bench import bench_table

@@ -1,9 +1,9 @@
 """All strategies, by name. To add one: a frozen dataclass derived from `Strategy` in its own file, and a line here."""
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 
 from certificates import AttentionOnly, Model, Transformer, UniformAttention
+from prover.spelling import meant
 from prover.strategies.all_inputs import Enumerate
 from prover.strategies.classes import Classes
 from prover.strategies.crosscoder_output import CrosscoderOutput
@@ -82,8 +82,7 @@ def known_strategy(known: Mapping[str, type[Strategy]], name: str) -> type[Strat
         there_are = f"; there are {', '.join(known)}"
         if any(name in family for family in FAMILIES.values()):
             raise ValueError(f"strategy {name} is not for models like this one{there_are}")
-        near = get_close_matches(name, list(known), 1)
-        raise ValueError(f"strategy {name} is unknown{f', did you mean {near[0]}?' if near else there_are}")
+        raise ValueError(f"strategy {name} is unknown{meant(name, known) or there_are}")
     return known[name]
 
 

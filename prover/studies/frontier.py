@@ -12,6 +12,7 @@ from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.table import Table
@@ -159,29 +160,25 @@ def _keep(result: Result, certificate: bytes, model: Model, output: Path) -> Non
 def require_same_model(output: Path, model: Model) -> None:
     """Raises FormatError if a folder has results about another model, or of another version: they would be lost among these."""
     this = model.digest()
-    for table in ("results.json", "frontier.json"):
+    for file in sorted(output.glob("*.json")):
         try:
-            records = json.loads((output / table).read_bytes())
-            others = {one["model_digest"] for one in records} - {this}
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-        if others:
-            raise FormatError(
-                f"{output} holds results about model {str(others.pop())[:12]}.., this is model {this[:12]}..: name another "
-                "folder with -o, or delete that one"
-            )
-    for sidecar in sorted(output.glob("*.json")):
-        try:
-            found = json.loads(sidecar.read_bytes())
+            found = json.loads(file.read_bytes())
         except (OSError, ValueError):
             continue
-        if isinstance(found, dict) and "certificate_sha256" in found:
-            about, version = found.get("model_digest"), found.get("version")
+        for about, version in _models_in(found):
             if (about, version) != (this, __version__):
                 raise FormatError(
                     f"{output} holds results about model {str(about)[:12]}.. of version {version}, this is model "
                     f"{this[:12]}.. and version {__version__}: name another folder with -o, or delete that one"
                 )
+
+
+def _models_in(found: Any) -> list[tuple[Any, Any]]:
+    """The models that a sidecar or a table of results is about, and of which version (tables do not say)."""
+    if isinstance(found, dict) and "certificate_sha256" in found:
+        return [(found.get("model_digest"), found.get("version"))]
+    records = found if isinstance(found, list) else []
+    return [(one["model_digest"], __version__) for one in records if isinstance(one, dict) and one.get("model_digest")]
 
 
 def _read_result(certificate: Path) -> Result | None:

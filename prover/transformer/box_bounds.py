@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from certificates.transformer import Transformer
-from prover.transformer.forward import ACTIVATIONS
+from prover.transformer.forward import ACTIVATIONS, unembedding
 from prover.weights import Weights
 
 _TURNS = {"gelu": -0.7517915247, "gelu_new": -0.7524614221, "silu": -1.2784645428}
@@ -105,7 +105,7 @@ class BoxBounds:
         if config.normalization_type is None:
             first, *inner = (self._through(weights[_MLP + name], z, None) for name in names)
         else:
-            y = self._normalised(self._through(self._centring, z, None))
+            y = self._normalised(self._through(self.centring, z, None))
             y = y * weights["blocks.0.ln2.w"] if "blocks.0.ln2.w" in weights else y
             y = y + weights["blocks.0.ln2.b"] if "blocks.0.ln2.b" in weights else y
             first, *inner = (y @ weights[_MLP + name] for name in names)
@@ -131,7 +131,7 @@ class BoxBounds:
         return Box(*ends)
 
     def _sigma(self, z: Box, hidden: Box | None) -> Box:
-        squares = self._through(self._centring, z, hidden).square()
+        squares = self._through(self.centring, z, hidden).square()
         low, high = (end.mean(1, keepdim=True) + float(Fraction(self.config.eps)) for end in (squares.low, squares.high))
         return Box(low.sqrt(), high.sqrt())
 
@@ -140,15 +140,29 @@ class BoxBounds:
         return self.weights["blocks.0.attn.W_O"].flatten(0, 1)
 
     @cached_property
-    def _centring(self) -> Tensor:
-        size = self.config.d_model
-        identity = torch.eye(size, dtype=self.base.dtype, device=self.base.device)
-        return identity - 1 / size if self.config.normalization_type in ("LN", "LNPre") else identity
+    def centring(self) -> Tensor:
+        """The matrix that subtracts the mean, or the identity if norms do not."""
+        return centring(self.config, self.base)
 
     @cached_property
     def _unembedding(self) -> tuple[Tensor, Tensor]:
-        weights = self.weights
-        unembed = weights["embed.W_E"].T if self.config.tie_word_embeddings else weights["unembed.W_U"]
-        bias = weights["unembed.b_U"] + (weights["ln_final.b"] @ unembed if "ln_final.b" in weights else 0)
-        scaled = unembed * weights["ln_final.w"][:, None] if "ln_final.w" in weights else unembed
-        return self._centring @ scaled, bias
+        return unembedding_after_norm(self.config, self.weights)
+
+
+def subtracts_means(config: Transformer) -> bool:
+    """Whether norms do. The checker multiplies by d_model then what they read."""
+    return config.normalization_type in ("LN", "LNPre")
+
+
+def centring(config: Transformer, like: Tensor) -> Tensor:
+    """See BoxBounds; of the kind of numbers, and where, another tensor is."""
+    identity = torch.eye(config.d_model, dtype=like.dtype, device=like.device)
+    return identity - 1 / config.d_model if subtracts_means(config) else identity
+
+
+def unembedding_after_norm(config: Transformer, weights: Weights) -> tuple[Tensor, Tensor]:
+    """What leads are made of: the unembedding, times the last norm's weights and less its mean, and biases of logits."""
+    unembed = unembedding(config, weights)
+    bias = weights["unembed.b_U"] + (weights["ln_final.b"] @ unembed if "ln_final.b" in weights else 0)
+    scaled = unembed * weights["ln_final.w"][:, None] if "ln_final.w" in weights else unembed
+    return centring(config, unembed) @ scaled, bias

@@ -15,7 +15,7 @@ import torch
 
 from certificates.tensor_file import IntArray
 from prover.problem import BoolArray
-from prover.transformer.box_bounds import Box, BoxBounds
+from prover.transformer.box_bounds import Box, BoxBounds, subtracts_means
 from prover.transformer.forward import embedded
 from prover.transformer.problem import TransformerProblem
 from prover.weights import Weights
@@ -122,17 +122,16 @@ class ReadSums:
 
         Times d_model if it subtracts means, as in the checker.
         """
-        config, weights = self.problem.model.config, self.problem.weights
-        out, base = weights["blocks.0.attn.W_O"].cpu().numpy(), self.bounds.base.cpu().numpy()
-        moved = np.einsum("kvhe,hed->kvhd", self._visible[1] - self.centre, out)
-        if config.normalization_type in ("LN", "LNPre"):
-            moved, base = moved - moved.mean(3, keepdims=True), base - base.mean()
+        config, order = self.problem.model.config, self.problem.required_automaton.order
+        centring, out = (part.cpu().numpy() for part in (self.bounds.centring, self.problem.weights["blocks.0.attn.W_O"]))
+        base = self.bounds.base.cpu().numpy() @ centring
+        moved = np.einsum("kvhe,hed->kvhd", self._visible[1] - self.centre, out @ centring)
         eps, size = float(Fraction(config.eps)), config.d_model
         root = np.sqrt(base @ base / size + eps)
         low, high = moved @ base / (size * root), np.sqrt((moved**2).sum(3) / size)
         low[..., 0] += root
         high[..., 0] = np.sqrt(((moved[:, :, 0] + base) ** 2).sum(2) / size + eps)
-        order, unit = self.problem.required_automaton.order, size if config.normalization_type in ("LN", "LNPre") else 1
+        unit = size if subtracts_means(config) else 1
         return unit * low[order], unit * high[order]
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -37,17 +38,21 @@ def evidence_of_reads(problem: TransformerProblem, reads: Sequence[Step]) -> Evi
     Those that are not proved at some read are counted once, if that is affordable: several reads may leave the same ones.
     Raises DoesNotFit if the checker refuses the steps, as it does if scores are out of its range.
     """
-    most = Budget(operations=10**15, memory=2**40)
-    simply = _together(problem, reads, "all-reads", most)
-    if simply.correct == problem.total or len(reads) == 1:
-        return simply
-    with suppress(DoesNotFit):
-        return _together(problem, reads, "joint-reads", Budget())
-    return simply
+    if len(reads) > 1:
+        with suppress(DoesNotFit):
+            found = _together(problem, reads, "joint-reads", Budget())
+            if found.correct < problem.total:
+                return found
+            return replace(found, steps=_with_all(problem, reads, "all-reads"))  # which shows as much, of every read all inputs
+    return _together(problem, reads, "all-reads", Budget(operations=10**15, memory=2**40))
+
+
+def _with_all(problem: TransformerProblem, reads: Sequence[Step], rule: str) -> tuple[Step, ...]:
+    return (problem.classifier, *reads, Step(rule, tuple(range(1, len(reads) + 1))))
 
 
 def _together(problem: TransformerProblem, reads: Sequence[Step], rule: str, budget: Budget) -> Evidence:
-    steps = (problem.classifier, *reads, Step(rule, tuple(range(1, len(reads) + 1))))
+    steps = _with_all(problem, reads, rule)
     statement = Statement(problem.model.digest(), problem.stated_task, 0, problem.total, problem.margin)
     certificate = Certificate(statement, problem.precision, steps, problem.given_tensors)
     try:

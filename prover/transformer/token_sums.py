@@ -11,6 +11,7 @@ import numpy as np
 
 from certificates.tensor_file import IntArray
 from prover.problem import BoolArray
+from prover.transformer.box_bounds import subtracts_means, unembedding_after_norm
 from prover.transformer.finer_automaton import FinerAutomaton, ReadSums
 from prover.transformer.problem import TransformerProblem
 
@@ -54,15 +55,8 @@ class Summands:
     @cached_property
     def _unembedding(self) -> tuple[FloatArray, FloatArray]:
         config = self.problem.model.config
-        unembed = plain = self["embed.W_E"].T if config.tie_word_embeddings else self["unembed.W_U"]
-        if "ln_final.w" in self.problem.weights:
-            unembed = unembed * self["ln_final.w"][:, None]
-        if config.normalization_type in ("LN", "LNPre"):
-            unembed = config.d_model * (unembed - unembed.mean(0))  # the checker's unit, which multipliers are in
-        bias = self["unembed.b_U"]
-        if "ln_final.b" in self.problem.weights:
-            bias = bias + self["ln_final.b"] @ plain
-        return unembed, bias
+        unembed, bias = (part.cpu().numpy() for part in unembedding_after_norm(config, self.problem.weights))
+        return unembed * (config.d_model if subtracts_means(config) else 1), bias  # in the checker's unit, as multipliers are
 
     def leads(self, output: IntArray, slopes: FloatArray) -> tuple[Functionals, FloatArray]:
         """For outputs "k" with slopes "k m": of the leads with slopes, "k r" each; and how units influence leads, "m k r"."""
