@@ -4,14 +4,13 @@ Every model is trained by its command, or is a shipped one; then `prover finetun
 where nothing else is said. What the page shows of a run is gathered in OUTPUT/finetuning.json.
 """
 
-import argparse
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prover_commands import ROOT, model_file, run, slug
+from prover_commands import gather, model_file, run, slug
 
 from checker import verify
 
@@ -112,17 +111,6 @@ def kept_of(side: Mapping[str, Any]) -> dict[str, Any]:
     return {**verdict, **{name: side[name] for name in ("right", "examples", "losses")}}
 
 
-def main() -> None:
-    """Do what is not done yet; the file is written anew after each run."""
-    parser = argparse.ArgumentParser(description="The runs behind docs/finetuning.md.")
-    parser.add_argument("-o", "--output", type=Path, default=ROOT / "finetune-out")
-    output = parser.parse_args().output.resolve()
-    done: list[dict[str, Any]] = []
-    for tuning in TUNINGS:
-        done.append(outcome(tuning, output))
-        (output / "finetuning.json").write_text(json.dumps({"runs": done}, indent=1) + "\n")
-    print(f"{len(done)} runs are in {output / 'finetuning.json'}")
-
-
 if __name__ == "__main__":
-    main()
+    about = "The runs behind docs/finetuning.md."
+    gather(about, "finetune-out", "finetuning.json", "runs", lambda output: (outcome(one, output) for one in TUNINGS))

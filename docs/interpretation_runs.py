@@ -3,12 +3,11 @@
 `prover interpret` on every network; what the page shows is gathered in OUTPUT/interpretations.json.
 """
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
 
-from prover_commands import ROOT, model_file, run, slug
+from prover_commands import gather, model_file, run, slug
 
 GROUPS = ("alternating:5", "symmetric:4", "dihedral:30", "product(cyclic:6,symmetric:3)")
 MODULI = {
@@ -43,17 +42,6 @@ def outcome(name: str, training: str, output: Path) -> dict[str, Any]:
     return kept
 
 
-def main() -> None:
-    """Do what is not done yet; the file is written anew after each network."""
-    parser = argparse.ArgumentParser(description="The runs behind docs/interpretations.md.")
-    parser.add_argument("-o", "--output", type=Path, default=ROOT / "interpret-out")
-    output = parser.parse_args().output.resolve()
-    done: list[dict[str, Any]] = []
-    for name, training in NETWORKS.items():
-        done.append(outcome(name, training, output))
-        (output / "interpretations.json").write_text(json.dumps({"networks": done}, indent=1) + "\n")
-    print(f"{len(done)} networks are in {output / 'interpretations.json'}")
-
-
 if __name__ == "__main__":
-    main()
+    about = "The runs behind docs/interpretations.md."
+    gather(about, "interpret-out", "interpretations.json", "networks", lambda o: (outcome(*one, o) for one in NETWORKS.items()))

@@ -147,17 +147,26 @@ def study_of(name: str) -> Result:
     return json.loads((RESULTS / f"study-{name}.json").read_text())  # type: ignore[no-any-return]
 
 
+def mean_bound(setting: Result) -> str:
+    """Of a study's models, with its deviation."""
+    return f"{floor_share(setting['bound']['mean'])} ± {100 * setting['bound']['deviation']:.2f}%"
+
+
+def mean_length(setting: Result) -> str:
+    """Of a study's proofs."""
+    return ceil_scientific(math.ceil(setting["operations"]["mean"]))
+
+
 def study_table(name: str) -> str:
     """Every setting of a study, from the longest proofs on; of a strategy with many, what the best one of each model proves."""
     rows, settings = [], study_of(name)["settings"]
     many = {one["strategy"] for one in settings if sum(other["strategy"] == one["strategy"] for other in settings) > 8}
     for one in settings:
         if one["bound"] is not None and (one["strategy"] not in many or one["parameters"] is None):
-            bound, quantiles = one["bound"], one["bound"]["quantiles"]
+            quantiles = one["bound"]["quantiles"]
             spread = [floor_share(quantiles[part]) for part in ("least", "median", "greatest")]
             counts = (str(one["models"]), str(one["much"]), str(one["nothing"]))
-            mean = f"{floor_share(bound['mean'])} ± {100 * bound['deviation']:.2f}%"
-            rows.append((f"`{one['name']}`", mean, *spread, *counts, ceil_scientific(math.ceil(one["operations"]["mean"]))))
+            rows.append((f"`{one['name']}`", mean_bound(one), *spread, *counts, mean_length(one)))
     headings = (
         "setting",
         "bound, mean ± sd",
@@ -193,9 +202,7 @@ def headline_table() -> str:
     rows = []
     for kind, (name, other) in HEADLINE.items():
         one = by_name[name]
-        mean = f"{floor_share(one['bound']['mean'])} ± {100 * one['bound']['deviation']:.2f}%"
-        cost = ceil_scientific(math.ceil(one["operations"]["mean"]))
-        rows.append((kind, f"`{one['strategy']}`", mean, cost, published.get(other, "")))
+        rows.append((kind, f"`{one['strategy']}`", mean_bound(one), mean_length(one), published.get(other, "")))
     models = len(study["models"])
     return table(("proof", "strategy", f"bound, mean ± sd of {models}", "operations, mean", "published, means of 151"), rows, 2)
 
@@ -206,9 +213,7 @@ def group_headline_table() -> str:
     rows = []
     for name in ("brute-force", "structured-output", "rho-sets", "cosets"):
         one = by_name[name]
-        mean = f"{floor_share(one['bound']['mean'])} ± {100 * one['bound']['deviation']:.2f}%"
-        cost = ceil_scientific(math.ceil(one["operations"]["mean"]))
-        rows.append((f"`{name}`", mean, str(one["much"]), str(one["nothing"]), cost))
+        rows.append((f"`{name}`", mean_bound(one), str(one["much"]), str(one["nothing"]), mean_length(one)))
     models = len(study_of("symmetric-5")["models"])
     return table(("strategy", f"bound, mean ± sd of {models}", "95% or more", "nothing", "operations, mean"), rows)
 

@@ -18,7 +18,7 @@ DECIDING = "core.decide"
 
 FLOORS: Mapping[str, Sequence[frozenset[str]]] = {
     "prover": [
-        frozenset({"weights", "problem", "error_terms", "approximate", "spelling"}),  # models as tensors; what there is to prove
+        frozenset({"weights", "problem", "error_terms", "approximate", "spelling"}),  # models as tensors; what is to be proved
         frozenset({"surrogate"}),  # what would be proved, differentiable
         frozenset({"strategy"}),  # what a strategy is
         frozenset({"bases", "deployed", "layouts", "state_files", "tasks"}),  # what both families need; automata; others' files

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from test_regions import SMALL, SURE, WHOLE, draw_automaton, draw_hints, every_input, setting_for, spoiled, true_leads
-from thorough import some
+from thorough import parts
 from transformer_models import draw_model, stored_weights
 
 from certificates import AttentionOnly, Model, RawTensor, Step
@@ -132,7 +132,7 @@ def applied(setting: Setting, read: int, hints: Hints) -> RightAtRead:
     return potentials(setting, step_of(read, hints), (transformer_forward(setting, Step("transformer-forward"), ()),))
 
 
-@pytest.mark.parametrize("seed", range(some(120)))
+@pytest.mark.parametrize("seed", parts(120))
 def test_what_is_proved_is_true(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of every kind of model and task; the margin is that by which some input leads."""
     rng, model = np.random.default_rng(seed), draw_fitting(seed)
@@ -164,7 +164,7 @@ def slopes_of(units: int) -> np.ndarray:
     return np.array(list(itertools.product([0, 256], repeat=units)), np.int64).reshape(2**units, units)
 
 
-@pytest.mark.parametrize("seed", range(some(60)))
+@pytest.mark.parametrize("seed", parts(60))
 def test_a_margin_decides_about_single_inputs(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """All sums of a region with one input are exact: with the right slopes, what it leads by is what is proved; never more."""
     monkeypatch.setattr("checker.transformer.potentials._BLOCK", (1, 2**18)[seed % 2])
@@ -254,7 +254,7 @@ class Stated:
         return float(min(found))
 
 
-@pytest.mark.parametrize("seed", range(some(90)))
+@pytest.mark.parametrize("seed", parts(90))
 def test_what_is_proved_is_what_the_theorem_says(seed: int) -> None:
     """Two positions: sums over the inputs of a query are exact, by either way, and so is the greatest margin."""
     rng, heads = np.random.default_rng(seed), 1 + seed % 3
@@ -324,7 +324,7 @@ def before_last_norm(model: Model, tokens: Sequence[int]) -> tuple[np.ndarray, f
     return after, float(tangent), float((share * most).sum())
 
 
-@pytest.mark.parametrize("seed", range(some(90)))
+@pytest.mark.parametrize("seed", parts(90))
 def test_biases_and_a_margin_after_a_last_norm(seed: int) -> None:
     """An input alone: what is proved is x.D plus a bound of the root times what biases and margin add; never more."""
     rng, heads = np.random.default_rng(seed), 1 + seed % 2
