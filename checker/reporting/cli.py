@@ -374,9 +374,15 @@ def _print_verdict(verdict: Verdict, as_json: bool) -> None:
         click.echo(f"verified: by the theorem {verdict.verified.theorem} in Coq (axioms {verdict.verified.axioms[:12]})")
 
 
+def _unwind(*_: object) -> None:
+    """On SIGTERM: leave through all `with` and `finally`, so that no process stays behind; a second one is ignored."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(128 + signal.SIGTERM)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command; every failure becomes an exit status and one line (or one JSON object), never a traceback."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # unwinds: no process is left behind
+    signal.signal(signal.SIGTERM, _unwind)
     argv = sys.argv[1:] if arguments is None else arguments
     as_json = "--json" in argv
     try:

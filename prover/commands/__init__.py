@@ -1,6 +1,5 @@
 """The `prover` command: from training and import to proofs, fine-tuning, attacks and studies."""
 
-import signal
 import sys
 
 import click
@@ -18,6 +17,7 @@ from prover.commands.study import study_command
 from prover.commands.task import task_command
 from prover.commands.train import train
 from prover.strategy import DoesNotFit
+from prover.studies.workers import unwind_when_terminated
 
 _RESUMED = {"finetune", "frontier", "interpret", "search", "study"}
 """Commands that go on where they were interrupted."""
@@ -43,7 +43,7 @@ for _command in (
 
 def main() -> None:
     """Run the command; problems with the input become one line."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # unwinds: no process or file is left behind
+    unwind_when_terminated()
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Exit as stop:

@@ -99,7 +99,7 @@ def _single_thread() -> Iterator[None]:
 
 @contextmanager
 def _pool(jobs: int) -> Iterator[Executor]:
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _start_worker) as pool:
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), unwind_when_terminated) as pool:
         try:
             yield pool
         except BaseException as error:
@@ -121,9 +121,17 @@ def _ctrl_c_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _start_worker() -> None:
-    """The parent ends its workers by SIGTERM: unwind the stack, so that no temporary files or checkers stay behind."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+def unwind_when_terminated() -> None:
+    """From now on, SIGTERM unwinds the stack, so that no temporary files, workers or checkers stay behind.
+
+    Only the first one does: a pool that breaks sends its workers a second, which must not interrupt what they clean up.
+    """
+
+    def unwind(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        sys.exit(128 + signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, unwind)
 
 
 def _in_pool(run: Callable[[Task], Outcome], task: Task) -> Outcome:

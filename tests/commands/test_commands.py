@@ -462,6 +462,21 @@ def test_a_check_that_is_terminated_leaves_no_process_behind(tmp_path: Path) -> 
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
 
 
+@pytest.mark.parametrize(
+    "install",
+    [
+        "from checker.reporting.cli import _unwind; signal.signal(signal.SIGTERM, _unwind)",
+        "from prover.studies.workers import unwind_when_terminated as u; u()",
+    ],
+)
+def test_terminated_twice_what_is_cleaned_up_at_exit_is_not_interrupted(install: str) -> None:
+    """A pool that breaks terminates workers that are on their way out already."""
+    again = "os.kill(os.getpid(), signal.SIGTERM)"
+    script = f"import atexit, os, signal; {install}; atexit.register(lambda: ({again}, print('cleaned'))); {again}"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (143, "cleaned\n", "")
+
+
 def test_another_task_than_the_model_file_s_is_pointed_out_to_the_prover(files: dict[str, Path], tmp_path: Path) -> None:
     output = ("--strategy", "pessimized", "-o", tmp_path / "p.cert")
     assert "warning" not in run_prover("prove", files["model"], *output)[1]
