@@ -55,6 +55,8 @@ KEPT = (
     *("strategy", "parameters", "accepted", "correct", "total", "covered", "operations", "unexplained_dimension"),
     *("certificate_bytes", "prove_seconds", "seconds", "accuracy"),
 )
+MORE_DEMOS = {"addition-10": "addition", "running-sum-20": "running-sum", "in-context-copying-26": "copying"}
+"""The general transformers of `make demo`, and where their results are kept."""
 Result = Mapping[str, Any]
 
 
@@ -90,6 +92,17 @@ def demo_table(name: str) -> str:
             for one in results(name)
         ],
     )
+
+
+def more_demos_table() -> str:
+    """One strategy on each of the general transformers."""
+    columns = ("model", "strategy", "inputs covered", "certified", "operations", "bytes", "prove s", "check s")
+    rows = []
+    for model, name in MORE_DEMOS.items():
+        (one,) = results(name)
+        certified, operations, _, *others = verdict_cells(one, one["prove_seconds"])[:-1]
+        rows.append((model, one["strategy"], str(one["covered"]), certified, operations, *others))
+    return table(columns, rows, 2)
 
 
 def printed_table(name: str, words: int) -> str:
@@ -277,9 +290,7 @@ def rules_page() -> str:
 
 TABLES = {
     "demo": lambda: demo_table("demo"),
-    "addition": lambda: demo_table("addition"),
-    "running-sum": lambda: demo_table("running-sum"),
-    "copying": lambda: demo_table("copying"),
+    "more-demos": more_demos_table,
     "shortest": shortest_table,
     "bench": lambda: printed_table("bench", 2),
     "growth": lambda: printed_table("growth", 1),
