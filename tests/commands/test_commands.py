@@ -4,11 +4,14 @@ import json
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 import torch
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 import checker.reporting.cli
@@ -20,6 +23,7 @@ from checker import verify
 from checker.core.errors import CheckError
 from checker.core.meter import Budget, Meter
 from checker.core.parallel import in_turn
+from checker.reporting.decimals import floor_decimal
 from checker.reporting.progress import shown
 from checker.rules import RULES
 from prover.attention.sequence_problem import SequenceProblem
@@ -482,6 +486,13 @@ def test_another_task_than_the_model_file_s_is_pointed_out_to_the_prover(files: 
     assert "warning" not in run_prover("prove", files["model"], *output)[1]
     code, out = run_prover("prove", files["model"], "--task", "min-of-k", *output)
     assert code == 0 and 'the model file says {"name":"max-of-k"}, this is about {"name":"min-of-k"}' in out
+
+
+@given(st.integers(0, 10**40), st.integers(1, 10**40))
+def test_shares_are_shown_rounded_down(numerator: int, denominator: int) -> None:
+    shown, exact = Fraction(floor_decimal(numerator, denominator)), Fraction(numerator, denominator)
+    assert shown <= exact < shown + Fraction(1, 10**12)
+    assert exact == 0 or shown > Fraction(99, 100) * exact, "small ones keep three digits"
 
 
 def test_all_unknown_keys_are_named() -> None:

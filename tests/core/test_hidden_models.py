@@ -149,3 +149,5 @@ def test_queries_and_keys_may_be_there_and_buffers_have_their_values() -> None:
             build_model(SMALL_ATTENTION, full | {name: wrong}, None)
         with pytest.raises(FormatError, match="unknown"):
             build_model(SMALL_MLP, weights("mlp") | {name: buffers[name]}, None)
+    with pytest.raises(FormatError, match="unknown"):  # a mask of no positions is the causal one of a model without any
+        build_model(SMALL_MLP, weights("mlp") | {ATTENTION + "mask": RawTensor("BOOL", (0, 0), b"")}, None)

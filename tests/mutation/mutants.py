@@ -549,6 +549,12 @@ MUTANTS = [
     ),
     Mutant("certificates/certificate.py", "if len(premises) > MAX_STEPS", "if False", ("tests/core/test_tensor_file.py",)),
     Mutant("certificates/model_file.py", "absorb(tensor.data)", "pass", RULES),
+    Mutant(
+        "certificates/model_file.py",
+        "if name == _MASK and positions",
+        "if name == _MASK",
+        ("tests/core/test_hidden_models.py",),
+    ),
     Mutant("certificates/canonical_json.py", "if dumps(value) != text", "if False", RULES),
     # Groups, and networks with one hidden layer.
     *(

@@ -320,7 +320,6 @@ CONFIGURATION = (
     ("type(value) is not int or", ""),
 )
 MODEL_FILE = (
-    ("if name == _MASK and positions", "if name == _MASK"),
     ("**vars(self.config)", "**dict(list(vars(self.config).items())[:0])"),
     ('{"architecture": self.config.architecture, ', "{"),
     ("and name not in sizes.unused", ""),
