@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test thorough coq verified flagship bench float32 pace frontier study interpret finetune search interop figures docs lint mutants size clean
+.PHONY: demo test thorough coq verified differential flagship bench float32 pace frontier study interpret finetune search interop figures docs lint mutants size clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -32,6 +32,11 @@ coq:
 verified: $(STAMP) coq
 	checker/verified/build.sh
 	$(BIN)/python -m pytest tests/verified
+
+# Both checkers on 20,000 mutated certificates: half an hour.
+differential: $(STAMP) coq
+	checker/verified/build.sh >/dev/null
+	MUTANTS=20000 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests/verified/test_extracted.py -k mutants
 
 FLAGSHIP := checker/verified/build/Flagship
 flagship: $(STAMP) coq

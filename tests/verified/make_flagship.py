@@ -75,12 +75,13 @@ def main(model_path: Path, certificate_path: Path, output: Path) -> None:
     lines.append("Definition claim (q m c : nat) := nth c (nth m (nth q claims []) []) None.")
     sizes = f"{config.d_vocab} {config.d_vocab_out} {config.n_ctx} {config.d_model} {config.d_head}"
     precision = f"{e} {PRECISION} {PRECISION + DIGITS} 0 1 {HALVINGS} {TERMS}"
+    weights = " ".join(WEIGHTS)
     lines += [
-        f"Definition count := count_prefix_chains false {sizes} {precision} WE WP WQ WK WV WO WU bQ bV bO bU blocks claim.",
-        f"Definition transformer := real_model {sizes} {e} 0 1 WE WP WQ WK WV WO WU bQ bK bV bO bU.",
+        f"Definition count := count_prefix_chains false 0 {sizes} {precision} {weights} bQ bV bO bU blocks claim [].",
+        f"Definition transformer := real_model {sizes} {e} 0 1 {weights} bQ bK bV bO bU.",
         f"Lemma counted : ({statement.correct} <=? count) = true.",
         "Proof. vm_cast_no_check (eq_refl true). Qed.",
-        f"Theorem flagship : {statement.correct} <= n_right false transformer.",
+        f"Theorem flagship : {statement.correct} <= n_right false 0 transformer.",
         "Proof. apply Z.le_trans with count; [apply Z.leb_le; exact counted|]. apply count_prefix_chains_sound. Qed.",
         "Check flagship.",
         "Print Assumptions flagship.",

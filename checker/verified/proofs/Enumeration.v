@@ -1,6 +1,6 @@
 (* Rule enumeration over all inputs: every input evaluated by table look-ups. *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
-From CompactProofs Require Import Semantics Counting Exponential PrefixChains.
+From CompactProofs Require Import Semantics Counting Labels Exponential PrefixChains.
 Import ListNotations.
 Open Scope Z_scope.
 
@@ -8,9 +8,6 @@ Fixpoint addl (a b : list Z) : list Z :=
   match a, b with x :: a', y :: b' => (x + y) :: addl a' b' | _, _ => [] end.
 Lemma addl_map {A} (f h : A -> Z) l : addl (map f l) (map h l) = map (fun a => f a + h a) l.
 Proof. induction l; simpl; congruence. Qed.
-
-Lemma zsum_range a b f : (a <= b)%nat -> (forall i, 0 <= f i) -> zsum a f <= zsum b f.
-Proof. induction 1; simpl; intros N; [lia|]. specialize (IHle N). specialize (N m). lia. Qed.
 
 Section Enum.
 Variable h : nat -> nat -> list Z.
@@ -89,13 +86,14 @@ Hypothesis Ht : forall t o, IZR (tl t o) <= P * token_value M t o <= IZR (tl t o
 Hypothesis Hpv : forall j o, IZR (pl j o) <= P * position_value M j o <= IZR (pl j o) + 1.
 Hypothesis Hslack : P * margin M <= IZR slack.
 
-Definition hlo q m t j o : Z := fshr (lowprod (gap dl tl pl slack q m t j o)
-  (wpair p g terms (tslo q t + pslo q j - bref K tshi pshi q m) (tshi q t + pshi q j - bref K tshi pshi q m))) p.
+(* n: the largest token that occurs. *)
+Definition hlo q n m t j o : Z := fshr (lowprod (gap dl tl pl slack q m t j o)
+  (wpair p g terms (tslo q t + pslo q j - bref K tshi pshi q n) (tshi q t + pshi q j - bref K tshi pshi q n))) p.
 
-Lemma hlo_ok q m t j o : (t <= m)%nat -> (j < K)%nat ->
-  IZR (hlo q m t j o) <= P * h M (IZR (bref K tshi pshi q m) / P) q t j m o.
+Lemma hlo_ok q n m t j o : (t <= n)%nat -> (j < K)%nat ->
+  IZR (hlo q n m t j o) <= P * h M (IZR (bref K tshi pshi q n) / P) q t j m o.
 Proof.
-  intros Htm Hj. assert (PP := pw_pos p Hp). set (r := bref K tshi pshi q m).
+  intros Htm Hj. assert (PP := pw_pos p Hp). set (r := bref K tshi pshi q n).
   apply Rmult_le_reg_r with P; [lra|]. eapply Rle_trans; [apply fshr_le; auto|].
   replace (P * h M (IZR r / P) q t j m o * P) with (P * P * h M (IZR r / P) q t j m o) by ring.
   assert (T := Hts q t); assert (S' := Hps q j).
@@ -103,7 +101,7 @@ Proof.
   - fold r. rewrite !minus_IZR, !plus_IZR.
     replace (P * (token_score M q t + position_score M q j - IZR r / P))
       with (P * token_score M q t + P * position_score M q j - IZR r) by (field; lra). lra.
-  - unfold bref. assert (A := zmax_ge (S m) (tshi q) t ltac:(lia)). assert (B := zmax_ge K (pshi q) j Hj). lia.
+  - unfold bref. assert (A := zmax_ge (S n) (tshi q) t ltac:(lia)). assert (B := zmax_ge K (pshi q) j Hj). lia.
   - unfold gap. rewrite !minus_IZR, !plus_IZR, !minus_IZR. unfold v.
     assert (H1 := Hd q m); assert (H2 := Hd q o); assert (H3 := Ht t m); assert (H4 := Ht t o).
     assert (H5 := Hpv j m); assert (H6 := Hpv j o). lra.
@@ -111,7 +109,7 @@ Qed.
 
 Theorem brute_sound : (brute_total V K O p g terms tslo tshi pslo pshi dl tl pl slack <= n_correct M)%Z.
 Proof.
-  unfold n_correct. rewrite <- cnt_spec. replace K with (S (K - 1)) at 2 by lia. rewrite cnt_last. unfold brute_total.
+  unfold n_correct_nth. rewrite <- cnt_spec. replace K with (S (K - 1)) at 2 by lia. rewrite cnt_last. unfold brute_total.
   apply zsum_le; intros q _.
   etransitivity; [|apply (cnt_key V all (K - 1) (fun f => correctb M (f ++ [q])) (fun f => max_label (f ++ [q])) V)].
   apply zsum_le; intros m Hm. destruct (Nat.leb_spec q m) as [Hqm|]; [|apply cnt_nonneg].
@@ -123,21 +121,21 @@ Proof.
     - apply in_le_max, in_app_iff. apply orb_prop in H2 as [H2|H2].
       + apply Nat.eqb_eq in H2; subst; right; simpl; auto.
       + apply existsb_exists in H2 as (t & It & E). apply Nat.eqb_eq in E; subst; auto. }
-  rewrite correctb_spec; rewrite L; [now rewrite Nat.eqb_refl|]. intros o Ho Hom.
+  rewrite correct_spec; change (nth_label 0 (f ++ [q])) with (max_label (f ++ [q])); rewrite L; [now rewrite Nat.eqb_refl|]. intros o Ho Hom.
   assert (PP := pw_pos p Hp). set (r := IZR (bref K tshi pshi q m) / P). apply (clear_denominator M (f ++ [q]) m o r HK).
   assert (Hlast : last M (f ++ [q]) = q) by (unfold last; rewrite app_nth2, Hlen, Nat.sub_diag by lia; reflexivity).
   rewrite Hlast. replace K with (S (K - 1)) at 1 by lia. cbn [rsum].
   rewrite app_nth2, Hlen, Nat.sub_diag by lia. cbn [nth].
   rewrite memo2_eq in H3.
   change (hrow p g terms tslo tshi pslo pshi dl tl pl slack q m (bref K tshi pshi q m) (rivals O m) (K - 1) q)
-    with (map (fun o => hlo q m q (K - 1)%nat o) (rivals O m)) in H3.
-  rewrite (sums_map _ (fun j t o => hlo q m t j o)) in H3 by (intros; rewrite memo2_eq; reflexivity).
+    with (map (fun o => hlo q m m q (K - 1)%nat o) (rivals O m)) in H3.
+  rewrite (sums_map _ (fun j t o => hlo q m m t j o)) in H3 by (intros; rewrite memo2_eq; reflexivity).
   rewrite forallb_forall in H3.
   assert (Hr : In o (rivals O m)).
   { apply filter_In. split; [apply in_seq; lia|]. now rewrite (proj2 (Nat.eqb_neq o m)). }
   specialize (H3 _ (in_map _ _ _ Hr)). apply Z.ltb_lt, IZR_lt in H3. rewrite plus_IZR, Hlen in H3.
-  assert (S1 := hlo_ok q m q (K - 1) o Hqm ltac:(lia)). fold r in S1.
-  assert (S2 : IZR (zsum (K - 1) (fun i => hlo q m (nth i f 0%nat) (0 + i) o))
+  assert (S1 := hlo_ok q m m q (K - 1) o Hqm ltac:(lia)). fold r in S1.
+  assert (S2 : IZR (zsum (K - 1) (fun i => hlo q m m (nth i f 0%nat) (0 + i) o))
                <= P * rsum (K - 1) (fun j => h M r q (nth j f 0%nat) j m o)).
   { rewrite <- rsum_scal.
     assert (RI : forall n F, rsum n (fun i => IZR (F i)) = IZR (zsum n F)) by (induction n; intros; simpl; [auto|now rewrite IHn, plus_IZR]).

@@ -1,6 +1,6 @@
-(* Rule further-inputs (FORMAT.md 5.5), and enumeration in parts: inputs evaluated one by one, none of which group-chains count. *)
+(* Rule further-inputs (FORMAT.md 5.5), and enumeration in parts: inputs evaluated one by one, none of which classes count. *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool FinFun.
-From CompactProofs Require Import Semantics Counting Exponential PrefixChains Enumeration GroupChains.
+From CompactProofs Require Import Semantics Counting Labels Exponential PrefixChains Enumeration GroupChains.
 Import ListNotations.
 
 (* Lexicographic order: rows that increase strictly are all different. *)
@@ -56,27 +56,27 @@ Section Rows.
 Variables (V K O : nat) (p : Z) (g terms : nat).
 Variables tslo tshi pslo pshi dl tl pl : nat -> nat -> Z.
 Variable slack : Z.
+Variable passed : nat.
 
-(* At least w (v(m) - v(o) - margin), in units of 2^-p, for the token t at position j. *)
-Definition term_lo (q m t j o : nat) : Z := fshr (lowprod (gap dl tl pl slack q m t j o)
-  (wpair p g terms (tslo q t + pslo q j - bref K tshi pshi q m) (tshi q t + pshi q j - bref K tshi pshi q m))) p.
+(* At least w (v(m) - v(o) - margin), in units of 2^-p, for the token t at position j; n: the largest token. *)
+Definition term_lo (q n m t j o : nat) : Z := fshr (lowprod (gap dl tl pl slack q m t j o)
+  (wpair p g terms (tslo q t + pslo q j - bref K tshi pshi q n) (tshi q t + pshi q j - bref K tshi pshi q n))) p.
 (* The same for all positions of a row at once: weights are computed once for all rivals. *)
-Definition row_weights (q m : nat) (x : list nat) : nat -> Z * Z :=
-  let ref := bref K tshi pshi q m in
+Definition row_weights (q n : nat) (x : list nat) : nat -> Z * Z :=
+  let ref := bref K tshi pshi q n in
   memo1 K (fun j => let t := nth j x 0%nat in wpair p g terms (tslo q t + pslo q j - ref)%Z (tshi q t + pshi q j - ref)%Z).
-Definition right_row (q m : nat) (x : list nat) : bool :=
-  let ws := row_weights q m x in
+Definition right_row (q n m : nat) (x : list nat) : bool :=
+  let ws := row_weights q n x in
   forallb (fun o => (0 <? zsum K (fun j => fshr (lowprod (gap dl tl pl slack q m (nth j x 0%nat) j o) (ws j)) p))%Z) (rivals O m).
-Lemma right_row_eq q m x : right_row q m x = forallb (fun o => (0 <? zsum K (fun j => term_lo q m (nth j x 0%nat) j o))%Z) (rivals O m).
+Lemma right_row_eq q n m x : right_row q n m x = forallb (fun o => (0 <? zsum K (fun j => term_lo q n m (nth j x 0%nat) j o))%Z) (rivals O m).
 Proof.
   unfold right_row. induction (rivals O m) as [|o l IH]; simpl; auto. rewrite IH. do 2 f_equal.
   apply zsum_ext. intros j _. unfold row_weights, term_lo. now rewrite memo1_eq.
 Qed.
 (* All that is asked of a row: it is an input, evaluated as right, that no class holds. *)
 Definition row_ok (is_member : list nat -> bool) (x : list nat) : bool :=
-  let q := nth (K - 1) x 0%nat in let m := max_label x in
   (length x =? K)%nat && forallb (fun t => t <? V)%nat x && negb (is_member x)
-  && right_row q m x.
+  && right_row (nth (K - 1) x 0%nat) (max_label x) (nth_label passed x) x.
 Definition listed_total (is_member : list nat -> bool) (rows : list (list nat)) : Z :=
   if increasing rows then Z.of_nat (length (filter (row_ok is_member) rows)) else 0%Z.
 End Rows.
@@ -89,6 +89,7 @@ Hypothesis Hp : (0 <= p)%Z.
 Hypothesis HK : (0 < K)%nat.
 Variables tslo tshi pslo pshi dl tl pl : nat -> nat -> Z.
 Variable slack : Z.
+Variable passed : nat.
 Notation P := (IZR (2 ^ p)).
 Local Open Scope R_scope.
 Hypothesis Hts : forall q t, IZR (tslo q t) <= P * token_score M q t <= IZR (tshi q t).
@@ -97,37 +98,37 @@ Hypothesis Hd : forall q o, IZR (dl q o) <= P * direct M q o <= IZR (dl q o) + 1
 Hypothesis Ht : forall t o, IZR (tl t o) <= P * token_value M t o <= IZR (tl t o) + 1.
 Hypothesis Hpv : forall j o, IZR (pl j o) <= P * position_value M j o <= IZR (pl j o) + 1.
 Hypothesis Hslack : P * margin M <= IZR slack.
-Notation ok := (row_ok V K O p g terms tslo tshi pslo pshi dl tl pl slack).
+Notation ok := (row_ok V K O p g terms tslo tshi pslo pshi dl tl pl slack passed).
 
 Lemma row_right is_member x : ok is_member x = true ->
-  In x (all_lists V K) /\ correctb M x = true /\ is_member x = false.
+  In x (all_lists V K) /\ correct_nth passed M x = true /\ is_member x = false.
 Proof.
-  unfold row_ok. rewrite right_row_eq. set (q := nth (K - 1) x 0%nat). set (m := max_label x). intros H.
+  unfold row_ok. rewrite right_row_eq. set (q := nth (K - 1) x 0%nat). set (largest := max_label x). set (m := nth_label passed x). intros H.
   apply andb_prop in H as [H H3]. apply andb_prop in H as [H H2]. apply andb_prop in H as [H0 H1].
   apply Nat.eqb_eq in H0. apply negb_true_iff in H2. rewrite forallb_forall in H1, H3. repeat split; auto.
   - apply all_lists_spec. split; auto. apply Forall_forall. intros t It. now apply Nat.ltb_lt, H1.
-  - apply correctb_spec. fold m. intros o Ho Hom. assert (PP := pw_pos p Hp).
-    set (r := IZR (bref K tshi pshi q m) / P). apply (clear_denominator M x m o r HK). change (last M x) with q.
+  - apply correct_spec. fold m. intros o Ho Hom. assert (PP := pw_pos p Hp).
+    set (r := IZR (bref K tshi pshi q largest) / P). apply (clear_denominator M x m o r HK). change (last M x) with q.
     assert (Hr : In o (rivals O m)).
     { apply filter_In. split; [apply in_seq; lia|]. now rewrite (proj2 (Nat.eqb_neq o m)). }
     specialize (H3 o Hr). apply Z.ltb_lt, IZR_lt in H3.
     assert (RI : forall n F, rsum n (fun i => IZR (F i)) = IZR (zsum n F)) by (induction n; intros; simpl; [auto|now rewrite IHn, plus_IZR]).
     rewrite <- RI in H3. apply Rmult_lt_reg_l with P; [lra|]. rewrite Rmult_0_r, <- rsum_scal.
     eapply Rlt_le_trans; [exact H3|]. apply rsum_le. intros j Hj.
-    apply (hlo_ok M p g terms Hp HK tslo tshi pslo pshi dl tl pl slack Hts Hps Hd Ht Hpv Hslack q m (nth j x 0%nat) j o); auto.
+    apply (hlo_ok M p g terms Hp HK tslo tshi pslo pshi dl tl pl slack Hts Hps Hd Ht Hpv Hslack q largest m (nth j x 0%nat) j o); auto.
     apply in_le_max, nth_In. lia.
 Qed.
 
 Local Open Scope Z_scope.
 (* Members are counted in one way, rows in another: no input is counted twice. *)
 Theorem listed_sound is_member rows count :
-  count <= cnt V all K (fun x => correctb M x && is_member x) ->
-  count + listed_total V K O p g terms tslo tshi pslo pshi dl tl pl slack is_member rows <= n_correct M.
+  count <= cnt V all K (fun x => correct_nth passed M x && is_member x) ->
+  count + listed_total V K O p g terms tslo tshi pslo pshi dl tl pl slack passed is_member rows <= n_correct_nth passed M.
 Proof.
-  rewrite cnt_spec. intros H. unfold listed_total. set (A := filter (fun x => correctb M x && is_member x) (all_lists V K)) in *.
+  rewrite cnt_spec. intros H. unfold listed_total. set (A := filter (fun x => correct_nth passed M x && is_member x) (all_lists V K)) in *.
   assert (Apart : forall rows', NoDup rows' -> (forall x, In x rows' -> ok is_member x = true) ->
-                  Z.of_nat (length A) + Z.of_nat (length rows') <= n_correct M).
-  { intros rows' N R. unfold n_correct. rewrite <- Nat2Z.inj_add, <- app_length. apply Nat2Z.inj_le. apply NoDup_incl_length.
+                  Z.of_nat (length A) + Z.of_nat (length rows') <= n_correct_nth passed M).
+  { intros rows' N R. unfold n_correct_nth. rewrite <- Nat2Z.inj_add, <- app_length. apply Nat2Z.inj_le. apply NoDup_incl_length.
     - assert (NA : NoDup A) by (apply NoDup_filter, all_lists_nodup).
       assert (D : forall x, In x A -> ~ In x rows').
       { intros x Ia Ir. apply filter_In in Ia as [_ Ia]. apply andb_prop in Ia as [_ Ia].

@@ -1,6 +1,6 @@
 (* Rule prefix-chains (FORMAT.md 5.2), from tables of bounds: the number it establishes, and its soundness. *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
-From CompactProofs Require Import Semantics Counting Exponential.
+From CompactProofs Require Import Semantics Counting Labels Exponential.
 Import ListNotations.
 
 (* The identity; at extraction, a table filled once. *)
@@ -55,10 +55,11 @@ Definition lead_tok (m : nat) (rv : list nat) (t j : nat) : Z :=
 Definition lead_direct (m : nat) (rv : list nat) (q : nat) : Z :=
   let a := dl q m - common m in lmin rv (fun o => a - (dl q o - common o)) - 1 - slack.
 Definition others (m : nat) (B : list nat) := filter (fun o => negb (o =? m)%nat) B.
-Definition mk_terms (m : nat) (B : list nat) : block_terms :=
+(* n: the largest token that occurs. *)
+Definition mk_terms (n m : nat) (B : list nat) : block_terms :=
   let rv := others m B in
-  let T := memo1 (S m) (fun t => zmin (K - 1) (lead_tok m rv t)) in
-  BT (memo1 (S m) (lead_direct m rv)) T (memo1 (S m) (fun t => lead_tok m rv t (K - 1))) (memo1 (S m) (fun s => zmin s T)).
+  let T := memo1 (S n) (fun t => zmin (K - 1) (lead_tok m rv t)) in
+  BT (memo1 (S n) (lead_direct m rv)) T (memo1 (S n) (fun t => lead_tok m rv t (K - 1))) (memo1 (S n) (fun s => zmin s T)).
 
 (* Levels with their bounds, which do not increase. *)
 Fixpoint bounds (bnd : nat -> Z * Z -> Z) (prev : option Z) (l : list (nat * nat * (Z * Z))) : list (nat * nat * Z) :=
@@ -95,7 +96,7 @@ End Cell.
 
 Definition has_rival (m : nat) (B : list nat) : bool := existsb (fun o => negb (o =? m)%nat) B.
 Definition label_total flo fhi plo phi (m : nat) : Z :=
-  let bs := map (mk_terms m) (filter (has_rival m) (blocks m)) in
+  let bs := map (mk_terms m m) (filter (has_rival m) (blocks m)) in
   zsum (S m) (cell_total flo fhi plo phi bs m).
 Definition core_total : Z :=
   let flo := memo1 V (fun q => zmin (K - 1) (pslo q)) in
@@ -103,21 +104,14 @@ Definition core_total : Z :=
   let plo := memo2 V (S V) (fun q s => zmin s (tslo q)) in
   let phi := memo2 V (S V) (fun q s => zmax s (tshi q)) in
   zsum V (label_total flo fhi plo phi).
+(* Whether an input is one of those that are counted. *)
+Definition in_prefix_class (x : list nat) : bool :=
+  let f := removelast x in let m := max_label x in
+  match claim (nth (K - 1) x 0%nat) m (count (fun t => t =? m)%nat f) with
+  | Some lv => fits lv 0 (filter (fun t => negb (t =? m)%nat) f)
+  | None => false
+  end.
 End Core.
-
-(* The statement: of all sequences of K tokens below V, how many are right about their largest token. *)
-Definition max_label (x : list nat) : nat := fold_right Nat.max O x.
-Definition correctb (M : model) (x : list nat) : bool :=
-  forallb (fun o => (o =? max_label x)%nat || if Rlt_dec (logit M x o + margin M) (logit M x (max_label x)) then true else false)
-          (seq 0 (nO M)).
-Definition n_correct (M : model) : Z := Z.of_nat (length (filter (correctb M) (all_lists (nV M) (nK M)))).
-
-Lemma correctb_spec M x : predicts M x (max_label x) -> correctb M x = true.
-Proof.
-  intros H. apply forallb_forall. intros o Ho. apply in_seq in Ho.
-  destruct (Nat.eqb_spec o (max_label x)); auto. simpl. destruct (Rlt_dec _ _) as [|N]; auto.
-  exfalso; apply N, H; auto; lia.
-Qed.
 
 (* Sums over lists of tokens. *)
 Fixpoint lsum (b : nat -> Z) (f : list nat) : Z := match f with [] => 0 | t :: r => b t + lsum b r end.
@@ -192,16 +186,6 @@ Proof.
   apply andb_prop in H as [H H3]. apply andb_prop in H as [_ H2]. apply Nat.leb_le in H2.
   destruct I as [I|I]; [inversion I; subst; auto|]. eapply IH; eauto.
 Qed.
-
-Lemma count_pos gg f : (0 < count gg f)%nat -> exists t, In t f /\ gg t = true.
-Proof.
-  induction f as [|t f IH]; simpl; [lia|]. destruct (gg t) eqn:E; [eauto|]. intros H. destruct (IH H) as (u & ? & ?); eauto.
-Qed.
-
-Lemma in_le_max x t : In t x -> (t <= max_label x)%nat.
-Proof. induction x as [|a x IH]; simpl; intros []; subst; [lia|]. specialize (IH H); lia. Qed.
-Lemma max_label_le x m : (forall t, In t x -> (t <= m)%nat) -> (max_label x <= m)%nat.
-Proof. induction x as [|a x IH]; simpl; intros H; [lia|]. assert (a <= m)%nat by auto. specialize (IH ltac:(auto)). lia. Qed.
 
 Section Sound.
 Variable M : model.
@@ -305,7 +289,7 @@ Proof.
 Qed.
 
 Lemma level_ok m B q t j o s : In o B -> o <> m -> (t < s)%nat -> (s <= m)%nat -> (j < K - 1)%nat ->
-  IZR (lowprod (tD (mk m B) q + tLeast (mk m B) s)
+  IZR (lowprod (tD (mk m m B) q + tLeast (mk m m B) s)
          (wpair p g terms (plo q s + flo q - ref m q) (phi q s + fhi q - ref m q)))
   <= P * P * h (IZR (ref m q) / P) q t j m o.
 Proof.
@@ -315,7 +299,7 @@ Proof.
 Qed.
 
 Lemma copy_ok m B q j o : In o B -> o <> m -> (j < K - 1)%nat ->
-  IZR (lowprod (tD (mk m B) q + tT (mk m B) m) (wpair p g terms (tslo q m + flo q - ref m q) (tshi q m + fhi q - ref m q)))
+  IZR (lowprod (tD (mk m m B) q + tT (mk m m B) m) (wpair p g terms (tslo q m + flo q - ref m q) (tshi q m + fhi q - ref m q)))
   <= P * P * h (IZR (ref m q) / P) q m j m o.
 Proof.
   intros HB Hom Hj. assert (PP := pw_pos p Hp).
@@ -330,17 +314,17 @@ Proof.
   - unfold mk_terms; cbn [tD tT]. rewrite !memo1_eq. apply gap_ok; auto. apply zmin_le; auto.
 Qed.
 
-Lemma own_ok m B q o : In o B -> o <> m ->
-  IZR (lowprod (tD (mk m B) q + tLast (mk m B) q)
-        (wpair p g terms (tslo q q + pslo q (K - 1) - ref m q) (tshi q q + pshi q (K - 1) - ref m q)))
-  <= P * P * h (IZR (ref m q) / P) q q (K - 1) m o.
+Lemma own_ok n m B q o : In o B -> o <> m ->
+  IZR (lowprod (tD (mk n m B) q + tLast (mk n m B) q)
+        (wpair p g terms (tslo q q + pslo q (K - 1) - ref n q) (tshi q q + pshi q (K - 1) - ref n q)))
+  <= P * P * h (IZR (ref n q) / P) q q (K - 1) m o.
 Proof.
   intros HB Hom. assert (PP := pw_pos p Hp).
   assert (T := Hts q q). assert (S' := Hps q (K - 1)%nat).
   apply wpair_ok.
   - rewrite !minus_IZR, !plus_IZR.
-    replace (P * (token_score M q q + position_score M q (K - 1) - IZR (ref m q) / P))
-      with (P * token_score M q q + P * position_score M q (K - 1) - IZR (ref m q)) by (field; lra). lra.
+    replace (P * (token_score M q q + position_score M q (K - 1) - IZR (ref n q) / P))
+      with (P * token_score M q q + P * position_score M q (K - 1) - IZR (ref n q)) by (field; lra). lra.
   - unfold reference. lia.
   - unfold mk_terms; cbn [tD tLast]. rewrite !memo1_eq. apply gap_ok; auto. lia.
 Qed.
@@ -364,12 +348,12 @@ Lemma class_right m c lv q f : (m < V)%nat -> length f = (K - 1)%nat -> ascendin
   forallb (fun b => block_ok b q m c
       (wpair p g terms (tslo q q + pslo q (K - 1) - ref m q) (tshi q q + pshi q (K - 1) - ref m q))
       (wpair p g terms (tslo q m + flo q - ref m q) (tshi q m + fhi q - ref m q))
-      (weights q (ref m q) lv)) (map (mk m) (filter (has_rival m) (blocks m))) = true ->
+      (weights q (ref m q) lv)) (map (mk m m) (filter (has_rival m) (blocks m))) = true ->
   predicts M (f ++ [q]) m.
 Proof.
   intros Hm Hlen Ha Hi Hb o Ho Hom. assert (PP := pw_pos p Hp).
   destruct (Hblocks m o Hm Ho) as (B & HB & HoB).
-  assert (HR : In (mk m B) (map (mk m) (filter (has_rival m) (blocks m)))).
+  assert (HR : In (mk m m B) (map (mk m m) (filter (has_rival m) (blocks m)))).
   { apply in_map, filter_In. split; auto. apply existsb_exists. exists o. split; auto. now rewrite (proj2 (Nat.eqb_neq o m)). }
   rewrite forallb_forall in Hb. specialize (Hb _ HR). unfold block_ok in Hb. apply Z.ltb_lt in Hb.
   set (r := IZR (ref m q) / P). apply (clear_denominator M (f ++ [q]) m o r HK).
@@ -382,8 +366,8 @@ Proof.
     - rewrite app_nth2, Hlen, Nat.sub_diag by lia. reflexivity. }
   unfold h in EK at 1. rewrite EK. clear EK.
   set (L := weights q (ref m q) lv) in *.
-  set (bnd := fun s w => lowprod (tD (mk m B) q + tLeast (mk m B) s) w) in *.
-  set (C := lowprod (tD (mk m B) q + tT (mk m B) m) _) in *.
+  set (bnd := fun s w => lowprod (tD (mk m m B) q + tLeast (mk m m B) s) w) in *.
+  set (C := lowprod (tD (mk m m B) q + tT (mk m m B) m) _) in *.
   set (b := fun t => if (t =? m)%nat then C else level_bound (bounds bnd None L) t).
   apply andb_prop in Hi as [H1 H2]. apply Nat.eqb_eq in H1.
   assert (FL : map fst L = lv).
@@ -405,8 +389,8 @@ Proof.
       cbn [fst snd] in E. injection E as -> -> <-.
       apply Rle_trans with (IZR (bnd s' (wpair p g terms (plo q s' + flo q - ref m q) (phi q s' + fhi q - ref m q))));
         [now apply IZR_le|]. unfold bnd. apply level_ok; auto. eapply ascending_in; eauto. }
-  assert (S3 := own_ok m B q o HoB Hom). fold r in S3.
-  set (ow := lowprod (tD (mk m B) q + tLast (mk m B) q) _) in *.
+  assert (S3 := own_ok m m B q o HoB Hom). fold r in S3.
+  set (ow := lowprod (tD (mk m m B) q + tLast (mk m m B) q) _) in *.
   assert (S4 : (0 < ow + lsum b f)%Z) by lia.
   apply IZR_lt in S4. rewrite plus_IZR in S4.
   apply Rmult_lt_reg_l with (P * P); [nra|]. rewrite Rmult_0_r, Rmult_plus_distr_l. lra.
@@ -414,36 +398,44 @@ Qed.
 End OneCell.
 
 Local Open Scope Z_scope.
-Lemma zsum_range a b f : (a <= b)%nat -> (forall i, 0 <= f i) -> zsum a f <= zsum b f.
-Proof. induction 1; simpl; intros N; [lia|]. specialize (IHle N). specialize (N m). lia. Qed.
-
-Theorem core_sound :
-  core_total V K p g terms tslo tshi pslo pshi dl tl pl common slack blocks claim <= n_correct M.
+Theorem prefix_members_sound :
+  core_total V K p g terms tslo tshi pslo pshi dl tl pl common slack blocks claim
+  <= cnt V all K (fun x => correctb M x && in_prefix_class K claim x).
 Proof.
-  unfold n_correct. rewrite <- cnt_spec. replace K with (S (K - 1)) at 2 by lia. rewrite cnt_last. unfold core_total.
+  replace K with (S (K - 1)) at 2 by lia. rewrite cnt_last. unfold core_total.
   set (flo := memo1 _ _). set (fhi := memo1 V (fun q => zmax _ _)).
   set (plo := memo2 _ _ _). set (phi := memo2 V (S V) (fun q s => zmax _ _)).
   assert (Hflo : forall q, flo q = zmin (K - 1) (pslo q)) by (intros; unfold flo; now rewrite memo1_eq).
   assert (Hfhi : forall q, fhi q = zmax (K - 1) (pshi q)) by (intros; unfold fhi; now rewrite memo1_eq).
   assert (Hplo : forall q s, plo q s = zmin s (tslo q)) by (intros; unfold plo; now rewrite memo2_eq).
   assert (Hphi : forall q s, phi q s = zmax s (tshi q)) by (intros; unfold phi; now rewrite memo2_eq).
-  set (X := fun q m => cnt V all (K - 1) (fun f => correctb M (f ++ [q]) && (max_label (f ++ [q]) =? m)%nat)).
+  set (counted := fun q f => correctb M (f ++ [q]) && in_prefix_class K claim (f ++ [q])).
+  set (X := fun q m => cnt V all (K - 1) (fun f => counted q f && (max_label (f ++ [q]) =? m)%nat)).
   transitivity (zsum V (fun m => zsum V (fun q => X q m))).
   2:{ rewrite zsum_swap. apply zsum_le; intros q _.
-      apply (cnt_key V all (K - 1) (fun f => correctb M (f ++ [q])) (fun f => max_label (f ++ [q])) V). }
+      apply (cnt_key V all (K - 1) (counted q) (fun f => max_label (f ++ [q])) V). }
   apply zsum_le; intros m Hm. unfold label_total.
   transitivity (zsum (S m) (fun q => X q m)).
   2:{ apply zsum_range; [lia|]. intros; apply cnt_nonneg. }
   apply zsum_le; intros q Hq. unfold cell_total, X.
   etransitivity; [|apply (cnt_key V all (K - 1) _ (count (fun t => (t =? m)%nat)) K)].
-  apply zsum_le; intros c Hc. destruct (claim q m c) as [lv|]; [|apply cnt_nonneg].
+  apply zsum_le; intros c Hc. destruct (claim q m c) as [lv|] eqn:Hclaim; [|apply cnt_nonneg].
   destruct (_ && _) eqn:E1; [|apply cnt_nonneg]. apply andb_prop in E1 as [Ec Ea].
   destruct (forallb _ _) eqn:E2; [|apply cnt_nonneg].
   etransitivity; [apply (cnt_class V m c lv (K - 1) Hm Ea)|].
   apply cnt_mono. intros f [Hlen _] Hi.
   assert (L : max_label (f ++ [q]) = m) by (eapply class_label; eauto; lia).
-  rewrite correctb_spec.
-  - rewrite L, Nat.eqb_refl. apply andb_prop in Hi as [Hi _]. now rewrite Hi.
-  - rewrite L. eapply class_right; eauto.
+  assert (N : nth (K - 1) (f ++ [q]) 0%nat = q) by (rewrite app_nth2, Hlen, Nat.sub_diag by lia; reflexivity).
+  assert (I := Hi). apply andb_prop in I as [I1 I2]. assert (I1' := I1). apply Nat.eqb_eq in I1'. unfold counted.
+  rewrite correct_spec.
+  - unfold in_prefix_class. now rewrite removelast_last, L, N, I1', Hclaim, I2, !Nat.eqb_refl.
+  - change (nth_label 0 (f ++ [q])) with (max_label (f ++ [q])). rewrite L. eapply class_right; eauto.
+Qed.
+
+Theorem core_sound :
+  core_total V K p g terms tslo tshi pslo pshi dl tl pl common slack blocks claim <= n_correct M.
+Proof.
+  etransitivity; [apply prefix_members_sound|]. unfold n_correct_nth. rewrite <- cnt_spec. apply cnt_mono.
+  intros x _ H. now apply andb_prop in H.
 Qed.
 End Sound.

@@ -1,7 +1,7 @@
 (* From dyadic weights to tables of bounds: exact integer linear algebra, rounded once; and the functions' theorems.
    Weights are z 2^-e, the margin is mn / md; p, rp, g and terms only say how exactly to compute. *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
-From CompactProofs Require Import Semantics Counting Exponential PrefixChains Enumeration GroupChains FurtherInputs.
+From CompactProofs Require Import Semantics Counting Labels Exponential PrefixChains Enumeration GroupChains FurtherInputs.
 Import ListNotations.
 
 Section Weights.
@@ -63,21 +63,20 @@ Definition with_tables (F : table_rule) : Z :=
   F tslo tshi pslo pshi dl tl pl common slack
   else 0.
 
+Variable rows : list (list nat).
+(* Classes of prefixes, and rows beside them. *)
 Definition certified : Z :=
   if covered then with_tables (fun tslo tshi pslo pshi dl tl pl common slack =>
-    core_total V K p g terms tslo tshi pslo pshi dl tl pl common slack blocks claim) else 0.
-Variable steps : nat.
+    core_total V K p g terms tslo tshi pslo pshi dl tl pl common slack blocks claim
+    + listed_total V K O p g terms tslo tshi pslo pshi dl tl pl slack 0 (in_prefix_class K claim) rows) else 0.
+Variables passed steps : nat.
 Variable gblocks : nat -> nat -> list (list nat).
-Variable gclaim : nat -> nat -> nat -> option grouped.
+Variable gclaim : nat -> nat -> nat -> nat -> option grouped.
 Definition gcovered : bool := forallb (fun s => forallb (fun m => forallb (fun o => existsb (existsb (Nat.eqb o)) (gblocks s m)) (seq 0 O)) (seq 0 V)) (seq 0 steps).
 Definition certified_groups : Z :=
   if gcovered then with_tables (fun tslo tshi pslo pshi dl tl pl common slack =>
-    group_total V K p g terms tslo tshi pslo pshi dl tl pl common slack steps gblocks gclaim) else 0.
-Variable rows : list (list nat).
-Definition certified_groups_listed : Z :=
-  if gcovered then with_tables (fun tslo tshi pslo pshi dl tl pl common slack =>
-    group_total V K p g terms tslo tshi pslo pshi dl tl pl common slack steps gblocks gclaim
-    + listed_total V K O p g terms tslo tshi pslo pshi dl tl pl slack (member K gclaim) rows) else 0.
+    group_total V K p g terms tslo tshi pslo pshi dl tl pl common slack passed steps gblocks gclaim
+    + listed_total V K O p g terms tslo tshi pslo pshi dl tl pl slack passed (member K passed gclaim) rows) else 0.
 Definition certified_brute : Z :=
   with_tables (fun tslo tshi pslo pshi dl tl pl _ slack => brute_total V K O p g terms tslo tshi pslo pshi dl tl pl slack).
 
@@ -163,14 +162,14 @@ Notation M := (real_model V O K d dh e mn md zWE zWP zWQ zWK zWV zWO zWU zbQ zbK
 Notation E := (IZR (2 ^ e)).
 
 Notation P := (IZR (2 ^ p)).
-Definition sound (F : table_rule) : Prop := forall tslo tshi pslo pshi dl tl pl common slack, (0 <= p)%Z -> (0 < K)%nat ->
+Definition sound (limit : Z) (F : table_rule) : Prop := forall tslo tshi pslo pshi dl tl pl common slack, (0 <= p)%Z -> (0 < K)%nat ->
   (forall q t, IZR (tslo q t) <= P * token_score M q t <= IZR (tshi q t)) ->
   (forall q j, IZR (pslo q j) <= P * position_score M q j <= IZR (pshi q j)) ->
   (forall q o, IZR (dl q o) <= P * direct M q o <= IZR (dl q o) + 1) ->
   (forall t o, IZR (tl t o) <= P * token_value M t o <= IZR (tl t o) + 1) ->
   (forall j o, IZR (pl j o) <= P * position_value M j o <= IZR (pl j o) + 1) ->
   P * margin M <= IZR slack ->
-  (F tslo tshi pslo pshi dl tl pl common slack <= n_correct M)%Z.
+  (F tslo tshi pslo pshi dl tl pl common slack <= limit)%Z.
 
 Lemma slack_ok (a b q : Z) : (0 < b)%Z -> IZR q * (IZR a / IZR b) <= IZR (a * q / b + 1).
 Proof.
@@ -179,10 +178,10 @@ Proof.
   replace (IZR q * (IZR a / IZR b) * IZR b) with (IZR a * IZR q) by (field; lra). lra.
 Qed.
 
-Theorem with_tables_sound F : sound F ->
-  (with_tables V O K d dh e p rp mn md zWE zWP zWQ zWK zWV zWO zWU zbQ zbV zbO zbU F <= n_correct M)%Z.
+Theorem with_tables_sound limit F : (0 <= limit)%Z -> sound limit F ->
+  (with_tables V O K d dh e p rp mn md zWE zWP zWQ zWK zWV zWO zWU zbQ zbV zbO zbU F <= limit)%Z.
 Proof.
-  intros HF. unfold with_tables. destruct (_ && _)%bool eqn:C; [|unfold n_correct; lia].
+  intros HN HF. unfold with_tables. destruct (_ && _)%bool eqn:C; [|exact HN].
   repeat (apply andb_prop in C as [C ?]).
   repeat match goal with H : (_ <=? _)%Z = true |- _ => apply Z.leb_le in H | H : (_ <? _)%Z = true |- _ => apply Z.ltb_lt in H | H : (_ <? _)%nat = true |- _ => apply Nat.ltb_lt in H end.
   assert (EE := pw_pos e C). assert (DD : 0 < INR dh) by (apply lt_0_INR; lia). assert (SS := sqrt_lt_R0 _ DD).
@@ -253,33 +252,25 @@ Proof.
 Qed.
 
 (* What the checker computes is at most the number of inputs that the real-valued transformer gets right. *)
+Variable rows : list (list nat).
 Theorem certified_sound :
-  (certified V O K d dh e p rp mn md g terms zWE zWP zWQ zWK zWV zWO zWU zbQ zbV zbO zbU blocks claim <= n_correct M)%Z.
+  (certified V O K d dh e p rp mn md g terms zWE zWP zWQ zWK zWV zWO zWU zbQ zbV zbO zbU blocks claim rows <= n_correct M)%Z.
 Proof.
-  unfold certified. destruct (covered V O blocks) eqn:H; [|unfold n_correct; lia]. apply with_tables_sound.
-  intros ? ? ? ? ? ? ? ? ? Hp HK ? ? ? ? ? ?. apply (core_sound M p g terms Hp HK); auto.
+  assert (N := n_correct_nonneg 0 M). unfold certified. destruct (covered V O blocks) eqn:H; [|exact N]. apply with_tables_sound; [exact N|].
+  intros ? ? ? ? ? ? ? ? ? Hp HK ? ? ? ? ? ?. apply (listed_sound M p g terms Hp HK); auto. apply (prefix_members_sound M p g terms Hp HK); auto.
   intros m o Hm Ho. simpl in Hm, Ho. unfold covered in H. rewrite forallb_forall in H. specialize (H m ltac:(apply in_seq; lia)).
   rewrite forallb_forall in H. specialize (H o ltac:(apply in_seq; lia)).
   apply existsb_exists in H as (B & HB & H). apply existsb_exists in H as (o' & Ho' & H). apply Nat.eqb_eq in H; subst; eauto.
 Qed.
 
-Variable steps : nat.
+Variables passed steps : nat.
 Variable gblocks : nat -> nat -> list (list nat).
-Variable gclaim : nat -> nat -> nat -> option grouped.
+Variable gclaim : nat -> nat -> nat -> nat -> option grouped.
 Theorem certified_groups_sound :
-  (certified_groups V O K d dh e p rp mn md g terms zWE zWP zWQ zWK zWV zWO zWU zbQ zbV zbO zbU steps gblocks gclaim <= n_correct M)%Z.
+  (certified_groups V O K d dh e p rp mn md g terms zWE zWP zWQ zWK zWV zWO zWU zbQ zbV zbO zbU rows passed steps gblocks gclaim
+   <= n_correct_nth passed M)%Z.
 Proof.
-  unfold certified_groups. destruct (gcovered V O steps gblocks) eqn:H; [|unfold n_correct; lia]. apply with_tables_sound.
-  intros ? ? ? ? ? ? ? ? ? Hp HK ? ? ? ? ? ?. apply (group_sound M p g terms Hp HK); auto.
-  intros s m o Hs Hm Ho. simpl in Hm, Ho. unfold gcovered in H. rewrite forallb_forall in H. specialize (H s ltac:(apply in_seq; lia)).
-  rewrite forallb_forall in H. specialize (H m ltac:(apply in_seq; lia)). rewrite forallb_forall in H. specialize (H o ltac:(apply in_seq; lia)).
-  apply existsb_exists in H as (B & HB & H). apply existsb_exists in H as (o' & Ho' & H). apply Nat.eqb_eq in H; subst; eauto.
-Qed.
-
-Theorem certified_groups_listed_sound rows :
-  (certified_groups_listed V O K d dh e p rp mn md g terms zWE zWP zWQ zWK zWV zWO zWU zbQ zbV zbO zbU steps gblocks gclaim rows <= n_correct M)%Z.
-Proof.
-  unfold certified_groups_listed. destruct (gcovered V O steps gblocks) eqn:H; [|unfold n_correct; lia]. apply with_tables_sound.
+  assert (N := n_correct_nonneg passed M). unfold certified_groups. destruct (gcovered V O steps gblocks) eqn:H; [|exact N]. apply with_tables_sound; [exact N|].
   intros ? ? ? ? ? ? ? ? ? Hp HK ? ? ? ? ? ?. apply (listed_sound M p g terms Hp HK); auto. apply (group_members_sound M p g terms Hp HK); auto.
   intros s m o Hs Hm Ho. simpl in Hm, Ho. unfold gcovered in H. rewrite forallb_forall in H. specialize (H s ltac:(apply in_seq; lia)).
   rewrite forallb_forall in H. specialize (H m ltac:(apply in_seq; lia)). rewrite forallb_forall in H. specialize (H o ltac:(apply in_seq; lia)).
@@ -288,6 +279,7 @@ Qed.
 
 Theorem certified_brute_sound :
   (certified_brute V O K d dh e p rp mn md g terms zWE zWP zWQ zWK zWV zWO zWU zbQ zbV zbO zbU <= n_correct M)%Z.
-Proof. apply with_tables_sound. intros ? ? ? ? ? ? ? ? ? Hp HK ? ? ? ? ? ?. apply (brute_sound M p g terms Hp HK); auto. Qed.
+Proof.
+  apply with_tables_sound; [apply n_correct_nonneg|]. intros ? ? ? ? ? ? ? ? ? Hp HK ? ? ? ? ? ?. apply (brute_sound M p g terms Hp HK); auto.
+Qed.
 End Final.
-

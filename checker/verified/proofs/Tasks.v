@@ -1,6 +1,6 @@
 (* Min-of-k (FORMAT.md 3.1, "Numbers"): with tokens and outputs numbered from the largest down, it is max-of-k. *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
-From CompactProofs Require Import Semantics Counting PrefixChains GroupChains Tables.
+From CompactProofs Require Import Semantics Counting Labels PrefixChains GroupChains Tables.
 Import ListNotations.
 
 (* Token t has the number V-1-t, and so has output t if it is a token. *)
@@ -13,9 +13,7 @@ Definition renumbered (M : model) : model :=
 
 (* The statement: of all sequences of K tokens below V, how many are right about their smallest token. *)
 Definition min_label (x : list nat) : nat := fold_right Nat.min (hd O x) x.
-Definition correct_min (M : model) (x : list nat) : bool :=
-  forallb (fun o => (o =? min_label x)%nat || if Rlt_dec (logit M x o + margin M) (logit M x (min_label x)) then true else false)
-          (seq 0 (nO M)).
+Definition correct_min (M : model) (x : list nat) : bool := right M x (min_label x).
 Definition n_correct_min (M : model) : Z := Z.of_nat (length (filter (correct_min M) (all_lists (nV M) (nK M)))).
 
 Lemma flip_flip V t : flip V (flip V t) = t.
@@ -110,26 +108,14 @@ Proof.
   - now apply in_le_max.
 Qed.
 
-Lemma right_iff M x m :
-  forallb (fun o => (o =? m) || if Rlt_dec (logit M x o + margin M) (logit M x m) then true else false) (seq 0 (nO M)) = true
-  <-> predicts M x m.
-Proof.
-  rewrite forallb_forall. split.
-  - intros H o Ho N. specialize (H o ltac:(apply in_seq; lia)). apply orb_prop in H as [H|H].
-    + apply Nat.eqb_eq in H; easy.
-    + destruct (Rlt_dec _ _); easy.
-  - intros H o Ho. apply in_seq in Ho. destruct (Nat.eqb_spec o m); auto. cbn [orb].
-    destruct (Rlt_dec _ _) as [|N]; auto. exfalso; apply N, H; auto; lia.
-Qed.
-
 (* A bound for max-of-k on the renumbered model is one for min-of-k on the model. *)
 Theorem min_is_max M : 0 < nK M -> nV M <= nO M -> n_correct_min M = n_correct (renumbered M).
 Proof.
-  intros HK HO. unfold n_correct, n_correct_min. rewrite <- !cnt_spec. cbn [nV nK renumbered].
+  intros HK HO. unfold n_correct_nth, n_correct_min. rewrite <- !cnt_spec. cbn [nV nK renumbered].
   rewrite <- (cnt_flip (nV M) (nK M) (correct_min M)). apply cnt_ext. intros x [Hlen HF].
   assert (F : Forall (fun t => t < nV M) x) by (eapply Forall_impl; [|exact HF]; cbn; tauto).
   assert (Nx : x <> []) by (intros ->; cbn in Hlen; lia).
-  apply eq_true_iff_eq. unfold correct_min, correctb.
+  apply eq_true_iff_eq. unfold correct_min, correct_nth. cbn [nth_label].
   rewrite (right_iff M), (right_iff (renumbered M)), (max_flip (nV M) x Nx F).
   set (m := min_label _). unfold predicts. cbn [nO margin renumbered]. split; intros H o Ho N.
   - rewrite !logit_flip, flip_flip by auto. apply H.
@@ -151,20 +137,15 @@ Notation tokens := (fun t => zWE (flip V t)).
 Notation outputs := (fun i o => zWU i (flip V o)).
 Notation biases := (fun o => zbU (flip V o)).
 
-Theorem certified_min_sound blocks claim :
-  (certified V O K d dh e p rp mn md g terms tokens zWP zWQ zWK zWV zWO outputs zbQ zbV zbO biases blocks claim
+Theorem certified_min_sound blocks claim rows :
+  (certified V O K d dh e p rp mn md g terms tokens zWP zWQ zWK zWV zWO outputs zbQ zbV zbO biases blocks claim rows
    <= n_correct_min M)%Z.
-Proof. rewrite (min_is_max M HK HO). exact (certified_sound _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ zbK _ _ _ _ _). Qed.
+Proof. rewrite (min_is_max M HK HO). exact (certified_sound _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ zbK _ _ _ _ _ _). Qed.
 
-Theorem certified_groups_min_sound steps blocks claim :
-  (certified_groups V O K d dh e p rp mn md g terms tokens zWP zWQ zWK zWV zWO outputs zbQ zbV zbO biases steps blocks claim
+Theorem certified_groups_min_sound steps blocks claim rows :
+  (certified_groups V O K d dh e p rp mn md g terms tokens zWP zWQ zWK zWV zWO outputs zbQ zbV zbO biases rows 0 steps blocks claim
    <= n_correct_min M)%Z.
-Proof. rewrite (min_is_max M HK HO). exact (certified_groups_sound _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ zbK _ _ _ _ _ _). Qed.
-
-Theorem certified_groups_listed_min_sound steps blocks claim rows :
-  (certified_groups_listed V O K d dh e p rp mn md g terms tokens zWP zWQ zWK zWV zWO outputs zbQ zbV zbO biases steps blocks claim rows
-   <= n_correct_min M)%Z.
-Proof. rewrite (min_is_max M HK HO). exact (certified_groups_listed_sound _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ zbK _ _ _ _ _ _ _). Qed.
+Proof. rewrite (min_is_max M HK HO). exact (certified_groups_sound _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ zbK _ _ _ _ _ _ _ _). Qed.
 
 Theorem certified_brute_min_sound :
   (certified_brute V O K d dh e p rp mn md g terms tokens zWP zWQ zWK zWV zWO outputs zbQ zbV zbO biases <= n_correct_min M)%Z.

@@ -2,7 +2,8 @@
 open Refused
 
 type step = { rule : string; premises : int list; parameters : (string * int) list; hints : (string * Container.tensor) list }
-type t = { model : string; smallest : bool; correct : Z.t; total : Z.t; margin : Q.t; steps : step array }
+type task = Smallest | Nth_largest of int
+type t = { model : string; task : task; correct : Z.t; total : Z.t; margin : Q.t; steps : step array }
 
 let all_of ok text = try String.iter (fun c -> if not (ok c) then raise Exit) text; true with Exit -> false
 let is_digit c = '0' <= c && c <= '9'
@@ -26,8 +27,11 @@ let margin = function
       Q.make (Z.of_string (whole ^ rest)) (Z.pow (Z.of_int 10) (String.length rest))
 
 let task = function
-  | Json.Object [ ("name", Json.String "max-of-k") ] -> false
-  | Json.Object [ ("name", Json.String "min-of-k") ] -> true
+  | Json.Object [ ("name", Json.String "max-of-k") ] -> Nth_largest 1
+  | Json.Object [ ("name", Json.String "min-of-k") ] -> Smallest
+  | Json.Object [ ("n", Json.Int n); ("name", Json.String "nth-max-of-k") ] ->
+      need (Z.sign n > 0 && Z.fits_int n) "n counts from 1";
+      Nth_largest (Z.to_int n)
   | other -> unsupported "task %s" (Json.spelled other)
 
 let step i value =
@@ -77,7 +81,7 @@ let parse (file : Container.file) =
       let model = Json.text "model" model in
       let is_hex c = is_digit c || ('a' <= c && c <= 'f') in
       need (String.length model = 64 && all_of is_hex model) "model is no SHA-256 in lower-case hexadecimal";
-      let smallest = task about in
+      let task = task about in
       List.iter hint file.tensors;
-      { model; smallest; correct = natural "correct" correct; total = natural "total" total; margin = margin (List.assoc_opt "margin" members); steps }
+      { model; task; correct = natural "correct" correct; total = natural "total" total; margin = margin (List.assoc_opt "margin" members); steps }
   | _ -> assert false

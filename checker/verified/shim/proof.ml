@@ -3,13 +3,14 @@
    What a hint claims wrongly, they do not count. So what is checked here is what FORMAT.md says of a file's form. *)
 open Refused
 
-type fact =
-  | Tables
-  | Prefix of (int -> int list list) * (int -> int -> int -> (int * int) list option)
-  | Groups of ((int -> int list list) * (int -> int -> int -> Counts.grouped option)) list * int list list
-      (* of each step; and rows of further inputs, the last one first *)
-  | Every
-  | Part of int list list (* these inputs, as far as they are right *)
+type blocks = int -> int list list
+type classes =
+  | Prefix of blocks * (int -> int -> int -> (int * int) list option)
+  | Groups of (blocks * (int -> int -> int -> int -> Counts.grouped option)) list (* of each step *)
+
+(* meant: inputs that are counted as far as they are right. listed: further inputs, the last one first. cells: those of all of them. *)
+type inputs = { classes : classes; meant : int list list; listed : int list list; cells : bool array }
+type fact = Tables | Every | Inputs of inputs
 
 let most_listed = 1_000_000
 
@@ -47,17 +48,30 @@ let blocks_of step v outputs =
 
 let levels numbers = List.filter (fun (_, k) -> k > 0) numbers
 
-(* What FORMAT.md 5.1 asks of a class of the cell (q, m, c), for the largest token; the extracted functions count no other. *)
-let check_class k q m c numbers =
-  if not (q <= m && (c > 0 || q = m)) then unfounded "no input of the cell (%d, %d, %d) has this label" q m c;
-  if c + List.fold_left (fun total (_, n) -> total + n) 0 numbers <> k - 1 then unfounded "the numbers of a class do not add up to K-1"
+(* The n-th largest token, and what FORMAT.md 5.1 asks of a class of the cell (q, m, c) with a free tokens above m; the extracted
+   functions count no other. *)
+let label n row = List.nth (List.sort (fun a b -> compare b a) row) (n - 1)
+let sum numbers = List.fold_left (fun total (_, n) -> total + n) 0 numbers
+
+let check_class n k q m c a below above =
+  let before = a + Bool.to_int (q > m) in
+  if not (before < n && n <= before + c + Bool.to_int (q = m)) then unfounded "no input of the cell (%d, %d, %d) has this label" q m c;
+  if c + sum below + sum above <> k - 1 || sum above <> a then unfounded "the numbers of a class do not add up to K-1"
 
 (* The claims of all cells, each made and checked once, also of cells without inputs. *)
-let tabulated v k claim =
-  let table = Array.init (v * v * k) (fun at -> claim (at / (v * k)) (at / k mod v) (at mod k)) in
-  fun q m c -> table.((((q * v) + m) * k) + c)
+let tabulated v k n claim =
+  let table = Array.init (v * v * k * n) (fun at -> claim (at / (v * k * n)) (at / (k * n) mod v) (at / n mod k) (at mod n)) in
+  fun q m c a -> table.((((((q * v) + m) * k) + c) * n) + a)
 
-let prefix_chains step v outputs k =
+let cell v k q m c = (((q * v) + m) * k) + c
+let of_classes v k n claimed classes =
+  let claims at = List.exists (fun a -> claimed (at / (v * k)) (at / k mod v) (at mod k) a <> None) (List.init n Fun.id) in
+  Inputs { classes; meant = []; listed = []; cells = Array.init (v * v * k) claims }
+
+let about_the_largest n rule = if n > 1 then unfounded "%s is about the largest or smallest token only" rule
+
+let prefix_chains step v outputs k n =
+  about_the_largest n step.Certificate.rule;
   taken step [ "joint" ] [ "numbers"; "rivals"; "size" ];
   joint step;
   let blocks = blocks_of step v outputs in
@@ -66,7 +80,7 @@ let prefix_chains step v outputs k =
   need (1 <= r && r <= 4) "a class has 1 to 4 sets";
   let _, size = hint step "size" [ v; v; k; r ] in
   for i = 0 to (k * r) - 1 do need (0 <= number i && number i < k) "a number is not from 0 to K-1" done;
-  let claim q m c =
+  let claim q m c _ =
     let at = ((((q * v) + m) * k) + c) * r in
     let sizes = List.init r (fun i -> size (at + i)) in
     if List.for_all (fun s -> s = -1) sizes then None
@@ -74,38 +88,47 @@ let prefix_chains step v outputs k =
       ignore (List.fold_left (fun least s -> need (least <= s && s <= m) "sizes do not increase from 0 to the label"; s) 0 sizes);
       let found = List.mapi (fun i s -> (s, number ((c * r) + i))) sizes in
       if List.exists (fun (s, k) -> s = 0 && k > 0) found then unfounded "a set without tokens has a number";
-      check_class k q m c found;
+      check_class n k q m c 0 found [];
       Some (levels found)
     end
   in
-  Prefix (blocks, tabulated v k claim)
+  let claimed = tabulated v k 1 claim in
+  of_classes v k 1 claimed (Prefix (blocks, fun q m c -> claimed q m c 0))
 
-let group_chains step v outputs k =
+let group_chains step v outputs k n =
   taken step [ "joint" ] [ "grouping"; "levels"; "numbers"; "rivals" ];
   joint step;
   let blocks = blocks_of step v outputs in
   let shape, level = hint step "levels" [ -1; v ] in
   let rows = shape.(0) in
-  let shape, number = hint step "numbers" [ rows; 1; -1 ] in
+  let sides = min n 2 in
+  let shape, number = hint step "numbers" [ rows; sides; -1 ] in
   let r = shape.(2) in
   need (1 <= r && r <= 4) "a class has 1 to 4 sets";
   for i = 0 to (rows * v) - 1 do need (0 <= level i && level i <= r) "a level is not from 0 to the number of sets" done;
-  for i = 0 to (rows * r) - 1 do need (0 <= number i && number i < k) "a number is not from 0 to K-1" done;
-  let _, grouping = hint step "grouping" [ v; v; k; 1 ] in
-  let claim q m c =
-    let row = grouping ((((q * v) + m) * k) + c) in
+  for i = 0 to (rows * sides * r) - 1 do need (0 <= number i && number i < k) "a number is not from 0 to K-1" done;
+  let _, grouping = hint step "grouping" [ v; v; k; n ] in
+  let claim q m c a =
+    let row = grouping ((((((q * v) + m) * k) + c) * n) + a) in
     need (-1 <= row && row < rows) "there is no such grouping";
     if row < 0 then None
     else
-      let need = levels (List.init r (fun i -> (i + 1, number ((row * r) + i)))) and level t = level ((row * v) + t) in
-      let empty (i, _) = not (List.exists (fun t -> 1 <= level t && level t <= i) (List.init m Fun.id)) in
-      if List.exists empty need then unfounded "a set without tokens has a number";
-      check_class k q m c need;
-      Some { Counts.step = 0; level; need }
+      let level t = level ((row * v) + t) in
+      let side at first last =
+        let found = levels (List.init r (fun i -> (i + 1, number ((((row * sides) + at) * r) + i)))) in
+        let empty (i, _) = not (List.exists (fun t -> 1 <= level t && level t <= i) (List.init (last - first) (Int.add first))) in
+        if List.exists empty found then unfounded "a set without tokens has a number";
+        found
+      in
+      let need = side 0 0 m and need_above = if sides = 1 then [] else side 1 (m + 1) v in
+      check_class n k q m c a need need_above;
+      Some { Counts.step = 0; level; need; need_above }
   in
-  Groups ([ (blocks, tabulated v k claim) ], [])
+  let claimed = tabulated v k n claim in
+  of_classes v k n claimed (Groups [ (blocks, claimed) ])
 
-let enumeration step v k =
+let enumeration step v k n =
+  about_the_largest n step.Certificate.rule;
   taken step [] [ "ranges"; "skip" ];
   let _, range = hint step "ranges" [ k + 1; 2 ] in
   for j = 0 to k do
@@ -124,46 +147,68 @@ let enumeration step v k =
     if Z.gt within (Z.of_int most_listed) then unsupported "enumeration of a part of the inputs, more than %d" most_listed;
     let skipped = Array.make (Z.to_int within) false in
     for i = 0 to shape.(0) - 1 do Array.fill skipped (place (2 * i)) (place ((2 * i) + 1) - place (2 * i)) true done;
-    let meant row = let m = List.fold_left max 0 row in range (2 * k) <= m && m < range ((2 * k) + 1) in
+    let meant row = let m = label n row in range (2 * k) <= m && m < range ((2 * k) + 1) in
     let row i = fst (List.fold_right (fun (j, size) (row, rest) -> ((range (2 * j) + (rest mod size)) :: row, rest / size)) (List.mapi (fun j size -> (j, size)) sizes) ([], i)) in
     let rows = ref [] in
     Array.iteri (fun i gone -> if not gone then let found = row i in if meant found then rows := found :: !rows) skipped;
-    Part !rows
+    let within j x = range (2 * j) <= x && x < range ((2 * j) + 1) in
+    let cells = Array.init (v * v * k) (fun at -> within (k - 1) (at / (v * k)) && within k (at / k mod v)) in
+    Inputs { classes = Groups []; meant = !rows; listed = []; cells }
   end
 
-let renumbered index = function None -> None | Some grouped -> Some { grouped with Counts.step = index }
-
-let disjoint_sum step premises =
-  taken step [] [];
-  match premises with
-  | [ ((Prefix _ | Every | Part _) as fact) ] -> fact
-  | _ ->
-      let parts = function
-        | Groups (parts, []) -> parts
-        | Tables -> malformed "disjoint-sum adds facts about inputs"
-        | _ -> unsupported "a sum of other facts than those of group-chains"
-      in
-      Groups (List.concat_map parts premises, [])
-
 (* By cells, then lexicographically. *)
-let ordered row =
-  let q = List.nth row (List.length row - 1) and m = List.fold_left max 0 row in
-  let copies = List.length (List.filter (Int.equal m) row) - if q = m then 1 else 0 in
-  q :: m :: copies :: row
+let cell_of n row =
+  let q = List.nth row (List.length row - 1) and m = label n row in
+  (q, m, List.length (List.filter (Int.equal m) row) - Bool.to_int (q = m))
+let ordered n row = (cell_of n row, row)
 
-let further_inputs step v k premises =
+(* A class of prefixes is one of groups: a token has the first level that holds it. *)
+let grouped levels =
+  let rec level i t = function [] -> 0 | (s, _) :: _ when t < s -> i | _ :: rest -> level (i + 1) t rest in
+  { Counts.step = 0; level = (fun t -> level 1 t levels); need = List.mapi (fun i (_, k) -> (i + 1, k)) levels; need_above = [] }
+let as_groups = function
+  | Groups parts -> parts
+  | Prefix (blocks, claim) -> [ (blocks, fun q m c a -> if a > 0 then None else Option.map grouped (claim q m c)) ]
+
+let disjoint_sum step v k n premises =
+  taken step [] [];
+  let add sum fact =
+    match (sum, fact) with
+    | _, Tables -> malformed "disjoint-sum adds facts about inputs"
+    | None, fact -> Some fact
+    | Some Tables, _ -> assert false
+    | Some Every, Inputs other | Some (Inputs other), Every ->
+        if Array.mem true other.cells then unfounded "two premises both count inputs of a cell";
+        Some Every
+    | Some Every, Every -> unfounded "two premises both count inputs of a cell"
+    | Some (Inputs one), Inputs other ->
+        if Array.mem true (Array.map2 ( && ) one.cells other.cells) then unfounded "two premises both count inputs of a cell";
+        let listed = List.sort (fun a b -> compare (ordered n b) (ordered n a)) (one.listed @ other.listed) in
+        Some
+          (Inputs
+             { classes = Groups (as_groups one.classes @ as_groups other.classes); meant = one.meant @ other.meant; listed;
+               cells = Array.map2 ( || ) one.cells other.cells })
+  in
+  let none = Inputs { classes = Groups []; meant = []; listed = []; cells = Array.make (v * v * k) false } in
+  Option.value (List.fold_left add None premises) ~default:none
+
+let further_inputs step v k n premises =
   taken step [] [ "inputs" ];
   match premises with
-  | [ Tables; Groups (parts, before) ] ->
+  | [ Tables; Inputs known ] ->
       let shape, token = hint step "inputs" [ -1; k ] in
       let row i = List.init k (fun j -> token ((i * k) + j)) in
+      let cells = Array.copy known.cells in
       let add rows row =
         List.iter (fun t -> need (0 <= t && t < v) "an input has a token out of range") row;
-        (match rows with last :: _ when compare (ordered last) (ordered row) >= 0 -> unfounded "inputs do not increase strictly, cell by cell" | _ -> ());
+        (match rows with last :: _ when compare (ordered n last) (ordered n row) >= 0 -> unfounded "inputs do not increase strictly, cell by cell" | _ -> ());
+        let q, m, c = cell_of n row in
+        cells.(cell v k q m c) <- true;
         row :: rows
       in
-      Groups (parts, List.fold_left add before (List.init shape.(0) row))
-  | [ Tables; _ ] -> unsupported "inputs beside other facts than those of group-chains"
+      let listed = List.fold_left add known.listed (List.init shape.(0) row) in
+      Inputs { known with listed; cells }
+  | [ Tables; Every ] -> unfounded "all inputs have been counted"
   | _ -> malformed "further-inputs takes two premises: tables, and a fact about inputs"
 
 (* The number of inputs that the last step establishes, and the theorem about it. *)
@@ -171,6 +216,10 @@ let established (model : Model.t) (certificate : Certificate.t) =
   let size = Model.size model in
   let v = size "d_vocab" and outputs = size "d_vocab_out" and k = size "n_ctx" and d = size "d_model" and h = size "d_head" in
   need (outputs >= v) "the model has fewer outputs than tokens";
+  let rank = match certificate.task with Smallest -> k | Nth_largest n -> n in
+  need (rank <= k) "there is no token number %d in descending order" rank;
+  let smallest = rank = k && rank > 1 in
+  let n = if smallest then 1 else rank in
   let facts = Array.make (Array.length certificate.steps) Tables in
   let apply i (step : Certificate.step) =
     let premises = List.map (Array.get facts) step.premises in
@@ -178,11 +227,11 @@ let established (model : Model.t) (certificate : Certificate.t) =
     facts.(i) <-
       (match step.rule with
       | "additive-tables" -> need (premises = []) "additive-tables takes no premise"; taken step [] []; Tables
-      | "prefix-chains" -> from_tables (); prefix_chains step v outputs k
-      | "group-chains" -> from_tables (); group_chains step v outputs k
-      | "enumeration" -> from_tables (); enumeration step v k
-      | "disjoint-sum" -> disjoint_sum step premises
-      | "further-inputs" -> further_inputs step v k premises
+      | "prefix-chains" -> from_tables (); prefix_chains step v outputs k n
+      | "group-chains" -> from_tables (); group_chains step v outputs k n
+      | "enumeration" -> from_tables (); enumeration step v k n
+      | "disjoint-sum" -> disjoint_sum step v k n premises
+      | "further-inputs" -> further_inputs step v k n premises
       | rule -> unsupported "rule %s" rule)
   in
   Array.iteri apply certificate.steps;
@@ -191,23 +240,22 @@ let established (model : Model.t) (certificate : Certificate.t) =
   let vector name = match List.assoc_opt name integers with Some numbers -> Array.get numbers | None -> fun _ -> Z.zero in
   let z = Z.of_int and head = "blocks.0.attn." in
   let with_weights count =
-    count certificate.smallest v outputs k d h (z e) (z precision) (z (precision + digits)) (Q.num certificate.margin) (Q.den certificate.margin)
+    count smallest (n - 1) v outputs k d h (z e) (z precision) (z (precision + digits)) (Q.num certificate.margin) (Q.den certificate.margin)
       halvings terms (matrix "embed.W_E" d) (matrix "pos_embed.W_pos" d) (matrix (head ^ "W_Q") h) (matrix (head ^ "W_K") h)
       (matrix (head ^ "W_V") h) (matrix (head ^ "W_O") d) (matrix "unembed.W_U" outputs) (vector (head ^ "b_Q")) (vector (head ^ "b_V"))
       (vector (head ^ "b_O")) (vector "unembed.b_U")
   in
-  let by_groups steps blocks claim rows =
-    (with_weights Counts.count_group_chains steps blocks claim (List.sort compare rows), "count_group_chains_sound")
-  in
   match facts.(Array.length facts - 1) with
   | Tables -> malformed "the last step says nothing about inputs"
   | Every -> (with_weights Counts.count_enumeration, "count_enumeration_sound")
-  | Prefix (blocks, claim) -> (with_weights Counts.count_prefix_chains blocks claim, "count_prefix_chains_sound")
-  | Part rows -> by_groups 0 (fun _ _ -> []) (fun _ _ _ -> None) rows
-  | Groups (parts, rows) ->
+  | Inputs { classes = Prefix (blocks, claim); listed; _ } ->
+      (with_weights Counts.count_prefix_chains blocks claim (List.sort compare listed), "count_prefix_chains_sound")
+  | Inputs { classes = Groups parts; meant; listed; _ } ->
       let parts = Array.of_list parts in
-      let claim q m c =
-        let claimed = List.filter_map (fun s -> renumbered s (snd parts.(s) q m c)) (List.init (Array.length parts) Fun.id) in
-        match claimed with [] -> None | [ one ] -> Some one | _ -> malformed "two premises both count inputs of the cell (%d, %d, %d)" q m c
+      let claim q m c a =
+        let of_step s = Option.map (fun found -> { found with Counts.step = s }) (snd parts.(s) q m c a) in
+        List.find_map of_step (List.init (Array.length parts) Fun.id)
       in
-      by_groups (Array.length parts) (fun s m -> fst parts.(s) m) claim rows
+      let rows = List.sort compare (meant @ listed) in
+      let count = with_weights Counts.count_group_chains (Array.length parts) (fun s m -> fst parts.(s) m) claim rows in
+      (count, "count_group_chains_sound")
