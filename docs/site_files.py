@@ -1,4 +1,6 @@
-"""For mkdocs: pages that stand beside docs/ in the repository become pages of the site, and links to them lead there."""
+"""For mkdocs: pages that stand beside docs/ in the repository become pages of the site, and links to them lead there; the pages
+of strategies, which are written by make_pages.py, come into the menu.
+"""
 
 import re
 from pathlib import Path
@@ -8,6 +10,17 @@ from mkdocs.structure.files import File
 
 ROOT = Path(__file__).resolve().parents[1]
 BESIDE = ("certificates/FORMAT.md", "checker/verified/README.md", "certificates/golden/verdicts.json")
+
+
+def on_config(config: Any, **_: Any) -> Any:
+    """Where the menu has the page of strategies, it gets a page for each of them below."""
+    overview = "strategies.md"
+    for section in (section for entry in config.nav for section in entry.values() if isinstance(section, list)):
+        for entry in section:
+            if overview in entry.values():
+                pages = sorted((ROOT / "docs" / "strategies").glob("*.md"))
+                entry["Strategies"] = [{"All of them": overview}, *({page.stem: f"strategies/{page.name}"} for page in pages)]
+    return config
 
 
 def on_files(files: Any, config: Any, **_: Any) -> Any:

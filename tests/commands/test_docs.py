@@ -19,14 +19,15 @@ from certificates.automaton import read_automaton
 from checker.core.decide import check_proof
 from checker.rules import RULES
 from prover.attention.sequence_problem import SequenceProblem
-from prover.commands.explain import explained
+from prover.commands.explain import explained, legend
+from prover.papers import cited
 from prover.proving import prove
 from prover.strategies import ATTENTION_STRATEGIES, FAMILIES
 from prover.strategy import Strategy
 
 ROOT = Path(__file__).resolve().parents[2]
 ALL_STRATEGIES = list(dict.fromkeys(strategy for family in FAMILIES.values() for strategy in family.values()))
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "checker" / "verified" / "README.md"]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "checker" / "verified" / "README.md"]
 OWN, STRATEGY = ROOT / "docs" / "own-model-and-task.md", ROOT / "docs" / "own-strategy.md"
 
 
@@ -63,21 +64,36 @@ def test_the_strategy_in_the_docs_proves_something() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
-    prose = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
-    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", prose):
-        assert target.startswith("http") or (page.parent / target).exists(), target
+    for file in linked_from(page):
+        assert file.exists(), file
 
 
 def test_what_is_generated_is_up_to_date() -> None:
     make_pages = importlib.import_module("make_pages")
-    for path, text in make_pages.pages().items():
+    pages = make_pages.pages()
+    for path, text in pages.items():
         assert path.read_text() == text, f"{path.name}: run docs/make_pages.py"
+    assert set((ROOT / "docs" / "strategies").iterdir()) <= set(pages), "a page of a strategy that there is not"
 
 
-def test_every_page_is_in_the_readme_and_in_the_menu() -> None:
-    readme, menu = (ROOT / "README.md").read_text(), (ROOT / "mkdocs.yml").read_text()
-    for page in (ROOT / "docs").glob("*.md"):
-        assert page.name in menu and (page.name == "index.md" or f"docs/{page.name}" in readme), page.name
+def test_every_page_is_in_the_menu_and_links_lead_to_it() -> None:
+    """From the README on. Pages of strategies come into the menu by docs/site_files.py."""
+    menu = (ROOT / "mkdocs.yml").read_text()
+    found, to_read = set[Path](), [ROOT / "README.md"]
+    while to_read:
+        page = to_read.pop()
+        found.add(page)
+        to_read += [one for one in linked_from(page) if one.suffix == ".md" and one not in found]
+    for page in (ROOT / "docs").rglob("*.md"):
+        assert page in found or page.name == "index.md", f"no link leads to {page.name}"
+        assert page.name in menu or page.parent.name == "strategies", page.name
+
+
+def linked_from(page: Path) -> list[Path]:
+    """Files that a page links to."""
+    prose = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", prose)
+    return [(page.parent / target).resolve() for target in targets if not target.startswith("http")]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -96,6 +112,15 @@ def test_commands_exist_and_have_the_options_that_pages_use(page: Path) -> None:
 def test_strategies_are_explained(strategy: type[Strategy]) -> None:
     lines = list(explained(strategy, "models"))
     assert strategy.rules and set(strategy.rules) <= set(RULES)
+    assert strategy.cost and legend(strategy.cost) and strategy.vacuous.endswith(".") and strategy.origin.endswith(".")
+    assert set(re.findall(r"\w+ et al\. \d+", strategy.origin)) == set(cited(strategy.origin)), "a paper that is not in PAPERS"
+    for words in (strategy.origin, strategy.vacuous, *(paper.title for paper in cited(strategy.origin).values())):
+        assert words in " ".join("\n".join(lines).split())
+    for switches in re.findall(r"`((?:--set \S+ ?)+)`", strategy.vacuous):
+        settings = dict(one.split("=") for one in switches.replace("--set", "").split())
+        assert strategy.with_settings(settings) != strategy()
+    for name in re.findall(r"`([a-z][a-z-]*)`", strategy.vacuous):
+        assert any(name in family for family in FAMILIES.values()), name
     for one in strategy.switches():
         assert one.metadata["meaning"] and any(line.startswith(f"    {one.name}={one.default}") for line in lines)
 
