@@ -10,12 +10,15 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import finetuning_tables
 import interpretation_tables
 import search_tables
+from command_tables import commands_text
+from json_tables import WRITTEN, json_table
 from rules_page import rules_page
 from strategy_pages import strategy_pages, vacuous_table
 
@@ -226,6 +229,12 @@ def named(one: Result) -> str:
 
 # --- pages and the picture ----------------------------------------------------------------------------------------------------
 
+
+def hyphened(name: str) -> str:
+    """SecondVerdict is second-verdict."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).lower()
+
+
 TABLES = {
     "demo": lambda: demo_table("demo"),
     "addition": lambda: demo_table("addition"),
@@ -260,6 +269,8 @@ TABLES = {
     "finetuned-all": lambda: table(*finetuning_tables.all_runs(), words=2),
     "finetuned-groups": lambda: table(*finetuning_tables.groups(), words=2),
     "finetuned-cheaper": lambda: table(*finetuning_tables.cheaper()),
+    "commands": commands_text,
+    **{f"json-{hyphened(kind.__name__)}": partial(lambda kind: table(*json_table(kind), words=3), kind) for kind in WRITTEN},
     "vacuous": lambda: table(*vacuous_table(), words=2),
 }
 
