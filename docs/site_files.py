@@ -50,4 +50,4 @@ def _in_text(found: re.Match[str]) -> str:
 
 
 def _displayed(found: re.Match[str]) -> str:
-    return f'<p style="overflow-x: auto">{convert(html.unescape(found[1]), "block")}</p>'
+    return f'<p style="overflow-x: auto">{convert(html.unescape(found[1]), display="block")}</p>'

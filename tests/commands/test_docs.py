@@ -26,10 +26,12 @@ from checker.core.decide import check_proof
 from checker.rules import RULES
 from prover.attention.sequence_problem import SequenceProblem
 from prover.commands.explain import explained, legend
+from prover.layouts import mapped, read_mapping
 from prover.papers import cited
 from prover.proving import prove
 from prover.strategies import ATTENTION_STRATEGIES, FAMILIES
 from prover.strategy import Strategy
+from prover.studies.study_plan import read_plan
 
 ROOT = Path(__file__).resolve().parents[2]
 ALL_STRATEGIES = list(dict.fromkeys(strategy for family in FAMILIES.values() for strategy in family.values()))
@@ -37,9 +39,41 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "che
 OWN, STRATEGY = ROOT / "docs" / "own-model-and-task.md", ROOT / "docs" / "own-strategy.md"
 
 
-def blocks(page: Path) -> list[str]:
-    """A page's Python."""
-    return re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+EXECUTED = {"checking.md": 1, "own-model-and-task.md": 2, "own-strategy.md": 1, "python.md": 1}
+"""Blocks of Python by page; python.md and the notebook are those of test_python."""
+
+
+def blocks(page: Path, language: str = "python") -> list[str]:
+    """A page's code in a language."""
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
+
+
+def test_every_block_of_code_is_tested_here() -> None:
+    """But for commands, which test_examples types, and plain text."""
+    found = {page.name: len(blocks(page)) for page in PAGES if blocks(page)}
+    assert found == EXECUTED
+    languages = {language for page in PAGES for language in re.findall(r"^```([a-z]+)$", page.read_text(), re.MULTILINE)}
+    assert languages == {"python", "json", "toml", "text"}
+    others = [page.name for page in PAGES if blocks(page, "json") or blocks(page, "toml")]
+    assert others == ["own-model-and-task.md", "studies.md"]
+
+
+def test_the_study_in_the_docs_is_one(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text(blocks(ROOT / "docs" / "studies.md", "toml")[0])
+    plan = read_plan(tmp_path / "study.toml")
+    model = read_model(ROOT / "certificates" / "models" / "max-of-4.safetensors")
+    planned = plan.strategies_for(model, SequenceProblem(model, torch.device("cpu")))
+    assert len(plan.sources) == 151 and {strategy.name for strategy in planned} == set(plan.strategies)
+
+
+def test_the_mapping_in_the_docs_is_one(tmp_path: Path) -> None:
+    (text,) = blocks(OWN, "json")
+    (tmp_path / "names.json").write_text(text)
+    sizes = {"tok.weight": (7, 64), "pos.weight": (3, 64), "head.weight": (7, 64), "mask": (3, 3)}
+    sizes |= {f"layers.{layer}.qkv.weight": (192, 64) for layer in range(2)}
+    sizes |= {f"layers.{layer}.fc1.weight": (128, 64) for layer in range(2)}
+    state = mapped(read_mapping(tmp_path / "names.json"), {name: torch.rand(size) for name, size in sizes.items()})
+    assert state["blocks.1.attn.W_Q"].shape == (4, 64, 16) and state["blocks.1.mlp.W_in"].shape == (64, 128)
 
 
 def test_the_task_in_the_docs_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
