@@ -41,9 +41,9 @@ NOT_RUN: Mapping[str, str] = {
     "prover search": "an hour; tests/layers runs small ones",
     "prover frontier": "minutes; tests/studies runs small ones",
     "prover interpret": "a minute; tests/studies runs a small one",
-    "prover train group-composition": "a minute; tests/commands trains smaller ones",
+    "prover train group-composition": "a minute; tests/studies trains smaller ones",
     "prover train addition": "minutes; tests/training trains smaller ones",
-    "prover train modular-addition": "minutes; tests/commands trains smaller ones",
+    "prover train modular-addition": "minutes; tests/studies trains smaller ones",
     "prover finetune": "a minute or more, however few the steps; tests/training moves smaller models",
 }
 """Beginnings of lines that are not run, and why."""
