@@ -113,4 +113,4 @@ size: $(STAMP)
 	$(BIN)/python tests/trusted_size.py --write
 
 clean:
-	rm -rf $(VENV) demo-out bench-out float32-out frontier-out study-out interpret-out finetune-out search-out interop-out mutants-out docs-out build *.egg-info
+	rm -rf $(VENV) demo-out bench-out float32-out frontier-out study-out interpret-out finetune-out search-out interop-out mutants-out docs-out docs/frontier-out .cache build *.egg-info

@@ -1,4 +1,4 @@
-"""Writes what is generated in README.md and docs/: tables from docs/results, the page of strategies, the picture of a frontier.
+"""Writes what is generated in README.md and docs/: tables from docs/results, pages about code, the picture of a frontier.
 
 `make figures` runs the studies and then `python docs/make_pages.py --take`, which copies their results first. A test sees that
 the pages are as this script writes them.
@@ -9,20 +9,21 @@ import importlib
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import finetuning_tables
 import interpretation_tables
 import search_tables
+from command_tables import commands_text
+from json_tables import WRITTEN, json_table
+from rules_page import rules_page
+from strategy_pages import strategy_pages, vacuous_table
 
-from checker.reporting.cli import theorem_of
-from checker.rules import RULES
-from prover.commands.explain import SYMBOLS, ideas
 from prover.strategies import FAMILIES
 from prover.strategies.interpretation import Interpretation
-from prover.strategy import Strategy
 from prover.studies.checked import VERDICT_COLUMNS, verdict_cells
 from prover.studies.frontier_figures import PUBLISHED
 from prover.studies.rounding import ceil_scientific, floor_percent, floor_share
@@ -239,54 +240,13 @@ def named(one: Result) -> str:
     return ", ".join([one["strategy"], *switches])
 
 
-# --- the page of strategies ---------------------------------------------------------------------------------------------------
-
-
-def strategies_page() -> str:
-    """All of them, family by family."""
-    lines = [
-        "# Strategies",
-        "",
-        "(This page is written by `docs/make_pages.py`; `prover explain NAME` prints the same.)",
-        "",
-        f"In costs: {SYMBOLS}.",
-    ]
-    for family, strategies in FAMILIES.items():
-        lines += ["", f"## For {family}"]
-        for strategy in strategies.values():
-            lines += ["", *_strategy(strategy)]
-    return "\n".join(lines) + "\n"
-
-
-def _strategy(strategy: type[Strategy]) -> Iterator[str]:
-    rules = ", ".join(f"[{rule}](rules.md#{rule})" for rule in strategy.rules)
-    yield from (f"### {strategy.name}", "", f"*{strategy.summary}.* Cost {strategy.cost}. Theorems: {rules}.", "")
-    yield from ideas(strategy)
-    if strategy.switches():
-        yield from ("", "| switch | default | meaning |", "| --- | ---: | --- |")
-    for one in strategy.switches():
-        yield f"| `{one.name}` | {one.default} | {one.metadata.get('meaning', '')} |"
-
-
-# --- the page of rules --------------------------------------------------------------------------------------------------------
-
-
-def rules_page() -> str:
-    """All of them, by name, as they stand in their files."""
-    lines = [
-        "# Rules",
-        "",
-        "(This page is written by `docs/make_pages.py`; `checker rules NAME` prints the same.)",
-        "",
-        "What the checker can apply: each rule is a theorem. FORMAT.md, section 5, tells what a checker of your own has to do.",
-    ]
-    for rule, apply in RULES.items():
-        file = f"{apply.__module__.replace('.', '/')}.py"
-        lines += ["", f"## {rule}", "", f"In `{file}`.", "", "```text", *theorem_of(rule), "```"]
-    return "\n".join(lines) + "\n"
-
-
 # --- pages and the picture ----------------------------------------------------------------------------------------------------
+
+
+def hyphened(name: str) -> str:
+    """SecondVerdict is second-verdict."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).lower()
+
 
 TABLES = {
     "demo": lambda: demo_table("demo"),
@@ -320,6 +280,9 @@ TABLES = {
     "finetuned-all": lambda: table(*finetuning_tables.all_runs(), words=2),
     "finetuned-groups": lambda: table(*finetuning_tables.groups(), words=2),
     "finetuned-cheaper": lambda: table(*finetuning_tables.cheaper()),
+    "commands": commands_text,
+    **{f"json-{hyphened(kind.__name__)}": partial(lambda kind: table(*json_table(kind), words=3), kind) for kind in WRITTEN},
+    "vacuous": lambda: table(*vacuous_table(), words=2),
 }
 
 
@@ -336,7 +299,7 @@ def rewritten(text: str) -> str:
 def pages() -> dict[Path, str]:
     """All that is generated, but for the picture."""
     written = {path: rewritten(path.read_text()) for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))}
-    return written | {ROOT / "docs" / "strategies.md": strategies_page(), ROOT / "docs" / "rules.md": rules_page()}
+    return written | {ROOT / "docs" / name: text for name, text in (strategy_pages() | {"rules.md": rules_page()}).items()}
 
 
 def draw_frontier() -> None:
@@ -378,6 +341,7 @@ def main() -> None:
             if (ROOT / path).exists():
                 take(name)
     for path, text in pages().items():
+        path.parent.mkdir(exist_ok=True)
         path.write_text(text)
     draw_frontier()
 

@@ -63,6 +63,10 @@ class Strategy(ABC):
     summary: ClassVar[str]
     rules: ClassVar[tuple[str, ...]] = ()
     """The rules that its proofs may use."""
+    origin: ClassVar[str] = "Of this project."
+    """Where the idea was published; papers are named as in prover/papers."""
+    vacuous: ClassVar[str] = ""
+    """For which models its bound is 0%, and what to try then."""
     any_task: ClassVar[bool] = False
     """Whether it is for tasks without a name, too."""
     rate: ClassVar[float] = 1e-3

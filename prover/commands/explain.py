@@ -2,13 +2,14 @@
 
 import inspect
 import math
+import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from textwrap import fill
+from textwrap import fill, wrap
 
 import click
 import torch
@@ -18,6 +19,7 @@ from certificates.canonical_json import dumps
 from checker import verify
 from prover.commands.options import ANY_TASK, MODEL, STRATEGY, parse_any_task, pick_device
 from prover.layers.two_input_problem import TwoInputProblem
+from prover.papers import cited
 from prover.problem import Problem
 from prover.proving import problem_about, prove
 from prover.strategies import FAMILIES, all_strategies_for
@@ -33,7 +35,27 @@ from prover.training.max_of_k import MaxOfKRecipe, train_max_of_k
 from prover.transformer.problem import TransformerProblem
 from prover.weights import load_weights
 
-SYMBOLS = "V tokens, K positions, d = d_model, out = outputs; n elements, m neurons, r directions"
+SYMBOLS: Mapping[str, str] = {
+    "V": "tokens",
+    "K": "positions",
+    "d": "d_model",
+    "out": "outputs",
+    "r": "directions or atoms",
+    "blocks": "blocks of rivals",
+    "rest": "inputs that no class covers",
+    "balls": "balls that hold a label's rivals",
+    "bands": "bands of queries",
+    "inputs": "inputs that are looked at",
+    "n": "elements of the group",
+    "m": "neurons",
+    "s": "atoms of a neuron",
+    "X": "points of the set on the left",
+    "Y": "points of the set on the right",
+    "reads": "positions at which the model is read",
+    "states": "states of the finer automaton",
+    "weights": "weights of the model",
+}
+"""What stands in costs, beside keys of configurations."""
 _SAMPLE = 2000
 
 
@@ -45,7 +67,13 @@ def strategies_command() -> None:
         for strategy in strategies.values():
             click.echo(f"  {strategy.name:18} {strategy.summary}")
             click.echo(f"  {'':18} cost {strategy.cost}" + _switches(strategy, "; switches "))
-    click.echo(f"\nIn costs: {SYMBOLS}.")
+    click.echo("\n" + fill(f"In costs: {legend(*SYMBOLS)}.", 110))
+
+
+def legend(*costs: str) -> str:
+    """What the symbols in some costs stand for."""
+    met = {symbol for cost in costs for symbol in re.findall(r"\w+", cost)}
+    return ", ".join(f"{symbol}: {meaning}" for symbol, meaning in SYMBOLS.items() if symbol in met)
 
 
 def _switches(strategy: type[Strategy], before: str) -> str:
@@ -60,7 +88,7 @@ def _switches(strategy: type[Strategy], before: str) -> str:
 )
 @click.argument("strategy", type=STRATEGY)
 def explain_command(strategy: str) -> None:
-    """Say what STRATEGY does, what its switches mean, and which theorems its proofs rest on."""
+    """Say what STRATEGY does, what its switches mean, which theorems its proofs rest on, and when it proves nothing."""
     for family, strategies in FAMILIES.items():
         if strategy in strategies:
             click.echo("\n".join(explained(strategies[strategy], family)))
@@ -71,7 +99,7 @@ def explained(strategy: type[Strategy], family: str) -> Iterator[str]:
     yield f"{strategy.name}: {strategy.summary}"
     yield ""
     yield f"  for       {family}"
-    yield f"  cost      {strategy.cost}"
+    yield f"  cost      {strategy.cost} ({legend(strategy.cost)})"
     yield f"  theorems  {', '.join(strategy.rules)} (checker rules NAME prints one with its proof)"
     yield ""
     yield from (f"  {line}".rstrip() for line in ideas(strategy))
@@ -81,6 +109,16 @@ def explained(strategy: type[Strategy], family: str) -> Iterator[str]:
     for one in strategy.switches():
         yield f"    {f'{one.name}={one.default}':18} {one.metadata.get('meaning', '')}"
     yield ""
+    yield from _paragraph("origin", strategy.origin)
+    for name, paper in cited(strategy.origin).items():
+        yield f"            {name}: {paper.title}. {paper.venue}, {paper.address}"
+    yield ""
+    yield from _paragraph("bound 0%", strategy.vacuous)
+    yield ""
+
+
+def _paragraph(title: str, text: str) -> list[str]:
+    return wrap(text, 118, initial_indent=f"  {title:10}", subsequent_indent=" " * 12)
 
 
 def ideas(strategy: type[Strategy]) -> Iterator[str]:
@@ -126,7 +164,8 @@ def inspect_command(model: Path, task: str | None) -> None:
     click.echo("\nStrategies that fit:")
     for strategy in fitting:
         click.echo(f"  {strategy.name:18} {strategy.summary}\n  {'':18} cost {strategy.cost}")
-    click.echo(f"In costs: {SYMBOLS}.\n\nNext: prover demo {model} -o demo-out, which tries all that are quick,")
+    click.echo(fill(f"In costs: {legend(*(strategy.cost for strategy in fitting))}.", 110))
+    click.echo(f"\nNext: prover demo {model} -o demo-out, which tries all that are quick,")
     click.echo(f"or one of them: prover prove {model} --strategy NAME -o proof.cert --check")
 
 

@@ -22,6 +22,11 @@ class Enumerate(Strategy):
     cost: ClassVar[str] = "V^K K out"
     summary: ClassVar[str] = "every input, one by one: for any task, with or without a name"
     rules: ClassVar[tuple[str, ...]] = ("additive-tables", "hidden-tables", "transformer-forward", "all-inputs")
+    origin: ClassVar[str] = "A baseline of this project."
+    vacuous: ClassVar[str] = (
+        "Only if no input is right, or rounding hides that it is. Try `--precision 50`, and see with `prover "
+        "inspect` whether it is the right task."
+    )
     any_task: ClassVar[bool] = True
 
     def prove(self, problem: Problem) -> Evidence:

@@ -30,6 +30,14 @@ class Classes(Strategy):
     cost: ClassVar[str] = "V^3 blocks"
     summary: ClassVar[str] = "how many tokens of which level of harm per (query, true output, copies)"
     rules: ClassVar[tuple[str, ...]] = ("additive-tables", "group-chains", "disjoint-sum")
+    origin: ClassVar[str] = (
+        "The cubic proof of Gross et al. 2024 looks at the same cells. Levels of harm, and blocks chosen for each "
+        "label, are of this project."
+    )
+    vacuous: ClassVar[str] = (
+        "If in every cell other tokens may take more than the copies of the true output add. Then evaluate inputs "
+        "one by one, with `exact` or `brute-force`."
+    )
 
     blocks: int = switch(1, "blocks of neighbouring rivals in the first stage; 0: each rival alone")
     fine: int = switch(1, "1: a second stage, with blocks chosen for each label; 0: none")

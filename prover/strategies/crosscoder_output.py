@@ -20,6 +20,14 @@ class CrosscoderOutput(DictionaryOutput):
     cost: ClassVar[str] = "n^2 (m s + n r)"
     summary: ClassVar[str] = "every neuron reads and writes few features of one dictionary, the rest bounded by lengths"
     rules: ClassVar[tuple[str, ...]] = ("hidden-tables", "coded-output")
+    origin: ClassVar[str] = (
+        "Crosscoders: Lindsey et al. 2024, the TopK variant: Gao et al. 2024. To describe weights by one, and to "
+        "bound the rest, is of this project."
+    )
+    vacuous: ClassVar[str] = (
+        "If there are too few atoms, or features interact within neurons. Try `--set atoms=24 --set sparsity=2`, "
+        "then `dictionary`, which says nothing of what neurons read."
+    )
 
     penalty: int = switch(1, "1: the TopK crosscoder is trained with the feature interaction as a penalty")
     single: int = switch(0, "1: each neuron keeps its largest feature only")

@@ -24,6 +24,14 @@ class DictionaryOutput(CodedOutput):
     cost: ClassVar[str] = "n^2 (m s + n r)"
     summary: ClassVar[str] = "every neuron writes along few atoms of a dictionary, the rest bounded by lengths"
     rules: ClassVar[tuple[str, ...]] = ("hidden-tables", "coded-output")
+    origin: ClassVar[str] = (
+        "Dictionaries: Bricken et al. 2023, as TopK autoencoders: Gao et al. 2024. To describe weights by one, and "
+        "to bound the rest, is of this project."
+    )
+    vacuous: ClassVar[str] = (
+        "If there are too few atoms for what neurons write. Try `--set atoms=24 --set sparsity=3`, or `--set "
+        "objective=1`, or give your own with `--dictionary`."
+    )
 
     atoms: int = switch(16, "atoms of the dictionary")
     sparsity: int = switch(2, "how many atoms a neuron writes along")

@@ -32,6 +32,10 @@ class BruteForce(Strategy):
     cost: ClassVar[str] = "V^K out"
     summary: ClassVar[str] = "every input, by look-ups in additive tables: the exact number"
     rules: ClassVar[tuple[str, ...]] = ("additive-tables", "enumeration")
+    origin: ClassVar[str] = "The baseline of Gross et al. 2024, who run the network; here its tables are looked up."
+    vacuous: ClassVar[str] = (
+        "Only if no input is right, or none by more than the margin. See with `prover inspect` whether it is the right task."
+    )
 
     def surrogate(self, problem: SequenceProblem) -> Surrogate:
         """Cells in which every smaller token is harmless."""
@@ -62,6 +66,10 @@ class Sampling(Strategy):
     cost: ClassVar[str] = "inputs out"
     summary: ClassVar[str] = "the naive baseline: enumerate the inputs with some tokens, certify only those"
     rules: ClassVar[tuple[str, ...]] = ("additive-tables", "enumeration")
+    origin: ClassVar[str] = "A baseline of this project."
+    vacuous: ClassVar[str] = (
+        "Nearly always: the bound is at most the share of inputs that it looks at. Any other strategy does better."
+    )
 
     inputs: int = switch(100_000, "how many at most")
 

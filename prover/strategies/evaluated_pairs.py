@@ -23,6 +23,10 @@ class BruteForcePairs(Strategy):
     cost: ClassVar[str] = "n^2 m n"
     summary: ClassVar[str] = "every pair, evaluated: the exact number, and the yardstick for all others"
     rules: ClassVar[tuple[str, ...]] = ("hidden-tables", "coded-output")
+    origin: ClassVar[str] = "A baseline of this project."
+    vacuous: ClassVar[str] = (
+        "Only if no pair is right, or none by more than the margin. See with `prover inspect` whether it is the right task."
+    )
 
     def prove(self, problem: TwoInputProblem) -> Evidence:
         """List the pairs that are right beyond rounding."""

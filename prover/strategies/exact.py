@@ -30,6 +30,10 @@ class Exact(Strategy):
     cost: ClassVar[str] = "V^3 out + rest K out"
     summary: ClassVar[str] = "classes, and what they miss input by input: the exact number without enumerating everything"
     rules: ClassVar[tuple[str, ...]] = ("additive-tables", "group-chains", "disjoint-sum", "further-inputs")
+    origin: ClassVar[str] = "Of this project."
+    vacuous: ClassVar[str] = (
+        "Only if no input is right, or none by more than the margin. See with `prover inspect` whether it is the right task."
+    )
 
     def surrogate(self, problem: SequenceProblem) -> Surrogate:
         """Cells in which every smaller token is harmless."""

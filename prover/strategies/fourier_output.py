@@ -31,6 +31,14 @@ class Fourier(Strategy):
     cost: ClassVar[str] = "n^2 m"
     summary: ClassVar[str] = "every neuron writes along few frequencies, mostly one (cyclic groups)"
     rules: ClassVar[tuple[str, ...]] = ("hidden-tables", "wave-output")
+    origin: ClassVar[str] = (
+        "Neurons of one frequency: Nanda et al. 2023. The sum over angles: Yip et al. 2024. The exact part, and the "
+        "bound, are of this project."
+    )
+    vacuous: ClassVar[str] = (
+        "If neurons write along many frequencies. Try `--set exact=1 --set ideal=1`, which leaves least to bounds, "
+        "then `low-rank-output`."
+    )
 
     exact: int = switch(
         0, "how much of all deviations, squared, may be left to ideal entries, in thousandths; 0: what makes the proof shortest"

@@ -108,6 +108,11 @@ class RhoSets(GroupSets):
 
     name: ClassVar[str] = "rho-sets"
     summary: ClassVar[str] = "neurons on finite sets on which the group acts, with the kernels that fit best; all pairs or none"
+    origin: ClassVar[str] = "Wu et al. 2025. The bound, from weights alone, is of this project."
+    vacuous: ClassVar[str] = (
+        "If an orbit is incomplete: every cell needs a neuron. Or if errors exceed the gap; `prover interpret` says "
+        "which. Then try `structured-output`, or fine-tune with this strategy."
+    )
 
     def kernel(self, cluster: Cluster) -> IntArray | None:
         """The one that fits best."""
@@ -125,6 +130,13 @@ class Cosets(GroupSets):
 
     name: ClassVar[str] = "cosets"
     summary: ClassVar[str] = "rho-sets where X = Y and the kernel tells whether ab is in a coset; all pairs or none"
+    origin: ClassVar[str] = (
+        "Stander et al. 2024, put into the words of Wu et al. 2025. The bound, from weights alone, is of this project."
+    )
+    vacuous: ClassVar[str] = (
+        "If an orbit is incomplete: every cell needs a neuron. Or if errors exceed the gap; `prover interpret` says "
+        "which. Then try `structured-output`, or fine-tune with this strategy."
+    )
 
     def kernel(self, cluster: Cluster) -> IntArray | None:
         """[x ~ y]."""

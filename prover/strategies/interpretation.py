@@ -33,6 +33,15 @@ class Interpretation(Strategy):
     cost: ClassVar[str] = "V d^2 + V^2 r + V^2 K"
     summary: ClassVar[str] = "pessimized, with circuits described by few directions: attention=1 is the size direction"
     rules: ClassVar[tuple[str, ...]] = ("projected-tables", "prefix-chains")
+    origin: ClassVar[str] = (
+        "Circuits: Elhage et al. 2021. The size direction, copying, and bounds of what low-rank circuits leave out, "
+        "by row differences and singular values: Gross et al. 2024. Bounds by lengths about a mean are of this "
+        "project."
+    )
+    vacuous: ClassVar[str] = (
+        "If circuits have more directions than claimed, so that what is left out exceeds the leads. Claim more "
+        "(`--set attention=4`), or take a circuit as it is (-1); with all as they are, this is `pessimized`."
+    )
 
     attention: int = switch(1, "directions of the query-key circuit; -1: the circuit as it is")
     copying: int = switch(EXACT, "directions of the output-value circuit; -1: as it is")

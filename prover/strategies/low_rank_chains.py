@@ -35,6 +35,11 @@ class LowRankChains(Strategy):
     cost: ClassVar[str] = "V d^2 + V r balls + V bands"
     summary: ClassVar[str] = "chains of harmless prefixes without any table of size V^2: coordinates, balls, bands"
     rules: ClassVar[tuple[str, ...]] = ("low-rank-chains",)
+    origin: ClassVar[str] = "Of this project."
+    vacuous: ClassVar[str] = (
+        "If circuits have more directions than claimed, so that balls and bands take more than the leads. Try `--set "
+        "rank=20 --set bands=48`, then `pessimized`."
+    )
 
     rank: int = switch(0, "coordinates of values, at most as many as there are; 0: twice the binary logarithm of V")
     bands: int = switch(24, "bands of queries")

@@ -30,6 +30,14 @@ class LowRankOutput(CodedOutput):
     cost: ClassVar[str] = "n^2 m r"
     summary: ClassVar[str] = "the unembedding by few directions, the rest bounded by lengths"
     rules: ClassVar[tuple[str, ...]] = ("hidden-tables", "coded-output")
+    origin: ClassVar[str] = (
+        "Neurons of one frequency: Nanda et al. 2023; of one representation: Chughtai et al. 2023. The bound of what "
+        "directions leave out is of this project."
+    )
+    vacuous: ClassVar[str] = (
+        "If the given directions leave out more than the leads. With `rank=0` the strategy looks for enough of them; "
+        "singular vectors (`basis=0`) leave out least."
+    )
 
     rank: int = switch(
         0,

@@ -27,6 +27,11 @@ class MLPQuadrature(Strategy):
     cost: ClassVar[str] = "weights"
     summary: ClassVar[str] = "not accuracy: what the MLP adds is a quadrature's, frequency by frequency, up to an error"
     rules: ClassVar[tuple[str, ...]] = ("mlp-quadrature",)
+    origin: ClassVar[str] = "Yip et al. 2024. The bound is of this project."
+    vacuous: ClassVar[str] = (
+        "If at every frequency the error is as great as the amplitude: neurons read several frequencies, or their "
+        "phases are few. Try `--set further=8`, which bounds more of what they read wave by wave."
+    )
 
     parts: int = switch(4, "phases are multiples of 1/(2 p parts) of the circle")
     further: int = switch(0, "waves to be read off the embedding beside frequencies and their doubles")

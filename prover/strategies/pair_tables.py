@@ -24,6 +24,14 @@ class PairTables(Strategy):
     cost: ClassVar[str] = "K V^3 d_vocab_out^2"
     summary: ClassVar[str] = "two layers, the first of which looks at neighbours: copying, matching"
     rules: ClassVar[tuple[str, ...]] = ("transformer-forward", "pair-tables", "all-reads", "further-inputs", "disjoint-sum")
+    origin: ClassVar[str] = (
+        "The mechanism, a head that looks at the token before and one that matches: Olsson et al. 2022. The proof is "
+        "of this project."
+    )
+    vacuous: ClassVar[str] = (
+        "If the first layer attends to other tokens than neighbours, as it mostly does after training: at the last "
+        "position it may see itself only (with `before=1` its neighbour, too). Then fine-tune with this strategy."
+    )
     any_task: ClassVar[bool] = True
 
     before: int = switch(0, "1: tell inputs apart by the last token but one, too (takes d_vocab times as long)")

@@ -36,6 +36,11 @@ class Potentials(Strategy):
         "further-inputs",
         "disjoint-sum",
     )
+    origin: ClassVar[str] = "Of this project."
+    vacuous: ClassVar[str] = (
+        "If the denominators of the heads' softmax go different ways, or units are neither on nor off throughout a "
+        "region. Try `--set fine=10`, then `regions`."
+    )
     any_task: ClassVar[bool] = True
 
     linear: int = switch(1, "1: potentials linear in the sum of the tokens' numbers, if the task has such numbers")

@@ -57,6 +57,14 @@ class Pessimized(_PrefixChains):
     cost: ClassVar[str] = "V^2 d + V^2 K"
     summary: ClassVar[str] = "chains of prefixes of harmless tokens, all rivals at once"
     rules: ClassVar[tuple[str, ...]] = ("additive-tables", "prefix-chains")
+    origin: ClassVar[str] = (
+        "Pessimal ablation, the worst case in place of what is not looked at, is of Gross et al. 2024. Chains of "
+        "prefixes are of this project."
+    )
+    vacuous: ClassVar[str] = (
+        "If the smallest tokens already cost more than the largest one earns, or if only the worst of all rivals "
+        "together cannot be beaten. Then try `--set rivals=16`, next `thresholds`, next `classes`."
+    )
 
     rivals: int = switch(1, "blocks of neighbouring rivals; 0: each alone")
     levels: int = switch(3, "levels of the chains, 1 to 3")
@@ -77,6 +85,11 @@ class Thresholds(_PrefixChains):
     cost: ClassVar[str] = "V^3 + V^2 K out"
     summary: ClassVar[str] = "chains of prefixes of harmless tokens, rivals one by one"
     rules: ClassVar[tuple[str, ...]] = ("additive-tables", "prefix-chains")
+    origin: ClassVar[str] = "Of this project."
+    vacuous: ClassVar[str] = (
+        "If the smallest tokens already cost more than the largest one earns. Then try `classes`, for which any "
+        "tokens may be the harmless ones."
+    )
 
     rivals: int = switch(0, "blocks of neighbouring rivals; 0: each alone")
     levels: int = switch(3, "levels of the chains, 1 to 3")

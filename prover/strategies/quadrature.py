@@ -32,6 +32,13 @@ class Quadrature(Strategy):
     cost: ClassVar[str] = "n^2 m; outputs=1: n m"
     summary: ClassVar[str] = "every neuron reads a single frequency; one sum over angles for each difference of the inputs"
     rules: ClassVar[tuple[str, ...]] = ("hidden-tables", "wave-output")
+    origin: ClassVar[str] = (
+        "Yip et al. 2024. The bound of what neurons read and write beside their frequency is of this project."
+    )
+    vacuous: ClassVar[str] = (
+        "If neurons read several frequencies, or have biases: all of it is an error. `prover interpret` says how "
+        "much. `fourier` evaluates neurons instead; fine-tuning makes them simpler."
+    )
 
     outputs: int = switch(
         0,

@@ -40,6 +40,14 @@ class Regions(Strategy):
         "further-inputs",
         "disjoint-sum",
     )
+    origin: ClassVar[str] = (
+        "Bounds of boxes through transformers, in floating point: Shi et al. 2020. Regions of inputs, found and "
+        "counted by a finer automaton, are of this project."
+    )
+    vacuous: ClassVar[str] = (
+        "If attention leaks: many tokens have small weights, and each of them could be anything. Try `--set fine=12 "
+        "--set states=100000`, then `potentials`, then fine-tune with this strategy."
+    )
     any_task: ClassVar[bool] = True
     rate: ClassVar[float] = 2e-3
 

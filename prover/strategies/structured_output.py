@@ -64,6 +64,14 @@ class StructuredOutput(Strategy):
     cost: ClassVar[str] = "n^2 m + n^2 Y^2"
     summary: ClassVar[str] = "neurons write on sets on which the group acts; rivals bounded as an assignment problem"
     rules: ClassVar[tuple[str, ...]] = ("hidden-tables", "set-output", "coded-output")
+    origin: ClassVar[str] = (
+        "Sets on which the group acts: Wu et al. 2025. Their use for the output side alone, and rivals as an "
+        "assignment problem, are of this project."
+    )
+    vacuous: ClassVar[str] = (
+        "If what neurons write on sets is less than what they write beside them. Then try `low-rank-output`, or "
+        "fine-tune with this strategy."
+    )
     rate: ClassVar[float] = 3e-3
 
     def prove(self, problem: TwoInputProblem) -> Evidence:

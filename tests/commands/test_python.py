@@ -41,7 +41,7 @@ def test_the_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
             exec(compile("".join(cell["source"]), "quickstart.ipynb", "exec"), namespace)
     out = capsys.readouterr().out
     assert "is right about at least" in out and "after: 1.000000000000" in out
-    assert (tmp_path / "frontier" / "frontier.json").exists()
+    assert (tmp_path / "frontier-out" / "frontier.json").exists()
 
 
 def test_a_proof_knows_what_it_proves() -> None:

@@ -20,7 +20,7 @@ FLOORS: Mapping[str, Sequence[frozenset[str]]] = {
     "prover": [
         frozenset({"weights", "problem", "error_terms", "approximate", "spelling"}),  # models as tensors; what is to be proved
         frozenset({"surrogate"}),  # what would be proved, differentiable
-        frozenset({"strategy"}),  # what a strategy is
+        frozenset({"strategy", "papers"}),  # what a strategy is; where ideas of strategies were published
         frozenset({"bases", "deployed", "layouts", "state_files", "tasks"}),  # what both families need; automata; others' files
         frozenset({"attention", "layers", "known_tasks"}),  # what the strategies of a family share
         frozenset({"transformer"}),  # what the strategies for transformers of any depth share
