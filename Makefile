@@ -23,9 +23,9 @@ test: $(STAMP)
 thorough: $(STAMP)
 	THOROUGH=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
-COQ_PACKAGES := coq libcoq-coquelicot ocaml-nox ocaml-findlib libzarith-ocaml-dev
+COQ_PACKAGES := coq libcoq-coquelicot libcoq-flocq ocaml-nox ocaml-findlib libzarith-ocaml-dev
 coq:
-	@if ! command -v coqc >/dev/null || ! command -v ocamlfind >/dev/null; then \
+	@if ! command -v ocamlfind >/dev/null || ! [ -d "$$(coqc -where 2>/dev/null)/user-contrib/Flocq" ]; then \
 	    [ "$$(id -u)" = 0 ] || { echo "as root: apt-get install $(COQ_PACKAGES)" >&2; exit 1; }; \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(COQ_PACKAGES) >/dev/null; fi
 

@@ -1,6 +1,6 @@
 (* What the theorems are, and what they rest on: printed by `make verified`, compared by tests/verified. *)
 From Coq Require Import Reals ZArith.
-From CompactProofs Require Import Semantics PrefixChains Tables Tasks Counts.
+From CompactProofs Require Import Semantics PrefixChains Tables Tasks Floats Counts.
 
 Check @clear_denominator.
 Check @certified_sound.
@@ -10,6 +10,11 @@ Check @min_is_max.
 Check @certified_min_sound.
 Check @certified_groups_min_sound.
 Check @certified_brute_min_sound.
+Check @float32_value.
+Check @float64_value.
+Check @float16_value.
+Check @bfloat16_value.
+Check @integers_value.
 Check @count_prefix_chains_sound.
 Check @count_group_chains_sound.
 Check @count_enumeration_sound.
@@ -21,6 +26,7 @@ Print Assumptions min_is_max.
 Print Assumptions certified_min_sound.
 Print Assumptions certified_groups_min_sound.
 Print Assumptions certified_brute_min_sound.
+Print Assumptions integers_value.
 Print Assumptions count_prefix_chains_sound.
 Print Assumptions count_group_chains_sound.
 Print Assumptions count_enumeration_sound.

@@ -2,8 +2,8 @@
 
 python tests/verified/make_flagship.py MODEL CERTIFICATE OUTPUT.v
 
-The certificate is one of prefix-chains on max-of-k. The model's weights, as integers z 2^-e, and the hints are written into the
-file; its theorem is about the transformer with these weights. What is trusted beside Coq is that they are the model's.
+The certificate is one of prefix-chains on max-of-k. The bits of the model's weights and the hints are written into the file;
+its theorem is about the transformer with these weights. What is trusted beside Coq and Flocq is that they are the model's.
 """
 
 import sys
@@ -14,14 +14,31 @@ import numpy as np
 
 from certificates import read_certificate, read_model
 from certificates.certificate import Statement
+from certificates.tensor_file import RawTensor
 from checker.core.exact_weights import decode
 
 HEAD = "blocks.0.attn."
 WEIGHTS = {
-    **{"WE": "embed.W_E", "WP": "pos_embed.W_pos", "WQ": f"{HEAD}W_Q", "WK": f"{HEAD}W_K", "WV": f"{HEAD}W_V"},
-    **{"WO": f"{HEAD}W_O", "WU": "unembed.W_U"},
+    **{
+        "WE": "embed.W_E",
+        "WP": "pos_embed.W_pos",
+        "WQ": f"{HEAD}W_Q",
+        "bQ": f"{HEAD}b_Q",
+        "WK": f"{HEAD}W_K",
+        "bK": f"{HEAD}b_K",
+    },
+    **{
+        "WV": f"{HEAD}W_V",
+        "bV": f"{HEAD}b_V",
+        "WO": f"{HEAD}W_O",
+        "bO": f"{HEAD}b_O",
+        "WU": "unembed.W_U",
+        "bU": "unembed.b_U",
+    },
 }
-BIASES = {"bQ": f"{HEAD}b_Q", "bK": f"{HEAD}b_K", "bV": f"{HEAD}b_V", "bO": f"{HEAD}b_O", "bU": "unembed.b_U"}
+"""In the order of Counts.v, in which biases have one row."""
+FIELDS = {"F16": (10, 5, "<u2"), "BF16": (7, 8, "<u2"), "F32": (23, 8, "<u4"), "F64": (52, 11, "<u8")}
+"""Bits of the fraction and of the exponent; how to read both, with the sign, as an integer."""
 PRECISION, DIGITS, HALVINGS, TERMS = 30, 20, 6, 11
 
 
@@ -48,24 +65,23 @@ def main(model_path: Path, certificate_path: Path, output: Path) -> None:
     decoded = {name: decode(name, tensor) for name, tensor in model.tensors.items()}
     needed = [-int((x + trailing(m))[m != 0].min()) for m, x in decoded.values() if m.any()]
     e = max((PRECISION + 3) // 4, *needed)
-    up = {name: m.astype(object) * 2 ** (x + e).clip(0).astype(object) for name, (m, x) in decoded.items()}
-    integers = {name: up[name] // 2 ** (-x - e).clip(0).astype(object) for name, (_, x) in decoded.items()}
     hints = {name: tensor.integers() for name, tensor in certificate.steps[1].hints.items()}
     size, numbers, rivals = hints["size"], hints["numbers"], hints["rivals"]
     lines = [
-        f"(* Made by flagship/generate.py: {statement.correct} of {statement.total} inputs, model {statement.model_digest}. *)",
+        f"(* Made by make_flagship.py: {statement.correct} of {statement.total} inputs, model {statement.model_digest}. *)",
         "From Coq Require Import ZArith List.",
-        "From CompactProofs Require Import PrefixChains Tables Counts.",
+        "From CompactProofs Require Import PrefixChains Floats Counts.",
         "Import ListNotations.",
         "Open Scope Z_scope.",
         "Definition matrix (l : list (list Z)) : nat -> nat -> Z := fun i j => nth j (nth i l []) 0.",
-        "Definition vector (l : list Z) : nat -> Z := fun i => nth i l 0.",
     ]
     for short, name in WEIGHTS.items():
-        array = integers[name]
-        lines.append(f"Definition {short} := matrix {listed(array.reshape(array.shape[-2:]).tolist())}.")
-    for short, name in BIASES.items():
-        lines.append(f"Definition {short} := vector {listed(integers[name].reshape(-1).tolist() if name in integers else [])}.")
+        raw = model.tensors.get(name, RawTensor("F32", (0, 0), b""))
+        fraction, exponent, unsigned = FIELDS[raw.dtype]
+        table = np.frombuffer(raw.data, unsigned).reshape(-1, raw.shape[-1] or 1)
+        sizes = f"{fraction} {exponent} {len(table)} {table.shape[1]}"
+        lines.append(f"Definition {short} := Tensor {sizes} (matrix {listed(table.tolist())}).")
+    lines.append(f"Definition transformer_weights := Weights {' '.join(WEIGHTS)}.")
     blocks = [[np.flatnonzero(row == block).tolist() for block in range(row.max() + 1)] for row in rivals]
     lines.append(f"Definition rows : list (list (list nat)) := ({listed(blocks)})%nat.")
     lines.append(f"Definition blocks (m : nat) := nth {'0' if len(rivals) == 1 else 'm'} rows [].")
@@ -74,11 +90,10 @@ def main(model_path: Path, certificate_path: Path, output: Path) -> None:
     lines.append(f"Definition claims : list (list (list (option levels))) := ([{claims}])%nat.")
     lines.append("Definition claim (q m c : nat) := nth c (nth m (nth q claims []) []) None.")
     sizes = f"{config.d_vocab} {config.d_vocab_out} {config.n_ctx} {config.d_model} {config.d_head}"
-    precision = f"{e} {PRECISION} {PRECISION + DIGITS} 0 1 {HALVINGS} {TERMS}"
-    weights = " ".join(WEIGHTS)
+    precision = f"{PRECISION} {PRECISION + DIGITS} 0 1 {HALVINGS} {TERMS}"
     lines += [
-        f"Definition count := count_prefix_chains false 0 {sizes} {precision} {weights} bQ bV bO bU blocks claim [].",
-        f"Definition transformer := real_model {sizes} {e} 0 1 {weights} bQ bK bV bO bU.",
+        f"Definition count := count_prefix_chains false 0 {sizes} {e} {precision} transformer_weights blocks claim [].",
+        f"Definition transformer := float_model {sizes} 0 1 transformer_weights.",
         f"Lemma counted : ({statement.correct} <=? count) = true.",
         "Proof. vm_cast_no_check (eq_refl true). Qed.",
         f"Theorem flagship : {statement.correct} <= n_right false 0 transformer.",

@@ -44,7 +44,7 @@ def _printed(folder: Path) -> str:
     ):
         return kept.read_text()
     if shutil.which("coqc") is None:
-        pytest.skip("coqc is not installed: apt-get install coq libcoq-coquelicot")
+        pytest.skip("coqc is not installed: make coq, as root")
     copy = folder / "verified"
     shutil.copytree(_VERIFIED, copy, ignore=shutil.ignore_patterns("*.vo*", "*.glob", "*.aux", "build"))
     for source in (line for line in (copy / "_CoqProject").read_text().split("\n") if line.endswith(".v")):

@@ -14,6 +14,7 @@ Extract Inlined Constant Z.leb => "Integers.leq".
 Extract Inlined Constant Z.ltb => "Integers.lt".
 Extract Inlined Constant Z.eqb => "Integers.equal".
 Extract Inlined Constant Z.div => "Integers.floor_div".
+Extract Inlined Constant Z.modulo => "Integers.floor_mod".
 Extract Inlined Constant Z.pow => "Integers.power".
 Extract Inlined Constant Z.sqrt => "Integers.square_root".
 Extract Inlined Constant Z.shiftl => "Integers.left".

@@ -77,20 +77,16 @@ let integer tensor =
         small
   | dtype -> malformed "expected an integer tensor, found %s" dtype
 
-(* The i-th number of a tensor of numbers in binary floating point, exactly: mantissa and exponent. *)
-let weight tensor =
-  let { content; at; _ } = tensor in
-  let decoded exponent_bits fraction_bits bits =
-    let fraction = Z.extract bits 0 fraction_bits and exponent = Z.to_int (Z.extract bits fraction_bits exponent_bits) in
-    need (exponent < (1 lsl exponent_bits) - 1) "a weight is not finite";
-    let mantissa = if exponent > 0 then Z.add fraction (Z.shift_left Z.one fraction_bits) else fraction in
-    let signed = if Z.testbit bits (exponent_bits + fraction_bits) then Z.neg mantissa else mantissa in
-    (signed, max exponent 1 - ((1 lsl (exponent_bits - 1)) - 1) - fraction_bits)
-  in
-  let bits width i = Z.of_bits (String.sub content (at + (width * i)) width) in
-  match tensor.dtype with
-  | "F16" -> fun i -> decoded 5 10 (bits 2 i)
-  | "BF16" -> fun i -> decoded 8 7 (bits 2 i)
-  | "F32" -> fun i -> decoded 8 23 (bits 4 i)
-  | "F64" -> fun i -> decoded 11 52 (bits 8 i)
-  | dtype -> malformed "weights are F16, BF16, F32 or F64, found %s" dtype
+(* Formats of binary floating point: how many bits the fraction has, and the exponent. *)
+let formats = [ ("F16", (10, 5)); ("BF16", (7, 8)); ("F32", (23, 8)); ("F64", (52, 11)) ]
+
+let format tensor =
+  match List.assoc_opt tensor.dtype formats with
+  | Some format -> format
+  | None -> malformed "weights are F16, BF16, F32 or F64, found %s" tensor.dtype
+
+(* The bits of the i-th number of such a tensor, as an integer. *)
+let bits tensor =
+  let fraction, exponent = format tensor in
+  let width = (1 + fraction + exponent) / 8 in
+  fun i -> Z.of_bits (String.sub tensor.content (tensor.at + (width * i)) width)

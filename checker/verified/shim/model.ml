@@ -124,10 +124,26 @@ let digest model =
   let sorted = List.sort (fun (a, _) (b, _) -> String.compare a b) model.weights in
   Sha256.digest (String.concat "" (block "compact-proof-model-1" :: block (Json.spelled (Object sizes)) :: List.concat_map weight sorted))
 
-(* Integers z with weights z 2^-e, for one e, at least some number: every weight is a dyadic rational. *)
-let integers least model =
-  let raw = List.map (fun (name, t) -> (name, Array.init (Container.count t) (Container.weight t))) model.weights in
-  let needed e (m, x) = if Z.equal m Z.zero then e else max e (-(x + Z.trailing_zeros m)) in
-  let e = List.fold_left (fun e (_, numbers) -> Array.fold_left needed e numbers) least raw in
-  let shifted (m, x) = if x + e >= 0 then Z.shift_left m (x + e) else Z.shift_right m (-(x + e)) in
-  (e, List.map (fun (name, numbers) -> (name, Array.map shifted numbers)) raw)
+(* A number e, at least some number, such that all weights are z 2^-e for integers z. What is counted is 0 if it is too small. *)
+let scale least model =
+  let needed fraction exponent bits =
+    let field = Z.to_int (Z.extract bits fraction exponent) in
+    need (field < (1 lsl exponent) - 1) "a weight is not finite";
+    let mantissa = Z.add (Z.extract bits 0 fraction) (if field > 0 then Z.shift_left Z.one fraction else Z.zero) in
+    if Z.equal mantissa Z.zero then least else (1 lsl (exponent - 1)) - 1 + fraction - max field 1 - Z.trailing_zeros mantissa
+  in
+  let of_tensor e (_, tensor) =
+    let fraction, exponent = Container.format tensor and bits = Container.bits tensor in
+    List.fold_left (fun e i -> max e (needed fraction exponent (bits i))) e (List.init (Container.count tensor) Fun.id)
+  in
+  List.fold_left of_tensor least model.weights
+
+(* A tensor as the extracted functions take it; biases that are absent are zero. *)
+let tensor model name =
+  match List.assoc_opt name model.weights with
+  | None -> { Counts.fraction_bits = Z.of_int 23; exponent_bits = Z.of_int 8; rows = 0; columns = 0; bits = (fun _ _ -> Z.zero) }
+  | Some tensor ->
+      let fraction, exponent = Container.format tensor and bits = Container.bits tensor in
+      let columns = List.nth tensor.shape (List.length tensor.shape - 1) in
+      let rows = Container.count tensor / max columns 1 in
+      { Counts.fraction_bits = Z.of_int fraction; exponent_bits = Z.of_int exponent; rows; columns; bits = (fun i j -> bits ((i * columns) + j)) }

@@ -235,15 +235,15 @@ let established (model : Model.t) (certificate : Certificate.t) =
       | rule -> unsupported "rule %s" rule)
   in
   Array.iteri apply certificate.steps;
-  let e, integers = Model.integers ((precision + 3) / 4) model in
-  let matrix name columns = let numbers = List.assoc name integers in fun i j -> numbers.((i * columns) + j) in
-  let vector name = match List.assoc_opt name integers with Some numbers -> Array.get numbers | None -> fun _ -> Z.zero in
-  let z = Z.of_int and head = "blocks.0.attn." in
+  let z = Z.of_int and e = Model.scale ((precision + 3) / 4) model and w = Model.tensor model and head = "blocks.0.attn." in
+  let weights =
+    { Counts.tWE = w "embed.W_E"; tWP = w "pos_embed.W_pos"; tWQ = w (head ^ "W_Q"); tbQ = w (head ^ "b_Q"); tWK = w (head ^ "W_K");
+      tbK = w (head ^ "b_K"); tWV = w (head ^ "W_V"); tbV = w (head ^ "b_V"); tWO = w (head ^ "W_O"); tbO = w (head ^ "b_O");
+      tWU = w "unembed.W_U"; tbU = w "unembed.b_U" }
+  in
   let with_weights count =
     count smallest (n - 1) v outputs k d h (z e) (z precision) (z (precision + digits)) (Q.num certificate.margin) (Q.den certificate.margin)
-      halvings terms (matrix "embed.W_E" d) (matrix "pos_embed.W_pos" d) (matrix (head ^ "W_Q") h) (matrix (head ^ "W_K") h)
-      (matrix (head ^ "W_V") h) (matrix (head ^ "W_O") d) (matrix "unembed.W_U" outputs) (vector (head ^ "b_Q")) (vector (head ^ "b_V"))
-      (vector (head ^ "b_O")) (vector "unembed.b_U")
+      halvings terms weights
   in
   match facts.(Array.length facts - 1) with
   | Tables -> malformed "the last step says nothing about inputs"
