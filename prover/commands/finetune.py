@@ -20,13 +20,13 @@ from prover.commands.options import (
     keep_apart,
     parse_any_task,
     pick_device,
-    wide,
 )
 from prover.proving import problem_about
 from prover.strategies import strategies_for
 from prover.studies.finetuned import compare
 from prover.studies.finetuned_page import comparison_table, write_comparison
 from prover.studies.rounding import floor_percent
+from prover.studies.tables import print_table
 from prover.tasks import write_automaton
 from prover.training.checkpoints import read_checkpoint, run_key, write_checkpoint
 from prover.training.finetuning import Recipe, State, finetune
@@ -93,7 +93,7 @@ def finetune_command(
         write_automaton(output.with_suffix(".json"), automaton)
     comparison = compare(problem, model, output, search, state, folder)
     write_comparison(comparison, output.stem, state.best, folder)
-    wide(110).print(comparison_table(comparison))
+    print_table(comparison_table(comparison), CONSOLE)
     click.echo(f"wrote {output}; certificates, finetuning.json and report.html are in {folder}")
     sys.exit(0 if comparison.accepted else 1)
 

@@ -105,11 +105,6 @@ ANY_TASK = click.option(
 SETTINGS = click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a switch of the strategy.")
 
 
-def wide(columns: int) -> Console:
-    """A console for tables that need so many columns, wherever they are printed."""
-    return Console(width=max(CONSOLE.width, columns))
-
-
 @contextmanager
 def progress_bars() -> Iterator[Track]:
     """A function that iterates over items and shows how far it is: by a bar on a terminal, elsewhere by a line now and then."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from certificates import read_model
-from prover.commands.options import DEVICE, FOLDER, MODEL, WORKERS, pick_device, wide
+from prover.commands.options import CONSOLE, DEVICE, FOLDER, MODEL, WORKERS, pick_device
 from prover.commands.studies import explored
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.proving import problem_about
@@ -26,6 +26,7 @@ from prover.search.representation_search import (
     write_search_page,
 )
 from prover.studies.frontier import frontier_table
+from prover.studies.tables import print_table
 from prover.studies.workers import Workers
 
 
@@ -53,12 +54,11 @@ def search_command(model: Path, family: str, objective: str, workers: Workers, d
     write_dictionaries(frontier, output)
     crosscoders = crosscoder_results(problem, frontier, output) if isinstance(problem, TwoInputProblem) else []
     write_search_page(frontier, output, crosscoder_section(crosscoders) if crosscoders else "")
-    console = wide(150)
-    console.print(frontier_table(frontier))
+    print_table(frontier_table(frontier), CONSOLE)
     click.echo(conclusion(frontier))
     if crosscoders:
         write_crosscoders(crosscoders, output)
-        console.print(crosscoder_table(crosscoders))
+        print_table(crosscoder_table(crosscoders), CONSOLE)
         click.echo(single_feature_conclusion(crosscoders))
     click.echo(f"certificates, frontier.json, report.html and dictionaries are in {output}")
     sys.exit(0 if all(result.accepted for result in frontier.results) else 1)

@@ -20,7 +20,6 @@ from prover.commands.options import (
     parse_any_task,
     pick_device,
     progress_bars,
-    wide,
 )
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.problem import Problem
@@ -38,7 +37,7 @@ from prover.studies.growth import growth_table
 from prover.studies.interpret import findings, findings_table, write_findings
 from prover.studies.interpret_page import write_page
 from prover.studies.mlp_findings import mlp_findings, mlp_table
-from prover.studies.tables import write_table
+from prover.studies.tables import print_table, write_table
 from prover.studies.workers import Workers, WorkersLost
 
 
@@ -83,7 +82,7 @@ def demo_command(model: Path, task: str | None, names: tuple[str, ...], device: 
         named, automaton = parse_any_task(task, model, parsed)
         problem = problem_about(parsed, pick_device(device), track=track, task=named, automaton=automaton)
         table, accepted = demo_table(problem, model, output, names)
-    wide(150).print(table)
+    print_table(table, CONSOLE)
     report = ", report.html" if (output / "report.html").exists() else ""
     click.echo(f"certificates, results.json{report} are in {output}")
     sys.exit(0 if accepted else 1)
@@ -126,7 +125,7 @@ def frontier_command(
     for name in strategies:
         known_strategy(strategies_for(parsed), name)
     frontier = explored(problem, model, output, strategies, workers, write_report)
-    wide(150).print(frontier_table(frontier))
+    print_table(frontier_table(frontier), CONSOLE)
     click.echo(f"certificates, frontier.json and report.html are in {output}")
     sys.exit(0 if all(result.accepted for result in frontier.results) else 1)
 
@@ -153,9 +152,9 @@ def interpret_command(model: Path, workers: Workers, device: str, output: Path) 
     mlp = mlp_findings(problem, model, output)
     write_findings(found, mlp, output)
     write_page(frontier, found, mlp, output)
-    wide(190).print(findings_table(model.stem, found))
+    print_table(findings_table(model.stem, found), CONSOLE)
     if mlp is not None:
-        CONSOLE.print(mlp_table(mlp))
+        print_table(mlp_table(mlp), CONSOLE)
     click.echo(f"certificates, frontier.json, interpretations.json and report.html are in {output}")
     sys.exit(0 if all(result.accepted for result in frontier.results) else 1)
 
@@ -183,7 +182,7 @@ def bench_command(models: tuple[Path, ...], device: str, output: Path) -> None:
             tables["finetuning"] = lambda: finetuning_bench(paths, where, track)
         for name, make in tables.items():
             table = make()
-            wide(130).print(table)
+            print_table(table, CONSOLE)
             write_table(table, output / f"{name}.table.json")
 
 
@@ -205,6 +204,6 @@ def deployed_command(models: tuple[Path, ...], inputs: int, device: str, output:
     with progress_bars() as track:
         problems = {path: problem_about(read_model(path), pick_device(device), track=track) for path in models}
         table, fine = float_runs_table(problems, output, inputs)
-    wide(150).print(table)
+    print_table(table, CONSOLE)
     write_table(table, output / "float32.table.json")
     sys.exit(0 if fine else 1)

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import click
 
-from prover.commands.options import FOLDER, WORKERS, progress_bars, wide
+from prover.commands.options import CONSOLE, FOLDER, WORKERS, progress_bars
 from prover.studies.frontier_figures import published_for
 from prover.studies.study import Study, known_study, run_study, take_over
 from prover.studies.study_page import write_study_page
 from prover.studies.study_plan import Plan, read_plan
 from prover.studies.summary import Summary, summary, summary_table, write_summary
+from prover.studies.tables import print_table
 from prover.studies.workers import Workers, WorkersLost
 
 
@@ -47,7 +48,7 @@ def study_command(plan: Path, others: tuple[Path, ...], keep: bool, workers: Wor
         _sum_up(known_study(wanted, output), wanted, plan.stem, output)
         raise
     summed = _sum_up(study, wanted, plan.stem, output)
-    wide(150).print(summary_table(summed))
+    print_table(summary_table(summed), CONSOLE)
     click.echo(f"study.json and report.html are in {output}")
     sys.exit(1 if any(setting.refused for setting in summed.settings) else 0)
 

@@ -109,12 +109,14 @@ def explore(
 
 def _by_reason(misfits: Sequence[Misfit]) -> tuple[Misfit, ...]:
     """Several settings that do not fit for one reason are one misfit."""
-    names: dict[str, list[str]] = {}
+    alike: dict[str, list[Misfit]] = {}
     for misfit in misfits:
-        names.setdefault(misfit.reason, []).append(misfit.name)
-    return tuple(
-        Misfit(own[0] if len(own) == 1 else f"{own[0]} and {len(own) - 1} more", reason) for reason, own in names.items()
-    )
+        alike.setdefault(misfit.reason, []).append(misfit)
+    found = []
+    for reason, own in alike.items():
+        name = own[0].name if len(own) == 1 else f"{own[0].name} and {len(own) - 1} more"
+        found.append(Misfit(name, reason, tuple(dict.fromkeys(one for misfit in own for one in misfit.strategies))))
+    return tuple(found)
 
 
 def write_results(frontier: Frontier, output: Path) -> None:
@@ -126,14 +128,14 @@ def write_results(frontier: Frontier, output: Path) -> None:
 def frontier_table(frontier: Frontier) -> Table:
     """All results and misfits, for a terminal. A star marks the frontier."""
     title = f"{frontier.model_name}: certified accuracy against the length of the proof"
-    table = terminal_table(title, ("certificate", ""), VERDICT_COLUMNS, ("verdict",))
+    table = terminal_table(title, ("certificate",), VERDICT_COLUMNS, ("verdict",))
     table.caption = "*: no proof that is as short, or shorter, certifies as much"
     best = {result.name for result in frontier.best}
     for result in frontier.results:
-        star = "*" if result.name in best else ""
-        table.add_row(result.name, star, *verdict_cells(result.verdict, result.prove_seconds))
+        star = " *" if result.name in best else ""
+        table.add_row(f"{result.name}{star}", *verdict_cells(result.verdict, result.prove_seconds))
     for misfit in frontier.misfits:
-        table.add_row(misfit.name, "", *misfit_cells(misfit.reason))
+        table.add_row(misfit.name, *misfit_cells(misfit.reason))
     return table
 
 

@@ -19,7 +19,9 @@ from checker.core.decide import check_proof
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.proving import problem_about, prove
 from prover.strategies import TWO_INPUT_STRATEGIES
+from prover.studies.frontier import Frontier
 from prover.studies.interpret import findings
+from prover.studies.runs import Misfit
 from prover.training.group_composition import GroupRecipe, train_group_composition
 from prover.training.modular_addition import PizzaRecipe, TiedRecipe, train_pizza_addition, train_tied_addition
 from prover.weights import raw_tensor
@@ -125,13 +127,16 @@ def test_interpret(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_findings_are_sorted_by_what_they_prove(small: Path) -> None:
-    from prover.studies.frontier import Frontier  # noqa: PLC0415
-
     problem = problem_about(read_model(small), CPU)
     assert isinstance(problem, TwoInputProblem)
     found = findings(problem, Frontier("small", problem.model, (), ()))
     assert all(finding.result is None for finding in found)
     assert next(f for f in found if f.name == "rho-sets").terms is not None
+    assert {f.conclusion for f in found if f.name in TWO_INPUT_STRATEGIES} == {"not tried yet"}
+    misfit = Misfit("fourier and 12 more", "waves are about addition", ("fourier", "quadrature"))
+    found = findings(problem, Frontier("small", problem.model, (), (misfit,)))
+    told = {f.name: f.conclusion for f in found if f.name in misfit.strategies}
+    assert told == dict.fromkeys(misfit.strategies, "not for this network: waves are about addition")
 
 
 def test_a_table_from_a_file(small: Path, tmp_path: Path) -> None:

@@ -383,6 +383,14 @@ def test_sums_over_models(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "study.json").read_text())["missing"] == 4
 
 
+def test_quantiles_are_values_of_models() -> None:
+    """The lower one of two: docstring and page say so."""
+    records = (record(0, "classes", 100, 10), record(1, "classes", 900, 20))
+    (one,) = summary(Study({"a": "0", "b": "1"}, records, 0)).settings
+    assert one.bound is not None and one.bound.quantiles["median"] == pytest.approx(100 / 999, abs=1e-8)
+    assert one.bound.quantiles["95%"] == one.bound.quantiles["median"] < one.bound.quantiles["greatest"]
+
+
 def test_published_points_beside_it(tmp_path: Path) -> None:
     found = summary(Study({"m": "0"}, (record(0, "classes", 900, 1000),), 1))
     write_study_page(found, "one <model>", PUBLISHED, tmp_path)
