@@ -17,10 +17,9 @@ from prover.commands.study import study_command
 from prover.commands.task import task_command
 from prover.commands.train import train
 from prover.strategy import DoesNotFit
+from prover.studies.sole_use import InUse
 from prover.studies.workers import unwind_when_terminated
 
-_RESUMED = {"finetune", "frontier", "interpret", "search", "study"}
-"""Commands that go on where they were interrupted."""
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110, "show_default": True}
 
 
@@ -48,13 +47,13 @@ def main() -> None:
         cli.main(standalone_mode=False)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        resumed = "; what was finished is kept: the same command goes on from there" if set(sys.argv) & _RESUMED else ""
-        click.echo(f"\ninterrupted{resumed}", err=True)
+    except (KeyboardInterrupt, click.Abort) as stop:
+        interrupt = stop.__cause__ or stop
+        click.echo("; ".join(["\ninterrupted", *getattr(interrupt, "__notes__", ())]), err=True)
         sys.exit(130)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code if isinstance(error, click.UsageError) else 2)
-    except (FormatError, DoesNotFit) as error:
+    except (FormatError, DoesNotFit, InUse) as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(2)

@@ -20,6 +20,7 @@ from prover.commands.options import (
     keep_apart,
     parse_any_task,
     pick_device,
+    resumable,
 )
 from prover.proving import problem_about
 from prover.strategies import strategies_for
@@ -86,8 +87,11 @@ def finetune_command(
     start = read_checkpoint(checkpoint, key, parsed) if checkpoint.exists() else None
     if start:
         click.echo(f"continuing at step {start.step} ({checkpoint})")
-    for state in _with_progress(finetune(problem, search, recipe, start), problem.total, steps):
-        write_checkpoint(checkpoint, key, state)
+    kept = start
+    with resumable(lambda: f"step {kept.step} is kept in {checkpoint}" if kept else ""):
+        for state in _with_progress(finetune(problem, search, recipe, start), problem.total, steps):
+            write_checkpoint(checkpoint, key, state)
+            kept = state
     write_model(output, state.best)
     if automaton is not None and state.best.task == {"automaton": automaton.digest}:
         write_automaton(output.with_suffix(".json"), automaton)

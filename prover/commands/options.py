@@ -106,6 +106,22 @@ SETTINGS = click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
 
 
 @contextmanager
+def resumable(kept: Callable[[], str]) -> Iterator[None]:
+    """For work that goes on where it stopped: an interruption notes what is kept, as `kept` tells (an empty text: nothing)."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        what = kept()
+        stop.add_note(f"{what}: the same command goes on from there" if what else "nothing is kept: nothing was finished yet")
+        raise
+
+
+def counted(number: int, what: str) -> str:
+    """So many of a thing: "1 run", "3 runs"."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+@contextmanager
 def progress_bars() -> Iterator[Track]:
     """A function that iterates over items and shows how far it is: by a bar on a terminal, elsewhere by a line now and then."""
     if not CONSOLE.is_terminal:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import click
@@ -17,9 +17,11 @@ from prover.commands.options import (
     MODEL,
     STRATEGY,
     WORKERS,
+    counted,
     parse_any_task,
     pick_device,
     progress_bars,
+    resumable,
 )
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.problem import Problem
@@ -31,7 +33,7 @@ from prover.studies.bench import bench_table
 from prover.studies.demo import demo_table
 from prover.studies.finetuning_bench import finetuning_bench
 from prover.studies.float_runs import float_runs_table
-from prover.studies.frontier import Frontier, explore, frontier_table, write_results
+from prover.studies.frontier import Frontier, explore, frontier_table, results_in, write_results
 from prover.studies.frontier_page import write_report
 from prover.studies.growth import growth_table
 from prover.studies.interpret import findings, findings_table, write_findings
@@ -50,7 +52,15 @@ def explored(
     report: Callable[[Frontier, Path], None] | None = None,
 ) -> Frontier:
     """What is known when all runs are done, or were interrupted; frontier.json and the report are written in either case."""
-    with progress_bars() as track, closing(explore(problem, path, output, strategies, workers, track)) as states:
+
+    def kept() -> str:
+        done = len(results_in(output, problem))
+        return f"{counted(done, 'result')} kept in {output}" if done else ""
+
+    with ExitStack() as stack:
+        stack.enter_context(resumable(kept))
+        track = stack.enter_context(progress_bars())
+        states = stack.enter_context(closing(explore(problem, path, output, strategies, workers, track)))
         frontier = next(states)
         try:
             for frontier in states:  # noqa: B007 - the last one is what matters

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from prover.commands.options import CONSOLE, FOLDER, WORKERS, progress_bars
+from prover.commands.options import CONSOLE, FOLDER, WORKERS, counted, progress_bars, resumable
 from prover.studies.frontier_figures import published_for
 from prover.studies.study import Study, known_study, run_study, take_over
 from prover.studies.study_page import write_study_page
@@ -37,7 +37,7 @@ def study_command(plan: Path, others: tuple[Path, ...], keep: bool, workers: Wor
     for other in others:
         click.echo(f"took over {take_over(other, output)} runs of {other}")
     try:
-        with progress_bars() as track:
+        with resumable(lambda: _kept(wanted, output)), progress_bars() as track:
             study = run_study(wanted, output, workers, keep, track)
     except ValueError as error:
         raise click.ClickException(f"{plan}: {error}") from error
@@ -51,6 +51,13 @@ def study_command(plan: Path, others: tuple[Path, ...], keep: bool, workers: Wor
     print_table(summary_table(summed), CONSOLE)
     click.echo(f"study.json and report.html are in {output}")
     sys.exit(1 if any(setting.refused for setting in summed.settings) else 0)
+
+
+def _kept(plan: Plan, output: Path) -> str:
+    known = known_study(plan, output)
+    trained, done = sum(source.file is None for source in plan.sources if source.name in known.models), len(known.records)
+    what = [*([counted(trained, "model")] if trained else []), *([counted(done, "run")] if done else [])]
+    return f"{' and '.join(what)} kept in {output}" if what else ""
 
 
 def _sum_up(study: Study, plan: Plan, name: str, output: Path) -> Summary:

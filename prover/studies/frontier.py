@@ -26,6 +26,7 @@ from prover.strategies import known_strategy, strategies_for
 from prover.strategy import Strategy
 from prover.studies.checked import VERDICT_COLUMNS, misfit_cells, verdict_cells
 from prover.studies.runs import Misfit, Result, Run, carry_out, certificate_name, packed
+from prover.studies.sole_use import sole_use
 from prover.studies.tables import terminal_table
 from prover.studies.workers import Workers
 
@@ -76,9 +77,16 @@ def explore(
     """Prove and check what is still missing in `output`; yields what is known at the start and after every run.
 
     problem: about the model stored at `path`. strategies: those to sweep, by name (default: all), or single ones as they are
-    set. workers: who does it. Raises FormatError if `output` holds results about another model. Closing the iterator, or an
-    exception in it (KeyboardInterrupt), stops all processes and leaves whole files only.
+    set. workers: who does it. Raises FormatError if `output` holds results about another model, InUse if another process works
+    there. Closing the iterator, or an exception in it (KeyboardInterrupt), stops all processes and leaves whole files only.
     """
+    with sole_use(output):
+        yield from _explore(problem, path, output, strategies, workers, track)
+
+
+def _explore(
+    problem: Problem, path: Path, output: Path, strategies: Sequence[str | Strategy], workers: Workers, track: Track
+) -> Generator[Frontier, None, None]:
     require_same_model(output, problem.model)
     known_strategies = strategies_for(problem.model)
     planned = [
@@ -86,7 +94,7 @@ def explore(
         for wanted in dict.fromkeys(strategies or known_strategies)
         for one in ((wanted,) if isinstance(wanted, Strategy) else known_strategy(known_strategies, wanted).sweep(problem))
     ]
-    results = {result.name: result for result in _results_in(output, problem)}
+    results = {result.name: result for result in results_in(output, problem)}
     todo = [strategy for strategy in planned if not _is_finished(results.get(certificate_name(strategy)), strategy)]
     misfits: list[Misfit] = []
 
@@ -196,7 +204,8 @@ def _read_result(certificate: Path) -> Result | None:
         return None
 
 
-def _results_in(output: Path, problem: Problem) -> list[Result]:
+def results_in(output: Path, problem: Problem) -> list[Result]:
+    """What a folder has about a problem: certificates that were checked."""
     found = [_read_result(certificate) for certificate in sorted(output.glob("*.cert"))]
     return [result for result in found if result is not None and result.verdict["task"] in (problem.stated_task, None)]
 

@@ -351,7 +351,9 @@ def test_killed_by_ctrl_c(jobs: int, path: Path, tmp_path: Path) -> None:
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130 and b"Traceback" not in errors, errors
-    assert b"interrupted; what was finished is kept: the same command goes on from there" in errors
+    kept = len([file for file in tmp_path.glob("*.cert") if file.with_suffix(".json").exists()])
+    told = f"interrupted; {kept} result{'s' * (kept > 1)} kept in {tmp_path}: the same command goes on from there"
+    assert told.encode() in errors
     time.sleep(0.2)
     assert not [name for name in visible(tmp_path) if name.startswith(".")], "temporary files are gone"
     before = {file: file.stat().st_mtime_ns for file in tmp_path.glob("*.cert") if file.with_suffix(".json").exists()}
@@ -359,6 +361,21 @@ def test_killed_by_ctrl_c(jobs: int, path: Path, tmp_path: Path) -> None:
     assert frontier_command(path, tmp_path, *some)[0] == 0
     assert all(file.stat().st_mtime_ns == when for file, when in before.items())
     assert len(json.loads((tmp_path / "frontier.json").read_text())) >= 5
+
+
+def test_interrupted_before_anything_is_kept(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(prover.studies.checked, "prove", interrupt)
+    monkeypatch.setattr(sys, "argv", ["prover", "frontier", str(path), "-o", str(tmp_path / "out")])
+    monkeypatch.setattr(prover.commands, "unwind_when_terminated", lambda: None)
+    with pytest.raises(SystemExit) as stop:
+        prover.commands.main()
+    assert stop.value.code == 130 and not visible(tmp_path / "out")
+    assert "interrupted; nothing is kept: nothing was finished yet" in capsys.readouterr().err
 
 
 def test_a_refused_certificate_is_shown_and_fails_the_command(

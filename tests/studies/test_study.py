@@ -19,6 +19,7 @@ from click.testing import CliRunner
 from test_frontier import sticking_out, told
 
 import prover.commands
+import prover.commands.study
 import prover.studies.checked
 import prover.studies.study
 import prover.studies.workers
@@ -141,6 +142,8 @@ def test_interrupted_and_resumed(plan: Path, finished: Path, tmp_path: Path) -> 
         code, out = study(plan, tmp_path)
     assert code == 1 and "Aborted" in out and len(runs(tmp_path)) == 4
     assert json.loads((tmp_path / "study.json").read_text())["missing"] == 8, "what is known is summed up"
+    assert prover.commands.study._kept(read_plan(plan), tmp_path) == f"2 models and 4 runs kept in {tmp_path}"
+    assert not prover.commands.study._kept(read_plan(plan), tmp_path / "new")
     with pytest.MonkeyPatch.context() as patch:
         counted = Counted(patch)
         assert study(plan, tmp_path)[0] == 0 and counted.calls == 8
