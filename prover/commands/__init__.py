@@ -10,6 +10,7 @@ from prover.commands.attack import attack_command
 from prover.commands.explain import doctor_command, explain_command, inspect_command, strategies_command
 from prover.commands.finetune import finetune_command
 from prover.commands.import_state import import_command
+from prover.commands.names import Commands
 from prover.commands.prove import prove_command
 from prover.commands.search import search_command
 from prover.commands.studies import bench_command, demo_command, deployed_command, frontier_command, interpret_command
@@ -23,7 +24,7 @@ from prover.studies.workers import unwind_when_terminated
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110, "show_default": True}
 
 
-@click.group(context_settings=_CONTEXT)
+@click.group(cls=Commands, context_settings=_CONTEXT)
 @click.version_option(__version__)
 def cli() -> None:
     """Find compact proofs of model performance and write them as certificates, for `checker verify` to check."""

@@ -18,11 +18,10 @@ from prover.commands.options import (
     STRATEGY,
     build_strategy,
     keep_apart,
-    parse_any_task,
-    pick_device,
+    limited,
+    problem_of,
     resumable,
 )
-from prover.proving import problem_about
 from prover.strategies import strategies_for
 from prover.studies.finetuned import compare
 from prover.studies.finetuned_page import comparison_table, write_comparison
@@ -79,8 +78,8 @@ def finetune_command(
     keep_apart(output, model)
     parsed = read_model(model)
     search = build_strategy(strategies_for(parsed), strategy, settings)
-    named, automaton = parse_any_task(task, model, parsed)
-    problem = problem_about(parsed, pick_device(device), task=named, automaton=automaton)
+    problem = problem_of(model, parsed, task, device)
+    search = limited(search, problem, settings)
     recipe = Recipe(steps=steps, rate=rate, keep_accuracy=keep_accuracy, seed=seed)
     folder = output.with_name(f"{output.stem}-finetuning")
     checkpoint, key = folder / "checkpoint.pt", run_key(problem, search, recipe)
@@ -93,8 +92,8 @@ def finetune_command(
             write_checkpoint(checkpoint, key, state)
             kept = state
     write_model(output, state.best)
-    if automaton is not None and state.best.task == {"automaton": automaton.digest}:
-        write_automaton(output.with_suffix(".json"), automaton)
+    if problem.automaton is not None and state.best.task == problem.stated_task:
+        write_automaton(output.with_suffix(".json"), problem.automaton)
     comparison = compare(problem, model, output, search, state, folder)
     write_comparison(comparison, output.stem, state.best, folder)
     print_table(comparison_table(comparison), CONSOLE)

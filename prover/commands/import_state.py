@@ -5,11 +5,15 @@ from pathlib import Path
 import click
 
 from certificates import AttentionOnly, Transformer, UniformAttention, write_model
-from certificates.canonical_json import dumps
-from prover.commands.options import OUTPUT, parse_task
+from certificates.automaton import Automaton
+from certificates.canonical_json import Json, dumps
+from prover.commands.options import OUTPUT
 from prover.comparing import function_named, greatest_difference
 from prover.importing import import_model
 from prover.layouts import read_mapping
+from prover.tasks import task_named
+
+_NO_TASK = "none"
 
 
 @click.command(
@@ -45,7 +49,7 @@ def import_command(
     which is code of yours, logits on random inputs are compared.
     """
     names = None if mapping is None else read_mapping(mapping)
-    model = import_model(state, config, None if task == "none" else parse_task(task), n_ctx, names, which)
+    model = import_model(state, config, _named(task), n_ctx, names, which)
     if against is not None:
         difference = greatest_difference(model, function_named(against))
         click.echo(f"agrees with {against} on random inputs: logits differ by some {difference:.1g} of what they vary by")
@@ -55,3 +59,11 @@ def import_command(
     sequences = isinstance(config_, AttentionOnly | Transformer)
     inputs = f"sequences of n_ctx = {config_.n_ctx} tokens" if sequences else "pairs of elements"
     click.echo(f"  task {dumps(model.task)}: {inputs} from 0 to {config_.d_vocab - 1 - isinstance(config_, UniformAttention)}")
+
+
+def _named(task: str) -> Json:
+    """The value of --task: a task with a name, or none."""
+    found = None if task == _NO_TASK else task_named(task)
+    if isinstance(found, Automaton):
+        raise click.ClickException(f"import with --task none; {task} is for --task of the other commands")
+    return found

@@ -18,8 +18,8 @@ from prover.commands.options import (
     STRATEGY,
     WORKERS,
     counted,
-    parse_any_task,
     pick_device,
+    problem_of,
     progress_bars,
     resumable,
 )
@@ -89,8 +89,7 @@ def demo_command(model: Path, task: str | None, names: tuple[str, ...], device: 
     """Prove with every strategy, check each certificate in a separate process, and print one table."""
     with progress_bars() as track:
         parsed = read_model(model)
-        named, automaton = parse_any_task(task, model, parsed)
-        problem = problem_about(parsed, pick_device(device), track=track, task=named, automaton=automaton)
+        problem = problem_of(model, parsed, task, device, track)
         table, accepted = demo_table(problem, model, output, names)
     print_table(table, CONSOLE)
     report = ", report.html" if (output / "report.html").exists() else ""
@@ -128,8 +127,7 @@ def frontier_command(
     an interrupted run continues where it stopped.
     """
     parsed = read_model(model)
-    named, automaton = parse_any_task(task, model, parsed)
-    problem = problem_about(parsed, pick_device(device), task=named, automaton=automaton)
+    problem = problem_of(model, parsed, task, device)
     if isinstance(problem, TwoInputProblem):
         raise click.ClickException("frontier is for transformers on sequences; use `prover interpret` for this model")
     for name in strategies:

@@ -1,6 +1,7 @@
 """Strategies `brute-force` and `sampling`: evaluate all inputs, or those with some tokens, as many as a budget allows."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar, Self
@@ -69,6 +70,10 @@ class Sampling(Strategy):
     def sweep(cls, problem: SequenceProblem) -> tuple[Self, ...]:
         """Powers of ten below the number of inputs."""
         return tuple(cls(inputs=10**digits) for digits in range(3, 7) if 10**digits < problem.total) or (cls(),)
+
+    def largest(self, problem: SequenceProblem) -> Mapping[str, int]:
+        """All inputs."""
+        return {"inputs": problem.total}
 
     def prove(self, problem: SequenceProblem) -> Evidence:
         """Enumerate a product of sets of tokens, few of them queries."""

@@ -419,6 +419,30 @@ def test_names_that_are_almost_right() -> None:
     assert "did you mean prefix-chains?" in str(ruled.exception)
 
 
+@pytest.mark.parametrize(
+    ("command", "question"),
+    [
+        ("task adition -o x", "did you mean addition?"),
+        ("task addition digit=3 -o x", "did you mean digits?"),
+        ("task addition length=3 -o x", "addition has no parameter 'length'; it takes digits"),
+        ("train max-of-q --length 4 -o x", "did you mean max-of-k?"),
+        ("train sorting -o x", "there are max-of-k, min-of-k"),
+        ("prov model", "did you mean prove?"),
+        ("search model --family lowrank -o x", "did you mean low-rank?"),
+        ("search model --family low-rank --objective bond -o x", "did you mean bound?"),
+        ("prove {model} --strategy thresholds --set levls=2 -o x", "no switch 'levls', did you mean levels?"),
+        ("prove {model} --strategy thresholds --set colour=2 -o x", "no switch 'colour'; it has rivals, levels, joint"),
+    ],
+)
+def test_a_question_is_the_answer_to_a_near_miss(
+    command: str, question: str, files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out = run_prover(*command.format(**files).split())
+    assert code != 0 and question in out.replace("\n", " "), out
+    assert not (tmp_path / "x").exists()
+
+
 def test_a_folder_of_another_model_is_left_alone(files: dict[str, Path], tmp_path: Path) -> None:
     """By demo, and by a study."""
     assert run_prover("demo", files["model"], "--strategy", "pessimized", "-o", tmp_path)[0] == 0
@@ -481,7 +505,13 @@ def test_another_task_than_the_model_file_s_is_pointed_out_to_the_prover(files: 
     output = ("--strategy", "pessimized", "-o", tmp_path / "p.cert")
     assert "warning" not in run_prover("prove", files["model"], *output)[1]
     code, out = run_prover("prove", files["model"], "--task", "min-of-k", *output)
-    assert code == 0 and 'the model file says {"name":"max-of-k"}, this is about {"name":"min-of-k"}' in out
+    warning = 'warning: the model file says {"name":"max-of-k"}, this is about {"name":"min-of-k"}'
+    assert code == 0 and warning in out
+    for command in ("demo", "frontier"):
+        only = ("--strategy" if command == "demo" else "--strategies", "pessimized")
+        for task in ("max-of-k", "min-of-k"):
+            code, out = run_prover(command, files["model"], "--task", task, *only, "-o", tmp_path / f"{command}-{task}")
+            assert code == 0 and (warning in out) == (task == "min-of-k")
 
 
 def test_all_unknown_keys_are_named() -> None:

@@ -3,6 +3,7 @@
 import base64
 import gzip
 import io
+import itertools
 import json
 import os
 import re
@@ -20,8 +21,10 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from cluster import Cluster
 from rich.console import Console
 
+import prover
 import prover.commands
 import prover.studies.checked
 import prover.studies.frontier
@@ -207,6 +210,16 @@ def test_jobs_write_the_same_certificates(path: Path, finished: Path, tmp_path: 
     assert code == 0 and visible(tmp_path) == visible(finished)
     for certificate in finished.glob("*.cert"):
         assert certificate.read_bytes() == (tmp_path / certificate.name).read_bytes()
+
+
+def test_a_cluster_writes_the_same_certificates(path: Path, finished: Path, tmp_path: Path, cluster: Cluster) -> None:
+    """From the command, and from Python."""
+    few = ("thresholds", "pessimized")
+    assert frontier_command(path, tmp_path / "a", "--strategies", ",".join(few), "--scheduler", cluster.address)[0] == 0
+    found = prover.frontier(path, tmp_path / "b", few, scheduler=cluster.address)
+    assert sorted(result.name for result in found.results) == sorted(few)
+    for folder, name in itertools.product(("a", "b"), few):
+        assert (tmp_path / folder / f"{name}.cert").read_bytes() == (finished / f"{name}.cert").read_bytes()
 
 
 def test_what_does_not_fit_is_listed(tmp_path: Path) -> None:

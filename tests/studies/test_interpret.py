@@ -1,5 +1,6 @@
 """Networks on two inputs from training to the report: commands, files, and what they say."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from cluster import Cluster
 from test_frontier import BROWSER_ARGUMENTS, chromium, sticking_out
 
+import prover
 import prover.commands
 from certificates import GroupMLP, Model, UniformAttention, read_certificate, read_model, write_model
 from certificates.groups import group_table, table_digest
@@ -124,6 +127,20 @@ def test_interpret(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert not sticking_out(tmp_path / "report.html")
     from_python = prover.interpret(small, tmp_path)
     assert [finding.name for finding in from_python] == [record["interpretation"] for record in records]
+
+
+def test_a_cluster_finds_the_same(small: Path, tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Certificates, byte by byte, of the command and from Python."""
+    for strategy in TWO_INPUT_STRATEGIES.values():
+        some = (strategy(),) if strategy.name in ("brute-force", "rho-sets", "low-rank-output") else ()
+        monkeypatch.setattr(strategy, "sweep", classmethod(lambda cls, problem, some=some: some))
+    here = prover.interpret(small, tmp_path / "here")
+    assert prover.interpret(small, tmp_path / "there", scheduler=cluster.address)[0].conclusion == here[0].conclusion
+    assert "report.html" in said("interpret", small, "-o", tmp_path / "too", "--scheduler", cluster.address)
+    certificates = sorted((tmp_path / "here").glob("*.cert"))
+    assert len(certificates) >= 3
+    for certificate, folder in itertools.product(certificates, ("there", "too")):
+        assert (tmp_path / folder / certificate.name).read_bytes() == certificate.read_bytes()
 
 
 def test_findings_are_sorted_by_what_they_prove(small: Path) -> None:

@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from cluster import Cluster
 from test_frontier import sticking_out, told
 
 import prover.commands
@@ -409,39 +410,6 @@ def test_the_page_fits_all_windows(finished: Path) -> None:
 
 
 # --- a cluster ----------------------------------------------------------------------------------------------------------------
-
-
-class Cluster:
-    """A scheduler and two workers: processes of their own, to be killed."""
-
-    def __init__(self, folder: Path) -> None:
-        self.file = folder / "scheduler.json"
-        where = ["--scheduler-file", str(self.file)]
-        self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", *where)
-        deadline = time.monotonic() + 60
-        while not self.file.exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        self.address = json.loads(self.file.read_text())["address"]
-        one = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(folder)]
-        self.workers = [self._start("worker", self.address, *one) for _ in range(2)]
-
-    @staticmethod
-    def _start(what: str, *arguments: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", f"distributed.cli.dask_{what}", *arguments]
-        return subprocess.Popen(command, cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL, start_new_session=True)
-
-    def stop(self) -> None:
-        for process in (*self.workers, self.scheduler):
-            process.kill()
-            process.wait()
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    pytest.importorskip("distributed")
-    found = Cluster(tmp_path)
-    yield found
-    found.stop()
 
 
 def while_running(plan: Path, output: Path, cluster: Cluster, do: Callable[[], None]) -> tuple[int, str]:

@@ -20,7 +20,7 @@ from certificates import read_model
 from prover.attention.sequence_problem import SequenceProblem
 from prover.error_terms import ErrorTerms
 from prover.problem import silent
-from prover.search.crosscoder_search import CrosscoderResult, CrosscoderTerms, crosscoder_table
+from prover.representations.crosscoder_search import CrosscoderResult, CrosscoderTerms, crosscoder_table
 from prover.strategies import ATTENTION_STRATEGIES, TWO_INPUT_STRATEGIES
 from prover.strategies.crosscoder_output import CrosscoderOutput
 from prover.strategies.interpretation import Interpretation
