@@ -85,6 +85,10 @@ class Strategy(ABC):
         """
         raise DoesNotFit(f"{self.name} has no differentiable surrogate, so it cannot be an objective")
 
+    def expected_operations(self, problem: Any) -> int | None:
+        """The length of the proof, about, if it is known before the search: where inputs are evaluated one by one."""
+        return None
+
     def largest(self, problem: Any) -> Mapping[str, int]:
         """Of switches that are limited by the model: the largest value that makes a difference; a larger one is the same."""
         return {}

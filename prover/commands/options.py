@@ -26,11 +26,13 @@ from prover.problem import Problem, Track, silent
 from prover.proving import problem_about
 from prover.strategies import FAMILIES, known_strategy
 from prover.strategy import Strategy
+from prover.studies.expected import duration
 from prover.studies.workers import Workers
 from prover.tasks import task_beside, task_named
 
 CONSOLE = Console()
 _SECONDS_BETWEEN_LINES = 15
+_SECONDS_TO_FIRST_LINE = 3
 
 
 STRATEGY = Name("a strategy", tuple(dict.fromkeys(name for strategies in FAMILIES.values() for name in strategies)))
@@ -103,7 +105,9 @@ def counted(number: int, what: str) -> str:
 
 @contextmanager
 def progress_bars() -> Iterator[Track]:
-    """A function that iterates over items and shows how far it is: by a bar on a terminal, elsewhere by a line now and then."""
+    """A function that iterates over items and shows how far it is: by a bar on a terminal, elsewhere by lines: one when the
+    first item is done, unless that took no time, and then now and then.
+    """
     if not CONSOLE.is_terminal:
         yield _lines
         return
@@ -117,9 +121,9 @@ def _lines(items: Iterable[Any], what: str) -> Iterator[Any]:
     started = said = time.monotonic()
     for number, item in enumerate(known):
         now = time.monotonic()
-        if number and now - said > _SECONDS_BETWEEN_LINES:
+        if number and now - said > (_SECONDS_TO_FIRST_LINE if said == started else _SECONDS_BETWEEN_LINES):
             said, left = now, (now - started) / number * (len(known) - number)
-            click.echo(f"{what}: {number} of {len(known)}, about {max(1, round(left / 60))} min left", err=True)
+            click.echo(f"{what}: {number} of {len(known)}, {duration(left)} left", err=True)
         yield item
 
 

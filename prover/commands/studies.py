@@ -31,9 +31,18 @@ from prover.strategies import SEQUENCE_STRATEGIES, known_strategy, strategies_fo
 from prover.strategy import Strategy
 from prover.studies.bench import bench_table
 from prover.studies.demo import demo_table
+from prover.studies.expected import runs_ahead
 from prover.studies.finetuning_bench import finetuning_bench
 from prover.studies.float_runs import float_runs_table
-from prover.studies.frontier import Frontier, explore, frontier_table, results_in, write_results
+from prover.studies.frontier import (
+    Frontier,
+    explore,
+    frontier_table,
+    missing,
+    planned_runs,
+    results_in,
+    write_results,
+)
 from prover.studies.frontier_page import write_report
 from prover.studies.growth import growth_table
 from prover.studies.interpret import findings, findings_table, write_findings
@@ -62,6 +71,9 @@ def explored(
         track = stack.enter_context(progress_bars())
         states = stack.enter_context(closing(explore(problem, path, output, strategies, workers, track)))
         frontier = next(states)
+        planned = planned_runs(problem, strategies)
+        if todo := missing(planned, frontier.results):
+            click.echo(runs_ahead(todo, len(planned), problem), err=True)
         try:
             for frontier in states:  # noqa: B007 - the last one is what matters
                 pass

@@ -24,6 +24,11 @@ class BruteForcePairs(Strategy):
     summary: ClassVar[str] = "every pair, evaluated: the exact number, and the yardstick for all others"
     rules: ClassVar[tuple[str, ...]] = ("hidden-tables", "coded-output")
 
+    def expected_operations(self, problem: TwoInputProblem) -> int:
+        """One for each pair, neuron and output."""
+        config = problem.model.config
+        return problem.total // (1 + problem.mirrored) * config.d_mlp * config.d_vocab_out
+
     def prove(self, problem: TwoInputProblem) -> Evidence:
         """List the pairs that are right beyond rounding."""
         neurons = problem.neurons

@@ -88,14 +88,9 @@ def _explore(
     problem: Problem, path: Path, output: Path, strategies: Sequence[str | Strategy], workers: Workers, track: Track
 ) -> Generator[Frontier, None, None]:
     require_same_model(output, problem.model)
-    known_strategies = strategies_for(problem.model)
-    planned = [
-        one
-        for wanted in dict.fromkeys(strategies or known_strategies)
-        for one in ((wanted,) if isinstance(wanted, Strategy) else known_strategy(known_strategies, wanted).sweep(problem))
-    ]
+    planned = planned_runs(problem, strategies)
     results = {result.name: result for result in results_in(output, problem)}
-    todo = [strategy for strategy in planned if not _is_finished(results.get(certificate_name(strategy)), strategy)]
+    todo = missing(planned, results.values())
     misfits: list[Misfit] = []
 
     def known() -> Frontier:
@@ -113,6 +108,27 @@ def _explore(
                 _keep(outcome, certificate, problem.model, output)
                 results[outcome.name] = outcome
             yield known()
+
+
+def planned_runs(problem: Problem, strategies: Sequence[str | Strategy]) -> list[Strategy]:
+    """Every setting of strategies that are named (none: of all), and single ones as they are set."""
+    known = strategies_for(problem.model)
+    return [
+        one
+        for wanted in dict.fromkeys(strategies or known)
+        for one in ((wanted,) if isinstance(wanted, Strategy) else known_strategy(known, wanted).sweep(problem))
+    ]
+
+
+def missing(planned: Sequence[Strategy], results: Iterable[Result]) -> list[Strategy]:
+    """The planned runs without an accepted result."""
+    done = {result.name: result for result in results if result.accepted}
+
+    def is_done(strategy: Strategy) -> bool:
+        result = done.get(certificate_name(strategy))
+        return result is not None and result.parameters == asdict(strategy)
+
+    return [strategy for strategy in planned if not is_done(strategy)]
 
 
 def _by_reason(misfits: Sequence[Misfit]) -> tuple[Misfit, ...]:
@@ -208,7 +224,3 @@ def results_in(output: Path, problem: Problem) -> list[Result]:
     """What a folder has about a problem: certificates that were checked."""
     found = [_read_result(certificate) for certificate in sorted(output.glob("*.cert"))]
     return [result for result in found if result is not None and result.verdict["task"] in (problem.stated_task, None)]
-
-
-def _is_finished(result: Result | None, strategy: Strategy) -> bool:
-    return result is not None and result.accepted and result.parameters == asdict(strategy)
