@@ -80,7 +80,6 @@ def WORKERS(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_workers
 
 
-TASK = click.option("--task", help="Task: a name or JSON; default: the model file's.")
 ANY_TASK = click.option(
     "--task", help="Task: a name, JSON, or a file with an automaton, .json. Default: what the model file names, or MODEL.json."
 )
