@@ -18,6 +18,7 @@ _NAMES = {
     "load_model": "prover.python",
     "model_from_state": "prover.python",
     "prove": "prover.python",
+    "search": "prover.python",
     "save_model": "prover.python",
     "study": "prover.python",
     "verify": "checker",

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,15 @@ from prover.transformer.plain_grokking import from_plain_grokking, is_plain_grok
 from prover.weights import raw_tensor
 
 
+@dataclass(frozen=True)
+class Source:
+    """Tensors by name and the configuration's keys, as they were read; layout: whose names these are."""
+
+    state: Mapping[str, Tensor]
+    keys: dict[str, Any]
+    layout: str
+
+
 def import_model(
     state: Path,
     config: str | None,
@@ -29,12 +39,20 @@ def import_model(
     mapping: Mapping[str, Any] | None = None,
     which: int = -1,
 ) -> Model:
-    """Build a model from a state dict and its configuration (a file's path, JSON or of torch.save, or JSON text).
+    """Build a model from what `read_source` reads. n_ctx: tokens in an input, if other than configured; task: None for none.
+
+    Raises FormatError naming the tensor or key whose meaning is not implemented.
+    """
+    source = read_source(state, config, mapping, which)
+    return model_of(source.state, source.keys, task, n_ctx)
+
+
+def read_source(state: Path, config: str | None, mapping: Mapping[str, Any] | None = None, which: int = -1) -> Source:
+    """Read a state dict and its configuration (a file's path, JSON or of torch.save, or JSON text).
 
     The configuration is TransformerLens', or config.json of a Llama or Qwen model; None: what is saved beside the tensors, if
-    that is enough. n_ctx: tokens in an input, if other than configured; task: None for none; mapping: what tensors of other
-    names are (prover/layouts); which: as in `read_checkpoint`. Raises FormatError naming the tensor or key whose meaning is not
-    implemented.
+    that is enough. mapping: what tensors of other names are (prover/layouts); which: as in `read_checkpoint`. Raises
+    FormatError.
     """
     found = read_checkpoint(state, which)
     if config is None and found.config is None and not is_plain_grokking(found.state):
@@ -45,7 +63,17 @@ def import_model(
         if key in stored and given[key] != stored[key]:
             raise FormatError(f"--config says {key}={given[key]!r}, the file itself {key}={stored[key]!r}")
     keys = stored | given
-    return model_of(found.state if mapping is None else mapped(mapping, found.state), keys, task, n_ctx)
+    if mapping is not None:
+        return Source(mapped(mapping, found.state), keys, "a mapping to TransformerLens")
+    return Source(found.state, keys, _layout(found.state, keys))
+
+
+def _layout(state: Mapping[str, Tensor], keys: Mapping[str, Any]) -> str:
+    if "hidden_size" in keys:
+        return "Hugging Face"
+    if is_plain_grokking(state):
+        return "Progress measures for grokking"
+    return "TransformerLens 4 (TransformerBridge)" if "embed.weight" in state else "TransformerLens"
 
 
 def _read_config(config: str) -> dict[str, Any]:

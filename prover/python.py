@@ -1,11 +1,14 @@
 """Proofs from Python: the same as the commands do, without files in between. Names are exported by the package `prover`.
 
-A model is a `Model`, or the path of a model file; a task is what a statement names ({"name": "max-of-k"}), an `Automaton`, or
-None: the model file's.
+A model is a `Model`, or the path of a model file. A task is what --task takes ("min-of-k", "brackets.json"), what a statement
+names ({"name": "nth-max-of-k", "n": 2}), an `Automaton`, or None: the model file's. jobs: processes on this machine; scheduler:
+address of a Dask scheduler ("tcp://head-node:8786"), whose workers do it instead. Results do not depend on either.
 """
 
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -26,6 +29,8 @@ from prover.importing import jsonable, model_of
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.layouts import mapped
 from prover.problem import Problem
+from prover.representations.representation_search import search_settings
+from prover.representations.search_folder import write_search
 from prover.strategies import all_strategies_for, known_strategy, strategies_for
 from prover.strategy import DoesNotFit, Strategy
 from prover.studies.frontier import Frontier, explore, write_results
@@ -34,6 +39,7 @@ from prover.studies.study import run_study
 from prover.studies.study_plan import read_plan
 from prover.studies.summary import Summary, summary
 from prover.studies.workers import Workers
+from prover.tasks import task_beside, task_named
 from prover.training import finetuning
 
 
@@ -90,11 +96,11 @@ def model_from_state(
 ) -> Model:
     """A model from a state dict and its configuration, named as in TransformerLens or Hugging Face, or by a mapping.
 
-    For a HookedTransformer: model_from_state(model.state_dict(), model.cfg.to_dict()). Raises FormatError naming whatever would
-    change the function.
+    task: a name, or what a statement names. For a HookedTransformer: model_from_state(model.state_dict(), model.cfg.to_dict()).
+    Raises FormatError naming whatever would change the function.
     """
     named = state if mapping is None else mapped(mapping, state)
-    return model_of(named, loads_config(jsonable(config)), task, n_ctx)
+    return model_of(named, loads_config(jsonable(config)), {"name": task} if isinstance(task, str) else task, n_ctx)
 
 
 def prove(
@@ -107,11 +113,14 @@ def prove(
     device: str = "cpu",
     **switches: int,
 ) -> Proof:
-    """Search for a proof. switches: those of the strategy (`prover explain`). Raises DoesNotFit, FormatError, ValueError."""
+    """Search for a proof. switches: those of the strategy (`prover explain`); one that is larger than makes a difference is
+    taken as the largest that does, with a warning. Raises DoesNotFit, FormatError, ValueError.
+    """
     if isinstance(margin, float):
-        raise ValueError(f'a margin of {margin} may be meant otherwise than it is stored: write "{margin}", in quotes')
+        raise ValueError(f'a margin of {margin} may be meant otherwise than it is stated: write "{margin}", in quotes')
     problem = _problem(model, task, precision, device, Fraction(margin))
-    certificate, evidence = proving.prove(problem, _strategy(all_strategies_for(problem.model), strategy, switches))
+    search = _strategy(all_strategies_for(problem.model), strategy, switches, problem)
+    certificate, evidence = proving.prove(problem, search)
     return Proof(certificate, problem.model, getattr(evidence, "correct", 0), problem.total)
 
 
@@ -125,32 +134,52 @@ def frontier(
     folder: Path | str,
     strategies: Sequence[str] = (),
     jobs: int = 1,
+    scheduler: str | None = None,
     *,
     task: "Json | Automaton" = None,
 ) -> Frontier:
     """Prove with every strategy at many settings, check all, and keep the certificates in a folder, from which it goes on.
 
-    `frontier_figure` (prover.studies.frontier_figures) draws what comes out.
+    `frontier_figure` (prover.studies.frontier_figures) draws what comes out. Raises InUse if another process works there.
     """
-    output, problem = Path(folder), _problem(model, task, 30, "cpu", Fraction(0))
-    path = Path(model) if isinstance(model, Path | str) else output / "model.safetensors"
-    if isinstance(model, Model):
-        save_model(model, path)
-    *_, found = explore(problem, path, output, tuple(strategies), Workers(jobs))
-    write_results(found, output)
-    return found
+    problem = _problem(model, task, 30, "cpu", Fraction(0))
+    return _explored(problem, model, Path(folder), tuple(strategies), Workers(jobs, scheduler))
 
 
-def interpret(model: Model | Path | str, folder: Path | str, jobs: int = 1) -> list[Finding]:
-    """What each interpretation of a network on two inputs proves, and what it gets wrong, from the most to the least proved."""
+def interpret(model: Model | Path | str, folder: Path | str, jobs: int = 1, scheduler: str | None = None) -> list[Finding]:
+    """What each interpretation of a network on two inputs proves, and what it gets wrong, from the most to the least proved.
+
+    Certificates are kept in the folder, as `frontier` does.
+    """
     problem = _problem(model, None, 30, "cpu", Fraction(0))
     if not isinstance(problem, TwoInputProblem):
         raise DoesNotFit("interpret is for networks on two inputs; use frontier for this model")
-    return findings(problem, frontier(model, folder, (), jobs))
+    return findings(problem, _explored(problem, model, Path(folder), (), Workers(jobs, scheduler)))
+
+
+def search(
+    model: Model | Path | str,
+    folder: Path | str,
+    family: str = "low-rank",
+    objective: str = "both",
+    jobs: int = 1,
+    scheduler: str | None = None,
+    *,
+    device: str = "cpu",
+) -> Frontier:
+    """Factors of a model's tables, small and large, trained to reconstruct them or for the bound, each certified.
+
+    family: low-rank, sparse-dictionary or crosscoder (the latter two for networks on two inputs); objective: reconstruction,
+    bound or both. The folder gets certificates, dictionaries and report.html; as `frontier`, it goes on from what is there.
+    """
+    problem, output = _problem(model, None, 30, device, Fraction(0)), Path(folder)
+    found = _explored(problem, model, output, search_settings(problem.model, family, objective), Workers(jobs, scheduler))
+    write_search(problem, found, output)
+    return found
 
 
 def study(plan: Path | str, folder: Path | str, jobs: int = 1, scheduler: str | None = None) -> Summary:
-    """Many models, many strategies, summed up: docs/studies.md. plan: the path of a TOML file; scheduler: Dask's address."""
+    """Many models, many strategies, summed up: docs/studies.md. plan: the path of a TOML file. Raises InUse as `frontier`."""
     return summary(run_study(read_plan(Path(plan)), Path(folder), Workers(jobs, scheduler)))
 
 
@@ -164,19 +193,40 @@ def finetune(
     device: str = "cpu",
     **switches: int,
 ) -> Model:
-    """Move a model by gradient steps until the strategy proves more about it; the best one found."""
+    """Move a model by gradient steps until the strategy proves more about it; the best one found. switches: as for `prove`."""
     problem = _problem(model, task, 30, device, Fraction(0))
-    search = _strategy(strategies_for(problem.model), strategy, switches)
-    *_, last = finetuning.finetune(problem, search, finetuning.Recipe(steps=steps, seed=seed))
+    wanted = _strategy(strategies_for(problem.model), strategy, switches, problem)
+    *_, last = finetuning.finetune(problem, wanted, finetuning.Recipe(steps=steps, seed=seed))
     return last.best
 
 
 def _problem(model: Model | Path | str, task: "Json | Automaton", precision: int, device: str, margin: Fraction) -> Problem:
     parsed = model if isinstance(model, Model) else load_model(model)
-    own = task if isinstance(task, Automaton) else None
-    named = None if isinstance(task, Automaton) else task
+    if isinstance(task, str):
+        task = task_named(task)
+    elif task is None and not isinstance(model, Model):
+        task = task_beside(Path(model), parsed)
+    elif not isinstance(task, dict | Automaton | None):
+        raise ValueError(f'a task is a name such as "min-of-k", a dict, or an Automaton, not {task!r}')
+    own, named = (task, None) if isinstance(task, Automaton) else (None, task)
     return proving.problem_about(parsed, torch.device(device), precision, task=named, margin=margin, automaton=own)
 
 
-def _strategy(known: Mapping[str, type[Strategy]], name: str, switches: Mapping[str, int]) -> Strategy:
-    return known_strategy(known, name).with_settings({key: str(value) for key, value in switches.items()})
+def _strategy(known: Mapping[str, type[Strategy]], name: str, switches: Mapping[str, int], problem: Problem) -> Strategy:
+    wanted = known_strategy(known, name).with_settings({key: str(value) for key, value in switches.items()})
+    found, told = wanted.limited(problem, switches)
+    for text in told:
+        warnings.warn(text, stacklevel=3)
+    return found
+
+
+def _explored(
+    problem: Problem, model: Model | Path | str, output: Path, strategies: Sequence[str | Strategy], workers: Workers
+) -> Frontier:
+    path = output / "model.safetensors" if isinstance(model, Model) else Path(model)
+    if isinstance(model, Model):
+        save_model(model, path)
+    with closing(explore(problem, path, output, strategies, workers)) as states:
+        *_, found = states
+    write_results(found, output)
+    return found

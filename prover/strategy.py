@@ -1,7 +1,8 @@
 """What a strategy is: a named way of finding the evidence for a list of proof steps."""
 
 from abc import ABC, abstractmethod
-from dataclasses import Field, dataclass, field, fields
+from collections.abc import Collection, Mapping
+from dataclasses import Field, dataclass, field, fields, replace
 from fractions import Fraction
 from typing import Any, ClassVar, Self
 
@@ -10,6 +11,7 @@ import numpy as np
 from certificates import FrequencyClaim, MLPStatement, Statement, Step
 from certificates.canonical_json import Json
 from prover.error_terms import ErrorTerms
+from prover.spelling import meant
 from prover.surrogate import Surrogate
 
 
@@ -87,6 +89,24 @@ class Strategy(ABC):
         """
         raise DoesNotFit(f"{self.name} has no differentiable surrogate, so it cannot be an objective")
 
+    def expected_operations(self, problem: Any) -> int | None:
+        """The length of the proof, about, if it is known before the search: where inputs are evaluated one by one."""
+        return None
+
+    def largest(self, problem: Any) -> Mapping[str, int]:
+        """Of switches that are limited by the model: the largest value that makes a difference; a larger one is the same."""
+        return {}
+
+    def limited(self, problem: Any, given: Collection[str]) -> tuple[Self, tuple[str, ...]]:
+        """The same with none of the switches that were given beyond that; and what was changed, in words."""
+        limits = self.largest(problem) if given else {}
+        most = {name: value for name, value in limits.items() if name in given and getattr(self, name) > value}
+        told = (
+            f"{name}={getattr(self, name)} is the same as {name}={value}, the largest that makes a difference to this model"
+            for name, value in most.items()
+        )
+        return replace(self, **most), tuple(told)
+
     def at_milestones(self) -> Self:
         """What fine-tuning proves with on the way, where this would take too long: less is found, never more."""
         return self
@@ -103,11 +123,12 @@ class Strategy(ABC):
 
     @classmethod
     def with_settings(cls, settings: dict[str, str]) -> Self:
-        """An instance with some integer switches set. Raises ValueError naming the switches there are."""
+        """An instance with some integer switches set. Raises ValueError naming the switch that may be meant, or all."""
         known = [one.name for one in cls.switches()]
         for key in settings:
             if key not in known:
-                raise ValueError(f"strategy {cls.name} has no switch {key!r}; it has {', '.join(known) or 'none'}")
+                hint = meant(key, known) or f"; it has {', '.join(known) or 'none'}"
+                raise ValueError(f"strategy {cls.name} has no switch {key!r}{hint}")
         try:
             return cls(**{key: int(value) for key, value in settings.items()})
         except ValueError as error:

@@ -21,10 +21,28 @@ from typing import TypeVar
 
 import numpy as np
 
-from certificates.automaton import Automaton
-from certificates.canonical_json import dumps
+from certificates import Model
+from certificates.automaton import Automaton, read_automaton
+from certificates.canonical_json import Json, dumps, loads_relaxed
 from certificates.tensor_file import IntArray
 from certificates.writing import write_atomically
+
+
+def task_named(text: str) -> "Json | Automaton":
+    """What a user calls a task: a name, JSON such as {"name": "nth-max-of-k", "n": 2}, or a file with an automaton, .json."""
+    if text.endswith(".json"):
+        return read_automaton(Path(text))
+    return loads_relaxed(text) if text.lstrip().startswith("{") else {"name": text}
+
+
+def task_beside(path: Path, model: Model) -> Automaton | None:
+    """The automaton that a model file names, if it is in the file beside it that is named like it, .json."""
+    file = path.with_suffix(".json")
+    if not isinstance(model.task, dict) or "automaton" not in model.task or not file.exists():
+        return None
+    automaton = read_automaton(file)
+    return automaton if model.task == {"automaton": automaton.digest} else None
+
 
 State = TypeVar("State", bound=Hashable)
 _Step = Callable[[State, int, int], State | None]

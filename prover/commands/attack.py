@@ -16,11 +16,9 @@ from prover.commands.options import (
     MODEL,
     SETTINGS,
     build_strategy,
-    parse_any_task,
-    pick_device,
+    problem_of,
     progress_bars,
 )
-from prover.proving import problem_about
 from prover.strategies.regions import Regions
 from prover.strategy import DoesNotFit
 from prover.transformer.problem import TransformerProblem
@@ -64,15 +62,14 @@ def attack_command(
     assert isinstance(strategy, Regions)
     with progress_bars() as track:
         parsed = read_model(model)
-        named, automaton = parse_any_task(task, model, parsed)
-        problem = problem_about(parsed, pick_device(device), track=track, task=named, automaton=automaton)
+        problem = problem_of(model, parsed, task, device, track)
         if not isinstance(problem, TransformerProblem):
             raise DoesNotFit("attack is for models of the architecture `transformer`; others are small enough to enumerate")
         if regions:
             lines, count = _by_region(failing_regions(problem, strategy, tries or 200, seed), problem, show)
         else:
             lines, count = _at_random(attack(problem, tries or 100_000, seed), show)
-    file = task or (model.with_suffix(".json") if automaton is not None else None)
+    file = task or (model.with_suffix(".json") if problem.automaton is not None else None)
     option = f" --task {file}" if file else ""
     for text, tokens, answers in lines:
         if text:

@@ -1,6 +1,7 @@
 """`prover finetune`: towards a strategy's proof."""
 
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,15 +19,16 @@ from prover.commands.options import (
     STRATEGY,
     build_strategy,
     keep_apart,
-    parse_any_task,
-    pick_device,
-    wide,
+    limited,
+    problem_of,
+    resumable,
 )
-from prover.proving import problem_about
 from prover.strategies import strategies_for
+from prover.studies.expected import duration, proofs_ahead
 from prover.studies.finetuned import compare
 from prover.studies.finetuned_page import comparison_table, write_comparison
 from prover.studies.rounding import floor_percent
+from prover.studies.tables import print_table
 from prover.tasks import write_automaton
 from prover.training.checkpoints import read_checkpoint, run_key, write_checkpoint
 from prover.training.finetuning import Recipe, State, finetune
@@ -78,34 +80,49 @@ def finetune_command(
     keep_apart(output, model)
     parsed = read_model(model)
     search = build_strategy(strategies_for(parsed), strategy, settings)
-    named, automaton = parse_any_task(task, model, parsed)
-    problem = problem_about(parsed, pick_device(device), task=named, automaton=automaton)
+    problem = problem_of(model, parsed, task, device)
+    search = limited(search, problem, settings)
     recipe = Recipe(steps=steps, rate=rate, keep_accuracy=keep_accuracy, seed=seed)
     folder = output.with_name(f"{output.stem}-finetuning")
     checkpoint, key = folder / "checkpoint.pt", run_key(problem, search, recipe)
     start = read_checkpoint(checkpoint, key, parsed) if checkpoint.exists() else None
     if start:
         click.echo(f"continuing at step {start.step} ({checkpoint})")
-    for state in _with_progress(finetune(problem, search, recipe, start), problem.total, steps):
-        write_checkpoint(checkpoint, key, state)
+    kept = start
+    ahead = steps - (start.step if start else 0)
+    click.echo(proofs_ahead(search.at_milestones(), problem, ahead, ahead // recipe.milestone + 1), err=True)
+    with resumable(lambda: f"step {kept.step} is kept in {checkpoint}" if kept else ""):
+        for state in _with_progress(finetune(problem, search, recipe, start), problem.total, recipe):
+            write_checkpoint(checkpoint, key, state)
+            kept = state
     write_model(output, state.best)
-    if automaton is not None and state.best.task == {"automaton": automaton.digest}:
-        write_automaton(output.with_suffix(".json"), automaton)
+    if problem.automaton is not None and state.best.task == problem.stated_task:
+        write_automaton(output.with_suffix(".json"), problem.automaton)
     comparison = compare(problem, model, output, search, state, folder)
     write_comparison(comparison, output.stem, state.best, folder)
-    wide(110).print(comparison_table(comparison))
+    print_table(comparison_table(comparison), CONSOLE)
     click.echo(f"wrote {output}; certificates, finetuning.json and report.html are in {folder}")
     sys.exit(0 if comparison.accepted else 1)
 
 
-def _with_progress(states: Iterator[State], total: int, steps: int) -> Iterator[State]:
-    """The same states, shown as they come: as a bar on a terminal, else line by line."""
+def _with_progress(states: Iterator[State], total: int, recipe: Recipe) -> Iterator[State]:
+    """The same states, shown as they come: as a bar on a terminal, else line by line, with the time that all steps take."""
+    started = time.monotonic()
+    first: tuple[int, float] | None = None
     with Progress(console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal) as progress:
-        bar = progress.add_task("fine-tuning", total=steps)
+        bar = progress.add_task("fine-tuning", total=recipe.steps)
         for state in states:
             last = state.history[-1]
             text = f"certified {floor_percent(last.correct, total)}, accuracy {floor_percent(last.right, last.examples)}"
-            progress.update(bar, completed=last.step, description=text)
+            now = time.monotonic()
+            first = first or (last.step, now)
+            if last.step == first[0]:  # a proof, and no steps yet
+                left = f"proofs alone may take {duration((now - started) * (recipe.steps - last.step) / recipe.milestone)}"
+            else:
+                left = f"at most {duration((now - first[1]) / (last.step - first[0]) * (recipe.steps - last.step))} left"
+            progress.update(bar, completed=last.step, description=f"{text}, {left}")
             if not CONSOLE.is_terminal:
                 click.echo(f"step {last.step}: {text}")
+                if not state.stopped:
+                    click.echo(f"  {left}", err=True)
             yield state

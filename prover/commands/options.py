@@ -14,46 +14,28 @@ from typing import Any
 import click
 import numpy as np
 import torch
-from click.shell_completion import CompletionItem
 from rich.console import Console
 from rich.progress import Progress, TimeRemainingColumn
 
 from certificates import Model
-from certificates.automaton import Automaton, read_automaton
-from certificates.canonical_json import Json, loads_relaxed
+from certificates.automaton import Automaton
+from certificates.canonical_json import Json, dumps
 from certificates.tensor_file import IntArray
-from prover.problem import Track
-from prover.spelling import meant
+from prover.commands.names import Name
+from prover.problem import Problem, Track, silent
+from prover.proving import problem_about
 from prover.strategies import FAMILIES, known_strategy
 from prover.strategy import Strategy
+from prover.studies.expected import duration
 from prover.studies.workers import Workers
+from prover.tasks import task_beside, task_named
 
 CONSOLE = Console()
 _SECONDS_BETWEEN_LINES = 15
+_SECONDS_TO_FIRST_LINE = 3
 
 
-class StrategyName(click.ParamType):
-    """A strategy's name; says which one may be meant by another one."""
-
-    name = "strategy"
-
-    def convert(self, value: str, parameter: click.Parameter | None, context: click.Context | None) -> str:
-        """The name, if there is such a strategy."""
-        if value not in _names():
-            hint = meant(value, _names())
-            self.fail(f"{value!r} is not a strategy{hint or ': there are ' + ', '.join(_names())}", parameter, context)
-        return value
-
-    def shell_complete(self, context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """The names that begin like this."""
-        return [CompletionItem(name) for name in _names() if name.startswith(incomplete)]
-
-
-def _names() -> list[str]:
-    return list(dict.fromkeys(name for strategies in FAMILIES.values() for name in strategies))
-
-
-STRATEGY = StrategyName()
+STRATEGY = Name("a strategy", tuple(dict.fromkeys(name for strategies in FAMILIES.values() for name in strategies)))
 MODEL = click.argument("model", type=click.Path(path_type=Path))
 DEVICE = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where to compute.")
 
@@ -98,21 +80,33 @@ def WORKERS(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_workers
 
 
-TASK = click.option("--task", help="Task: a name or JSON; default: the model file's.")
 ANY_TASK = click.option(
     "--task", help="Task: a name, JSON, or a file with an automaton, .json. Default: what the model file names, or MODEL.json."
 )
 SETTINGS = click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a switch of the strategy.")
 
 
-def wide(columns: int) -> Console:
-    """A console for tables that need so many columns, wherever they are printed."""
-    return Console(width=max(CONSOLE.width, columns))
+@contextmanager
+def resumable(kept: Callable[[], str]) -> Iterator[None]:
+    """For work that goes on where it stopped: an interruption notes what is kept, as `kept` tells (an empty text: nothing)."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        what = kept()
+        stop.add_note(f"{what}: the same command goes on from there" if what else "nothing is kept: nothing was finished yet")
+        raise
+
+
+def counted(number: int, what: str) -> str:
+    """So many of a thing: "1 run", "3 runs"."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 @contextmanager
 def progress_bars() -> Iterator[Track]:
-    """A function that iterates over items and shows how far it is: by a bar on a terminal, elsewhere by a line now and then."""
+    """A function that iterates over items and shows how far it is: by a bar on a terminal, elsewhere by lines: one when the
+    first item is done, unless that took no time, and then now and then.
+    """
     if not CONSOLE.is_terminal:
         yield _lines
         return
@@ -126,9 +120,9 @@ def _lines(items: Iterable[Any], what: str) -> Iterator[Any]:
     started = said = time.monotonic()
     for number, item in enumerate(known):
         now = time.monotonic()
-        if number and now - said > _SECONDS_BETWEEN_LINES:
+        if number and now - said > (_SECONDS_TO_FIRST_LINE if said == started else _SECONDS_BETWEEN_LINES):
             said, left = now, (now - started) / number * (len(known) - number)
-            click.echo(f"{what}: {number} of {len(known)}, about {max(1, round(left / 60))} min left", err=True)
+            click.echo(f"{what}: {number} of {len(known)}, {duration(left)} left", err=True)
         yield item
 
 
@@ -141,26 +135,24 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def parse_task(text: str | None) -> Json:
-    """The value of a --task option: JSON, or just a name."""
-    if text is None:
-        return None
-    return loads_relaxed(text) if text.lstrip().startswith("{") else {"name": text}
-
-
 def parse_any_task(text: str | None, path: Path, model: Model) -> tuple[Json, Automaton | None]:
     """The value of a --task option that may also be the name of a file with an automaton: a task with a name, or that.
 
     Without one, the file that is named like the model's, .json, is taken if it holds the automaton that the model file names.
     """
-    if text is not None and text.endswith(".json"):
-        return None, read_automaton(Path(text))
-    beside = path.with_suffix(".json")
-    if text is None and isinstance(model.task, dict) and "automaton" in model.task and beside.exists():
-        automaton = read_automaton(beside)
-        if model.task == {"automaton": automaton.digest}:
-            return None, automaton
-    return parse_task(text), None
+    found = task_beside(path, model) if text is None else task_named(text)
+    return (None, found) if isinstance(found, Automaton) else (found, None)
+
+
+def problem_of(
+    path: Path, model: Model, task: str | None, device: str, track: Track = silent, precision: int = 30, **about: Any
+) -> Problem:
+    """What options say that there is to prove about a model (see `problem_about`). Warns if its file says another task."""
+    named, automaton = parse_any_task(task, path, model)
+    problem = problem_about(model, pick_device(device), precision, track, named, automaton=automaton, **about)
+    if model.task is not None and problem.stated_task != model.task:
+        click.echo(f"warning: the model file says {dumps(model.task)}, this is about {dumps(problem.stated_task)}", err=True)
+    return problem
 
 
 def parse_margin(text: str | None) -> Fraction:
@@ -191,6 +183,14 @@ def build_strategy(known: Mapping[str, type[Strategy]], name: str, settings: tup
         return strategy.with_settings(dict(setting.partition("=")[::2] for setting in settings))
     except ValueError as error:
         raise click.ClickException(str(error)) from error
+
+
+def limited(strategy: Strategy, problem: Problem, settings: tuple[str, ...]) -> Strategy:
+    """The strategy with nothing that --set says larger than makes a difference to the problem; warns of what was."""
+    found, told = strategy.limited(problem, [setting.partition("=")[0] for setting in settings])
+    for text in told:
+        click.echo(f"warning: {text}", err=True)
+    return found
 
 
 def keep_apart(output: Path, model: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from certificates import read_model, write_certificate
-from certificates.canonical_json import decimal, dumps
+from certificates.canonical_json import decimal
 from checker import verify
 from prover.commands.options import (
     ANY_TASK,
@@ -18,16 +18,16 @@ from prover.commands.options import (
     STRATEGY,
     build_strategy,
     keep_apart,
-    parse_any_task,
+    limited,
     parse_margin,
-    pick_device,
+    problem_of,
     progress_bars,
     read_table,
 )
 from prover.deployed import FORMATS
 from prover.layers.dictionaries import Dictionary
 from prover.layers.two_input_problem import TwoInputProblem
-from prover.proving import deployable, problem_about, prove
+from prover.proving import deployable, prove
 from prover.strategies import all_strategies_for
 from prover.strategies.dictionary_output import DictionaryOutput
 from prover.strategy import MLPEvidence
@@ -88,11 +88,8 @@ def prove_command(
     with progress_bars() as track:
         given = None if table is None else read_table(table)
         required = parse_margin(margin)
-        named, automaton = parse_any_task(task, model, parsed)
-        problem = problem_about(parsed, pick_device(device), precision, track, named, given, required, automaton)
-        if parsed.task is not None and problem.stated_task != parsed.task:
-            trained = dumps(parsed.task)
-            click.echo(f"warning: the model file says {trained}, this is about {dumps(problem.stated_task)}", err=True)
+        problem = problem_of(model, parsed, task, device, track, precision, given=given, margin=required)
+        search = limited(search, problem, settings)
         if dictionary is not None:
             if not isinstance(problem, TwoInputProblem) or not isinstance(search, DictionaryOutput):
                 raise click.ClickException("--dictionary is for strategies dictionary and crosscoder")

@@ -6,27 +6,18 @@ from pathlib import Path
 import click
 
 from certificates import read_model
-from prover.commands.options import DEVICE, FOLDER, MODEL, WORKERS, pick_device, wide
+from prover.commands.names import Name
+from prover.commands.options import CONSOLE, DEVICE, FOLDER, MODEL, WORKERS, pick_device
 from prover.commands.studies import explored
-from prover.layers.two_input_problem import TwoInputProblem
 from prover.proving import problem_about
-from prover.search.crosscoder_search import (
-    crosscoder_results,
-    crosscoder_section,
-    crosscoder_table,
-    single_feature_conclusion,
-    write_crosscoders,
-)
-from prover.search.representation_search import (
-    FAMILIES,
-    OBJECTIVES,
-    conclusion,
-    search_settings,
-    write_dictionaries,
-    write_search_page,
-)
+from prover.representations.crosscoder_search import crosscoder_table, single_feature_conclusion
+from prover.representations.representation_search import BOTH, FAMILIES, OBJECTIVES, conclusion, search_settings
+from prover.representations.search_folder import write_search
 from prover.studies.frontier import frontier_table
+from prover.studies.tables import print_table
 from prover.studies.workers import Workers
+
+_OBJECTIVES = (*OBJECTIVES, BOTH)
 
 
 @click.command(
@@ -35,8 +26,20 @@ from prover.studies.workers import Workers
     epilog="Example: prover search certificates/models/modular-addition-59.safetensors --family low-rank -o search-out",
 )
 @MODEL
-@click.option("--family", type=click.Choice(list(FAMILIES)), required=True, help="What is factored, and how.")
-@click.option("--objective", type=click.Choice([*OBJECTIVES, "both"]), default="both", help="What the factors are trained for.")
+@click.option(
+    "--family",
+    type=Name("a family", tuple(FAMILIES)),
+    required=True,
+    metavar="|".join(FAMILIES),
+    help="What is factored, and how.",
+)
+@click.option(
+    "--objective",
+    type=Name("an objective", _OBJECTIVES),
+    default=BOTH,
+    metavar="|".join(_OBJECTIVES),
+    help="What the factors are trained for.",
+)
 @WORKERS
 @DEVICE
 @FOLDER
@@ -48,17 +51,13 @@ def search_command(model: Path, family: str, objective: str, workers: Workers, d
     frontier.json, report.html and dictionaries; an interrupted run continues where it stopped.
     """
     problem = problem_about(read_model(model), pick_device(device))
-    wanted = search_settings(problem.model, family, list(OBJECTIVES) if objective == "both" else [objective])
+    wanted = search_settings(problem.model, family, objective)
     frontier = explored(problem, model, output, wanted, workers)
-    write_dictionaries(frontier, output)
-    crosscoders = crosscoder_results(problem, frontier, output) if isinstance(problem, TwoInputProblem) else []
-    write_search_page(frontier, output, crosscoder_section(crosscoders) if crosscoders else "")
-    console = wide(150)
-    console.print(frontier_table(frontier))
+    crosscoders = write_search(problem, frontier, output)
+    print_table(frontier_table(frontier), CONSOLE)
     click.echo(conclusion(frontier))
     if crosscoders:
-        write_crosscoders(crosscoders, output)
-        console.print(crosscoder_table(crosscoders))
+        print_table(crosscoder_table(crosscoders), CONSOLE)
         click.echo(single_feature_conclusion(crosscoders))
     click.echo(f"certificates, frontier.json, report.html and dictionaries are in {output}")
     sys.exit(0 if all(result.accepted for result in frontier.results) else 1)

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import click
@@ -17,10 +17,11 @@ from prover.commands.options import (
     MODEL,
     STRATEGY,
     WORKERS,
-    parse_any_task,
+    counted,
     pick_device,
+    problem_of,
     progress_bars,
-    wide,
+    resumable,
 )
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.problem import Problem
@@ -30,15 +31,24 @@ from prover.strategies import SEQUENCE_STRATEGIES, known_strategy, strategies_fo
 from prover.strategy import Strategy
 from prover.studies.bench import bench_table
 from prover.studies.demo import demo_table
+from prover.studies.expected import runs_ahead
 from prover.studies.finetuning_bench import finetuning_bench
 from prover.studies.float_runs import float_runs_table
-from prover.studies.frontier import Frontier, explore, frontier_table, write_results
+from prover.studies.frontier import (
+    Frontier,
+    explore,
+    frontier_table,
+    missing,
+    planned_runs,
+    results_in,
+    write_results,
+)
 from prover.studies.frontier_page import write_report
 from prover.studies.growth import growth_table
 from prover.studies.interpret import findings, findings_table, write_findings
 from prover.studies.interpret_page import write_page
 from prover.studies.mlp_findings import mlp_findings, mlp_table
-from prover.studies.tables import write_table
+from prover.studies.tables import print_table, write_table
 from prover.studies.workers import Workers, WorkersLost
 
 
@@ -51,8 +61,19 @@ def explored(
     report: Callable[[Frontier, Path], None] | None = None,
 ) -> Frontier:
     """What is known when all runs are done, or were interrupted; frontier.json and the report are written in either case."""
-    with progress_bars() as track, closing(explore(problem, path, output, strategies, workers, track)) as states:
+
+    def kept() -> str:
+        done = len(results_in(output, problem))
+        return f"{counted(done, 'result')} kept in {output}" if done else ""
+
+    with ExitStack() as stack:
+        stack.enter_context(resumable(kept))
+        track = stack.enter_context(progress_bars())
+        states = stack.enter_context(closing(explore(problem, path, output, strategies, workers, track)))
         frontier = next(states)
+        planned = planned_runs(problem, strategies)
+        if todo := missing(planned, frontier.results):
+            click.echo(runs_ahead(todo, len(planned), problem), err=True)
         try:
             for frontier in states:  # noqa: B007 - the last one is what matters
                 pass
@@ -80,10 +101,9 @@ def demo_command(model: Path, task: str | None, names: tuple[str, ...], device: 
     """Prove with every strategy, check each certificate in a separate process, and print one table."""
     with progress_bars() as track:
         parsed = read_model(model)
-        named, automaton = parse_any_task(task, model, parsed)
-        problem = problem_about(parsed, pick_device(device), track=track, task=named, automaton=automaton)
+        problem = problem_of(model, parsed, task, device, track)
         table, accepted = demo_table(problem, model, output, names)
-    wide(150).print(table)
+    print_table(table, CONSOLE)
     report = ", report.html" if (output / "report.html").exists() else ""
     click.echo(f"certificates, results.json{report} are in {output}")
     sys.exit(0 if accepted else 1)
@@ -119,14 +139,13 @@ def frontier_command(
     an interrupted run continues where it stopped.
     """
     parsed = read_model(model)
-    named, automaton = parse_any_task(task, model, parsed)
-    problem = problem_about(parsed, pick_device(device), task=named, automaton=automaton)
+    problem = problem_of(model, parsed, task, device)
     if isinstance(problem, TwoInputProblem):
         raise click.ClickException("frontier is for transformers on sequences; use `prover interpret` for this model")
     for name in strategies:
         known_strategy(strategies_for(parsed), name)
     frontier = explored(problem, model, output, strategies, workers, write_report)
-    wide(150).print(frontier_table(frontier))
+    print_table(frontier_table(frontier), CONSOLE)
     click.echo(f"certificates, frontier.json and report.html are in {output}")
     sys.exit(0 if all(result.accepted for result in frontier.results) else 1)
 
@@ -153,9 +172,9 @@ def interpret_command(model: Path, workers: Workers, device: str, output: Path) 
     mlp = mlp_findings(problem, model, output)
     write_findings(found, mlp, output)
     write_page(frontier, found, mlp, output)
-    wide(190).print(findings_table(model.stem, found))
+    print_table(findings_table(model.stem, found), CONSOLE)
     if mlp is not None:
-        CONSOLE.print(mlp_table(mlp))
+        print_table(mlp_table(mlp), CONSOLE)
     click.echo(f"certificates, frontier.json, interpretations.json and report.html are in {output}")
     sys.exit(0 if all(result.accepted for result in frontier.results) else 1)
 
@@ -183,7 +202,7 @@ def bench_command(models: tuple[Path, ...], device: str, output: Path) -> None:
             tables["finetuning"] = lambda: finetuning_bench(paths, where, track)
         for name, make in tables.items():
             table = make()
-            wide(130).print(table)
+            print_table(table, CONSOLE)
             write_table(table, output / f"{name}.table.json")
 
 
@@ -205,6 +224,6 @@ def deployed_command(models: tuple[Path, ...], inputs: int, device: str, output:
     with progress_bars() as track:
         problems = {path: problem_about(read_model(path), pick_device(device), track=track) for path in models}
         table, fine = float_runs_table(problems, output, inputs)
-    wide(150).print(table)
+    print_table(table, CONSOLE)
     write_table(table, output / "float32.table.json")
     sys.exit(0 if fine else 1)

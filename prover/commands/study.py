@@ -5,12 +5,13 @@ from pathlib import Path
 
 import click
 
-from prover.commands.options import FOLDER, WORKERS, progress_bars, wide
+from prover.commands.options import CONSOLE, FOLDER, WORKERS, counted, progress_bars, resumable
 from prover.studies.frontier_figures import published_for
 from prover.studies.study import Study, known_study, run_study, take_over
 from prover.studies.study_page import write_study_page
 from prover.studies.study_plan import Plan, read_plan
 from prover.studies.summary import Summary, summary, summary_table, write_summary
+from prover.studies.tables import print_table
 from prover.studies.workers import Workers, WorkersLost
 
 
@@ -36,7 +37,7 @@ def study_command(plan: Path, others: tuple[Path, ...], keep: bool, workers: Wor
     for other in others:
         click.echo(f"took over {take_over(other, output)} runs of {other}")
     try:
-        with progress_bars() as track:
+        with resumable(lambda: _kept(wanted, output)), progress_bars() as track:
             study = run_study(wanted, output, workers, keep, track)
     except ValueError as error:
         raise click.ClickException(f"{plan}: {error}") from error
@@ -47,9 +48,16 @@ def study_command(plan: Path, others: tuple[Path, ...], keep: bool, workers: Wor
         _sum_up(known_study(wanted, output), wanted, plan.stem, output)
         raise
     summed = _sum_up(study, wanted, plan.stem, output)
-    wide(150).print(summary_table(summed))
+    print_table(summary_table(summed), CONSOLE)
     click.echo(f"study.json and report.html are in {output}")
     sys.exit(1 if any(setting.refused for setting in summed.settings) else 0)
+
+
+def _kept(plan: Plan, output: Path) -> str:
+    known = known_study(plan, output)
+    trained, done = sum(source.file is None for source in plan.sources if source.name in known.models), len(known.records)
+    what = [*([counted(trained, "model")] if trained else []), *([counted(done, "run")] if done else [])]
+    return f"{' and '.join(what)} kept in {output}" if what else ""
 
 
 def _sum_up(study: Study, plan: Plan, name: str, output: Path) -> Summary:

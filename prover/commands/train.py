@@ -9,6 +9,7 @@ import torch
 
 from certificates import Model, write_model
 from certificates.automaton import Automaton, read_automaton
+from prover.commands.names import Commands
 from prover.commands.options import DEVICE, OUTPUT, pick_device, progress_bars
 from prover.known_tasks import number_addition
 from prover.layers.two_input_problem import TwoInputProblem
@@ -24,7 +25,7 @@ from prover.training.own_task import NORMS, OwnTaskRecipe, train_own_task
 from prover.weights import load_weights
 
 
-@click.group()
+@click.group(cls=Commands)
 def train() -> None:
     """Train models to prove things about."""
 

@@ -5,6 +5,7 @@ blocks that are chosen for every label such that nothing is lost: rivals that ma
 blocks as large as their distance allows. The disjoint parts are added.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -46,6 +47,10 @@ class Classes(Strategy):
     def sweep(cls, problem: SequenceProblem) -> tuple[Self, ...]:
         """Coarse stages alone, then with the second stage."""
         return (*(cls(blocks, fine=0) for blocks in (1, 4, 16)), cls())
+
+    def largest(self, problem: SequenceProblem) -> Mapping[str, int]:
+        """As many blocks as there are rivals."""
+        return {"blocks": problem.model.config.d_vocab_out}
 
     def surrogate(self, problem: SequenceProblem) -> Surrogate:
         """Cells in which every smaller token is harmless."""

@@ -1,6 +1,7 @@
 """Strategies `brute-force` and `sampling`: evaluate all inputs, or those with some tokens, as many as a budget allows."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar, Self
@@ -41,9 +42,13 @@ class BruteForce(Strategy):
         """Cells in which every smaller token is harmless."""
         return full_prefixes(problem)
 
+    def expected_operations(self, problem: SequenceProblem) -> int:
+        """Two for each input and output."""
+        return 2 * problem.total * problem.model.config.d_vocab_out
+
     def prove(self, problem: SequenceProblem) -> Evidence:
         """Enumerate everything."""
-        work = 2 * problem.total * problem.model.config.d_vocab_out
+        work = self.expected_operations(problem)
         if work > _LARGEST:
             raise DoesNotFit(
                 f"brute force takes about {work:.1e} operations on {problem.total:.1e} inputs, more than {_LARGEST:.1e}; "
@@ -78,11 +83,19 @@ class Sampling(Strategy):
         """Powers of ten below the number of inputs."""
         return tuple(cls(inputs=10**digits) for digits in range(3, 7) if 10**digits < problem.total) or (cls(),)
 
+    def largest(self, problem: SequenceProblem) -> Mapping[str, int]:
+        """All inputs."""
+        return {"inputs": problem.total}
+
+    def expected_operations(self, problem: SequenceProblem) -> int:
+        """Two for each input and output."""
+        return 2 * min(self.inputs, problem.total) * problem.model.config.d_vocab_out
+
     def prove(self, problem: SequenceProblem) -> Evidence:
         """Enumerate a product of sets of tokens, few of them queries."""
         if self.inputs < 1:
             raise DoesNotFit("sampling needs inputs >= 1")
-        if 2 * min(self.inputs, problem.total) * problem.model.config.d_vocab_out > _LARGEST:
+        if self.expected_operations(problem) > _LARGEST:
             raise DoesNotFit(f"sampling {self.inputs} inputs takes too long; ask for fewer")
         vocab, free = problem.d_vocab, problem.n_ctx - 1
         of_free = _widths(self.inputs, vocab, free)

@@ -28,6 +28,11 @@ class BruteForcePairs(Strategy):
         "Only if no pair is right, or none by more than the margin. See with `prover inspect` whether it is the right task."
     )
 
+    def expected_operations(self, problem: TwoInputProblem) -> int:
+        """One for each pair, neuron and output."""
+        config = problem.model.config
+        return problem.total // (1 + problem.mirrored) * config.d_mlp * config.d_vocab_out
+
     def prove(self, problem: TwoInputProblem) -> Evidence:
         """List the pairs that are right beyond rounding."""
         neurons = problem.neurons

@@ -6,6 +6,7 @@ scores. The shares of a chain are, for every profile and number of copies, those
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import ClassVar, Self
@@ -53,6 +54,11 @@ class LowRankChains(Strategy):
     def sweep(cls, problem: SequenceProblem) -> tuple[Self, ...]:
         """From the fewest operations to the best bound."""
         return tuple(cls(rank=rank, bands=bands) for rank, bands in ((8, 12), (10, 24), (0, 24), (0, 48), (20, 48)))
+
+    def largest(self, problem: SequenceProblem) -> Mapping[str, int]:
+        """The coordinates that values have, that of the unembedding's bias among them; a band for each query."""
+        width = problem.model.config.d_model + ("unembed.b_U" in problem.model.tensors)
+        return {"rank": min(problem.d_vocab, width), "bands": problem.d_vocab}
 
     def _rank(self, problem: SequenceProblem) -> int:
         """The number of coordinates. Raises DoesNotFit if the task or the switches are out of this strategy's reach."""

@@ -5,7 +5,7 @@ unembedding (for cyclic groups: Fourier modes). With `blocks`, every neuron is d
 of its own row only, as in "each neuron is a single frequency": few coordinates for each, at the price of what it mixes in.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -57,6 +57,11 @@ class LowRankOutput(CodedOutput):
         """Ranks, with either basis; and by blocks."""
         together = tuple(cls(rank, 0, basis) for rank in _TOGETHER for basis in (0, 1))
         return together + tuple(cls(rank, 1, pairwise=pairwise) for rank in _BY_BLOCK for pairwise in (0, 1))
+
+    def largest(self, problem: TwoInputProblem) -> Mapping[str, int]:
+        """As many directions as the unembedding has; representations have as many as there are elements."""
+        outputs = problem.hidden.unembed.shape[1]
+        return {"rank": outputs if self.basis else min(len(problem.neurons), outputs)}
 
     def codes(self, problem: TwoInputProblem) -> Iterator[Code]:
         """One for each rank."""

@@ -4,6 +4,7 @@ Every neuron reads one frequency and, weakly, its double; neurons of a frequency
 certificate is about the MLP's output, not about accuracy. With mechanism = 0 it says nothing about neurons: the naive bound.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -37,6 +38,11 @@ class MLPQuadrature(Strategy):
     further: int = switch(0, "waves to be read off the embedding beside frequencies and their doubles")
     rank: int = switch(0, "columns of the basis; 0: one for each cosine and sine that is read")
     mechanism: int = switch(1, "0: the naive bound")
+
+    def largest(self, problem: TwoInputProblem) -> Mapping[str, int]:
+        """All waves; as many columns as the residual stream or the neurons have."""
+        layer = Layer.of(problem)
+        return {"further": layer.p // 2, "rank": min(layer.into.shape)}
 
     def prove(self, problem: TwoInputProblem) -> MLPEvidence:
         """Read the interpretation off the weights; claim the amplitude at which the error is relatively least."""

@@ -10,6 +10,7 @@ allows.
 
 import itertools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -43,6 +44,10 @@ class _PrefixChains(Strategy):
         """Search label by label."""
         step, cells = claim_chains(self, problem, problem.tables, self.rivals, self.levels, self.joint)
         return Evidence((Step("additive-tables"), step), int(cells.sum()), problem.total, cells)
+
+    def largest(self, problem: SequenceProblem) -> Mapping[str, int]:
+        """As many blocks as there are rivals."""
+        return {"rivals": problem.model.config.d_vocab_out}
 
     def surrogate(self, problem: SequenceProblem) -> Surrogate:
         """Cells in which every smaller token is harmless."""

@@ -26,6 +26,7 @@ from prover.strategies import known_strategy, strategies_for
 from prover.strategy import Strategy
 from prover.studies.checked import VERDICT_COLUMNS, misfit_cells, verdict_cells
 from prover.studies.runs import Misfit, Result, Run, carry_out, certificate_name, packed
+from prover.studies.sole_use import sole_use
 from prover.studies.tables import terminal_table
 from prover.studies.workers import Workers
 
@@ -76,18 +77,20 @@ def explore(
     """Prove and check what is still missing in `output`; yields what is known at the start and after every run.
 
     problem: about the model stored at `path`. strategies: those to sweep, by name (default: all), or single ones as they are
-    set. workers: who does it. Raises FormatError if `output` holds results about another model. Closing the iterator, or an
-    exception in it (KeyboardInterrupt), stops all processes and leaves whole files only.
+    set. workers: who does it. Raises FormatError if `output` holds results about another model, InUse if another process works
+    there. Closing the iterator, or an exception in it (KeyboardInterrupt), stops all processes and leaves whole files only.
     """
+    with sole_use(output):
+        yield from _explore(problem, path, output, strategies, workers, track)
+
+
+def _explore(
+    problem: Problem, path: Path, output: Path, strategies: Sequence[str | Strategy], workers: Workers, track: Track
+) -> Generator[Frontier, None, None]:
     require_same_model(output, problem.model)
-    known_strategies = strategies_for(problem.model)
-    planned = [
-        one
-        for wanted in dict.fromkeys(strategies or known_strategies)
-        for one in ((wanted,) if isinstance(wanted, Strategy) else known_strategy(known_strategies, wanted).sweep(problem))
-    ]
-    results = {result.name: result for result in _results_in(output, problem)}
-    todo = [strategy for strategy in planned if not _is_finished(results.get(certificate_name(strategy)), strategy)]
+    planned = planned_runs(problem, strategies)
+    results = {result.name: result for result in results_in(output, problem)}
+    todo = missing(planned, results.values())
     misfits: list[Misfit] = []
 
     def known() -> Frontier:
@@ -107,14 +110,37 @@ def explore(
             yield known()
 
 
+def planned_runs(problem: Problem, strategies: Sequence[str | Strategy]) -> list[Strategy]:
+    """Every setting of strategies that are named (none: of all), and single ones as they are set."""
+    known = strategies_for(problem.model)
+    return [
+        one
+        for wanted in dict.fromkeys(strategies or known)
+        for one in ((wanted,) if isinstance(wanted, Strategy) else known_strategy(known, wanted).sweep(problem))
+    ]
+
+
+def missing(planned: Sequence[Strategy], results: Iterable[Result]) -> list[Strategy]:
+    """The planned runs without an accepted result."""
+    done = {result.name: result for result in results if result.accepted}
+
+    def is_done(strategy: Strategy) -> bool:
+        result = done.get(certificate_name(strategy))
+        return result is not None and result.parameters == asdict(strategy)
+
+    return [strategy for strategy in planned if not is_done(strategy)]
+
+
 def _by_reason(misfits: Sequence[Misfit]) -> tuple[Misfit, ...]:
     """Several settings that do not fit for one reason are one misfit."""
-    names: dict[str, list[str]] = {}
+    alike: dict[str, list[Misfit]] = {}
     for misfit in misfits:
-        names.setdefault(misfit.reason, []).append(misfit.name)
-    return tuple(
-        Misfit(own[0] if len(own) == 1 else f"{own[0]} and {len(own) - 1} more", reason) for reason, own in names.items()
-    )
+        alike.setdefault(misfit.reason, []).append(misfit)
+    found = []
+    for reason, own in alike.items():
+        name = own[0].name if len(own) == 1 else f"{own[0].name} and {len(own) - 1} more"
+        found.append(Misfit(name, reason, tuple(dict.fromkeys(one for misfit in own for one in misfit.strategies))))
+    return tuple(found)
 
 
 def write_results(frontier: Frontier, output: Path) -> None:
@@ -126,14 +152,14 @@ def write_results(frontier: Frontier, output: Path) -> None:
 def frontier_table(frontier: Frontier) -> Table:
     """All results and misfits, for a terminal. A star marks the frontier."""
     title = f"{frontier.model_name}: certified accuracy against the length of the proof"
-    table = terminal_table(title, ("certificate", ""), VERDICT_COLUMNS, ("verdict",))
+    table = terminal_table(title, ("certificate",), VERDICT_COLUMNS, ("verdict",))
     table.caption = "*: no proof that is as short, or shorter, certifies as much"
     best = {result.name for result in frontier.best}
     for result in frontier.results:
-        star = "*" if result.name in best else ""
-        table.add_row(result.name, star, *verdict_cells(result.verdict, result.prove_seconds))
+        star = " *" if result.name in best else ""
+        table.add_row(f"{result.name}{star}", *verdict_cells(result.verdict, result.prove_seconds))
     for misfit in frontier.misfits:
-        table.add_row(misfit.name, "", *misfit_cells(misfit.reason))
+        table.add_row(misfit.name, *misfit_cells(misfit.reason))
     return table
 
 
@@ -194,10 +220,7 @@ def _read_result(certificate: Path) -> Result | None:
         return None
 
 
-def _results_in(output: Path, problem: Problem) -> list[Result]:
+def results_in(output: Path, problem: Problem) -> list[Result]:
+    """What a folder has about a problem: certificates that were checked."""
     found = [_read_result(certificate) for certificate in sorted(output.glob("*.cert"))]
     return [result for result in found if result is not None and result.verdict["task"] in (problem.stated_task, None)]
-
-
-def _is_finished(result: Result | None, strategy: Strategy) -> bool:
-    return result is not None and result.accepted and result.parameters == asdict(strategy)

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from certificates import UniformAttention
 from certificates.writing import write_atomically
-from prover.error_terms import ERRORS, ErrorTerms
+from prover.error_terms import ErrorTerms
 from prover.layers.group_interpretations import irrep_claim
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.strategies import BRUTE_FORCE, TWO_INPUT_STRATEGIES
@@ -41,14 +41,14 @@ class Finding:
 def findings(problem: TwoInputProblem, frontier: Frontier) -> list[Finding]:
     """What is known about every interpretation, from the most to the least proved."""
     brute = next((result for result in frontier.accepted if result.strategy == BRUTE_FORCE), None)
-    reasons = {misfit.name: misfit.reason for misfit in frontier.misfits}
+    reasons = {strategy: misfit.reason for misfit in frontier.misfits for strategy in misfit.strategies}
     found = []
     for name, strategy in TWO_INPUT_STRATEGIES.items():
         terms = _error_terms(problem, name)
         result = _best(frontier, name)
         if result is None:
-            reason = next((reasons[run] for run in reasons if run.startswith(name)), "not tried")
-            found.append(Finding(name, None, None, terms, f"does not fit: {reason}"))
+            told = f"not for this network: {reasons[name]}" if name in reasons else "not tried yet"
+            found.append(Finding(name, None, None, terms, told))
             continue
         fraction = result.operations / brute.operations if brute else None
         proved = f"{floor_percent(result.correct, result.total)} at {_price(fraction)} of brute force"
@@ -81,10 +81,9 @@ def _price(fraction: float | None) -> str:
 
 
 def findings_table(model: str, found: list[Finding]) -> Table:
-    """For a terminal."""
-    numbers = ("certified", "operations", "of brute force", "gap", *ERRORS)
-    table = terminal_table(f"{model}: interpretations by what they prove", ("interpretation",), numbers)
-    table.add_column("conclusion", justify="left", min_width=30)
+    """For a terminal; `interpretations.json` and the page tell the errors one by one."""
+    numbers = ("certified", "operations", "of brute force", "gap", "errors")
+    table = terminal_table(f"{model}: interpretations by what they prove", ("interpretation",), numbers, ("conclusion",))
     for finding in found:
         result, terms = finding.result, finding.terms
         shown = ["-"] * 3
@@ -94,7 +93,7 @@ def findings_table(model: str, found: list[Finding]) -> Table:
                 ceil_scientific(result.operations),
                 _price(finding.fraction),
             ]
-        errors = ["-"] * 7 if terms is None else [f"{terms.gap:.3g}", *(f"{error:.2g}" for error in terms.errors.values())]
+        errors = ["-"] * 2 if terms is None else [f"{terms.gap:.3g}", f"{sum(terms.errors.values()):.3g}"]
         table.add_row(finding.name, *shown, *errors, finding.conclusion)
     return table
 

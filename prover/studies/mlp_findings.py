@@ -57,7 +57,9 @@ def mlp_findings(problem: TwoInputProblem, path: Path, output: Path) -> MLPFindi
 
 def mlp_table(found: MLPFindings) -> Table:
     """For a terminal."""
-    table = terminal_table(f"what the MLP adds to the logits, as a quadrature ({found.operations})", (), _HEADINGS)
+    table = terminal_table(
+        f"what the MLP adds to the logits, as a quadrature ({found.operations})", _HEADINGS[:1], _HEADINGS[1:]
+    )
     for row in found.rows():
         table.add_row(*row)
     return table

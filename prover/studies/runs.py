@@ -60,10 +60,11 @@ class Result:
 
 @dataclass(frozen=True)
 class Misfit:
-    """A strategy that could not be used on this model, and why."""
+    """A strategy that could not be used on this model, and why; if several could not for one reason, `strategies` has all."""
 
     name: str
     reason: str
+    strategies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def carry_out(run: Run) -> tuple[Result | Misfit, bytes]:
         try:
             evidence, seconds = prove_to(certificate, problem, strategy)
         except DoesNotFit as error:
-            return Misfit(name, str(error)), b""
+            return Misfit(name, str(error), (strategy.name,)), b""
         verdict = verify(certificate, model).as_json()
         result = Result(name, strategy.name, asdict(strategy), round(seconds, 3), verdict, cells_of(evidence, verdict))
         return result, certificate.read_bytes()

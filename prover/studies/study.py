@@ -26,6 +26,7 @@ from prover.problem import Problem, Track, silent
 from prover.proving import problem_about
 from prover.strategy import Strategy
 from prover.studies.runs import Misfit, Run, carry_out, certificate_name, packed, require_version
+from prover.studies.sole_use import sole_use
 from prover.studies.study_plan import Plan, Source
 from prover.studies.workers import Workers
 from prover.training.by_name import trained
@@ -90,8 +91,14 @@ def run_study(
 ) -> Study:
     """Do what is missing in a folder, and return what is then known. keep: certificates, too, as certificates/KEY.cert.
 
-    Raises FormatError and ValueError if the plan does not fit its models, WorkersLost if nobody is left to do it.
+    Raises FormatError and ValueError if the plan does not fit its models, InUse if another process works in the folder, and
+    WorkersLost if nobody is left to do it.
     """
+    with sole_use(output):
+        return _run_study(plan, output, workers, keep, track)
+
+
+def _run_study(plan: Plan, output: Path, workers: Workers, keep: bool, track: Track) -> Study:
     if any((output / name).exists() for name in ("frontier.json", "results.json")):
         raise FormatError(f"{output} holds results about a single model: name another folder with -o")
     for folder in ("models", "runs", *(("certificates",) if keep else ())):

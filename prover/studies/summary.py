@@ -1,8 +1,8 @@
 """What a study found, summed up over its models: for every setting of a strategy, and for every length of proof.
 
 Each statistic is over all models on which the setting was accepted: a mean (bounds rounded down, costs up), a standard
-deviation of the population, and quantiles, which are values of single models: of n in ascending order, number q (n - 1) rounded
-down, counted from 0.
+deviation of the population, and quantiles. These are values of single models, rounded down to the lower one: of n in ascending
+order, number q (n - 1) rounded down, counted from 0. So the median of two models is the lower value.
 """
 
 import json

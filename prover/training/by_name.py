@@ -12,6 +12,7 @@ from certificates.canonical_json import Json
 from certificates.groups import group_table
 from prover.known_tasks import number_addition
 from prover.problem import Track, silent
+from prover.spelling import meant
 from prover.training.addition import AdditionRecipe, train_addition
 from prover.training.coupled_adam import Weights
 from prover.training.group_composition import GroupRecipe, train_group_composition
@@ -47,11 +48,12 @@ RECIPES: Mapping[str, type] = {
 def recipe_of(name: str, settings: Mapping[str, Any]) -> Any:
     """A recipe with some settings. Raises ValueError that names the settings there are."""
     if name not in RECIPES:
-        raise ValueError(f"there is no recipe {name!r}; there are {', '.join(RECIPES)}")
+        raise ValueError(f"there is no recipe {name!r}{meant(name, RECIPES) or '; there are ' + ', '.join(RECIPES)}")
     known = {field.name: field for field in fields(RECIPES[name])}
     for key, value in settings.items():
         if key not in known:
-            raise ValueError(f"recipe {name} has no setting {key!r}; it has {', '.join(known)}")
+            hint = meant(key, known) or f"; it has {', '.join(known)}"
+            raise ValueError(f"recipe {name} has no setting {key!r}{hint}")
         kind: Any = known[key].type
         if not isinstance(value, (int, float) if kind is float else kind) or (isinstance(value, bool) and kind is not bool):
             raise ValueError(f"setting {key} of recipe {name} is {value!r}: not of type {kind.__name__}")

@@ -29,8 +29,12 @@ from checker.rules import RULES
 from prover.attention.sequence_problem import SequenceProblem
 from prover.commands import options
 from prover.importing import import_model
-from prover.proving import prove
+from prover.proving import problem_about, prove
 from prover.strategies import ATTENTION_STRATEGIES, known_strategy
+from prover.strategies.enumeration import BruteForce, Sampling
+from prover.strategies.evaluated_pairs import BruteForcePairs
+from prover.strategy import Strategy
+from prover.studies.expected import duration
 from prover.tasks import automaton_from, write_automaton
 from prover.training.max_of_k import MaxOfKRecipe, train_max_of_k
 from prover.weights import load_weights
@@ -423,6 +427,30 @@ def test_names_that_are_almost_right() -> None:
     assert "did you mean prefix-chains?" in str(ruled.exception)
 
 
+@pytest.mark.parametrize(
+    ("command", "question"),
+    [
+        ("task adition -o x", "did you mean addition?"),
+        ("task addition digit=3 -o x", "did you mean digits?"),
+        ("task addition length=3 -o x", "addition has no parameter 'length'; it takes digits"),
+        ("train max-of-q --length 4 -o x", "did you mean max-of-k?"),
+        ("train sorting -o x", "there are max-of-k, min-of-k"),
+        ("prov model", "did you mean prove?"),
+        ("search model --family lowrank -o x", "did you mean low-rank?"),
+        ("search model --family low-rank --objective bond -o x", "did you mean bound?"),
+        ("prove {model} --strategy thresholds --set levls=2 -o x", "no switch 'levls', did you mean levels?"),
+        ("prove {model} --strategy thresholds --set colour=2 -o x", "no switch 'colour'; it has rivals, levels, joint"),
+    ],
+)
+def test_a_question_is_the_answer_to_a_near_miss(
+    command: str, question: str, files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out = run_prover(*command.format(**files).split())
+    assert code != 0 and question in out.replace("\n", " "), out
+    assert not (tmp_path / "x").exists()
+
+
 def test_a_folder_of_another_model_is_left_alone(files: dict[str, Path], tmp_path: Path) -> None:
     """By demo, and by a study."""
     assert run_prover("demo", files["model"], "--strategy", "pessimized", "-o", tmp_path)[0] == 0
@@ -485,7 +513,13 @@ def test_another_task_than_the_model_file_s_is_pointed_out_to_the_prover(files: 
     output = ("--strategy", "pessimized", "-o", tmp_path / "p.cert")
     assert "warning" not in run_prover("prove", files["model"], *output)[1]
     code, out = run_prover("prove", files["model"], "--task", "min-of-k", *output)
-    assert code == 0 and 'the model file says {"name":"max-of-k"}, this is about {"name":"min-of-k"}' in out
+    warning = 'warning: the model file says {"name":"max-of-k"}, this is about {"name":"min-of-k"}'
+    assert code == 0 and warning in out
+    for command in ("demo", "frontier"):
+        only = ("--strategy" if command == "demo" else "--strategies", "pessimized")
+        for task in ("max-of-k", "min-of-k"):
+            code, out = run_prover(command, files["model"], "--task", task, *only, "-o", tmp_path / f"{command}-{task}")
+            assert code == 0 and (warning in out) == (task == "min-of-k")
 
 
 @given(st.integers(0, 10**40), st.integers(1, 10**40))
@@ -548,10 +582,52 @@ def test_the_doctor_proves_something() -> None:
 
 
 def test_long_work_is_seen_without_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(options, "_SECONDS_BETWEEN_LINES", -1)
     with options.progress_bars() as track:
+        assert list(track("abc", "counting")) == list("abc") and not capsys.readouterr().err
+        monkeypatch.setattr(options, "_SECONDS_TO_FIRST_LINE", -1)
         assert list(track("abc", "counting")) == list("abc")
-    assert "counting: 2 of 3, about 1 min left" in capsys.readouterr().err
+        assert capsys.readouterr().err == "counting: 1 of 3, about 1 s left\n", "after the first one"
+        monkeypatch.setattr(options, "_SECONDS_BETWEEN_LINES", -1)
+        assert list(track("abc", "counting")) == list("abc")
+    assert "counting: 2 of 3, about 1 s left" in capsys.readouterr().err
+
+
+def test_what_lies_ahead_is_told_before_long_work(files: dict[str, Path], tmp_path: Path) -> None:
+    """On standard error, so that it is seen when output is piped; nothing where nothing is left to do."""
+    code, out = run_prover("frontier", files["model"], "--strategies", "brute-force,pessimized", "-o", tmp_path / "frontier")
+    assert code == 0 and out.startswith("19 of 19 runs to do, each proved and checked; brute-force takes 2.6e+03 operations")
+    code, out = run_prover("frontier", files["model"], "--strategies", "brute-force", "-o", tmp_path / "frontier")
+    assert code == 0 and "to do" not in out
+    tune = ("finetune", files["model"], "--steps", 60, "-o")
+    code, out = run_prover(*tune, tmp_path / "a", "--strategy", "brute-force")
+    assert code == 0 and out.startswith("at most 60 steps, and 2 proofs on the way of 2.6e+03 operations, about 1 s for one")
+    code, out = run_prover(*tune, tmp_path / "b", "--strategy", "low-rank-chains")
+    assert code == 0 and out.startswith("at most 60 steps, and 2 proofs on the way; what is left is estimated after the first")
+    assert "step 0" in out and "proofs alone may take about 1 s" in out
+
+
+def test_durations_are_rounded_to_what_matters() -> None:
+    said = {0.1: "about 1 s", 89: "about 89 s", 91: "about 2 min", 5000: "about 84 min", 86400: "about 24.0 h"}
+    assert {seconds: duration(seconds) for seconds in said} == said
+
+
+@pytest.mark.parametrize(
+    ("name", "strategy"),
+    [("symmetric-5", BruteForcePairs()), ("modular-addition-59", BruteForcePairs()), ("max-of-4", Sampling())],
+)
+def test_expected_operations_are_about_those_of_the_proof(name: str, strategy: Strategy, tmp_path: Path) -> None:
+    path = ROOT / "certificates" / "models" / f"{name}.safetensors"
+    problem = problem_about(read_model(path), torch.device("cpu"))
+    write_certificate(tmp_path / "proof.cert", prove(problem, strategy)[0])
+    found = verify(tmp_path / "proof.cert", path).operations or 0
+    assert found / 2 < (strategy.expected_operations(problem) or 0) < 2 * found
+
+
+def test_expected_operations_of_brute_force_are_about_those_of_the_demo() -> None:
+    problem = problem_about(read_model(ROOT / "certificates" / "models" / "max-of-4.safetensors"), torch.device("cpu"))
+    demo = json.loads((ROOT / "docs" / "results" / "demo.json").read_text())
+    (found,) = (one["operations"] for one in demo if one["strategy"] == "brute-force")
+    assert 0.9 * found < (BruteForce().expected_operations(problem) or 0) < 1.1 * found
 
 
 def test_long_checks_show_progress_on_terminals(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,11 +6,18 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
+from click.testing import CliRunner
 
 import prover
 from certificates import FormatError, Model, read_model
 from checker import verify
+from prover.commands import cli
+from prover.representations import representation_search
+from prover.strategies.low_rank_output import LowRankOutput
 from prover.strategy import DoesNotFit
+from prover.tasks import write_automaton
+from prover.training.own_task import OwnTaskRecipe, train_own_task
 from prover.weights import stored_tensor
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,6 +80,50 @@ def test_tasks_of_one_s_own() -> None:
     assert proof.bound == 1
     with pytest.raises(DoesNotFit, match="about tasks with a name"):
         prover.prove(MODELS / "max-of-4.safetensors", "classes", task=odd)
+
+
+def test_tasks_by_name(tmp_path: Path) -> None:
+    """As for --task: a name, JSON, a file; or a dict."""
+    path = MODELS / "max-of-4-seed1.safetensors"
+    wanted = prover.prove(path, "pessimized", task={"name": "min-of-k"}).certificate
+    for task in ("min-of-k", '{"name": "min-of-k"}'):
+        assert prover.prove(path, "pessimized", task=task).certificate == wanted
+    with pytest.raises(FormatError, match="is unknown; give one with --task: max-of-k"):
+        prover.prove(path, "pessimized", task="least-of-k")
+    with pytest.raises(ValueError, match=r'a task is a name such as "min-of-k", a dict, or an Automaton, not 3'):
+        prover.prove(path, "pessimized", task=3)  # type: ignore[arg-type]
+    automaton = prover.automaton_from(0, lambda s, t, _: max(s, t), lambda s: s, length=4, tokens=64)
+    write_automaton(tmp_path / "largest.json", automaton)
+    with pytest.raises(DoesNotFit, match="about tasks with a name"):
+        prover.prove(path, "pessimized", task=str(tmp_path / "largest.json"))
+
+
+def test_the_task_beside_a_model_file_is_found(tmp_path: Path) -> None:
+    """As the commands find it."""
+    own = prover.automaton_from(0, lambda s, t, _: s ^ t, lambda s: s, length=3, tokens=2)
+    recipe = OwnTaskRecipe(layers=1, heads=1, d_model=4, d_head=2, d_mlp=2, steps=1)
+    prover.save_model(train_own_task(recipe, own, torch.device("cpu")), tmp_path / "model.safetensors")
+    write_automaton(tmp_path / "model.json", own)
+    assert prover.prove(tmp_path / "model.safetensors", "enumerate").total == 8
+    with pytest.raises(FormatError, match="automaton"):
+        prover.prove(prover.load_model(tmp_path / "model.safetensors"), "enumerate")
+
+
+def test_searches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same as the command finds, and from there on; names that are wrong are said to be."""
+    few = {"low-rank": lambda: [LowRankOutput(rank=2), LowRankOutput(rank=4)]}
+    monkeypatch.setattr(representation_search, "FAMILIES", few)
+    path = MODELS / "symmetric-5.safetensors"
+    found = prover.search(path, tmp_path, "low-rank", "reconstruction")
+    assert len(found.results) == 2 and all(result.accepted for result in found.results)
+    before = {file: file.stat().st_mtime_ns for file in tmp_path.glob("*.cert")}
+    command = ["search", str(path), "--family", "low-rank", "--objective", "reconstruction", "-o", str(tmp_path)]
+    assert CliRunner().invoke(cli, command).exit_code == 0
+    assert len(before) == 2 and before == {file: file.stat().st_mtime_ns for file in tmp_path.glob("*.cert")}
+    with pytest.raises(ValueError, match=r"no family 'low-rnk', did you mean low-rank\?"):
+        prover.search(path, tmp_path, "low-rnk")
+    with pytest.raises(ValueError, match="no objective 'proof'; there are reconstruction, bound, both"):
+        prover.search(path, tmp_path, "low-rank", "proof")
 
 
 def test_what_is_wrong_is_said() -> None:

@@ -28,7 +28,8 @@ FLOORS: Mapping[str, Sequence[frozenset[str]]] = {
         frozenset(
             {"attack", "comparing", "importing", "studies"}
         ),  # wrong inputs; models of others; many proofs, compared, and pages about them
-        frozenset({"search", "python"}),  # factorisations by what they prove; all of it from Python
+        frozenset({"provenance", "representations"}),  # what was imported; factorisations searched by what they prove
+        frozenset({"python"}),  # all of it from Python
         frozenset({"commands"}),
         frozenset({"__main__"}),
     ],

@@ -36,8 +36,8 @@ from prover.layers.crosscoder import Crosscoder, train
 from prover.layers.dictionaries import Dictionary
 from prover.layers.two_input_problem import Hidden, TwoInputProblem
 from prover.proving import prove
-from prover.search import representation_search
-from prover.search.crosscoder_search import CrosscoderTerms
+from prover.representations import representation_search
+from prover.representations.crosscoder_search import CrosscoderTerms
 from prover.strategies.crosscoder_output import CrosscoderOutput
 from prover.strategy import DoesNotFit
 from prover.weights import load_weights

@@ -43,7 +43,7 @@ from prover.commands import cli
 from prover.layers import factor_search
 from prover.layers.dictionaries import Codes, Dictionary, train
 from prover.layers.two_input_problem import TwoInputProblem
-from prover.search import representation_search
+from prover.representations import representation_search
 from prover.strategies.dictionary_output import DictionaryOutput
 from prover.strategies.interpretation import Interpretation
 from prover.strategies.low_rank_output import LowRankOutput

@@ -3,6 +3,7 @@
 import base64
 import gzip
 import io
+import itertools
 import json
 import os
 import re
@@ -20,8 +21,10 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from cluster import Cluster
 from rich.console import Console
 
+import prover
 import prover.commands
 import prover.studies.checked
 import prover.studies.frontier
@@ -209,6 +212,16 @@ def test_jobs_write_the_same_certificates(path: Path, finished: Path, tmp_path: 
         assert certificate.read_bytes() == (tmp_path / certificate.name).read_bytes()
 
 
+def test_a_cluster_writes_the_same_certificates(path: Path, finished: Path, tmp_path: Path, cluster: Cluster) -> None:
+    """From the command, and from Python."""
+    few = ("thresholds", "pessimized")
+    assert frontier_command(path, tmp_path / "a", "--strategies", ",".join(few), "--scheduler", cluster.address)[0] == 0
+    found = prover.frontier(path, tmp_path / "b", few, scheduler=cluster.address)
+    assert sorted(result.name for result in found.results) == sorted(few)
+    for folder, name in itertools.product(("a", "b"), few):
+        assert (tmp_path / folder / f"{name}.cert").read_bytes() == (finished / f"{name}.cert").read_bytes()
+
+
 def test_what_does_not_fit_is_listed(tmp_path: Path) -> None:
     model = ROOT / "certificates/models/max-of-10.safetensors"
     code, out = frontier_command(model, tmp_path, "--strategies", "brute-force,pessimized")
@@ -351,7 +364,9 @@ def test_killed_by_ctrl_c(jobs: int, path: Path, tmp_path: Path) -> None:
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130 and b"Traceback" not in errors, errors
-    assert b"interrupted; what was finished is kept: the same command goes on from there" in errors
+    kept = len([file for file in tmp_path.glob("*.cert") if file.with_suffix(".json").exists()])
+    told = f"interrupted; {kept} result{'s' * (kept > 1)} kept in {tmp_path}: the same command goes on from there"
+    assert told.encode() in errors
     time.sleep(0.2)
     assert not [name for name in visible(tmp_path) if name.startswith(".")], "temporary files are gone"
     before = {file: file.stat().st_mtime_ns for file in tmp_path.glob("*.cert") if file.with_suffix(".json").exists()}
@@ -359,6 +374,21 @@ def test_killed_by_ctrl_c(jobs: int, path: Path, tmp_path: Path) -> None:
     assert frontier_command(path, tmp_path, *some)[0] == 0
     assert all(file.stat().st_mtime_ns == when for file, when in before.items())
     assert len(json.loads((tmp_path / "frontier.json").read_text())) >= 5
+
+
+def test_interrupted_before_anything_is_kept(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(prover.studies.checked, "prove", interrupt)
+    monkeypatch.setattr(sys, "argv", ["prover", "frontier", str(path), "-o", str(tmp_path / "out")])
+    monkeypatch.setattr(prover.commands, "unwind_when_terminated", lambda: None)
+    with pytest.raises(SystemExit) as stop:
+        prover.commands.main()
+    assert stop.value.code == 130 and not visible(tmp_path / "out")
+    assert "interrupted; nothing is kept: nothing was finished yet" in capsys.readouterr().err
 
 
 def test_a_refused_certificate_is_shown_and_fails_the_command(

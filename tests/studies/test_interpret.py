@@ -1,5 +1,6 @@
 """Networks on two inputs from training to the report: commands, files, and what they say."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from cluster import Cluster
 from test_frontier import BROWSER_ARGUMENTS, chromium, sticking_out
 
+import prover
 import prover.commands
 from certificates import GroupMLP, Model, UniformAttention, read_certificate, read_model, write_model
 from certificates.groups import group_table, table_digest
@@ -19,7 +22,9 @@ from checker.core.decide import check_proof
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.proving import problem_about, prove
 from prover.strategies import TWO_INPUT_STRATEGIES
+from prover.studies.frontier import Frontier
 from prover.studies.interpret import findings
+from prover.studies.runs import Misfit
 from prover.training.group_composition import GroupRecipe, train_group_composition
 from prover.training.modular_addition import PizzaRecipe, TiedRecipe, train_pizza_addition, train_tied_addition
 from prover.weights import raw_tensor
@@ -124,14 +129,31 @@ def test_interpret(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert [finding.name for finding in from_python] == [record["interpretation"] for record in records]
 
 
-def test_findings_are_sorted_by_what_they_prove(small: Path) -> None:
-    from prover.studies.frontier import Frontier  # noqa: PLC0415
+def test_a_cluster_finds_the_same(small: Path, tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Certificates, byte by byte, of the command and from Python."""
+    for strategy in TWO_INPUT_STRATEGIES.values():
+        some = (strategy(),) if strategy.name in ("brute-force", "rho-sets", "low-rank-output") else ()
+        monkeypatch.setattr(strategy, "sweep", classmethod(lambda cls, problem, some=some: some))
+    here = prover.interpret(small, tmp_path / "here")
+    assert prover.interpret(small, tmp_path / "there", scheduler=cluster.address)[0].conclusion == here[0].conclusion
+    assert "report.html" in said("interpret", small, "-o", tmp_path / "too", "--scheduler", cluster.address)
+    certificates = sorted((tmp_path / "here").glob("*.cert"))
+    assert len(certificates) >= 3
+    for certificate, folder in itertools.product(certificates, ("there", "too")):
+        assert (tmp_path / folder / certificate.name).read_bytes() == certificate.read_bytes()
 
+
+def test_findings_are_sorted_by_what_they_prove(small: Path) -> None:
     problem = problem_about(read_model(small), CPU)
     assert isinstance(problem, TwoInputProblem)
     found = findings(problem, Frontier("small", problem.model, (), ()))
     assert all(finding.result is None for finding in found)
     assert next(f for f in found if f.name == "rho-sets").terms is not None
+    assert {f.conclusion for f in found if f.name in TWO_INPUT_STRATEGIES} == {"not tried yet"}
+    misfit = Misfit("fourier and 12 more", "waves are about addition", ("fourier", "quadrature"))
+    found = findings(problem, Frontier("small", problem.model, (), (misfit,)))
+    told = {f.name: f.conclusion for f in found if f.name in misfit.strategies}
+    assert told == dict.fromkeys(misfit.strategies, "not for this network: waves are about addition")
 
 
 def test_a_table_from_a_file(small: Path, tmp_path: Path) -> None:

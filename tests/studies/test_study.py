@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
@@ -16,9 +16,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from cluster import Cluster
 from test_frontier import sticking_out, told
 
 import prover.commands
+import prover.commands.study
 import prover.studies.checked
 import prover.studies.study
 import prover.studies.workers
@@ -141,6 +143,8 @@ def test_interrupted_and_resumed(plan: Path, finished: Path, tmp_path: Path) -> 
         code, out = study(plan, tmp_path)
     assert code == 1 and "Aborted" in out and len(runs(tmp_path)) == 4
     assert json.loads((tmp_path / "study.json").read_text())["missing"] == 8, "what is known is summed up"
+    assert prover.commands.study._kept(read_plan(plan), tmp_path) == f"2 models and 4 runs kept in {tmp_path}"
+    assert not prover.commands.study._kept(read_plan(plan), tmp_path / "new")
     with pytest.MonkeyPatch.context() as patch:
         counted = Counted(patch)
         assert study(plan, tmp_path)[0] == 0 and counted.calls == 8
@@ -383,6 +387,14 @@ def test_sums_over_models(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "study.json").read_text())["missing"] == 4
 
 
+def test_quantiles_are_values_of_models() -> None:
+    """The lower one of two: docstring and page say so."""
+    records = (record(0, "classes", 100, 10), record(1, "classes", 900, 20))
+    (one,) = summary(Study({"a": "0", "b": "1"}, records, 0)).settings
+    assert one.bound is not None and one.bound.quantiles["median"] == pytest.approx(100 / 999, abs=1e-8)
+    assert one.bound.quantiles["95%"] == one.bound.quantiles["median"] < one.bound.quantiles["greatest"]
+
+
 def test_published_points_beside_it(tmp_path: Path) -> None:
     found = summary(Study({"m": "0"}, (record(0, "classes", 900, 1000),), 1))
     write_study_page(found, "one <model>", PUBLISHED, tmp_path)
@@ -398,39 +410,6 @@ def test_the_page_fits_all_windows(finished: Path) -> None:
 
 
 # --- a cluster ----------------------------------------------------------------------------------------------------------------
-
-
-class Cluster:
-    """A scheduler and two workers: processes of their own, to be killed."""
-
-    def __init__(self, folder: Path) -> None:
-        self.file = folder / "scheduler.json"
-        where = ["--scheduler-file", str(self.file)]
-        self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", *where)
-        deadline = time.monotonic() + 60
-        while not self.file.exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        self.address = json.loads(self.file.read_text())["address"]
-        one = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(folder)]
-        self.workers = [self._start("worker", self.address, *one) for _ in range(2)]
-
-    @staticmethod
-    def _start(what: str, *arguments: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", f"distributed.cli.dask_{what}", *arguments]
-        return subprocess.Popen(command, cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL, start_new_session=True)
-
-    def stop(self) -> None:
-        for process in (*self.workers, self.scheduler):
-            process.kill()
-            process.wait()
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    pytest.importorskip("distributed")
-    found = Cluster(tmp_path)
-    yield found
-    found.stop()
 
 
 def while_running(plan: Path, output: Path, cluster: Cluster, do: Callable[[], None]) -> tuple[int, str]:

@@ -57,7 +57,7 @@ def test_what_is_found_is_wrong_and_can_be_proved(seed: int, tmp_path: Path) -> 
     command = ["attack", str(tmp_path / "model"), "--task", str(tmp_path / "task.json"), "--tries", "20000", "--show", "2"]
     result = CliRunner().invoke(prover, command)
     assert result.exit_code == (1 if len(found.wrong) else 0), result.output
-    for line in result.output.splitlines()[1:]:
+    for line in result.stdout.splitlines()[1:]:
         said, _, command = line.partition(": ")
         name, *arguments = command.split()
         assert said == "  proved wrong"

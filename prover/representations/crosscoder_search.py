@@ -23,7 +23,7 @@ from prover.strategies.crosscoder_output import CrosscoderOutput
 from prover.studies.frontier import Frontier
 from prover.studies.rounding import ceil_scientific, floor_percent
 from prover.studies.runs import Result
-from prover.studies.tables import html_table
+from prover.studies.tables import html_table, terminal_table
 
 
 @dataclass(frozen=True)
@@ -96,18 +96,8 @@ class CrosscoderResult:
         return str(self.switches.atoms), self.kind, *found
 
 
-_HEADINGS = (
-    "features",
-    "crosscoder",
-    "objective",
-    "certified",
-    "operations",
-    "accuracy",
-    "left",
-    "right",
-    "interaction",
-    "writing",
-)
+_WORDS = ("features", "crosscoder", "objective")
+_NUMBERS = ("certified", "operations", "accuracy", "left", "right", "interaction", "writing")
 
 
 def crosscoder_results(problem: TwoInputProblem, frontier: Frontier, folder: Path) -> list[CrosscoderResult]:
@@ -123,7 +113,7 @@ def crosscoder_results(problem: TwoInputProblem, frontier: Frontier, folder: Pat
 
 def crosscoder_table(found: Sequence[CrosscoderResult]) -> Table:
     """One row for each, to be printed."""
-    table = Table(*_HEADINGS)
+    table = terminal_table("what features leave out", _WORDS, _NUMBERS)
     for one in found:
         table.add_row(*one.cells)
     return table
@@ -146,7 +136,7 @@ def crosscoder_section(found: Sequence[CrosscoderResult]) -> str:
     """The part of the report page."""
     return (
         f"<section><h2>What features leave out</h2><p>{escape(single_feature_conclusion(found))}</p>"
-        f'<div class="scroll">{html_table(_HEADINGS, [one.cells for one in found])}</div>'
+        f'<div class="scroll">{html_table((*_WORDS, *_NUMBERS), [one.cells for one in found])}</div>'
         '<p class="explanation">accuracy: not certified; of the network whose neurons do what each of their features does. '
         "left, right, interaction: root mean squares of the errors of reading either input, and of interactions of features, "
         "relative to what neurons read; writing: what the dictionary leaves of the unembedding. A proof loses the product of "

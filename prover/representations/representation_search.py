@@ -4,7 +4,7 @@ Hints are untrusted, so they can be learned. A family is a set of settings of on
 its factors are trained for: to reconstruct a table of the model, as is usual, or to prove the most (layers/factor_search).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -15,6 +15,7 @@ import plotly.graph_objects as go
 from certificates import AttentionOnly, Model, read_certificate
 from certificates.writing import write_atomically
 from prover.layers.dictionaries import Dictionary
+from prover.spelling import meant
 from prover.strategies.crosscoder_output import CrosscoderOutput
 from prover.strategies.dictionary_output import DictionaryOutput
 from prover.strategies.interpretation import Interpretation
@@ -27,6 +28,7 @@ from prover.studies.runs import Result
 from prover.studies.tables import html_table
 
 OBJECTIVES = {"reconstruction": 0, "bound": 1}
+BOTH = "both"
 _SIDES = ("dictionary", "left_features", "right_features")
 _COLOURS = {"reconstruction": "#d55e00", "bound": "#0072b2"}
 
@@ -61,9 +63,13 @@ FAMILIES: Mapping[str, Callable[[], list[Strategy]]] = {
 """The settings of every family, for networks on two inputs."""
 
 
-def search_settings(model: Model, family: str, objectives: Sequence[str]) -> list[Strategy]:
-    """All runs of a search. Raises DoesNotFit if the family has nothing to factor in such a model."""
-    numbers, settings = [OBJECTIVES[objective] for objective in objectives], FAMILIES[family]
+def search_settings(model: Model, family: str, objective: str = BOTH) -> list[Strategy]:
+    """All runs of a search. Raises ValueError if a name is unknown, DoesNotFit if such a model has nothing to factor so."""
+    for name, known, what in ((family, [*FAMILIES], "family"), (objective, [*OBJECTIVES, BOTH], "objective")):
+        if name not in known:
+            raise ValueError(f"there is no {what} {name!r}{meant(name, known) or '; there are ' + ', '.join(known)}")
+    numbers = list(OBJECTIVES.values()) if objective == BOTH else [OBJECTIVES[objective]]
+    settings = FAMILIES[family]
     if isinstance(model.config, AttentionOnly):
         if family != "low-rank":
             raise DoesNotFit(f"{family} is about the neurons of a hidden layer; for this model there is --family low-rank")
