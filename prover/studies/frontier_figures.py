@@ -103,10 +103,10 @@ def _with_both_ranges(figure: go.Figure, lengths: Sequence[int]) -> go.Figure:
     if not lengths:
         return figure
     closer = [math.log10(max(min(lengths), 1)) - 0.1, math.log10(max(*lengths, 1)) + 0.1]
-    axes = ("xaxis", "xaxis2")
+    axes, whole = ("xaxis", "xaxis2"), figure.layout.xaxis.range
     changes = (
         ("closer", {f"{axis}.range": closer for axis in axes}),
-        ("everything", {f"{axis}.autorange": True for axis in axes}),
+        ("everything", {f"{axis}.{'range' if whole else 'autorange'}": whole or True for axis in axes}),
     )
     buttons = [{"label": label, "method": "relayout", "args": [change]} for label, change in changes]
     menu = {"type": "buttons", "direction": "right", "buttons": buttons, "showactive": False, "pad": {"t": 60}}

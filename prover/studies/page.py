@@ -77,7 +77,7 @@ def log_axis(values: Iterable[float]) -> dict[str, Any]:
     high = min(tick for tick in ticks if tick > highest)
     shown = [tick for tick in ticks if low <= tick <= high]
     texts = [f"{tick:g}" if 0.001 <= tick < 10**5 else ticks[tick] for tick in shown]
-    return {"type": "log", "tickvals": shown, "ticktext": texts, "autorangeoptions": {"include": [low, high]}}
+    return {"type": "log", "tickvals": shown, "ticktext": texts, "range": [math.log10(low), math.log10(high)]}
 
 
 def paragraphs(*texts: str) -> str:

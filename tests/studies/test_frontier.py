@@ -497,14 +497,15 @@ def test_the_page_in_a_browser(finished: Path) -> None:
 
 
 CUT_TEXTS = """() => [...document.querySelectorAll(".js-plotly-plot")].flatMap(plot => {
-  const box = plot.getBoundingClientRect();
+  const box = plot.getBoundingClientRect(), grid = plot.querySelector(".gridlayer").getBoundingClientRect();
   return [...plot.querySelectorAll(".main-svg text")].filter(text => {
     const at = text.getBoundingClientRect();
     const cut = at.left < box.left - 1 || at.right > box.right + 1 || at.top < box.top - 1 || at.bottom > box.bottom + 1;
-    return at.width > 0 && !text.closest(".hoverlayer") && cut;
-  }).map(text => `${plot.id} cuts ${text.textContent}`);
+    const covers = text.closest(".legend") && at.bottom > grid.top + 2;
+    return at.width > 0 && !text.closest(".hoverlayer") && (cut || covers);
+  }).map(text => `${plot.id}: ${text.textContent}`);
 })"""
-"""Texts in figures that are partly outside of them."""
+"""Texts in figures that are partly outside of them, or in a legend that lies on the plot."""
 
 
 def sticking_out(page: Path) -> list[tuple[str, int, int]]:
