@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test thorough coq verified differential flagship bench float32 pace frontier study interpret finetune search interop figures docs lint mutants size clean
+.PHONY: demo test thorough torch-range coq verified differential flagship bench float32 pace frontier study interpret finetune search interop figures docs lint mutants size clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -93,6 +93,18 @@ interop:
 	interop-out/saes/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt sae-lens --editable '.[prover]'
 	interop-out/saes/bin/python tests/interop/saes.py
 
+# The oldest PyTorch that pyproject.toml takes and the newest that there is, an environment for each (minutes; CPU builds, if pip
+# reaches them): the self-test, and the tests that train models and run them. constraints.txt says what came out.
+CPU_BUILDS := https://download.pytorch.org/whl/cpu
+torch-range:
+	for torch in 'torch==2.6.*' torch; do \
+	    $(PYTHON) -m venv --clear torch-out && \
+	    torch-out/bin/python -m pip install --quiet --disable-pip-version-check --extra-index-url $(CPU_BUILDS) "$$torch" \
+	        --editable '.[prover,test]' && \
+	    torch-out/bin/prover doctor && \
+	    OMP_NUM_THREADS=1 torch-out/bin/python -m pytest -n 2 tests/training tests/layers/test_group_search.py \
+	        $(patsubst %,tests/transformer/test_%.py,forward importing layouts) || exit 1; done
+
 figures: demo frontier
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
 	$(BIN)/python docs/make_pages.py --take
@@ -113,4 +125,4 @@ size: $(STAMP)
 	$(BIN)/python tests/trusted_size.py --write
 
 clean:
-	rm -rf $(VENV) demo-out bench-out float32-out frontier-out study-out interpret-out finetune-out search-out interop-out mutants-out docs-out docs/frontier-out .cache build *.egg-info
+	rm -rf $(VENV) demo-out bench-out float32-out frontier-out study-out interpret-out finetune-out search-out interop-out torch-out mutants-out docs-out docs/frontier-out .cache build *.egg-info

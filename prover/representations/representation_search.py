@@ -22,7 +22,8 @@ from prover.strategies.interpretation import Interpretation
 from prover.strategies.low_rank_output import LowRankOutput
 from prover.strategy import DoesNotFit, Strategy
 from prover.studies.frontier import Frontier
-from prover.studies.page import embed, page, styled
+from prover.studies.frontier_figures import COLOURS, SYMBOLS
+from prover.studies.page import embed, log_axis, page, styled
 from prover.studies.rounding import ceil_scientific, floor_percent
 from prover.studies.runs import Result
 from prover.studies.tables import html_table
@@ -30,7 +31,10 @@ from prover.studies.tables import html_table
 OBJECTIVES = {"reconstruction": 0, "bound": 1}
 BOTH = "both"
 _SIDES = ("dictionary", "left_features", "right_features")
-_COLOURS = {"reconstruction": "#d55e00", "bound": "#0072b2"}
+_MARKERS = {
+    "reconstruction": {"symbol": SYMBOLS[0], "size": 13, "color": COLOURS[3]},
+    "bound": {"symbol": SYMBOLS[1], "size": 8, "color": COLOURS[0]},
+}
 
 
 def _low_rank() -> list[Strategy]:
@@ -155,7 +159,7 @@ def _figure(frontier: Frontier) -> go.Figure:
             hovertemplate="%{text}<extra></extra>",
             name=f"trained for {'the bound' if objective == 'bound' else objective}",
             mode="markers",
-            marker={"size": 11, "color": _COLOURS[objective]},
+            marker=_MARKERS[objective],
         )
         best = [
             result for i, result in enumerate(results) if result.correct > max((r.correct for r in results[:i]), default=-1)
@@ -164,11 +168,11 @@ def _figure(frontier: Frontier) -> go.Figure:
             x=[result.operations for result in best],
             y=[result.correct / result.total for result in best],
             mode="lines",
-            line={"shape": "hv", "color": _COLOURS[objective], "width": 1.5},
+            line={"shape": "hv", "color": _MARKERS[objective]["color"], "width": 1.5},
             showlegend=False,
             hoverinfo="skip",
         )
-    figure.update_xaxes(title="operations", type="log")
+    figure.update_xaxes(log_axis(result.operations for result in frontier.accepted), title="operations")
     figure.update_yaxes(title="certified accuracy", tickformat=".0%", range=[-0.03, 1.05])
     return styled(figure, 430)
 

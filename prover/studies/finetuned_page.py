@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import asdict
 from pathlib import Path
+from textwrap import wrap
 
 import plotly.graph_objects as go
 from rich.table import Table
@@ -12,7 +13,8 @@ from certificates import Model
 from certificates.writing import write_atomically
 from prover.error_terms import ERRORS
 from prover.studies.finetuned import Comparison, Side
-from prover.studies.page import card, embed, page, styled
+from prover.studies.frontier_figures import COLOURS, SYMBOLS
+from prover.studies.page import card, embed, page, paragraphs, styled
 from prover.studies.rounding import ceil_scientific, ceil_share, floor_percent
 from prover.studies.tables import html_table, terminal_table
 
@@ -81,17 +83,37 @@ def write_comparison(comparison: Comparison, model_name: str, model: Model, fold
         + card(f"{100 * missing[0]:.3g}% to {100 * missing[1]:.3g}%", "not certified, before and after")
         + card(f"{comparison.moved['all weights']:.3f}", "relative distance moved"),
         theorem=str(comparison.after.verdict["theorem"] or comparison.after.verdict["reason"]),
-        table=html_table(("", "before", "after"), _rows(comparison)),
+        table=html_table(("", "before", "after"), _rows(comparison), "names"),
         history=embed(_history_figure(comparison, total), "history-figure"),
-        losses=embed(_losses_figure(comparison), "losses-figure") if comparison.after.losses else "",
+        losses=_losses_part(comparison),
         moved=embed(_moved_figure(comparison), "moved-figure"),
         strategy=comparison.strategy.name,
     )
     write_atomically(folder / "report.html", content.encode())
 
 
+def _losses_part(comparison: Comparison) -> str:
+    if not comparison.after.losses:
+        return paragraphs(f"What <code>{comparison.strategy.name}</code> simplifies is not told apart for such models.")
+    text = (
+        "The gap, and the errors that must stay below it."
+        if _in_logits(comparison)
+        else "The share of inputs that each simplification loses against the one before it, from exact proofs to cheap ones."
+    )
+    return embed(_losses_figure(comparison), "losses-figure") + paragraphs(text)
+
+
+def _in_logits(comparison: Comparison) -> bool:
+    """Whether losses are the gap and errors of a network on two inputs; else they are shares of inputs."""
+    return "gap" in comparison.after.losses
+
+
 def _sides(comparison: Comparison) -> tuple[Side, Side]:
     return comparison.before, comparison.after
+
+
+_LABEL = 26
+"""Letters in a line of a label, so that it leaves room beside it in a narrow window."""
 
 
 def _history_figure(comparison: Comparison, total: int) -> go.Figure:
@@ -101,26 +123,30 @@ def _history_figure(comparison: Comparison, total: int) -> go.Figure:
     least = 10 ** (math.floor(math.log10(min([share for share in open_share if share > 1e-19] or [0.1]))) - 1)
     figure = go.Figure()
     shown = [max(share, least) for share in open_share]
-    figure.add_scatter(x=steps, y=shown, name="not certified", mode="lines+markers")
+    figure.add_scatter(x=steps, y=shown, name="not certified", mode="lines+markers", line_color=COLOURS[0])
     wrong = [max(1 - milestone.right / milestone.examples, least) for milestone in history]
-    figure.add_scatter(x=steps, y=wrong, name="wrong on examples", mode="lines", line={"dash": "dot"})
-    figure.update_xaxes(title="steps")
-    figure.update_yaxes(type="log", title="share of inputs (lowest: none)", exponentformat="power")
+    figure.add_scatter(x=steps, y=wrong, name="wrong on examples", mode="lines", line={"dash": "dot", "color": COLOURS[3]})
+    figure.update_xaxes(title="steps", rangemode="tozero")
+    figure.update_yaxes(type="log", title="share of inputs (lowest: none)", exponentformat="power", dtick=1)
     return styled(figure, 420)
 
 
 def _losses_figure(comparison: Comparison) -> go.Figure:
     figure = go.Figure()
-    for name, side in (("before", comparison.before), ("after", comparison.after)):
-        figure.add_bar(y=list(side.losses), x=list(side.losses.values()), name=name, orientation="h")
-    in_logits = "gap" in comparison.after.losses
-    figure.update_xaxes(title="logits" if in_logits else "share of inputs lost", tickformat="" if in_logits else ".2~%")
-    figure.update_yaxes(autorange="reversed", automargin=True)
-    return styled(figure, 140 + 60 * len(comparison.after.losses), barmode="group")
+    looks = ((SYMBOLS[0], 15, COLOURS[3]), (SYMBOLS[1], 9, COLOURS[0]))
+    for name, side, (symbol, size, colour) in zip(("before", "after"), _sides(comparison), looks, strict=True):
+        labels = ["<br>".join(wrap(loss, _LABEL)) for loss in side.losses]
+        marker = {"symbol": f"{symbol}-open", "size": size, "color": colour, "line": {"width": 2.5}}
+        figure.add_scatter(y=labels, x=list(side.losses.values()), name=name, mode="markers", marker=marker)
+    title, ticks = ("logits", "") if _in_logits(comparison) else ("inputs lost", ".2~%")
+    figure.update_xaxes(title=title, tickformat=ticks, rangemode="tozero")
+    figure.update_yaxes(autorange="reversed", automargin=True, ticklabelstandoff=8)
+    return styled(figure, 140 + 64 * len(comparison.after.losses))
 
 
 def _moved_figure(comparison: Comparison) -> go.Figure:
-    figure = go.Figure(go.Bar(y=list(comparison.moved), x=list(comparison.moved.values()), orientation="h"))
-    figure.update_xaxes(title="length of the change, relative to the length of the tensor")
+    names, changes = list(comparison.moved), list(comparison.moved.values())
+    figure = go.Figure(go.Bar(y=names, x=changes, orientation="h", marker_color=COLOURS[0]))
+    figure.update_xaxes(title="relative change", rangemode="tozero")
     figure.update_yaxes(autorange="reversed", automargin=True)
     return styled(figure, 120 + 34 * len(comparison.moved))

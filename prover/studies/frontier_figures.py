@@ -12,11 +12,11 @@ from plotly.subplots import make_subplots
 from certificates import AttentionOnly, Model
 from prover.strategies import BRUTE_FORCE, SEQUENCE_STRATEGIES
 from prover.studies.frontier import Frontier
-from prover.studies.page import INK, styled
+from prover.studies.page import INK, PAPER, SCALE, log_axis, styled
 from prover.studies.rounding import ceil_percent, ceil_scientific, floor_percent
 from prover.studies.runs import Result
 
-COLOURS = ("#0072b2", "#009e73", "#e69f00", "#d55e00", "#cc79a7", "#56b4e9", "#7a5195", "#8c6d31", "#bcbd22", "#17becf")
+COLOURS = ("#0072b2", "#009e73", "#e69f00", "#d55e00", "#cc79a7", "#56b4e9", "#9467bd", "#8c6d31", "#bcbd22", "#17becf")
 SYMBOLS = ("circle", "square", "triangle-up", "pentagon", "hexagon2")
 """Colours that colour-blind people can tell apart, and symbols beside them."""
 _BASELINE_COLOUR = "#9aa0a6"
@@ -45,22 +45,22 @@ PUBLISHED = (
 STAGES: tuple[tuple[str, str, dict[str, int]], ...] = (
     ("every correct input", "exact", {}),
     ("inputs counted in classes,<br>positions at their worst", "classes", {}),
-    ("all rivals at their worst at once,<br>tokens sorted by harm", "classes", {"fine": 0}),
+    ("all rivals at their worst<br>at once, tokens<br>sorted by harm", "classes", {"fine": 0}),
     ("tokens up to thresholds,<br>not sorted by harm", "pessimized", {}),
-    ("position and token<br>at their worst separately", "pessimized", {"joint": 0}),
+    ("position and token at<br>their worst separately", "pessimized", {"joint": 0}),
     ("one threshold<br>instead of a chain", "pessimized", {"joint": 0, "levels": 1}),
 )
 """From the most exact strategy to the cheapest: what each one simplifies, its name, its parameters (others: defaults)."""
 
 OWN_STAGES: tuple[tuple[str, str, dict[str, int]], ...] = (
     ("every correct input", "enumerate", {}),
-    ("small boxes of what heads read,<br>cut where they are not proved", "regions", {}),
+    ("small boxes of what<br>heads read, cut where<br>they are not proved", "regions", {}),
     ("boxes that are not cut", "regions", {"cuts": 0}),
     ("larger boxes", "regions", {"cuts": 0, "fine": 6}),
-    ("sums over tokens, told apart<br>by what they add up to", "potentials", {"linear": 0, "fine": 4}),
+    ("sums over tokens,<br>told apart by what<br>they add up to", "potentials", {"linear": 0, "fine": 4}),
     ("potentials linear<br>in one number", "potentials", {}),
     ("pairs of neighbours,<br>the last pair known", "pair-tables", {"before": 1}),
-    ("of the last pair<br>only the last token known", "pair-tables", {}),
+    ("of the last pair only<br>the last token known", "pair-tables", {}),
 )
 """The same for tasks of one's own; strategies for different models, so that a report has few of them."""
 
@@ -86,7 +86,7 @@ def frontier_figure(frontier: Frontier) -> go.Figure:
     figure = _two_scales(frontier.accepted, published, _operations, lambda p: p.operations)
     longest = max([p.operations for p in published] + [result.operations for result in frontier.accepted], default=1)
     _add_lines(figure, frontier, 3 * longest)
-    figure.update_xaxes(title="operations: length of the proof, counted by the checker", row=2)
+    figure.update_xaxes(title="operations: length of the proof", row=2)
     return _with_both_ranges(figure, [result.operations for result in frontier.accepted if result.strategy != BRUTE_FORCE])
 
 
@@ -94,7 +94,7 @@ def dimension_figure(frontier: Frontier) -> go.Figure:
     """Unexplained dimension against the bound, without the baseline, which has no explanation to measure."""
     results = [result for result in frontier.accepted if result.strategy != BASELINE]
     figure = _two_scales(results, published_for(frontier.model), _unexplained, lambda p: p.unexplained_dimension)
-    figure.update_xaxes(title="unexplained dimension: numbers that the proof takes as they are", row=2)
+    figure.update_xaxes(title="unexplained dimension", row=2)
     return _with_both_ranges(figure, [_unexplained(result) for result in results if result.strategy != BRUTE_FORCE])
 
 
@@ -103,14 +103,16 @@ def _with_both_ranges(figure: go.Figure, lengths: Sequence[int]) -> go.Figure:
     if not lengths:
         return figure
     closer = [math.log10(max(min(lengths), 1)) - 0.1, math.log10(max(*lengths, 1)) + 0.1]
-    axes = ("xaxis", "xaxis2")
+    axes, whole = ("xaxis", "xaxis2"), figure.layout.xaxis.range
     changes = (
         ("closer", {f"{axis}.range": closer for axis in axes}),
-        ("everything", {f"{axis}.autorange": True for axis in axes}),
+        ("everything", {f"{axis}.{'range' if whole else 'autorange'}": whole or True for axis in axes}),
     )
     buttons = [{"label": label, "method": "relayout", "args": [change]} for label, change in changes]
-    menu = {"type": "buttons", "direction": "right", "buttons": buttons, "active": 1, "showactive": True, "pad": {"t": 4}}
-    return figure.update_layout(updatemenus=[{**menu, "x": 1, "xanchor": "right", "y": -0.08, "yanchor": "top"}])
+    menu = {"type": "buttons", "direction": "right", "buttons": buttons, "showactive": False, "pad": {"t": 60}}
+    look = {"bgcolor": PAPER, "bordercolor": _BASELINE_COLOUR}
+    figure.update_layout(updatemenus=[{**menu, **look, "x": 1, "xanchor": "right", "y": 0, "yanchor": "top"}])
+    return figure.update_layout(margin_b=100)
 
 
 def _operations(result: Result) -> int:
@@ -152,7 +154,7 @@ def _two_scales(
     for panel in panels:
         for name in _strategies(results):
             chosen = [result for result in results if result.strategy == name]
-            _add(figure, panel, name, chosen, x_of, **_marker(name, 11))
+            _add(figure, panel, name, chosen, x_of, mode="markers", marker=strategy_marker(name, 11))
         for point in published:
             _add_published(figure, panel, point, x_of_published(point))
     last = round(math.log10(panels[0].nothing))
@@ -166,9 +168,8 @@ def _two_scales(
         row=1,
     )
     figure.update_yaxes(range=[-0.04, 1.06], tickformat=".0%", title="certified accuracy", row=2)
-    figure.update_xaxes(type="log", exponentformat="power", dtick=1)
-    figure.update_xaxes(minor={"dtick": "D1", "showgrid": False, "ticks": "outside"}, row=2)
-    return _with_legend_above(figure, 720)
+    figure.update_xaxes(log_axis([*map(x_of, results), *map(x_of_published, published)]))
+    return styled(figure, 720)
 
 
 def _add_lines(figure: go.Figure, frontier: Frontier, right: float) -> None:
@@ -247,11 +248,12 @@ def _number(name: str) -> int:
     return names.index(name) if name in names else len(names)
 
 
-def _marker(name: str, size: int) -> dict[str, Any]:
+def strategy_marker(name: str, size: int) -> dict[str, Any]:
+    """Its symbol in its colour."""
     symbol = "x-thin" if name == BASELINE else SYMBOLS[_number(name) % len(SYMBOLS)]
     colour = strategy_colour(name)
-    line = {"width": 2 if name == BASELINE else 1, "color": colour if name == BASELINE else "white"}
-    return {"mode": "markers", "marker": {"symbol": symbol, "size": size, "color": colour, "line": line}}
+    line = {"width": 2 if name == BASELINE else 1, "color": colour if name == BASELINE else PAPER}
+    return {"symbol": symbol, "size": size, "color": colour, "line": line}
 
 
 def _missing(result: Result) -> float:
@@ -290,49 +292,45 @@ def waterfall_figure(stages: Sequence[tuple[str, Result]]) -> go.Figure:
     """What each simplification adds to the share of inputs not certified. At least two stages."""
     results = [result for _, result in stages]
     changes = [_missing(results[0])] + [_missing(b) - _missing(a) for a, b in pairwise(results)]
-    labels = [f"<b>{r.strategy}</b> ({ceil_scientific(r.operations)} operations)<br>{label}" for label, r in stages]
+    labels = [f"<b>{r.strategy}</b> ({ceil_scientific(r.operations)})<br>{label}" for label, r in stages]
     texts = [missing_text(results[0]), *(f"{100 * change:+.3g}%" for change in changes[1:]), missing_text(results[-1])]
     figure = go.Figure(
         go.Waterfall(
             orientation="h",
-            y=[*labels, f"<b>not certified by {results[-1].strategy}</b>"],
+            y=[*labels, f"<b>in all, by<br>{results[-1].strategy}</b>"],
             x=[*changes, None],
             measure=["absolute", *["relative"] * (len(results) - 1), "total"],
             text=texts,
             textposition="outside",
             cliponaxis=False,
-            increasing={"marker": {"color": "#d55e00"}},
-            decreasing={"marker": {"color": "#009e73"}},
-            totals={"marker": {"color": "#0072b2"}},
-            connector={"line": {"color": "#c3c9d0", "width": 1}},
+            increasing={"marker": {"color": COLOURS[3]}},
+            decreasing={"marker": {"color": COLOURS[1]}},
+            totals={"marker": {"color": COLOURS[0]}},
+            connector={"line": {"color": _BASELINE_COLOUR, "width": 1}},
             hovertemplate="%{text}<extra></extra>",
         )
     )
     figure.update_yaxes(autorange="reversed", automargin=True, ticklabelstandoff=8)
-    ceiling = 1.15 * max(*map(_missing, results), 1e-9)
-    figure.update_xaxes(tickformat=".2~%", title="share of all inputs not certified", range=[0, ceiling])
-    return _with_legend_above(figure, 130 + 75 * (len(results) + 1))
+    ceiling = 1.4 * max(*map(_missing, results), 1e-9)
+    figure.update_xaxes(tickformat=".2~%", title="not certified", range=[0, ceiling], nticks=6)
+    return styled(figure, 130 + 75 * (len(results) + 1))
 
 
 def cells_figure(true_output: str) -> go.Figure:
     """An empty heat map over (query, true output); the page fills it with the certificate that is chosen."""
-    powers = range(-5, 1)
-    texts = [f"{10.0 ** (p + 2):g}%" for p in powers]
+    powers = (-4, -2, 0)
+    bar = {"title": {"text": "not certified", "side": "top"}, "orientation": "h", "thickness": 14, "y": 1, "yanchor": "bottom"}
     figure = go.Figure(
         go.Heatmap(
             zmin=-5,
             zmax=0,
-            colorscale=[[0, "#eef3f8"], [0.25, "#a9cbe4"], [0.5, "#4a98c9"], [0.75, "#1f5a94"], [1, "#0b1f3f"]],
-            colorbar={"tickvals": list(powers), "ticktext": [f"≤ {texts[0]}", *texts[1:]], "title": {"text": "not certified"}},
+            colorscale=list(zip((0, 0.25, 0.5, 0.75, 1), SCALE, strict=True)),
+            colorbar={"tickvals": powers, "ticktext": [f"{10.0 ** (power + 2):g}%" for power in powers], **bar},
             hovertemplate="query %{x}, " + true_output + " %{y}<br>not certified: %{customdata}<extra></extra>",
             hoverongaps=False,
         )
     )
     figure.update_xaxes(title="query (last token)", constrain="domain", showgrid=False, zeroline=False)
-    figure.update_yaxes(title=true_output, scaleanchor="x", constrain="domain", showgrid=False, zeroline=False)
-    return _with_legend_above(figure, 620)
-
-
-def _with_legend_above(figure: go.Figure, height: int) -> go.Figure:
-    legend = {"orientation": "h", "yanchor": "bottom", "y": 1.01, "x": 0}
-    return styled(figure, height, margin={"l": 80, "r": 30, "t": 20, "b": 60}, legend=legend)
+    figure.update_yaxes(title=true_output, scaleanchor="x", constrain="domain", constraintoward="top")
+    figure.update_yaxes(showgrid=False, zeroline=False)
+    return styled(figure, 620)

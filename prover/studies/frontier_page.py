@@ -124,12 +124,14 @@ def _waterfall(frontier: Frontier) -> str:
         names = ", ".join(f"<code>{name}</code>" for name in dict.fromkeys(name for _, name, _ in stages_for(frontier)))
         return paragraphs(f"This figure compares {names}; fewer than two of them have results here.")
     first, last = stages[0][1], stages[-1][1]
+    if all(result.correct == result.total for _, result in stages):
+        return paragraphs(f"From <code>{first.strategy}</code> to <code>{last.strategy}</code>, all prove every input.")
     return embed(waterfall_figure(stages), "waterfall-figure") + paragraphs(
         "Cheap proofs simplify, and every simplification costs some inputs: the model may well get them right, but the proof "
         "can no longer tell. From top to bottom, the proofs become shorter. The first bar is what "
         f"<code>{first.strategy}</code>, the most exact one, leaves open (among it the model's real mistakes); each further "
         f"bar is what one more simplification adds; the last is what <code>{last.strategy}</code> leaves open in total. A "
-        "long bar is where a sharper idea of the mechanism would pay most."
+        "long bar is where a sharper idea of the mechanism would pay most. In brackets: operations."
     )
 
 
@@ -161,16 +163,15 @@ def _cells(frontier: Frontier) -> str:
 
 def _cells_text(true_output: str) -> str:
     heavy = {
-        "maximum": ": large maxima have far more inputs than small ones, so a dark row at the bottom costs little",
-        "minimum": ": small minima have far more inputs than large ones, so a dark row at the top costs little",
+        "maximum": ": large maxima have far more inputs than small ones, so a strong row at the bottom costs little",
+        "minimum": ": small minima have far more inputs than large ones, so a strong row at the top costs little",
     }
     return paragraphs(
         f"The model attends from the last token, the <em>query</em>, and should answer with the <em>{true_output}</em> of all "
-        "tokens. Each square holds all inputs with one query and one true output; its colour is the share of them that the "
-        "chosen proof does not certify (dark: most of them; logarithmic, rounded up). Where there is no square there are no "
-        "inputs.",
-        f"Squares are not equally heavy{heavy.get(true_output, '')}. Dark columns are queries whose attention is not sharp "
-        "enough for the proof; dark rows are outputs that it cannot tell from others.",
+        "tokens. Each square holds all inputs with one query and one true output; the stronger its colour, the more of them "
+        "the chosen proof does not certify (logarithmic, rounded up). Where there is no square there are no inputs.",
+        f"Squares are not equally heavy{heavy.get(true_output, '')}. Strong columns are queries whose attention is not sharp "
+        "enough for the proof; strong rows are outputs that it cannot tell from others.",
     )
 
 

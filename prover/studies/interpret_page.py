@@ -12,7 +12,7 @@ from prover.studies.frontier import Frontier
 from prover.studies.frontier_figures import COLOURS, SYMBOLS
 from prover.studies.interpret import Finding
 from prover.studies.mlp_findings import MLPFindings, mlp_html
-from prover.studies.page import INK, card, embed, page, paragraphs, styled
+from prover.studies.page import INK, card, embed, log_axis, page, paragraphs, styled
 from prover.studies.rounding import ceil_scientific, floor_percent
 from prover.studies.tables import html_table
 
@@ -96,14 +96,14 @@ def _frontier_figure(frontier: Frontier) -> go.Figure:
             marker={"size": max(26 - 2.7 * number, 6), "symbol": f"{symbol}-open", "color": colour, "line": {"width": 2.5}},
             hovertemplate="%{text}<br>%{y:.4f}%<extra></extra>",
         )
-    figure.update_xaxes(type="log", title="operations, as a fraction of brute force" if brute else "operations", dtick=1)
+    title = "operations, as a fraction of brute force" if brute else "operations"
+    figure.update_xaxes(log_axis(result.operations / unit for result in frontier.accepted), title=title)
     figure.update_yaxes(title="certified accuracy, %", range=[-6, 106])
-    return styled(figure, 480, legend=_LEGEND)
+    return styled(figure, 480)
 
 
 _NOTHING = 1e-6
 """Errors of at most so many logits are those of the search's own arithmetic."""
-_LEGEND = {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0}
 _ERRORS_TEXT = paragraphs(
     "All in logits, at the place that is worst for the proof; on a logarithmic scale; less than a millionth is not drawn. "
     "The proof holds for every pair if the sum of the errors is less than the gap.",
@@ -148,5 +148,5 @@ def _errors_figure(known: list[Finding]) -> go.Figure:
         marker=marker,
         hovertemplate="gap: %{x:.3g}<extra></extra>",
     )
-    figure.update_xaxes(title="logits", type="log", exponentformat="power", dtick=1)
-    return styled(figure, 170 + 70 * len(known), legend=_LEGEND)
+    figure.update_xaxes(log_axis(value for trace in figure.data for value in trace.x), title="logits")
+    return styled(figure, 230 + 70 * len(known))

@@ -7,8 +7,8 @@ from pathlib import Path
 import plotly.graph_objects as go
 
 from certificates.writing import write_atomically
-from prover.studies.frontier_figures import Published, strategy_colour
-from prover.studies.page import INK, card, embed, page, paragraphs, styled
+from prover.studies.frontier_figures import Published, strategy_marker
+from prover.studies.page import INK, card, embed, log_axis, page, paragraphs, styled
 from prover.studies.rounding import ceil_scientific, floor_share
 from prover.studies.summary import Summary, summary_table
 from prover.studies.tables import html_table, table_content
@@ -94,16 +94,16 @@ def _settings_figure(found: Summary) -> go.Figure:
             text=[f"{escape(one.name)}<br>{floor_share(one.bound.mean)}" for one in shown if one.bound],
             hovertemplate="%{text}<extra></extra>",
             mode="markers",
-            marker={"size": 9, "color": strategy_colour(strategy)},
+            marker=strategy_marker(strategy, 10),
             name=strategy,
         )
     return _axes(figure)
 
 
 def _axes(figure: go.Figure) -> go.Figure:
-    figure.update_xaxes(title="operations", type="log", exponentformat="power", dtick=1)
+    figure.update_xaxes(log_axis(length for trace in figure.data for length in trace.x), title="operations")
     figure.update_yaxes(title="certified accuracy", tickformat=".0%", range=[-0.03, 1.05])
-    return styled(figure, 480, legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0})
+    return styled(figure, 480, showlegend=True)
 
 
 def _published_text(published: Sequence[Published]) -> str:

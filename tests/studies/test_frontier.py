@@ -526,8 +526,22 @@ def test_the_page_in_a_browser(finished: Path) -> None:
     assert not trouble
 
 
+CUT_TEXTS = """() => [...document.querySelectorAll(".js-plotly-plot")].flatMap(plot => {
+  const box = plot.getBoundingClientRect(), grid = plot.querySelector(".gridlayer").getBoundingClientRect();
+  return [...plot.querySelectorAll(".main-svg text")].filter(text => {
+    const at = text.getBoundingClientRect();
+    const cut = at.left < box.left - 1 || at.right > box.right + 1 || at.top < box.top - 1 || at.bottom > box.bottom + 1;
+    const covers = text.closest(".legend") && at.bottom > grid.top + 2;
+    return at.width > 0 && !text.closest(".hoverlayer") && (cut || covers);
+  }).map(text => `${plot.id}: ${text.textContent}`);
+})"""
+"""Texts in figures that are partly outside of them, or in a legend that lies on the plot."""
+
+
 def sticking_out(page: Path) -> list[tuple[str, int, int]]:
-    """At which widths, in which colours, a page is wider than the window, and how wide; also where a browser has complaints."""
+    """At which widths, in which colours, a page is wider than the window, and how wide, or a figure cuts its text; also where a
+    browser has complaints.
+    """
     executable = chromium()
     from playwright.sync_api import sync_playwright  # noqa: PLC0415
 
@@ -542,10 +556,13 @@ def sticking_out(page: Path) -> list[tuple[str, int, int]]:
             tab.emulate_media(color_scheme=colours)
             for width in (1400, 800, 390):
                 tab.set_viewport_size({"width": width, "height": 900})
-                tab.wait_for_timeout(150)  # figures follow
-                shown = tab.evaluate("document.documentElement.scrollWidth")
-                if shown > width:
-                    found.append((colours, width, shown))
+                for _ in range(20):  # figures follow, on a busy machine slowly
+                    tab.wait_for_timeout(150)
+                    shown = tab.evaluate("document.documentElement.scrollWidth")
+                    wrong = [colours] * (shown > width) + [f"{colours}: {cut}" for cut in tab.evaluate(CUT_TEXTS)]
+                    if not wrong:
+                        break
+                found += [(what, width, shown) for what in wrong]
         browser.close()
     return found
 

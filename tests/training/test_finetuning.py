@@ -354,7 +354,7 @@ def test_the_page_in_a_browser(finished: tuple[Path, str]) -> None:
         view.on("pageerror", lambda error: errors.append(str(error)))
         view.goto(page_path.resolve().as_uri())
         view.wait_for_selector("#history-figure .scatterlayer .trace", state="attached")
-        view.wait_for_selector("#losses-figure .barlayer .trace", state="attached")
+        view.wait_for_selector("#losses-figure .scatterlayer .trace", state="attached")
         view.wait_for_selector("#moved-figure .barlayer .trace", state="attached")
         assert view.title() == "tuned: fine-tuned"
         assert "certified after" in view.inner_text("main")
