@@ -7,6 +7,7 @@ have without any other process.
 """
 
 import multiprocessing
+import signal
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -24,6 +25,7 @@ _inherited: tuple[Callable[[Any], Any], Meter] | None = None
 
 def _inherit(function: Callable[[Any], Any], meter: Meter) -> None:
     global _inherited  # noqa: PLW0603 - see above
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a handler's exception the pool would take for a part's, and go on
     _inherited = (function, meter)
 
 

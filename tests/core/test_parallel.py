@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,6 +11,7 @@ import pytest
 from checker.core.errors import OverBudget, Refused
 from checker.core.meter import Budget, Meter
 from checker.core.parallel import in_processes
+from checker.reporting.cli import _unwind
 
 PARENT = os.getpid()
 
@@ -72,6 +74,22 @@ def test_a_system_that_allows_no_more_processes_makes_no_difference(allowed: int
     assert list(in_processes(3, meter, lambda number: number**2, range(5))) == [0, 1, 4, 9, 16]
     for process in multiprocessing.active_children():
         process.join(10)
+    assert not multiprocessing.active_children()
+
+
+def test_a_process_that_is_terminated_is_gone_whatever_the_parent_would_do() -> None:
+    """It inherits the command's handler, whose SystemExit the pool took for the part's result, and went on."""
+    before = signal.signal(signal.SIGTERM, _unwind)
+
+    def part(item: int) -> int:
+        if os.getpid() != PARENT:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return item * item
+
+    try:
+        assert list(in_processes(2, Meter(Budget()), part, range(4))) == [0, 1, 4, 9]
+    finally:
+        signal.signal(signal.SIGTERM, before)
     assert not multiprocessing.active_children()
 
 
