@@ -165,7 +165,7 @@ class Workers:
         return bool(code)
 
     def try_one(self, mutant: Mutant) -> str | None:
-        """A test that fails on a copy of the project with this mutant in it: most are caught by a third of the cases."""
+        """A test that fails on a copy of the project with this mutant in it: most are caught by a quarter of the cases."""
         copy = self.copies.get()
         try:
             with mutated(copy, mutant):

@@ -48,7 +48,7 @@ BASES = (
     "trained",
 )
 """Certificates (tests/mutation/mutate) by rules that have theorems in Coq."""
-MUTANTS = int(os.environ.get("MUTANTS", some(1100)))
+MUTANTS = int(os.environ.get("MUTANTS", some(4000)))
 """How many of all certificates are tried: `make differential` tries 20,000."""
 
 
