@@ -74,7 +74,7 @@ def asked(certificate: Path, model: Path) -> tuple[int, dict[str, Any]]:
 
 def shows_more(answer: dict[str, Any]) -> bool:
     """Than is stated."""
-    return int(answer["established"]) > int(answer["correct"])
+    return int(answer["established"]) > int(answer["statement"]["correct"])
 
 
 @pytest.mark.parametrize("entry", VERDICTS, ids=[f"{one['certificate']}-{one['model']}" for one in VERDICTS])

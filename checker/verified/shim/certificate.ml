@@ -3,7 +3,7 @@ open Refused
 
 type step = { rule : string; premises : int list; parameters : (string * int) list; hints : (string * Container.tensor) list }
 type task = Smallest | Nth_largest of int
-type t = { model : string; task : task; correct : Z.t; total : Z.t; margin : Q.t; steps : step array }
+type t = { model : string; task : task; statement : (string * Json.t) list; correct : Z.t; total : Z.t; margin : Q.t; steps : step array }
 
 let all_of ok text = try String.iter (fun c -> if not (ok c) then raise Exit) text; true with Exit -> false
 let is_digit c = '0' <= c && c <= '9'
@@ -83,5 +83,5 @@ let parse (file : Container.file) =
       need (String.length model = 64 && all_of is_hex model) "model is no SHA-256 in lower-case hexadecimal";
       let task = task about in
       List.iter hint file.tensors;
-      { model; task; correct = natural "correct" correct; total = natural "total" total; margin = margin (List.assoc_opt "margin" members); steps }
+      { model; task; statement = members; correct = natural "correct" correct; total = natural "total" total; margin = margin (List.assoc_opt "margin" members); steps }
   | _ -> assert false
