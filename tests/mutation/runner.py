@@ -136,8 +136,10 @@ class Workers:
         # No byte code: a mutant and its original may have the same size, and be written in the same second.
         path = f"{copy}:{Path(__file__).parent}"  # the latter for the plugin
         settings = {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+        settings |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # some take a second to import
         settings |= {"THOROUGH": "1"} if thorough else {}
-        options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "-p", "no_shrinking", "-m", ""]
+        plugins = ("no:cacheprovider", "no_shrinking", "_hypothesis_pytestplugin")
+        options = ["-x", "-q", *(part for name in plugins for part in ("-p", name)), "-m", ""]
         with self.lock:
             if self.stopped:
                 raise Stopped
