@@ -37,8 +37,8 @@ plus, for each head, a mean of m_hj with weights w_hj / Z_h. Lengths are convex:
     Z sigma(x)  <=  sum_j w_0j sigma(b + m_0j)                     +  sum_h>0 rho_h sum_j w_hj |m_hj| / sqrt(d),
 
 the tangent at b, which needs sigma(b) > 0 (checked for every query, or the step is refused), and Jensen's inequality. So
-Z sigma beta is at least beta times the first sum if beta >= 0, the second one if not: in the sums above, this takes the place of
-what is added for beta.
+Z sigma beta is at least beta times the first sum if beta >= 0, the second one if not: in the sums above, this takes the place
+of what is added for beta.
 
 *Sums over the inputs of a region.* There are two ways. (1) Let hull(s) be {0} for the first states, and hull(s') the least
 interval that contains hull(s) + F_j for all s and tokens that lead to s'; then the sum is in the hull of the region's state.
