@@ -21,9 +21,14 @@ Definition float_model : model :=
 Definition n_right (N : model) : Z := if smallest then n_correct_min N else n_correct_nth passed N.
 
 Definition number (t : nat) : nat := if smallest then flip V t else t.
-(* There is a position, every token is an output, there is one way only to name the smallest token, and all weights are z 2^-e. *)
+(* There is a position, every token is an output, there is one way only to name the smallest token, tensors have their shapes (biases may
+   be absent), and all weights are z 2^-e. *)
+Definition bias (n : nat) (t : tensor) : bool := shaped 0 0 t || shaped 1 n t.
+Definition shapes : bool :=
+  shaped V d (tWE W) && shaped K d (tWP W) && forallb (shaped d dh) [tWQ W; tWK W; tWV W] && shaped dh d (tWO W) && shaped d O (tWU W)
+  && forallb (bias dh) [tbQ W; tbK W; tbV W] && bias d (tbO W) && bias O (tbU W).
 Definition fit : bool :=
-  (0 <? K)%nat && (V <=? O)%nat && (passed <? K)%nat && (negb smallest || (passed =? 0)%nat) && (0 <=? e)%Z
+  (0 <? K)%nat && (V <=? O)%nat && (passed <? K)%nat && (negb smallest || (passed =? 0)%nat) && shapes && (0 <=? e)%Z
   && forallb (exact e) [tWE W; tWP W; tWQ W; tbQ W; tWK W; tbK W; tWV W; tbV W; tWO W; tbO W; tWU W; tbU W].
 (* Rules that know of no tokens above the label. *)
 Definition about_the_largest : bool := (passed =? 0)%nat && fit.
@@ -53,7 +58,7 @@ Notation real := (real_model V O K d dh e mn md (integers e (tWE W)) (integers e
   (integers e (tbO W) 0) (integers e (tbU W) 0)).
 Lemma fits : fit = true -> (0 < K)%nat /\ (V <= O)%nat /\ (smallest = true -> passed = 0%nat) /\ float_model = real.
 Proof.
-  intros H. apply andb_prop in H as [H X]. apply andb_prop in H as [H He]. apply andb_prop in H as [H D]. apply andb_prop in H as [H _].
+  intros H. apply andb_prop in H as [H X]. apply andb_prop in H as [H He]. apply andb_prop in H as [H _]. apply andb_prop in H as [H D]. apply andb_prop in H as [H _].
   apply andb_prop in H as [A B]. apply Nat.ltb_lt in A. apply Nat.leb_le in B. apply Z.leb_le in He. repeat split; auto.
   { intros ->. now apply Nat.eqb_eq. }
   rewrite forallb_forall in X.

@@ -86,22 +86,25 @@ Hypothesis Ht : forall t o, IZR (tl t o) <= P * token_value M t o <= IZR (tl t o
 Hypothesis Hpv : forall j o, IZR (pl j o) <= P * position_value M j o <= IZR (pl j o) + 1.
 Hypothesis Hslack : P * margin M <= IZR slack.
 
-(* n: the largest token that occurs. *)
-Definition hlo q n m t j o : Z := fshr (lowprod (gap dl tl pl slack q m t j o)
-  (wpair p g terms (tslo q t + pslo q j - bref K tshi pshi q n) (tshi q t + pshi q j - bref K tshi pshi q n))) p.
+(* ref: at least the score of the token t at position j. *)
+Definition hlo q ref m t j o : Z := fshr (lowprod (gap dl tl pl slack q m t j o)
+  (wpair p g terms (tslo q t + pslo q j - ref) (tshi q t + pshi q j - ref))) p.
 
-Lemma hlo_ok q n m t j o : (t <= n)%nat -> (j < K)%nat ->
-  IZR (hlo q n m t j o) <= P * h M (IZR (bref K tshi pshi q n) / P) q t j m o.
+Lemma bref_ge q m t j : (t <= m)%nat -> (j < K)%nat -> (tshi q t + pshi q j <= bref K tshi pshi q m)%Z.
 Proof.
-  intros Htm Hj. assert (PP := pw_pos p Hp). set (r := bref K tshi pshi q n).
+  intros. unfold bref. assert (A := zmax_ge (S m) (tshi q) t ltac:(lia)). assert (B := zmax_ge K (pshi q) j ltac:(lia)). lia.
+Qed.
+Lemma hlo_ok q ref m t j o : (tshi q t + pshi q j <= ref)%Z -> IZR (hlo q ref m t j o) <= P * h M (IZR ref / P) q t j m o.
+Proof.
+  intros Href. assert (PP := pw_pos p Hp).
   apply Rmult_le_reg_r with P; [lra|]. eapply Rle_trans; [apply fshr_le; auto|].
-  replace (P * h M (IZR r / P) q t j m o * P) with (P * P * h M (IZR r / P) q t j m o) by ring.
+  replace (P * h M (IZR ref / P) q t j m o * P) with (P * P * h M (IZR ref / P) q t j m o) by ring.
   assert (T := Hts q t); assert (S' := Hps q j).
   apply (wpair_ok M); auto.
-  - fold r. rewrite !minus_IZR, !plus_IZR.
-    replace (P * (token_score M q t + position_score M q j - IZR r / P))
-      with (P * token_score M q t + P * position_score M q j - IZR r) by (field; lra). lra.
-  - unfold bref. assert (A := zmax_ge (S n) (tshi q) t ltac:(lia)). assert (B := zmax_ge K (pshi q) j Hj). lia.
+  - rewrite !minus_IZR, !plus_IZR.
+    replace (P * (token_score M q t + position_score M q j - IZR ref / P))
+      with (P * token_score M q t + P * position_score M q j - IZR ref) by (field; lra). lra.
+  - lia.
   - unfold gap. rewrite !minus_IZR, !plus_IZR, !minus_IZR. unfold v.
     assert (H1 := Hd q m); assert (H2 := Hd q o); assert (H3 := Ht t m); assert (H4 := Ht t o).
     assert (H5 := Hpv j m); assert (H6 := Hpv j o). lra.
@@ -128,18 +131,18 @@ Proof.
   rewrite app_nth2, Hlen, Nat.sub_diag by lia. cbn [nth].
   rewrite memo2_eq in H3.
   change (hrow p g terms tslo tshi pslo pshi dl tl pl slack q m (bref K tshi pshi q m) (rivals O m) (K - 1) q)
-    with (map (fun o => hlo q m m q (K - 1)%nat o) (rivals O m)) in H3.
-  rewrite (sums_map _ (fun j t o => hlo q m m t j o)) in H3 by (intros; rewrite memo2_eq; reflexivity).
+    with (map (fun o => hlo q (bref K tshi pshi q m) m q (K - 1)%nat o) (rivals O m)) in H3.
+  rewrite (sums_map _ (fun j t o => hlo q (bref K tshi pshi q m) m t j o)) in H3 by (intros; rewrite memo2_eq; reflexivity).
   rewrite forallb_forall in H3.
   assert (Hr : In o (rivals O m)).
   { apply filter_In. split; [apply in_seq; lia|]. now rewrite (proj2 (Nat.eqb_neq o m)). }
   specialize (H3 _ (in_map _ _ _ Hr)). apply Z.ltb_lt, IZR_lt in H3. rewrite plus_IZR, Hlen in H3.
-  assert (S1 := hlo_ok q m m q (K - 1) o Hqm ltac:(lia)). fold r in S1.
-  assert (S2 : IZR (zsum (K - 1) (fun i => hlo q m m (nth i f 0%nat) (0 + i) o))
+  assert (S1 := hlo_ok q (bref K tshi pshi q m) m q (K - 1) o (bref_ge q m q (K - 1) Hqm ltac:(lia))). fold r in S1.
+  assert (S2 : IZR (zsum (K - 1) (fun i => hlo q (bref K tshi pshi q m) m (nth i f 0%nat) (0 + i) o))
                <= P * rsum (K - 1) (fun j => h M r q (nth j f 0%nat) j m o)).
   { rewrite <- rsum_scal.
     assert (RI : forall n F, rsum n (fun i => IZR (F i)) = IZR (zsum n F)) by (induction n; intros; simpl; [auto|now rewrite IHn, plus_IZR]).
-    rewrite <- RI. apply rsum_le. intros j Hj. apply hlo_ok; [|lia]. apply Nat.leb_le, H1, nth_In. lia. }
+    rewrite <- RI. apply rsum_le. intros j Hj. apply hlo_ok, bref_ge; [|lia]. apply Nat.leb_le, H1, nth_In. lia. }
   assert (E1 : rsum (K - 1) (fun j => w M r q (nth j (f ++ [q]) 0%nat) j * (v M q (nth j (f ++ [q]) 0%nat) j m - v M q (nth j (f ++ [q]) 0%nat) j o - margin M))
              = rsum (K - 1) (fun j => h M r q (nth j f 0%nat) j m o)).
   { apply rsum_ext; intros j Hj. rewrite app_nth1 by lia. reflexivity. }

@@ -8,6 +8,7 @@ Open Scope Z_scope.
 (* A tensor of binary floating-point numbers: sizes of the fields of its format, its shape, and the bits of its entries. *)
 Record tensor := Tensor { fraction_bits : Z; exponent_bits : Z; rows : nat; columns : nat; bits : nat -> nat -> Z }.
 Definition bits_at (t : tensor) (i j : nat) : Z := if ((i <? rows t) && (j <? columns t))%nat then bits t i j else 0.
+Definition shaped (n k : nat) (t : tensor) : bool := (rows t =? n)%nat && (columns t =? k)%nat.
 (* The value of an entry: Flocq's reading of its bits, as a real number. *)
 Definition float (t : tensor) (i j : nat) : R :=
   FF2R radix2 (binary_float_of_bits_aux (fraction_bits t) (exponent_bits t) (bits_at t i j)).

@@ -58,17 +58,19 @@ Variables tslo tshi pslo pshi dl tl pl : nat -> nat -> Z.
 Variable slack : Z.
 Variable passed : nat.
 
-(* At least w (v(m) - v(o) - margin), in units of 2^-p, for the token t at position j; n: the largest token. *)
-Definition term_lo (q n m t j o : nat) : Z := fshr (lowprod (gap dl tl pl slack q m t j o)
-  (wpair p g terms (tslo q t + pslo q j - bref K tshi pshi q n) (tshi q t + pshi q j - bref K tshi pshi q n))) p.
+(* The greatest score of a row's positions, and, relative to it, at least w (v(m) - v(o) - margin), in units of 2^-p. *)
+Definition row_reference (q : nat) (x : list nat) : Z := zmax K (fun j => tshi q (nth j x 0%nat) + pshi q j)%Z.
+Definition term_lo (q : nat) (ref : Z) (m t j o : nat) : Z := fshr (lowprod (gap dl tl pl slack q m t j o)
+  (wpair p g terms (tslo q t + pslo q j - ref) (tshi q t + pshi q j - ref))) p.
 (* The same for all positions of a row at once: weights are computed once for all rivals. *)
-Definition row_weights (q n : nat) (x : list nat) : nat -> Z * Z :=
-  let ref := bref K tshi pshi q n in
+Definition row_weights (q : nat) (x : list nat) : nat -> Z * Z :=
+  let ref := row_reference q x in
   memo1 K (fun j => let t := nth j x 0%nat in wpair p g terms (tslo q t + pslo q j - ref)%Z (tshi q t + pshi q j - ref)%Z).
-Definition right_row (q n m : nat) (x : list nat) : bool :=
-  let ws := row_weights q n x in
+Definition right_row (q m : nat) (x : list nat) : bool :=
+  let ws := row_weights q x in
   forallb (fun o => (0 <? zsum K (fun j => fshr (lowprod (gap dl tl pl slack q m (nth j x 0%nat) j o) (ws j)) p))%Z) (rivals O m).
-Lemma right_row_eq q n m x : right_row q n m x = forallb (fun o => (0 <? zsum K (fun j => term_lo q n m (nth j x 0%nat) j o))%Z) (rivals O m).
+Lemma right_row_eq q m x :
+  right_row q m x = forallb (fun o => (0 <? zsum K (fun j => term_lo q (row_reference q x) m (nth j x 0%nat) j o))%Z) (rivals O m).
 Proof.
   unfold right_row. induction (rivals O m) as [|o l IH]; simpl; auto. rewrite IH. do 2 f_equal.
   apply zsum_ext. intros j _. unfold row_weights, term_lo. now rewrite memo1_eq.
@@ -76,7 +78,7 @@ Qed.
 (* All that is asked of a row: it is an input, evaluated as right, that no class holds. *)
 Definition row_ok (is_member : list nat -> bool) (x : list nat) : bool :=
   (length x =? K)%nat && forallb (fun t => t <? V)%nat x && negb (is_member x)
-  && right_row (nth (K - 1) x 0%nat) (max_label x) (nth_label passed x) x.
+  && right_row (nth (K - 1) x 0%nat) (nth_label passed x) x.
 Definition listed_total (is_member : list nat -> bool) (rows : list (list nat)) : Z :=
   if increasing rows then Z.of_nat (length (filter (row_ok is_member) rows)) else 0%Z.
 End Rows.
@@ -103,20 +105,20 @@ Notation ok := (row_ok V K O p g terms tslo tshi pslo pshi dl tl pl slack passed
 Lemma row_right is_member x : ok is_member x = true ->
   In x (all_lists V K) /\ correct_nth passed M x = true /\ is_member x = false.
 Proof.
-  unfold row_ok. rewrite right_row_eq. set (q := nth (K - 1) x 0%nat). set (largest := max_label x). set (m := nth_label passed x). intros H.
+  unfold row_ok. rewrite right_row_eq. set (q := nth (K - 1) x 0%nat). set (m := nth_label passed x). intros H.
   apply andb_prop in H as [H H3]. apply andb_prop in H as [H H2]. apply andb_prop in H as [H0 H1].
   apply Nat.eqb_eq in H0. apply negb_true_iff in H2. rewrite forallb_forall in H1, H3. repeat split; auto.
   - apply all_lists_spec. split; auto. apply Forall_forall. intros t It. now apply Nat.ltb_lt, H1.
   - apply correct_spec. fold m. intros o Ho Hom. assert (PP := pw_pos p Hp).
-    set (r := IZR (bref K tshi pshi q largest) / P). apply (clear_denominator M x m o r HK). change (last M x) with q.
+    set (r := IZR (row_reference K tshi pshi q x) / P). apply (clear_denominator M x m o r HK). change (last M x) with q.
     assert (Hr : In o (rivals O m)).
     { apply filter_In. split; [apply in_seq; lia|]. now rewrite (proj2 (Nat.eqb_neq o m)). }
     specialize (H3 o Hr). apply Z.ltb_lt, IZR_lt in H3.
     assert (RI : forall n F, rsum n (fun i => IZR (F i)) = IZR (zsum n F)) by (induction n; intros; simpl; [auto|now rewrite IHn, plus_IZR]).
     rewrite <- RI in H3. apply Rmult_lt_reg_l with P; [lra|]. rewrite Rmult_0_r, <- rsum_scal.
     eapply Rlt_le_trans; [exact H3|]. apply rsum_le. intros j Hj.
-    apply (hlo_ok M p g terms Hp HK tslo tshi pslo pshi dl tl pl slack Hts Hps Hd Ht Hpv Hslack q largest m (nth j x 0%nat) j o); auto.
-    apply in_le_max, nth_In. lia.
+    apply (hlo_ok M p g terms Hp HK tslo tshi pslo pshi dl tl pl slack Hts Hps Hd Ht Hpv Hslack q _ m (nth j x 0%nat) j o).
+    exact (zmax_ge K (fun j => tshi q (nth j x 0%nat) + pshi q j)%Z j Hj).
 Qed.
 
 Local Open Scope Z_scope.

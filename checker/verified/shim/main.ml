@@ -33,7 +33,8 @@ let () =
       try check model certificate with
       | Unfounded reason -> refused 1 "refused" reason
       | Malformed reason -> refused 2 "malformed" reason
-      | Unsupported what -> refused 3 "unsupported" what)
+      | Unsupported what -> refused 3 "unsupported" what
+      | Stack_overflow | Out_of_memory | Z.Overflow -> refused 3 "unsupported" "files of this size")
   | _ ->
       prerr_endline "usage: compact-proofs-verified MODEL CERTIFICATE";
       exit 3

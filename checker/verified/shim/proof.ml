@@ -8,14 +8,17 @@ type classes =
   | Prefix of blocks * (int -> int -> int -> (int * int) list option)
   | Groups of (blocks * (int -> int -> int -> int -> Counts.grouped option)) list (* of each step *)
 
-(* meant: inputs that are counted as far as they are right. listed: further inputs, the last one first. cells: those of all of them. *)
-type inputs = { classes : classes; meant : int list list; listed : int list list; cells : bool array }
-type fact = Tables | Every | Inputs of inputs
+(* meant: inputs that are counted as far as they are right; every: all inputs are. listed: further inputs, the last one first. cells:
+   those of all of them, a byte each. *)
+type inputs = { classes : classes; every : bool; meant : int list list; listed : int list list; cells : Bytes.t }
+type fact = Tables | Inputs of inputs
 
-let most_listed = 1_000_000
+let most_listed, most_cells = (300_000, 1 lsl 27)
+let yes = '\001' and no = '\000'
 
-let precision, digits, halvings, terms = (40, 20, 6, 14)
-(* Bits after the point; further ones for 1 / sqrt (d_head); how exp is computed. Nothing but what is found depends on them. *)
+let precisions = [ (40, 20, 6, 14); (160, 20, 10, 30) ]
+(* Bits after the point; further ones for 1 / sqrt (d_head); how exp is computed. Nothing but what is found depends on them: the
+   second row is for what the first one does not find. *)
 
 let taken step parameters hints =
   need (List.sort compare (List.map fst step.Certificate.parameters) = parameters) "%s takes other parameters" step.rule;
@@ -60,13 +63,14 @@ let check_class n k q m c a below above =
 
 (* The claims of all cells, each made and checked once, also of cells without inputs. *)
 let tabulated v k n claim =
+  if v * v * k * n > most_cells then unsupported "more than %d cells" most_cells;
   let table = Array.init (v * v * k * n) (fun at -> claim (at / (v * k * n)) (at / (k * n) mod v) (at / n mod k) (at mod n)) in
   fun q m c a -> table.((((((q * v) + m) * k) + c) * n) + a)
 
 let cell v k q m c = (((q * v) + m) * k) + c
 let of_classes v k n claimed classes =
   let claims at = List.exists (fun a -> claimed (at / (v * k)) (at / k mod v) (at mod k) a <> None) (List.init n Fun.id) in
-  Inputs { classes; meant = []; listed = []; cells = Array.init (v * v * k) claims }
+  Inputs { classes; every = false; meant = []; listed = []; cells = Bytes.init (v * v * k) (fun at -> if claims at then yes else no) }
 
 let about_the_largest n rule = if n > 1 then unfounded "%s is about the largest or smallest token only" rule
 
@@ -141,19 +145,20 @@ let enumeration step v k n =
   let within = List.fold_left (fun product n -> Z.mul product (Z.of_int n)) Z.one sizes in
   let last = if shape.(0) = 0 then 0 else place ((2 * shape.(0)) - 1) in
   if Z.lt within (Z.of_int last) then unfounded "more inputs are skipped than there are";
-  if whole then Every
+  let within_range j x = range (2 * j) <= x && x < range ((2 * j) + 1) in
+  if v * v * k > most_cells then unsupported "more than %d cells" most_cells;
+  let cells = Bytes.init (v * v * k) (fun at -> if within_range (k - 1) (at / (v * k)) && within_range k (at / k mod v) then yes else no) in
+  if whole then Inputs { classes = Groups []; every = true; meant = []; listed = []; cells } (* those that are skipped, too *)
   else begin
     (* Those that are meant, and not skipped, one by one, the last one first. *)
     if Z.gt within (Z.of_int most_listed) then unsupported "enumeration of a part of the inputs, more than %d" most_listed;
     let skipped = Array.make (Z.to_int within) false in
     for i = 0 to shape.(0) - 1 do Array.fill skipped (place (2 * i)) (place ((2 * i) + 1) - place (2 * i)) true done;
-    let meant row = let m = label n row in range (2 * k) <= m && m < range ((2 * k) + 1) in
+    let meant row = within_range k (label n row) in
     let row i = fst (List.fold_right (fun (j, size) (row, rest) -> ((range (2 * j) + (rest mod size)) :: row, rest / size)) (List.mapi (fun j size -> (j, size)) sizes) ([], i)) in
     let rows = ref [] in
     Array.iteri (fun i gone -> if not gone then let found = row i in if meant found then rows := found :: !rows) skipped;
-    let within j x = range (2 * j) <= x && x < range ((2 * j) + 1) in
-    let cells = Array.init (v * v * k) (fun at -> within (k - 1) (at / (v * k)) && within k (at / k mod v)) in
-    Inputs { classes = Groups []; meant = !rows; listed = []; cells }
+    Inputs { classes = Groups []; every = false; meant = !rows; listed = []; cells }
   end
 
 (* By cells, then lexicographically. *)
@@ -172,25 +177,26 @@ let as_groups = function
 
 let disjoint_sum step v k n premises =
   taken step [] [];
+  if v * v * k > most_cells then unsupported "more than %d cells" most_cells;
   let add sum fact =
     match (sum, fact) with
     | _, Tables -> malformed "disjoint-sum adds facts about inputs"
-    | None, fact -> Some fact
-    | Some Tables, _ -> assert false
-    | Some Every, Inputs other | Some (Inputs other), Every ->
-        if Array.mem true other.cells then unfounded "two premises both count inputs of a cell";
-        Some Every
-    | Some Every, Every -> unfounded "two premises both count inputs of a cell"
-    | Some (Inputs one), Inputs other ->
-        if Array.mem true (Array.map2 ( && ) one.cells other.cells) then unfounded "two premises both count inputs of a cell";
+    | None, Inputs own -> Some own
+    | Some one, Inputs other ->
+        let cells = Bytes.copy one.cells in
+        let mark at owned =
+          if owned = yes then begin
+            if Bytes.get cells at = yes then unfounded "two premises both count inputs of a cell";
+            Bytes.set cells at yes
+          end
+        in
+        Bytes.iteri mark other.cells;
         let listed = List.sort (fun a b -> compare (ordered n b) (ordered n a)) (one.listed @ other.listed) in
-        Some
-          (Inputs
-             { classes = Groups (as_groups one.classes @ as_groups other.classes); meant = one.meant @ other.meant; listed;
-               cells = Array.map2 ( || ) one.cells other.cells })
+        let classes = Groups (as_groups one.classes @ as_groups other.classes) in
+        Some { classes; every = one.every || other.every; meant = one.meant @ other.meant; listed; cells }
   in
-  let none = Inputs { classes = Groups []; meant = []; listed = []; cells = Array.make (v * v * k) false } in
-  Option.value (List.fold_left add None premises) ~default:none
+  let none () = { classes = Groups []; every = false; meant = []; listed = []; cells = Bytes.make (v * v * k) no } in
+  Inputs (match List.fold_left add None premises with Some sum -> sum | None -> none ())
 
 let further_inputs step v k n premises =
   taken step [] [ "inputs" ];
@@ -198,18 +204,24 @@ let further_inputs step v k n premises =
   | [ Tables; Inputs known ] ->
       let shape, token = hint step "inputs" [ -1; k ] in
       let row i = List.init k (fun j -> token ((i * k) + j)) in
-      let cells = Array.copy known.cells in
+      let cells = Bytes.copy known.cells in
       let add rows row =
         List.iter (fun t -> need (0 <= t && t < v) "an input has a token out of range") row;
         (match rows with last :: _ when compare (ordered n last) (ordered n row) >= 0 -> unfounded "inputs do not increase strictly, cell by cell" | _ -> ());
         let q, m, c = cell_of n row in
-        cells.(cell v k q m c) <- true;
+        Bytes.set cells (cell v k q m c) yes;
         row :: rows
       in
       let listed = List.fold_left add known.listed (List.init shape.(0) row) in
       Inputs { known with listed; cells }
-  | [ Tables; Every ] -> unfounded "all inputs have been counted"
   | _ -> malformed "further-inputs takes two premises: tables, and a fact about inputs"
+
+(* All inputs, one by one: for few, of which too few are found together. *)
+let all_rows v k =
+  if Z.gt (Z.pow (Z.of_int v) k) (Z.of_int most_listed) then None
+  else
+    let longer rows = List.concat_map (fun t -> List.map (List.cons t) rows) (List.init v Fun.id) in
+    Some (List.fold_left (fun rows _ -> longer rows) [ [] ] (List.init k Fun.id))
 
 (* The number of inputs that the last step establishes, and the theorem about it. *)
 let established (model : Model.t) (certificate : Certificate.t) =
@@ -235,27 +247,44 @@ let established (model : Model.t) (certificate : Certificate.t) =
       | rule -> unsupported "rule %s" rule)
   in
   Array.iteri apply certificate.steps;
-  let z = Z.of_int and e = Model.scale ((precision + 3) / 4) model and w = Model.tensor model and head = "blocks.0.attn." in
+  let z = Z.of_int and w = Model.tensor model and head = "blocks.0.attn." in
   let weights =
     { Counts.tWE = w "embed.W_E"; tWP = w "pos_embed.W_pos"; tWQ = w (head ^ "W_Q"); tbQ = w (head ^ "b_Q"); tWK = w (head ^ "W_K");
       tbK = w (head ^ "b_K"); tWV = w (head ^ "W_V"); tbV = w (head ^ "b_V"); tWO = w (head ^ "W_O"); tbO = w (head ^ "b_O");
       tWU = w "unembed.W_U"; tbU = w "unembed.b_U" }
   in
-  let with_weights count =
+  let with_weights count (precision, digits, halvings, terms) =
+    let e = Model.scale ((precision + 3) / 4) model in
     count smallest (n - 1) v outputs k d h (z e) (z precision) (z (precision + digits)) (Q.num certificate.margin) (Q.den certificate.margin)
       halvings terms weights
   in
-  match facts.(Array.length facts - 1) with
-  | Tables -> malformed "the last step says nothing about inputs"
-  | Every -> (with_weights Counts.count_enumeration, "count_enumeration_sound")
-  | Inputs { classes = Prefix (blocks, claim); listed; _ } ->
-      (with_weights Counts.count_prefix_chains blocks claim (List.sort compare listed), "count_prefix_chains_sound")
-  | Inputs { classes = Groups parts; meant; listed; _ } ->
-      let parts = Array.of_list parts in
-      let claim q m c a =
-        let of_step s = Option.map (fun found -> { found with Counts.step = s }) (snd parts.(s) q m c a) in
-        List.find_map of_step (List.init (Array.length parts) Fun.id)
-      in
-      let rows = List.sort compare (meant @ listed) in
-      let count = with_weights Counts.count_group_chains (Array.length parts) (fun s m -> fst parts.(s) m) claim rows in
-      (count, "count_group_chains_sound")
+  let groups parts rows =
+    let parts = Array.of_list parts in
+    let claim q m c a =
+      let of_step s = Option.map (fun found -> { found with Counts.step = s }) (snd parts.(s) q m c a) in
+      List.find_map of_step (List.init (Array.length parts) Fun.id)
+    in
+    let rows = List.sort compare rows in
+    ( (fun precision -> with_weights Counts.count_group_chains precision (Array.length parts) (fun s m -> fst parts.(s) m) claim rows),
+      "count_group_chains_sound" )
+  in
+  let ways =
+    match facts.(Array.length facts - 1) with
+    | Tables -> malformed "the last step says nothing about inputs"
+    | Inputs { every = true; _ } ->
+        (with_weights Counts.count_enumeration, "count_enumeration_sound")
+        :: (match all_rows v k with None -> [] | Some rows -> [ groups [] rows ])
+    | Inputs { classes = Prefix (blocks, claim); listed; _ } ->
+        let rows = List.sort compare listed in
+        [ ((fun precision -> with_weights Counts.count_prefix_chains precision blocks claim rows), "count_prefix_chains_sound") ]
+    | Inputs { classes = Groups parts; meant; listed; _ } -> [ groups parts (meant @ listed) ]
+  in
+  (* One after the other, until one finds as many as are stated. *)
+  let rec most best = function
+    | [] -> best
+    | (count, theorem, precision) :: rest ->
+        let found = count precision in
+        let better = if Z.gt found (fst best) || Z.sign found = 0 && snd best = "" then (found, theorem) else best in
+        if Z.geq found certificate.correct then better else most better rest
+  in
+  most (Z.zero, "") (List.concat_map (fun (count, theorem) -> List.map (fun precision -> (count, theorem, precision)) precisions) ways)
