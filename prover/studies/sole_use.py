@@ -1,17 +1,19 @@
 """One process at a time in a folder of results: a second one would do everything twice.
 
 Whoever works there leaves the file `in-use.lock`, with its process and machine, and removes it at the end. The lock of a
-process that is no more, as after a power failure, is removed by the next one; of processes of other machines nothing is known.
+process that is no more, as after a power failure, is removed by the next one, and so is one that still does not say whose it is
+after a minute; of processes of other machines nothing is known.
 """
 
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_NAME = "in-use.lock"
+_NAME, _SECONDS_TO_WRITE = "in-use.lock", 60
 
 
 class InUse(RuntimeError):
@@ -56,7 +58,7 @@ def _holder(file: Path) -> tuple[int, str] | None:
 def _clear_if_left_behind(file: Path) -> None:
     """Remove the lock of a process that is no more. One of several moves it away; if it turns out to be new, it is put back."""
     holder = _holder(file)
-    if holder is None or holder[1] != socket.gethostname() or _runs(holder[0]):
+    if _being_written(file) if holder is None else holder[1] != socket.gethostname() or _runs(holder[0]):
         return
     aside = file.with_name(f"{_NAME}.{os.getpid()}")
     try:
@@ -66,6 +68,14 @@ def _clear_if_left_behind(file: Path) -> None:
     except (FileNotFoundError, FileExistsError):
         pass
     aside.unlink(missing_ok=True)
+
+
+def _being_written(file: Path) -> bool:
+    """Not if it has been there for long, as when its process ended in between."""
+    try:
+        return time.time() - file.stat().st_mtime < _SECONDS_TO_WRITE
+    except FileNotFoundError:
+        return True
 
 
 def _runs(process: int) -> bool:

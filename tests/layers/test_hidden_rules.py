@@ -398,7 +398,7 @@ def factors(draw: Any, check: Check, chosen: list[int]) -> Factors:
 def test_what_is_proved_by_blocks_is_true_whatever_the_hints() -> None:
     counts: Counter[str] = Counter()
 
-    @settings(HYPOTHESIS, max_examples=some(180))
+    @settings(HYPOTHESIS, max_examples=some(240))
     @given(tiny=ANY, precision=PRECISIONS, data=st.data())
     def run(tiny: HiddenModel, precision: int, data: st.DataObject) -> None:
         check = Check(tiny, precision)

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,17 @@ def test_a_lock_that_was_left_behind_is_taken_over(tmp_path: Path) -> None:
     (tmp_path / LOCK).write_text(json.dumps({**left, "pid": gone()}))
     with sole_use(tmp_path):
         assert json.loads((tmp_path / LOCK).read_text()) == left
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_lock_that_was_never_written_is_taken_over_after_a_minute(tmp_path: Path) -> None:
+    (tmp_path / LOCK).touch()
+    with pytest.raises(InUse), sole_use(tmp_path):
+        pass
+    before = time.time() - 61
+    os.utime(tmp_path / LOCK, (before, before))
+    with sole_use(tmp_path):
+        assert json.loads((tmp_path / LOCK).read_text())["pid"] == os.getpid()
     assert not list(tmp_path.iterdir())
 
 
