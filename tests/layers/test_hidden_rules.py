@@ -433,7 +433,7 @@ def low_rank_leads(check: Check, chosen: list[int], hints: Factors) -> tuple[np.
     times = 3 if check.tiny.transformer else 1
     x, unembed = abs(activations(check.tiny)[:, :, chosen]) * times, unembed_of(check.tiny)[chosen]
     centre, product = hints.centre.astype(object) * Fraction(1, 2**hints.scale), product_of(hints)
-    rest, blocks = unembed - product, np.split(np.arange(len(chosen)), hints.starts[1:])
+    rest = unembed - product
     values = x @ product + 2 * times * values_of(check, chosen) - x @ unembed + centre @ rest
     slack = 2 * times * slack_without(check, chosen)
     lead, reach = np.zeros(check.tiny.table.shape), 0.0
@@ -441,11 +441,8 @@ def low_rank_leads(check: Check, chosen: list[int], hints: Factors) -> tuple[np.
         true, off = check.tiny.table[pair], x[pair] - centre
         leads_over = []
         for z in range(check.tiny.outputs):
-            loss = 0.0
-            for block in blocks:
-                first, second = rest[block, true], rest[block, z]
-                apart = length(first - second) if hints.pairwise else length(first) + length(second)
-                loss += length(off[block]) * apart
+            first, second = rest[:, true], rest[:, z]
+            loss = length(off) * (length(first - second) if hints.pairwise else length(first) + length(second))
             reach = max(reach, loss, abs(float(values[pair][z])))
             if z != true:
                 leads_over.append(float(values[pair][true] - values[pair][z] - slack) - loss)
