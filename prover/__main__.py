@@ -9,6 +9,9 @@ def main() -> None:
         from prover.commands import main as run  # noqa: PLC0415 - may fail where only the checker is installed
     except ModuleNotFoundError as error:
         sys.exit(f"Error: the prover needs {error.name}, which is not installed: pip install 'compact-proofs[prover]'")
+    except KeyboardInterrupt:  # PyTorch takes a while
+        print("\ninterrupted; nothing has begun yet", file=sys.stderr)
+        sys.exit(130)
     run()
 
 

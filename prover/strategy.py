@@ -78,6 +78,10 @@ class Strategy(ABC):
     def prove(self, problem: Any) -> Evidence | MLPEvidence:
         """Search for evidence. Raises DoesNotFit if the model is out of this strategy's reach."""
 
+    def fitting(self, problem: Any) -> Any:
+        """The problem. Raises DoesNotFit if it is out of this strategy's reach, as far as that is seen without a search."""
+        return problem
+
     def error_terms(self, problem: Any) -> ErrorTerms | None:
         """What stands between the interpretation and a proof, if the strategy can tell. Raises as `prove` does."""
         return None

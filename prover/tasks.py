@@ -21,7 +21,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from certificates import Model
+from certificates import FormatError, Model
 from certificates.automaton import Automaton, read_automaton
 from certificates.canonical_json import Json, dumps, loads_relaxed
 from certificates.tensor_file import IntArray
@@ -133,6 +133,9 @@ def addition(a: Sequence[int], b: Sequence[int], total: Sequence[int], fixed: Ma
 
 def _outputs(output: Callable[[State], int | None], states: list[State]) -> IntArray:
     found = [output(state) for state in states]
+    for state, value in zip(states, found, strict=True):
+        if value is not None and not isinstance(value, int | np.integer):
+            raise FormatError(f"the output of state {state!r} is {value!r}: outputs are integers, or None where there is none")
     return np.array([-1 if value is None else value for value in found], np.int64)
 
 

@@ -293,9 +293,8 @@ def refute_command(model: Path, tokens: str, answers: str, task: str) -> None:
     true, proved = true_and_proved(read_model(model), stated, given, asked, said)
     wrong = true.tolist() != said
     what = f"{answers} where {','.join(map(str, true.tolist()))} is right" if wrong else f"{answers}, which is right"
-    click.echo(
-        f"{'REFUTED' if wrong and proved else 'NOT REFUTED'}: {tokens} gets {what}" + ("" if proved else " (not proved)")
-    )
+    gets = "gets" if proved else "is not proved to get"
+    click.echo(f"{'REFUTED' if wrong and proved else 'NOT REFUTED'}: {tokens} {gets} {what}")
     sys.exit(0 if wrong and proved else 1)
 
 

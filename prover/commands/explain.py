@@ -25,11 +25,8 @@ from prover.proving import problem_about, prove
 from prover.strategies import FAMILIES, all_strategies_for
 from prover.strategies.enumeration import BruteForce
 from prover.strategies.fourier_output import Fourier
-from prover.strategies.pair_tables import PairTables
-from prover.strategies.potentials import Potentials
 from prover.strategies.quadrature import Quadrature
-from prover.strategies.regions import Regions
-from prover.strategy import Strategy
+from prover.strategy import DoesNotFit, Strategy
 from prover.training.examples import count_right, random_examples
 from prover.training.max_of_k import MaxOfKRecipe, train_max_of_k
 from prover.transformer.problem import TransformerProblem
@@ -165,8 +162,9 @@ def inspect_command(model: Path, task: str | None) -> None:
     for strategy in fitting:
         click.echo(f"  {strategy.name:18} {strategy.summary}\n  {'':18} cost {strategy.cost}")
     click.echo(fill(f"In costs: {legend(*(strategy.cost for strategy in fitting))}.", 110))
-    click.echo(f"\nNext: prover demo {model} -o demo-out, which tries all that are quick,")
-    click.echo(f"or one of them: prover prove {model} --strategy NAME -o proof.cert --check")
+    option = f" --task {task}" if task else ""
+    click.echo(f"\nNext: prover demo {model}{option} -o demo-out, which tries all that are quick,")
+    click.echo(f"or one of them: prover prove {model}{option} --strategy NAME -o proof.cert --check")
 
 
 def _estimate(problem: Problem) -> str:
@@ -177,25 +175,18 @@ def _estimate(problem: Problem) -> str:
     return f"{right} of {len(examples)} random inputs right, in floating point (an estimate, not a bound)"
 
 
-_LAYERS: Mapping[type[Strategy], int] = {Regions: 1, Potentials: 1, PairTables: 2}
-"""How many a transformer has that a strategy is about."""
-_ENUMERABLE = 10**8
-"""Inputs that can be looked at one by one within the default budget."""
-
-
 def _fitting(problem: Problem) -> Iterator[type[Strategy]]:
-    """The strategies whose conditions on architecture and task hold."""
+    """The strategies whose conditions on architecture, task and number of inputs hold."""
     for strategy in all_strategies_for(problem.model).values():
-        if strategy in _LAYERS:
-            fits = problem.automaton is not None and problem.model.config.n_layers == _LAYERS[strategy]
-        elif strategy is BruteForce:
-            fits = problem.automaton is None and problem.total <= _ENUMERABLE
-        elif strategy in (Fourier, Quadrature):
-            fits = isinstance(problem, TwoInputProblem) and problem.task.is_addition
-        else:
-            fits = problem.automaton is None or strategy.any_task
-        if fits:
-            yield strategy
+        if strategy in (Fourier, Quadrature) and not (isinstance(problem, TwoInputProblem) and problem.task.is_addition):
+            continue
+        if problem.automaton is not None and not strategy.any_task:
+            continue
+        try:
+            strategy().fitting(problem)
+        except DoesNotFit:
+            continue
+        yield strategy
 
 
 @click.command("doctor", short_help="Say which versions are installed, and whether they work.", epilog="Example: prover doctor")

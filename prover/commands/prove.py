@@ -3,6 +3,7 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
+from textwrap import fill
 
 import click
 
@@ -108,7 +109,7 @@ def prove_command(
         margin_text = f", by a margin of more than {decimal(problem.margin)}" if problem.margin else ""
         click.echo(f"  {evidence.correct} of {problem.total} inputs{margin_text}")
         if not evidence.correct:
-            click.echo("  The proof is vacuous: this strategy does not explain the model, or --precision is too low.")
+            click.echo(fill(f"The proof is vacuous. {search.vacuous}", 80, initial_indent="  ", subsequent_indent="  "))
     if check:
         verdict = verify(output, model)
         click.echo(f"checker: {'ACCEPTED' if verdict.accepted else 'NOT ACCEPTED'}: {verdict.theorem or verdict.reason}")

@@ -28,7 +28,7 @@ def _parameters(name: str) -> str:
 @click.argument("parameters", nargs=-1, metavar="[KEY=VALUE]...")
 @OUTPUT
 def task_command(name: str, parameters: tuple[str, ...], output: Path) -> None:
-    """Write the task NAME to a JSON file, which --task takes. For tasks of your own, see prover/tasks.py."""
+    """Write the task NAME to a JSON file, which --task takes. For tasks of your own, see docs/own-model-and-task.md."""
     build = KNOWN_TASKS[name]
     pairs, known = [text.partition("=") for text in parameters], inspect.signature(build).parameters
     for key, _, _ in pairs:

@@ -29,12 +29,17 @@ class Enumerate(Strategy):
     )
     any_task: ClassVar[bool] = True
 
+    def fitting(self, problem: Problem) -> Problem:
+        """See Strategy."""
+        length, tokens = problem.shape
+        if tokens**length > _LARGEST:
+            raise DoesNotFit(f"{self.name} looks at every sequence of tokens: {tokens**length:.1e}, more than {_LARGEST:.0e}")
+        return problem
+
     def prove(self, problem: Problem) -> Evidence:
         """Enumerate all sequences of tokens; those that are no inputs take no operations."""
-        length, tokens = problem.shape
+        length, tokens = self.fitting(problem).shape
         sequences = tokens**length
-        if sequences > _LARGEST:
-            raise DoesNotFit(f"{self.name} looks at every sequence of tokens: {sequences:.1e}, more than {_LARGEST:.0e}")
         strides = tokens ** np.arange(length)[::-1]
         unclear, cells = [], np.zeros((tokens, problem.model.config.d_vocab_out), object)
         for start in problem.track(range(0, sequences, _BLOCK), self.name):

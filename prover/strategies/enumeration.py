@@ -46,14 +46,19 @@ class BruteForce(Strategy):
         """Two for each input and output."""
         return 2 * problem.total * problem.model.config.d_vocab_out
 
-    def prove(self, problem: SequenceProblem) -> Evidence:
-        """Enumerate everything."""
+    def fitting(self, problem: SequenceProblem) -> SequenceProblem:
+        """See Strategy."""
         work = self.expected_operations(problem)
         if work > _LARGEST:
             raise DoesNotFit(
                 f"brute force takes about {work:.1e} operations on {problem.total:.1e} inputs, more than {_LARGEST:.1e}; "
                 "use classes, thresholds or pessimized, or enumerate a part with sampling"
             )
+        return _about_the_largest(problem)
+
+    def prove(self, problem: SequenceProblem) -> Evidence:
+        """Enumerate everything."""
+        self.fitting(problem)
         evidence, close = _enumerate(problem, np.array([[0, problem.d_vocab]] * (problem.n_ctx + 1)))
         further = close[surely_correct(problem, close)]  # normalised one by one, most of them can be told after all
         if not len(further):
@@ -186,11 +191,16 @@ def _decide(cell: _CellTables, tokens: Tensor) -> tuple[Tensor, Tensor]:
     return correct, ~(correct | wrong)
 
 
+def _about_the_largest(problem: SequenceProblem) -> SequenceProblem:
+    if problem.task.rank != 1:
+        raise DoesNotFit("enumeration is for the largest or smallest token only; use exact or classes")
+    return problem
+
+
 def _enumerate(problem: SequenceProblem, ranges: np.ndarray) -> tuple[Evidence, Tensor]:
     """Evidence for the inputs with tokens and label in these ranges "K+1 2", and those "n k" of them too close to tell."""
     tables, free = problem.tables, problem.n_ctx - 1
-    if problem.task.rank != 1:
-        raise DoesNotFit("enumeration is for the largest or smallest token only; use exact or classes")
+    _about_the_largest(problem)
     span = float(tables.token_score.max() - tables.token_score.min() + 2 * tables.position_score.abs().max())
     if not span + tables.score_radius < _LARGEST_SCORE:
         raise DoesNotFit(f"attention scores spread over {span:.3g}: the checker's exp ends at 2**20")

@@ -39,10 +39,15 @@ class Exact(Strategy):
         """Cells in which every smaller token is harmless."""
         return full_prefixes(problem)
 
-    def prove(self, problem: SequenceProblem) -> Evidence:
-        """Search classes, then evaluate what they do not cover."""
+    def fitting(self, problem: SequenceProblem) -> SequenceProblem:
+        """See Strategy."""
         if problem.total > _LARGEST:
             raise DoesNotFit(f"exact looks at all {problem.total:.1e} inputs, more than {_LARGEST:.0e}; use classes")
+        return problem
+
+    def prove(self, problem: SequenceProblem) -> Evidence:
+        """Search classes, then evaluate what they do not cover."""
+        self.fitting(problem)
         by_classes = Classes().prove(problem)
         parts = [_Coverage.of(problem, step) for step in by_classes.steps if step.rule == "group-chains"]
         found = []

@@ -44,7 +44,7 @@ class PairTables(Strategy):
 
     def prove(self, problem: Problem) -> Evidence:
         """There is little to search for: keys that scores are compared with, and about what all heads but one add."""
-        about = self._fitting(problem)
+        about = self.fitting(problem)
         observed = Observed(about)
         head = observed.head() if self.head < 0 else self.head
         means = np.asarray(np.rint(observed.means(head) * 2**_MEAN_BITS), np.int64)
@@ -54,11 +54,12 @@ class PairTables(Strategy):
 
     def surrogate(self, problem: Problem) -> Surrogate:
         """Leads on inputs that are nearly wrong, and attention that goes nowhere else."""
-        about = self._fitting(problem)
+        about = self.fitting(problem)
         rng = np.random.default_rng(int(about.model.digest()[:16], 16))
         return neighbour_margins(about, bool(self.before), rng)
 
-    def _fitting(self, problem: Problem) -> TransformerProblem:
+    def fitting(self, problem: Problem) -> TransformerProblem:
+        """See Strategy."""
         config = problem.model.config
         if not isinstance(problem, TransformerProblem) or not isinstance(config, Transformer):
             raise DoesNotFit(f"{self.name} is for models of the architecture `transformer`")

@@ -54,7 +54,7 @@ class Potentials(Strategy):
 
     def prove(self, problem: Problem) -> Evidence:
         """At each read, divide the inputs by a number, or by finer and finer grids."""
-        about, steps = self._fitting(problem), list[Step]()
+        about, steps = self.fitting(problem), list[Step]()
         numbers = token_numbers(about.required_automaton)
         for read in problem.track(range(len(about.reads)), self.name):
             sums = [ReadSums(about, read, query) for query in about.queries(read)]
@@ -85,7 +85,8 @@ class Potentials(Strategy):
             search = PatternSearch(search.summands, divided)
         return search
 
-    def _fitting(self, problem: Problem) -> TransformerProblem:
+    def fitting(self, problem: Problem) -> TransformerProblem:
+        """See Strategy."""
         config = problem.model.config
         if not isinstance(problem, TransformerProblem) or not isinstance(config, Transformer):
             raise DoesNotFit(f"{self.name} is for models of the architecture `transformer`")

@@ -62,7 +62,7 @@ class Regions(Strategy):
 
     def prove(self, problem: Problem) -> Evidence:
         """Refine until every region is proved, or the grid is as fine as allowed."""
-        asked, problem = self.asked(problem), self._fitting(problem)
+        asked, problem = self.asked(problem), self.fitting(problem)
         reads = range(len(problem.reads))
         found: dict[int, dict[int, FinerAutomaton]] = {read: {} for read in reads}
         for sums in problem.track(asked, self.name):
@@ -81,7 +81,7 @@ class Regions(Strategy):
 
     def asked(self, problem: Problem) -> list[ReadSums]:
         """What regions are found for: every read and query. Raises DoesNotFit as `prove` does."""
-        about = self._fitting(problem)
+        about = self.fitting(problem)
         return [ReadSums(about, read, query) for read in range(len(about.reads)) for query in about.queries(read)]
 
     def at_milestones(self) -> "Regions":
@@ -90,10 +90,11 @@ class Regions(Strategy):
 
     def surrogate(self, problem: Problem) -> Surrogate:
         """Leads of regions, mostly of those that fail."""
-        about = self._fitting(problem)
+        about = self.fitting(problem)
         return region_margins(about, np.random.default_rng(int(about.model.digest()[:16], 16)))
 
-    def _fitting(self, problem: Problem) -> TransformerProblem:
+    def fitting(self, problem: Problem) -> TransformerProblem:
+        """See Strategy."""
         config = problem.model.config
         if not isinstance(problem, TransformerProblem) or not isinstance(config, Transformer) or config.n_layers != 1:
             raise DoesNotFit(f"{self.name} is for models of the architecture `transformer` with one layer")

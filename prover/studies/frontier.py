@@ -203,6 +203,10 @@ def _models_in(found: Any) -> list[tuple[Any, Any]]:
     """The models that a sidecar or a table of results is about, and of which version (tables do not say)."""
     if isinstance(found, dict) and "certificate_sha256" in found:
         return [(found.get("model_digest"), found.get("version"))]
+    if (
+        isinstance(found, dict) and {"before", "after"} <= found.keys()
+    ):  # of a model that was fine-tuned, which comes out as another
+        return [(None, None)]
     records = found if isinstance(found, list) else []
     return [(one["model_digest"], __version__) for one in records if isinstance(one, dict) and one.get("model_digest")]
 

@@ -463,12 +463,19 @@ def test_a_folder_of_another_model_is_left_alone(files: dict[str, Path], tmp_pat
     assert run_prover("demo", files["model"], "--strategy", "pessimized", "-o", tmp_path)[0] == 0
 
 
+def test_folders_of_fine_tuned_models_are_left_alone(files: dict[str, Path], tmp_path: Path) -> None:
+    """What is there is about two models, of before and after."""
+    (tmp_path / "finetuning.json").write_text(json.dumps({"before": {}, "after": {}}))
+    code, out = run_prover("frontier", files["model"], "--strategies", "pessimized", "-o", tmp_path)
+    assert code != 0 and "name another folder" in out
+
+
 @pytest.mark.parametrize(
     ("file", "fits", "not_fits"),
     [
-        ("models/max-of-10", ("classes", "sampling"), ("brute-force",)),
-        ("transformers/addition-10", ("regions", "potentials"), ("pair-tables",)),
-        ("transformers/in-context-copying-26", ("pair-tables",), ("regions", "potentials")),
+        ("models/max-of-10", ("classes", "sampling"), ("brute-force", "exact")),
+        ("transformers/addition-10", ("regions",), ("pair-tables", "potentials", "enumerate")),
+        ("transformers/in-context-copying-26", ("pair-tables",), ("regions", "potentials", "enumerate")),
     ],
 )
 def test_inspect_names_strategies_that_fit(file: str, fits: tuple[str, ...], not_fits: tuple[str, ...]) -> None:

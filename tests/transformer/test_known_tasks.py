@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from certificates import FormatError
 from certificates.automaton import Automaton, read_automaton
 from prover.commands import cli
 from prover.known_tasks import KNOWN_TASKS
+from prover.tasks import automaton_from
 
 Truth = Callable[[list[int]], list[int] | int | None]
 
@@ -74,6 +76,12 @@ def test_every_task_has_a_case() -> None:
 
 def test_copying_of_the_literature() -> None:
     assert KNOWN_TASKS["in-context-copying"](length=6, vocab=10).count() == 262_440
+
+
+def test_outputs_are_integers() -> None:
+    """A half was once cut down to 0: another task, about which a theorem would have been proved."""
+    with pytest.raises(FormatError, match=r"the output of state 0 is 0\.0: outputs are integers"):
+        automaton_from(0, lambda total, token, _: (total + token) % 2, lambda total: total / 2, 3, 4)  # type: ignore[arg-type, return-value]
 
 
 def test_the_command(tmp_path: Path) -> None:
