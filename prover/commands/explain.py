@@ -3,13 +3,14 @@
 import inspect
 import math
 import re
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from textwrap import fill, wrap
+from textwrap import fill
 
 import click
 import torch
@@ -53,7 +54,7 @@ SYMBOLS: Mapping[str, str] = {
     "weights": "weights of the model",
 }
 """What stands in costs, beside keys of configurations."""
-_SAMPLE = 2000
+_SAMPLE, _WIDEST = 2000, 118
 
 
 @click.command("strategies", short_help="List the strategies.", epilog="Example: prover strategies")
@@ -62,9 +63,17 @@ def strategies_command() -> None:
     for title, strategies in FAMILIES.items():
         click.echo(f"\n{title}:")
         for strategy in strategies.values():
-            click.echo(f"  {strategy.name:18} {strategy.summary}")
-            click.echo(f"  {'':18} cost {strategy.cost}" + _switches(strategy, "; switches "))
-    click.echo("\n" + fill(f"In costs: {legend(*SYMBOLS)}.", 110))
+            click.echo(_filled(strategy.summary, f"  {strategy.name:18} ", 21))
+            click.echo(_filled(f"cost {strategy.cost}" + _switches(strategy, "; switches "), " " * 21, 21))
+    click.echo("\n" + _filled(f"In costs: {legend(*SYMBOLS)}."))
+
+
+def _filled(text: str, first: str = "", indent: int = 0) -> str:
+    """A paragraph as wide as the terminal, if that is not very wide."""
+    width = min(_WIDEST, shutil.get_terminal_size().columns)
+    return fill(
+        text, width, initial_indent=first, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def legend(*costs: str) -> str:
@@ -92,30 +101,27 @@ def explain_command(strategy: str) -> None:
 
 
 def explained(strategy: type[Strategy], family: str) -> Iterator[str]:
-    """Lines for a person; those of the idea as they stand in the strategy's file."""
-    yield f"{strategy.name}: {strategy.summary}"
+    """Paragraphs for a person."""
+    yield _filled(f"{strategy.name}: {strategy.summary}")
     yield ""
-    yield f"  for       {family}"
-    yield f"  cost      {strategy.cost} ({legend(strategy.cost)})"
-    yield f"  theorems  {', '.join(strategy.rules)} (checker rules NAME prints one with its proof)"
+    yield _filled(family, "  for       ", 12)
+    yield _filled(f"{strategy.cost} ({legend(strategy.cost)})", "  cost      ", 12)
+    yield _filled(f"{', '.join(strategy.rules)} (checker rules NAME prints one with its proof)", "  theorems  ", 12)
     yield ""
-    yield from (f"  {line}".rstrip() for line in ideas(strategy))
-    if strategy.switches():
+    for paragraph in "\n".join(ideas(strategy)).split("\n\n"):
+        yield _filled(paragraph, "  ", 2)
         yield ""
+    if strategy.switches():
         yield "  switches (--set key=value):"
     for one in strategy.switches():
-        yield f"    {f'{one.name}={one.default}':18} {one.metadata.get('meaning', '')}"
+        yield _filled(str(one.metadata.get("meaning", "")), f"    {f'{one.name}={one.default}':18} ", 23)
     yield ""
-    yield from _paragraph("origin", strategy.origin)
+    yield _filled(strategy.origin, "  origin    ", 12)
     for name, paper in cited(strategy.origin).items():
-        yield f"            {name}: {paper.title}. {paper.venue}, {paper.address}"
+        yield _filled(f"{name}: {paper.title}. {paper.venue}, {paper.address}", " " * 12, 12)
     yield ""
-    yield from _paragraph("bound 0%", strategy.vacuous)
+    yield _filled(strategy.vacuous, "  bound 0%  ", 12)
     yield ""
-
-
-def _paragraph(title: str, text: str) -> list[str]:
-    return wrap(text, 118, initial_indent=f"  {title:10}", subsequent_indent=" " * 12)
 
 
 def ideas(strategy: type[Strategy]) -> Iterator[str]:
@@ -154,14 +160,15 @@ def inspect_command(model: Path, task: str | None) -> None:
         rows["task"] = f"none that is known: {error}"
         fitting = ()
     for key, value in rows.items():
-        click.echo(fill(value, 110, initial_indent=f"{key:15}", subsequent_indent=" " * 15))
+        click.echo(_filled(value, f"{key:15}", 15))
     if not fitting:
         click.echo("\nName the task: --task max-of-k, or a file with an automaton (`prover task --help`).")
         return
     click.echo("\nStrategies that fit:")
     for strategy in fitting:
-        click.echo(f"  {strategy.name:18} {strategy.summary}\n  {'':18} cost {strategy.cost}")
-    click.echo(fill(f"In costs: {legend(*(strategy.cost for strategy in fitting))}.", 110))
+        click.echo(_filled(strategy.summary, f"  {strategy.name:18} ", 21))
+        click.echo(_filled(f"cost {strategy.cost}", " " * 21, 21))
+    click.echo(_filled(f"In costs: {legend(*(strategy.cost for strategy in fitting))}."))
     option = f" --task {task}" if task else ""
     click.echo(f"\nNext: prover demo {model}{option} -o demo-out, which tries all that are quick,")
     click.echo(f"or one of them: prover prove {model}{option} --strategy NAME -o proof.cert --check")

@@ -463,6 +463,16 @@ def test_a_folder_of_another_model_is_left_alone(files: dict[str, Path], tmp_pat
     assert run_prover("demo", files["model"], "--strategy", "pessimized", "-o", tmp_path)[0] == 0
 
 
+@pytest.mark.parametrize("words", [("strategies",), ("explain", "potentials"), ("inspect", "transformers/addition-10")])
+def test_what_is_told_fits_the_terminal(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    *before, last = words
+    last = str(ROOT / f"certificates/{last}.safetensors") if "/" in last else last
+    code, out = run_prover(*before, last)
+    whole = (str(ROOT), '{"automaton"')  # what can be copied, and digests
+    assert code == 0 and all(len(line) <= 80 or any(one in line for one in whole) for line in out.splitlines())
+
+
 def test_folders_of_fine_tuned_models_are_left_alone(files: dict[str, Path], tmp_path: Path) -> None:
     """What is there is about two models, of before and after."""
     (tmp_path / "finetuning.json").write_text(json.dumps({"before": {}, "after": {}}))

@@ -78,8 +78,8 @@ def main(model_path: Path, certificate_path: Path, output: Path) -> None:
     for short, name in WEIGHTS.items():
         raw = model.tensors.get(name, RawTensor("F32", (0, 0), b""))
         fraction, exponent, unsigned = FIELDS[raw.dtype]
-        table = np.frombuffer(raw.data, unsigned).reshape(-1, raw.shape[-1] or 1)
-        sizes = f"{fraction} {exponent} {len(table)} {table.shape[1]}"
+        table = np.frombuffer(raw.data, unsigned).reshape(-1, max(raw.shape[-1], 1))
+        sizes = f"{fraction} {exponent} {len(table)} {raw.shape[-1]}"
         lines.append(f"Definition {short} := Tensor {sizes} (matrix {listed(table.tolist())}).")
     lines.append(f"Definition transformer_weights := Weights {' '.join(WEIGHTS)}.")
     blocks = [[np.flatnonzero(row == block).tolist() for block in range(row.max() + 1)] for row in rivals]
