@@ -11,13 +11,14 @@ let required =
   let no = [ "load_in_4bit"; "parallel_attn_mlp"; "post_embedding_ln"; "scale_attn_by_inverse_layer_idx"; "use_local_attn"; "use_normalization_before_and_after"; "use_qk_norm" ] in
   Json.
     [
-      ("attn_only", ([ Bool true ], false)); ("n_heads", ([ Int Z.one ], false)); ("n_layers", ([ Int Z.one ], false));
+      ("attn_only", ([ Bool true ], false)); ("n_heads", ([ Int Z.one; Decimal Q.one ], false)); ("n_layers", ([ Int Z.one; Decimal Q.one ], false));
       ("normalization_type", ([ Null ], false)); ("architecture", ([ String "attention-only" ], true));
       ("attention_dir", ([ String "causal" ], true)); ("positional_embedding_type", ([ String "standard" ], true));
       ("use_attn_scale", ([ Bool true ], true)); ("attn_scores_soft_cap", ([ Int Z.minus_one; Decimal Q.minus_one ], true));
       ("output_logits_soft_cap", ([ Int Z.minus_one; Decimal Q.minus_one ], true));
     ]
-  @ List.map (fun key -> (key, ([ Json.Null; Json.Bool false ], true))) (none @ no)
+  @ List.map (fun key -> (key, ([ Json.Null ], true))) none
+  @ List.map (fun key -> (key, ([ Json.Bool false ], true))) no
 
 let ignored =
   [
@@ -65,7 +66,8 @@ let sizes_of config =
   let size (key, (least, most)) =
     let value =
       match (key, found key) with
-      | "d_vocab_out", (None | Some (Json.Int _ | Json.Null)) when (match found key with None | Some Json.Null -> true | Some (Json.Int z) -> Z.equal z Z.minus_one | _ -> false) -> found "d_vocab"
+      | "d_vocab_out", None -> found "d_vocab"
+      | "d_vocab_out", Some (Json.Int z) when Z.equal z Z.minus_one -> found "d_vocab"
       | _, value -> value
     in
     match value with

@@ -16,9 +16,9 @@ type fact = Tables | Inputs of inputs
 let most_listed, most_cells = (300_000, 1 lsl 27)
 let yes = '\001' and no = '\000'
 
-let precisions = [ (40, 20, 6, 14); (160, 20, 10, 30) ]
+let precisions = [ (40, 20, 6, 14); (160, 20, 10, 30); (1200, 20, 40, 60) ]
 (* Bits after the point; further ones for 1 / sqrt (d_head); how exp is computed. Nothing but what is found depends on them: the
-   second row is for what the first one does not find. *)
+   further rows are for what those before do not find, as where weights are very small. *)
 
 let taken step parameters hints =
   need (List.sort compare (List.map fst step.Certificate.parameters) = parameters) "%s takes other parameters" step.rule;
