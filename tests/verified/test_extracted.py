@@ -49,7 +49,7 @@ BASES = (
 )
 """Certificates (tests/mutation/mutate) by rules that have theorems in Coq."""
 MUTANTS = int(os.environ.get("MUTANTS", some(4000)))
-"""How many of all certificates are tried: `make differential` tries 20,000."""
+"""How many of all certificates are tried, about, as there are fewer of some kinds: `make differential` tries 20,000."""
 
 
 def _is_built() -> bool:
