@@ -29,8 +29,14 @@ Definition root : Z := Z.sqrt (2 ^ (2 * rp) / Z.of_nat dh).
 Definition score_lo (s : Z) : Z := fshr (if 0 <=? s then s * root else s * (root + 1)) (4 * e + rp - p).
 Definition score_hi (s : Z) : Z := cshr (if 0 <=? s then s * (root + 1) else s * root) (4 * e + rp - p).
 
-Definition covered : bool :=
-  forallb (fun m => forallb (fun o => existsb (existsb (Nat.eqb o)) (blocks m)) (seq 0 O)) (seq 0 V).
+Definition covered (bs : nat -> list (list nat)) : bool :=
+  forallb (fun m => forallb (fun o => existsb (existsb (Nat.eqb o)) (bs m)) (seq 0 O)) (seq 0 V).
+Lemma covered_in bs m o : covered bs = true -> (m < V)%nat -> (o < O)%nat -> exists B, In B (bs m) /\ In o B.
+Proof.
+  intros H Hm Ho. unfold covered in H. rewrite forallb_forall in H. specialize (H m ltac:(apply in_seq; lia)).
+  rewrite forallb_forall in H. specialize (H o ltac:(apply in_seq; lia)).
+  apply existsb_exists in H as (B & HB & H). apply existsb_exists in H as (o' & Ho' & H). apply Nat.eqb_eq in H; subst; eauto.
+Qed.
 
 Definition table_rule := (nat -> nat -> Z) -> (nat -> nat -> Z) -> (nat -> nat -> Z) -> (nat -> nat -> Z) ->
   (nat -> nat -> Z) -> (nat -> nat -> Z) -> (nat -> nat -> Z) -> (nat -> Z) -> Z -> Z.
@@ -66,13 +72,13 @@ Definition with_tables (F : table_rule) : Z :=
 Variable rows : list (list nat).
 (* Classes of prefixes, and rows beside them. *)
 Definition certified : Z :=
-  if covered then with_tables (fun tslo tshi pslo pshi dl tl pl common slack =>
+  if covered blocks then with_tables (fun tslo tshi pslo pshi dl tl pl common slack =>
     core_total V K p g terms tslo tshi pslo pshi dl tl pl common slack blocks claim
     + listed_total V K O p g terms tslo tshi pslo pshi dl tl pl slack 0 (in_prefix_class K claim) rows) else 0.
 Variables passed steps : nat.
 Variable gblocks : nat -> nat -> list (list nat).
 Variable gclaim : nat -> nat -> nat -> nat -> option grouped.
-Definition gcovered : bool := forallb (fun s => forallb (fun m => forallb (fun o => existsb (existsb (Nat.eqb o)) (gblocks s m)) (seq 0 O)) (seq 0 V)) (seq 0 steps).
+Definition gcovered : bool := forallb (fun s => covered (gblocks s)) (seq 0 steps).
 Definition certified_groups : Z :=
   if gcovered then with_tables (fun tslo tshi pslo pshi dl tl pl common slack =>
     group_total V K p g terms tslo tshi pslo pshi dl tl pl common slack passed steps gblocks gclaim
@@ -258,9 +264,7 @@ Theorem certified_sound :
 Proof.
   assert (N := n_correct_nonneg 0 M). unfold certified. destruct (covered V O blocks) eqn:H; [|exact N]. apply with_tables_sound; [exact N|].
   intros ? ? ? ? ? ? ? ? ? Hp HK ? ? ? ? ? ?. apply (listed_sound M p g terms Hp HK); auto. apply (prefix_members_sound M p g terms Hp HK); auto.
-  intros m o Hm Ho. simpl in Hm, Ho. unfold covered in H. rewrite forallb_forall in H. specialize (H m ltac:(apply in_seq; lia)).
-  rewrite forallb_forall in H. specialize (H o ltac:(apply in_seq; lia)).
-  apply existsb_exists in H as (B & HB & H). apply existsb_exists in H as (o' & Ho' & H). apply Nat.eqb_eq in H; subst; eauto.
+  intros m o Hm Ho. exact (covered_in V O blocks m o H Hm Ho).
 Qed.
 
 Variables passed steps : nat.
@@ -272,9 +276,8 @@ Theorem certified_groups_sound :
 Proof.
   assert (N := n_correct_nonneg passed M). unfold certified_groups. destruct (gcovered V O steps gblocks) eqn:H; [|exact N]. apply with_tables_sound; [exact N|].
   intros ? ? ? ? ? ? ? ? ? Hp HK ? ? ? ? ? ?. apply (listed_sound M p g terms Hp HK); auto. apply (group_members_sound M p g terms Hp HK); auto.
-  intros s m o Hs Hm Ho. simpl in Hm, Ho. unfold gcovered in H. rewrite forallb_forall in H. specialize (H s ltac:(apply in_seq; lia)).
-  rewrite forallb_forall in H. specialize (H m ltac:(apply in_seq; lia)). rewrite forallb_forall in H. specialize (H o ltac:(apply in_seq; lia)).
-  apply existsb_exists in H as (B & HB & H). apply existsb_exists in H as (o' & Ho' & H). apply Nat.eqb_eq in H; subst; eauto.
+  intros s m o Hs Hm Ho. unfold gcovered in H. rewrite forallb_forall in H.
+  exact (covered_in V O (gblocks s) m o (H s ltac:(apply in_seq; lia)) Hm Ho).
 Qed.
 
 Theorem certified_brute_sound :

@@ -68,9 +68,13 @@ let tabulated v k n claim =
   fun q m c a -> table.((((((q * v) + m) * k) + c) * n) + a)
 
 let cell v k q m c = (((q * v) + m) * k) + c
+let cells v k owned =
+  if v * v * k > most_cells then unsupported "more than %d cells" most_cells;
+  Bytes.init (v * v * k) (fun at -> if owned (at / (v * k)) (at / k mod v) (at mod k) then yes else no)
+
 let of_classes v k n claimed classes =
-  let claims at = List.exists (fun a -> claimed (at / (v * k)) (at / k mod v) (at mod k) a <> None) (List.init n Fun.id) in
-  Inputs { classes; every = false; meant = []; listed = []; cells = Bytes.init (v * v * k) (fun at -> if claims at then yes else no) }
+  let claims q m c = List.exists (fun a -> claimed q m c a <> None) (List.init n Fun.id) in
+  Inputs { classes; every = false; meant = []; listed = []; cells = cells v k claims }
 
 let about_the_largest n rule = if n > 1 then unfounded "%s is about the largest or smallest token only" rule
 
@@ -146,8 +150,7 @@ let enumeration step v k n =
   let last = if shape.(0) = 0 then 0 else place ((2 * shape.(0)) - 1) in
   if Z.lt within (Z.of_int last) then unfounded "more inputs are skipped than there are";
   let within_range j x = range (2 * j) <= x && x < range ((2 * j) + 1) in
-  if v * v * k > most_cells then unsupported "more than %d cells" most_cells;
-  let cells = Bytes.init (v * v * k) (fun at -> if within_range (k - 1) (at / (v * k)) && within_range k (at / k mod v) then yes else no) in
+  let cells = cells v k (fun q m _ -> within_range (k - 1) q && within_range k m) in
   if whole then Inputs { classes = Groups []; every = true; meant = []; listed = []; cells } (* those that are skipped, too *)
   else begin
     (* Those that are meant, and not skipped, one by one, the last one first. *)
@@ -177,7 +180,6 @@ let as_groups = function
 
 let disjoint_sum step v k n premises =
   taken step [] [];
-  if v * v * k > most_cells then unsupported "more than %d cells" most_cells;
   let add sum fact =
     match (sum, fact) with
     | _, Tables -> malformed "disjoint-sum adds facts about inputs"
@@ -195,7 +197,7 @@ let disjoint_sum step v k n premises =
         let classes = Groups (as_groups one.classes @ as_groups other.classes) in
         Some { classes; every = one.every || other.every; meant = one.meant @ other.meant; listed; cells }
   in
-  let none () = { classes = Groups []; every = false; meant = []; listed = []; cells = Bytes.make (v * v * k) no } in
+  let none () = { classes = Groups []; every = false; meant = []; listed = []; cells = cells v k (fun _ _ _ -> false) } in
   Inputs (match List.fold_left add None premises with Some sum -> sum | None -> none ())
 
 let further_inputs step v k n premises =
