@@ -258,11 +258,7 @@ Proof.
   set (r := IZR (ref m q) / P). apply (clear_denominator M (f ++ [q]) m o r HK).
   assert (Hlast : last M (f ++ [q]) = q) by (unfold last; rewrite app_nth2, Hlen, Nat.sub_diag by lia; reflexivity).
   rewrite Hlast.
-  assert (EK : rsum K (fun j => h M r q (nth j (f ++ [q]) O) j m o)
-               = rsum (K - 1) (fun j => h M r q (nth j f O) j m o) + h M r q q (K - 1) m o).
-  { replace K with (S (K - 1)) at 1 by lia. cbn [rsum]. f_equal.
-    - apply rsum_ext; intros j Hj. now rewrite app_nth1 by lia.
-    - rewrite app_nth2, Hlen, Nat.sub_diag by lia. reflexivity. }
+  assert (EK := with_last M p Hp HK r q f m o Hlen).
   unfold h in EK at 1. rewrite EK. clear EK.
   set (C := lowprod (tD (mk m B) q + tT (mk m B) m) _) in *. set (H := memo1 (S (top m)) _) in *.
   set (over := gbounds (least V passed true m (level G) H) None (need_above G)) in *.

@@ -272,6 +272,14 @@ Notation weights := (with_weights p g terms flo fhi plo phi).
 
 Definition h (r : R) (q t j m o : nat) : R := w M r q t j * (v M q t j m - v M q t j o - margin M).
 
+Lemma with_last r q f m o : length f = (K - 1)%nat ->
+  rsum K (fun j => h r q (nth j (f ++ [q]) O) j m o) = rsum (K - 1) (fun j => h r q (nth j f O) j m o) + h r q q (K - 1) m o.
+Proof.
+  intros Hlen. replace K with (S (K - 1)) at 1 by lia. cbn [rsum]. f_equal.
+  - apply rsum_ext; intros j Hj. now rewrite app_nth1 by lia.
+  - rewrite app_nth2, Hlen, Nat.sub_diag by lia. reflexivity.
+Qed.
+
 Lemma score_low q t j s m : (t < s)%nat -> (s <= S m)%nat -> (j < K - 1)%nat ->
   IZR (plo q s + flo q - ref m q) <= P * (token_score M q t + position_score M q j - IZR (ref m q) / P) <=
   IZR (phi q s + fhi q - ref m q) /\ (phi q s + fhi q - ref m q <= 0)%Z.
@@ -359,11 +367,7 @@ Proof.
   set (r := IZR (ref m q) / P). apply (clear_denominator M (f ++ [q]) m o r HK).
   assert (Hlast : last M (f ++ [q]) = q) by (unfold last; rewrite app_nth2, Hlen, Nat.sub_diag by lia; reflexivity).
   rewrite Hlast.
-  assert (EK : rsum K (fun j => h r q (nth j (f ++ [q]) O) j m o)
-               = rsum (K - 1) (fun j => h r q (nth j f O) j m o) + h r q q (K - 1) m o).
-  { replace K with (S (K - 1)) at 1 by lia. cbn [rsum]. f_equal.
-    - apply rsum_ext; intros j Hj. now rewrite app_nth1 by lia.
-    - rewrite app_nth2, Hlen, Nat.sub_diag by lia. reflexivity. }
+  assert (EK := with_last r q f m o Hlen).
   unfold h in EK at 1. rewrite EK. clear EK.
   set (L := weights q (ref m q) lv) in *.
   set (bnd := fun s w => lowprod (tD (mk m m B) q + tLeast (mk m m B) s) w) in *.
