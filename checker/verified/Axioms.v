@@ -1,8 +1,10 @@
 (* What the theorems are, and what they rest on: printed by `make verified`, compared by tests/verified. *)
 From Coq Require Import Reals ZArith.
-From CompactProofs Require Import Semantics PrefixChains Tables Tasks Floats Counts.
+From CompactProofs Require Import Semantics PrefixChains Projections Projected Tables Tasks Floats Counts.
 
 Check @clear_denominator.
+Check @left_out_bound.
+Check @table_bounds_ok.
 Check @certified_sound.
 Check @certified_groups_sound.
 Check @certified_brute_sound.
@@ -19,6 +21,8 @@ Check @count_prefix_chains_sound.
 Check @count_group_chains_sound.
 Check @count_enumeration_sound.
 Print Assumptions clear_denominator.
+Print Assumptions left_out_bound.
+Print Assumptions table_bounds_ok.
 Print Assumptions certified_sound.
 Print Assumptions certified_groups_sound.
 Print Assumptions certified_brute_sound.

@@ -92,7 +92,7 @@ def main(model_path: Path, certificate_path: Path, output: Path) -> None:
     sizes = f"{config.d_vocab} {config.d_vocab_out} {config.n_ctx} {config.d_model} {config.d_head}"
     precision = f"{PRECISION} {PRECISION + DIGITS} 0 1 {HALVINGS} {TERMS}"
     lines += [
-        f"Definition count := count_prefix_chains false 0 {sizes} {e} {precision} transformer_weights blocks claim [].",
+        f"Definition count := count_prefix_chains false 0 {sizes} {e} {precision} transformer_weights None blocks claim [].",
         f"Definition transformer := float_model {sizes} 0 1 transformer_weights.",
         f"Lemma counted : ({statement.correct} <=? count) = true.",
         "Proof. vm_cast_no_check (eq_refl true). Qed.",

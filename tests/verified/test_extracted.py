@@ -30,7 +30,10 @@ GOLDEN = Path(certificates.__file__).parent / "golden"
 VERDICTS: list[dict[str, Any]] = json.loads((GOLDEN / "verdicts.json").read_text())
 LESS = {"count-too-low.cert", "margin-enumeration-ignored.cert"}
 """Golden certificates that state less than they show."""
-COVERED = {"additive-tables", "prefix-chains", "group-chains", "enumeration", "further-inputs", "disjoint-sum"}
+COVERED = {
+    *("additive-tables", "projected-tables", "prefix-chains", "group-chains"),
+    *("enumeration", "further-inputs", "disjoint-sum"),
+}
 BASES = (
     *(
         "brute-force",
@@ -44,6 +47,9 @@ BASES = (
         "precise",
         "smallest",
         "second",
+        "lengths",
+        "differences",
+        "norms",
     ),
     "trained",
 )
@@ -133,6 +139,24 @@ def test_every_rank_has_the_theorem_of_group_chains(rank: int, tmp_path: Path) -
     status, answer = asked(tmp_path / "cert", tmp_path / "model")
     assert status == 0 and verdict.accepted and answer["established"] == str(verdict.correct)
     assert verdict.verified is not None and verdict.verified.theorem == "count_group_chains_sound"
+
+
+@pytest.mark.parametrize("residual", ["0", "1", "2"])
+@pytest.mark.parametrize("ranks", [("-1", "-1", "-1"), ("2", "2", "2"), ("3", "-1", "0"), ("-1", "3", "1")])
+def test_projected_tables_prove_as_much(residual: str, ranks: tuple[str, str, str], tmp_path: Path) -> None:
+    """Tables projected or not, their residuals bounded in every way: the extracted checker counts neither more nor less."""
+    shown = 0
+    switches = dict(zip(("attention", "copying", "direct"), ranks, strict=True))
+    models = (mutate._constructed(5, 4, 3.0), mutate._constructed(4, 3, 3.5, outputs=6), mutate._smallest())
+    for number, model in enumerate(models):
+        certificate = mutate._proved(model, "interpretation", **switches, residual=residual, diagonal=str(number % 2))
+        write_model(tmp_path / "model", model)
+        write_certificate(tmp_path / "cert", certificate)
+        status, answer = asked(tmp_path / "cert", tmp_path / "model")
+        verdict = verify(tmp_path / "cert", tmp_path / "model", verified=True)
+        assert verdict.accepted and status == 0 and answer["established"] == str(verdict.correct)
+        shown += verdict.correct or 0
+    assert shown > 20
 
 
 def test_inputs_beside_prefix_chains(tmp_path: Path) -> None:

@@ -39,18 +39,20 @@ Definition numbered (F : (nat -> nat -> Z) -> (nat -> nat -> Z) -> (nat -> nat -
   let wE := integers e (tWE W) in let wU := integers e (tWU W) in let bU := integers e (tbU W) 0 in
   F (fun t => wE (number t)) (integers e (tWP W)) (integers e (tWQ W)) (integers e (tWK W)) (integers e (tWV W)) (integers e (tWO W))
     (fun i o => wU i (number o)) (integers e (tbQ W) 0) (integers e (tbV W) 0) (integers e (tbO W) 0) (fun o => bU (number o)).
+(* Tables come from additive-tables (None) or projected-tables. *)
+Variable source : option projections.
 Definition count_prefix_chains (blocks : nat -> list (list nat)) (claim : nat -> nat -> nat -> option levels) (rows : list (list nat)) : Z :=
   if about_the_largest then numbered (fun zWE zWP zWQ zWK zWV zWO zWU zbQ zbV zbO zbU =>
-    certified V O K d dh e p rp mn md g terms zWE zWP zWQ zWK zWV zWO zWU zbQ zbV zbO zbU blocks claim rows)
+    certified V O K d dh e p rp mn md g terms zWE zWP zWQ zWK zWV zWO zWU zbQ zbV zbO zbU blocks claim source rows)
   else 0%Z.
 Definition count_group_chains (steps : nat) (blocks : nat -> nat -> list (list nat))
   (claim : nat -> nat -> nat -> nat -> option grouped) (rows : list (list nat)) : Z :=
   if fit then numbered (fun zWE zWP zWQ zWK zWV zWO zWU zbQ zbV zbO zbU =>
-    certified_groups V O K d dh e p rp mn md g terms zWE zWP zWQ zWK zWV zWO zWU zbQ zbV zbO zbU rows passed steps blocks claim)
+    certified_groups V O K d dh e p rp mn md g terms zWE zWP zWQ zWK zWV zWO zWU zbQ zbV zbO zbU source rows passed steps blocks claim)
   else 0%Z.
 Definition count_enumeration : Z :=
   if about_the_largest then numbered (fun zWE zWP zWQ zWK zWV zWO zWU zbQ zbV zbO zbU =>
-    certified_brute V O K d dh e p rp mn md g terms zWE zWP zWQ zWK zWV zWO zWU zbQ zbV zbO zbU)
+    certified_brute V O K d dh e p rp mn md g terms zWE zWP zWQ zWK zWV zWO zWU zbQ zbV zbO zbU source)
   else 0%Z.
 
 Notation real := (real_model V O K d dh e mn md (integers e (tWE W)) (integers e (tWP W)) (integers e (tWQ W)) (integers e (tWK W))
@@ -75,18 +77,18 @@ Theorem count_prefix_chains_sound blocks claim rows : (count_prefix_chains block
 Proof.
   unfold count_prefix_chains. destruct about_the_largest eqn:F; [|apply nothing]. apply andb_prop in F as [E F].
   apply fits in F as (HK & HO & _ & ->). apply Nat.eqb_eq in E. unfold n_right, numbered, number. rewrite E.
-  destruct smallest; [now apply certified_min_sound|]. exact (certified_sound _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _).
+  destruct smallest; [now apply certified_min_sound|]. exact (certified_sound _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _).
 Qed.
 Theorem count_group_chains_sound steps blocks claim rows : (count_group_chains steps blocks claim rows <= n_right float_model)%Z.
 Proof.
   unfold count_group_chains. destruct fit eqn:F; [|apply nothing]. apply fits in F as (HK & HO & S & ->). unfold n_right, numbered, number.
   destruct smallest; [rewrite (S eq_refl); now apply certified_groups_min_sound|].
-  exact (certified_groups_sound _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _).
+  exact (certified_groups_sound _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _).
 Qed.
 Theorem count_enumeration_sound : (count_enumeration <= n_right float_model)%Z.
 Proof.
   unfold count_enumeration. destruct about_the_largest eqn:F; [|apply nothing]. apply andb_prop in F as [E F].
   apply fits in F as (HK & HO & _ & ->). apply Nat.eqb_eq in E. unfold n_right, numbered, number. rewrite E.
-  destruct smallest; [now apply certified_brute_min_sound|]. exact (certified_brute_sound _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _).
+  destruct smallest; [now apply certified_brute_min_sound|]. exact (certified_brute_sound _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _).
 Qed.
 End Counts.

@@ -53,10 +53,10 @@ End Enum.
 
 Section Brute.
 Variables (V K O : nat) (p : Z) (g terms : nat).
-Variables tslo tshi pslo pshi dl tl pl : nat -> nat -> Z.
+Variables tslo tshi pslo pshi dl du tl tu pl : nat -> nat -> Z.
 Variable slack : Z.
 
-Definition gap (q m t j o : nat) : Z := (dl q m - dl q o) + (tl t m - tl t o) + (pl j m - pl j o) - 3 - slack.
+Definition gap (q m t j o : nat) : Z := (dl q m - du q o) + (tl t m - tu t o) + (pl j m - pl j o) - 1 - slack.
 Definition bref (q m : nat) : Z := zmax (S m) (tshi q) + zmax K (pshi q).
 Definition rivals (m : nat) : list nat := filter (fun o => negb (o =? m)%nat) (seq 0 O).
 Definition hrow (q m : nat) (ref : Z) (rv : list nat) (j t : nat) : list Z :=
@@ -75,42 +75,43 @@ Notation V := (nV M). Notation K := (nK M). Notation O := (nO M).
 Variables (p : Z) (g terms : nat).
 Hypothesis Hp : 0 <= p.
 Hypothesis HK : (0 < K)%nat.
-Variables tslo tshi pslo pshi dl tl pl : nat -> nat -> Z.
+Variables tslo tshi pslo pshi dl du tl tu pl : nat -> nat -> Z.
 Variable slack : Z.
 Notation P := (IZR (2 ^ p)).
 Local Open Scope R_scope.
-Hypothesis Hts : forall q t, IZR (tslo q t) <= P * token_score M q t <= IZR (tshi q t).
+Variables cs cd ct : nat -> R.   (* what scores and values may differ by: it cancels *)
+Hypothesis Hts : forall q t, IZR (tslo q t) <= P * (token_score M q t - cs q) <= IZR (tshi q t).
 Hypothesis Hps : forall q j, IZR (pslo q j) <= P * position_score M q j <= IZR (pshi q j).
-Hypothesis Hd : forall q o, IZR (dl q o) <= P * direct M q o <= IZR (dl q o) + 1.
-Hypothesis Ht : forall t o, IZR (tl t o) <= P * token_value M t o <= IZR (tl t o) + 1.
+Hypothesis Hd : forall q o, IZR (dl q o) <= P * (direct M q o - cd q) <= IZR (du q o).
+Hypothesis Ht : forall t o, IZR (tl t o) <= P * (token_value M t o - ct t) <= IZR (tu t o).
 Hypothesis Hpv : forall j o, IZR (pl j o) <= P * position_value M j o <= IZR (pl j o) + 1.
 Hypothesis Hslack : P * margin M <= IZR slack.
 
 (* ref: at least the score of the token t at position j. *)
-Definition hlo q ref m t j o : Z := fshr (lowprod (gap dl tl pl slack q m t j o)
+Definition hlo q ref m t j o : Z := fshr (lowprod (gap dl du tl tu pl slack q m t j o)
   (wpair p g terms (tslo q t + pslo q j - ref) (tshi q t + pshi q j - ref))) p.
 
 Lemma bref_ge q m t j : (t <= m)%nat -> (j < K)%nat -> (tshi q t + pshi q j <= bref K tshi pshi q m)%Z.
 Proof.
   intros. unfold bref. assert (A := zmax_ge (S m) (tshi q) t ltac:(lia)). assert (B := zmax_ge K (pshi q) j ltac:(lia)). lia.
 Qed.
-Lemma hlo_ok q ref m t j o : (tshi q t + pshi q j <= ref)%Z -> IZR (hlo q ref m t j o) <= P * h M (IZR ref / P) q t j m o.
+Lemma hlo_ok q ref m t j o : (tshi q t + pshi q j <= ref)%Z -> IZR (hlo q ref m t j o) <= P * h M (IZR ref / P + cs q) q t j m o.
 Proof.
   intros Href. assert (PP := pw_pos p Hp).
   apply Rmult_le_reg_r with P; [lra|]. eapply Rle_trans; [apply fshr_le; auto|].
-  replace (P * h M (IZR ref / P) q t j m o * P) with (P * P * h M (IZR ref / P) q t j m o) by ring.
+  replace (P * h M (IZR ref / P + cs q) q t j m o * P) with (P * P * h M (IZR ref / P + cs q) q t j m o) by ring.
   assert (T := Hts q t); assert (S' := Hps q j).
   apply (wpair_ok M); auto.
   - rewrite !minus_IZR, !plus_IZR.
-    replace (P * (token_score M q t + position_score M q j - IZR ref / P))
-      with (P * token_score M q t + P * position_score M q j - IZR ref) by (field; lra). lra.
+    replace (P * (token_score M q t + position_score M q j - (IZR ref / P + cs q)))
+      with (P * (token_score M q t - cs q) + P * position_score M q j - IZR ref) by (field; lra). lra.
   - lia.
   - unfold gap. rewrite !minus_IZR, !plus_IZR, !minus_IZR. unfold v.
     assert (H1 := Hd q m); assert (H2 := Hd q o); assert (H3 := Ht t m); assert (H4 := Ht t o).
     assert (H5 := Hpv j m); assert (H6 := Hpv j o). lra.
 Qed.
 
-Theorem brute_sound : (brute_total V K O p g terms tslo tshi pslo pshi dl tl pl slack <= n_correct M)%Z.
+Theorem brute_sound : (brute_total V K O p g terms tslo tshi pslo pshi dl du tl tu pl slack <= n_correct M)%Z.
 Proof.
   unfold n_correct_nth. rewrite <- cnt_spec. replace K with (S (K - 1)) at 2 by lia. rewrite cnt_last. unfold brute_total.
   apply zsum_le; intros q _.
@@ -125,12 +126,12 @@ Proof.
       + apply Nat.eqb_eq in H2; subst; right; simpl; auto.
       + apply existsb_exists in H2 as (t & It & E). apply Nat.eqb_eq in E; subst; auto. }
   rewrite correct_spec; change (nth_label 0 (f ++ [q])) with (max_label (f ++ [q])); rewrite L; [now rewrite Nat.eqb_refl|]. intros o Ho Hom.
-  assert (PP := pw_pos p Hp). set (r := IZR (bref K tshi pshi q m) / P). apply (clear_denominator M (f ++ [q]) m o r HK).
+  assert (PP := pw_pos p Hp). set (r := IZR (bref K tshi pshi q m) / P + cs q). apply (clear_denominator M (f ++ [q]) m o r HK).
   assert (Hlast : last M (f ++ [q]) = q) by (unfold last; rewrite app_nth2, Hlen, Nat.sub_diag by lia; reflexivity).
   rewrite Hlast. replace K with (S (K - 1)) at 1 by lia. cbn [rsum].
   rewrite app_nth2, Hlen, Nat.sub_diag by lia. cbn [nth].
   rewrite memo2_eq in H3.
-  change (hrow p g terms tslo tshi pslo pshi dl tl pl slack q m (bref K tshi pshi q m) (rivals O m) (K - 1) q)
+  change (hrow p g terms tslo tshi pslo pshi dl du tl tu pl slack q m (bref K tshi pshi q m) (rivals O m) (K - 1) q)
     with (map (fun o => hlo q (bref K tshi pshi q m) m q (K - 1)%nat o) (rivals O m)) in H3.
   rewrite (sums_map _ (fun j t o => hlo q (bref K tshi pshi q m) m t j o)) in H3 by (intros; rewrite memo2_eq; reflexivity).
   rewrite forallb_forall in H3.

@@ -12,7 +12,7 @@ Definition token : nat -> nat -> Z := fun t _ => 1024 * Z.of_nat t.
 Definition output : nat -> nat -> Z := fun _ o => 1024 * Z.of_nat o.
 Definition bias : nat -> Z := fun o => - 256 * Z.of_nat o.
 Definition enumerated (mn md : Z) : Z :=
-  certified_brute 2 2 2 1 1 10 30 50 mn md 6 10 token none none none one one output (fun _ => 0) (fun _ => 0) (fun _ => 0) bias.
+  certified_brute 2 2 2 1 1 10 30 50 mn md 6 10 token none none none one one output (fun _ => 0) (fun _ => 0) (fun _ => 0) bias None.
 
 Example all_are_right : enumerated 0 1 = 4. Proof. vm_compute. reflexivity. Qed.
 Example a_margin_below : enumerated 1 8 = 4. Proof. vm_compute. reflexivity. Qed.
@@ -23,7 +23,7 @@ Definition claim (q m c : nat) : option levels :=
   match c, q, m with 0%nat, 1%nat, 1%nat => Some [(1, 1)%nat] | 1%nat, _, _ => Some [] | _, _, _ => None end.
 Definition chained (mn md : Z) (blocks : list (list nat)) : Z :=
   certified 2 2 2 1 1 10 30 50 mn md 6 10 token none none none one one output (fun _ => 0) (fun _ => 0) (fun _ => 0) bias
-    (fun _ => blocks) claim [].
+    (fun _ => blocks) claim None [].
 
 Example classes : chained 0 1 [[0; 1]]%nat = 4. Proof. vm_compute. reflexivity. Qed.
 Example classes_with_a_margin : chained 1 4 [[0; 1]]%nat = 2. Proof. vm_compute. reflexivity. Qed.
@@ -39,7 +39,7 @@ Definition grouping (q m c a : nat) : option grouped :=
   end.
 Definition second (rows : list (list nat)) (claim : nat -> nat -> nat -> nat -> option grouped) : Z :=
   certified_groups 2 2 2 1 1 10 30 50 0 1 6 10 token none none none one one output (fun _ => 0) (fun _ => 0) (fun _ => 0)
-    (fun o => - 1792 * Z.of_nat o) rows 1 1 (fun _ _ => [[0; 1]]%nat) claim.
+    (fun o => - 1792 * Z.of_nat o) None rows 1 1 (fun _ _ => [[0; 1]]%nat) claim.
 
 Example in_groups : second [] grouping = 4. Proof. vm_compute. reflexivity. Qed.
 Example no_row_is_counted_twice : second [[0; 0]; [0; 1]; [1; 0]; [1; 1]]%nat grouping = 4. Proof. vm_compute. reflexivity. Qed.

@@ -54,13 +54,13 @@ Qed.
 
 Section Rows.
 Variables (V K O : nat) (p : Z) (g terms : nat).
-Variables tslo tshi pslo pshi dl tl pl : nat -> nat -> Z.
+Variables tslo tshi pslo pshi dl du tl tu pl : nat -> nat -> Z.
 Variable slack : Z.
 Variable passed : nat.
 
 (* The greatest score of a row's positions, and, relative to it, at least w (v(m) - v(o) - margin), in units of 2^-p. *)
 Definition row_reference (q : nat) (x : list nat) : Z := zmax K (fun j => tshi q (nth j x 0%nat) + pshi q j)%Z.
-Definition term_lo (q : nat) (ref : Z) (m t j o : nat) : Z := fshr (lowprod (gap dl tl pl slack q m t j o)
+Definition term_lo (q : nat) (ref : Z) (m t j o : nat) : Z := fshr (lowprod (gap dl du tl tu pl slack q m t j o)
   (wpair p g terms (tslo q t + pslo q j - ref) (tshi q t + pshi q j - ref))) p.
 (* The same for all positions of a row at once: weights are computed once for all rivals. *)
 Definition row_weights (q : nat) (x : list nat) : nat -> Z * Z :=
@@ -68,7 +68,7 @@ Definition row_weights (q : nat) (x : list nat) : nat -> Z * Z :=
   memo1 K (fun j => let t := nth j x 0%nat in wpair p g terms (tslo q t + pslo q j - ref)%Z (tshi q t + pshi q j - ref)%Z).
 Definition right_row (q m : nat) (x : list nat) : bool :=
   let ws := row_weights q x in
-  forallb (fun o => (0 <? zsum K (fun j => fshr (lowprod (gap dl tl pl slack q m (nth j x 0%nat) j o) (ws j)) p))%Z) (rivals O m).
+  forallb (fun o => (0 <? zsum K (fun j => fshr (lowprod (gap dl du tl tu pl slack q m (nth j x 0%nat) j o) (ws j)) p))%Z) (rivals O m).
 Lemma right_row_eq q m x :
   right_row q m x = forallb (fun o => (0 <? zsum K (fun j => term_lo q (row_reference q x) m (nth j x 0%nat) j o))%Z) (rivals O m).
 Proof.
@@ -89,18 +89,19 @@ Notation V := (nV M). Notation K := (nK M). Notation O := (nO M).
 Variables (p : Z) (g terms : nat).
 Hypothesis Hp : (0 <= p)%Z.
 Hypothesis HK : (0 < K)%nat.
-Variables tslo tshi pslo pshi dl tl pl : nat -> nat -> Z.
+Variables tslo tshi pslo pshi dl du tl tu pl : nat -> nat -> Z.
 Variable slack : Z.
 Variable passed : nat.
 Notation P := (IZR (2 ^ p)).
 Local Open Scope R_scope.
-Hypothesis Hts : forall q t, IZR (tslo q t) <= P * token_score M q t <= IZR (tshi q t).
+Variables cs cd ct : nat -> R.   (* what scores and values may differ by: it cancels *)
+Hypothesis Hts : forall q t, IZR (tslo q t) <= P * (token_score M q t - cs q) <= IZR (tshi q t).
 Hypothesis Hps : forall q j, IZR (pslo q j) <= P * position_score M q j <= IZR (pshi q j).
-Hypothesis Hd : forall q o, IZR (dl q o) <= P * direct M q o <= IZR (dl q o) + 1.
-Hypothesis Ht : forall t o, IZR (tl t o) <= P * token_value M t o <= IZR (tl t o) + 1.
+Hypothesis Hd : forall q o, IZR (dl q o) <= P * (direct M q o - cd q) <= IZR (du q o).
+Hypothesis Ht : forall t o, IZR (tl t o) <= P * (token_value M t o - ct t) <= IZR (tu t o).
 Hypothesis Hpv : forall j o, IZR (pl j o) <= P * position_value M j o <= IZR (pl j o) + 1.
 Hypothesis Hslack : P * margin M <= IZR slack.
-Notation ok := (row_ok V K O p g terms tslo tshi pslo pshi dl tl pl slack passed).
+Notation ok := (row_ok V K O p g terms tslo tshi pslo pshi dl du tl tu pl slack passed).
 
 Lemma row_right is_member x : ok is_member x = true ->
   In x (all_lists V K) /\ correct_nth passed M x = true /\ is_member x = false.
@@ -110,14 +111,14 @@ Proof.
   apply Nat.eqb_eq in H0. apply negb_true_iff in H2. rewrite forallb_forall in H1, H3. repeat split; auto.
   - apply all_lists_spec. split; auto. apply Forall_forall. intros t It. now apply Nat.ltb_lt, H1.
   - apply correct_spec. fold m. intros o Ho Hom. assert (PP := pw_pos p Hp).
-    set (r := IZR (row_reference K tshi pshi q x) / P). apply (clear_denominator M x m o r HK). change (last M x) with q.
+    set (r := IZR (row_reference K tshi pshi q x) / P + cs q). apply (clear_denominator M x m o r HK). change (last M x) with q.
     assert (Hr : In o (rivals O m)).
     { apply filter_In. split; [apply in_seq; lia|]. now rewrite (proj2 (Nat.eqb_neq o m)). }
     specialize (H3 o Hr). apply Z.ltb_lt, IZR_lt in H3.
     assert (RI : forall n F, rsum n (fun i => IZR (F i)) = IZR (zsum n F)) by (induction n; intros; simpl; [auto|now rewrite IHn, plus_IZR]).
     rewrite <- RI in H3. apply Rmult_lt_reg_l with P; [lra|]. rewrite Rmult_0_r, <- rsum_scal.
     eapply Rlt_le_trans; [exact H3|]. apply rsum_le. intros j Hj.
-    apply (hlo_ok M p g terms Hp HK tslo tshi pslo pshi dl tl pl slack Hts Hps Hd Ht Hpv Hslack q _ m (nth j x 0%nat) j o).
+    apply (hlo_ok M p g terms Hp HK tslo tshi pslo pshi dl du tl tu pl slack cs cd ct Hts Hps Hd Ht Hpv Hslack q _ m (nth j x 0%nat) j o).
     exact (zmax_ge K (fun j => tshi q (nth j x 0%nat) + pshi q j)%Z j Hj).
 Qed.
 
@@ -125,7 +126,7 @@ Local Open Scope Z_scope.
 (* Members are counted in one way, rows in another: no input is counted twice. *)
 Theorem listed_sound is_member rows count :
   count <= cnt V all K (fun x => correct_nth passed M x && is_member x) ->
-  count + listed_total V K O p g terms tslo tshi pslo pshi dl tl pl slack passed is_member rows <= n_correct_nth passed M.
+  count + listed_total V K O p g terms tslo tshi pslo pshi dl du tl tu pl slack passed is_member rows <= n_correct_nth passed M.
 Proof.
   rewrite cnt_spec. intros H. unfold listed_total. set (A := filter (fun x => correct_nth passed M x && is_member x) (all_lists V K)) in *.
   assert (Apart : forall rows', NoDup rows' -> (forall x, In x rows' -> ok is_member x = true) ->

@@ -110,7 +110,7 @@ Definition selects (above : bool) (m : nat) (gr : nat -> nat) (i t : nat) : bool
 
 Section Core.
 Variables (V K : nat) (p : Z) (g terms : nat).
-Variables tslo tshi pslo pshi dl tl pl : nat -> nat -> Z.
+Variables tslo tshi pslo pshi dl du tl tu pl : nat -> nat -> Z.
 Variable common : nat -> Z.
 Variable slack : Z.
 Variable passed : nat.   (* the label is token number passed + 1 in descending order *)
@@ -152,7 +152,7 @@ Definition gcell_total (m q : nat) : Z :=
       if labels q m c a && (step G <? steps)%nat && forallb (gclass_ok m c G) (hs (step G)) then gclass_size m c a G else 0 end)).
 End Cell.
 Definition glabel_total flo fhi phi (m : nat) : Z :=
-  let bs := memo1 steps (fun s => map (mk_terms K dl tl pl common slack (top m) m) (filter (has_rival m) (blocks s m))) in
+  let bs := memo1 steps (fun s => map (mk_terms K dl du tl tu pl common slack (top m) m) (filter (has_rival m) (blocks s m))) in
   zsum (S (top m)) (gcell_total flo fhi phi bs m).
 Definition group_total : Z :=
   let flo := memo1 V (fun q => zmin (K - 1) (pslo q)) in
@@ -186,7 +186,7 @@ Notation V := (nV M). Notation K := (nK M).
 Variables (p : Z) (g terms : nat).
 Hypothesis Hp : 0 <= p.
 Hypothesis HK : (0 < K)%nat.
-Variables tslo tshi pslo pshi dl tl pl : nat -> nat -> Z.
+Variables tslo tshi pslo pshi dl du tl tu pl : nat -> nat -> Z.
 Variable common : nat -> Z.
 Variable slack : Z.
 Variable passed : nat.
@@ -196,10 +196,11 @@ Variable claim : nat -> nat -> nat -> nat -> option grouped.
 Notation top := (top V passed).
 Notation P := (IZR (2 ^ p)).
 Local Open Scope R_scope.
-Hypothesis Hts : forall q t, IZR (tslo q t) <= P * token_score M q t <= IZR (tshi q t).
+Variables cs cd ct : nat -> R.   (* what scores and values may differ by: it cancels *)
+Hypothesis Hts : forall q t, IZR (tslo q t) <= P * (token_score M q t - cs q) <= IZR (tshi q t).
 Hypothesis Hps : forall q j, IZR (pslo q j) <= P * position_score M q j <= IZR (pshi q j).
-Hypothesis Hd : forall q o, IZR (dl q o) <= P * direct M q o <= IZR (dl q o) + 1.
-Hypothesis Ht : forall t o, IZR (tl t o) <= P * token_value M t o <= IZR (tl t o) + 1.
+Hypothesis Hd : forall q o, IZR (dl q o) <= P * (direct M q o - cd q) <= IZR (du q o).
+Hypothesis Ht : forall t o, IZR (tl t o) <= P * (token_value M t o - ct t) <= IZR (tu t o).
 Hypothesis Hpv : forall j o, IZR (pl j o) <= P * position_value M j o <= IZR (pl j o) + 1.
 Hypothesis Hslack : P * margin M <= IZR slack.
 Hypothesis Hblocks : forall s m o, (s < steps)%nat -> (m < V)%nat -> (o < nO M)%nat -> exists B, In B (blocks s m) /\ In o B.
@@ -210,11 +211,11 @@ Hypothesis Hflo : forall q, flo q = zmin (K - 1) (pslo q).
 Hypothesis Hfhi : forall q, fhi q = zmax (K - 1) (pshi q).
 Hypothesis Hphi : forall q s, phi q s = zmax s (tshi q).
 Notation ref m q := (reference K tshi pshi fhi phi (top m) q).
-Notation mk m := (mk_terms K dl tl pl common slack (top m) m).
+Notation mk m := (mk_terms K dl du tl tu pl common slack (top m) m).
 Notation wt m q t := (wpair p g terms (tslo q t + flo q - ref m q) (tshi q t + fhi q - ref m q)).
 
 Lemma token_ok m B q t j o : In o B -> o <> m -> (t <= top m)%nat -> (j < K - 1)%nat ->
-  IZR (lowprod (tD (mk m B) q + tT (mk m B) t) (wt m q t)) <= P * P * h M (IZR (ref m q) / P) q t j m o.
+  IZR (lowprod (tD (mk m B) q + tT (mk m B) t) (wt m q t)) <= P * P * h M (IZR (ref m q) / P + cs q) q t j m o.
 Proof.
   intros HB Hom Htm Hj. assert (PP := pw_pos p Hp).
   assert (C := zmin_le (K - 1) (pslo q) j Hj). assert (D := zmax_ge (K - 1) (pshi q) j Hj).
@@ -222,8 +223,8 @@ Proof.
   assert (T := Hts q t). assert (S' := Hps q j).
   apply (wpair_ok M); auto.
   - rewrite !minus_IZR, !plus_IZR.
-    replace (P * (token_score M q t + position_score M q j - IZR (ref m q) / P))
-      with (P * token_score M q t + P * position_score M q j - IZR (ref m q)) by (field; lra). lra.
+    replace (P * (token_score M q t + position_score M q j - (IZR (ref m q) / P + cs q)))
+      with (P * (token_score M q t - cs q) + P * position_score M q j - IZR (ref m q)) by (field; lra). lra.
   - unfold reference. assert (E := zmax_ge (S (top m)) (tshi q) t ltac:(lia)). rewrite <- Hphi in E. lia.
   - unfold mk_terms; cbn [tD tT]. rewrite !memo1_eq. eapply gap_ok; eauto. apply zmin_le; auto.
 Qed.
@@ -255,7 +256,7 @@ Proof.
   assert (HR : In (mk m B) (map (mk m) (filter (has_rival m) (blocks s m)))).
   { apply in_map, filter_In. split; auto. apply existsb_exists. exists o. split; auto. now rewrite (proj2 (Nat.eqb_neq o m)). }
   specialize (Hb (in_map (fun b => harm V K p g terms tslo tshi pslo pshi passed m q (ref m q) (memo1 (S (top m)) (fun t => wt m q t)) b) _ _ HR)). unfold gclass_ok, harm in Hb. apply Z.ltb_lt in Hb. rewrite memo1_eq in Hb.
-  set (r := IZR (ref m q) / P). apply (clear_denominator M (f ++ [q]) m o r HK).
+  set (r := IZR (ref m q) / P + cs q). apply (clear_denominator M (f ++ [q]) m o r HK).
   assert (Hlast : last M (f ++ [q]) = q) by (unfold last; rewrite app_nth2, Hlen, Nat.sub_diag by lia; reflexivity).
   rewrite Hlast.
   assert (EK := with_last M p Hp HK r q f m o Hlen).
@@ -314,7 +315,7 @@ Proof.
 Qed.
 
 Theorem group_members_sound :
-  group_total V K p g terms tslo tshi pslo pshi dl tl pl common slack passed steps blocks claim
+  group_total V K p g terms tslo tshi pslo pshi dl du tl tu pl common slack passed steps blocks claim
   <= cnt V all K (fun x => correct_nth passed M x && member K passed claim x).
 Proof.
   replace K with (S (K - 1)) at 2 by lia. rewrite cnt_last. unfold group_total.
@@ -371,7 +372,7 @@ Proof.
 Qed.
 
 Theorem group_sound :
-  group_total V K p g terms tslo tshi pslo pshi dl tl pl common slack passed steps blocks claim <= n_correct_nth passed M.
+  group_total V K p g terms tslo tshi pslo pshi dl du tl tu pl common slack passed steps blocks claim <= n_correct_nth passed M.
 Proof.
   etransitivity; [apply group_members_sound|]. unfold n_correct_nth. rewrite <- cnt_spec. apply cnt_mono.
   intros x _ H. now apply andb_prop in H.

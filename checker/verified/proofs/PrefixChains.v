@@ -38,7 +38,7 @@ Definition levels := list (nat * nat).
 
 Section Core.
 Variables (V K : nat) (p : Z) (g terms : nat).
-Variables tslo tshi pslo pshi dl tl pl : nat -> nat -> Z.
+Variables tslo tshi pslo pshi dl du tl tu pl : nat -> nat -> Z.
 Variable common : nat -> Z.
 Variable slack : Z.   (* at least the margin, in units of 2^-p *)
 Variable blocks : nat -> list (list nat).   (* of every label *)
@@ -51,9 +51,9 @@ Definition lowprod (gap : Z) (w : Z * Z) : Z := if 0 <=? gap then fst w * gap el
 Record block_terms := BT { tD : nat -> Z; tT : nat -> Z; tLast : nat -> Z; tLeast : nat -> Z }.
 
 Definition lead_tok (m : nat) (rv : list nat) (t j : nat) : Z :=
-  let a := tl t m + pl j m + common m in lmin rv (fun o => a - (tl t o + pl j o + common o)) - 2.
+  let a := tl t m + pl j m + common m in lmin rv (fun o => a - (tu t o + pl j o + common o)) - 1.
 Definition lead_direct (m : nat) (rv : list nat) (q : nat) : Z :=
-  let a := dl q m - common m in lmin rv (fun o => a - (dl q o - common o)) - 1 - slack.
+  let a := dl q m - common m in lmin rv (fun o => a - (du q o - common o)) - slack.
 Definition others (m : nat) (B : list nat) := filter (fun o => negb (o =? m)%nat) B.
 (* n: the largest token that occurs. *)
 Definition mk_terms (n m : nat) (B : list nat) : block_terms :=
@@ -193,7 +193,7 @@ Notation V := (nV M). Notation K := (nK M).
 Variables (p : Z) (g terms : nat).
 Hypothesis Hp : 0 <= p.
 Hypothesis HK : (0 < K)%nat.
-Variables tslo tshi pslo pshi dl tl pl : nat -> nat -> Z.
+Variables tslo tshi pslo pshi dl du tl tu pl : nat -> nat -> Z.
 Variable common : nat -> Z.
 Variable slack : Z.   (* at least the margin, in units of 2^-p *)
 Variable blocks : nat -> list (list nat).   (* of every label *)
@@ -201,10 +201,11 @@ Variable claim : nat -> nat -> nat -> option levels.
 
 Notation P := (IZR (2 ^ p)).
 Local Open Scope R_scope.
-Hypothesis Hts : forall q t, IZR (tslo q t) <= P * token_score M q t <= IZR (tshi q t).
+Variables cs cd ct : nat -> R.   (* what scores and values may differ by: it cancels *)
+Hypothesis Hts : forall q t, IZR (tslo q t) <= P * (token_score M q t - cs q) <= IZR (tshi q t).
 Hypothesis Hps : forall q j, IZR (pslo q j) <= P * position_score M q j <= IZR (pshi q j).
-Hypothesis Hd : forall q o, IZR (dl q o) <= P * direct M q o <= IZR (dl q o) + 1.
-Hypothesis Ht : forall t o, IZR (tl t o) <= P * token_value M t o <= IZR (tl t o) + 1.
+Hypothesis Hd : forall q o, IZR (dl q o) <= P * (direct M q o - cd q) <= IZR (du q o).
+Hypothesis Ht : forall t o, IZR (tl t o) <= P * (token_value M t o - ct t) <= IZR (tu t o).
 Hypothesis Hpv : forall j o, IZR (pl j o) <= P * position_value M j o <= IZR (pl j o) + 1.
 Hypothesis Hslack : P * margin M <= IZR slack.
 Hypothesis Hblocks : forall m o, (m < V)%nat -> (o < nO M)%nat -> exists B, In B (blocks m) /\ In o B.
@@ -241,8 +242,8 @@ Proof.
     replace (P * P * (exp x * gap)) with (P * exp x * (P * gap)) by ring. apply Rmult_le_compat_l; auto.
 Qed.
 
-Notation lead_tok' := (lead_tok tl pl common).
-Notation lead_direct' := (lead_direct dl common slack).
+Notation lead_tok' := (lead_tok tl tu pl common).
+Notation lead_direct' := (lead_direct dl du common slack).
 
 Lemma gap_ok m B q t j o z : In o B -> o <> m -> (z <= lead_tok' m (others m B) t j)%Z ->
   IZR (lead_direct' m (others m B) q + z) <= P * (v M q t j m - v M q t j o - margin M).
@@ -250,10 +251,10 @@ Proof.
   intros HB Hom Hz. assert (Ho : In o (others m B)).
   { apply filter_In. split; auto. now rewrite (proj2 (Nat.eqb_neq o m)). }
   unfold lead_direct, lead_tok in *.
-  assert (A := lmin_le _ (fun o => dl q m - common m - (dl q o - common o))%Z o Ho).
-  assert (C := lmin_le _ (fun o => tl t m + pl j m + common m - (tl t o + pl j o + common o))%Z o Ho).
+  assert (A := lmin_le _ (fun o => dl q m - common m - (du q o - common o))%Z o Ho).
+  assert (C := lmin_le _ (fun o => tl t m + pl j m + common m - (tu t o + pl j o + common o))%Z o Ho).
   cbn beta in A, C.
-  apply Rle_trans with (IZR (dl q m - dl q o - 1 - slack + (tl t m - tl t o - 1) + (pl j m - pl j o - 1))).
+  apply Rle_trans with (IZR (dl q m - du q o - slack + (tl t m - tu t o) + (pl j m - pl j o - 1))).
   - apply IZR_le. lia.
   - rewrite !plus_IZR, !minus_IZR. unfold v.
     assert (H1 := Hd q m); assert (H2 := Hd q o); assert (H3 := Ht t m); assert (H4 := Ht t o).
@@ -267,7 +268,7 @@ Hypothesis Hfhi : forall q, fhi q = zmax (K - 1) (pshi q).
 Hypothesis Hplo : forall q s, plo q s = zmin s (tslo q).
 Hypothesis Hphi : forall q s, phi q s = zmax s (tshi q).
 Notation ref m q := (reference K tshi pshi fhi phi m q).
-Notation mk := (mk_terms K dl tl pl common slack).
+Notation mk := (mk_terms K dl du tl tu pl common slack).
 Notation weights := (with_weights p g terms flo fhi plo phi).
 
 Definition h (r : R) (q t j m o : nat) : R := w M r q t j * (v M q t j m - v M q t j o - margin M).
@@ -281,7 +282,7 @@ Proof.
 Qed.
 
 Lemma score_low q t j s m : (t < s)%nat -> (s <= S m)%nat -> (j < K - 1)%nat ->
-  IZR (plo q s + flo q - ref m q) <= P * (token_score M q t + position_score M q j - IZR (ref m q) / P) <=
+  IZR (plo q s + flo q - ref m q) <= P * (token_score M q t + position_score M q j - (IZR (ref m q) / P + cs q)) <=
   IZR (phi q s + fhi q - ref m q) /\ (phi q s + fhi q - ref m q <= 0)%Z.
 Proof.
   intros Hs Hm Hj. assert (PP := pw_pos p Hp).
@@ -291,15 +292,15 @@ Proof.
   apply IZR_le in A, B, C, D. assert (T := Hts q t). assert (S' := Hps q j).
   split.
   - rewrite !minus_IZR, !plus_IZR.
-    replace (P * (token_score M q t + position_score M q j - IZR (ref m q) / P))
-      with (P * token_score M q t + P * position_score M q j - IZR (ref m q)) by (field; lra). lra.
+    replace (P * (token_score M q t + position_score M q j - (IZR (ref m q) / P + cs q)))
+      with (P * (token_score M q t - cs q) + P * position_score M q j - IZR (ref m q)) by (field; lra). lra.
   - unfold reference. assert (E := zmax_mono s (S m) (tshi q) Hm). rewrite <- !Hphi in E. lia.
 Qed.
 
 Lemma level_ok m B q t j o s : In o B -> o <> m -> (t < s)%nat -> (s <= m)%nat -> (j < K - 1)%nat ->
   IZR (lowprod (tD (mk m m B) q + tLeast (mk m m B) s)
          (wpair p g terms (plo q s + flo q - ref m q) (phi q s + fhi q - ref m q)))
-  <= P * P * h (IZR (ref m q) / P) q t j m o.
+  <= P * P * h (IZR (ref m q) / P + cs q) q t j m o.
 Proof.
   intros HB Hom Hts' Hsm Hj. destruct (score_low q t j s m Hts' ltac:(lia) Hj) as [E F].
   apply wpair_ok; auto. unfold mk_terms; cbn [tD tLeast]. rewrite !memo1_eq. apply gap_ok; auto.
@@ -308,7 +309,7 @@ Qed.
 
 Lemma copy_ok m B q j o : In o B -> o <> m -> (j < K - 1)%nat ->
   IZR (lowprod (tD (mk m m B) q + tT (mk m m B) m) (wpair p g terms (tslo q m + flo q - ref m q) (tshi q m + fhi q - ref m q)))
-  <= P * P * h (IZR (ref m q) / P) q m j m o.
+  <= P * P * h (IZR (ref m q) / P + cs q) q m j m o.
 Proof.
   intros HB Hom Hj. assert (PP := pw_pos p Hp).
   assert (C := zmin_le (K - 1) (pslo q) j Hj). assert (D := zmax_ge (K - 1) (pshi q) j Hj).
@@ -316,8 +317,8 @@ Proof.
   assert (T := Hts q m). assert (S' := Hps q j).
   apply wpair_ok.
   - rewrite !minus_IZR, !plus_IZR.
-    replace (P * (token_score M q m + position_score M q j - IZR (ref m q) / P))
-      with (P * token_score M q m + P * position_score M q j - IZR (ref m q)) by (field; lra). lra.
+    replace (P * (token_score M q m + position_score M q j - (IZR (ref m q) / P + cs q)))
+      with (P * (token_score M q m - cs q) + P * position_score M q j - IZR (ref m q)) by (field; lra). lra.
   - unfold reference. assert (E := zmax_ge (S m) (tshi q) m ltac:(lia)). rewrite <- Hphi in E. lia.
   - unfold mk_terms; cbn [tD tT]. rewrite !memo1_eq. apply gap_ok; auto. apply zmin_le; auto.
 Qed.
@@ -325,14 +326,14 @@ Qed.
 Lemma own_ok n m B q o : In o B -> o <> m ->
   IZR (lowprod (tD (mk n m B) q + tLast (mk n m B) q)
         (wpair p g terms (tslo q q + pslo q (K - 1) - ref n q) (tshi q q + pshi q (K - 1) - ref n q)))
-  <= P * P * h (IZR (ref n q) / P) q q (K - 1) m o.
+  <= P * P * h (IZR (ref n q) / P + cs q) q q (K - 1) m o.
 Proof.
   intros HB Hom. assert (PP := pw_pos p Hp).
   assert (T := Hts q q). assert (S' := Hps q (K - 1)%nat).
   apply wpair_ok.
   - rewrite !minus_IZR, !plus_IZR.
-    replace (P * (token_score M q q + position_score M q (K - 1) - IZR (ref n q) / P))
-      with (P * token_score M q q + P * position_score M q (K - 1) - IZR (ref n q)) by (field; lra). lra.
+    replace (P * (token_score M q q + position_score M q (K - 1) - (IZR (ref n q) / P + cs q)))
+      with (P * (token_score M q q - cs q) + P * position_score M q (K - 1) - IZR (ref n q)) by (field; lra). lra.
   - unfold reference. lia.
   - unfold mk_terms; cbn [tD tLast]. rewrite !memo1_eq. apply gap_ok; auto. lia.
 Qed.
@@ -364,7 +365,7 @@ Proof.
   assert (HR : In (mk m m B) (map (mk m m) (filter (has_rival m) (blocks m)))).
   { apply in_map, filter_In. split; auto. apply existsb_exists. exists o. split; auto. now rewrite (proj2 (Nat.eqb_neq o m)). }
   rewrite forallb_forall in Hb. specialize (Hb _ HR). unfold block_ok in Hb. apply Z.ltb_lt in Hb.
-  set (r := IZR (ref m q) / P). apply (clear_denominator M (f ++ [q]) m o r HK).
+  set (r := IZR (ref m q) / P + cs q). apply (clear_denominator M (f ++ [q]) m o r HK).
   assert (Hlast : last M (f ++ [q]) = q) by (unfold last; rewrite app_nth2, Hlen, Nat.sub_diag by lia; reflexivity).
   rewrite Hlast.
   assert (EK := with_last r q f m o Hlen).
@@ -403,7 +404,7 @@ End OneCell.
 
 Local Open Scope Z_scope.
 Theorem prefix_members_sound :
-  core_total V K p g terms tslo tshi pslo pshi dl tl pl common slack blocks claim
+  core_total V K p g terms tslo tshi pslo pshi dl du tl tu pl common slack blocks claim
   <= cnt V all K (fun x => correctb M x && in_prefix_class K claim x).
 Proof.
   replace K with (S (K - 1)) at 2 by lia. rewrite cnt_last. unfold core_total.
@@ -437,7 +438,7 @@ Proof.
 Qed.
 
 Theorem core_sound :
-  core_total V K p g terms tslo tshi pslo pshi dl tl pl common slack blocks claim <= n_correct M.
+  core_total V K p g terms tslo tshi pslo pshi dl du tl tu pl common slack blocks claim <= n_correct M.
 Proof.
   etransitivity; [apply prefix_members_sound|]. unfold n_correct_nth. rewrite <- cnt_spec. apply cnt_mono.
   intros x _ H. now apply andb_prop in H.

@@ -137,17 +137,17 @@ Notation tokens := (fun t => zWE (flip V t)).
 Notation outputs := (fun i o => zWU i (flip V o)).
 Notation biases := (fun o => zbU (flip V o)).
 
-Theorem certified_min_sound blocks claim rows :
-  (certified V O K d dh e p rp mn md g terms tokens zWP zWQ zWK zWV zWO outputs zbQ zbV zbO biases blocks claim rows
+Theorem certified_min_sound blocks claim source rows :
+  (certified V O K d dh e p rp mn md g terms tokens zWP zWQ zWK zWV zWO outputs zbQ zbV zbO biases blocks claim source rows
    <= n_correct_min M)%Z.
-Proof. rewrite (min_is_max M HK HO). exact (certified_sound _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ zbK _ _ _ _ _ _). Qed.
+Proof. rewrite (min_is_max M HK HO). exact (certified_sound _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ zbK _ _ _ _ _ _ _). Qed.
 
-Theorem certified_groups_min_sound steps blocks claim rows :
-  (certified_groups V O K d dh e p rp mn md g terms tokens zWP zWQ zWK zWV zWO outputs zbQ zbV zbO biases rows 0 steps blocks claim
+Theorem certified_groups_min_sound steps blocks claim source rows :
+  (certified_groups V O K d dh e p rp mn md g terms tokens zWP zWQ zWK zWV zWO outputs zbQ zbV zbO biases source rows 0 steps blocks claim
    <= n_correct_min M)%Z.
-Proof. rewrite (min_is_max M HK HO). exact (certified_groups_sound _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ zbK _ _ _ _ _ _ _ _). Qed.
+Proof. rewrite (min_is_max M HK HO). exact (certified_groups_sound _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ zbK _ _ _ _ _ _ _ _ _). Qed.
 
-Theorem certified_brute_min_sound :
-  (certified_brute V O K d dh e p rp mn md g terms tokens zWP zWQ zWK zWV zWO outputs zbQ zbV zbO biases <= n_correct_min M)%Z.
-Proof. rewrite (min_is_max M HK HO). exact (certified_brute_sound _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ zbK _ _ _). Qed.
+Theorem certified_brute_min_sound source :
+  (certified_brute V O K d dh e p rp mn md g terms tokens zWP zWQ zWK zWV zWO outputs zbQ zbV zbO biases source <= n_correct_min M)%Z.
+Proof. rewrite (min_is_max M HK HO). exact (certified_brute_sound _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ zbK _ _ _ _). Qed.
 End Smallest.

@@ -8,10 +8,13 @@ type classes =
   | Prefix of blocks * (int -> int -> int -> (int * int) list option)
   | Groups of (blocks * (int -> int -> int -> int -> Counts.grouped option)) list (* of each step *)
 
-(* meant: inputs that are counted as far as they are right; every: all inputs are. listed: further inputs, the last one first. cells:
+(* Tables as they are, or projected ones. *)
+type source = Plain | Projected of Projections.t
+
+(* tables: where what is known of the inputs comes from, if something is. meant: inputs that are counted as far as they are right; every: all inputs are. listed: further inputs, the last one first. cells:
    those of all of them, a byte each. *)
-type inputs = { classes : classes; every : bool; meant : int list list; listed : int list list; cells : Bytes.t }
-type fact = Tables | Inputs of inputs
+type inputs = { tables : source option; classes : classes; every : bool; meant : int list list; listed : int list list; cells : Bytes.t }
+type fact = Tables of source | Inputs of inputs
 
 let most_listed, most_cells = (300_000, 1 lsl 27)
 let yes = '\001' and no = '\000'
@@ -72,13 +75,13 @@ let cells v k owned =
   if v * v * k > most_cells then unsupported "more than %d cells" most_cells;
   Bytes.init (v * v * k) (fun at -> if owned (at / (v * k)) (at / k mod v) (at mod k) then yes else no)
 
-let of_classes v k n claimed classes =
+let of_classes tables v k n claimed classes =
   let claims q m c = List.exists (fun a -> claimed q m c a <> None) (List.init n Fun.id) in
-  Inputs { classes; every = false; meant = []; listed = []; cells = cells v k claims }
+  Inputs { tables = Some tables; classes; every = false; meant = []; listed = []; cells = cells v k claims }
 
 let about_the_largest n rule = if n > 1 then unfounded "%s is about the largest or smallest token only" rule
 
-let prefix_chains step v outputs k n =
+let prefix_chains step tables v outputs k n =
   about_the_largest n step.Certificate.rule;
   taken step [ "joint" ] [ "numbers"; "rivals"; "size" ];
   joint step;
@@ -101,9 +104,9 @@ let prefix_chains step v outputs k n =
     end
   in
   let claimed = tabulated v k 1 claim in
-  of_classes v k 1 claimed (Prefix (blocks, fun q m c -> claimed q m c 0))
+  of_classes tables v k 1 claimed (Prefix (blocks, fun q m c -> claimed q m c 0))
 
-let group_chains step v outputs k n =
+let group_chains step tables v outputs k n =
   taken step [ "joint" ] [ "grouping"; "levels"; "numbers"; "rivals" ];
   joint step;
   let blocks = blocks_of step v outputs in
@@ -133,9 +136,9 @@ let group_chains step v outputs k n =
       Some { Counts.step = 0; level; need; need_above }
   in
   let claimed = tabulated v k n claim in
-  of_classes v k n claimed (Groups [ (blocks, claimed) ])
+  of_classes tables v k n claimed (Groups [ (blocks, claimed) ])
 
-let enumeration step v k n =
+let enumeration step tables v k n =
   about_the_largest n step.Certificate.rule;
   taken step [] [ "ranges"; "skip" ];
   let _, range = hint step "ranges" [ k + 1; 2 ] in
@@ -151,7 +154,7 @@ let enumeration step v k n =
   if Z.lt within (Z.of_int last) then unfounded "more inputs are skipped than there are";
   let within_range j x = range (2 * j) <= x && x < range ((2 * j) + 1) in
   let cells = cells v k (fun q m _ -> within_range (k - 1) q && within_range k m) in
-  if whole then Inputs { classes = Groups []; every = true; meant = []; listed = []; cells } (* those that are skipped, too *)
+  if whole then Inputs { tables = Some tables; classes = Groups []; every = true; meant = []; listed = []; cells } (* those that are skipped, too *)
   else begin
     (* Those that are meant, and not skipped, one by one, the last one first. *)
     if Z.gt within (Z.of_int most_listed) then unsupported "enumeration of a part of the inputs, more than %d" most_listed;
@@ -161,7 +164,7 @@ let enumeration step v k n =
     let row i = fst (List.fold_right (fun (j, size) (row, rest) -> ((range (2 * j) + (rest mod size)) :: row, rest / size)) (List.mapi (fun j size -> (j, size)) sizes) ([], i)) in
     let rows = ref [] in
     Array.iteri (fun i gone -> if not gone then let found = row i in if meant found then rows := found :: !rows) skipped;
-    Inputs { classes = Groups []; every = false; meant = !rows; listed = []; cells }
+    Inputs { tables = Some tables; classes = Groups []; every = false; meant = !rows; listed = []; cells }
   end
 
 (* By cells, then lexicographically. *)
@@ -178,13 +181,21 @@ let as_groups = function
   | Groups parts -> parts
   | Prefix (blocks, claim) -> [ (blocks, fun q m c a -> if a > 0 then None else Option.map grouped (claim q m c)) ]
 
+(* The extracted functions take one source of tables. *)
+let same_tables one other =
+  match (one, other) with
+  | Some one, Some other when one != other -> unsupported "facts from different tables"
+  | None, _ -> other
+  | _ -> one
+
 let disjoint_sum step v k n premises =
   taken step [] [];
   let add sum fact =
     match (sum, fact) with
-    | _, Tables -> malformed "disjoint-sum adds facts about inputs"
+    | _, Tables _ -> malformed "disjoint-sum adds facts about inputs"
     | None, Inputs own -> Some own
     | Some one, Inputs other ->
+        let tables = same_tables one.tables other.tables in
         let cells = Bytes.copy one.cells in
         let mark at owned =
           if owned = yes then begin
@@ -195,15 +206,16 @@ let disjoint_sum step v k n premises =
         Bytes.iteri mark other.cells;
         let listed = List.sort (fun a b -> compare (ordered n b) (ordered n a)) (one.listed @ other.listed) in
         let classes = Groups (as_groups one.classes @ as_groups other.classes) in
-        Some { classes; every = one.every || other.every; meant = one.meant @ other.meant; listed; cells }
+        Some { tables; classes; every = one.every || other.every; meant = one.meant @ other.meant; listed; cells }
   in
-  let none () = { classes = Groups []; every = false; meant = []; listed = []; cells = cells v k (fun _ _ _ -> false) } in
+  let none () = { tables = None; classes = Groups []; every = false; meant = []; listed = []; cells = cells v k (fun _ _ _ -> false) } in
   Inputs (match List.fold_left add None premises with Some sum -> sum | None -> none ())
 
 let further_inputs step v k n premises =
   taken step [] [ "inputs" ];
   match premises with
-  | [ Tables; Inputs known ] ->
+  | [ Tables tables; Inputs known ] ->
+      let tables = same_tables (Some tables) known.tables in
       let shape, token = hint step "inputs" [ -1; k ] in
       let row i = List.init k (fun j -> token ((i * k) + j)) in
       let cells = Bytes.copy known.cells in
@@ -215,7 +227,7 @@ let further_inputs step v k n premises =
         row :: rows
       in
       let listed = List.fold_left add known.listed (List.init shape.(0) row) in
-      Inputs { known with listed; cells }
+      Inputs { known with tables; listed; cells }
   | _ -> malformed "further-inputs takes two premises: tables, and a fact about inputs"
 
 (* All inputs, one by one: for few, of which too few are found together. *)
@@ -234,16 +246,19 @@ let established (model : Model.t) (certificate : Certificate.t) =
   need (rank <= k) "there is no token number %d in descending order" rank;
   let smallest = rank = k && rank > 1 in
   let n = if smallest then 1 else rank in
-  let facts = Array.make (Array.length certificate.steps) Tables in
+  let facts = Array.make (Array.length certificate.steps) (Tables Plain) in
   let apply i (step : Certificate.step) =
     let premises = List.map (Array.get facts) step.premises in
-    let from_tables () = need (premises = [ Tables ]) "%s takes one premise: tables" step.rule in
+    let tables () = match premises with [ Tables source ] -> source | _ -> malformed "%s takes one premise: tables" step.rule in
     facts.(i) <-
       (match step.rule with
-      | "additive-tables" -> need (premises = []) "additive-tables takes no premise"; taken step [] []; Tables
-      | "prefix-chains" -> from_tables (); prefix_chains step v outputs k n
-      | "group-chains" -> from_tables (); group_chains step v outputs k n
-      | "enumeration" -> from_tables (); enumeration step v k n
+      | "additive-tables" -> need (premises = []) "additive-tables takes no premise"; taken step [] []; Tables Plain
+      | "projected-tables" ->
+          need (premises = []) "projected-tables takes no premises";
+          Tables (Projected (Projections.parse step ~taken ~hint ~v ~outputs ~d ~biased:(List.mem_assoc "unembed.b_U" model.weights)))
+      | "prefix-chains" -> prefix_chains step (tables ()) v outputs k n
+      | "group-chains" -> group_chains step (tables ()) v outputs k n
+      | "enumeration" -> enumeration step (tables ()) v k n
       | "disjoint-sum" -> disjoint_sum step v k n premises
       | "further-inputs" -> further_inputs step v k n premises
       | rule -> unsupported "rule %s" rule)
@@ -255,31 +270,33 @@ let established (model : Model.t) (certificate : Certificate.t) =
       tbK = w (head ^ "b_K"); tWV = w (head ^ "W_V"); tbV = w (head ^ "b_V"); tWO = w (head ^ "W_O"); tbO = w (head ^ "b_O");
       tWU = w "unembed.W_U"; tbU = w "unembed.b_U" }
   in
-  let with_weights count (precision, digits, halvings, terms) =
-    let e = Model.scale ((precision + 3) / 4) model in
+  let with_weights source count (precision, digits, halvings, terms) =
+    let finest = match source with Some (Projected { scale; _ }) -> scale | _ -> 0 in
+    let e = Model.scale (max finest ((precision + 3) / 4)) model in
+    let source = match source with Some (Projected hints) -> Some (Projections.source model e hints) | _ -> None in
     count smallest (n - 1) v outputs k d h (z e) (z precision) (z (precision + digits)) (Q.num certificate.margin) (Q.den certificate.margin)
-      halvings terms weights
+      halvings terms weights source
   in
-  let groups parts rows =
+  let groups source parts rows =
     let parts = Array.of_list parts in
     let claim q m c a =
       let of_step s = Option.map (fun found -> { found with Counts.step = s }) (snd parts.(s) q m c a) in
       List.find_map of_step (List.init (Array.length parts) Fun.id)
     in
     let rows = List.sort compare rows in
-    ( (fun precision -> with_weights Counts.count_group_chains precision (Array.length parts) (fun s m -> fst parts.(s) m) claim rows),
+    ( (fun precision -> with_weights source Counts.count_group_chains precision (Array.length parts) (fun s m -> fst parts.(s) m) claim rows),
       "count_group_chains_sound" )
   in
   let ways =
     match facts.(Array.length facts - 1) with
-    | Tables -> malformed "the last step says nothing about inputs"
-    | Inputs { every = true; _ } ->
-        (with_weights Counts.count_enumeration, "count_enumeration_sound")
-        :: (match all_rows v k with None -> [] | Some rows -> [ groups [] rows ])
-    | Inputs { classes = Prefix (blocks, claim); listed; _ } ->
+    | Tables _ -> malformed "the last step says nothing about inputs"
+    | Inputs { tables = source; every = true; _ } ->
+        (with_weights source Counts.count_enumeration, "count_enumeration_sound")
+        :: (match all_rows v k with None -> [] | Some rows -> [ groups source [] rows ])
+    | Inputs { tables = source; classes = Prefix (blocks, claim); listed; _ } ->
         let rows = List.sort compare listed in
-        [ ((fun precision -> with_weights Counts.count_prefix_chains precision blocks claim rows), "count_prefix_chains_sound") ]
-    | Inputs { classes = Groups parts; meant; listed; _ } -> [ groups parts (meant @ listed) ]
+        [ ((fun precision -> with_weights source Counts.count_prefix_chains precision blocks claim rows), "count_prefix_chains_sound") ]
+    | Inputs { tables = source; classes = Groups parts; meant; listed; _ } -> [ groups source parts (meant @ listed) ]
   in
   (* One after the other, until one finds as many as are stated. *)
   let rec most best = function
