@@ -133,6 +133,27 @@ def test_asking_a_sum_about_inputs_takes_effort(rule: str, inputs: int, pace: fl
     assert min(seconds) * pace / effort <= TOLERANCE * LIMIT
 
 
+def test_every_premise_of_a_sum_counts_as_steps_of_a_script() -> None:
+    """However few inputs are asked about: a premise is a call in Python."""
+    setting = setting_of(4, 3)
+    cells = np.zeros(setting.task.cell_shape, np.bool_)
+    efforts = []
+    for count in (10, 20):
+        parts = []
+        for i in range(count):
+            own = cells.copy()
+            own.reshape(-1)[i] = True
+            parts.append(CertifiedInputs(1, own, lambda tokens: tokens[:, 0] < 0, lambda tokens: tokens[:, 0] < 0))
+        total = disjoint_sum(setting, Step("disjoint-sum"), tuple(parts))
+        before = setting.meter.effort
+        total.may_count(np.zeros((0, 3), np.int64))
+        efforts.append(setting.meter.effort - before)
+    none, steps = Meter(Budget()), Meter(Budget())
+    none.scripting(0)
+    steps.scripting(10)
+    assert efforts[1] - efforts[0] > steps.effort - none.effort > 0
+
+
 def test_listing_inputs_takes_effort_even_beside_nothing() -> None:
     """Sorting their tokens and comparing them: refused before it begins."""
     setting = setting_of(8, 4)
