@@ -188,6 +188,14 @@ let same_tables one other =
   | None, _ -> other
   | _ -> one
 
+(* One block of all rivals: what low-rank-chains has. *)
+let one_block outputs _ = [ List.init outputs Fun.id ]
+let low_rank_chains step v outputs d k n ~biased =
+  about_the_largest n step.Certificate.rule;
+  let claims = Low_rank.claims step ~taken ~hint ~v ~outputs ~d ~k ~biased in
+  let claimed = tabulated v k 1 (fun q m c _ -> Option.map grouped (Option.map levels (claims q m c))) in
+  of_classes Plain v k 1 claimed (Groups [ (one_block outputs, claimed) ])
+
 let disjoint_sum step v k n premises =
   taken step [] [];
   let add sum fact =
@@ -246,6 +254,7 @@ let established (model : Model.t) (certificate : Certificate.t) =
   need (rank <= k) "there is no token number %d in descending order" rank;
   let smallest = rank = k && rank > 1 in
   let n = if smallest then 1 else rank in
+  let biased = List.mem_assoc "unembed.b_U" model.weights in
   let facts = Array.make (Array.length certificate.steps) (Tables Plain) in
   let apply i (step : Certificate.step) =
     let premises = List.map (Array.get facts) step.premises in
@@ -255,9 +264,10 @@ let established (model : Model.t) (certificate : Certificate.t) =
       | "additive-tables" -> need (premises = []) "additive-tables takes no premise"; taken step [] []; Tables Plain
       | "projected-tables" ->
           need (premises = []) "projected-tables takes no premises";
-          Tables (Projected (Projections.parse step ~taken ~hint ~v ~outputs ~d ~biased:(List.mem_assoc "unembed.b_U" model.weights)))
+          Tables (Projected (Projections.parse step ~taken ~hint ~v ~outputs ~d ~biased))
       | "prefix-chains" -> prefix_chains step (tables ()) v outputs k n
       | "group-chains" -> group_chains step (tables ()) v outputs k n
+      | "low-rank-chains" -> need (premises = []) "low-rank-chains takes no premises"; low_rank_chains step v outputs d k n ~biased
       | "enumeration" -> enumeration step (tables ()) v k n
       | "disjoint-sum" -> disjoint_sum step v k n premises
       | "further-inputs" -> further_inputs step v k n premises
@@ -296,7 +306,11 @@ let established (model : Model.t) (certificate : Certificate.t) =
     | Inputs { tables = source; classes = Prefix (blocks, claim); listed; _ } ->
         let rows = List.sort compare listed in
         [ ((fun precision -> with_weights source Counts.count_prefix_chains precision blocks claim rows), "count_prefix_chains_sound") ]
-    | Inputs { tables = source; classes = Groups parts; meant; listed; _ } -> [ groups source parts (meant @ listed) ]
+    | Inputs { tables = source; classes = Groups parts; meant; listed; _ } ->
+        (* The bounds of low-rank-chains take rivals one by one in some places. *)
+        let apart = List.map (fun (_, claim) -> ((fun _ -> List.init outputs (fun o -> [ o ])), claim)) parts in
+        let low_rank = Array.exists (fun (step : Certificate.step) -> step.rule = "low-rank-chains") certificate.steps in
+        List.map (fun parts -> groups source parts (meant @ listed)) (if low_rank then [ parts; apart ] else [ parts ])
   in
   (* One after the other, until one finds as many as are stated. *)
   let rec most best = function
