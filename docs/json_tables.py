@@ -23,7 +23,7 @@ WRITTEN: Mapping[type, Mapping[str, str]] = {
         "accuracy_floor": "correct / total as a decimal number, rounded down",
         "operations": "length of the proof",
         "unexplained_dimension": "how many numbers the proof takes as they are",
-        "trusted_lines": "lines of code that the verdict rests on; null if shards are believed",
+        "trusted_lines": "lines of code that the verdict rests on (more with `--jobs`); null if shards are believed",
         "rules": "the rules that the proof uses, by name",
         "certificate_bytes": "size of the certificate",
         "seconds": "how long the check took, a decimal number",

@@ -20,6 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 DECIDING = "checker/core/decide.py"
 REGISTRY = "checker/rules/__init__.py"
 AUTOMATA = "certificates/automaton.py"
+PARALLEL = "checker/core/parallel.py"
+"""What divides a check between processes, where more than one is asked for."""
 ARCHITECTURES = "certificates/architectures.py"
 TABLE = ROOT / "checker" / "reporting" / "trusted_lines.json"
 REFRESH = "the table of trusted lines is out of date: run `make size` (or `python tests/trusted_size.py --write`)"
@@ -104,9 +106,11 @@ def table(root: Path = ROOT) -> dict[str, Any]:
     of_rules = {rule: closure(file, core, root) for rule, file in rules.items()}
     names = {**names, "Automaton": "automata"}
     of_tasks = {names[kind]: closure(file, core, root) for kind, file in tasks.items()}
-    files = sorted(core.union(*of_rules.values(), *of_tasks.values()))
+    processes = closure(PARALLEL, core, root)
+    files = sorted(core.union(*of_rules.values(), *of_tasks.values(), processes))
     return {
         "core": sorted(core),
+        "processes": sorted(processes),
         "lines": {file: code_lines((root / file).read_text(encoding="utf-8")) for file in files},
         "rules": {rule: sorted(found) for rule, found in sorted(of_rules.items())},
         "tasks": {kind: sorted(found) for kind, found in sorted(of_tasks.items())},
@@ -127,8 +131,9 @@ def main() -> None:
     for rule, files in {**found["rules"], **{f"tasks for {name}": files for name, files in found["tasks"].items()}}.items():
         parts = sorted(files, key=lambda file: -lines[file])
         print(f"{size(files):6} {rule}: {', '.join(f'{Path(file).stem} {lines[file]}' for file in parts)}")
+    print(f"{size(found['processes']):6} several processes: --jobs")
     everything = set(lines)
-    print(f"{size(everything - set(found['core'])):6} all rules together\n{size(everything):6} in all")
+    print(f"{size(everything - set(found['core'])):6} all rules together, and several processes\n{size(everything):6} in all")
     others = {str(path.relative_to(ROOT)) for folder in ("certificates", "checker") for path in ROOT.glob(f"{folder}/**/*.py")}
     print("\nno verdict in integers depends on")
     for file in sorted(others - everything):

@@ -30,8 +30,8 @@ from checker.core.enclosures import Arithmetic
 from checker.core.errors import ClaimNotMet, InvalidInput, OtherNumber, OverBudget, Refused, StepRefused
 from checker.core.exact_weights import decode
 from checker.core.facts import CertifiedInputs, Fact, MLPQuadrature, Setting
+from checker.core.in_order import InOrder, in_turn
 from checker.core.meter import Budget, Meter
-from checker.core.parallel import InOrder, in_turn
 from checker.core.scaled_integers import ScaledArithmetic
 from checker.core.tasks import Task
 from checker.rules import RULES, TASKS

@@ -16,8 +16,8 @@ from certificates.model_file import Model
 from certificates.tensor_file import IntArray, RawTensor
 from checker.core.enclosures import Arithmetic, BoolArray
 from checker.core.errors import Refused
+from checker.core.in_order import InOrder, in_turn
 from checker.core.meter import Meter
-from checker.core.parallel import InOrder, in_turn
 from checker.core.tasks import Task
 
 _LARGEST_HINT = 2**62

@@ -4,6 +4,8 @@ Processes are forked, so that they find everything in memory as it was; each par
 the meter for all that it does. Whatever is unusual about a part -- an exception, a budget that runs out, a process that dies --
 is left to the parent, which does the part itself at its turn and so fails in the same way, with the same words, as it would
 have without any other process.
+
+A check rests on this file only if more than one process is asked for.
 """
 
 import multiprocessing
@@ -11,13 +13,12 @@ import signal
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
+from checker.core.in_order import Item, Result
 from checker.core.meter import Meter
 
 _SECONDS_UNTIL_A_LOOK = 5
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 _inherited: tuple[Callable[[Any], Any], Meter] | None = None
 """What a forked process works on. Set there only: threads of the process that forks may check different things at a time."""
@@ -69,17 +70,6 @@ def _outcome(future: _Promised, others: Collection[Any]) -> tuple[int, int, Any]
             if all(process in others for process in multiprocessing.active_children()):
                 return None
     return None
-
-
-class InOrder(Protocol):
-    """The results of function(item) for all items, in order; function charges the meter."""
-
-    def __call__(self, meter: Meter, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]: ...
-
-
-def in_turn(meter: Meter, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-    """One after the other."""
-    return map(function, items)
 
 
 def in_processes(jobs: int, meter: Meter, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:

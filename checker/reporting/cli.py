@@ -176,7 +176,7 @@ def _verify(
             shards=shards,
             watched=shown,
         )
-    _print_verdict(verdict, as_json)
+    _print_verdict(verdict, as_json, jobs)
     sys.exit(verdict.exit_code)
 
 
@@ -347,7 +347,7 @@ def refusal(reason: str, exit_code: int) -> Verdict:
     return Verdict(accepted=False, reason=reason, exit_code=exit_code)
 
 
-def _print_verdict(verdict: Verdict, as_json: bool) -> None:
+def _print_verdict(verdict: Verdict, as_json: bool, jobs: int = 1) -> None:
     if as_json:
         click.echo(json.dumps(verdict.as_json()))
         return
@@ -368,7 +368,8 @@ def _print_verdict(verdict: Verdict, as_json: bool) -> None:
     if verdict.shards:
         click.echo(f"rests on whoever wrote the {verdict.shards} shards: their parts were not checked again")
     else:
-        click.echo(f"rests on {verdict.trusted_lines:,} lines: core and {len(rules)} {'rule' if len(rules) == 1 else 'rules'}")
+        parts = ["core", f"{len(rules)} {'rule' if len(rules) == 1 else 'rules'}", *["several processes"][: jobs - 1]]
+        click.echo(f"rests on {verdict.trusted_lines:,} lines: {', '.join(parts[:-1])} and {parts[-1]}")
     if verdict.verified is not None:
         click.echo(f"verified: by the theorem {verdict.verified.theorem} in Coq (axioms {verdict.verified.axioms[:12]})")
 

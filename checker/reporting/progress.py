@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import click
 
+from checker.core.in_order import InOrder, Item, Result
 from checker.core.meter import Meter
-from checker.core.parallel import InOrder, Item, Result
 
 
 def shown(in_order: InOrder) -> InOrder:

@@ -26,8 +26,9 @@ from certificates.writing import write_atomically
 from checker.core.decide import check_proof
 from checker.core.enclosures import Arithmetic
 from checker.core.errors import InvalidInput
+from checker.core.in_order import InOrder, Item, Result
 from checker.core.meter import Budget, Meter
-from checker.core.parallel import InOrder, Item, Result, in_processes
+from checker.core.parallel import in_processes
 
 _FORMAT = "compact-proofs shard 1"
 MOST_SHARDS = 10**6

@@ -17,8 +17,9 @@ from checker.core.automata import AutomatonTask
 from checker.core.decide import Pins, Proof, check_proof
 from checker.core.enclosures import Arithmetic
 from checker.core.errors import CheckError, InvalidInput
+from checker.core.in_order import InOrder, in_turn
 from checker.core.meter import Budget, Meter
-from checker.core.parallel import InOrder, in_processes
+from checker.core.parallel import in_processes
 from checker.core.scaled_integers import ScaledArithmetic
 from checker.reporting.decimals import floor_decimal, parse_accuracy, parse_decimal
 from checker.reporting.second_checker import SecondVerdict, second_program, second_verdict
@@ -46,7 +47,8 @@ class Verdict:
     """The outcome of a check; the fields are the keys of `checker verify --json`.
 
     `correct` and `total` are integers of any size. `accuracy_floor` is correct/total as a decimal string, rounded down.
-    `trusted_lines`: lines of code that an accepted proof rests on, those of the core and of the rules it names.
+    `trusted_lines`: lines of code that an accepted proof rests on, those of the core, of the rules it names,
+    and with several processes, of what divides the work.
     `seconds` (a decimal string) excludes start-up. `model_digest` is that of the model file. `margin` (a decimal string) is by
     how much more the true outputs' logits lead, and `deployed` the format whose executions are proved right, too. `mlp` is what
     a certificate about an MLP proves, which then has no `correct`, `total`, `accuracy_floor` or `margin`. `verified` is what
@@ -146,7 +148,7 @@ def verify(
                 f"TASK MISMATCH: the certificate is about {dumps(statement.task)}, "
                 f"but the model file says it was trained for {dumps(parsed_model.task)}",
             )
-        in_order: InOrder = partial(in_processes, jobs)
+        in_order: InOrder = in_turn if jobs == 1 else partial(in_processes, jobs)
         if shards:
             read = [read_shard(Path(shard)) for shard in shards]
             in_order = combined(read, sha256, parsed_model.digest(), arithmetic, jobs)
@@ -164,7 +166,7 @@ def verify(
             exit_code=error.exit_code if isinstance(error, CheckError) else InvalidInput.exit_code,
         )
     else:
-        verdict = _accepted(proof, len(shards))
+        verdict = _accepted(proof, jobs, len(shards))
     milliseconds = (time.perf_counter_ns() - started) // 10**6
     return replace(
         verdict,
@@ -195,7 +197,7 @@ def _tasks(proof: Proof) -> str:
     return "automata" if isinstance(proof.task, AutomatonTask) else proof.model.config.architecture
 
 
-def _accepted(proof: Proof, shards: int) -> Verdict:
+def _accepted(proof: Proof, jobs: int, shards: int) -> Verdict:
     statement = proof.certificate.statement
     rules = tuple(sorted({step.rule for step in proof.certificate.steps}))
     verdict = Verdict(
@@ -205,7 +207,7 @@ def _accepted(proof: Proof, shards: int) -> Verdict:
         theorem=theorem(proof),
         operations=proof.operations,
         unexplained_dimension=proof.unexplained_dimension,
-        trusted_lines=None if shards else trusted_lines(_tasks(proof), rules),
+        trusted_lines=None if shards else trusted_lines(_tasks(proof), rules, jobs),
         shards=shards,
         rules=rules,
     )

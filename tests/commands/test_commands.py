@@ -21,8 +21,8 @@ from certificates.architectures import parse_config
 from certificates.model_file import Model
 from checker import verify
 from checker.core.errors import CheckError
+from checker.core.in_order import in_turn
 from checker.core.meter import Budget, Meter
-from checker.core.parallel import in_turn
 from checker.reporting.decimals import floor_decimal
 from checker.reporting.progress import shown
 from checker.rules import RULES

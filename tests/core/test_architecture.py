@@ -204,6 +204,8 @@ def test_a_verdict_says_how_many_lines_it_rests_on() -> None:
         files = set(TRUSTED["core"]).union(TRUSTED["tasks"][kind], *(TRUSTED["rules"][rule] for rule in rules))
         assert verdict.trusted_lines == sum(trusted_size.code_lines((ROOT / file).read_text()) for file in files)
         assert set(TRUSTED["tasks"][kind]) <= files, "no proof without its task"
+        divided = verify(golden / name, golden / verdicts[name]["model"], jobs=2).trusted_lines
+        assert divided == verdict.trusted_lines + TRUSTED["lines"]["checker/core/parallel.py"]
     refused = verify(golden / "version-older.cert", golden / "small.safetensors")
     assert refused.trusted_lines is refused.rules is None and "prove again" in refused.reason
 
