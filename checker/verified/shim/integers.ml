@@ -28,6 +28,9 @@ let right a n =
   let n = Z.to_int n in
   if n >= 0 then Z.shift_right a n else Z.shift_left a (Int.neg n)
 
+(* The largest power of two at most a number; 0 for those below 1. *)
+let log2 a = Z.of_int (if Z.sign a > 0 then Int.pred (Z.numbits a) else 0)
+
 let memo n f =
   let known = Array.init n f in
   fun i -> if i < n then known.(i) else f i
