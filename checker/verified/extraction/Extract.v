@@ -20,6 +20,7 @@ Extract Inlined Constant Z.sqrt => "Integers.square_root".
 Extract Inlined Constant Z.shiftl => "Integers.left".
 Extract Inlined Constant Z.shiftr => "Integers.right".
 Extract Inlined Constant Z.log2 => "Integers.log2".
+Extract Inlined Constant Z.land => "Integers.logand".
 Extract Inlined Constant Z.of_nat => "Integers.of_int".
 Extract Constant memo1 => "Integers.memo".
 Extraction "counts.ml" count_prefix_chains count_group_chains count_enumeration count_mlp_pairs count_uniform_pairs.

@@ -1,13 +1,12 @@
-(* A hidden layer on two inputs as tables of integers (rule hidden-tables, FORMAT.md 5.8), and pairs evaluated one
-   by one (5.9). *)
+(* A hidden layer on two inputs as tables of integers (rule hidden-tables, FORMAT.md 5.8), and pairs evaluated one by one
+   (5.9). *)
 From Coq Require Import ZArith Lia List Arith Bool.
 From CompactProofs Require Import Counting PrefixChains ListSums Packing.
 Import ListNotations.
 Open Scope Z_scope.
 
 (* A positive multiple of the logits is  sum over neurons of relu (left + right + shift) unembed + direct (of both inputs) +
-   constant;
-   what it must differ by is `need`. Elements below n, outputs below O. *)
+   constant; what it must differ by is `need`. Elements below n, outputs below O. *)
 Record hidden := Hidden { left : nat -> nat -> Z; right : nat -> nat -> Z; shift : nat -> Z; unembed : nat -> nat -> Z;
   direct : option (nat -> nat -> Z); constant : nat -> Z; need : Z }.
 
@@ -71,6 +70,7 @@ Definition widest_direct : Z := match direct T with None => 0 | Some f => zmax n
 Definition evaluated : nat -> nat -> bool :=
   let bound := reach some + 2 * widest_direct + range (constant T) in
   let w := Z.log2 bound + 1 in
+  let mask := Z.ones w in
   let limit := allowed in
   let shifted := memo2 n m (fun a i => left T a i + shift T i) in
   let rows := memo1 m (fun i => pack w O (raised (unembed T i))) in
@@ -78,7 +78,7 @@ Definition evaluated : nat -> nat -> bool :=
   let by_input := match direct T with None => fun _ => 0 | Some f => memo1 n (fun a => pack w O (raised (f a))) end in
   fun a b =>
     let sum := total some (fun i => Z.max 0 (shifted a i + right T b i)) rows + by_input a + by_input b + always in
-    (0 <? bound) && below w O 0 (table a b) (digit w (table a b) sum - limit) sum.
+    (0 <? bound) && below w mask O 0 (table a b) (digit w mask (table a b) sum - limit) sum.
 
 Lemma total_sum l weight units : total l weight units = lsum l (fun i => weight i * units i).
 Proof.
@@ -99,7 +99,7 @@ Proof.
   intros A B C. unfold evaluated. set (bound := reach some + 2 * widest_direct + range (constant T)).
   set (w := Z.log2 bound + 1).
   cbv zeta. set (by_input := match direct T with None => _ | Some _ => _ end).
-  match goal with |- context [digit w _ ?s] => set (sum := s) end.
+  match goal with |- context [digit w _ _ ?s] => set (sum := s) end.
   intros E. apply andb_prop in E as [P E]. apply Z.ltb_lt in P. assert (W : 0 <= w) by (assert (X := Z.log2_nonneg bound); lia).
   set (tail z := raised (fun z => match direct T with None => 0 | Some f => f a z end) z + raised
     (fun z => match direct T with None => 0 | Some f => f b z end) z
@@ -133,7 +133,7 @@ Proof.
     assert (lsum some (fun i => active a b i * raised (unembed T i) z) <= reach some) by (apply lsum_le; intros i _; apply L).
     unfold bound in U. lia. }
   intros z Hz N. apply some_suffice; auto. rewrite F, digit_pack in E by auto.
-  apply (below_pack w W O f 0 _ _ D) with (y := z) in E; auto.
+  apply (below_pack w _ W eq_refl O f 0 _ _ D) with (y := z) in E; auto.
   assert (S : forall y, lsum some (fun i => active a b i * raised (unembed T i) y) =
     lsum some (fun i => active a b i * unembed T i y) - lsum some (fun i => active a b i * zmin O (unembed T i))).
   { intros y. rewrite <- lsum_minus. apply lsum_ext; intros; unfold raised; lia. }

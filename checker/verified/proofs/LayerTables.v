@@ -1,7 +1,7 @@
 (* Rule hidden-tables for both architectures: tables of integers from integer weights, and that they are a multiple of the
    logits. *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
-From CompactProofs Require Import Semantics Counting PrefixChains Tables TwoInputs ListSums HiddenLayer.
+From CompactProofs Require Import Semantics Counting PrefixChains Tables TwoInputs ListSums MatrixProduct HiddenLayer.
 Import ListNotations.
 Open Scope R_scope.
 
@@ -37,38 +37,40 @@ Proof.
   nra.
 Qed.
 
+(* Weights are z 2^-e; each matrix has an e of its own, the less digits there are the faster. *)
 Section Mlp.
-Variables (m : nat) (e mn md : Z).
+Variables (m : nat) (e u mn md : Z).
 Variables zL zR : nat -> nat -> Z.
 Variable zbin : nat -> Z.
 Variable zWU : nat -> nat -> Z.
 Variable zbU : nat -> Z.
-Definition mlp_tables : hidden := Hidden zL zR zbin zWU None (fun z => zbU z * 2 ^ e)%Z (mn * 2 ^ (2 * e) / md)%Z.
+Definition mlp_tables : hidden := Hidden zL zR zbin zWU None zbU (mn * 2 ^ (e + u) / md)%Z.
 
 Variables L R' : nat -> nat -> R.
 Variable bin : nat -> R.
 Variable WU : nat -> nat -> R.
 Variable bU : nat -> R.
 Notation E := (IZR (2 ^ e)).
+Notation U := (IZR (2 ^ u)).
 Hypothesis He : (0 <= e)%Z.
 Hypothesis hL : forall i j, IZR (zL i j) = E * L i j.
 Hypothesis hR : forall i j, IZR (zR i j) = E * R' i j.
 Hypothesis hbin : forall i, IZR (zbin i) = E * bin i.
-Hypothesis hWU : forall i j, IZR (zWU i j) = E * WU i j.
-Hypothesis hbU : forall i, IZR (zbU i) = E * bU i.
-Lemma mlp_value a b z : IZR (value m mlp_tables a b z) = E * E * mlp_logit m L R' bin WU bU a b z.
+Hypothesis hWU : forall i j, IZR (zWU i j) = U * WU i j.
+Hypothesis hbU : forall i, IZR (zbU i) = E * U * bU i.
+Lemma mlp_value a b z : IZR (value m mlp_tables a b z) = E * U * mlp_logit m L R' bin WU bU a b z.
 Proof.
   assert (P : 0 < E) by (apply IZR_lt, Z.pow_pos_nonneg; lia).
   unfold value, rest, directly, mlp_logit. cbn [mlp_tables left right shift unembed direct constant].
-  rewrite lsum_seq, !plus_IZR, mult_IZR, hbU.
-  rewrite (up_dot m _ _ (fun i => relu (L a i + R' b i + bin i)) (fun i => WU i z) E E); [ring| |auto].
+  rewrite lsum_seq, !plus_IZR, hbU.
+  rewrite (up_dot m _ _ (fun i => relu (L a i + R' b i + bin i)) (fun i => WU i z) E U); [ring| |auto].
   intros i _. unfold active. cbn [mlp_tables left right shift]. apply up_relu; [lra|]. rewrite !plus_IZR, hL, hR, hbin. ring.
 Qed.
 End Mlp.
 
 Section Uniform.
 Variables n d dh H m O : nat.
-Variables e mn md : Z.
+Variables e v o r w u mn md : Z.   (* of embeddings, W_V, W_O, W_in, W_out, W_U *)
 Variables zWE zWP : nat -> nat -> Z.
 Variable zWV : nat -> nat -> nat -> Z.
 Variable zbV : nat -> nat -> Z.
@@ -82,25 +84,26 @@ Variable zWU : nat -> nat -> Z.
 Variable zbU : nat -> Z.
 
 Open Scope Z_scope.
-(* What the heads make of a row of the residual stream, three times the mean; and of their biases. *)
-Definition carried (row : nat -> Z) : nat -> Z :=
-  let inner := memo2 H dh (fun h k => zsum d (fun i => row i * zWV h i k)) in
-  memo1 d (fun i => zsum H (fun h => zsum dh (fun k => inner h k * zWO h k i))).
+(* What the heads make of rows of the residual stream, three times the mean; and of their biases. *)
+Definition carried (k : nat) (rows : nat -> nat -> Z) : nat -> nat -> Z :=
+  let heads := memo1 H (fun h => matrix_product k dh d (matrix_product k d dh rows (zWV h)) (zWO h)) in
+  memo2 k d (fun a i => zsum H (fun h => heads h a i)).
 Definition carried_bias (i : nat) : Z := zsum H (fun h => zsum dh (fun k => zbV h k * zWO h k i)).
-(* Three times the residual stream is inside a + inside b + always, in units of 2^-3e. *)
+(* Three times the residual stream is inside a + inside b + always. *)
 Definition always : nat -> Z :=
-  let fixed := carried (fun i => zWP 0%nat i + zWP 1%nat i + zWP 2%nat i + zWE n i) in
-  memo1 d (fun i => 3 * (zWE n i + zWP 2%nat i + zbO i) * 2 ^ (2 * e) + 3 * carried_bias i * 2 ^ e + fixed i).
+  let fixed := carried 1 (fun _ i => zWP 0%nat i + zWP 1%nat i + zWP 2%nat i + zWE n i) 0%nat in
+  memo1 d (fun i => 3 * (zWE n i + zWP 2%nat i) * 2 ^ (v + o) + 3 * zbO i + 3 * carried_bias i + fixed i).
 Definition uniform_tables : hidden :=
-  let inside := memo1 n (fun a => carried (zWE a)) in
+  let inside := carried n zWE in
   let once := always in
-  let left := memo2 n m (fun a j => zsum d (fun i => inside a i * zWin i j)) in
-  let shift := memo1 m (fun j => zsum d (fun i => once i * zWin i j) + 3 * zbin j * 2 ^ (3 * e)) in
-  let unembed := memo2 m O (fun j z => zsum d (fun i => zWout j i * zWU i z)) in
-  let direct := memo2 n O (fun a z => zsum d (fun i => inside a i * zWU i z) * 2 ^ (2 * e)) in
-  let constant := memo1 O (fun z => (zsum d (fun i => (once i + 3 * zbout i * 2 ^ (2 * e)) * zWU i z) + 3 * zbU z * 2 ^
-    (3 * e)) * 2 ^ (2 * e)) in
-  Hidden left left shift unembed (Some direct) constant (mn * (3 * 2 ^ (6 * e)) / md).
+  let left := memo2 n m (matrix_product n d m inside zWin) in
+  let known := matrix_product 1 d m (fun _ => once) zWin 0%nat in
+  let shift := memo1 m (fun j => known j + 3 * zbin j) in
+  let unembed := memo2 m O (matrix_product m d O zWout zWU) in
+  let through := matrix_product n d O inside zWU in
+  let direct := memo2 n O (fun a z => through a z * 2 ^ (r + w)) in
+  let constant := memo1 O (fun z => (zsum d (fun i => (once i + 3 * zbout i) * zWU i z) + 3 * zbU z) * 2 ^ (r + w)) in
+  Hidden left left shift unembed (Some direct) constant (mn * (3 * 2 ^ (e + v + o + r + w + u)) / md).
 Open Scope R_scope.
 
 Variables WE WP : nat -> nat -> R.
@@ -158,71 +161,77 @@ Proof.
 Qed.
 
 Notation E := (IZR (2 ^ e)).
+Notation V := (IZR (2 ^ v)).
+Notation Out := (IZR (2 ^ o)).
+Notation In_ := (IZR (2 ^ r)).
+Notation W := (IZR (2 ^ w)).
+Notation U := (IZR (2 ^ u)).
+Hypothesis Hv : (0 <= v)%Z.
+Hypothesis Ho : (0 <= o)%Z.
+Hypothesis Hr : (0 <= r)%Z.
+Hypothesis Hw : (0 <= w)%Z.
 Hypothesis He : (0 <= e)%Z.
 Hypothesis hWE : forall i j, IZR (zWE i j) = E * WE i j.
 Hypothesis hWP : forall i j, IZR (zWP i j) = E * WP i j.
-Hypothesis hWV : forall h i j, IZR (zWV h i j) = E * WV h i j.
-Hypothesis hbV : forall i j, IZR (zbV i j) = E * bV i j.
-Hypothesis hWO : forall h i j, IZR (zWO h i j) = E * WO h i j.
-Hypothesis hbO : forall i, IZR (zbO i) = E * bO i.
-Hypothesis hWin : forall i j, IZR (zWin i j) = E * Win i j.
-Hypothesis hbin : forall i, IZR (zbin i) = E * bin i.
-Hypothesis hWout : forall i j, IZR (zWout i j) = E * Wout i j.
-Hypothesis hbout : forall i, IZR (zbout i) = E * bout i.
-Hypothesis hWU : forall i j, IZR (zWU i j) = E * WU i j.
-Hypothesis hbU : forall i, IZR (zbU i) = E * bU i.
+Hypothesis hWV : forall h i j, IZR (zWV h i j) = V * WV h i j.
+Hypothesis hbV : forall i j, IZR (zbV i j) = E * V * bV i j.
+Hypothesis hWO : forall h i j, IZR (zWO h i j) = Out * WO h i j.
+Hypothesis hbO : forall i, IZR (zbO i) = E * V * Out * bO i.
+Hypothesis hWin : forall i j, IZR (zWin i j) = In_ * Win i j.
+Hypothesis hbin : forall i, IZR (zbin i) = E * V * Out * In_ * bin i.
+Hypothesis hWout : forall i j, IZR (zWout i j) = W * Wout i j.
+Hypothesis hbout : forall i, IZR (zbout i) = E * V * Out * bout i.
+Hypothesis hWU : forall i j, IZR (zWU i j) = U * WU i j.
+Hypothesis hbU : forall i, IZR (zbU i) = E * V * Out * U * bU i.
 
-Lemma carried_value row Row i : (forall i, IZR (row i) = E * Row i) -> IZR (carried row i) = E * E * E * carry Row i.
+Lemma carried_value k rows Row a i : (forall i, IZR (rows a i) = E * Row i) -> IZR
+  (carried k rows a i) = E * V * Out * carry Row i.
 Proof.
-  intros A. unfold carried, carry. cbv zeta. rewrite memo1_eq. apply up_sum; intros h _.
-  rewrite (up_dot dh _ _ (fun k => rsum d (fun i' => Row i' * WV h i' k)) (fun k => WO h k i) (E * E) E); [ring| |auto].
-  intros k _. rewrite memo2_eq. apply up_dot; auto.
+  intros A. unfold carried, carry. cbv zeta. rewrite memo2_eq. apply up_sum; intros h _. rewrite memo1_eq, matrix_product_eq.
+  rewrite (up_dot dh _ _ (fun k => rsum d (fun i' => Row i' * WV h i' k)) (fun k => WO h k i) (E * V) Out); [ring| |auto].
+  intros j _. rewrite matrix_product_eq. apply up_dot; auto.
 Qed.
-Lemma always_value i : IZR (always i) = E * E * E * fixed_part i.
+Lemma always_value i : IZR (always i) = E * V * Out * fixed_part i.
 Proof.
   unfold always, fixed_part. cbv zeta. rewrite memo1_eq, !plus_IZR, !mult_IZR, !plus_IZR, hWE, hWP, hbO.
-  rewrite (carried_value _ (fun i => WP 0%nat i + WP 1%nat i + WP 2%nat i + WE n i)) by (intros; rewrite !plus_IZR, !hWP, hWE;
-    ring).
-  unfold carried_bias. rewrite (up_sum H _ (fun h => rsum dh (fun k => bV h k * WO h k i)) (E * E)) by (intros;
+  rewrite (carried_value _ _ (fun i => WP 0%nat i + WP 1%nat i + WP 2%nat i + WE n i))
+    by (intros; rewrite !plus_IZR, !hWP, hWE; ring).
+  unfold carried_bias. rewrite (up_sum H _ (fun h => rsum dh (fun k => bV h k * WO h k i)) (E * V * Out)) by (intros;
     now apply up_dot).
-  replace (2 * e)%Z with (e + e)%Z by lia. rewrite Z.pow_add_r, mult_IZR by lia. ring.
+  rewrite Z.pow_add_r, mult_IZR by lia. ring.
 Qed.
-Lemma uniform_value a b z : IZR (value m uniform_tables a b z) = E * E * E * E * E * E * 3 * uniform_logit a b z.
+Lemma uniform_value a b z : IZR (value m uniform_tables a b z) = E * V * Out * In_ * W * U * 3 * uniform_logit a b z.
 Proof.
-  assert (P : 0 < E) by (apply IZR_lt, Z.pow_pos_nonneg; lia).
-  assert (E2 : IZR (2 ^ (2 * e)) = E * E) by (replace (2 * e)%Z with (e + e)%Z by lia;
-    now rewrite Z.pow_add_r, mult_IZR by lia).
-  assert (E3 : IZR (2 ^ (3 * e)) = E * E * E) by (replace (3 * e)%Z with (e + e + e)%Z by lia;
-    now rewrite !Z.pow_add_r, !mult_IZR by lia).
-  assert (P4 : 0 <= E * E * E * E) by (repeat apply Rmult_le_pos; lra).
+  assert (pos : forall x, (0 <= x)%Z -> 0 < IZR (2 ^ x)) by (intros; apply IZR_lt, Z.pow_pos_nonneg; lia).
+  assert (RW : IZR (2 ^ (r + w)) = In_ * W) by now rewrite Z.pow_add_r, mult_IZR by lia.
+  assert (P4 : 0 <= E * V * Out * In_) by (repeat apply Rmult_le_pos; apply Rlt_le; auto).
   rewrite (Rmult_assoc _ 3), logit_parts. unfold value, rest, directly, uniform_tables.
   cbn [left right shift unembed direct constant]. cbv zeta. rewrite lsum_seq, !plus_IZR.
-  rewrite (up_dot m _ _ (fun j => relu (rsum d (fun i => 3 * stream a b i * Win i j) + 3 * bin j)) (fun j => rsum d
-    (fun i => Wout j i * WU i z))
-    (E * E * E * E) (E * E)).
-  - rewrite !memo2_eq, !memo1_eq. cbn beta. rewrite !mult_IZR, !plus_IZR, !mult_IZR, hbU, E2, E3.
-    rewrite (up_dot d (carried (zWE a)) _ (carry (WE a)) (fun i => WU i z) (E * E * E) E);
+  rewrite (up_dot m _ _ (fun j => relu (rsum d (fun i => 3 * stream a b i * Win i j) + 3 * bin j))
+    (fun j => rsum d (fun i => Wout j i * WU i z)) (E * V * Out * In_) (W * U)).
+  - rewrite !memo2_eq, !memo1_eq, !matrix_product_eq, !mult_IZR, !plus_IZR, !mult_IZR, hbU, RW.
+    rewrite (up_dot d (carried n zWE a) _ (carry (WE a)) (fun i => WU i z) (E * V * Out) U);
       [|intros; now apply carried_value|auto].
-    rewrite (up_dot d (carried (zWE b)) _ (carry (WE b)) (fun i => WU i z) (E * E * E) E);
+    rewrite (up_dot d (carried n zWE b) _ (carry (WE b)) (fun i => WU i z) (E * V * Out) U);
       [|intros; now apply carried_value|auto].
-    rewrite (up_dot d (fun i => always i + 3 * zbout i * 2 ^ (2 * e))%Z _ (fun i => fixed_part i + 3 * bout i) (fun i => WU i z)
-      (E * E * E) E);
-      [|intros; rewrite plus_IZR, always_value, !mult_IZR, hbout, E2; ring|auto].
+    rewrite (up_dot d (fun i => always i + 3 * zbout i)%Z _ (fun i => fixed_part i + 3 * bout i) (fun i => WU i z)
+      (E * V * Out) U);
+      [|intros; rewrite plus_IZR, always_value, !mult_IZR, hbout; ring|auto].
     rewrite (rsum_ext d (fun i => (3 * stream a b i + 3 * bout i) * WU i z)
       (fun i => carry (WE a) i * WU i z + carry (WE b) i * WU i z + (fixed_part i + 3 * bout i) * WU i z))
       by (intros; rewrite stream_parts; ring).
     rewrite !rsum_plus. ring.
-  - intros j _. unfold active. cbn [left right shift]. apply up_relu; auto. rewrite !memo2_eq, !memo1_eq. cbn beta.
-    rewrite !plus_IZR, !mult_IZR, hbin, E3.
-    rewrite (up_dot d (carried (zWE a)) _ (carry (WE a)) (fun i => Win i j) (E * E * E) E);
+  - intros j _. unfold active. cbn [left right shift]. apply up_relu; auto.
+    rewrite !memo2_eq, !memo1_eq, !matrix_product_eq, !plus_IZR, !mult_IZR, hbin.
+    rewrite (up_dot d (carried n zWE a) _ (carry (WE a)) (fun i => Win i j) (E * V * Out) In_);
       [|intros; now apply carried_value|auto].
-    rewrite (up_dot d (carried (zWE b)) _ (carry (WE b)) (fun i => Win i j) (E * E * E) E);
+    rewrite (up_dot d (carried n zWE b) _ (carry (WE b)) (fun i => Win i j) (E * V * Out) In_);
       [|intros; now apply carried_value|auto].
-    rewrite (up_dot d always _ fixed_part (fun i => Win i j) (E * E * E) E); [|intros; apply always_value|auto].
+    rewrite (up_dot d always _ fixed_part (fun i => Win i j) (E * V * Out) In_); [|intros; apply always_value|auto].
     rewrite (rsum_ext d (fun i => 3 * stream a b i * Win i j)
       (fun i => carry (WE a) i * Win i j + carry (WE b) i * Win i j + fixed_part i * Win i j)) by (intros; rewrite stream_parts;
         ring).
     rewrite !rsum_plus. ring.
-  - intros j _. rewrite memo2_eq. now apply up_dot.
+  - intros j _. rewrite memo2_eq, matrix_product_eq. now apply up_dot.
 Qed.
 End Uniform.

@@ -5,11 +5,12 @@ Import ListNotations.
 Open Scope Z_scope.
 
 Section Packing.
-Variable w : Z.
+Variables w mask : Z.
 Hypothesis Hw : 0 <= w.
+Hypothesis Hmask : mask = Z.ones w.
 
 Fixpoint pack (n : nat) (f : nat -> Z) : Z := match n with O => 0 | S k => f O + Z.shiftl (pack k (fun z => f (S z))) w end.
-Definition first_digit (x : Z) : Z := x - Z.shiftl (Z.shiftr x w) w.
+Definition first_digit (x : Z) : Z := Z.land x mask.
 Definition digit (z : nat) (x : Z) : Z := first_digit (Z.shiftr x (Z.of_nat z * w)).
 (* All digits but number c are below a bound; z is the number of the first one. *)
 Fixpoint below (n z c : nat) (bound x : Z) : bool :=
@@ -31,8 +32,7 @@ Definition digits (n : nat) (f : nat -> Z) : Prop := forall z, (z < n)%nat -> 0 
 Lemma shifted n f : digits (S n) f -> Z.shiftr (pack (S n) f) w = pack n (fun z => f (S z)) /\ first_digit (pack (S n) f) = f O.
 Proof.
   intros D. specialize (D O ltac:(lia)). unfold first_digit.
-  rewrite pack_S, !Z.shiftr_div_pow2, Z.shiftl_mul_pow2, Z.div_add, Z.div_small by lia.
-  split; lia.
+  rewrite Hmask, Z.land_ones, pack_S, Z.shiftr_div_pow2, Z.div_add, Z.div_small, Z.mod_add, Z.mod_small by lia. auto.
 Qed.
 Lemma digit_pack n : forall f z, digits n f -> (z < n)%nat -> digit z (pack n f) = f z.
 Proof.

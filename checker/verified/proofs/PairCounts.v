@@ -1,7 +1,8 @@
-(* What the extracted checker calls for networks on two inputs: from the bits of the weights, and hints, to a number
-   of pairs. *)
+(* What the extracted checker calls for networks on two inputs: from the bits of the weights, and hints, to a
+   number of pairs. *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool FunctionalExtensionality.
-From CompactProofs Require Import Semantics Counting PrefixChains Floats TwoInputs ListSums HiddenLayer LayerTables.
+From CompactProofs Require Import Semantics Counting PrefixChains Floats TwoInputs ListSums HiddenLayer LayerTables
+  Rounding CodedOutput SetOutput.
 Import ListNotations.
 
 (* Tensors of heads have the rows of all heads below each other; a bias is one row, and may be absent. *)
@@ -17,12 +18,22 @@ Definition float_uniform (n d dh H m : nat) (W : uniform_weights) : nat -> nat -
     (fun h k i => float (uWO W) (h * dh + k) i) (float (uBO W) 0) (float (uWin W)) (float (uBin W) 0) (float (uWout W))
     (float (uBout W) 0) (float (uWU W)) (float (uBU W) 0).
 
-(* A step of a certificate: of which neurons, and which pairs it claims, perhaps with their mirror images. *)
-Record claim := Claim { chosen : nat -> bool; marked : nat -> nat -> bool; mirrored : bool }.
+(* A step of a certificate: of which neurons, and which pairs it claims, perhaps with their mirror images; and how they are
+   proved: each by evaluating it, each by a code, or all at once by sets. The former two with fewer digits first, if so many
+   are left out of what neurons read, and of what they write. *)
+Inductive method := Evaluated (s k : Z) | By_code (s k : Z) (_ : code) (_ : code) | By_sets (_ : sets).
+Record claim := Claim { chosen : nat -> bool; marked : nat -> nat -> bool; mirrored : bool; by_method : method }.
 
 Section Layer.
 Variables (n m O : nat) (T : hidden) (table : nat -> nat -> nat).
-Definition proved (c : claim) : nat -> nat -> bool := evaluated n m O T table (chosen c).
+Definition roughly (s k : Z) (rough : hidden -> nat -> nat -> bool) (fine : nat -> nat -> bool) : nat -> nat -> bool :=
+  if ((0 <=? s) && (0 <=? k))%Z then let coarse := rough (rounded n m O T s k) in fun a b => coarse a b || fine a b else fine.
+Definition proved (c : claim) : nat -> nat -> bool :=
+  match by_method c with
+  | Evaluated s k => roughly s k (fun T => evaluated n m O T table (chosen c)) (evaluated n m O T table (chosen c))
+  | By_code s k rough how => roughly s k (fun T => coded n m O T table (chosen c) rough) (coded n m O T table (chosen c) how)
+  | By_sets how => let all := (O =? n)%nat && all_lead n m T table (chosen c) how in fun _ _ => all
+  end.
 Definition mirrored_too (both : bool) (known : nat -> nat -> bool) : nat -> nat -> bool :=
   let both := both && symmetric n m T in
   fun a b => known a b || (both && known b a && (table a b =? table b a)%nat).
@@ -32,33 +43,51 @@ Definition of_claim (c : claim) : nat -> nat -> bool :=
 Definition found (claims : list claim) : nat -> nat -> bool :=
   let each := map of_claim claims in fun a b => (table a b <? O)%nat && existsb (fun f => f a b) each.
 
+Lemma proved_sound c a b : (a < n)%nat -> (b < n)%nat -> (table a b < O)%nat -> proved c a b = true -> leads m O T table a b.
+Proof.
+  intros A B C. unfold proved.
+  assert (Rough : forall s k rough fine, (forall T, rough T a b = true -> leads m O T table a b) ->
+    (fine a b = true -> leads m O T table a b) ->
+    roughly s k rough fine a b = true -> leads m O T table a b).
+  { intros s k rough fine HR HF. unfold roughly. destruct (_ && _)%Z eqn:SK; auto. apply andb_prop in SK as [S K].
+    apply Z.leb_le in S, K.
+    intros E. apply orb_prop in E as [E|E]; auto. apply (rounded_leads n m O T table s k S K a b A B C), HR, E. }
+  destruct (by_method c).
+  - apply Rough; [intros T'|]; now apply evaluated_sound.
+  - apply Rough; [intros T'|]; now apply coded_sound.
+  - intros E. apply andb_prop in E as [E L]. apply Nat.eqb_eq in E. rewrite E.
+    now apply (all_lead_sound n m T table (chosen c) s).
+Qed.
 Lemma found_sound claims a b : (a < n)%nat -> (b < n)%nat -> found claims a b = true ->
   (table a b < O)%nat /\ leads m O T table a b.
 Proof.
   intros A B F. unfold found in F. apply andb_prop in F as [C F]. apply Nat.ltb_lt in C. split; auto.
   apply existsb_exists in F as (f & I & F). apply in_map_iff in I as (c & <- & _). unfold of_claim, mirrored_too in F.
   rewrite !memo2_eq in F.
-  assert (K : forall x y, (x < n)%nat -> (y < n)%nat -> marked c x y && (table x y <? O)%nat
-    && proved c x y = true -> leads m O T table x y).
+  assert (K : forall x y, (x < n)%nat -> (y < n)%nat -> marked c x y && (table x y <? O)%nat && proved c x y = true ->
+                leads m O T table x y).
   { intros x y X Y P. apply andb_prop in P as [P E]. apply andb_prop in P as [_ P]. apply Nat.ltb_lt in P.
-    now apply (evaluated_sound n m O T table (chosen c) x y). }
+    now apply (proved_sound c). }
   apply orb_prop in F as [F|F]; [now apply K|]. apply andb_prop in F as [F E]. apply andb_prop in F as [F P].
-  apply andb_prop in F as [_ S].
-  apply Nat.eqb_eq in E. apply (mirror n m O T table b a S); auto.
+  apply andb_prop in F as [_ S]. apply Nat.eqb_eq in E. apply (mirror n m O T table b a S); auto.
 Qed.
 End Layer.
 
-Section Mlp.
-Variables (n m O : nat) (e mn md : Z) (W : mlp_weights) (table : nat -> nat -> nat).
+(* A bias is absent, or has one row. *)
 Definition vector (k : nat) (t : tensor) : bool := shaped 0 0 t || shaped 1 k t.
+
+Section Mlp.
+(* The weights that neurons read are multiples of 2^-e, what they write of 2^-u. *)
+Variables (n m O : nat) (e u mn md : Z) (W : mlp_weights) (table : nat -> nat -> nat).
 Definition mlp_fit : bool :=
-  (0 <=? e)%Z && (0 <? md)%Z && shaped n m (mLeft W) && shaped n m (mRight W) && vector m (mBin W) && shaped m O (mWU W)
-    && vector O (mBU W)
-  && forallb (exact e) [mLeft W; mRight W; mBin W; mWU W; mBU W].
+  (0 <=? e)%Z && (0 <=? u)%Z && (0 <? md)%Z && shaped n m (mLeft W) && shaped n m (mRight W) && vector m (mBin W)
+  && shaped m O (mWU W) && vector O (mBU W) && forallb (exact e) [mLeft W; mRight W; mBin W] && exact u (mWU W)
+  && exact (e + u) (mBU W).
 Definition count_mlp_pairs (claims : list claim) : Z :=
   if mlp_fit then
-    let tables := mlp_tables e mn md (integers e (mLeft W)) (integers e (mRight W)) (integers e (mBin W) 0) (integers e (mWU W))
-                    (integers e (mBU W) 0) in
+    let tables := mlp_tables e u mn md (integers e (mLeft W)) (integers e (mRight W)) (integers e (mBin W) 0) (integers u
+      (mWU W))
+                    (integers (e + u) (mBU W) 0) in
     count_pairs n (found n m O tables table claims)
   else 0%Z.
 
@@ -77,40 +106,43 @@ Proof.
   apply (need_ok mn md S _ D) in L. rewrite minus_IZR, !V in L. apply IZR_lt in HS. nra.
 Qed.
 
+Lemma pow_plus x y : (0 <= x)%Z -> (0 <= y)%Z -> IZR (2 ^ (x + y)) = (IZR (2 ^ x) * IZR (2 ^ y))%R.
+Proof. intros. now rewrite Z.pow_add_r, mult_IZR. Qed.
+
 Theorem count_mlp_pairs_sound claims :
   (count_mlp_pairs claims <= n_right_pairs n O (IZR mn / IZR md) table (float_mlp m W))%Z.
 Proof.
   unfold count_mlp_pairs. destruct mlp_fit eqn:F; [|apply count_nonneg]. unfold mlp_fit in F.
-  repeat (apply andb_prop in F as [F ?X]).
-  apply Z.leb_le in F. apply Z.ltb_lt in X5. rewrite forallb_forall in X.
-  assert (U : forall t, In t [mLeft W; mRight W; mBin W; mWU W; mBU W] -> forall i j,
-    IZR (integers e t i j) = (IZR (2 ^ e) * float t i j)%R).
-  { intros t I. apply up; auto. }
+  apply andb_prop in F as [F XbU]. apply andb_prop in F as [F XU]. apply andb_prop in F as [F X].
+  repeat (apply andb_prop in F as [F ?Y]). apply Z.leb_le in F, Y5. apply Z.ltb_lt in Y4. rewrite forallb_forall in X.
   apply count_pairs_le. intros a b A B K. apply found_sound in K as [C L]; auto.
-  apply (right_if_leads (2 ^ (2 * e)) m _ (float_mlp m W) a b) in L; auto; [apply Z.pow_pos_nonneg; lia|].
-  intros z. replace (IZR (2 ^ (2 * e))) with (IZR (2 ^ e) * IZR (2 ^ e))%R by (rewrite <- mult_IZR, <- Z.pow_add_r by lia;
-    do 2 f_equal; lia).
-  apply mlp_value; auto; intros; apply U; cbn; auto 20.
+  apply (right_if_leads (2 ^ (e + u)) m _ (float_mlp m W) a b) in L; auto; [apply Z.pow_pos_nonneg; lia|].
+  intros z. rewrite pow_plus by auto.
+  apply mlp_value; auto; intros; rewrite <- ?pow_plus by auto; apply up; auto; try (apply X; cbn; auto); lia.
 Qed.
 End Mlp.
 
 Section Uniform.
-Variables (n d dh H m O : nat) (e mn md : Z) (W : uniform_weights) (table : nat -> nat -> nat).
+(* Embeddings are multiples of 2^-e, W_V of 2^-v, W_O of 2^-o, W_in of 2^-r, W_out of 2^-w, W_U of 2^-u; biases of what they
+   are added to. *)
+Variables (n d dh H m O : nat) (e v o r w u mn md : Z) (W : uniform_weights) (table : nat -> nat -> nat).
 Definition uniform_fit : bool :=
-  (0 <=? e)%Z && (0 <? md)%Z && shaped (S n) d (uWE W) && shaped 3 d (uWP W) && shaped (H * d) dh (uWV W)
-  && (shaped 0 0 (uBV W) || shaped H dh (uBV W)) && shaped (H * dh) d (uWO W) && vector d (uBO W) && shaped d m (uWin W)
-    && vector m (uBin W)
-  && shaped m d (uWout W) && vector d (uBout W) && shaped d O (uWU W) && vector O (uBU W)
-  && forallb (exact e) [uWE W; uWP W; uWV W; uBV W; uWO W; uBO W; uWin W; uBin W; uWout W; uBout W; uWU W; uBU W].
+  (0 <? md)%Z && shaped (S n) d (uWE W) && shaped 3 d (uWP W) && shaped (H * d) dh (uWV W) && (shaped 0 0 (uBV W)
+    || shaped H dh (uBV W))
+  && shaped (H * dh) d (uWO W) && vector d (uBO W) && shaped d m (uWin W) && vector m (uBin W) && shaped m d (uWout W)
+  && vector d (uBout W) && shaped d O (uWU W) && vector O (uBU W) && forallb (fun x => 0 <=? x)%Z [e; v; o; r; w; u]
+  && forallb (fun x => exact (fst x) (snd x)) [(e, uWE W); (e, uWP W); (v, uWV W); (e + v, uBV W); (o, uWO W);
+    (e + v + o, uBO W);
+       (r, uWin W); (e + v + o + r, uBin W); (w, uWout W); (e + v + o, uBout W); (u, uWU W); (e + v + o + u, uBU W)]%Z.
 Definition count_uniform_pairs (claims : list claim) : Z :=
   if uniform_fit then
-    let z := integers e in
-    let wv := z (uWV W) in
-    let wo := z (uWO W) in
-    let tables := uniform_tables n d dh H m O e mn md (z (uWE W)) (z (uWP W)) (fun h i k => wv (h * d + i)%nat k) (z (uBV W))
-      (fun h k i => wo (h * dh + k)%nat i) (z (uBO W) 0%nat) (z (uWin W)) (z (uBin W) 0%nat) (z (uWout W)) (z (uBout W) 0%nat)
-        (z (uWU W))
-      (z (uBU W) 0%nat) in
+    let wv := integers v (uWV W) in
+    let wo := integers o (uWO W) in
+    let tables := uniform_tables n d dh H m O e v o r w u mn md (integers e (uWE W)) (integers e (uWP W))
+      (fun h i k => wv (h * d + i)%nat k) (integers (e + v) (uBV W)) (fun h k i => wo (h * dh + k)%nat i)
+      (integers (e + v + o) (uBO W) 0%nat) (integers r (uWin W)) (integers (e + v + o + r) (uBin W) 0%nat) (integers w
+        (uWout W))
+      (integers (e + v + o) (uBout W) 0%nat) (integers u (uWU W)) (integers (e + v + o + u) (uBU W) 0%nat) in
     count_pairs n (found n m O tables table claims)
   else 0%Z.
 
@@ -119,15 +151,19 @@ Theorem count_uniform_pairs_sound claims :
 Proof.
   unfold count_uniform_pairs. destruct uniform_fit eqn:F; [|apply count_nonneg]. unfold uniform_fit in F.
   apply andb_prop in F as [F X].
-  repeat (apply andb_prop in F as [F ?Y]). apply Z.leb_le in F. apply Z.ltb_lt in Y11. rewrite forallb_forall in X.
-  assert (U : forall t, In t [uWE W; uWP W; uWV W; uBV W; uWO W; uBO W; uWin W; uBin W; uWout W; uBout W; uWU W; uBU W] ->
-    forall i j, IZR (integers e t i j) = (IZR (2 ^ e) * float t i j)%R).
-  { intros t I. apply up; auto. }
+  apply andb_prop in F as [F N0]. repeat (apply andb_prop in F as [F ?Y]). rewrite forallb_forall in N0, X. apply Z.ltb_lt in F.
+  assert (N : forall x, In x [e; v; o; r; w; u] -> (0 <= x)%Z) by (intros x I; now apply Z.leb_le, N0).
+  assert (E0 : (0 <= e)%Z /\ (0 <= v)%Z /\ (0 <= o)%Z /\ (0 <= r)%Z /\ (0 <= w)%Z /\ (0 <= u)%Z) by (repeat split; apply N; cbn;
+    auto 20).
+  destruct E0 as (E0 & E1 & E2 & E3 & E4 & E5).
+  assert (Up : forall x t, In (x, t) [(e, uWE W); (e, uWP W); (v, uWV W); (e + v, uBV W); (o, uWO W); (e + v + o, uBO W);
+       (r, uWin W); (e + v + o + r, uBin W); (w, uWout W); (e + v + o, uBout W); (u, uWU W); (e + v + o + u, uBU W)]%Z ->
+    (0 <= x)%Z -> forall i j, IZR (integers x t i j) = (IZR (2 ^ x) * float t i j)%R).
+  { intros x t I P. apply up; auto. exact (X (x, t) I). }
   apply count_pairs_le. intros a b A B K. apply found_sound in K as [C L]; auto.
-  apply (right_if_leads O mn md table (3 * 2 ^ (6 * e)) m _ (float_uniform n d dh H m W) a b) in L; auto;
-    [assert (P := Z.pow_pos_nonneg 2 (6 * e)); lia|].
-  intros z. rewrite mult_IZR. replace (IZR (2 ^ (6 * e))) with (IZR (2 ^ (e + e + e + e + e + e))) by (do 2 f_equal; lia).
-  rewrite !Z.pow_add_r, !mult_IZR by lia. cbv zeta. rewrite (Rmult_comm 3).
-  apply uniform_value; auto; intros; apply U; cbn; auto 20.
+  apply (right_if_leads O mn md table (3 * 2 ^ (e + v + o + r + w + u)) m _ (float_uniform n d dh H m W) a b) in L; auto;
+    [assert (P := Z.pow_pos_nonneg 2 (e + v + o + r + w + u)); lia|].
+  intros z. rewrite mult_IZR, (Rmult_comm 3), !pow_plus by lia. cbv zeta.
+  apply uniform_value; auto; intros; rewrite <- ?pow_plus by lia; apply Up; try lia; cbn; auto 20.
 Qed.
 End Uniform.

@@ -37,8 +37,8 @@ Definition uniform_logit (z : nat) : R :=
   rsum d (fun i => (stream i + rsum m (fun j => hidden_unit j * Wout j i) + bout i) * WU i z) + bU z.
 End Uniform.
 
-(* Of all pairs of elements below n, how many have the entry of a table as the output, one of O, that exceeds all others by more
-   than the margin. *)
+(* Of all pairs of elements below n, how many have the entry of a table as the output, one of O, that exceeds all others by
+   more than the margin. *)
 Section Pairs.
 Variables (n O : nat) (margin : R) (table : nat -> nat -> nat) (logit : nat -> nat -> nat -> R).
 Definition right_pair (a b : nat) : bool :=

@@ -29,6 +29,7 @@ let check model_path certificate_path =
       ("certificate", Json.String (Sha256.digest content)) ]
 
 let () =
+  Gc.set { (Gc.get ()) with minor_heap_size = 1 lsl 20; space_overhead = 200; max_overhead = 1_000_000 };
   match Sys.argv with
   | [| _; model; certificate |] -> (
       try check model certificate with

@@ -187,19 +187,24 @@ let digest model =
   let sorted = List.sort (fun (a, _) (b, _) -> String.compare a b) model.weights in
   Sha256.digest (String.concat "" (block "compact-proof-model-1" :: block (Json.spelled (Object sizes)) :: List.concat_map weight sorted))
 
-(* A number e, at least some number, such that all weights are z 2^-e for integers z. What is counted is 0 if it is too small. *)
-let scale least model =
+(* A number e, at least some number, such that the weights of these names are z 2^-e for integers z. What is counted is 0 if it is
+   too small. *)
+let scale_of model least names =
   let needed fraction exponent bits =
     let field = Z.to_int (Z.extract bits fraction exponent) in
     need (field < (1 lsl exponent) - 1) "a weight is not finite";
     let mantissa = Z.add (Z.extract bits 0 fraction) (if field > 0 then Z.shift_left Z.one fraction else Z.zero) in
     if Z.equal mantissa Z.zero then least else (1 lsl (exponent - 1)) - 1 + fraction - max field 1 - Z.trailing_zeros mantissa
   in
-  let of_tensor e (_, tensor) =
-    let fraction, exponent = Container.format tensor and bits = Container.bits tensor in
-    List.fold_left (fun e i -> max e (needed fraction exponent (bits i))) e (List.init (Container.count tensor) Fun.id)
+  let of_tensor e (name, tensor) =
+    if not (List.mem name names) then e
+    else
+      let fraction, exponent = Container.format tensor and bits = Container.bits tensor in
+      List.fold_left (fun e i -> max e (needed fraction exponent (bits i))) e (List.init (Container.count tensor) Fun.id)
   in
   List.fold_left of_tensor least model.weights
+
+let scale least model = scale_of model least (List.map fst model.weights)
 
 (* A tensor as the extracted functions take it; biases that are absent are zero. *)
 let tensor model name =

@@ -4,11 +4,16 @@
    What a claim says wrongly, they do not count. So what is checked here is what FORMAT.md says of a file's form. *)
 open Refused
 
-(* Marked pairs are bytes, row by row. last: the last pair that is listed, or (-1, -1). *)
-type fact =
-  | Neurons of bool array
-  | Inputs of { claims : Counts.claim list; cells : Bytes.t; counted : Bytes.t; last : int * int }
+(* What neurons read is in units of 2^-read, what they write of 2^-write; so many bits of these are left out at first. *)
+type units = { read : int; write : int; cut_read : int; cut_write : int }
 
+(* Neurons by their numbers, in the order that they are to have. Claims are made when the units are known. Pairs are marked by
+   bytes, row by row. last: the last pair that is listed, or (-1, -1). *)
+type fact =
+  | Neurons of int array
+  | Inputs of { claims : (units -> Counts.claim) list; cells : Bytes.t; counted : Bytes.t; last : int * int }
+
+let kept = 28 (* bits after the point, where some are left out *)
 let yes = '\001' and no = '\000'
 let total model = let n = Model.elements model in Z.of_int (n * n)
 
@@ -27,17 +32,23 @@ let table_of (model : Model.t) (certificate : Certificate.t) =
   | _ -> malformed "the task is not about products of two elements"
 
 let hidden_tables (model : Model.t) (step : Certificate.step) =
-  if List.mem_assoc "reading" step.hints then unsupported "rule hidden-tables by bases";
-  Proof.taken step [] [ "neurons" ];
+  let by_bases = model.architecture = "uniform-attention" && List.mem_assoc "reading" step.hints in
+  let parameters, bases = if by_bases then ([ "tilt" ], [ "reading"; "writing" ]) else ([], []) in
+  Proof.taken step parameters ("neurons" :: bases);
+  (* Not used, but to be as FORMAT.md says: the tables of the extracted functions are exact. *)
+  let check name = Codes.check_basis step name (Model.size model "d_model") (List.assoc "tilt" step.parameters) in
+  List.iter check bases;
   let shape, neuron = Proof.hint step "neurons" [ -1 ] in
-  let m = Model.size model "d_mlp" in
-  let chosen = Array.make m false in
+  let seen = Array.make (Model.size model "d_mlp") false in
   need (shape.(0) > 0) "no neuron is chosen";
-  for i = 0 to shape.(0) - 1 do
-    need (0 <= neuron i && neuron i < m && not chosen.(neuron i)) "the chosen neurons are not different neurons of the model";
-    chosen.(neuron i) <- true
-  done;
-  Neurons chosen
+  let chosen i =
+    let number = neuron i in
+    let ok = 0 <= number && number < Array.length seen && not seen.(number) in
+    need ok "the chosen neurons are not different neurons of the model";
+    seen.(number) <- true;
+    number
+  in
+  Neurons (Array.init shape.(0) chosen)
 
 (* Left and right embedding are the same. *)
 let symmetric (model : Model.t) =
@@ -67,20 +78,45 @@ let marked_pairs model table (step : Certificate.step) =
 
 let at_of bytes n a b = Bytes.get bytes ((a * n) + b) = yes
 
-let inputs n chosen marked mirrored =
-  let meant at = at_of marked n (at / n) (at mod n) || (mirrored && at_of marked n (at mod n) (at / n)) in
-  let cells = Bytes.init (n * n) (fun at -> if meant at then yes else no) in
-  let claim = { Counts.chosen = Array.get chosen; marked = at_of marked n; mirrored } in
-  Inputs { claims = [ claim ]; cells; counted = cells; last = (-1, -1) }
+let z = Z.of_int
+let evaluated units = Counts.Evaluated (z units.cut_read, z units.cut_write)
+let claim model neurons marked mirrored by_method =
+  { Counts.chosen = Codes.by_neuron (Model.size model "d_mlp") neurons false (fun _ -> true); marked; mirrored; by_method }
 
 let coded_output model table (step : Certificate.step) premises =
-  if List.mem_assoc "codes" step.hints then unsupported "rule coded-output with a code";
-  Proof.taken step [ "mirrored" ] [ "pairs" ];
+  let coded = List.mem_assoc "codes" step.hints and n = Array.length table in
+  let features = if coded && List.mem_assoc "left_features" step.hints then [ "left_features"; "right_features" ] else [] in
+  let of_code = if coded then [ "atoms"; "centre"; "codes"; "dictionary" ] else [] in
+  let parameters = if coded then [ "mirrored"; "pairwise"; "scale" ] else [ "mirrored" ] in
+  Proof.taken step parameters (List.sort compare (("pairs" :: of_code) @ features));
   match premises with
-  | [ Neurons chosen ] ->
+  | [ Neurons neurons ] ->
       let marked, mirrored = marked_pairs model table step in
-      inputs (Array.length table) chosen marked mirrored
+      let meant at = at_of marked n (at / n) (at mod n) || (mirrored && at_of marked n (at mod n) (at / n)) in
+      let cells = Bytes.init (n * n) (fun at -> if meant at then yes else no) in
+      let by_method =
+        if not coded then evaluated
+        else
+          let code = Codes.code step n (Model.size model "d_vocab_out") (Model.size model "d_mlp") neurons in
+          fun units -> Counts.By_code (z units.cut_read, z units.cut_write,
+            code (units.read - units.cut_read) (units.write - units.cut_write), code units.read units.write)
+      in
+      let claims = [ (fun units -> claim model neurons (at_of marked n) mirrored (by_method units)) ] in
+      Inputs { claims; cells; counted = cells; last = (-1, -1) }
   | _ -> malformed "%s takes one premise: hidden tables" step.rule
+
+let set_output (model : Model.t) (certificate : Certificate.t) table (step : Certificate.step) premises =
+  if List.mem_assoc "pairs" step.hints then unsupported "rule set-output for each pair";
+  let n = Array.length table in
+  Proof.taken step [ "scale" ] [ "action"; "beta"; "gamma"; "generators"; "kernel"; "t" ];
+  match premises with
+  | [ Neurons neurons ] when model.architecture = "group-mlp" && Model.size model "d_vocab_out" = n ->
+      let named = match certificate.task with Group _ -> true | _ -> false in
+      let sets = Sets.sets step table named (Model.size model "d_mlp") neurons in
+      let cells = Bytes.make (n * n) yes in
+      let claims = [ (fun units -> claim model neurons (fun _ _ -> true) false (Counts.By_sets (sets units.write))) ] in
+      Inputs { claims; cells; counted = cells; last = (-1, -1) }
+  | _ -> malformed "set-output takes one premise, and needs one output for each element and no direct path"
 
 let disjoint_sum n (step : Certificate.step) premises =
   Proof.taken step [] [];
@@ -101,10 +137,10 @@ let disjoint_sum n (step : Certificate.step) premises =
   let claims, last = List.fold_left add ([], (-1, -1)) premises in
   Inputs { claims; cells; counted; last }
 
-let further_inputs n (step : Certificate.step) premises =
+let further_inputs model n (step : Certificate.step) premises =
   Proof.taken step [] [ "inputs" ];
   match premises with
-  | [ Neurons chosen; Inputs known ] ->
+  | [ Neurons neurons; Inputs known ] ->
       let shape, element = Proof.hint step "inputs" [ -1; 2 ] in
       let listed = Bytes.make (n * n) no and last = ref known.last in
       for i = 0 to shape.(0) - 1 do
@@ -116,8 +152,8 @@ let further_inputs n (step : Certificate.step) premises =
         Bytes.set listed ((a * n) + b) yes
       done;
       let cells = Bytes.mapi (fun at c -> if Bytes.get listed at = yes then yes else c) known.cells in
-      let claim = { Counts.chosen = Array.get chosen; marked = at_of listed n; mirrored = false } in
-      Inputs { known with claims = claim :: known.claims; cells; last = !last }
+      let claims = (fun units -> claim model neurons (at_of listed n) false (evaluated units)) :: known.claims in
+      Inputs { known with claims; cells; last = !last }
   | _ -> malformed "further-inputs takes two premises: tables, and a fact about inputs"
 
 (* The number of pairs that the last step establishes, and the theorem about it. *)
@@ -131,8 +167,9 @@ let established (model : Model.t) (certificate : Certificate.t) =
       (match step.rule with
       | "hidden-tables" -> need (premises = []) "hidden-tables takes no premise"; hidden_tables model step
       | "coded-output" -> coded_output model table step premises
+      | "set-output" -> set_output model certificate table step premises
       | "disjoint-sum" -> disjoint_sum n step premises
-      | "further-inputs" -> further_inputs n step premises
+      | "further-inputs" -> further_inputs model n step premises
       | rule -> unsupported "rule %s" rule)
   in
   Array.iteri apply certificate.steps;
@@ -141,20 +178,43 @@ let established (model : Model.t) (certificate : Certificate.t) =
     | Inputs found -> found.claims
     | Neurons _ -> malformed "the last step says nothing about inputs"
   in
-  let w = Model.tensor model and size = Model.size model in
-  let z = Z.of_int (Model.scale 0 model) and mn = Q.num certificate.margin and md = Q.den certificate.margin in
+  let w = Model.tensor model and size = Model.size model and at_least = Model.scale_of model in
+  let mn = Q.num certificate.margin and md = Q.den certificate.margin in
   let product a b = table.(a).(b) and m = size "d_mlp" and outputs = size "d_vocab_out" in
+  ignore (Model.scale 0 model);
+  (* Hints are in units of 2^-scale. Numbers near the middle of others are rounded, to a little less than weights are. *)
+  let of_step least (step : Certificate.step) =
+    match List.assoc_opt "scale" step.parameters with Some scale -> max least (scale + 10) | None -> least
+  in
+  let hinted = Array.fold_left of_step 0 certificate.steps in
+  let finer = if hinted > 0 then 10 else 0 in
+  let with_units claims read write =
+    let cut bits = max 0 (bits - max kept hinted) in
+    let units = { read; write; cut_read = cut read; cut_write = cut write } in
+    List.map (fun claim -> claim units) claims
+  in
   if model.architecture = "group-mlp" then
-    let weights = { Counts.mLeft = w "embed_left.W_E"; mRight = w "embed_right.W_E"; mBin = w "mlp.b_in"; mWU = w "unembed.W_U";
-      mBU = w "unembed.b_U" } in
-    (Counts.count_mlp_pairs n m outputs z mn md weights product claims, "count_mlp_pairs_sound")
+    let weights =
+      { Counts.mLeft = w "embed_left.W_E"; mRight = w "embed_right.W_E"; mBin = w "mlp.b_in"; mWU = w "unembed.W_U";
+        mBU = w "unembed.b_U" }
+    in
+    let read = finer + at_least hinted [ "embed_left.W_E"; "embed_right.W_E"; "mlp.b_in" ] in
+    let write = max (at_least hinted [ "unembed.W_U" ]) (at_least 0 [ "unembed.b_U" ] - read) in
+    let claims = with_units claims read write in
+    (Counts.count_mlp_pairs n m outputs (z read) (z write) mn md weights product claims, "count_mlp_pairs_sound")
   else
     let head = ( ^ ) "blocks.0.attn." and mlp = ( ^ ) "blocks.0.mlp." in
     let weights =
       { Counts.uWE = w "embed.W_E"; uWP = w "pos_embed.W_pos"; uWV = w (head "W_V"); uBV = w (head "b_V"); uWO = w (head "W_O");
-        uBO = w (head "b_O");
-        uWin = w (mlp "W_in"); uBin = w (mlp "b_in"); uWout = w (mlp "W_out"); uBout = w (mlp "b_out"); uWU = w "unembed.W_U";
-          uBU = w "unembed.b_U" }
+        uBO = w (head "b_O"); uWin = w (mlp "W_in"); uBin = w (mlp "b_in"); uWout = w (mlp "W_out"); uBout = w (mlp "b_out");
+        uWU = w "unembed.W_U"; uBU = w "unembed.b_U" }
     in
-    (Counts.count_uniform_pairs n (size "d_model") (size "d_head") (size "n_heads") m outputs z mn md weights product claims,
-      "count_uniform_pairs_sound")
+    let e = at_least 0 [ "embed.W_E"; "pos_embed.W_pos" ] in
+    let v = max (at_least 0 [ head "W_V" ]) (at_least 0 [ head "b_V" ] - e) in
+    let o = max (at_least 0 [ head "W_O" ]) (at_least 0 [ head "b_O"; mlp "b_out" ] - e - v) in
+    let r = max (at_least hinted [ mlp "W_in" ]) (at_least 0 [ mlp "b_in" ] - e - v - o) in
+    let u = max (at_least hinted [ "unembed.W_U" ]) (at_least 0 [ "unembed.b_U" ] - e - v - o) in
+    let out = at_least 0 [ mlp "W_out" ] in
+    let claims = with_units claims (e + v + o + r) (out + u) in
+    let count = Counts.count_uniform_pairs n (size "d_model") (size "d_head") (size "n_heads") m outputs in
+    (count (z e) (z v) (z o) (z r) (z out) (z u) mn md weights product claims, "count_uniform_pairs_sound")
