@@ -1,6 +1,6 @@
 (* What the theorems are, and what they rest on: printed by `make verified`, compared by tests/verified. *)
 From Coq Require Import Reals ZArith.
-From CompactProofs Require Import Semantics PrefixChains Tables Tasks Floats Counts CodedOutput SetOutput PairCounts.
+From CompactProofs Require Import Semantics PrefixChains Tables Tasks Floats Counts CodedOutput SetOutput CellOutput PairCounts.
 
 Check @clear_denominator.
 Check @certified_sound.
@@ -20,6 +20,7 @@ Check @count_group_chains_sound.
 Check @count_enumeration_sound.
 Check @coded_sound.
 Check @all_lead_sound.
+Check @by_cells_sound.
 Check @count_mlp_pairs_sound.
 Check @count_uniform_pairs_sound.
 Print Assumptions clear_denominator.
@@ -36,5 +37,6 @@ Print Assumptions count_group_chains_sound.
 Print Assumptions count_enumeration_sound.
 Print Assumptions coded_sound.
 Print Assumptions all_lead_sound.
+Print Assumptions by_cells_sound.
 Print Assumptions count_mlp_pairs_sound.
 Print Assumptions count_uniform_pairs_sound.

@@ -1,13 +1,13 @@
 (* Rule coded-output with a code (FORMAT.md 5.9): theorem and proof of checker/layers/coded_output.py, in integers. *)
 From Coq Require Import ZArith Lia List Arith Bool FunctionalExtensionality.
-From CompactProofs Require Import Counting PrefixChains ListSums HiddenLayer.
+From CompactProofs Require Import Counting PrefixChains ListSums MatrixProduct HiddenLayer.
 Import ListNotations.
 Open Scope Z_scope.
 
 (* A neuron's code: numbers of its atoms, and how much it has of each, in units of 1 / per_one. What atoms write is in units of
    the table unembed, what they read and what is expected in units of the tables left and right. *)
 Record code := Code { per_one : Z; atoms : nat; parts : nat -> list (nat * Z); atom : nat -> nat -> Z; expected : nat -> Z;
-  reads_left : nat -> nat -> Z; reads_right : nat -> nat -> Z }.
+  reads_left : nat -> nat -> Z; reads_right : nat -> nat -> Z; digits : Z }.
 
 (* Cauchy and Schwarz. *)
 Lemma product_step (p q s a b : Z) : 0 <= p -> 0 <= q -> s * s <= p * q -> (s + a * b) * (s + a * b) <= (p + a * a) *
@@ -63,7 +63,9 @@ Definition coded : nat -> nat -> bool :=
   let miss := memo2 m O missed in
   let having := memo1 (atoms c) users in
   let what := memo2 (atoms c) O (atom c) in
+  let writes := block_product (digits c) (atoms c) O what in
   let left_over := memo2 (atoms c) O (fun k z => lsum (having k) (fun p => snd p * miss (fst p) z)) in
+  let adds := block_product (digits c) (atoms c) O left_over in
   let by_left := memo2 n O (fun a z => q * q * (lsum l (fun i => (left T a i + shift T i) * U i z) + 2 * directly T a z)) in
   let by_right := memo2 n O (fun b z => q * q * (lsum l (fun i => right T b i * U i z) + 2 * directly T b z)) in
   let always := memo1 O (fun z => q * lsum l (fun i => expected c i * miss i z) + 2 * q * q * constant T z) in
@@ -74,8 +76,9 @@ Definition coded : nat -> nat -> bool :=
     let coordinate := memo1 (atoms c) (fun k => q * lsum (having k) (fun p => snd p * large (fst p))) in
     let off := lsum l (fun i => let r := q * large i - lsum (parts c i) (fun p => snd p * sees (fst p)) - q * expected c i
       in r * r) in
-    let found := memo1 O (fun z => by_left a z + by_right b z + always z
-                            + zsum (atoms c) (fun k => what k z * coordinate k + sees k * left_over k z)) in
+    let written := writes coordinate in
+    let added := adds sees in
+    let found := memo1 O (fun z => by_left a z + by_right b z + always z + written z + added z) in
     let lead := found (table a b) - limit in
     formed && forallb (fun z => (z =? table a b)%nat || (let w := lead - found z in (0 <? w)
       && (off * apart (table a b) z <? w * w))) (seq 0 O).
@@ -99,16 +102,15 @@ Definition shown (a b z : nat) : Z :=
   q * q * (lsum l (fun i => (left T a i + shift T i) * U i z) + 2 * directly T a z)
   + q * q * (lsum l (fun i => right T b i * U i z) + 2 * directly T b z)
   + (q * lsum l (fun i => expected c i * missed i z) + 2 * q * q * constant T z)
-  + zsum (atoms c) (fun k => atom c k z * (q * lsum (users k) (fun p => snd p * size a b (fst p)))
-                             + seen a b k * lsum (users k) (fun p => snd p * missed (fst p) z)).
+  + zsum (atoms c) (fun k => q * lsum (users k) (fun p => snd p * size a b (fst p)) * atom c k z)
+  + zsum (atoms c) (fun k => seen a b k * lsum (users k) (fun p => snd p * missed (fst p) z)).
 Lemma shown_value a b z : well_formed = true ->
   2 * q * q * (lsum l (fun i => active T a b i * U i z) + rest T a b z) = shown a b z + lsum l
     (fun i => surprise a b i * missed i z).
 Proof.
-  intros W. unfold shown. rewrite zsum_plus.
-  rewrite (zsum_ext (atoms c) (fun k => atom c k z * (q * _)) (fun k => q * (atom c k z * lsum (users k)
-    (fun p => snd p * size a b (fst p)))))
-    by (intros; ring).
+  intros W. unfold shown.
+  rewrite (zsum_ext (atoms c) (fun k => q * _ * atom c k z)
+    (fun k => q * (atom c k z * lsum (users k) (fun p => snd p * size a b (fst p))))) by (intros; ring).
   rewrite zsum_scal, <- (exchange (size a b) (fun k => atom c k z) W), <- (exchange (fun i => missed i z) (seen a b) W).
   unfold rest. enough (X : 2 * q * q * lsum l (fun i => active T a b i * U i z) =
     q * q * lsum l (fun i => (left T a i + shift T i) * U i z) + q * q * lsum l (fun i => right T b i * U i z)
@@ -126,7 +128,7 @@ Proof.
   intros A B C E. unfold coded in E. cbv zeta in E. rewrite ?memo2_id, ?memo1_id in E. apply andb_prop in E as [W E].
   rewrite forallb_forall in E. intros z Hz N. specialize (E z ltac:(apply in_seq; lia)).
   apply orb_prop in E as [E|E]; [now apply Nat.eqb_eq in E|]. apply andb_prop in E as [P E]. apply Z.ltb_lt in P, E.
-  fold (shown a b (table a b)) (shown a b z) in P, E. set (y := table a b) in *.
+  rewrite !block_product_eq in P, E. fold (shown a b (table a b)) (shown a b z) in P, E. set (y := table a b) in *.
   apply (some_suffice n m O T chosen a b y z); auto.
   assert (Q : 0 < q) by (apply andb_prop in W as [W _]; now apply Z.ltb_lt).
   set (w := shown a b y - 2 * q * q * allowed n m O T chosen - shown a b z) in *.

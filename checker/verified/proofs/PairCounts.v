@@ -1,8 +1,8 @@
-(* What the extracted checker calls for networks on two inputs: from the bits of the weights, and hints, to a
-   number of pairs. *)
+(* What the extracted checker calls for networks on two inputs: from the bits of the weights, and hints, to a number of pairs.
+   *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool FunctionalExtensionality.
 From CompactProofs Require Import Semantics Counting PrefixChains Floats TwoInputs ListSums HiddenLayer LayerTables
-  Rounding CodedOutput SetOutput.
+  Rounding CodedOutput SetOutput CellOutput.
 Import ListNotations.
 
 (* Tensors of heads have the rows of all heads below each other; a bias is one row, and may be absent. *)
@@ -19,57 +19,65 @@ Definition float_uniform (n d dh H m : nat) (W : uniform_weights) : nat -> nat -
     (float (uBout W) 0) (float (uWU W)) (float (uBU W) 0).
 
 (* A step of a certificate: of which neurons, and which pairs it claims, perhaps with their mirror images; and how they are
-   proved: each by evaluating it, each by a code, or all at once by sets. The former two with fewer digits first, if so many
-   are left out of what neurons read, and of what they write. *)
-Inductive method := Evaluated (s k : Z) | By_code (s k : Z) (_ : code) (_ : code) | By_sets (_ : sets).
+   proved: all at once by sets, or each by itself, by evaluating it, by a code, or cell by cell. These first with fewer digits,
+   if so many are left out of what neurons read, and of what they write. *)
+Inductive method :=
+  Evaluated (s k : Z) | By_code (s k : Z) (rough fine : code) | By_cells (s k : Z) (rough fine : sets) | By_sets (_ : sets).
 Record claim := Claim { chosen : nat -> bool; marked : nat -> nat -> bool; mirrored : bool; by_method : method }.
 
 Section Layer.
 Variables (n m O : nat) (T : hidden) (table : nat -> nat -> nat).
-Definition roughly (s k : Z) (rough : hidden -> nat -> nat -> bool) (fine : nat -> nat -> bool) : nat -> nat -> bool :=
-  if ((0 <=? s) && (0 <=? k))%Z then let coarse := rough (rounded n m O T s k) in fun a b => coarse a b || fine a b else fine.
+(* Of some pairs, which are proved: by tables with fewer digits, if these are enough for all of them. *)
+Definition roughly (s k : Z) (meant : nat -> nat -> bool) (rough fine : hidden -> nat -> nat -> bool) : nat -> nat -> bool :=
+  let first := if ((0 <=? s) && (0 <=? k))%Z
+               then let f := rough (rounded n m O T s k) in memo2 n n (fun a b => meant a b && f a b) else fun _ _ => false in
+  if forallb (fun a => forallb (fun b => implb (meant a b) (first a b)) (seq 0 n)) (seq 0 n) then first
+  else let f := fine T in memo2 n n (fun a b => first a b || meant a b && f a b).
 Definition proved (c : claim) : nat -> nat -> bool :=
+  let meant a b := marked c a b && (table a b <? O)%nat in
   match by_method c with
-  | Evaluated s k => roughly s k (fun T => evaluated n m O T table (chosen c)) (evaluated n m O T table (chosen c))
-  | By_code s k rough how => roughly s k (fun T => coded n m O T table (chosen c) rough) (coded n m O T table (chosen c) how)
-  | By_sets how => let all := (O =? n)%nat && all_lead n m T table (chosen c) how in fun _ _ => all
+  | Evaluated s k => let how T := evaluated n m O T table (chosen c) in roughly s k meant how how
+  | By_code s k rough fine =>
+      roughly s k meant (fun T => coded n m O T table (chosen c) rough) (fun T => coded n m O T table (chosen c) fine)
+  | By_cells s k rough fine =>
+      roughly s k meant (fun T => by_cells n m O T table (chosen c) rough) (fun T => by_cells n m O T table (chosen c) fine)
+  | By_sets how => let all := (O =? n)%nat && all_lead n m T table (chosen c) how in fun a b => meant a b && all
   end.
 Definition mirrored_too (both : bool) (known : nat -> nat -> bool) : nat -> nat -> bool :=
   let both := both && symmetric n m T in
   fun a b => known a b || (both && known b a && (table a b =? table b a)%nat).
-Definition of_claim (c : claim) : nat -> nat -> bool :=
-  let proves := proved c in
-  mirrored_too (mirrored c) (memo2 n n (fun a b => marked c a b && (table a b <? O)%nat && proves a b)).
 Definition found (claims : list claim) : nat -> nat -> bool :=
-  let each := map of_claim claims in fun a b => (table a b <? O)%nat && existsb (fun f => f a b) each.
+  let each := map (fun c => mirrored_too (mirrored c) (proved c)) claims in
+  fun a b => (table a b <? O)%nat && existsb (fun f => f a b) each.
 
-Lemma proved_sound c a b : (a < n)%nat -> (b < n)%nat -> (table a b < O)%nat -> proved c a b = true -> leads m O T table a b.
+Lemma proved_sound c a b : (a < n)%nat -> (b < n)%nat -> proved c a b = true -> leads m O T table a b.
 Proof.
-  intros A B C. unfold proved.
-  assert (Rough : forall s k rough fine, (forall T, rough T a b = true -> leads m O T table a b) ->
-    (fine a b = true -> leads m O T table a b) ->
-    roughly s k rough fine a b = true -> leads m O T table a b).
-  { intros s k rough fine HR HF. unfold roughly. destruct (_ && _)%Z eqn:SK; auto. apply andb_prop in SK as [S K].
-    apply Z.leb_le in S, K.
-    intros E. apply orb_prop in E as [E|E]; auto. apply (rounded_leads n m O T table s k S K a b A B C), HR, E. }
+  intros A B. unfold proved. set (meant a b := marked c a b && (table a b <? O)%nat).
+  assert (M : meant a b = true -> (table a b < O)%nat) by (intros E; apply andb_prop in E as [_ E]; now apply Nat.ltb_lt).
+  assert (Rough : forall s k rough fine, (forall T, meant a b = true -> rough T a b = true -> leads m O T table a b) ->
+    (forall T, meant a b = true -> fine T a b = true -> leads m O T table a b) ->
+    roughly s k meant rough fine a b = true -> leads m O T table a b).
+  { intros s k rough fine HR HF. unfold roughly. set (first := if (_ && _)%Z then _ else _). intros E.
+    assert (F : first a b = true -> leads m O T table a b).
+    { unfold first. destruct (_ && _)%Z eqn:SK; [|discriminate]. apply andb_prop in SK as [S K]. apply Z.leb_le in S, K.
+      cbv zeta. rewrite memo2_eq. intros G. apply andb_prop in G as [G R].
+      apply (rounded_leads n m O T table s k S K a b A B (M G)), HR; auto. }
+    destruct (forallb _ _); auto. cbv zeta in E. rewrite memo2_eq in E. apply orb_prop in E as [E|E]; auto.
+    apply andb_prop in E as [E E']. auto. }
   destruct (by_method c).
-  - apply Rough; [intros T'|]; now apply evaluated_sound.
-  - apply Rough; [intros T'|]; now apply coded_sound.
-  - intros E. apply andb_prop in E as [E L]. apply Nat.eqb_eq in E. rewrite E.
+  - apply Rough; intros T' E; now apply evaluated_sound, M.
+  - apply Rough; intros T' E; now apply coded_sound, M.
+  - apply Rough; intros T' E; now apply by_cells_sound, M.
+  - intros E. apply andb_prop in E as [_ E]. apply andb_prop in E as [E L]. apply Nat.eqb_eq in E. rewrite E.
     now apply (all_lead_sound n m T table (chosen c) s).
 Qed.
 Lemma found_sound claims a b : (a < n)%nat -> (b < n)%nat -> found claims a b = true ->
   (table a b < O)%nat /\ leads m O T table a b.
 Proof.
   intros A B F. unfold found in F. apply andb_prop in F as [C F]. apply Nat.ltb_lt in C. split; auto.
-  apply existsb_exists in F as (f & I & F). apply in_map_iff in I as (c & <- & _). unfold of_claim, mirrored_too in F.
-  rewrite !memo2_eq in F.
-  assert (K : forall x y, (x < n)%nat -> (y < n)%nat -> marked c x y && (table x y <? O)%nat && proved c x y = true ->
-                leads m O T table x y).
-  { intros x y X Y P. apply andb_prop in P as [P E]. apply andb_prop in P as [_ P]. apply Nat.ltb_lt in P.
-    now apply (proved_sound c). }
-  apply orb_prop in F as [F|F]; [now apply K|]. apply andb_prop in F as [F E]. apply andb_prop in F as [F P].
-  apply andb_prop in F as [_ S]. apply Nat.eqb_eq in E. apply (mirror n m O T table b a S); auto.
+  apply existsb_exists in F as (f & I & F). apply in_map_iff in I as (c & <- & _). unfold mirrored_too in F.
+  apply orb_prop in F as [F|F]; [now apply (proved_sound c)|]. apply andb_prop in F as [F E]. apply andb_prop in F as [F P].
+  apply andb_prop in F as [_ S]. apply Nat.eqb_eq in E. apply (mirror n m O T table b a S); auto. now apply (proved_sound c).
 Qed.
 End Layer.
 

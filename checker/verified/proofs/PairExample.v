@@ -22,7 +22,7 @@ Proof. vm_compute. reflexivity. Qed.
 (* A code of one atom for both neurons, which leaves nothing out. *)
 Definition one_atom : code :=
   Code 1 1 (fun i => [(0%nat, if (i =? 0)%nat then 1 else -2)]) (fun _ z => if (z =? 1)%nat then 2 else 0) (fun _ => 0)
-    (fun _ _ => 0) (fun _ _ => 0).
+    (fun _ _ => 0) (fun _ _ => 0) 9.
 Example by_a_code : found_by (two_neurons 0) 2 (Claim (fun _ => true) everywhere false (By_code (-1)
   (-1) one_atom one_atom)) = 4.
 Proof. vm_compute. reflexivity. Qed.

@@ -44,10 +44,18 @@ let code step n outputs m neurons =
   let left = features "left_features" and right = features "right_features" in
   let unit = max scale 0 in
   let parts = by_neuron m neurons [] (fun i -> List.init s (fun j -> (atom ((i * s) + j), codes unit ((i * s) + j)))) in
+  (* Digits that are enough for what atoms write, if what neurons read is below 2^8. With too few, it only takes longer. *)
+  let sums = Array.make k Z.zero in
+  Array.iter (fun i -> List.iter (fun (atom, code) -> sums.(atom) <- Z.add sums.(atom) (Z.abs code)) (parts i)) neurons;
+  let most = Array.fold_left Z.max Z.zero sums in
   fun read write ->
-    { Counts.per_one = Z.shift_left Z.one unit; atoms = k; parts; atom = (fun a z -> dictionary write ((a * outputs) + z));
-      expected = by_neuron m neurons Z.zero (centre read); reads_left = (fun a j -> left read ((a * k) + j));
-      reads_right = (fun b j -> right read ((b * k) + j)) }
+    let atom a z = dictionary write ((a * outputs) + z) in
+    let largest = ref Z.zero in
+    for a = 0 to k - 1 do for z = 0 to outputs - 1 do largest := Z.max !largest (Z.abs (atom a z)) done done;
+    let digits = unit + Z.numbits most + read + 8 + Z.numbits !largest + Z.numbits (Z.of_int k) + 2 in
+    { Counts.per_one = Z.shift_left Z.one unit; atoms = k; parts; atom; expected = by_neuron m neurons Z.zero (centre read);
+      reads_left = (fun a j -> left read ((a * k) + j)); reads_right = (fun b j -> right read ((b * k) + j));
+      digits = Z.of_int digits }
 
 (* G^T G is the identity up to 2^-tilt (Frobenius), for G in units of 2^-30. *)
 let check_basis step name rows tilt =

@@ -83,6 +83,14 @@ let evaluated units = Counts.Evaluated (z units.cut_read, z units.cut_write)
 let claim model neurons marked mirrored by_method =
   { Counts.chosen = Codes.by_neuron (Model.size model "d_mlp") neurons false (fun _ -> true); marked; mirrored; by_method }
 
+(* Pairs that a step marks, each of which it proves by itself. *)
+let each_pair model table step neurons by_method =
+  let n = Array.length table and marked, mirrored = marked_pairs model table step in
+  let meant at = at_of marked n (at / n) (at mod n) || (mirrored && at_of marked n (at mod n) (at / n)) in
+  let cells = Bytes.init (n * n) (fun at -> if meant at then yes else no) in
+  let claims = [ (fun units -> claim model neurons (at_of marked n) mirrored (by_method units)) ] in
+  Inputs { claims; cells; counted = cells; last = (-1, -1) }
+
 let coded_output model table (step : Certificate.step) premises =
   let coded = List.mem_assoc "codes" step.hints and n = Array.length table in
   let features = if coded && List.mem_assoc "left_features" step.hints then [ "left_features"; "right_features" ] else [] in
@@ -90,32 +98,32 @@ let coded_output model table (step : Certificate.step) premises =
   let parameters = if coded then [ "mirrored"; "pairwise"; "scale" ] else [ "mirrored" ] in
   Proof.taken step parameters (List.sort compare (("pairs" :: of_code) @ features));
   match premises with
+  | [ Neurons neurons ] when not coded -> each_pair model table step neurons evaluated
   | [ Neurons neurons ] ->
-      let marked, mirrored = marked_pairs model table step in
-      let meant at = at_of marked n (at / n) (at mod n) || (mirrored && at_of marked n (at mod n) (at / n)) in
-      let cells = Bytes.init (n * n) (fun at -> if meant at then yes else no) in
-      let by_method =
-        if not coded then evaluated
-        else
-          let code = Codes.code step n (Model.size model "d_vocab_out") (Model.size model "d_mlp") neurons in
-          fun units -> Counts.By_code (z units.cut_read, z units.cut_write,
-            code (units.read - units.cut_read) (units.write - units.cut_write), code units.read units.write)
+      let code = Codes.code step n (Model.size model "d_vocab_out") (Model.size model "d_mlp") neurons in
+      let by_code units =
+        let rough = code (units.read - units.cut_read) (units.write - units.cut_write) in
+        Counts.By_code (z units.cut_read, z units.cut_write, rough, code units.read units.write)
       in
-      let claims = [ (fun units -> claim model neurons (at_of marked n) mirrored (by_method units)) ] in
-      Inputs { claims; cells; counted = cells; last = (-1, -1) }
+      each_pair model table step neurons by_code
   | _ -> malformed "%s takes one premise: hidden tables" step.rule
 
 let set_output (model : Model.t) (certificate : Certificate.t) table (step : Certificate.step) premises =
-  if List.mem_assoc "pairs" step.hints then unsupported "rule set-output for each pair";
-  let n = Array.length table in
-  Proof.taken step [ "scale" ] [ "action"; "beta"; "gamma"; "generators"; "kernel"; "t" ];
+  let n = Array.length table and singly = List.mem_assoc "pairs" step.hints in
+  let parameters, hints = if singly then ([ "mirrored"; "scale" ], [ "pairs"; "t" ]) else ([ "scale" ], [ "kernel"; "t" ]) in
+  Proof.taken step parameters ([ "action"; "beta"; "gamma"; "generators" ] @ hints);
   match premises with
   | [ Neurons neurons ] when model.architecture = "group-mlp" && Model.size model "d_vocab_out" = n ->
       let named = match certificate.task with Group _ -> true | _ -> false in
       let sets = Sets.sets step table named (Model.size model "d_mlp") neurons in
-      let cells = Bytes.make (n * n) yes in
-      let claims = [ (fun units -> claim model neurons (fun _ _ -> true) false (Counts.By_sets (sets units.write))) ] in
-      Inputs { claims; cells; counted = cells; last = (-1, -1) }
+      let by_cells units =
+        Counts.By_cells (z units.cut_read, z units.cut_write, sets (units.write - units.cut_write), sets units.write)
+      in
+      if singly then each_pair model table step neurons by_cells
+      else
+        let cells = Bytes.make (n * n) yes in
+        let claims = [ (fun units -> claim model neurons (fun _ _ -> true) false (Counts.By_sets (sets units.write))) ] in
+        Inputs { claims; cells; counted = cells; last = (-1, -1) }
   | _ -> malformed "set-output takes one premise, and needs one output for each element and no direct path"
 
 let disjoint_sum n (step : Certificate.step) premises =
