@@ -49,9 +49,18 @@ def test_mutants_are_judged_alike(name: str, tmp_path: Path) -> None:
     assert outcomes["True 0"] and outcomes["False 1"] + outcomes["False 2"] > 5, outcomes
 
 
+@pytest.mark.parametrize(("name", "architecture"), [("sets", "mlp"), ("bases", "uniform")])
+def test_a_verdict_names_the_theorem(name: str, architecture: str, tmp_path: Path) -> None:
+    base = PairBase.of(name)
+    mutate.put(tmp_path / "cert", base.document.content())
+    mutate.put(tmp_path / "model", base.model)
+    verdict = verify(tmp_path / "cert", tmp_path / "model", verified=True)
+    assert verdict.accepted and verdict.verified and verdict.verified.theorem == f"count_{architecture}_pairs_sound"
+
+
 def _weights(rng: random.Random, shapes: Mapping[str, tuple[int, ...]], unit: float) -> dict[str, RawTensor]:
     """Small multiples of a unit, so that there are ties; some biases are absent."""
-    tensors = {}
+    tensors: dict[str, RawTensor] = {}
     for name, shape in shapes.items():
         if not (".b_" in name and rng.random() < 0.4):
             values = np.array([unit * rng.randint(-3, 3) for _ in range(int(np.prod(shape)))]).reshape(shape)
