@@ -36,7 +36,7 @@ verified: $(STAMP) coq
 # Both checkers on more than 20,000 mutated certificates (of some kinds there are fewer than asked for): some minutes.
 differential: $(STAMP) coq
 	checker/verified/build.sh >/dev/null
-	MUTANTS=23000 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests/verified/test_extracted.py -k mutants
+	MUTANTS=23000 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests/verified -k mutants
 
 FLAGSHIP := checker/verified/build/Flagship
 flagship: $(STAMP) coq

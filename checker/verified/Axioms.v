@@ -1,6 +1,6 @@
 (* What the theorems are, and what they rest on: printed by `make verified`, compared by tests/verified. *)
 From Coq Require Import Reals ZArith.
-From CompactProofs Require Import Semantics PrefixChains Projections Projected Tables Tasks Floats Counts.
+From CompactProofs Require Import Semantics PrefixChains Projections Projected Tables Tasks Floats Counts CodedOutput SetOutput CellOutput PairCounts.
 
 Check @clear_denominator.
 Check @left_out_bound.
@@ -20,6 +20,11 @@ Check @integers_value.
 Check @count_prefix_chains_sound.
 Check @count_group_chains_sound.
 Check @count_enumeration_sound.
+Check @coded_sound.
+Check @all_lead_sound.
+Check @by_cells_sound.
+Check @count_mlp_pairs_sound.
+Check @count_uniform_pairs_sound.
 Print Assumptions clear_denominator.
 Print Assumptions left_out_bound.
 Print Assumptions table_bounds_ok.
@@ -34,3 +39,8 @@ Print Assumptions integers_value.
 Print Assumptions count_prefix_chains_sound.
 Print Assumptions count_group_chains_sound.
 Print Assumptions count_enumeration_sound.
+Print Assumptions coded_sound.
+Print Assumptions all_lead_sound.
+Print Assumptions by_cells_sound.
+Print Assumptions count_mlp_pairs_sound.
+Print Assumptions count_uniform_pairs_sound.

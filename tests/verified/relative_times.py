@@ -35,8 +35,8 @@ def main(folder: Path) -> None:
         print(f"the extracted checker is left out: {error}")
         return
     print(f"{'certificate':34} {'python s':>9} {'extracted s':>12} {'ratio':>6}")
-    for model in sorted(MODELS.glob("max-of-*.safetensors"), key=lambda path: -len(path.stem)):
-        others = [path.stem for path in MODELS.glob("max-of-*.safetensors") if path.stem.startswith(f"{model.stem}-")]
+    for model in sorted(MODELS.glob("*.safetensors"), key=lambda path: -len(path.stem)):
+        others = [path.stem for path in MODELS.glob("*.safetensors") if path.stem.startswith(f"{model.stem}-")]
         for certificate in sorted(folder.glob(f"{model.stem}-*.cert")):
             command = [program, model, certificate]
             of_another = any(certificate.stem.startswith(other) for other in others)

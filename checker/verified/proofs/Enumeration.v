@@ -142,8 +142,7 @@ Proof.
   assert (S2 : IZR (zsum (K - 1) (fun i => hlo q (bref K tshi pshi q m) m (nth i f 0%nat) (0 + i) o))
                <= P * rsum (K - 1) (fun j => h M r q (nth j f 0%nat) j m o)).
   { rewrite <- rsum_scal.
-    assert (RI : forall n F, rsum n (fun i => IZR (F i)) = IZR (zsum n F)) by (induction n; intros; simpl; [auto|now rewrite IHn, plus_IZR]).
-    rewrite <- RI. apply rsum_le. intros j Hj. apply hlo_ok, bref_ge; [|lia]. apply Nat.leb_le, H1, nth_In. lia. }
+    rewrite <- rsum_IZR. apply rsum_le. intros j Hj. apply hlo_ok, bref_ge; [|lia]. apply Nat.leb_le, H1, nth_In. lia. }
   assert (E1 : rsum (K - 1) (fun j => w M r q (nth j (f ++ [q]) 0%nat) j * (v M q (nth j (f ++ [q]) 0%nat) j m - v M q (nth j (f ++ [q]) 0%nat) j o - margin M))
              = rsum (K - 1) (fun j => h M r q (nth j f 0%nat) j m o)).
   { apply rsum_ext; intros j Hj. rewrite app_nth1 by lia. reflexivity. }

@@ -115,8 +115,7 @@ Proof.
     assert (Hr : In o (rivals O m)).
     { apply filter_In. split; [apply in_seq; lia|]. now rewrite (proj2 (Nat.eqb_neq o m)). }
     specialize (H3 o Hr). apply Z.ltb_lt, IZR_lt in H3.
-    assert (RI : forall n F, rsum n (fun i => IZR (F i)) = IZR (zsum n F)) by (induction n; intros; simpl; [auto|now rewrite IHn, plus_IZR]).
-    rewrite <- RI in H3. apply Rmult_lt_reg_l with P; [lra|]. rewrite Rmult_0_r, <- rsum_scal.
+    rewrite <- rsum_IZR in H3. apply Rmult_lt_reg_l with P; [lra|]. rewrite Rmult_0_r, <- rsum_scal.
     eapply Rlt_le_trans; [exact H3|]. apply rsum_le. intros j Hj.
     apply (hlo_ok M p g terms Hp HK tslo tshi pslo pshi dl du tl tu pl slack cs cd ct Hts Hps Hd Ht Hpv Hslack q _ m (nth j x 0%nat) j o).
     exact (zmax_ge K (fun j => tshi q (nth j x 0%nat) + pshi q j)%Z j Hj).

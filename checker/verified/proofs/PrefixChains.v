@@ -173,6 +173,8 @@ Proof.
   destruct IH as (s2 & k2 & b2 & ? & ? & ?); [eauto|]. exists s2, k2, b2; simpl; auto.
 Qed.
 
+Lemma rsum_IZR n f : rsum n (fun i => IZR (f i)) = IZR (zsum n f).
+Proof. induction n; simpl; [auto|]. now rewrite IHn, <- plus_IZR. Qed.
 Lemma rsum_shift n f : rsum (S n) f = (f O + rsum n (fun i => f (S i)))%R.
 Proof. induction n; [simpl; ring|]. cbn [rsum] in *. rewrite IHn. ring. Qed.
 Lemma rsum_list (b : nat -> Z) f : rsum (length f) (fun j => IZR (b (nth j f O))) = IZR (lsum b f).

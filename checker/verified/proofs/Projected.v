@@ -74,8 +74,6 @@ Definition table_bounds (how : option projection) : bounded :=
 End Table.
 
 Open Scope R_scope.
-Lemma rsum_IZR n f : rsum n (fun i => IZR (f i)) = IZR (zsum n f).
-Proof. induction n; simpl; [auto|]. now rewrite IHn, <- plus_IZR. Qed.
 Lemma dot_inner n a b : IZR (dot n a b) = inner n (fun i => IZR (a i)) (fun i => IZR (b i)).
 Proof. unfold dot, inner. rewrite <- rsum_IZR. apply rsum_ext; intros. apply mult_IZR. Qed.
 Lemma dot_ext n a a' b b' : (forall i, (i < n)%nat -> a i = a' i) -> (forall i, (i < n)%nat -> b i = b' i) -> dot n a b = dot n a' b'.

@@ -2,8 +2,17 @@
 open Refused
 
 type step = { rule : string; premises : int list; parameters : (string * int) list; hints : (string * Container.tensor) list }
-type task = Smallest | Nth_largest of int
-type t = { model : string; task : task; statement : (string * Json.t) list; correct : Z.t; total : Z.t; margin : Q.t; steps : step array }
+type task = Smallest | Nth_largest of int | Group of string | Table of string (* a table's digest *)
+type t = {
+  model : string;
+  task : task;
+  table : Container.tensor option;
+  statement : (string * Json.t) list;
+  correct : Z.t;
+  total : Z.t;
+  margin : Q.t;
+  steps : step array;
+}
 
 let all_of ok text = try String.iter (fun c -> if not (ok c) then raise Exit) text; true with Exit -> false
 let is_digit c = '0' <= c && c <= '9'
@@ -32,6 +41,9 @@ let task = function
   | Json.Object [ ("n", Json.Int n); ("name", Json.String "nth-max-of-k") ] ->
       need (Z.sign n > 0 && Z.fits_int n) "n counts from 1";
       Nth_largest (Z.to_int n)
+  | Json.Object [ ("modulus", Json.Int modulus); ("name", Json.String "modular-addition") ] -> Group ("cyclic:" ^ Z.to_string modulus)
+  | Json.Object [ ("group", Json.String name); ("name", Json.String "group-composition") ] -> Group name
+  | Json.Object [ ("name", Json.String "group-composition"); ("table", Json.String digest) ] -> Table digest
   | other -> unsupported "task %s" (Json.spelled other)
 
 let step i value =
@@ -64,7 +76,7 @@ let parse (file : Container.file) =
   let used = List.concat_map (fun step -> step.premises) (Array.to_list steps) in
   Array.iteri (fun i _ -> need (i = Array.length steps - 1 || List.mem i used) "step %d is used by no later step" i) steps;
   let hint (name, tensor) =
-    need (not (List.mem name [ "order"; "outputs"; "reads"; "table"; "transitions" ])) "tensor %s comes with tasks that are not named" name;
+    need (not (List.mem name [ "order"; "outputs"; "reads"; "transitions" ])) "tensor %s comes with tasks that are not named" name;
     match String.index_opt name '.' with
     | Some at when is_natural (String.sub name 0 at) && at <= 3 ->
         let number = int_of_string (String.sub name 0 at) and hint = String.sub name (at + 1) (String.length name - at - 1) in
@@ -82,6 +94,9 @@ let parse (file : Container.file) =
       let is_hex c = is_digit c || ('a' <= c && c <= 'f') in
       need (String.length model = 64 && all_of is_hex model) "model is no SHA-256 in lower-case hexadecimal";
       let task = task about in
-      List.iter hint file.tensors;
-      { model; task; statement = members; correct = natural "correct" correct; total = natural "total" total; margin = margin (List.assoc_opt "margin" members); steps }
+      let table = List.assoc_opt "table" file.tensors in
+      let comes_with_one = match task with Table _ -> true | _ -> false in
+      need (comes_with_one = (table <> None)) "there is a multiplication table if the task names its digest, and only then";
+      List.iter hint (List.remove_assoc "table" file.tensors);
+      { model; task; table; statement = members; correct = natural "correct" correct; total = natural "total" total; margin = margin (List.assoc_opt "margin" members); steps }
   | _ -> assert false

@@ -16,7 +16,8 @@ let sign zero pos neg z =
 (* Coq's: rounded down, x / 0 = 0 and x mod 0 = x; x ^ y = 0 for y < 0; the root of a negative number is 0. *)
 let floor_div a b = if Z.equal b Z.zero then Z.zero else Z.fdiv a b
 let floor_mod a b = Z.sub a (Z.mul b (floor_div a b))
-let power a b = if Z.sign b < 0 then Z.zero else Z.pow a (Z.to_int b)
+let two = Z.of_int 2
+let power a b = if Z.sign b < 0 then Z.zero else if Z.equal a two then Z.shift_left Z.one (Z.to_int b) else Z.pow a (Z.to_int b)
 let square_root a = if Z.sign a < 0 then Z.zero else Z.sqrt a
 
 (* By a negative number, the other way. *)
@@ -27,6 +28,9 @@ let left a n =
 let right a n =
   let n = Z.to_int n in
   if n >= 0 then Z.shift_right a n else Z.shift_left a (Int.neg n)
+
+(* The largest power of two at most a number; 0 for those below 1. *)
+let log2 a = Z.of_int (if Z.sign a > 0 then Int.pred (Z.numbits a) else 0)
 
 let memo n f =
   let known = Array.init n f in

@@ -14,9 +14,10 @@ let check model_path certificate_path =
   let certificate = Certificate.parse (Container.parse content) in
   let model = Model.parse (Container.parse (Container.read_file model_path)) in
   if Model.digest model <> certificate.model then unfounded "the certificate is about the model %s" certificate.model;
-  let total = Z.pow (Z.of_int (Model.size model "d_vocab")) (Model.size model "n_ctx") in
+  let of_sequences = model.architecture = "attention-only" in
+  let total = if of_sequences then Z.pow (Z.of_int (Model.size model "d_vocab")) (Model.size model "n_ctx") else Pairs.total model in
   if not (Z.equal total certificate.total) then unfounded "the task has %s inputs" (Z.to_string total);
-  let count, theorem = Proof.established model certificate in
+  let count, theorem = (if of_sequences then Proof.established else Pairs.established) model certificate in
   if Z.lt count certificate.correct then
     unfounded "the statement claims %s correct inputs, but its proof shows %s" (Z.to_string certificate.correct) (Z.to_string count);
   answer 0
@@ -28,6 +29,7 @@ let check model_path certificate_path =
       ("certificate", Json.String (Sha256.digest content)) ]
 
 let () =
+  Gc.set { (Gc.get ()) with minor_heap_size = 1 lsl 20; space_overhead = 200; max_overhead = 1_000_000 };
   match Sys.argv with
   | [| _; model; certificate |] -> (
       try check model certificate with

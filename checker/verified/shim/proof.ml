@@ -250,7 +250,7 @@ let established (model : Model.t) (certificate : Certificate.t) =
   let size = Model.size model in
   let v = size "d_vocab" and outputs = size "d_vocab_out" and k = size "n_ctx" and d = size "d_model" and h = size "d_head" in
   need (outputs >= v) "the model has fewer outputs than tokens";
-  let rank = match certificate.task with Smallest -> k | Nth_largest n -> n in
+  let rank = match certificate.task with Smallest -> k | Nth_largest n -> n | _ -> malformed "the task is not about sequences" in
   need (rank <= k) "there is no token number %d in descending order" rank;
   let smallest = rank = k && rank > 1 in
   let n = if smallest then 1 else rank in
