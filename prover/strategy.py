@@ -14,6 +14,9 @@ from prover.error_terms import ErrorTerms
 from prover.spelling import meant
 from prover.surrogate import Surrogate
 
+MACHINE_PRECISION = 30
+"""Up to so many bits the checker works on machine integers: beyond, a hundred times as slowly."""
+
 
 class DoesNotFit(ValueError):
     """The strategy cannot be used on this model; the message gives the estimate and what to do instead."""
