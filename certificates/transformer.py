@@ -17,7 +17,7 @@ _CHOICES: Mapping[str, tuple[tuple[Any, ...], Any]] = {  # values, and what an a
     "attn_only": ((False, True), False),
     "gated_mlp": ((False, True), False),
     "normalization_type": ((None, "LN", "LNPre", "RMS", "RMSPre"), "LN"),
-    "positional_embedding_type": (("standard", "rotary", "none"), "standard"),
+    "positional_embedding_type": (("standard", "rotary", "alibi", "none"), "standard"),
     "rotary_adjacent_pairs": ((False, True), False),
     "tie_word_embeddings": ((False, True), False),
     "use_attn_scale": ((True, False), True),
@@ -99,6 +99,8 @@ class Transformer:
                 heads = self.n_heads if name == "Q" else self.n_key_value_heads
                 shapes |= {f"{block}attn.W_{name}": (heads, d, h), f"{block}attn.b_{name}": (heads, h)}
             shapes |= {f"{block}attn.W_O": (self.n_heads, h, d), f"{block}attn.b_O": (d,)}
+            if self.positional_embedding_type == "alibi":
+                shapes[f"{block}attn.slopes"] = (self.n_heads,)
             if self.use_qk_norm:
                 shapes |= {f"{block}attn.q_norm.w": (h,), f"{block}attn.k_norm.w": (h,)}
             if not self.attn_only:

@@ -81,11 +81,17 @@ class Layers:
             sees = places.number[places.row[here], :seen]
             key, value = (part[sees[:, None, :], group[:, None]] for part in (heads.key, heads.value))  # "p head seen e"
             scores = (key @ heads.query[here].reshape(*shape, config.d_head, 1)).reshape(*shape, seen)
+            if config.positional_embedding_type == "alibi":
+                scores = scores - self.falls(layer, position, np.arange(seen))
             weights = (scores - scores.max(2).reshape(*shape, 1).representative()).exp()
             mixed = (weights.reshape(*shape, 1, seen) @ value).reshape(*shape, config.d_head)
             parts.append(mixed.over(weights.sum(2).reshape(*shape, 1)).reshape(len(here), -1))
         joined = parts[0].concatenate(parts[1:], 0)
         return self.plus(joined @ self.weights[f"blocks.{layer}.attn.W_O"], f"blocks.{layer}.attn.b_O")
+
+    def falls(self, layer: int, position: int, seen: IntArray) -> Enclosure:
+        """What scores of keys at positions "k" lose by being far from a query, slope |j - l|: "head k"."""
+        return self.weights[f"blocks.{layer}.attn.slopes"].reshape(-1, 1).times(abs(position - seen)[None])
 
     def mlp(self, layer: int, stream: Enclosure) -> Enclosure:
         x, mlp = self.norm(f"blocks.{layer}.ln2", stream), f"blocks.{layer}.mlp."

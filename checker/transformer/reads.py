@@ -138,8 +138,15 @@ class Read:
                 own = (query * key).sum(2)
                 found.append([own[:, head].reshape(-1, 1) for head in range(len(self.group))])
             else:
-                found.append([query[:, head] @ key[:, head].T for head in range(len(self.group))])
+                heads = range(len(self.group))
+                found.append([self.fallen(query[:, head] @ key[:, head].T, position, head) for head in heads])
         return found
+
+    def fallen(self, scores: Enclosure, position: int, head: int) -> Enclosure:
+        """Less what keys at another position lose by being far away."""
+        if self.forward.config.positional_embedding_type != "alibi":
+            return scores
+        return scores - self.forward.layers.falls(0, self.position, np.array([position]))[[head]]
 
     @cached_property
     def largest(self) -> list[Enclosure]:

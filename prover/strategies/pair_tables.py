@@ -64,9 +64,10 @@ class PairTables(Strategy):
         if not isinstance(problem, TransformerProblem) or not isinstance(config, Transformer):
             raise DoesNotFit(f"{self.name} is for models of the architecture `transformer`")
         plain = config.attn_only and config.normalization_type is None and not config.use_qk_norm and not config.rotary_dim
+        plain = plain and config.positional_embedding_type != "alibi"
         if config.n_layers != 2 or config.attention_dir != "causal" or not plain:
             raise DoesNotFit(
-                f"{self.name} is for causal models of two layers, attention only, without norms and rotary embedding; "
+                f"{self.name} is for causal models of two layers, attention only, without norms, rotary embedding and ALiBi; "
                 "try --strategy enumerate"
             )
         automaton = problem.automaton

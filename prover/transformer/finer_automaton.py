@@ -16,7 +16,7 @@ import torch
 from certificates.tensor_file import IntArray
 from prover.problem import BoolArray
 from prover.transformer.box_bounds import Box, BoxBounds, subtracts_means
-from prover.transformer.forward import embedded
+from prover.transformer.forward import embedded, falls, of_block
 from prover.transformer.problem import TransformerProblem
 from prover.weights import Weights
 
@@ -94,7 +94,9 @@ class ReadSums:
     def _scores(self) -> FloatArray:
         """Of every position and token, "k v h"."""
         query, key, _ = (part.numpy() for part in self.problem.heads)  # "v h k e"
-        return np.einsum("he,vhke->kvh", query[self.query, :, self.position], key)
+        lost = falls(self.problem.model.config, of_block(self.problem.weights, 0), key.shape[2])[:, self.position]
+        scores = np.einsum("he,vhke->kvh", query[self.query, :, self.position], key)
+        return np.asarray(scores - lost.cpu().numpy().T[:, None])
 
     @cached_property
     def _visible(self) -> tuple[FloatArray, FloatArray]:

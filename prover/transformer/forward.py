@@ -80,10 +80,18 @@ def first_heads(config: Transformer, weights: Weights) -> tuple[Tensor, Tensor, 
 def attention_pattern(config: Transformer, own: Weights, x: Tensor) -> tuple[Tensor, Tensor]:
     """For what a layer's attention reads, "n k d": how much each position attends to which, "n head k k"; and all values."""
     query, key, value = attended(config, own, x)
-    scores, length = query @ key.transpose(2, 3), x.shape[1]
+    scores, length = query @ key.transpose(2, 3) - falls(config, own, x.shape[1]), x.shape[1]
     if config.attention_dir == "causal":
         scores = scores.masked_fill(torch.ones(length, length, device=x.device).triu(1).bool(), -torch.inf)
     return scores.softmax(-1), value
+
+
+def falls(config: Transformer, own: Weights, length: int) -> Tensor:
+    """What scores lose by distance, "head k k": 0 unless positions are ALiBi's."""
+    place = torch.arange(length, device=own["attn.b_O"].device)
+    if config.positional_embedding_type != "alibi":
+        return own["attn.b_O"].new_zeros(config.n_heads, length, length)
+    return own["attn.slopes"][:, None, None] * (place[:, None] - place).abs()
 
 
 def _attention(config: Transformer, own: Weights, x: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from prover.surrogate import Claims, Surrogate
 from prover.transformer.box_bounds import Box
 from prover.transformer.finer_automaton import FinerAutomaton, ReadSums
-from prover.transformer.forward import first_heads
+from prover.transformer.forward import falls, first_heads, of_block
 from prover.transformer.problem import TransformerProblem
 from prover.transformer.region_paths import RegionPaths
 from prover.weights import Weights
@@ -29,7 +29,9 @@ def leads(paths: RegionPaths, weights: Weights, heads: _Heads) -> Tensor:
     sums, (query, key, value) = paths.sums, heads
     order, steps = sums.problem.required_automaton.order, len(paths.before)
     met = torch.as_tensor(sums.met, device=key.device)[..., None]
-    scores = torch.einsum("he,vhke->kvh", query[sums.query, :, sums.position], key).masked_fill(~met, -torch.inf)
+    lost = falls(sums.problem.model.config, of_block(weights, 0), key.shape[2])[:, sums.position]
+    scores = torch.einsum("he,vhke->kvh", query[sums.query, :, sums.position], key) - lost.T[:, None]
+    scores = scores.masked_fill(~met, -torch.inf)
     weight = (scores - scores.detach().amax((0, 1))).exp()
     shifted = value.permute(2, 0, 1, 3) - torch.as_tensor(sums.centre, device=key.device)
     terms = torch.cat([weight[..., None], weight[..., None] * shifted], 3)[order].flatten(2)

@@ -109,7 +109,10 @@ class _Exact:
             query = self.project(own, "Q", head, seen[position], position)
             keys = [self.project(own, "K", group, seen[j], j) for j in to]
             values = [self.project(own, "V", group, seen[j], j) for j in to]
-            weight = [mpmath.exp(mpmath.fsum(a * b for a, b in zip(query, key, strict=True)) / scale) for key in keys]
+            score = [mpmath.fsum(a * b for a, b in zip(query, key, strict=True)) / scale for key in keys]
+            if config["positional_embedding_type"] == "alibi":
+                score = [x - self.at(own + "slopes", head) * abs(position - j) for x, j in zip(score, to, strict=True)]
+            weight = [mpmath.exp(x) for x in score]
             total = mpmath.fsum(weight)
             for e in range(config["d_head"]):
                 mixed = mpmath.fsum(w * value[e] for w, value in zip(weight, values, strict=True)) / total
@@ -182,11 +185,17 @@ def torch_logits(config: Mapping[str, Any], weights: Weights, tokens: np.ndarray
             return turned(parts) if letter != "V" and config["positional_embedding_type"] == "rotary" else parts
 
         scale = None if config["attn_scale"] == "-1" else float(1 / Fraction(config["attn_scale"]))
+        causal, mask = config["attention_dir"] == "causal", None
+        if config["positional_embedding_type"] == "alibi":
+            far = torch.tensor([[abs(i - j) for j in range(k)] for i in range(k)])
+            mask = -torch.einsum("h,ij->hij", w[f"{own}attn.slopes"], far.double())
+            mask, causal = mask.masked_fill(torch.ones(k, k).triu(1).bool() & causal, -torch.inf), False
         mixed = F.scaled_dot_product_attention(
             split("Q", heads),
             split("K", groups),
             split("V", groups),
-            is_causal=config["attention_dir"] == "causal",
+            attn_mask=mask,
+            is_causal=causal,
             scale=scale,
             enable_gqa=groups != heads,
         )

@@ -37,7 +37,7 @@ def parsed(**changes: Any) -> Transformer:
         *({"eps": value} for value in (-1e-5, None, "1e-5", "1/0", True, "1/-3", "٣")),
         *({"attention_dir": value} for value in ("forward", None)),
         *({"attn_scale": value} for value in (0, -2, "x", None, False)),
-        *({"positional_embedding_type": value} for value in ("alibi", "shortformer", "relative_positional_bias", None)),
+        *({"positional_embedding_type": value} for value in ("ALiBi", "shortformer", "relative_positional_bias", None)),
         *({**ROTARY, "rotary_dim": value} for value in (3, 6, 0, True)),
         *({**ROTARY, "rotary_base": value} for value in ("1/2", 0, None)),
         *({key: True} for key in ("parallel_attn_mlp", "post_embedding_ln", "use_local_attn", "load_in_4bit", "final_rms")),

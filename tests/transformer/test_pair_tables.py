@@ -387,6 +387,7 @@ def test_every_head_has_a_guess_of_its_own() -> None:
         ({"attn_only": False}, "without MLPs"),
         ({"normalization_type": "LNPre", "eps": "1/3"}, "norms"),
         ({"positional_embedding_type": "rotary", "d_head": 2, "rotary_dim": 2}, "rotary"),
+        ({"positional_embedding_type": "alibi"}, "ALiBi"),
         ({"use_qk_norm": True, "eps": "1/3"}, "norms"),
         ({"attention_dir": "bidirectional"}, "causal"),
     ],
