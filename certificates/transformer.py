@@ -44,13 +44,13 @@ class Transformer:
     """Sizes, and what of TransformerLens' configuration changes the function; FORMAT.md defines it.
 
     Numbers are texts of fractions, "1/100000" or "10000"; attn_scale "-1" stands for sqrt(d_head). What has no influence is
-    None, 0, "0" or False, so that equal functions have equal configurations.
+    None, 0, "0" or False, so that equal functions have equal configurations. A pad_token of -1 is none.
     """
 
     architecture: ClassVar[str] = "transformer"
     described: ClassVar[str] = "transformer"
     ranges: ClassVar[Mapping[str, tuple[int, int]]] = _RANGES
-    options: ClassVar[frozenset[str]] = frozenset({*_CHOICES, *_NUMBERS})
+    options: ClassVar[frozenset[str]] = frozenset({*_CHOICES, *_NUMBERS, "pad_token"})
     required: ClassVar[Values] = {
         **{key: value for key, value in TRANSFORMER.items() if key not in (*_CHOICES, *_RANGES)},
         "use_NTK_by_parts_rope": (False, False),
@@ -74,6 +74,7 @@ class Transformer:
     n_key_value_heads: int
     n_layers: int
     normalization_type: str | None
+    pad_token: int
     positional_embedding_type: str
     rotary_adjacent_pairs: bool
     rotary_base: str
@@ -145,6 +146,7 @@ def parse_transformer(config: Mapping[str, Any]) -> Transformer:
     fields |= {key: _choice(config, key) for key in _CHOICES if key not in absent}
     fields |= {key: str(_number(config, key, least)) for key, least in (("eps", 0), ("rotary_base", 1)) if key not in absent}
     fields |= {key: value for key, value in absent.items() if key != "use_attn_scale"}
+    fields["pad_token"] = -1 if config.get("pad_token") is None else size(config, "pad_token", -1, fields["d_vocab"] - 1)
     return Transformer(**fields, attn_scale="1" if unscaled else _scale(config, fields["d_head"]))
 
 

@@ -143,6 +143,7 @@ def train_addition_command(device: str, output: Path, **sizes: int) -> None:
 @click.option("--d-mlp", type=click.IntRange(0), default=OwnTaskRecipe.d_mlp, help="Number of neurons of a layer; 0: no MLP.")
 @click.option("--norm", type=click.Choice(NORMS), default=OwnTaskRecipe.norm, help="Normalisation before each layer's parts.")
 @click.option("--positions", type=click.Choice(POSITIONS), default=OwnTaskRecipe.positions, help="standard: learned ones.")
+@click.option("--pad-token", type=click.IntRange(-1), default=OwnTaskRecipe.pad_token, help="One that attention ignores.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=OwnTaskRecipe.seed)
 @click.option("--steps", type=click.IntRange(0), default=OwnTaskRecipe.steps)
 @click.option("--batch", type=click.IntRange(1), default=OwnTaskRecipe.batch)

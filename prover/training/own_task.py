@@ -30,7 +30,10 @@ POSITIONS = ("standard", "rotary", "alibi", "none")
 
 @dataclass(frozen=True)
 class OwnTaskRecipe:
-    """Sizes (d_mlp 0: no MLP), kinds of norms and of positions, schedule. Deterministic given the seed on one machine."""
+    """Sizes (d_mlp 0: no MLP), kinds of norms and of positions, a token that attention ignores (-1: none), and the schedule.
+
+    Deterministic given the seed on one machine.
+    """
 
     layers: int = 1
     heads: int = 4
@@ -39,6 +42,7 @@ class OwnTaskRecipe:
     d_mlp: int = 128
     norm: str = "none"
     positions: str = "standard"
+    pad_token: int = -1
     seed: int = 0
     steps: int = 3000
     batch: int = 256
@@ -92,6 +96,7 @@ def _config(recipe: OwnTaskRecipe, automaton: Automaton) -> Transformer:
             "normalization_type": _NORMS[recipe.norm],
             "positional_embedding_type": recipe.positions,
             "rotary_base": 10000,
+            "pad_token": recipe.pad_token,
             "eps": Fraction(1, 10**5),
         }
     )

@@ -45,7 +45,7 @@ def leads(paths: RegionPaths, weights: Weights, heads: _Heads) -> Tensor:
         rest = edges.hull(rest, terms[step])
     box = box + rest.at(torch.as_tensor(paths.state, device=key.device))
     low, high = (end.unflatten(1, (len(scores[0, 0]), -1)) for end in (box.low, box.high))
-    total = Box(low[..., :1].clamp_min(1e-300), high[..., :1])
+    total = Box(low[..., :1].clamp_min(1e-300), high[..., :1].clamp_min(1e-300))
     read = Box(low[..., 1:], high[..., 1:]).over(total)
     least, most = (torch.where(met[..., None], shifted, end) for end in (torch.inf, -torch.inf))
     read = Box(torch.maximum(read.low, least.amin((0, 1))), torch.minimum(read.high, most.amax((0, 1))))
@@ -63,6 +63,7 @@ def usual_lead(sums: ReadSums, finer: FinerAutomaton) -> float:
 def region_margins(problem: TransformerProblem, rng: np.random.Generator) -> Surrogate:
     """Claims about regions of some reads and queries, with grids that are not fine; leads relative to what is enough."""
     every = [(read, query) for read in range(len(problem.reads)) for query in problem.queries(read)]
+    every = [(read, query) for read, query in every if ReadSums(problem, read, query).met.any()]  # not just padding
     heads = first_heads(problem.model.config, problem.weights)
     found = list[tuple[float, float, int, RegionPaths, float]]()
     for number in rng.permutation(len(every))[:_LOOKED_AT].tolist():

@@ -51,6 +51,10 @@ CONFIGS: dict[str, dict[str, Any]] = {
         **{"n_layers": 1, "n_heads": 2, "d_head": 2, "act_fn": "relu", "normalization_type": None, "d_vocab_out": 3},
         **{"positional_embedding_type": "alibi", "attention_dir": "bidirectional"},
     },
+    "padded": {
+        **{"n_layers": 2, "n_heads": 2, "d_head": 3, "act_fn": "relu", "normalization_type": None, "d_vocab_out": 3},
+        **{"positional_embedding_type": "alibi", "pad_token": 0},
+    },
     "two-layers": {
         **{"n_layers": 2, "n_heads": 2, "d_head": 2, "attn_only": True, "normalization_type": None, "d_vocab_out": 3},
     },

@@ -42,6 +42,7 @@ def draw_config(seed: int, **fixed: Any) -> dict[str, Any]:
         "attention_dir": "bidirectional" if seed % 12 in (2, 5, 8) else "causal",
         "attn_scale": rng.choice((-1, "3/2", 1)),
         "tie_word_embeddings": seed % 4 == 1,
+        "pad_token": seed // 4 % 2 if seed % 4 == 2 or seed % 12 == 5 else -1,
     }
     return {**config, **fixed}
 
