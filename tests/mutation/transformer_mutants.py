@@ -147,7 +147,7 @@ _REPLACED = {
         ("meter.allocate(64 * size)\n        meter.gathering(8 * size)\n        followers", "followers"),
     ),
     "checker/transformer/reads.py": (
-        (*REGIONS, *POTENTIALS),
+        (*REGIONS, *POTENTIALS, "tests/transformer/test_alibi.py"),
         ("sums = boxes[source[first]]", "sums = boxes[target[first]]"),
         (
             "members[np.cumsum(~alike) - 1, columns[token]] = True",
