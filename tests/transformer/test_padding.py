@@ -66,7 +66,8 @@ def test_forward_passes_enclose_the_oracle(seed: int, precision: int) -> None:
         with mpmath.workdps(60):
             for least, logit, most in zip(low[row], exact, high[row], strict=True):
                 below, above = (mpmath.mpf(end.numerator) / end.denominator for end in (least, most))
-                assert below <= logit <= above and (precision == 30 or above - below < 1e-6 * max(1, *map(abs, exact)))
+                assert below - 1e-40 <= logit <= above + 1e-40  # the oracle rounds, too
+                assert precision == 30 or above - below < 1e-6 * max(1, *map(abs, exact))
 
 
 @pytest.mark.parametrize("seed", parts(80))
@@ -86,6 +87,7 @@ def test_regions_prove_what_is_true_and_single_inputs(seed: int) -> None:
             assert np.all(leads[held, read] > -SURE) and not np.any(held[blind])
         alone = not np.isin(automaton.order[steps:], np.arange(len(automaton.order))[seen]).any()
         clear = np.isin(rows[:, position], hints["queries"]) & (leads[:, read] > 1e-5) & ~blind
+        clear &= ~padding[:, position]  # a loud query's scores are so far apart that weights round to 0
         assert not alone or np.all(held[clear])
         for row in np.flatnonzero(clear)[:2] if alone else []:  # what it leads by is what is proved, and no more
             for share in (1 - 1e-6, 1 + 1e-6):
