@@ -36,7 +36,8 @@ class Model:
             sha.update(data)
 
         absorb(b"compact-proof-model-1")
-        absorb(dumps({"architecture": self.config.architecture, **vars(self.config)}).encode())
+        known = {key: value for key, value in vars(self.config).items() if (key, value) != ("pad_token", -1)}
+        absorb(dumps({"architecture": self.config.architecture, **known}).encode())
         for name in sorted(self.tensors):
             tensor = self.tensors[name]
             absorb(dumps([name, tensor.dtype, list(tensor.shape)]).encode())

@@ -17,7 +17,7 @@ _CHOICES: Mapping[str, tuple[tuple[Any, ...], Any]] = {  # values, and what an a
     "attn_only": ((False, True), False),
     "gated_mlp": ((False, True), False),
     "normalization_type": ((None, "LN", "LNPre", "RMS", "RMSPre"), "LN"),
-    "positional_embedding_type": (("standard", "rotary", "none"), "standard"),
+    "positional_embedding_type": (("standard", "rotary", "alibi", "none"), "standard"),
     "rotary_adjacent_pairs": ((False, True), False),
     "tie_word_embeddings": ((False, True), False),
     "use_attn_scale": ((True, False), True),
@@ -44,13 +44,13 @@ class Transformer:
     """Sizes, and what of TransformerLens' configuration changes the function; FORMAT.md defines it.
 
     Numbers are texts of fractions, "1/100000" or "10000"; attn_scale "-1" stands for sqrt(d_head). What has no influence is
-    None, 0, "0" or False, so that equal functions have equal configurations.
+    None, 0, "0" or False, so that equal functions have equal configurations. A pad_token of -1 is none.
     """
 
     architecture: ClassVar[str] = "transformer"
     described: ClassVar[str] = "transformer"
     ranges: ClassVar[Mapping[str, tuple[int, int]]] = _RANGES
-    options: ClassVar[frozenset[str]] = frozenset({*_CHOICES, *_NUMBERS})
+    options: ClassVar[frozenset[str]] = frozenset({*_CHOICES, *_NUMBERS, "pad_token"})
     required: ClassVar[Values] = {
         **{key: value for key, value in TRANSFORMER.items() if key not in (*_CHOICES, *_RANGES)},
         "use_NTK_by_parts_rope": (False, False),
@@ -74,6 +74,7 @@ class Transformer:
     n_key_value_heads: int
     n_layers: int
     normalization_type: str | None
+    pad_token: int
     positional_embedding_type: str
     rotary_adjacent_pairs: bool
     rotary_base: str
@@ -99,6 +100,8 @@ class Transformer:
                 heads = self.n_heads if name == "Q" else self.n_key_value_heads
                 shapes |= {f"{block}attn.W_{name}": (heads, d, h), f"{block}attn.b_{name}": (heads, h)}
             shapes |= {f"{block}attn.W_O": (self.n_heads, h, d), f"{block}attn.b_O": (d,)}
+            if self.positional_embedding_type == "alibi":
+                shapes[f"{block}attn.slopes"] = (self.n_heads,)
             if self.use_qk_norm:
                 shapes |= {f"{block}attn.q_norm.w": (h,), f"{block}attn.k_norm.w": (h,)}
             if not self.attn_only:
@@ -143,6 +146,7 @@ def parse_transformer(config: Mapping[str, Any]) -> Transformer:
     fields |= {key: _choice(config, key) for key in _CHOICES if key not in absent}
     fields |= {key: str(_number(config, key, least)) for key, least in (("eps", 0), ("rotary_base", 1)) if key not in absent}
     fields |= {key: value for key, value in absent.items() if key != "use_attn_scale"}
+    fields["pad_token"] = -1 if config.get("pad_token") is None else size(config, "pad_token", -1, fields["d_vocab"] - 1)
     return Transformer(**fields, attn_scale="1" if unscaled else _scale(config, fields["d_head"]))
 
 

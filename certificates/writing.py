@@ -104,7 +104,8 @@ def write_certificate(path: Path, certificate: Certificate) -> int:
 def write_model(path: Path, model: Model) -> None:
     """Write a model file atomically; `read_model` gives the same model, with the same digest."""
     sizes = model.config
-    config = {**vars(sizes), **{key: wanted for key, (wanted, default) in sizes.required.items() if wanted != default}}
+    stated = {key: value for key, value in vars(sizes).items() if (key, value) != ("pad_token", -1)}
+    config = {**stated, **{key: wanted for key, (wanted, default) in sizes.required.items() if wanted != default}}
     if isinstance(sizes, AttentionOnly):
         config["attention_dir"] = "causal"
     elif isinstance(sizes, GroupMLP | Transformer):

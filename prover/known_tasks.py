@@ -48,11 +48,19 @@ def parity(length: int, counted: int = 0) -> Automaton:
     return automaton_from(0, lambda odd, bit, place: odd ^ bit if place < first else odd, lambda odd: odd, length, 2)
 
 
-def balanced_brackets(length: int) -> Automaton:
-    """0 is an opening bracket, 1 a closing one: are they balanced?"""
-    return automaton_from(
-        0, lambda opened, bracket, _: -1 if opened < 0 else opened + 1 - 2 * bracket, lambda opened: int(opened == 0), length, 2
-    )
+def balanced_brackets(length: int, padded: int = 0) -> Automaton:
+    """0 is an opening bracket, 1 a closing one: are they balanced? padded=1: of fewer, too, then token 2 is everywhere else."""
+    if padded not in (0, 1):
+        raise ValueError("padded is 0 or 1")
+
+    def step(state: tuple[int, bool], token: int, position: int) -> tuple[int, bool] | None:
+        """How many are open, -1: one was closed too early; and whether padding has begun."""
+        opened, ended = state
+        if token == 2:
+            return (opened, True) if position else None
+        return None if ended else (-1 if opened < 0 else opened + 1 - 2 * token, False)
+
+    return automaton_from((0, False), step, lambda state: int(state[0] == 0), length, 2 + padded)
 
 
 def _found(state: tuple[int, int]) -> int | None:

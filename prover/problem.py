@@ -2,8 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -37,7 +38,8 @@ class Problem(ABC):
     """How well a model does a task, searched on `device`, checked at `precision` bits.
 
     `track(items, description)` iterates over items and shows progress. `task_json` defaults to the model file's task.
-    margin: by more than this much the logits of true outputs are to lead. automaton: the task, if it has no name.
+    margin: by more than this much the logits of true outputs are to lead. automaton: the task, if it has no name. folder: in
+    which a long search may keep what it has found, to go on from there.
     """
 
     model: Model
@@ -47,6 +49,7 @@ class Problem(ABC):
     task_json: Json = None
     margin: Fraction = Fraction(0)
     automaton: Automaton | None = None
+    folder: Path | None = field(default=None, kw_only=True)
 
     @property
     @abstractmethod

@@ -14,6 +14,9 @@ from prover.error_terms import ErrorTerms
 from prover.spelling import meant
 from prover.surrogate import Surrogate
 
+MACHINE_PRECISION = 30
+"""Up to so many bits the checker works on machine integers: beyond, a hundred times as slowly."""
+
 
 class DoesNotFit(ValueError):
     """The strategy cannot be used on this model; the message gives the estimate and what to do instead."""
@@ -71,6 +74,8 @@ class Strategy(ABC):
     """For which models its bound is 0%, and what to try then."""
     any_task: ClassVar[bool] = False
     """Whether it is for tasks without a name, too."""
+    resumes: ClassVar[bool] = False
+    """Whether its search keeps what it finds in the problem's folder, and goes on from there."""
     rate: ClassVar[float] = 1e-3
     """Adam's learning rate in fine-tuning, if the recipe has none: how far weights have to move for such proofs."""
 

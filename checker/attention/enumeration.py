@@ -131,7 +131,7 @@ def enumeration(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Cer
         return math.prod(np.maximum(np.minimum(end[:-1], limit) - first[:-1], 0).tolist())
 
     inputs = with_tokens_below(int(end[-1])) - with_tokens_below(int(first[-1]))
-    setting.meter.check_affordable(2 * inputs * (tables.direct.shape[1] - 1), tables.direct.slowness)
+    setting.meter.check_affordable(2 * inputs * (tables.direct.shape[1] - 1), 2 * tables.direct.slowness)
     within = with_tokens_below(task.d_vocab)
     if within >= 2**62:  # so that places in their order are machine integers
         raise Refused(f"{within} inputs have tokens in the ranges, which is not less than 2**62")

@@ -1,6 +1,7 @@
 """The fact that all rules about attention-only transformers build on."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -28,6 +29,12 @@ class AdditiveTables(Classifier):
     token_value: Enclosure
     position_value: Enclosure
     unexplained_dimension: int
+
+    @cached_property
+    def least_work(self) -> tuple[int, int]:
+        """Four operations on every output at every position, on numbers that are looked up first."""
+        operations = 4 * self.position_value.shape[0] * self.direct.shape[1]
+        return operations, 6 * self.direct.slowness * operations
 
     def classifies(self, setting: Setting, inputs: IntArray, outputs: IntArray) -> BoolArray:
         """Where the inequality of additive_tables holds: with r the largest score of x, m its output, for every rival o

@@ -47,6 +47,11 @@ class Fact:
 class Classifier(Fact, ABC):
     """Base of facts that tell of single inputs how they are classified."""
 
+    @property
+    @abstractmethod
+    def least_work(self) -> tuple[int, int]:
+        """Operations and effort that inputs of the task take at least, on average over any of them."""
+
     @abstractmethod
     def classifies(self, setting: Setting, inputs: IntArray, outputs: IntArray) -> BoolArray:
         """Which of some inputs "n k" are proved to have these outputs "n r" at the task's reads, by more than the margin."""

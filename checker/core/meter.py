@@ -40,9 +40,7 @@ class Meter:
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
         self.most_effort = max(5 * budget.operations // 2, _SMALL_EFFORT)
-        self.operations = 0
-        self.effort = 0
-        self.held = 0
+        self.operations = self.effort = self.held = 0
 
     def check_affordable(self, operations: int, slowness: int = 1) -> None:
         """Raise OverBudget at once if a long computation that takes at least this many operations will not fit."""
@@ -64,10 +62,9 @@ class Meter:
         if self.effort + effort > self.most_effort:
             raise OverBudget(
                 f"checking takes as long as {self.effort + effort} operations on machine integers, more than the "
-                f"{self.most_effort} allowed; allow more with --max-operations if you trust the file"
+                f"{self.most_effort} allowed; if you trust it, allow --max-operations {-(-2 * (self.effort + effort) // 5)}"
             )
-        if really:
-            self.effort += effort
+        self.effort += effort if really else 0
 
     def sorting(self, numbers: int) -> None:
         """Announce a sort of so many machine integers, or as many binary searches among them (argsort, unique, isin ..)."""

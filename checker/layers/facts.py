@@ -1,6 +1,7 @@
 """Facts about one hidden layer on two inputs."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -37,6 +38,13 @@ class HiddenTables(Classifier):
         """T "p z" for pairs (left[p], right[p]), from `shifted` = left + bias."""
         values = (shifted[left] + self.right[right]).relu() @ self.unembed + self.constant
         return values if self.direct is None else values + self.direct[left] + self.direct[right]
+
+    @cached_property
+    def least_work(self) -> tuple[int, int]:
+        """The product with the unembedding, and two operations on every neuron, on numbers that are looked up first."""
+        (neurons, outputs), arithmetic = self.unembed.shape, self.unembed.arithmetic
+        products = 2 * neurons * outputs
+        return products + 2 * neurons, products * arithmetic.product_slowness + 20 * neurons * arithmetic.slowness
 
     def classifies(self, setting: Setting, inputs: IntArray, outputs: IntArray) -> BoolArray:
         """Where T(true output) exceeds all others by more than the slack."""

@@ -41,9 +41,12 @@ def all_inputs(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Cert
     within = math.prod(sizes.tolist())
     if within >= 2**62:  # so that places in their order are machine integers
         raise Refused(f"{within} sequences have tokens in the ranges, which is not less than 2**62")
-    setting.meter.check_affordable(within)
     if np.any(edges < 0) or np.any(edges > within) or np.any(edges[1:] <= edges[:-1]):
         raise Refused("runs of skipped inputs must be non-empty, apart, in increasing order, and within the ranges")
+    looked_up = within - int((edges[1::2] - edges[::2]).sum())  # of which so many are no inputs, at most:
+    inputs, (operations, effort) = looked_up - task.d_vocab**task.n_ctx + task.total, classifier.least_work
+    setting.meter.check_affordable(max(0, inputs) * operations, 0)
+    setting.meter.toil(2 * _EFFORT_PER_TOKEN * within * task.n_ctx + max(0, inputs) * effort, really=False)
     strides = np.cumprod([1, *sizes[:0:-1]])[::-1]
 
     def held(inputs: IntArray) -> BoolArray:

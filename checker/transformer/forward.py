@@ -2,7 +2,8 @@
 
 It is written down as there, but for some things that do not change it. Activations that are alike are computed once
 (`Places`), and none is that the logits asked for do not depend on. Positions that a causal query must not see are left out,
-not masked. Scores are taken relative to the greatest of their query, and the sum of their exponentials divides the weighted sum
+not masked. Padding gets the score of a key that is none, and then the weight 0; where there is no other key, the sum of weights
+becomes 1. Scores are taken relative to the greatest of their query, and the sum of their exponentials divides the weighted sum
 of the values: this multiplies the numerator and the denominator of a softmax by one positive number. And norms are
 
     (x - mean x) / sqrt(mean (x - mean x)^2 + eps)  =  sqrt(d) y / sqrt(sum y^2 + d^3 eps),    y = d x - sum x,
@@ -21,7 +22,7 @@ from checker.core.enclosed_weights import weight
 from checker.core.enclosures import Enclosure
 from checker.core.facts import Setting
 from checker.transformer.activations import ACTIVATIONS, fraction
-from checker.transformer.places import Places
+from checker.transformer.places import Places, instead_of_hidden
 from checker.transformer.rotary import rotations
 
 
@@ -79,13 +80,29 @@ class Layers:
             shape = (len(here), config.n_heads)
             seen = position + 1 if config.attention_dir == "causal" else config.n_ctx
             sees = places.number[places.row[here], :seen]
+            looks_at = np.arange(seen)[None]
+            if config.pad_token >= 0:
+                self.setting.meter.gathering(4 * sees.size)
+                visible = places.token[sees] != config.pad_token
+                looks_at = instead_of_hidden(visible)
+                sees = np.take_along_axis(sees, looks_at, 1)
             key, value = (part[sees[:, None, :], group[:, None]] for part in (heads.key, heads.value))  # "p head seen e"
             scores = (key @ heads.query[here].reshape(*shape, config.d_head, 1)).reshape(*shape, seen)
+            if config.positional_embedding_type == "alibi":
+                scores = scores - self.falls(layer, position, looks_at)
             weights = (scores - scores.max(2).reshape(*shape, 1).representative()).exp()
-            mixed = (weights.reshape(*shape, 1, seen) @ value).reshape(*shape, config.d_head)
-            parts.append(mixed.over(weights.sum(2).reshape(*shape, 1)).reshape(len(here), -1))
+            if config.pad_token >= 0:
+                weights, blind = weights.times(visible[:, None].astype(np.int64)), ~visible.any(axis=1)[:, None]
+            mixed, total = (weights.reshape(*shape, 1, seen) @ value).reshape(*shape, config.d_head), weights.sum(2)
+            if config.pad_token >= 0:
+                total = total + self.setting.arithmetic.exact(blind.astype(np.int64), np.zeros(blind.shape, np.int64))
+            parts.append(mixed.over(total.reshape(*shape, 1)).reshape(len(here), -1))
         joined = parts[0].concatenate(parts[1:], 0)
         return self.plus(joined @ self.weights[f"blocks.{layer}.attn.W_O"], f"blocks.{layer}.attn.b_O")
+
+    def falls(self, layer: int, position: int, seen: IntArray) -> Enclosure:
+        """What scores of keys at positions "p k" lose by being far from a query, slope |j - l|: "p head k"."""
+        return self.weights[f"blocks.{layer}.attn.slopes"].reshape(-1, 1).times(abs(position - seen)[:, None])
 
     def mlp(self, layer: int, stream: Enclosure) -> Enclosure:
         x, mlp = self.norm(f"blocks.{layer}.ln2", stream), f"blocks.{layer}.mlp."

@@ -1,8 +1,8 @@
 """Rule `pair-tables`: a transformer of two layers is right on inputs that its first layer tells apart by pairs of neighbours.
 
-*Model.* A `transformer` (FORMAT.md, 2.6) with two layers, causal, without MLPs, norms, or rotary embedding. *Task* and
-*families* of inputs: see `pair_paths`. The read is at the last position p. For a family, let P be the tokens that it gives: q
-at p, and perhaps the one before it.
+*Model.* A `transformer` (FORMAT.md, 2.6) with two layers, causal, without MLPs, norms, rotary embedding, ALiBi or padding.
+*Task* and *families* of inputs: see `pair_paths`. The read is at the last position p. For a family, let P be the tokens that it
+gives: q at p, and perhaps the one before it.
 
 *First layer.* What it leaves at j, y_j, is bounded for every pair of tokens at j - 1 and j, and y_p also given P only, the
 other tokens being any (`first_layer`): its products with any columns.
@@ -249,8 +249,8 @@ def pair_tables(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Rig
     task, config = setting.task, setting.model.config
     if not isinstance(config, Transformer) or not isinstance(task, AutomatonTask) or not _is_fit(config):
         raise Refused(
-            "pair-tables is about causal transformers with two layers, without MLPs, norms and rotary embedding, and about "
-            "tasks that are automata"
+            "pair-tables is about causal transformers with two layers, without MLPs, norms, rotary embedding, ALiBi and "
+            "padding, and about tasks that are automata"
         )
     forward = take_forward(step, premises)
     length, vocab = task.n_ctx, task.d_vocab
@@ -285,4 +285,5 @@ def pair_tables(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Rig
 
 def _is_fit(config: Transformer) -> bool:
     plain = config.attn_only and config.normalization_type is None and not config.use_qk_norm and not config.rotary_dim
-    return config.n_layers == 2 and config.attention_dir == "causal" and plain
+    seeing_all = config.positional_embedding_type != "alibi" and config.pad_token < 0
+    return config.n_layers == 2 and config.attention_dir == "causal" and plain and seeing_all

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from certificates.tensor_file import IntArray
+from checker.core.enclosures import BoolArray
 from checker.core.meter import Meter
+
+
+def instead_of_hidden(visible: BoolArray) -> IntArray:
+    """Of what is visible, "p k", the places in each row: in place of what is hidden, that of the first that is not (or 0)."""
+    return np.where(visible, np.arange(visible.shape[1]), visible.argmax(axis=1)[:, None])
 
 
 @dataclass(frozen=True)

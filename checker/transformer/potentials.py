@@ -25,7 +25,8 @@ u_i in the region. If for every rival, on every input of the region,
 
 then o leads by more than the margin. The first summand is a Z x.y, plus what is added; its least value is that at a corner.
 
-*Proof.* Z > 0, and the lead less the margin, times Z, is Z (x.D + b_out.D + beta) + sum_i a_i relu(Z p_i). For t = Z p_i,
+*Proof.* If all is padding that p sees, all sums are 0, and so the inequality is false, as min(a_i, 0) multiplies a number >= 0.
+Else Z > 0, and the lead less the margin, times Z, is Z (x.D + b_out.D + beta) + sum_i a_i relu(Z p_i). For t = Z p_i,
 relu(t) - s t is convex and at least 0, so at most the greater of its values at l and u. So a relu(t) >= a s t, plus min(a, 0)
 times that.
 

@@ -1,8 +1,8 @@
 """A transformer of one layer about to be read at a position p: what its attention sums up there, on inputs of an automaton.
 
-For a head, let w_j = exp(score_j - r) for the key at j, v_j its value, and c any vector; then what the head reads is c + N / Z
-with Z = sum w_j > 0 and N = sum w_j (v_j - c), over the positions j that p sees. w_j and v_j depend on the query x_p, on j and
-on x_j only.
+For a head, let w_j = exp(score_j - r) for the key at j, or 0 if x_j is padding, v_j its value, c any vector, Z = sum w_j and
+N = sum w_j (v_j - c), over the positions j that p sees. If Z > 0, which it is unless all of these are padding, then what the
+head reads is c + N / Z. w_j and v_j depend on the query x_p, on j and on x_j only.
 """
 
 from collections.abc import Iterator
@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 from certificates.tensor_file import IntArray
 from checker.core.automata import AutomatonTask
-from checker.core.enclosures import Enclosure
+from checker.core.enclosed_weights import zeros
+from checker.core.enclosures import BoolArray, Enclosure
 from checker.core.facts import Setting
 from checker.transformer.activations import fraction
 from checker.transformer.forward import Forward
+from checker.transformer.places import instead_of_hidden
 
 Counts = NDArray[np.object_]
 _EFFORT_PER_EDGE = 100
@@ -138,20 +140,38 @@ class Read:
                 own = (query * key).sum(2)
                 found.append([own[:, head].reshape(-1, 1) for head in range(len(self.group))])
             else:
-                found.append([query[:, head] @ key[:, head].T for head in range(len(self.group))])
+                heads = range(len(self.group))
+                found.append([self.fallen(query[:, head] @ key[:, head].T, position, head) for head in heads])
         return found
+
+    def fallen(self, scores: Enclosure, position: int, head: int) -> Enclosure:
+        """Less what keys at another position lose by being far away."""
+        if self.forward.config.positional_embedding_type != "alibi":
+            return scores
+        return scores - self.forward.layers.falls(0, self.position, np.array([[position]]))[0, [head]]
 
     @cached_property
     def largest(self) -> list[Enclosure]:
-        """The largest score of all, r "q 1" for each head."""
+        """The largest score of all that is no padding, r "q 1" for each head."""
         of_heads = zip(*self.scores, strict=True)
         every = [scores[0].concatenate(scores[1:], 1) for scores in of_heads]
+        if self.forward.config.pad_token >= 0:
+            looked_at = instead_of_hidden(np.concatenate([self.visible(place) for place in range(len(self.tokens))], axis=1))
+            every = [scores[np.arange(len(looked_at))[:, None], looked_at] for scores in every]
         return [scores.max(1).reshape(-1, 1).representative() for scores in every]
+
+    def visible(self, position: int) -> BoolArray:
+        """Which of a position's tokens are no padding, "q c"."""
+        own = position == self.position
+        tokens = self.queries[:, None] if own else np.tile(self.tokens[position], (len(self.queries), 1))
+        return np.asarray(tokens != self.forward.config.pad_token, np.bool_)
 
     @cached_property
     def range(self) -> tuple[Enclosure, Enclosure, Enclosure]:
-        """The middle between the least and the greatest value, c "1 h e"; and these less c."""
+        """The middle between the least and the greatest value of what is no padding, c "1 h e"; and these less c."""
         rows = np.concatenate([self.at(position) for position in range(len(self.tokens))])
+        seen = rows[rows % self.task.d_vocab != self.forward.config.pad_token]
+        rows = seen if len(seen) else rows
         every = self.forward.heads.value[rows][:, self.group]
         least, most = (end.reshape(1, *every.shape[1:]) for end in (every.min(0), every.max(0)))
         half = fraction(self.setting.arithmetic, Fraction(1, 2)).reshape(1, 1, 1)
@@ -160,7 +180,11 @@ class Read:
 
     def weight(self, position: int, head: int) -> Enclosure:
         """The w of a position's tokens, "q c"."""
-        return (self.scores[position][head] - self.largest[head]).exp()
+        scores = self.scores[position][head] - self.largest[head]
+        if self.forward.config.pad_token < 0:
+            return scores.exp()
+        scores = scores.minimum(zeros(self.setting, 1, 1))  # as they are, but for those of padding
+        return scores.exp().times(self.visible(position).astype(np.int64))
 
     def values(self, position: int) -> Enclosure:
         """The v - c of a position's tokens, "c h e"."""

@@ -37,6 +37,21 @@ class EvaluatedTransformer(Classifier):
     per_block: int
     unexplained_dimension: int = 0
 
+    @property
+    def least_work(self) -> tuple[int, int]:
+        """That of the last position read, in every layer. Inputs that are alike up to there share it, if causal."""
+        config, setting, causal = self.forward.config, self.forward.setting, self.forward.config.attention_dir == "causal"
+        seen, arithmetic = max(setting.task.reads) + 1 if causal else config.n_ctx, setting.arithmetic
+        heads, width, units = config.n_heads * config.d_head, config.d_model, config.d_mlp
+        maps = [(heads, width)] + ([] if config.attn_only else [(width, units)] * (1 + config.gated_mlp) + [(units, width)])
+        attention = seen * (4 * heads + config.n_heads)  # scores, exponentials, sums of values: of numbers that are looked up
+        products, numbers = sum(2 * a * b for a, b in maps), sum(a + b for a, b in maps) + units
+        exponentials = seen * config.n_heads + (0 if config.act_fn in (None, "relu") else units)
+        slow = 6 * (attention + numbers) + 3 * arithmetic.exp_terms * exponentials
+        effort = arithmetic.slowness * slow + arithmetic.product_slowness * products
+        places, shared = (1 if causal else config.n_ctx) * (config.n_layers - 1) + 1, config.d_vocab ** (config.n_ctx - seen)
+        return places * (attention + products) // shared, places * effort // shared
+
     def classifies(self, setting: Setting, inputs: IntArray, outputs: IntArray) -> BoolArray:
         """See the theorem."""
         proved = np.zeros(len(inputs), np.bool_)

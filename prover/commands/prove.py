@@ -1,6 +1,8 @@
 """`prover prove`: a search."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from textwrap import fill
@@ -18,12 +20,14 @@ from prover.commands.options import (
     SETTINGS,
     STRATEGY,
     build_strategy,
+    counted,
     keep_apart,
     limited,
     parse_margin,
     problem_of,
     progress_bars,
     read_table,
+    resumable,
 )
 from prover.deployed import FORMATS
 from prover.layers.dictionaries import Dictionary
@@ -31,8 +35,32 @@ from prover.layers.two_input_problem import TwoInputProblem
 from prover.proving import deployable, prove
 from prover.strategies import all_strategies_for
 from prover.strategies.dictionary_output import DictionaryOutput
-from prover.strategy import MLPEvidence
+from prover.strategy import MLPEvidence, Strategy
 from prover.studies.rounding import floor_percent
+from prover.transformer.kept_searches import forget, kept_in
+
+
+def _folder(output: Path) -> Path:
+    """Where a search keeps what it has found."""
+    return output.with_name(f"{output.stem}-search")
+
+
+@contextmanager
+def _resumed(search: Strategy, output: Path) -> Iterator[Path | None]:
+    """The folder from which a search goes on, if it is one that does; tells what there is, and what is left."""
+    if not search.resumes:
+        yield None
+        return
+    folder = _folder(output)
+
+    def kept() -> str:
+        parts = len(kept_in(folder))
+        return f"{counted(parts, 'part')} of the search kept in {folder}" if parts else ""
+
+    if kept():
+        click.echo(f"continuing: {kept()}", err=True)
+    with resumable(kept):
+        yield folder
 
 
 @click.command(
@@ -82,7 +110,11 @@ def prove_command(
     device: str,
     output: Path,
 ) -> None:
-    """Search for a proof about MODEL and write it as a certificate."""
+    """Search for a proof about MODEL and write it as a certificate.
+
+    If a long search of strategy regions is interrupted, the folder OUTPUT-search keeps what was found: the same command goes on
+    from there.
+    """
     keep_apart(output, model)
     parsed = read_model(model)
     search = build_strategy(all_strategies_for(parsed), strategy, settings)
@@ -97,8 +129,11 @@ def prove_command(
             problem = replace(problem, dictionary=Dictionary.read(dictionary))
         if deployed is not None:
             problem = deployable(problem, deployed)
-        certificate, evidence = prove(problem, search, deployed)
+        with _resumed(search, output) as folder:
+            certificate, evidence = prove(replace(problem, folder=folder), search, deployed)
     size = write_certificate(output, certificate)
+    if search.resumes:
+        forget(_folder(output))
     if isinstance(evidence, MLPEvidence):
         click.echo(f"wrote {output} ({size} bytes)")
         for claim in evidence.claims:

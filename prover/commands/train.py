@@ -21,7 +21,7 @@ from prover.training.examples import count_right, varied_examples
 from prover.training.group_composition import GroupRecipe
 from prover.training.max_of_k import MaxOfKRecipe, sampled_accuracy, train_max_of_k
 from prover.training.modular_addition import PizzaRecipe
-from prover.training.own_task import NORMS, OwnTaskRecipe, train_own_task
+from prover.training.own_task import NORMS, POSITIONS, OwnTaskRecipe, train_own_task
 from prover.weights import load_weights
 
 
@@ -142,6 +142,8 @@ def train_addition_command(device: str, output: Path, **sizes: int) -> None:
 @click.option("--d-head", type=click.IntRange(1), default=OwnTaskRecipe.d_head)
 @click.option("--d-mlp", type=click.IntRange(0), default=OwnTaskRecipe.d_mlp, help="Number of neurons of a layer; 0: no MLP.")
 @click.option("--norm", type=click.Choice(NORMS), default=OwnTaskRecipe.norm, help="Normalisation before each layer's parts.")
+@click.option("--positions", type=click.Choice(POSITIONS), default=OwnTaskRecipe.positions, help="standard: learned ones.")
+@click.option("--pad-token", type=click.IntRange(-1), default=OwnTaskRecipe.pad_token, help="One that attention ignores.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=OwnTaskRecipe.seed)
 @click.option("--steps", type=click.IntRange(0), default=OwnTaskRecipe.steps)
 @click.option("--batch", type=click.IntRange(1), default=OwnTaskRecipe.batch)

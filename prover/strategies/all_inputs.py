@@ -7,11 +7,11 @@ import numpy as np
 
 from certificates import RawTensor, Step
 from prover.problem import Problem
-from prover.strategy import DoesNotFit, Evidence, Strategy
+from prover.strategy import MACHINE_PRECISION, DoesNotFit, Evidence, Strategy
 
 _BLOCK = 2**16
-_LARGEST = 10**8
-"""Sequences that can be looked at: more take the checker hours."""
+_LARGEST, _LARGEST_WIDE = 10**8, 10**6
+"""Sequences that can be looked at, up to 30 bits and beyond: more take the checker hours."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,10 @@ class Enumerate(Strategy):
     def fitting(self, problem: Problem) -> Problem:
         """See Strategy."""
         length, tokens = problem.shape
-        if tokens**length > _LARGEST:
-            raise DoesNotFit(f"{self.name} looks at every sequence of tokens: {tokens**length:.1e}, more than {_LARGEST:.0e}")
+        most = _LARGEST if problem.precision <= MACHINE_PRECISION else _LARGEST_WIDE
+        if tokens**length > most:
+            bits = f"{most:.0e} at {problem.precision} bits"
+            raise DoesNotFit(f"{self.name} looks at every sequence of tokens: {tokens**length:.1e}, more than {bits}")
         return problem
 
     def prove(self, problem: Problem) -> Evidence:

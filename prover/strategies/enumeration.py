@@ -16,12 +16,14 @@ from prover.attention.pessimistic_tables import Tables
 from prover.attention.sequence_problem import SequenceProblem
 from prover.attention.single_inputs import count_by_cell, further_inputs, surely_correct
 from prover.strategies.all_inputs import runs
-from prover.strategy import DoesNotFit, Evidence, Strategy, switch
+from prover.strategy import MACHINE_PRECISION, DoesNotFit, Evidence, Strategy, switch
 from prover.surrogate import Surrogate
 
 _BLOCK = 2**20
-_LARGEST = 18 * 10**9
-"""Operations a full enumeration may take: within the checker's default budget."""
+_LARGEST, _LARGEST_WIDE = 18 * 10**9, 3 * 10**8
+"""Operations a full enumeration may take, within the checker's default budget: up to 30 bits, and beyond, where each takes
+more than a hundred times as long.
+"""
 _LARGEST_SCORE = 2.0**19
 
 
@@ -48,11 +50,11 @@ class BruteForce(Strategy):
 
     def fitting(self, problem: SequenceProblem) -> SequenceProblem:
         """See Strategy."""
-        work = self.expected_operations(problem)
-        if work > _LARGEST:
+        work, most = self.expected_operations(problem), _most(problem)
+        if work > most:
             raise DoesNotFit(
-                f"brute force takes about {work:.1e} operations on {problem.total:.1e} inputs, more than {_LARGEST:.1e}; "
-                "use classes, thresholds or pessimized, or enumerate a part with sampling"
+                f"brute force takes about {work:.1e} operations on {problem.total:.1e} inputs, more than {most:.1e} at "
+                f"{problem.precision} bits; use classes, thresholds or pessimized, or enumerate a part with sampling"
             )
         return _about_the_largest(problem)
 
@@ -100,13 +102,17 @@ class Sampling(Strategy):
         """Enumerate a product of sets of tokens, few of them queries."""
         if self.inputs < 1:
             raise DoesNotFit("sampling needs inputs >= 1")
-        if self.expected_operations(problem) > _LARGEST:
+        if self.expected_operations(problem) > _most(problem):
             raise DoesNotFit(f"sampling {self.inputs} inputs takes too long; ask for fewer")
         vocab, free = problem.d_vocab, problem.n_ctx - 1
         of_free = _widths(self.inputs, vocab, free)
         widths = np.array([*of_free, min(vocab, self.inputs // math.prod(of_free))])
         tokens = np.stack([vocab - widths, np.full(problem.n_ctx, vocab)], axis=1)
         return _enumerate(problem, np.vstack([tokens, [tokens[:, 0].max(), vocab]]))[0]
+
+
+def _most(problem: SequenceProblem) -> int:
+    return _LARGEST if problem.precision <= MACHINE_PRECISION else _LARGEST_WIDE
 
 
 def _widths(most: int, vocab: int, positions: int) -> tuple[int, ...]:

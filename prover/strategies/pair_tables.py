@@ -64,10 +64,11 @@ class PairTables(Strategy):
         if not isinstance(problem, TransformerProblem) or not isinstance(config, Transformer):
             raise DoesNotFit(f"{self.name} is for models of the architecture `transformer`")
         plain = config.attn_only and config.normalization_type is None and not config.use_qk_norm and not config.rotary_dim
+        plain = plain and config.positional_embedding_type != "alibi" and config.pad_token < 0
         if config.n_layers != 2 or config.attention_dir != "causal" or not plain:
             raise DoesNotFit(
-                f"{self.name} is for causal models of two layers, attention only, without norms and rotary embedding; "
-                "try --strategy enumerate"
+                f"{self.name} is for causal models of two layers, attention only, without norms, rotary embedding, ALiBi and "
+                "padding; try --strategy enumerate"
             )
         automaton = problem.automaton
         if automaton is None:

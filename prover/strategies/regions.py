@@ -1,5 +1,6 @@
 """Strategy `regions`: inputs that a one-layer transformer treats alike, found by a finer automaton for each query."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
@@ -11,8 +12,9 @@ from prover.problem import BoolArray, Problem
 from prover.strategy import DoesNotFit, Evidence, Strategy, switch
 from prover.surrogate import Surrogate
 from prover.transformer.finer_automaton import FinerAutomaton, ReadSums
+from prover.transformer.kept_searches import Found, KeptSearches
 from prover.transformer.problem import TransformerProblem
-from prover.transformer.read_evidence import evidence_of_reads, merged_tables
+from prover.transformer.read_evidence import Tables, evidence_of_reads, merged_tables
 from prover.transformer.region_margins import region_margins
 
 _COARSEST, _CUT_FROM, _FEW = 2, 6, 5
@@ -49,6 +51,7 @@ class Regions(Strategy):
         "--set states=100000`, then `potentials`, then fine-tune with this strategy."
     )
     any_task: ClassVar[bool] = True
+    resumes: ClassVar[bool] = True
     rate: ClassVar[float] = 2e-3
 
     fine: int = switch(10, "grids are made finer up to 2^-fine")
@@ -64,12 +67,18 @@ class Regions(Strategy):
         """Refine until every region is proved, or the grid is as fine as allowed."""
         asked, problem = self.asked(problem), self.fitting(problem)
         reads = range(len(problem.reads))
-        found: dict[int, dict[int, FinerAutomaton]] = {read: {} for read in reads}
-        for sums in problem.track(asked, self.name):
-            whole, proved = self.searched(sums)
-            own = whole.without(~proved)
-            if own.sizes[-1]:
-                found[sums.read][sums.query] = own
+        found: dict[int, dict[int, Tables]] = {read: {} for read in reads}
+        kept = KeptSearches(problem, self)
+        with kept.or_written():
+            for sums in problem.track(asked, self.name):
+                own = kept.known(sums.read, sums.query)
+                if own is None:
+                    whole, proved = self.searched(sums)
+                    left = whole.without(~proved)
+                    own = Found(list(left.tables), list(left.sizes))
+                    kept.add(sums.read, sums.query, own)
+                if own.sizes[-1]:
+                    found[sums.read][sums.query] = own
         vacuous = [read for read in reads if not found[read]]
         for read in vacuous:  # a step has regions, and these count nothing
             sums = ReadSums(problem, read, problem.queries(read)[0])
@@ -116,7 +125,7 @@ class Regions(Strategy):
         return best, sums.proved(replace(best, known=proved), self.cuts, _ROOM)
 
 
-def regions_step(number: int, found: dict[int, FinerAutomaton], cuts: int, scale: IntArray) -> Step:
+def regions_step(number: int, found: Mapping[int, Tables], cuts: int, scale: IntArray) -> Step:
     """The rule's step for a read by its number, for finer automata by their queries."""
     every = [found[query] for query in sorted(found)]
     hints = {"queries": np.array(sorted(found)), **merged_tables(every), "scale": scale}

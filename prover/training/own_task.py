@@ -24,11 +24,16 @@ _WARMUP, _BATCHES_AT_ONCE = 100, 50
 _NORMS = {"none": None, "LN": "LN", "RMS": "RMS"}
 NORMS = tuple(_NORMS)
 """What `norm` may be."""
+POSITIONS = ("standard", "rotary", "alibi", "none")
+"""What `positions` may be: learned, turned by, taken from scores (the slopes are trained, too), or none."""
 
 
 @dataclass(frozen=True)
 class OwnTaskRecipe:
-    """Sizes (d_mlp 0: no MLP) and schedule. Deterministic given the seed on one machine."""
+    """Sizes (d_mlp 0: no MLP), kinds of norms and of positions, a token that attention ignores (-1: none), and the schedule.
+
+    Deterministic given the seed on one machine.
+    """
 
     layers: int = 1
     heads: int = 4
@@ -36,6 +41,8 @@ class OwnTaskRecipe:
     d_head: int = 16
     d_mlp: int = 128
     norm: str = "none"
+    positions: str = "standard"
+    pad_token: int = -1
     seed: int = 0
     steps: int = 3000
     batch: int = 256
@@ -87,6 +94,9 @@ def _config(recipe: OwnTaskRecipe, automaton: Automaton) -> Transformer:
             "d_vocab_out": max(2, int(automaton.outputs.max()) + 1),
             "act_fn": "relu",
             "normalization_type": _NORMS[recipe.norm],
+            "positional_embedding_type": recipe.positions,
+            "rotary_base": 10000,
+            "pad_token": recipe.pad_token,
             "eps": Fraction(1, 10**5),
         }
     )

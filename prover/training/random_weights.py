@@ -4,14 +4,17 @@ import torch
 from torch import Tensor
 
 from certificates.transformer import Transformer
+from prover.transformer.names import alibi_slopes
 
 
 def random_weights(config: Transformer, generator: torch.Generator) -> dict[str, Tensor]:
-    """Random matrices of variance 1 / fan; biases 0, and what norms multiply by 1."""
+    """Random matrices of variance 1 / fan; biases 0, what norms multiply by 1, and ALiBi's slopes as published."""
     weights: dict[str, Tensor] = {}
     for name, shape in config.tensor_shapes().items():
         if ".b_" in name or name.endswith(".b"):
             weights[name] = torch.zeros(shape)
+        elif name.endswith(".slopes"):
+            weights[name] = alibi_slopes(config.n_heads)
         elif len(shape) == 1:
             weights[name] = torch.ones(shape)
         else:

@@ -16,7 +16,7 @@ import torch
 from certificates.tensor_file import IntArray
 from prover.problem import BoolArray
 from prover.transformer.box_bounds import Box, BoxBounds, subtracts_means
-from prover.transformer.forward import embedded
+from prover.transformer.forward import embedded, falls, of_block
 from prover.transformer.problem import TransformerProblem
 from prover.weights import Weights
 
@@ -24,6 +24,7 @@ FloatArray = np.ndarray
 Boxes = tuple[FloatArray, FloatArray]
 _AT_ONCE = 2**14
 """Boxes whose leads are bounded at once."""
+_SEEN = 2.0**-28
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class FinerAutomaton:
     """For one query: for each step a table "s v", and the number of states after it.
 
     boxes: of what the heads read in each region, "f head x d_head", less a centre; outputs "f". known: those proved before.
+    sighted: those in which heads surely read anything: not all is padding.
     """
 
     tables: Sequence[IntArray]
@@ -38,6 +40,7 @@ class FinerAutomaton:
     boxes: Boxes
     outputs: IntArray
     known: BoolArray
+    sighted: BoolArray
 
     def settled(self, proved: BoolArray) -> list[BoolArray]:
         """After each step, the states from which every way leads to a proved region."""
@@ -52,7 +55,8 @@ class FinerAutomaton:
         last = np.where(self.tables[-1] < 0, -1, number[self.tables[-1]])
         boxes = self.boxes[0][kept], self.boxes[1][kept]
         sizes = [*self.sizes[:-1], int(np.count_nonzero(kept))]
-        return FinerAutomaton([*self.tables[:-1], last], sizes, boxes, self.outputs[kept], self.known[kept])
+        rest = self.outputs[kept], self.known[kept], self.sighted[kept]
+        return FinerAutomaton([*self.tables[:-1], last], sizes, boxes, *rest)
 
 
 @dataclass(frozen=True)
@@ -80,21 +84,25 @@ class ReadSums:
 
     @cached_property
     def met(self) -> BoolArray:
-        """Which tokens inputs have at the positions that are seen, "k v"."""
+        """Which tokens, without padding, inputs have at the positions that are seen, "k v"."""
         config, order = self.problem.model.config, self.problem.required_automaton.order.tolist()
         seen = np.arange(len(order)) <= self.position if config.attention_dir == "causal" else np.ones(len(order), np.bool_)
-        return np.array([np.any(self.after[order.index(p)] >= 0, axis=0) for p in range(len(order))]) & seen[:, None]
+        met = np.array([np.any(self.after[order.index(p)] >= 0, axis=0) for p in range(len(order))])
+        return met & seen[:, None] & (np.arange(config.d_vocab) != config.pad_token)
 
     def greatest(self, met: BoolArray) -> FloatArray:
         """The greatest score "h" of tokens "k v"; at the read's position, of the query."""
         own = (np.arange(len(met)) != self.position)[:, None] | (np.arange(met.shape[1]) == self.query)
-        return np.asarray(np.where((met & own)[..., None], self._scores, -np.inf).max((0, 1)))
+        found = np.where((met & own)[..., None], self._scores, -np.inf).max((0, 1))
+        return np.asarray(np.where(np.isinf(found), 0, found))  # all is padding
 
     @cached_property
     def _scores(self) -> FloatArray:
         """Of every position and token, "k v h"."""
         query, key, _ = (part.numpy() for part in self.problem.heads)  # "v h k e"
-        return np.einsum("he,vhke->kvh", query[self.query, :, self.position], key)
+        lost = falls(self.problem.model.config, of_block(self.problem.weights, 0), key.shape[2])[:, self.position]
+        scores = np.einsum("he,vhke->kvh", query[self.query, :, self.position], key)
+        return np.asarray(scores - lost.cpu().numpy().T[:, None])
 
     @cached_property
     def _visible(self) -> tuple[FloatArray, FloatArray]:
@@ -107,6 +115,8 @@ class ReadSums:
         """The least and the greatest value "h e"."""
         weight, value = self._visible
         met = weight > 0
+        if not met.any():
+            met = ~met
         least, most = (np.where(met[..., None], value, end) for end in (np.inf, -np.inf))
         return least.min((0, 1)), most.max((0, 1))
 
@@ -147,7 +157,7 @@ class ReadSums:
         (weight, _), (least, most) = self._visible, self._range
         usual = (weight.sum(1) / np.maximum(np.count_nonzero(weight.max(2) > 0, axis=1), 1)[:, None]).sum(0)
         spread = np.concatenate([np.ones((len(usual), 1)), np.maximum((most - least) / 2, 1e-12)], axis=1)
-        return np.asarray((usual[:, None] * spread).reshape(-1))
+        return np.asarray((np.maximum(usual, 1e-300)[:, None] * spread).reshape(-1))
 
     @cached_property
     def rest(self) -> Boxes:
@@ -187,13 +197,19 @@ class ReadSums:
             sizes.append(len(starts))
         known = np.zeros(sizes[-1], np.bool_) if coarse is None else settled[-1][parent]
         outputs = self.problem.required_automaton.outputs[self.read][state]
-        return FinerAutomaton(tables, sizes, self._read(low + self.rest[0][state], high + self.rest[1][state]), outputs, known)
+        low, high = low + self.rest[0][state], high + self.rest[1][state]
+        return FinerAutomaton(tables, sizes, self._read(low, high), outputs, known, self._sighted(low, high))
+
+    def _sighted(self, low: FloatArray, high: FloatArray) -> BoolArray:
+        """Where sums of weights are so far from zero that the checker may see it, at 30 bits: without padding, everywhere."""
+        least, most = (end.reshape(len(end), self.centre.shape[0], -1)[..., 0] for end in (low, high))
+        return np.asarray((self.problem.model.config.pad_token < 0) | (least.min(1) > _SEEN * most.max()), np.bool_)
 
     def _read(self, low: FloatArray, high: FloatArray) -> Boxes:
         """From boxes of sums to those of quotients."""
         (least, most), heads = self._range, self.centre.shape[0]
         low, high = (end.reshape(len(low), heads, -1) for end in (low, high))
-        total = np.maximum(low[..., :1], 1e-300), high[..., :1]
+        total = np.maximum(low[..., :1], 1e-300), np.maximum(high[..., :1], 1e-300)
         quotients = np.stack([end[..., 1:] / divisor for end in (low, high) for divisor in total])
         ends = quotients.min(0).clip(least - self.centre), quotients.max(0).clip(max=most - self.centre)
         return ends[0].reshape(len(low), -1), ends[1].reshape(len(low), -1)
@@ -213,7 +229,7 @@ class ReadSums:
 
     def proved(self, finer: FinerAutomaton, cuts: int, room: float) -> BoolArray:
         """Which regions are proved, with leads of more than `room`, relative to the greatest; those known are not looked at."""
-        found, rows = finer.known.copy(), np.flatnonzero(~finer.known)
+        found, rows = finer.known.copy(), np.flatnonzero(~finer.known & finer.sighted)
         for some in np.split(rows, range(_AT_ONCE, len(rows), _AT_ONCE)):
             low, high = (torch.as_tensor(end[some], device=self.problem.device) for end in finer.boxes)
             outputs = torch.as_tensor(finer.outputs[some], device=self.problem.device)

@@ -30,7 +30,7 @@ def residual_stream(config: Transformer, weights: Weights, tokens: Tensor, layer
     residual = embedded(config, weights, tokens)
     for layer in range(layers):
         own = of_block(weights, layer)
-        residual = residual + _attention(config, own, normalised(config, own, "ln1", residual))
+        residual = residual + _attention(config, own, normalised(config, own, "ln1", residual), tokens == config.pad_token)
         if not config.attn_only:
             residual = residual + _mlp(config, own, normalised(config, own, "ln2", residual))
     return residual
@@ -77,17 +77,31 @@ def first_heads(config: Transformer, weights: Weights) -> tuple[Tensor, Tensor, 
     return attended(config, own, normalised(config, own, "ln1", embedded(config, weights, tokens)))
 
 
-def attention_pattern(config: Transformer, own: Weights, x: Tensor) -> tuple[Tensor, Tensor]:
-    """For what a layer's attention reads, "n k d": how much each position attends to which, "n head k k"; and all values."""
+def attention_pattern(config: Transformer, own: Weights, x: Tensor, padding: Tensor) -> tuple[Tensor, Tensor]:
+    """For what a layer's attention reads, "n k d": how much each position attends to which, "n head k k"; and all values.
+
+    padding: what is to be looked at by none, "n k".
+    """
     query, key, value = attended(config, own, x)
-    scores, length = query @ key.transpose(2, 3), x.shape[1]
+    scores, length = query @ key.transpose(2, 3) - falls(config, own, x.shape[1]), x.shape[1]
+    hidden = padding[:, None, None]
     if config.attention_dir == "causal":
-        scores = scores.masked_fill(torch.ones(length, length, device=x.device).triu(1).bool(), -torch.inf)
-    return scores.softmax(-1), value
+        hidden = hidden | torch.ones(length, length, device=x.device, dtype=torch.bool).triu(1)
+    hidden = hidden.expand(len(x), 1, length, length)
+    scores = scores.masked_fill(hidden & ~hidden.all(-1, keepdim=True), -torch.inf)  # or gradients are no numbers
+    return scores.softmax(-1).masked_fill(hidden, 0.0), value
 
 
-def _attention(config: Transformer, own: Weights, x: Tensor) -> Tensor:
-    pattern, value = attention_pattern(config, own, x)
+def falls(config: Transformer, own: Weights, length: int) -> Tensor:
+    """What scores lose by distance, "head k k": 0 unless positions are ALiBi's."""
+    place = torch.arange(length, device=own["attn.b_O"].device)
+    if config.positional_embedding_type != "alibi":
+        return own["attn.b_O"].new_zeros(config.n_heads, length, length)
+    return own["attn.slopes"][:, None, None] * (place[:, None] - place).abs()
+
+
+def _attention(config: Transformer, own: Weights, x: Tensor, padding: Tensor) -> Tensor:
+    pattern, value = attention_pattern(config, own, x, padding)
     return torch.einsum("nhke,hed->nkd", pattern @ value, own["attn.W_O"]) + own["attn.b_O"]
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from certificates import FormatError
+from certificates.configuration import size
 
 State = Mapping[str, Tensor]
 Config = dict[str, Any]
@@ -143,6 +144,8 @@ def from_transformer_lens(config: Config, state: State, n_ctx: int | None = None
             continue  # made by TransformerLens, and not used
         else:
             tensors[f"{owner}.{last.removeprefix('_')}" if last.startswith(("_W_", "_b_")) else name] = tensor
+    if config.get("positional_embedding_type") == "alibi":
+        tensors = _with_slopes(config, tensors)
     if n_ctx is not None and "pos_embed.W_pos" in tensors:
         tensors["pos_embed.W_pos"] = tensors["pos_embed.W_pos"][:n_ctx]
     if config.get("tie_word_embeddings") and "unembed.W_U" in tensors:  # TransformerLens uses what is stored
@@ -150,6 +153,21 @@ def from_transformer_lens(config: Config, state: State, n_ctx: int | None = None
         config["tie_word_embeddings"] = same
         tensors = {name: tensor for name, tensor in tensors.items() if not (same and name == "unembed.W_U")}
     return config, tensors
+
+
+def _with_slopes(config: Config, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """With the slopes that TransformerLens computes, in float32, where they are not stored."""
+    layers, heads = size(config, "n_layers", 1, 8), size(config, "n_heads", 1, 16)
+    made = {f"blocks.{layer}.attn.slopes": alibi_slopes(heads) for layer in range(layers)}
+    if config.get("attention_dir", "causal") != "causal" and not made.keys() <= tensors.keys():
+        raise FormatError("bidirectional attention with ALiBi is another function in TransformerLens: give slopes as tensors")
+    return {**made, **tensors}
+
+
+def alibi_slopes(heads: int) -> Tensor:
+    """2^(-8 (h + 1) / heads), in float32."""
+    start: float = 2 ** (-8 / heads)
+    return start * start ** torch.arange(heads)
 
 
 def _require_rotary(config: Config, name: str, tensor: Tensor) -> None:

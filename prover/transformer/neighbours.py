@@ -50,7 +50,7 @@ class Observed:
         config, weights = self.problem.model.config, self.problem.weights
         stream = residual_stream(config, weights, torch.as_tensor(self.inputs, device=self.problem.device), 1)
         own = of_block(weights, 1)
-        pattern, value = attention_pattern(config, own, stream)
+        pattern, value = attention_pattern(config, own, stream, stream.new_zeros(stream.shape[:2], dtype=torch.bool))
         added = torch.einsum("nhk,nhke,hed->nhd", pattern[:, :, -1], value, own["attn.W_O"])
         return pattern[:, :, -1], added @ unembedding(config, weights)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from prover.surrogate import Claims, Surrogate
 from prover.transformer.box_bounds import Box
 from prover.transformer.finer_automaton import FinerAutomaton, ReadSums
-from prover.transformer.forward import first_heads
+from prover.transformer.forward import falls, first_heads, of_block
 from prover.transformer.problem import TransformerProblem
 from prover.transformer.region_paths import RegionPaths
 from prover.weights import Weights
@@ -29,7 +29,9 @@ def leads(paths: RegionPaths, weights: Weights, heads: _Heads) -> Tensor:
     sums, (query, key, value) = paths.sums, heads
     order, steps = sums.problem.required_automaton.order, len(paths.before)
     met = torch.as_tensor(sums.met, device=key.device)[..., None]
-    scores = torch.einsum("he,vhke->kvh", query[sums.query, :, sums.position], key).masked_fill(~met, -torch.inf)
+    lost = falls(sums.problem.model.config, of_block(weights, 0), key.shape[2])[:, sums.position]
+    scores = torch.einsum("he,vhke->kvh", query[sums.query, :, sums.position], key) - lost.T[:, None]
+    scores = scores.masked_fill(~met, -torch.inf)
     weight = (scores - scores.detach().amax((0, 1))).exp()
     shifted = value.permute(2, 0, 1, 3) - torch.as_tensor(sums.centre, device=key.device)
     terms = torch.cat([weight[..., None], weight[..., None] * shifted], 3)[order].flatten(2)
@@ -43,7 +45,7 @@ def leads(paths: RegionPaths, weights: Weights, heads: _Heads) -> Tensor:
         rest = edges.hull(rest, terms[step])
     box = box + rest.at(torch.as_tensor(paths.state, device=key.device))
     low, high = (end.unflatten(1, (len(scores[0, 0]), -1)) for end in (box.low, box.high))
-    total = Box(low[..., :1].clamp_min(1e-300), high[..., :1])
+    total = Box(low[..., :1].clamp_min(1e-300), high[..., :1].clamp_min(1e-300))
     read = Box(low[..., 1:], high[..., 1:]).over(total)
     least, most = (torch.where(met[..., None], shifted, end) for end in (torch.inf, -torch.inf))
     read = Box(torch.maximum(read.low, least.amin((0, 1))), torch.minimum(read.high, most.amax((0, 1))))
@@ -61,6 +63,7 @@ def usual_lead(sums: ReadSums, finer: FinerAutomaton) -> float:
 def region_margins(problem: TransformerProblem, rng: np.random.Generator) -> Surrogate:
     """Claims about regions of some reads and queries, with grids that are not fine; leads relative to what is enough."""
     every = [(read, query) for read in range(len(problem.reads)) for query in problem.queries(read)]
+    every = [(read, query) for read, query in every if ReadSums(problem, read, query).met.any()]  # not just padding
     heads = first_heads(problem.model.config, problem.weights)
     found = list[tuple[float, float, int, RegionPaths, float]]()
     for number in rng.permutation(len(every))[:_LOOKED_AT].tolist():

@@ -115,8 +115,8 @@ class DividedInputs:
     @property
     def automaton(self) -> FinerAutomaton:
         """The finer automaton, with no regions known, and no boxes."""
-        nothing = np.zeros((self.sizes[-1], 0))
-        return FinerAutomaton(self.tables, self.sizes, (nothing, nothing), self.outputs, np.zeros(self.sizes[-1], np.bool_))
+        nothing, every = np.zeros((self.sizes[-1], 0)), np.ones(self.sizes[-1], np.bool_)
+        return FinerAutomaton(self.tables, self.sizes, (nothing, nothing), self.outputs, ~every, every)
 
     @cached_property
     def edges(self) -> list[tuple[IntArray, IntArray, IntArray]]:
@@ -159,19 +159,23 @@ class DividedInputs:
     def enforced(self, functionals: Functionals) -> FloatArray:
         """Multipliers of ratios "x h": what other heads than the first add on average, so that ratios hardly matter."""
         weights, parts = self._added[:, :, 1:, 0], self._parts(functionals)[:, :, 1:]
-        return np.asarray((parts.sum((0, 1)) / weights.sum((0, 1))[:, None]).T)
+        return np.asarray((parts.sum((0, 1)) / np.maximum(weights.sum((0, 1)), 1e-300)[:, None]).T)
 
     @cached_property
     def ratios(self) -> FloatArray:
-        """Between which numbers Z / Z_h is, on all inputs, "h 2", with some room: the interval is divided again and again."""
-        found = np.zeros((len(self.greatest) - 1, 2))
+        """Between which numbers Z / Z_h is, "h 2", with some room: the interval is divided again and again.
+
+        On all inputs, but for regions with some of which nothing is seen but padding.
+        """
+        found, sighted = np.zeros((len(self.greatest) - 1, 2)), self.hulls(list(self._added[..., 0]))[0].min(1) > 0
+        sighted |= not sighted.any()
         for head in range(len(found)):
             first, other = self._added[:, :, 0, 0], self._added[:, :, 1 + head, 0]
             least, most = np.array([1 / _LARGEST, 1 / _LARGEST]), np.array([_LARGEST, _LARGEST])  # for both ends
             for _ in range(_ROUNDS):
                 tried = np.geomspace(least, most, _RATIOS)
                 terms = [first[..., None] - other[..., None] * tried[:, 0], other[..., None] * tried[:, 1] - first[..., None]]
-                low, _ = self.hulls(list(np.concatenate(terms, axis=2)))
+                low = self.hulls(list(np.concatenate(terms, axis=2)))[0][sighted]
                 below, above = (low.min(0) > 0).reshape(2, -1)
                 last, next_one = max(int(below.sum()) - 1, 0), min(int((~above).sum()), _RATIOS - 1)
                 least = np.array([tried[last, 0], tried[max(next_one - 1, 0), 1]])

@@ -47,6 +47,14 @@ CONFIGS: dict[str, dict[str, Any]] = {
         **{"n_layers": 1, "n_heads": 2, "d_head": 1, "act_fn": "relu", "normalization_type": None, "d_vocab_out": 3},
         **{"attention_dir": "bidirectional"},
     },
+    "falling": {
+        **{"n_layers": 1, "n_heads": 2, "d_head": 2, "act_fn": "relu", "normalization_type": None, "d_vocab_out": 3},
+        **{"positional_embedding_type": "alibi", "attention_dir": "bidirectional"},
+    },
+    "padded": {
+        **{"n_layers": 2, "n_heads": 2, "d_head": 3, "act_fn": "relu", "normalization_type": None, "d_vocab_out": 3},
+        **{"positional_embedding_type": "alibi", "pad_token": 0},
+    },
     "two-layers": {
         **{"n_layers": 2, "n_heads": 2, "d_head": 2, "attn_only": True, "normalization_type": None, "d_vocab_out": 3},
     },
@@ -397,7 +405,7 @@ def add_cases(corpus: Corpus) -> None:
         corpus.add(f"{subject}-more", proof(name, count + 1, FORWARD, every()), 1, "one input more than is right", subject)
     decoder = proof("decoder", len(right("decoder")), FORWARD, every())
     for name, why in (
-        ("alibi", "these positional embeddings are not supported"),
+        ("alibi", "there are no slopes"),
         ("parallel", "attention and MLP side by side are not supported"),
         ("without-eps", "a key with influence is missing"),
         ("named-otherwise", "it is no attention-only transformer"),

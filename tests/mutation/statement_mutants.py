@@ -7,6 +7,7 @@ LOW_RANK = "tests/attention/test_low_rank_chains.py"
 PAIRS = "tests/layers/test_hidden_rules.py"
 AUTOMATA = (GOLDEN, "tests/core/test_automata.py")
 EXECUTIONS = (GOLDEN, "tests/core/test_float_execution.py")
+ANNOUNCED = "tests/core/test_announced_work.py"
 COMMANDS = ("tests/commands/test_commands.py",)
 
 _MARGINS = (
@@ -94,6 +95,15 @@ _ALL_INPUTS = (
     ("checker/layers/facts.py", "self.direct[left] + self.direct[right]", "self.direct[left]"),
     ("checker/layers/facts.py", "leads.all(axis=1)", "leads.any(axis=1)"),
 )  # fmt: skip
+_ANNOUNCED = (
+    ("checker/rules/all_inputs.py", "- task.d_vocab**task.n_ctx + task.total", ""),
+    ("checker/rules/all_inputs.py", "within - int((edges[1::2] - edges[::2]).sum())", "within"),
+    ("checker/rules/all_inputs.py", "within * task.n_ctx + max(0, inputs) * effort", "within * task.n_ctx"),
+    ("checker/attention/tables.py", "operations = 4 *", "operations = 8 *"),
+    ("checker/layers/facts.py", "products = 2 *", "products = 4 *"),
+    ("checker/transformer/transformer_forward.py", "// shared, places * effort // shared", ", places * effort"),
+    ("checker/transformer/transformer_forward.py", "slow = 6 *", "slow = 60 *"),
+)  # fmt: skip
 _EXECUTIONS = (
     ("checker/rules/float_execution.py", "len(premises) != 1 or not", "not"),
     ("checker/rules/float_execution.py", "if not 0 <= number <", "if not number <"),
@@ -126,4 +136,5 @@ ALL = (
     *((*mutant, AUTOMATA) for mutant in _AUTOMATA),
     *((*mutant, (*AUTOMATA, PAIRS)) for mutant in _ALL_INPUTS),
     *((*mutant, EXECUTIONS) for mutant in _EXECUTIONS),
+    *((*mutant, (ANNOUNCED,)) for mutant in _ANNOUNCED),
 )

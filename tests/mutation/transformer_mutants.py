@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from runner import Mutant
 
-FORWARD = ("tests/transformer/test_activations.py", "tests/transformer/test_forward.py")
+FORWARD = ("tests/transformer/test_activations.py", "tests/transformer/test_forward.py", "tests/transformer/test_padding.py")
 EVERY = ("tests/transformer/test_every_input.py",)
-REGIONS = ("tests/core/test_golden.py::test_the_checker_gives_the_recorded_verdict", "tests/transformer/test_regions.py")
+VERDICTS = "tests/core/test_golden.py::test_the_checker_gives_the_recorded_verdict"
+REGIONS = (VERDICTS, "tests/transformer/test_regions.py", "tests/transformer/test_padding.py")
 POTENTIALS = ("tests/core/test_golden.py::test_the_checker_gives_the_recorded_verdict", "tests/transformer/test_potentials.py")
 PAIRS = ("tests/core/test_golden.py::test_the_checker_gives_the_recorded_verdict", "tests/transformer/test_pair_tables.py")
 CONFIGURATION = ("tests/transformer/test_configuration.py",)
@@ -20,6 +21,14 @@ _REPLACED = {
         ('seen = position + 1 if config.attention_dir == "causal" else config.n_ctx', "seen = position + 1"),
         ('seen = position + 1 if config.attention_dir == "causal" else config.n_ctx', "seen = config.n_ctx"),
         ("stream = stream + finer.weights", "stream = finer.weights"),
+        ("scores = scores - self.falls", "scores = scores + self.falls"),
+        ("sees = np.take_along_axis(sees, looks_at, 1)", "pass"),
+        ("self.falls(layer, position, looks_at)", "self.falls(layer, position, np.arange(seen)[None])"),
+        ("weights.times(visible[:, None].astype(np.int64))", "weights"),
+        ("~visible.any(axis=1)", "visible.all(axis=1)"),
+        ("total = total + self.setting", "total = self.setting"),
+        ("abs(position - seen)", "(position - seen)"),
+        ('f"blocks.{layer}.attn.slopes"', '"blocks.0.attn.slopes"'),
         ("if self.config.use_qk_norm", "if False"),
         ('compared("K"), projected("V")', 'projected("K"), projected("V")'),
         ('compared("Q") * self.scale', 'compared("Q")'),
@@ -138,19 +147,27 @@ _REPLACED = {
         ("meter.allocate(64 * size)\n        meter.gathering(8 * size)\n        followers", "followers"),
     ),
     "checker/transformer/reads.py": (
-        (*REGIONS, *POTENTIALS),
+        (*REGIONS, *POTENTIALS, "tests/transformer/test_alibi.py"),
         ("sums = boxes[source[first]]", "sums = boxes[target[first]]"),
         (
             "members[np.cumsum(~alike) - 1, columns[token]] = True",
             "members[np.cumsum(~alike) - 1, columns[token[first[0]]]] = True",
         ),
         ("keys = np.column_stack([query[first],", "keys = np.column_stack([0 * first,"),
+        ("np.array([[position]]))[0, [head]]", "np.array([[position]]))[0, [0]]"),
+        ("np.array([[position]])", "np.array([[0]])"),
+        ("if self.forward.config.pad_token >= 0:\n            looked_at", "if False:\n            looked_at"),
+        ("if self.forward.config.pad_token < 0:", "if self.forward.config.pad_token < 1:"),
+        ("scores = scores.minimum(zeros(self.setting, 1, 1))", "pass"),
+        (".times(self.visible(position).astype(np.int64))", ""),
+        ("own = position == self.position", "own = False"),
+        ("rows % self.task.d_vocab != self.forward.config.pad_token", "rows % self.task.d_vocab != 0"),
         ("sums = sums + of_sets[which.reshape(-1)]", "sums = sums + of_sets[which.reshape(-1)] - of_sets[which.reshape(-1)]"),
         ("np.diff(target[first], prepend=-1)", "np.diff(source[first], prepend=-1)"),
         ("np.add.at(longer, self.target, ways[self.source])", "np.add.at(longer, self.target, 1)"),
         ("if causal else None]", "]"),
         ("// (config.n_heads // config.n_key_value_heads)", "% config.n_key_value_heads"),
-        ("(self.scores[position][head] - self.largest[head]).exp()", "self.scores[position][head].exp()"),
+        ("self.scores[position][head] - self.largest[head]", "self.scores[position][head]"),
         ("[:, self.group] - self.range[0]", "[:, self.group]"),
         ("return position if position < len(self.tokens) else None", "return position"),
         ("return position if position < len(self.tokens) else None", "return None"),
@@ -469,6 +486,8 @@ _REPLACED = {
         ("and not config.rotary_dim", ""),
         ("config.n_layers == 2 and", "config.n_layers >= 2 and"),
         ('and config.attention_dir == "causal" and', "and"),
+        ('config.positional_embedding_type != "alibi" and', ""),
+        ('!= "alibi" and config.pad_token < 0', '!= "alibi"'),
         ("read.setting.meter.hold(self._bytes", "(self._bytes"),
         ("before = inputs[:, -2] if", "before = inputs[:, -1] if"),
     ),
@@ -482,6 +501,7 @@ _REPLACED = {
         ('str(normalization).startswith("LN") and config.get("final_rms")', "False"),
         ("d_head * Fraction(1, 10**6)", "d_head * Fraction(1, 10)"),
         ('"1" if unscaled else', ""),
+        ('fields["d_vocab"] - 1)', 'fields["d_vocab"])'),
     ),
     "certificates/model_file.py": (
         CONFIGURATION,

@@ -16,7 +16,7 @@ ALL = 24
 def draw_config(seed: int, **fixed: Any) -> dict[str, Any]:
     """A configuration with TransformerLens' keys: features by turns, sizes at random."""
     rng = random.Random(seed)
-    position = ("standard", "rotary", "none")[seed % 3]
+    position = ("standard", "rotary", "alibi" if seed % 2 else "none")[seed % 3]
     heads, groups = ((1, 1), (2, 2), (4, 2), (2, 1), (3, 3))[seed % 5]
     d_head = rng.choice((2, 3, 4)) if position != "rotary" else 6
     config = {
@@ -39,9 +39,10 @@ def draw_config(seed: int, **fixed: Any) -> dict[str, Any]:
         "rotary_base": rng.choice((3, 100, 10000, "5/2")),
         "rotary_dim": rng.choice((2, 4, 6)) if position == "rotary" else 2,
         "rotary_adjacent_pairs": seed // 3 % 2 == 0,
-        "attention_dir": "bidirectional" if seed % 6 in (2, 5) else "causal",
+        "attention_dir": "bidirectional" if seed % 12 in (2, 5, 8) else "causal",
         "attn_scale": rng.choice((-1, "3/2", 1)),
         "tie_word_embeddings": seed % 4 == 1,
+        "pad_token": seed // 4 % 2 if seed % 4 == 2 or seed % 12 == 5 else -1,
     }
     return {**config, **fixed}
 

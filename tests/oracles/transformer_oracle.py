@@ -53,7 +53,7 @@ class _Exact:
         for layer in range(config["n_layers"]):
             own = f"blocks.{layer}."
             seen = [self.norm(own + "ln1", x) for x in stream]
-            added = [self.attention(own + "attn.", seen, j) for j in range(len(tokens))]
+            added = [self.attention(own + "attn.", seen, j, tokens) for j in range(len(tokens))]
             stream = [[a + b for a, b in zip(x, y, strict=True)] for x, y in zip(stream, added, strict=True)]
             if not config["attn_only"]:
                 stream = [
@@ -99,9 +99,12 @@ class _Exact:
                 y[a], y[b] = y[a] * cosine - y[b] * sine, y[a] * sine + y[b] * cosine
         return y
 
-    def attention(self, own: str, seen: list[list[Any]], position: int) -> list[Any]:
+    def attention(self, own: str, seen: list[list[Any]], position: int, tokens: list[int]) -> list[Any]:
         config = self.config
-        to = range(len(seen)) if config["attention_dir"] == "bidirectional" else range(position + 1)
+        to = list(range(len(seen)) if config["attention_dir"] == "bidirectional" else range(position + 1))
+        to = [j for j in to if tokens[j] != config.get("pad_token", -1)]
+        if not to:
+            return [self.at(own + "b_O", k) for k in range(config["d_model"])]
         scale = mpmath.sqrt(config["d_head"]) if config["attn_scale"] == "-1" else _number(config["attn_scale"])
         out = [self.at(own + "b_O", k) for k in range(config["d_model"])]
         for head in range(self.heads):
@@ -109,7 +112,10 @@ class _Exact:
             query = self.project(own, "Q", head, seen[position], position)
             keys = [self.project(own, "K", group, seen[j], j) for j in to]
             values = [self.project(own, "V", group, seen[j], j) for j in to]
-            weight = [mpmath.exp(mpmath.fsum(a * b for a, b in zip(query, key, strict=True)) / scale) for key in keys]
+            score = [mpmath.fsum(a * b for a, b in zip(query, key, strict=True)) / scale for key in keys]
+            if config["positional_embedding_type"] == "alibi":
+                score = [x - self.at(own + "slopes", head) * abs(position - j) for x, j in zip(score, to, strict=True)]
+            weight = [mpmath.exp(x) for x in score]
             total = mpmath.fsum(weight)
             for e in range(config["d_head"]):
                 mixed = mpmath.fsum(w * value[e] for w, value in zip(weight, values, strict=True)) / total
@@ -182,11 +188,22 @@ def torch_logits(config: Mapping[str, Any], weights: Weights, tokens: np.ndarray
             return turned(parts) if letter != "V" and config["positional_embedding_type"] == "rotary" else parts
 
         scale = None if config["attn_scale"] == "-1" else float(1 / Fraction(config["attn_scale"]))
+        causal, mask = config["attention_dir"] == "causal", None
+        if config["positional_embedding_type"] == "alibi":
+            far = torch.tensor([[abs(i - j) for j in range(k)] for i in range(k)])
+            mask = -torch.einsum("h,ij->hij", w[f"{own}attn.slopes"], far.double())
+            mask, causal = mask.masked_fill(torch.ones(k, k).triu(1).bool() & causal, -torch.inf), False
+        if config.get("pad_token", -1) >= 0:
+            mask = torch.zeros(k, k).double() if mask is None else mask
+            mask = mask.masked_fill(torch.ones(k, k).triu(1).bool() & causal, -torch.inf)
+            padding = (inputs == config["pad_token"])[:, None, None]
+            mask, causal = torch.where(padding, -torch.inf, mask), False
         mixed = F.scaled_dot_product_attention(
             split("Q", heads),
             split("K", groups),
             split("V", groups),
-            is_causal=config["attention_dir"] == "causal",
+            attn_mask=mask,
+            is_causal=causal,
             scale=scale,
             enable_gqa=groups != heads,
         )

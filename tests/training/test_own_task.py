@@ -20,7 +20,9 @@ def run(*arguments: object) -> str:
 SMALL = ("--heads", 1, "--d-model", 16, "--d-head", 8, "--d-mlp", 16, "--batch", 64, "--steps", 300)
 
 
-@pytest.mark.parametrize("sizes", [(), ("--norm", "LN", "--layers", 2), ("--norm", "RMS")], ids=str)
+@pytest.mark.parametrize(
+    "sizes", [(), ("--norm", "LN", "--layers", 2), ("--norm", "RMS"), ("--positions", "alibi", "--pad-token", 0)], ids=str
+)
 def test_trained_and_proved(sizes: tuple[object, ...], tmp_path: Path) -> None:
     """Is the sum of four bits odd? Few steps are enough for more than half, and every file is what proofs expect."""
     run("task", "parity", "length=4", "-o", tmp_path / "parity.json")

@@ -34,6 +34,10 @@ LENS: dict[str, dict[str, Any]] = {
         "attention_dir": "bidirectional",
     },
     "unscaled": {"n_layers": 1, "act_fn": "silu", "normalization_type": "LN", "use_attn_scale": False, "gated_mlp": True},
+    "alibi": {
+        **{"n_layers": 2, "act_fn": "gelu", "normalization_type": "LN", "positional_embedding_type": "alibi"},
+        **{"n_heads": 3, "d_head": 2},
+    },
 }
 FACE: dict[str, dict[str, Any]] = {
     "qwen3": {"num_key_value_heads": 1, "tie_word_embeddings": True, "rms_norm_eps": 1e-6, "rope_theta": 3.0},

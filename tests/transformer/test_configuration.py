@@ -36,8 +36,9 @@ def parsed(**changes: Any) -> Transformer:
         *({"normalization_type": value} for value in ("LayerNorm", "", False, 0)),
         *({"eps": value} for value in (-1e-5, None, "1e-5", "1/0", True, "1/-3", "٣")),
         *({"attention_dir": value} for value in ("forward", None)),
+        *({"pad_token": value} for value in (5, -2, True, "0", 1.5)),
         *({"attn_scale": value} for value in (0, -2, "x", None, False)),
-        *({"positional_embedding_type": value} for value in ("alibi", "shortformer", "relative_positional_bias", None)),
+        *({"positional_embedding_type": value} for value in ("ALiBi", "shortformer", "relative_positional_bias", None)),
         *({**ROTARY, "rotary_dim": value} for value in (3, 6, 0, True)),
         *({**ROTARY, "rotary_base": value} for value in ("1/2", 0, None)),
         *({key: True} for key in ("parallel_attn_mlp", "post_embedding_ln", "use_local_attn", "load_in_4bit", "final_rms")),
@@ -69,6 +70,7 @@ def test_equal_functions_have_equal_configurations() -> None:
     assert parsed(**ROTARY) == parsed(**ROTARY, rotary_dim=4) != parsed(**ROTARY, rotary_dim=2)
     assert parsed(normalization_type=None, eps="1/2") == parsed(normalization_type=None)
     assert parsed(normalization_type="RMS", final_rms=True) == parsed(normalization_type="RMS")
+    assert parsed(pad_token=None) == parsed(pad_token=-1) == plain != parsed(pad_token=0) != parsed(pad_token=1)
     assert parsed(n_key_value_heads=4) == parsed(n_key_value_heads=None) != plain
 
 

@@ -33,6 +33,11 @@ def balanced(row: list[int]) -> int:
     return int(heights[-1] == 0 and heights.min() >= 0)
 
 
+def balanced_beginning(row: list[int]) -> int | None:
+    length = row.index(2) if 2 in row else len(row)
+    return balanced(row[:length]) if length and set(row[length:]) <= {2} else None
+
+
 def signs(row: list[int]) -> list[int]:
     return [int(np.sign(s)) + 1 for s in np.cumsum([t if t <= 2 else t - 5 for t in row])]
 
@@ -41,6 +46,7 @@ CASES: list[tuple[str, dict[str, int], Truth]] = [
     ("addition", {"digits": 1}, added),
     ("balanced-brackets", {"length": 8}, balanced),
     ("balanced-brackets", {"length": 7}, balanced),
+    ("balanced-brackets", {"length": 6, "padded": 1}, balanced_beginning),
     ("first-occurrence", {"length": 5, "vocab": 3}, lambda row: row.index(row[-1]) if row.index(row[-1]) < 4 else None),
     ("in-context-copying", {"length": 6, "vocab": 4}, copied),
     ("kth-smallest", {"length": 5, "vocab": 3, "k": 2}, lambda row: sorted(row)[1]),

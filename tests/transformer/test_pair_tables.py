@@ -26,6 +26,7 @@ from checker.transformer.transformer_forward import transformer_forward
 from prover.tasks import automaton_from
 
 PLAIN = {"n_layers": 2, "attn_only": True, "normalization_type": None, "use_qk_norm": False, "attention_dir": "causal"}
+PLAIN |= {"pad_token": -1}
 
 
 def draw_fitting(seed: int, **fixed: Any) -> Model:
@@ -387,6 +388,8 @@ def test_every_head_has_a_guess_of_its_own() -> None:
         ({"attn_only": False}, "without MLPs"),
         ({"normalization_type": "LNPre", "eps": "1/3"}, "norms"),
         ({"positional_embedding_type": "rotary", "d_head": 2, "rotary_dim": 2}, "rotary"),
+        ({"positional_embedding_type": "alibi"}, "ALiBi"),
+        ({"pad_token": 1}, "padding"),
         ({"use_qk_norm": True, "eps": "1/3"}, "norms"),
         ({"attention_dir": "bidirectional"}, "causal"),
     ],

