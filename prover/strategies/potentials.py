@@ -1,21 +1,25 @@
 """Strategy `potentials`: a one-layer transformer on inputs that differ in what their tokens add up to."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
+import torch
 
 from certificates import RawTensor, Step, Transformer
 from certificates.tensor_file import IntArray
 from prover.problem import Problem
 from prover.strategy import DoesNotFit, Evidence, Strategy, switch
+from prover.surrogate import Surrogate
 from prover.transformer.finer_automaton import ReadSums
 from prover.transformer.pattern_search import Multipliers, PatternSearch
 from prover.transformer.problem import TransformerProblem
 from prover.transformer.read_evidence import evidence_of_reads, merged_tables
+from prover.transformer.sum_margins import sum_margins
 from prover.transformer.token_numbers import token_numbers
-from prover.transformer.token_sums import DividedInputs, Functionals, Summands
+from prover.transformer.token_sums import DividedInputs
+from prover.transformer.token_terms import Functionals, Summands
 
 _COARSEST, _MOST_HEADS = 2, 6
 """The first grid that is tried. The checker takes so many heads."""
@@ -39,9 +43,10 @@ class Potentials(Strategy):
     origin: ClassVar[str] = "Of this project."
     vacuous: ClassVar[str] = (
         "If the denominators of the heads' softmax go different ways, or units are neither on nor off throughout a "
-        "region. Try `--set fine=10`, then `regions`."
+        "region. Try `--set fine=10`, then `regions`, then fine-tune with this strategy."
     )
     any_task: ClassVar[bool] = True
+    rate: ClassVar[float] = 2e-3
 
     linear: int = switch(1, "1: potentials linear in the sum of the tokens' numbers, if the task has such numbers")
     fine: int = switch(8, "if it has none: grids of what heads sum up are made finer up to 2^-fine")
@@ -63,13 +68,22 @@ class Potentials(Strategy):
                 divided = [DividedInputs.of(one, one.greatest(met), one.refined(None, [], np.inf)) for one in sums]
             else:
                 divided = [DividedInputs.by_number(one, one.greatest(met), numbers) for one in sums]
-            search = PatternSearch(Summands(about), divided)
+            search = PatternSearch(Summands(about, about.weights), divided)
             multipliers = search.multipliers() if self.linear and numbers is not None else None
             if multipliers is not None and multipliers.count == search.regions:
                 steps.append(potentials_step(read, search, multipliers))
             else:
                 steps.append(potentials_step(read, self._refined(search), None))
         return evidence_of_reads(about, steps)
+
+    def at_milestones(self) -> "Potentials":
+        """Coarse grids: models that are not tuned yet make all of them finer, for nothing."""
+        return replace(self, fine=min(self.fine, _COARSEST))
+
+    def surrogate(self, problem: Problem) -> Surrogate:
+        """Leads of regions, mostly of those that fail."""
+        about = self.fitting(problem)
+        return sum_margins(about, np.random.default_rng(int(about.model.digest()[:16], 16)))
 
     def _refined(self, search: PatternSearch) -> PatternSearch:
         """Regions that are not proved are divided by finer and finer grids."""
@@ -113,13 +127,11 @@ def potentials_step(read: int, search: PatternSearch, multipliers: Multipliers |
     if multipliers is not None:
         numbers = [own.numbers[step] for step in range(len(divided[0].numbers)) for own in divided]
         patterns = [np.where(sure, own, -1) for own, sure in zip(patterns, multipliers.proved, strict=True)]
-    units, columns = search.summands.units, search.summands.leads(outputs, slopes)[0]
+    units, leads = search.summands.units, search.leads(outputs, slopes)[0].flat
     both = Functionals(
-        np.concatenate([units.columns, columns.columns.reshape(len(columns.columns), -1)], axis=1),
-        np.concatenate([units.constants, columns.constants.reshape(-1)]),
-        columns.before_norm,
+        torch.cat([units.columns, leads.columns], 1), torch.cat([units.constants, leads.constants]), leads.before_norm
     )
-    corners, heads = divided[0].corners, len(divided[0].greatest)
+    corners, heads, config = divided[0].corners, len(divided[0].greatest), search.summands.problem.model.config
     hints = {
         "queries": np.array([own.sums.query for own in divided]),
         **merged_tables(divided),
@@ -127,10 +139,10 @@ def potentials_step(read: int, search: PatternSearch, multipliers: Multipliers |
         "outputs": outputs,
         "slopes": np.rint(slopes * 256).astype(np.int64),
         "ratios": _scaled([own.ratios for own in divided]),
-        "enforced": _scaled([own.enforced(both) for own in divided]),
+        "enforced": _scaled([own.of_tokens.enforced(both).cpu().numpy() for own in divided]),
         "numbers": np.concatenate(numbers) if numbers else np.zeros(0, np.int64),
         "inner": _stacked(multipliers.inner if multipliers else [], 2 * (len(units.constants) * corners + heads - 1)),
-        "outer": _stacked(multipliers.outer if multipliers else [], columns.constants.shape[1] * corners),
+        "outer": _stacked(multipliers.outer if multipliers else [], (config.d_vocab_out - 1) * corners),
     }
     return Step("potentials", (0,), {"read": read}, {name: RawTensor.of_integers(hint) for name, hint in hints.items()})
 

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import torch
 
 from certificates.tensor_file import IntArray
 from prover.problem import BoolArray
-from prover.transformer.token_sums import DividedInputs, FloatArray, Functionals, Summands, linear_bounds
+from prover.transformer.token_sums import DividedInputs, FloatArray, linear_bounds
+from prover.transformer.token_terms import Functionals, Summands
 
 _STEPS = 4
 """Slopes are multiples of 1 / 4."""
@@ -76,13 +78,18 @@ class PatternSearch:
         beyond = np.maximum(*(np.clip(end, 0, None) - end * slopes for end in (low, high)))
         return beyond @ np.minimum(influence, 0)
 
+    def leads(self, outputs: IntArray, slopes: FloatArray) -> tuple[Functionals, FloatArray]:
+        """See Summands."""
+        functionals, influence = self.summands.leads(outputs, torch.as_tensor(slopes, device=self.summands.problem.device))
+        return functionals, influence.cpu().numpy()
+
     @cached_property
-    def chosen(self) -> tuple[IntArray, FloatArray, list[IntArray]]:
-        """Outputs and slopes of the patterns that are kept, and for each query those of regions "f", or -1."""
+    def least(self) -> list[FloatArray]:
+        """For each query the least leads "f k" of regions with each candidate; -inf where that has another output."""
         outputs, slopes = self.candidates
-        functionals, influence = self.summands.leads(outputs, slopes)
+        functionals, influence = self.leads(outputs, slopes)
         rivals = functionals.constants.shape[1]
-        leads = list[FloatArray]()
+        found = list[FloatArray]()
         for inputs, (low, high) in zip(self.divided, self.read_by_units, strict=True):
             terms = inputs.terms(functionals)
             parts = [
@@ -92,8 +99,13 @@ class PatternSearch:
             least = np.concatenate(parts, axis=1).reshape(len(low), -1, rivals, inputs.corners).min(3)
             for number in range(len(outputs)):
                 least[:, number] += self.lost(low, high, slopes[number], influence[:, number])
-            leads.append(np.where(inputs.outputs[:, None] == outputs, least.min(2), -np.inf))
-        every = np.concatenate(leads)
+            found.append(np.where(inputs.outputs[:, None] == outputs, least.min(2), -np.inf))
+        return found
+
+    @cached_property
+    def chosen(self) -> tuple[IntArray, FloatArray, list[IntArray]]:
+        """Outputs and slopes of the patterns that are kept, and for each query those of regions "f", or -1."""
+        (outputs, slopes), every = self.candidates, np.concatenate(self.least)
         greatest = np.abs(every[np.isfinite(every)]).max(initial=0)
         proved, kept = every > _ROOM * greatest, list[int]()
         left = proved.copy()
@@ -101,7 +113,7 @@ class PatternSearch:
             kept.append(int(left.sum(0).argmax()))
             left[left[:, kept[-1]]] = False
         own = np.where(proved[:, kept].any(1), proved[:, kept].argmax(1), -1) if kept else np.full(len(every), -1)
-        ends = np.cumsum([len(part) for part in leads])[:-1]
+        ends = np.cumsum([len(part) for part in self.least])[:-1]
         return outputs[kept], slopes[kept], np.split(own, ends)
 
     @property
@@ -128,7 +140,7 @@ class PatternSearch:
 
     def _multipliers(self, pieces: int) -> Multipliers:
         outputs, slopes, patterns = self.chosen
-        functionals, influence = self.summands.leads(outputs, slopes)
+        functionals, influence = self.leads(outputs, slopes)
         inner, outer, proved = list[FloatArray](), list[FloatArray](), list[BoolArray]()
         for inputs, pattern in zip(self.divided, patterns, strict=True):
             claimed = np.flatnonzero(pattern >= 0)

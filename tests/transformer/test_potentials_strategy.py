@@ -31,7 +31,8 @@ from prover.transformer.finer_automaton import ReadSums
 from prover.transformer.pattern_search import PatternSearch
 from prover.transformer.problem import TransformerProblem
 from prover.transformer.token_numbers import token_numbers
-from prover.transformer.token_sums import DividedInputs, Summands
+from prover.transformer.token_sums import DividedInputs
+from prover.transformer.token_terms import Summands
 
 CPU = torch.device("cpu")
 SUM = running_sum_sign(4, 2)
@@ -81,7 +82,7 @@ def test_the_checker_proves_what_multipliers_claim(seed: int) -> None:
     sums = [ReadSums(problem, 0, query) for query in problem.queries(0)]
     met = np.any([one.met for one in sums], axis=0)
     divided = [DividedInputs.by_number(one, one.greatest(met), np.arange(vocab)) for one in sums]
-    search = PatternSearch(Summands(problem), divided)
+    search = PatternSearch(Summands(problem, problem.weights), divided)
     step = potentials_step(0, search, search.multipliers())
     claimed = np.flatnonzero(step.hints["pattern"].integers() >= 0)
     setting = setting_for(model, wide)
