@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
-import torch
 
 from certificates import RawTensor, Step, Transformer
 from certificates.tensor_file import IntArray
@@ -19,7 +18,7 @@ from prover.transformer.read_evidence import evidence_of_reads, merged_tables
 from prover.transformer.sum_margins import sum_margins
 from prover.transformer.token_numbers import token_numbers
 from prover.transformer.token_sums import DividedInputs
-from prover.transformer.token_terms import Functionals, Summands
+from prover.transformer.token_terms import Summands
 
 _COARSEST, _MOST_HEADS = 2, 6
 """The first grid that is tried. The checker takes so many heads."""
@@ -46,7 +45,6 @@ class Potentials(Strategy):
         "region. Try `--set fine=10`, then `regions`, then fine-tune with this strategy."
     )
     any_task: ClassVar[bool] = True
-    rate: ClassVar[float] = 2e-3
 
     linear: int = switch(1, "1: potentials linear in the sum of the tokens' numbers, if the task has such numbers")
     fine: int = switch(8, "if it has none: grids of what heads sum up are made finer up to 2^-fine")
@@ -77,8 +75,8 @@ class Potentials(Strategy):
         return evidence_of_reads(about, steps)
 
     def at_milestones(self) -> "Potentials":
-        """Coarse grids: models that are not tuned yet make all of them finer, for nothing."""
-        return replace(self, fine=min(self.fine, _COARSEST))
+        """Exact sums, and coarse grids: models that are not tuned yet make all of them finer, for nothing."""
+        return replace(self, linear=0, fine=min(self.fine, _COARSEST))
 
     def surrogate(self, problem: Problem) -> Surrogate:
         """Leads of regions, mostly of those that fail."""
@@ -127,10 +125,6 @@ def potentials_step(read: int, search: PatternSearch, multipliers: Multipliers |
     if multipliers is not None:
         numbers = [own.numbers[step] for step in range(len(divided[0].numbers)) for own in divided]
         patterns = [np.where(sure, own, -1) for own, sure in zip(patterns, multipliers.proved, strict=True)]
-    units, leads = search.summands.units, search.leads(outputs, slopes)[0].flat
-    both = Functionals(
-        torch.cat([units.columns, leads.columns], 1), torch.cat([units.constants, leads.constants]), leads.before_norm
-    )
     corners, heads, config = divided[0].corners, len(divided[0].greatest), search.summands.problem.model.config
     hints = {
         "queries": np.array([own.sums.query for own in divided]),
@@ -139,9 +133,9 @@ def potentials_step(read: int, search: PatternSearch, multipliers: Multipliers |
         "outputs": outputs,
         "slopes": np.rint(slopes * 256).astype(np.int64),
         "ratios": _scaled([own.ratios for own in divided]),
-        "enforced": _scaled([own.of_tokens.enforced(both).cpu().numpy() for own in divided]),
+        "enforced": _scaled([search.enforced(number) for number in range(len(divided))]),
         "numbers": np.concatenate(numbers) if numbers else np.zeros(0, np.int64),
-        "inner": _stacked(multipliers.inner if multipliers else [], 2 * (len(units.constants) * corners + heads - 1)),
+        "inner": _stacked(multipliers.inner if multipliers else [], 2 * (slopes.shape[1] * corners + heads - 1)),
         "outer": _stacked(multipliers.outer if multipliers else [], (config.d_vocab_out - 1) * corners),
     }
     return Step("potentials", (0,), {"read": read}, {name: RawTensor.of_integers(hint) for name, hint in hints.items()})

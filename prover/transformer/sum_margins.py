@@ -26,30 +26,40 @@ from prover.weights import Weights
 
 _GRID, _ENOUGH = 2.0**-2, 0.25
 """The grid where tokens have no numbers; and the share of the usual lead from which on a region has room."""
-_NEWTON = 2
-"""Steps to ratios."""
-_LOOKED_AT, _KEPT = 4, 8
+_NEWTON = 3
+"""Steps to ratios, from those of the search."""
+_LOOKED_AT, _KEPT = 8, 12
 """So many reads are looked at, at random, and so many of their queries are kept: where most inputs are lost."""
 
 
 @dataclass(frozen=True)
 class SumLeads:
-    """For a read and query. patterns: outputs "k", slopes "k m". regions "f": those that have one, and pattern "f": which."""
+    """For a read and query. patterns: outputs "k", slopes "k m". regions "f": those that have one, and pattern "f": which.
+
+    ratios: between which numbers Z / Z_h is "h 2", for the problem's weights. enforced: mu of units "m h" and of leads "x h".
+    """
 
     inputs: DividedInputs
     paths: RegionPaths
     patterns: tuple[IntArray, FloatArray]
     regions: IntArray
     pattern: IntArray
+    ratios: Tensor
+    enforced: tuple[Tensor, Tensor]
 
     @staticmethod
     def of(search: PatternSearch, number: int) -> "SumLeads":
         """For a query by its number, with the patterns that leave most room."""
-        inputs, least, (outputs, slopes) = search.divided[number], search.least[number], search.candidates
+        inputs, tried = search.divided[number], search.candidates
+        least = tried.least[number]
         regions = np.flatnonzero(least.max(1) > -np.inf)
         kept, pattern = np.unique(least[regions].argmax(1), return_inverse=True)
         paths = RegionPaths.of(inputs.sums, inputs.automaton)
-        return SumLeads(inputs, paths, (outputs[kept], slopes[kept]), regions, pattern.reshape(-1))
+        ratios = torch.as_tensor(inputs.ratios, device=inputs.sums.problem.device)
+        for _ in range(_NEWTON):
+            ratios = _nearer(paths, inputs.of_tokens, ratios).detach()
+        patterns, enforced = (tried.outputs[kept], tried.slopes[kept]), tried.enforced[number][kept].flatten(0, 1)
+        return SumLeads(inputs, paths, patterns, regions, pattern.reshape(-1), ratios, (search.of_units[number][1], enforced))
 
     @property
     def share(self) -> FloatArray:
@@ -60,13 +70,13 @@ class SumLeads:
         """For each region the least of all leads "f", and a usual one, times Z."""
         config = self.inputs.sums.problem.model.config
         terms = TokenTerms(self.inputs.sums, weights, *weighted(self.inputs.sums, first_heads(config, weights)))
-        summands, ratios = Summands(self.inputs.sums.problem, weights), self._ratios(terms)
+        summands, ratios = Summands(self.inputs.sums.problem, weights), _nearer(self.paths, terms, self.ratios)
         (outputs, slopes), corners = self.patterns, self.inputs.corners
         slope = torch.as_tensor(slopes, device=ratios.device)
         leads, influence = summands.leads(outputs, slope)
         both, own = [], torch.as_tensor(self.pattern, device=ratios.device)
-        for functionals in (summands.units, leads):
-            hull = self._hull(terms.at_corners(functionals, ratios, terms.enforced(functionals)))
+        for functionals, enforced in zip((summands.units, leads), self.enforced, strict=True):
+            hull = _hull(self.paths, terms.at_corners(terms.parts(functionals), ratios, enforced))
             both.append(Box(*(end[self.regions].unflatten(1, (-1, corners)) for end in (hull.low, hull.high))))
         low, high, first = both[0].low.amin(2), both[0].high.amax(2), both[1]
         beyond = torch.maximum(*(end.relu() - end * slope[own] for end in (low, high)))
@@ -75,22 +85,23 @@ class SumLeads:
         middle = (first.low + first.high).mean(2).reshape(every)[rows, own] / 2
         return (first.low.amin(2).reshape(every)[rows, own] + lost).amin(1), middle.abs().amin(1)
 
-    def _hull(self, terms: Tensor) -> Box:
-        nothing = terms.new_zeros(1, terms.shape[2])
-        box = Box(nothing, nothing)
-        for edges, added in zip(self.paths.before, terms, strict=True):
-            box = edges.hull(box, added)
-        return box
 
-    def _ratios(self, terms: TokenTerms) -> Tensor:
-        """Between which numbers Z / Z_h is "h 2": from those of the search by steps of Newton's method (Dinkelbach's)."""
-        found = torch.as_tensor(self.inputs.ratios, device=terms.weight.device)
-        for _ in range(_NEWTON * (len(found) > 0)):
-            start = found.detach().requires_grad_()
-            beyond = self._hull(terms.beyond(start)).low.amin(0)
-            (slope,) = torch.autograd.grad(beyond.sum(), start, retain_graph=True)
-            found = start.detach() - beyond.reshape(slope.shape) / slope
-        return found
+def _hull(paths: RegionPaths, terms: Tensor) -> Box:
+    nothing = terms.new_zeros(1, terms.shape[2])
+    box = Box(nothing, nothing)
+    for edges, added in zip(paths.before, terms, strict=True):
+        box = edges.hull(box, added)
+    return box
+
+
+def _nearer(paths: RegionPaths, terms: TokenTerms, ratios: Tensor) -> Tensor:
+    """Between which numbers Z / Z_h is "h 2": from others that are near by a step of Newton's method (here Dinkelbach's)."""
+    if not len(ratios):
+        return ratios
+    start = ratios.detach().requires_grad_()
+    beyond = _hull(paths, terms.beyond(start)).low.amin(0)
+    (slope,) = torch.autograd.grad(beyond.sum(), start, retain_graph=True)
+    return start.detach() - beyond.reshape(slope.shape) / slope
 
 
 def sum_margins(problem: TransformerProblem, rng: np.random.Generator) -> Surrogate:

@@ -9,11 +9,12 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from certificates.tensor_file import IntArray
 from prover.problem import BoolArray
 from prover.transformer.finer_automaton import FinerAutomaton, ReadSums
-from prover.transformer.token_terms import Functionals, TokenTerms
+from prover.transformer.token_terms import TokenTerms
 
 FloatArray = np.ndarray
 Terms = list[FloatArray]
@@ -114,10 +115,10 @@ class DividedInputs:
             found[head] = least[0] * (1 - _SLACK), most[1] * (1 + _SLACK)
         return found
 
-    def terms(self, functionals: Functionals) -> Terms:
-        """What a token adds to sums at all corners, for each step "v x corners", the last two as one."""
-        enforced, ratios = self.of_tokens.enforced(functionals), torch.as_tensor(self.ratios, device=self._device)
-        return list(self.of_tokens.at_corners(functionals, ratios, enforced).cpu().numpy())
+    def terms(self, parts: Tensor, enforced: Tensor) -> Terms:
+        """What a token adds to sums at all corners, for each step "v x corners", the last two as one. See TokenTerms."""
+        ratios = torch.as_tensor(self.ratios, device=self._device)
+        return list(self.of_tokens.at_corners(parts, ratios, enforced).cpu().numpy())
 
     @property
     def checked(self) -> Terms:

@@ -121,13 +121,13 @@ class TokenTerms:
             found = found + low * torch.where(constants >= 0, constants, 0) + high * torch.where(constants < 0, constants, 0)
         return self.totals[..., None] * found
 
-    def enforced(self, functionals: Functionals) -> Tensor:
+    def enforced(self, parts: Tensor) -> Tensor:
         """Multipliers of ratios "x h": what other heads than the first add on average, so that ratios hardly matter."""
-        return (self.parts(functionals)[:, :, 1:].sum((0, 1)) / self.totals[:, :, 1:].sum((0, 1))[:, None]).T
+        return (parts[:, :, 1:].sum((0, 1)) / self.totals[:, :, 1:].sum((0, 1))[:, None]).T
 
-    def at_corners(self, functionals: Functionals, ratios: Tensor, enforced: Tensor) -> Tensor:
+    def at_corners(self, parts: Tensor, ratios: Tensor, enforced: Tensor) -> Tensor:
         """What a token adds to sums at all corners of the box of ratios "h 2", "step v x corners", the last two as one."""
-        parts, weights = self.parts(functionals), self.totals[..., None]
+        weights = self.totals[..., None]
         sums = [parts[:, :, 0] + weights[:, :, 0] * enforced.sum(1)]
         for head in range(1, weights.shape[2]):
             part = parts[:, :, head] - weights[:, :, head] * enforced[:, head - 1]

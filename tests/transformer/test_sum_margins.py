@@ -44,7 +44,7 @@ def test_leads_are_those_of_the_search(seed: int) -> None:
         search = PatternSearch(Summands(problem, problem.weights), divided)
         for number, inputs in enumerate(divided):
             leads = SumLeads.of(search, number)
-            expected = search.least[number].max(1)
+            expected = search.candidates.least[number].max(1)
             assert np.array_equal(leads.regions, np.flatnonzero(expected > -np.inf))
             expected, (found, usual) = expected[leads.regions], (part.detach().numpy() for part in leads.sums(problem.weights))
             if np.all((inputs.ratios > 2.0**-13) & (inputs.ratios < 2.0**13)):  # ratios are bounded well
