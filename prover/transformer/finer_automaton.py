@@ -102,7 +102,7 @@ class ReadSums:
         return np.exp(scores - self.greatest(self.met)), self.problem.heads[2].numpy().transpose(2, 0, 1, 3)
 
     @cached_property
-    def _range(self) -> tuple[FloatArray, FloatArray]:
+    def range(self) -> tuple[FloatArray, FloatArray]:
         """The least and the greatest value "h e"."""
         weight, value = self.visible
         met = weight > 0
@@ -112,7 +112,7 @@ class ReadSums:
     @cached_property
     def centre(self) -> FloatArray:
         """The middle of the values."""
-        least, most = self._range
+        least, most = self.range
         return (least + most) / 2
 
     @cached_property
@@ -125,7 +125,7 @@ class ReadSums:
     @cached_property
     def unit(self) -> FloatArray:
         """How much sums are, roughly, "h 1+e"."""
-        (weight, _), (least, most) = self.visible, self._range
+        (weight, _), (least, most) = self.visible, self.range
         usual = (weight.sum(1) / np.maximum(np.count_nonzero(weight.max(2) > 0, axis=1), 1)[:, None]).sum(0)
         spread = np.concatenate([np.ones((len(usual), 1)), np.maximum((most - least) / 2, 1e-12)], axis=1)
         return np.asarray((usual[:, None] * spread).reshape(-1))
@@ -172,7 +172,7 @@ class ReadSums:
 
     def _read(self, low: FloatArray, high: FloatArray) -> Boxes:
         """From boxes of sums to those of quotients."""
-        (least, most), heads = self._range, self.centre.shape[0]
+        (least, most), heads = self.range, self.centre.shape[0]
         low, high = (end.reshape(len(low), heads, -1) for end in (low, high))
         total = np.maximum(low[..., :1], 1e-300), high[..., :1]
         quotients = np.stack([end[..., 1:] / divisor for end in (low, high) for divisor in total])

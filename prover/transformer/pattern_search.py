@@ -78,10 +78,11 @@ class Candidates:
 
 @dataclass(frozen=True)
 class PatternSearch:
-    """About inputs at one read, divided for each of its queries, in increasing order."""
+    """About inputs at one read, divided for each of its queries, in increasing order. asked "f": about which regions."""
 
     summands: Summands
     divided: Sequence[DividedInputs]
+    asked: Sequence[BoolArray]
 
     @cached_property
     def of_units(self) -> list[tuple[Tensor, Tensor]]:
@@ -119,7 +120,10 @@ class PatternSearch:
         kept = some[np.sort(np.argsort(-times, kind="stable")[:most])]
         found = self._with_least(kept[:, 0].astype(np.int64), kept[:, 1:], None)
         for _ in range(_ENFORCED if self.divided[0].corners > 1 else 0):
-            best = [np.where(least.max(1) > found.room, -1, least.argmax(1)) for least in found.least]
+            best = [
+                np.where(~asked | (least.max(1) > found.room), -1, least.argmax(1))
+                for asked, least in zip(self.asked, found.least, strict=True)
+            ]
             tried = np.unique(np.concatenate(best))
             tried = tried[tried >= 0]
             if not len(tried):
@@ -181,7 +185,7 @@ class PatternSearch:
     def kept(self) -> tuple[IntArray, list[IntArray]]:
         """The candidates that are kept, and for each query those of regions "f", or -1: among the kept ones."""
         every = np.concatenate(self.candidates.least)
-        proved, kept = every > self.candidates.room, list[int]()
+        proved, kept = (every > self.candidates.room) & np.concatenate(self.asked)[:, None], list[int]()
         left = proved.copy()
         while left.any():
             kept.append(int(left.sum(0).argmax()))
@@ -198,13 +202,23 @@ class PatternSearch:
 
     def enforced(self, number: int) -> FloatArray:
         """For a query by its number, what enforces ratios "x h": for units, then for the rivals of patterns that are kept."""
-        of_leads = self.candidates.enforced[number][self.kept[0]].flatten(0, 1)
-        return np.asarray(torch.cat([self.of_units[number][1], of_leads]).cpu().numpy())
+        outputs, slopes, _ = self.chosen
+        found = torch.cat([self.of_units[number][1], self.candidates.enforced[number][self.kept[0]].flatten(0, 1)])
+        columns = torch.cat([self.summands.units.columns, self.leads(outputs, slopes)[0].flat.columns], 1)
+        moved = torch.as_tensor(self.divided[number].sums.centre - self._centre, device=found.device)[1:, None]
+        written = moved @ self.summands.weights["blocks.0.attn.W_O"][1:]
+        return np.asarray((found + (written[:, 0] @ columns).T).cpu().numpy())
+
+    @cached_property
+    def _centre(self) -> FloatArray:
+        """The middle of the values that the checker takes: of all queries."""
+        least, most = (np.stack(ends) for ends in zip(*(inputs.sums.range for inputs in self.divided), strict=True))
+        return np.asarray((least.min(0) + most.max(0)) / 2)
 
     @property
     def regions(self) -> int:
         """How many there are."""
-        return sum(inputs.sizes[-1] for inputs in self.divided)
+        return sum(int(np.count_nonzero(asked)) for asked in self.asked)
 
     @property
     def count(self) -> int:

@@ -17,6 +17,7 @@ from prover.transformer.finer_automaton import ReadSums
 from prover.transformer.forward import first_heads
 from prover.transformer.pattern_search import PatternSearch
 from prover.transformer.problem import TransformerProblem
+from prover.transformer.ratio_boxes import RatioBoxes
 from prover.transformer.region_margins import weighted
 from prover.transformer.region_paths import RegionPaths
 from prover.transformer.token_numbers import token_numbers
@@ -116,7 +117,7 @@ def sum_margins(problem: TransformerProblem, rng: np.random.Generator) -> Surrog
                 divided.append(DividedInputs.of(one, greatest, one.refined(None, [], _GRID)))
             else:
                 divided.append(DividedInputs.by_number(one, greatest, numbers))
-        search = PatternSearch(Summands(problem, problem.weights), divided)
+        (search,) = RatioBoxes.of(Summands(problem, problem.weights), divided, 1).searches
         for number in range(len(divided)):
             leads = SumLeads.of(search, number)
             least, usual = (part.detach().cpu().numpy() for part in leads.sums(problem.weights))

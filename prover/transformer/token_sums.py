@@ -29,7 +29,7 @@ class DividedInputs:
     """Inputs with one query at a read, divided by a finer automaton: tables "s v" for each step, sizes after each.
 
     numbers: of all states, if they are numbered: those before each step, and of the regions. greatest "h": scores are relative
-    to these.
+    to these. between: a box of ratios "h 2" that is asked about, if not all that there are.
     """
 
     sums: ReadSums
@@ -38,6 +38,7 @@ class DividedInputs:
     outputs: IntArray
     greatest: FloatArray
     numbers: Sequence[IntArray] = ()
+    between: FloatArray | None = None
 
     @staticmethod
     def by_number(sums: ReadSums, greatest: FloatArray, token_numbers: IntArray) -> "DividedInputs":
@@ -99,7 +100,12 @@ class DividedInputs:
 
     @cached_property
     def ratios(self) -> FloatArray:
-        """Between which numbers Z / Z_h is, on all inputs, "h 2", with some room: the interval is divided again and again."""
+        """Between which numbers Z / Z_h is "h 2"."""
+        return self._all_ratios if self.between is None else self.between
+
+    @property
+    def _all_ratios(self) -> FloatArray:
+        """On all inputs, with some room: the interval is divided again and again."""
         found, totals = np.zeros((len(self.greatest) - 1, 2)), self.of_tokens.totals.cpu().numpy()
         for head in range(len(found)):
             first, other = totals[:, :, 0], totals[:, :, 1 + head]

@@ -15,8 +15,8 @@ from prover.strategies.potentials import Potentials
 from prover.tasks import automaton_from
 from prover.training.finetuning import Recipe, finetune
 from prover.transformer.finer_automaton import ReadSums
-from prover.transformer.pattern_search import PatternSearch
 from prover.transformer.problem import TransformerProblem
+from prover.transformer.ratio_boxes import RatioBoxes
 from prover.transformer.sum_margins import SumLeads, sum_margins
 from prover.transformer.token_sums import DividedInputs
 from prover.transformer.token_terms import Summands
@@ -41,7 +41,7 @@ def test_leads_are_those_of_the_search(seed: int) -> None:
     for read in range(len(problem.reads)):
         sums = [ReadSums(problem, read, query) for query in problem.queries(read)]
         divided = [DividedInputs.of(one, one.greatest(one.met), one.refined(None, [], 2.0 ** -(seed % 4))) for one in sums]
-        search = PatternSearch(Summands(problem, problem.weights), divided)
+        (search,) = RatioBoxes.of(Summands(problem, problem.weights), divided, 1).searches
         for number, inputs in enumerate(divided):
             leads = SumLeads.of(search, number)
             expected = search.candidates.least[number].max(1)
