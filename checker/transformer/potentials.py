@@ -4,31 +4,40 @@
 is. *Task* and *regions*: those of a finer automaton (`finer`), in the m steps of which all positions that the read sees are
 read. w_j, v_j, c, Z, N: see `reads`, for each head h.
 
-*Ratios.* Let Z be that of the first head, and rho_h = Z / Z_h for the others; for each query let there be numbers a_h, b_h
-(hints). Wherever Z - a_h Z_h > 0 and b_h Z_h - Z > 0, rho is in the box of all a_h, b_h, the corners of which are kappa.
+*Ratios.* Let Z be that of the first head, and rho_h = Z / Z_h for the others, all positive; for each query and h let there be
+numbers e_h0, .., e_hB (hints), B >= 1. A *box* has a place i from 0 to B-1 for each h; with a_h = e_hi and b_h = e_h,i+1, its
+corners kappa are a_h or b_h for each h, and rho is *in* it if a_h <= rho_h < b_h for each h. Some boxes are *claimed* for a
+region: all those with places from i_h to j_h, for each h (checked). If for each h, Z - e_h,i_h Z_h > 0 and e_h,j_h+1 Z_h - Z >
+0 on an input, then rho is in a claimed box: of e_h,i_h, .., e_h,j_h+1, the last one that is at most rho_h is not the very last,
+and its place is that of the box. (So nothing else is asked of e: numbers need not rise.)
 
 *Sums.* Let b be the residual stream with each head reading its c, O_h what head h writes, and y a vector. In the residual
 stream x after attention, for any numbers mu_h (hints), since mu_h (Z - rho_h Z_h) = 0,
 
     Z x.y = sum_j w_0j (b.y + (v_0j - c_0) O_0 y + sum_h mu_h) + sum_h rho_h sum_j w_hj ((v_hj - c_h) O_h y - mu_h),
 
-which depends on rho linearly: it is between the least and the greatest of what the corners kappa give in place of rho. For
-each of these it is a sum of terms F_j that depend on the query, j and x_j only. So is Z times what a unit i reads, p_i, with y
-the unit's weights and its bias added to b.y.
+which depends on rho linearly: if rho is in a box, it is between the least and the greatest of what the corners kappa of that
+give in place of rho. For each of these it is a sum of terms F_j that depend on the query, j and x_j only. So is Z times what a
+unit i reads, p_i, with y the unit's weights and its bias added to b.y.
 
-*Theorem.* Let a region have the output o, and let rho be in the box on all of its inputs. For a rival r, let D be the
+*Theorem.* Let a region have the output o, and on each of its inputs let rho be in a claimed box. For a rival r, let D be the
 difference of the two outputs' columns in the unembedding (its rows multiplied by the last norm's weights, less their mean in
-LN), beta that of their biases, less the margin, and a_i = W_out[i].D. Let 0 <= s_i <= 1, for each unit, and l_i <= Z p_i <=
-u_i in the region. If for every rival, on every input of the region,
+LN), beta that of their biases, less the margin, and a_i = W_out[i].D. For each claimed box, let 0 <= s_i <= 1, for each unit,
+let l_i and u_i be bounds of what all its corners give for Z p_i, and S_r a lower bound of what they give for
 
-    Z (x.D + b_out.D + beta + sum_i s_i a_i p_i)  +  sum_i min(a_i, 0) max(relu(u_i) - s_i u_i, relu(l_i) - s_i l_i)  >  0
+    Z (x.D + b_out.D + beta + sum_i s_i a_i p_i)
 
-then o leads by more than the margin. The first summand is a Z x.y, plus what is added; its least value is that at a corner.
+(a Z x.y, plus what is added) on all inputs of the region. If for each claimed box and every rival
 
-*Proof.* If all is padding that p sees, all sums are 0, and so the inequality is false, as min(a_i, 0) multiplies a number >= 0.
-Else Z > 0, and the lead less the margin, times Z, is Z (x.D + b_out.D + beta) + sum_i a_i relu(Z p_i). For t = Z p_i,
-relu(t) - s t is convex and at least 0, so at most the greater of its values at l and u. So a relu(t) >= a s t, plus min(a, 0)
-times that.
+    S_r  +  sum_i min(a_i, 0) max(relu(u_i) - s_i u_i, relu(l_i) - s_i l_i)  >  0
+
+then o leads by more than the margin.
+
+*Proof.* Take an input of the region. If all is padding that p sees, all sums are 0 on it, so S_r <= 0, and the inequality is
+false, as min(a_i, 0) multiplies a number >= 0. Else take the claimed box that rho is in. As sums are between what its corners
+give, l_i <= Z p_i <= u_i, and S_r is at most the sum that it bounds. Z > 0, and the lead less the margin, times Z, is
+Z (x.D + b_out.D + beta) + sum_i a_i relu(Z p_i). For t = Z p_i, relu(t) - s t is convex and at least 0, so at most the greater
+of its values at l and u. So a relu(t) >= a s t, plus min(a, 0) times that.
 
 *A last norm* divides by its root sigma(x) = sqrt(|x|^2 / d + eps), in LN of x less its mean. The lead less the margin, times
 sigma, is x.D + sigma beta. If that is positive, so is sigma, since x.D were 0 otherwise. With m_hj = (v_hj - c_h) O_h, x is b
@@ -51,11 +60,12 @@ add up to X(f) - X(first state). So its sum is at least
 
 over all steps (s, token, s') on a way from the first states to a region of the family; alpha X is the potential of a shortest
 path. The greatest of the bounds for several alpha counts. Families are the regions with the same query for l, u and the ratios,
-and those with the same query and slopes for the first summand.
+and those with the same query and slopes for S_r; of regions for which a box is claimed, box by box.
 """
 
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import product
 
 import numpy as np
 
@@ -73,6 +83,7 @@ from checker.transformer.reads import Read
 
 _SLOPE_BITS, _MULTIPLIER_BITS = 8, 24
 _MOST_HEADS = 6
+_MOST_BOXES = 64
 _LARGEST_NUMBER, _LARGEST_MULTIPLIER = 2**20, 2**40
 _BLOCK = 2**18
 """Elements in the largest array of a block of families."""
@@ -101,7 +112,7 @@ class Patterns:
 class Terms:
     """For each step F "q c x", if it adds anything, and the columns "v" of tokens.
 
-    x: for each column of the patterns all corners, then Z - a_h Z_h and b_h Z_h - Z for the heads but the first.
+    For a box; x: for each column of the patterns all corners, then Z - a_h Z_h and b_h Z_h - Z for the heads but the first.
     """
 
     steps: list[tuple[Enclosure, IntArray] | None]
@@ -119,7 +130,7 @@ class Terms:
 
 @dataclass(frozen=True)
 class Bounds:
-    """Of regions: l and u "f m"; of the first summand "f r"; of Z - a_h Z_h and b_h Z_h - Z "f h"."""
+    """Of regions, for a box: l and u "f m"; S_r "f r"; of Z - a_h Z_h and b_h Z_h - Z "f h"."""
 
     low: Enclosure
     high: Enclosure
@@ -318,8 +329,8 @@ def _ways(finer: FinerAutomaton, regions: IntArray, families: Families, numbers:
 
 def _by_multipliers(
     finer: FinerAutomaton, regions: IntArray, pattern: IntArray, terms: Terms, patterns: Patterns, hints: dict[str, IntArray]
-) -> Bounds:
-    """Way (2), for regions with these patterns."""
+) -> tuple[Bounds, dict[str, IntArray]]:
+    """Way (2), for regions with these patterns; and the hints with the multipliers of further boxes only."""
     setting, numbers, query = finer.read.setting, hints["numbers"], finer.query[regions]
     ends = np.cumsum([*map(len, finer.tables), len(finer.nodes[-1])])
     if len(numbers) != ends[-1] or _beyond(numbers, _LARGEST_NUMBER):
@@ -329,8 +340,8 @@ def _by_multipliers(
     goals, own_goal = np.unique(np.stack([query, pattern], axis=1), axis=0, return_inverse=True)
 
     def multipliers(name: str, families: int) -> Enclosure:
-        hint = hints[name]
-        if len(hint) != families or not hint.shape[1] or _beyond(hint, _LARGEST_MULTIPLIER):
+        hint = hints[name][:families]
+        if len(hint) < families or not hint.shape[1] or _beyond(hint, _LARGEST_MULTIPLIER):
             raise Refused(f"hint {name!r} has multipliers for {families} families, at least one for each sum, none too large")
         return _dyadic(setting, hint)
 
@@ -347,19 +358,34 @@ def _by_multipliers(
     ways = _ways(finer, regions, Families(queries, own_query.reshape(-1)), split)
     both = np.split(np.arange(inner.shape[2]), [columns.shape[1], 2 * columns.shape[1]])
     low, lowest = (terms.least(ways.least(setting, terms, columns, inner[:, :, both[i]], up=i == 1)) for i in (0, 1))
-    return Bounds(low, low - low - lowest, sums, ways.least(setting, terms, checked, inner[:, :, both[2]], up=False))
+    bounds = Bounds(low, low - low - lowest, sums, ways.least(setting, terms, checked, inner[:, :, both[2]], up=False))
+    return bounds, {**hints, "inner": hints["inner"][len(queries) :], "outer": hints["outer"][len(goals) :]}
 
 
-def _proved(patterns: Patterns, pattern: IntArray, bounds: Bounds) -> BoolArray:
-    """In which regions with these patterns "f" the output leads."""
-    proved = np.asarray(bounds.ratios.positive().all(axis=1), np.bool_)
+def _leads(patterns: Patterns, pattern: IntArray, bounds: Bounds) -> BoolArray:
+    """In which regions with these patterns "f" the output leads, if rho is in the box."""
+    leads = np.ones(len(pattern), np.bool_)
     for number in np.unique(pattern).tolist():
         rows = np.flatnonzero(pattern == number)
         slope, influence = patterns.slopes[number : number + 1], patterns.influence[:, number]
         beyond = [end[rows].relu() - end[rows] * slope for end in (bounds.low, bounds.high)]
         least = bounds.sums[rows] + beyond[0].maximum(beyond[1]) @ influence.minimum(influence - influence)
-        proved[rows] &= least.positive().all(axis=1)
-    return proved
+        leads[rows] = least.positive().all(axis=1)
+    return leads
+
+
+def _in_claimed(places: IntArray, claimed: BoolArray, positive: BoolArray, leads: BoolArray) -> BoolArray:
+    """For which regions "f" the theorem holds, given the places "box h" of boxes.
+
+    "box f": which are claimed, and in which the output leads; positive "box f h 2": Z - a_h Z_h > 0, b_h Z_h - Z > 0.
+    """
+    proved, size = np.all(leads | ~claimed, axis=0), np.ones(claimed.shape[1], np.int64)
+    for head, place in enumerate(places.T[:, :, None]):
+        least, most = np.where(claimed, place, len(places)).min(axis=0), np.where(claimed, place, -1).max(axis=0)
+        ends = claimed[:, :, None] & np.stack([place == least, place == most], axis=2)
+        proved &= np.all(positive[:, :, head] | ~ends, axis=(0, 2))
+        size *= most - least + 1
+    return np.asarray(proved & claimed.any(axis=0) & (claimed.sum(axis=0) == size), np.bool_)
 
 
 def _beyond(hint: IntArray, largest: int) -> bool:
@@ -373,11 +399,12 @@ def _dyadic(setting: Setting, hint: IntArray) -> Enclosure:
 def potentials(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> RightAtRead:
     """Apply the rule to a forward pass. Parameter: `read`, a number. Hints: those of `finer`, and
 
-    pattern "f": by its number the pattern of each region, or -1 if it is not claimed. outputs "k", slopes "k m" (in 1 / 256):
-    those of patterns. ratios "q h 2": a_h and b_h for each query and head but the first, and enforced "q x h": mu_h of all
+    ratios "q h 1+B": e_h0, .. for each query and head but the first. Boxes are in the order of their places, that of the last
+    head changing first. pattern "f", for each box in turn: by its number the pattern of each region, or -1 if the box is not
+    claimed for it. outputs "k", slopes "k m" (in 1 / 256): those of patterns. enforced "q x h", for each box: mu_h of all
     units, then of all rivals of all patterns. numbers "x": X of all states, those after the last step, too; or none, for way
-    (1). inner "i a x", for each query of claimed regions: multipliers for l at all corners, for u, and for the ratios. outer
-    "i b x", for each query and pattern: for the first summand at all corners. Ratios, mu and multipliers in 2^-24.
+    (1). inner "i a x", for each box and query of its regions: multipliers for l at all corners, for u, and for the ratios.
+    outer "i b x", for each box, query and pattern: for S_r at all corners. Ratios, mu and multipliers in 2^-24.
     """
     (number,) = take_parameters(step, "read")
     config = setting.model.config
@@ -389,7 +416,7 @@ def potentials(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Righ
     units, rivals, others, corners = config.d_mlp, config.d_vocab_out - 1, config.n_heads - 1, 2 ** (config.n_heads - 1)
     finer, hints = finer_automaton(
         setting, step, premises, number, pattern=(None,), outputs=(None,), slopes=(None, units), numbers=(None,),
-        ratios=(None, others, 2), enforced=(None, None, others),
+        ratios=(None, others, None), enforced=(None, None, others),
         inner=(None, None, 2 * (units * corners + others)), outer=(None, None, rivals * corners),
     )  # fmt: skip
     read, steps, pattern = finer.read, len(finer.tables), hints["pattern"]
@@ -400,27 +427,40 @@ def potentials(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Righ
         raise Refused("every pattern has an output of the model")
     if np.any(slopes < 0) or np.any(slopes > 1 << _SLOPE_BITS):
         raise Refused(f"slopes are from 0 to {1 << _SLOPE_BITS}")
-    if len(pattern) != len(proved) or np.any(pattern < -1) or np.any(pattern >= len(outputs)):
+    ratios, bins = hints["ratios"], hints["ratios"].shape[2] - 1
+    if bins < 1 or bins**others > _MOST_BOXES:
+        raise Refused(f"ratios make 1 to {_MOST_BOXES} boxes")
+    places = np.array([*product(range(bins), repeat=others)], np.int64).reshape(bins**others, others)
+    boxes, sizes = len(places), (len(read.queries), (units + len(outputs) * rivals) * len(places))
+    if len(pattern) != boxes * len(proved) or np.any(pattern < -1) or np.any(pattern >= len(outputs)):
         raise Refused("every region has a pattern, or -1")
-    sizes = (len(read.queries), units + len(outputs) * rivals)
-    if hints["ratios"].shape[0] != sizes[0] or hints["enforced"].shape[:2] != sizes:
+    if ratios.shape[0] != sizes[0] or hints["enforced"].shape[:2] != sizes:
         raise Refused(f"there are ratios for {sizes[0]} queries, and {sizes[1]} sums to enforce them in")
     if any(_beyond(hints[name], _LARGEST_MULTIPLIER) for name in ("ratios", "enforced")):
         raise Refused("a ratio, or what enforces it, is too large")
-    regions = np.flatnonzero(pattern >= 0)
-    pattern = pattern[regions]
-    if np.any(outputs[pattern] != finer.outputs[regions]):
+    pattern = pattern.reshape(boxes, -1)
+    setting.meter.hold(4 * pattern.size * config.n_heads)
+    claimed, leads, positive = pattern >= 0, np.zeros(pattern.shape, np.bool_), np.zeros((*pattern.shape, others, 2), np.bool_)
+    if np.any(outputs[pattern[claimed]] != np.broadcast_to(finer.outputs, pattern.shape)[claimed]):
         raise Refused("a region has a pattern with another output")
-    if not len(regions):
+    if not np.any(claimed):
         return finer.right(proved)
-    patterns = _patterns(read, outputs, slopes)
-    terms = _terms(read, steps, patterns, _dyadic(setting, hints["ratios"]), _dyadic(setting, hints["enforced"]))
-    if len(hints["numbers"]):
-        bounds = _by_multipliers(finer, regions, pattern, terms, patterns, hints)
-    else:
-        bounds = _in_hulls(finer, regions, pattern, terms, patterns)
-    proved[regions] = _proved(patterns, pattern, bounds)
-    return finer.right(proved)
+    patterns, heads = _patterns(read, outputs, slopes), np.arange(others)
+    for box, enforced in enumerate(np.split(hints["enforced"], boxes, axis=1)):
+        regions = np.flatnonzero(claimed[box])
+        if not len(regions):
+            continue
+        ends = np.stack([ratios[:, heads, places[box]], ratios[:, heads, places[box] + 1]], axis=2)
+        terms = _terms(read, steps, patterns, _dyadic(setting, ends), _dyadic(setting, enforced))
+        if len(hints["numbers"]):
+            bounds, hints = _by_multipliers(finer, regions, pattern[box, regions], terms, patterns, hints)
+        else:
+            bounds = _in_hulls(finer, regions, pattern[box, regions], terms, patterns)
+        positive[box, regions] = bounds.ratios.positive().reshape(len(regions), others, 2)
+        leads[box, regions] = _leads(patterns, pattern[box, regions], bounds)
+    if len(hints["numbers"]) and len(hints["inner"]) + len(hints["outer"]):
+        raise Refused("there are multipliers for more families than there are")
+    return finer.right(_in_claimed(places, claimed, positive, leads))
 
 
 def _is_fit(config: Transformer) -> bool:

@@ -1,7 +1,7 @@
 """Strategy `potentials`: a one-layer transformer on inputs that differ in what their tokens add up to."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
@@ -10,12 +10,16 @@ from certificates import RawTensor, Step, Transformer
 from certificates.tensor_file import IntArray
 from prover.problem import Problem
 from prover.strategy import DoesNotFit, Evidence, Strategy, switch
+from prover.surrogate import Surrogate
 from prover.transformer.finer_automaton import ReadSums
-from prover.transformer.pattern_search import Multipliers, PatternSearch
+from prover.transformer.pattern_search import Multipliers
 from prover.transformer.problem import TransformerProblem
+from prover.transformer.ratio_boxes import BINS, RatioBoxes
 from prover.transformer.read_evidence import evidence_of_reads, merged_tables
+from prover.transformer.sum_margins import sum_margins
 from prover.transformer.token_numbers import token_numbers
-from prover.transformer.token_sums import DividedInputs, Functionals, Summands
+from prover.transformer.token_sums import DividedInputs
+from prover.transformer.token_terms import Summands
 
 _COARSEST, _MOST_HEADS = 2, 6
 """The first grid that is tried. The checker takes so many heads."""
@@ -39,7 +43,7 @@ class Potentials(Strategy):
     origin: ClassVar[str] = "Of this project."
     vacuous: ClassVar[str] = (
         "If the denominators of the heads' softmax go different ways, or units are neither on nor off throughout a "
-        "region. Try `--set fine=10`, then `regions`."
+        "region. Try `--set fine=10`, then `regions`, then fine-tune with this strategy."
     )
     any_task: ClassVar[bool] = True
 
@@ -63,27 +67,43 @@ class Potentials(Strategy):
                 divided = [DividedInputs.of(one, one.greatest(met), one.refined(None, [], np.inf)) for one in sums]
             else:
                 divided = [DividedInputs.by_number(one, one.greatest(met), numbers) for one in sums]
-            search = PatternSearch(Summands(about), divided)
-            multipliers = search.multipliers() if self.linear and numbers is not None else None
-            if multipliers is not None and multipliers.count == search.regions:
-                steps.append(potentials_step(read, search, multipliers))
-            else:
-                steps.append(potentials_step(read, self._refined(search), None))
+            boxes = self._in_boxes(Summands(about, about.weights), divided)
+            multipliers = boxes.multipliers() if self.linear and numbers is not None else None
+            steps.append(potentials_step(read, boxes if multipliers else self._refined(boxes), multipliers))
         return evidence_of_reads(about, steps)
 
-    def _refined(self, search: PatternSearch) -> PatternSearch:
+    def at_milestones(self) -> "Potentials":
+        """Exact sums, and coarse grids: models that are not tuned yet make all of them finer, for nothing."""
+        return replace(self, linear=0, fine=min(self.fine, _COARSEST))
+
+    def surrogate(self, problem: Problem) -> Surrogate:
+        """Leads of regions, mostly of those that fail."""
+        about = self.fitting(problem)
+        return sum_margins(about, np.random.default_rng(int(about.model.digest()[:16], 16)))
+
+    def _in_boxes(self, summands: Summands, divided: Sequence[DividedInputs]) -> RatioBoxes:
+        """In as few boxes of ratios as prove most."""
+        best = RatioBoxes.of(summands, divided, 1)
+        for bins in BINS[1:] if divided[0].corners == 2 else ():
+            if best.count == best.regions:
+                break
+            found = RatioBoxes.of(summands, divided, bins)
+            best = found if found.count > best.count else best
+        return best
+
+    def _refined(self, boxes: RatioBoxes) -> RatioBoxes:
         """Regions that are not proved are divided by finer and finer grids."""
         for fine in range(_COARSEST, self.fine + 1, 2):
-            if search.count == search.regions:
+            if boxes.count == boxes.regions:
                 break
             divided = list[DividedInputs]()
-            for inputs, pattern in zip(search.divided, search.chosen[2], strict=True):
-                finer = inputs.sums.refined(inputs.automaton, inputs.automaton.settled(pattern >= 0), 2.0**-fine)
+            for inputs, proved in zip(boxes.divided, boxes.proved, strict=True):
+                finer = inputs.sums.refined(inputs.automaton, inputs.automaton.settled(proved), 2.0**-fine)
                 divided.append(DividedInputs.of(inputs.sums, inputs.greatest, finer))
             if max(sum(own.sizes) for own in divided) > self.states:
                 break
-            search = PatternSearch(search.summands, divided)
-        return search
+            boxes = self._in_boxes(boxes.searches[0].summands, divided)
+        return boxes
 
     def fitting(self, problem: Problem) -> TransformerProblem:
         """See Strategy."""
@@ -107,30 +127,24 @@ class Potentials(Strategy):
         return problem
 
 
-def potentials_step(read: int, search: PatternSearch, multipliers: Multipliers | None) -> Step:
-    """The rule's step for a read by its number: with multipliers, or with the sums of every state."""
-    (outputs, slopes, patterns), divided, numbers = search.chosen, search.divided, list[IntArray]()
+def potentials_step(read: int, boxes: RatioBoxes, multipliers: Sequence[Multipliers] | None) -> Step:
+    """The rule's step for a read by its number: with multipliers for each box, or with the sums of every state."""
+    divided, numbers, proved = boxes.divided, list[IntArray](), boxes.proved
     if multipliers is not None:
+        proved = boxes.in_all([own.proved for own in multipliers])
         numbers = [own.numbers[step] for step in range(len(divided[0].numbers)) for own in divided]
-        patterns = [np.where(sure, own, -1) for own, sure in zip(patterns, multipliers.proved, strict=True)]
-    units, columns = search.summands.units, search.summands.leads(outputs, slopes)[0]
-    both = Functionals(
-        np.concatenate([units.columns, columns.columns.reshape(len(columns.columns), -1)], axis=1),
-        np.concatenate([units.constants, columns.constants.reshape(-1)]),
-        columns.before_norm,
-    )
-    corners, heads = divided[0].corners, len(divided[0].greatest)
-    hints = {
+    config, corners = boxes.searches[0].summands.problem.model.config, divided[0].corners
+    others, rivals, units = config.n_heads - 1, config.d_vocab_out - 1, config.d_mlp
+    hints = boxes.hints(proved)
+    hints |= {
         "queries": np.array([own.sums.query for own in divided]),
         **merged_tables(divided),
-        "pattern": np.concatenate(patterns),
-        "outputs": outputs,
-        "slopes": np.rint(slopes * 256).astype(np.int64),
-        "ratios": _scaled([own.ratios for own in divided]),
-        "enforced": _scaled([own.enforced(both) for own in divided]),
+        "slopes": np.rint(hints["slopes"] * 256).astype(np.int64),
+        "ratios": _scaled(hints["ratios"]),
+        "enforced": _scaled(hints["enforced"]),
         "numbers": np.concatenate(numbers) if numbers else np.zeros(0, np.int64),
-        "inner": _stacked(multipliers.inner if multipliers else [], 2 * (len(units.constants) * corners + heads - 1)),
-        "outer": _stacked(multipliers.outer if multipliers else [], columns.constants.shape[1] * corners),
+        "inner": _stacked([part for box in multipliers or () for part in box.inner], 2 * (units * corners + others)),
+        "outer": _stacked([part for box in multipliers or () for part in box.outer], rivals * corners),
     }
     return Step("potentials", (0,), {"read": read}, {name: RawTensor.of_integers(hint) for name, hint in hints.items()})
 
@@ -139,8 +153,8 @@ def _stacked(parts: Sequence[np.ndarray], columns: int) -> IntArray:
     """Multipliers, the first ones repeated where there are fewer."""
     most = max((len(part) for part in parts), default=0)
     rows = [np.concatenate([part, np.repeat(part[:1], most - len(part), axis=0)]) for part in parts]
-    return _scaled(rows) if rows else np.zeros((0, 0, columns), np.int64)
+    return _scaled(np.stack(rows)) if rows else np.zeros((0, 0, columns), np.int64)
 
 
-def _scaled(parts: Sequence[np.ndarray]) -> IntArray:
-    return np.asarray(np.rint(np.stack(parts) * 2.0**24), np.int64)
+def _scaled(numbers: np.ndarray) -> IntArray:
+    return np.asarray(np.rint(numbers * 2.0**24), np.int64)

@@ -7,7 +7,6 @@ the same, are forgotten, and others are remembered, whatever the model does. The
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
@@ -15,7 +14,7 @@ import torch
 
 from certificates.tensor_file import IntArray
 from prover.problem import BoolArray
-from prover.transformer.box_bounds import Box, BoxBounds, subtracts_means
+from prover.transformer.box_bounds import Box, BoxBounds
 from prover.transformer.forward import embedded, falls, of_block
 from prover.transformer.problem import TransformerProblem
 from prover.weights import Weights
@@ -105,15 +104,15 @@ class ReadSums:
         return np.asarray(scores - lost.cpu().numpy().T[:, None])
 
     @cached_property
-    def _visible(self) -> tuple[FloatArray, FloatArray]:
+    def visible(self) -> tuple[FloatArray, FloatArray]:
         """Weights "k v h" and values "k v h e". Weights are 0 where no input has the token, or the position is not seen."""
         scores = np.where(self.met[..., None], self._scores, -np.inf)
         return np.exp(scores - self.greatest(self.met)), self.problem.heads[2].numpy().transpose(2, 0, 1, 3)
 
     @cached_property
-    def _range(self) -> tuple[FloatArray, FloatArray]:
+    def range(self) -> tuple[FloatArray, FloatArray]:
         """The least and the greatest value "h e"."""
-        weight, value = self._visible
+        weight, value = self.visible
         met = weight > 0
         if not met.any():
             met = ~met
@@ -123,38 +122,20 @@ class ReadSums:
     @cached_property
     def centre(self) -> FloatArray:
         """The middle of the values."""
-        least, most = self._range
+        least, most = self.range
         return (least + most) / 2
-
-    @cached_property
-    def roots(self) -> tuple[FloatArray, FloatArray]:
-        """From below and above what tokens give through heads, "step v h", for the root of the last norm.
-
-        Times d_model if it subtracts means, as in the checker.
-        """
-        config, order = self.problem.model.config, self.problem.required_automaton.order
-        centring, out = (part.cpu().numpy() for part in (self.bounds.centring, self.problem.weights["blocks.0.attn.W_O"]))
-        base = self.bounds.base.cpu().numpy() @ centring
-        moved = np.einsum("kvhe,hed->kvhd", self._visible[1] - self.centre, out @ centring)
-        eps, size = float(Fraction(config.eps)), config.d_model
-        root = np.sqrt(base @ base / size + eps)
-        low, high = moved @ base / (size * root), np.sqrt((moved**2).sum(3) / size)
-        low[..., 0] += root
-        high[..., 0] = np.sqrt(((moved[:, :, 0] + base) ** 2).sum(2) / size + eps)
-        unit = size if subtracts_means(config) else 1
-        return unit * low[order], unit * high[order]
 
     @cached_property
     def terms(self) -> FloatArray:
         """For each step "v h 1+e"; 0 where nothing is seen."""
-        weight, value = self._visible
+        weight, value = self.visible
         weighted = np.concatenate([weight[..., None], weight[..., None] * (value - self.centre)], axis=3)
         return weighted[self.problem.required_automaton.order].reshape(*weight.shape[:2], -1)
 
     @cached_property
     def unit(self) -> FloatArray:
         """How much sums are, roughly, "h 1+e"."""
-        (weight, _), (least, most) = self._visible, self._range
+        (weight, _), (least, most) = self.visible, self.range
         usual = (weight.sum(1) / np.maximum(np.count_nonzero(weight.max(2) > 0, axis=1), 1)[:, None]).sum(0)
         spread = np.concatenate([np.ones((len(usual), 1)), np.maximum((most - least) / 2, 1e-12)], axis=1)
         return np.asarray((np.maximum(usual, 1e-300)[:, None] * spread).reshape(-1))
@@ -207,7 +188,7 @@ class ReadSums:
 
     def _read(self, low: FloatArray, high: FloatArray) -> Boxes:
         """From boxes of sums to those of quotients."""
-        (least, most), heads = self._range, self.centre.shape[0]
+        (least, most), heads = self.range, self.centre.shape[0]
         low, high = (end.reshape(len(low), heads, -1) for end in (low, high))
         total = np.maximum(low[..., :1], 1e-300), np.maximum(high[..., :1], 1e-300)
         quotients = np.stack([end[..., 1:] / divisor for end in (low, high) for divisor in total])

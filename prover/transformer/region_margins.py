@@ -24,16 +24,22 @@ _LOOKED_AT, _KEPT = 48, 8
 _Heads = tuple[Tensor, Tensor, Tensor]
 
 
-def leads(paths: RegionPaths, weights: Weights, heads: _Heads) -> Tensor:
-    """At least by how much the outputs of regions lead, "f", in units that depend on the model (see BoxBounds)."""
-    sums, (query, key, value) = paths.sums, heads
-    order, steps = sums.problem.required_automaton.order, len(paths.before)
+def weighted(sums: ReadSums, weights: Weights, heads: _Heads) -> tuple[Tensor, Tensor]:
+    """Weights "k v h" and values less the centre "k v h e", as ReadSums has them for the problem's weights."""
+    query, key, value = heads
     met = torch.as_tensor(sums.met, device=key.device)[..., None]
     lost = falls(sums.problem.model.config, of_block(weights, 0), key.shape[2])[:, sums.position]
     scores = torch.einsum("he,vhke->kvh", query[sums.query, :, sums.position], key) - lost.T[:, None]
     scores = scores.masked_fill(~met, -torch.inf)
-    weight = (scores - scores.detach().amax((0, 1))).exp()
     shifted = value.permute(2, 0, 1, 3) - torch.as_tensor(sums.centre, device=key.device)
+    return (scores - scores.amax((0, 1)).nan_to_num(neginf=0)).exp(), shifted  # 0: all is padding
+
+
+def leads(paths: RegionPaths, weights: Weights, heads: _Heads) -> Tensor:
+    """At least by how much the outputs of regions lead, "f", in units that depend on the model (see BoxBounds)."""
+    sums, (weight, shifted) = paths.sums, weighted(paths.sums, weights, heads)
+    order, steps = sums.problem.required_automaton.order, len(paths.before)
+    met = torch.as_tensor(sums.met, device=weight.device)[..., None]
     terms = torch.cat([weight[..., None], weight[..., None] * shifted], 3)[order].flatten(2)
     nothing = terms.new_zeros(1, terms.shape[2])
     box = Box(nothing, nothing)
@@ -43,13 +49,13 @@ def leads(paths: RegionPaths, weights: Weights, heads: _Heads) -> Tensor:
     rest = Box(nothing, nothing)
     for step, edges in zip(reversed(range(steps, len(order))), paths.after, strict=True):
         rest = edges.hull(rest, terms[step])
-    box = box + rest.at(torch.as_tensor(paths.state, device=key.device))
-    low, high = (end.unflatten(1, (len(scores[0, 0]), -1)) for end in (box.low, box.high))
+    box = box + rest.at(torch.as_tensor(paths.state, device=weight.device))
+    low, high = (end.unflatten(1, (weight.shape[2], -1)) for end in (box.low, box.high))
     total = Box(low[..., :1].clamp_min(1e-300), high[..., :1].clamp_min(1e-300))
     read = Box(low[..., 1:], high[..., 1:]).over(total)
     least, most = (torch.where(met[..., None], shifted, end) for end in (torch.inf, -torch.inf))
     read = Box(torch.maximum(read.low, least.amin((0, 1))), torch.minimum(read.high, most.amax((0, 1))))
-    outputs = torch.as_tensor(paths.outputs, device=key.device)
+    outputs = torch.as_tensor(paths.outputs, device=weight.device)
     return sums.bounds_with(weights).least_leads(Box(read.low.flatten(1), read.high.flatten(1)), outputs)[0]
 
 
@@ -63,7 +69,6 @@ def usual_lead(sums: ReadSums, finer: FinerAutomaton) -> float:
 def region_margins(problem: TransformerProblem, rng: np.random.Generator) -> Surrogate:
     """Claims about regions of some reads and queries, with grids that are not fine; leads relative to what is enough."""
     every = [(read, query) for read in range(len(problem.reads)) for query in problem.queries(read)]
-    every = [(read, query) for read, query in every if ReadSums(problem, read, query).met.any()]  # not just padding
     heads = first_heads(problem.model.config, problem.weights)
     found = list[tuple[float, float, int, RegionPaths, float]]()
     for number in rng.permutation(len(every))[:_LOOKED_AT].tolist():

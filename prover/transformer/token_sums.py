@@ -1,4 +1,4 @@
-"""What tokens add to sums that one-layer transformers depend on, and bounds of these sums, in float64.
+"""Bounds of sums that one-layer transformers depend on, over inputs that a finer automaton divides, in float64.
 
 They are what the checker computes (checker/transformer/potentials), but for rounding.
 """
@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from certificates.tensor_file import IntArray
 from prover.problem import BoolArray
-from prover.transformer.box_bounds import subtracts_means, unembedding_after_norm
 from prover.transformer.finer_automaton import FinerAutomaton, ReadSums
-from prover.transformer.problem import TransformerProblem
+from prover.transformer.token_terms import TokenTerms
 
 FloatArray = np.ndarray
 Terms = list[FloatArray]
@@ -24,61 +25,11 @@ _RATIOS, _ROUNDS, _LARGEST, _SLACK = 12, 5, 2.0**14, 2.0**-8
 
 
 @dataclass(frozen=True)
-class Functionals:
-    """What is asked of the residual stream after attention: columns "d x", and what is added.
-
-    before_norm: the constants are multiplied by the root of a last norm.
-    """
-
-    columns: FloatArray
-    constants: FloatArray
-    before_norm: bool = False
-
-
-@dataclass(frozen=True)
-class Summands:
-    """The parts of a one-layer model whose sums matter."""
-
-    problem: TransformerProblem
-
-    def __getitem__(self, name: str) -> FloatArray:
-        """A weight."""
-        return self.problem.weights[name].cpu().numpy()
-
-    @cached_property
-    def units(self) -> Functionals:
-        """What the MLP's units read."""
-        if self.problem.model.config.attn_only:
-            return Functionals(np.zeros((self.problem.model.config.d_model, 0)), np.zeros(0))
-        return Functionals(self["blocks.0.mlp.W_in"], self["blocks.0.mlp.b_in"])
-
-    @cached_property
-    def _unembedding(self) -> tuple[FloatArray, FloatArray]:
-        config = self.problem.model.config
-        unembed, bias = (part.cpu().numpy() for part in unembedding_after_norm(config, self.problem.weights))
-        return unembed * (config.d_model if subtracts_means(config) else 1), bias  # in the checker's unit, as multipliers are
-
-    def leads(self, output: IntArray, slopes: FloatArray) -> tuple[Functionals, FloatArray]:
-        """For outputs "k" with slopes "k m": of the leads with slopes, "k r" each; and how units influence leads, "m k r"."""
-        (unembed, bias), config = self._unembedding, self.problem.model.config
-        rivals = (output[:, None] + np.arange(1, config.d_vocab_out)) % config.d_vocab_out
-        lead = unembed[:, output][:, :, None] - unembed[:, rivals]
-        added = bias[output][:, None] - bias[rivals] - float(self.problem.margin)
-        if config.attn_only:
-            return Functionals(lead, added, config.normalization_type is not None), np.zeros((0, *rivals.shape))
-        influence = np.einsum("md,dkr->mkr", self["blocks.0.mlp.W_out"], lead)
-        added = added + np.einsum("d,dkr->kr", self["blocks.0.mlp.b_out"], lead)
-        scaled = influence * slopes.T[:, :, None]
-        columns = lead + np.einsum("dm,mkr->dkr", self.units.columns, scaled)
-        return Functionals(columns, added + np.einsum("m,mkr->kr", self.units.constants, scaled)), influence
-
-
-@dataclass(frozen=True)
 class DividedInputs:
     """Inputs with one query at a read, divided by a finer automaton: tables "s v" for each step, sizes after each.
 
     numbers: of all states, if they are numbered: those before each step, and of the regions. greatest "h": scores are relative
-    to these.
+    to these. between: a box of ratios "h 2" that is asked about, if not all that there are.
     """
 
     sums: ReadSums
@@ -87,6 +38,7 @@ class DividedInputs:
     outputs: IntArray
     greatest: FloatArray
     numbers: Sequence[IntArray] = ()
+    between: FloatArray | None = None
 
     @staticmethod
     def by_number(sums: ReadSums, greatest: FloatArray, token_numbers: IntArray) -> "DividedInputs":
@@ -135,42 +87,33 @@ class DividedInputs:
         return 2 ** (len(self.greatest) - 1)
 
     @cached_property
-    def _added(self) -> FloatArray:
-        """What a token adds to (Z, N) of each head, "step v h 1+e"; 0 where nothing is seen."""
-        heads = len(self.greatest)
+    def of_tokens(self) -> TokenTerms:
+        """What tokens add, for the model as it is."""
+        weight, value = self.sums.visible
         scale = np.exp(self.sums.greatest(self.sums.met) - self.greatest)
-        added = self.sums.terms[: len(self.tables)]
-        return added.reshape(*added.shape[:2], heads, -1) * scale[:, None]
+        both = (torch.as_tensor(part, device=self._device) for part in (weight * scale, value - self.sums.centre))
+        return TokenTerms(self.sums, self.sums.problem.weights, *both)
 
-    def _parts(self, functionals: Functionals) -> FloatArray:
-        """What the heads add to sums, "step v h x", that of others than the first being divided by ratios."""
-        columns, sums = functionals.columns.reshape(len(functionals.columns), -1), self.sums
-        constants = functionals.constants.reshape(-1)
-        fixed = sums.bounds.base.cpu().numpy() @ columns + constants * (not functionals.before_norm)
-        out = sums.problem.weights["blocks.0.attn.W_O"].cpu().numpy()
-        found = np.einsum("svhe,hed,dx->svhx", self._added[..., 1:], out, columns, optimize=True)
-        found[:, :, 0] += self._added[:, :, 0, :1] * fixed
-        if functionals.before_norm:
-            for ends, sign in zip(sums.roots, (1, -1), strict=True):
-                some = np.where(sign * constants > 0, constants, 0)
-                found += (self._added[..., 0] * ends[: len(self.tables)])[..., None] * some
-        return found
-
-    def enforced(self, functionals: Functionals) -> FloatArray:
-        """Multipliers of ratios "x h": what other heads than the first add on average, so that ratios hardly matter."""
-        weights, parts = self._added[:, :, 1:, 0], self._parts(functionals)[:, :, 1:]
-        return np.asarray((parts.sum((0, 1)) / np.maximum(weights.sum((0, 1)), 1e-300)[:, None]).T)
+    @property
+    def _device(self) -> torch.device:
+        return self.sums.problem.device
 
     @cached_property
     def ratios(self) -> FloatArray:
-        """Between which numbers Z / Z_h is, "h 2", with some room: the interval is divided again and again.
+        """Between which numbers Z / Z_h is "h 2"."""
+        return self._all_ratios if self.between is None else self.between
+
+    @property
+    def _all_ratios(self) -> FloatArray:
+        """With some room: the interval is divided again and again.
 
         On all inputs, but for regions with some of which nothing is seen but padding.
         """
-        found, sighted = np.zeros((len(self.greatest) - 1, 2)), self.hulls(list(self._added[..., 0]))[0].min(1) > 0
+        found, totals = np.zeros((len(self.greatest) - 1, 2)), self.of_tokens.totals.cpu().numpy()
+        sighted = self.hulls(list(totals))[0].min(1) > 0
         sighted |= not sighted.any()
         for head in range(len(found)):
-            first, other = self._added[:, :, 0, 0], self._added[:, :, 1 + head, 0]
+            first, other = totals[:, :, 0], totals[:, :, 1 + head]
             least, most = np.array([1 / _LARGEST, 1 / _LARGEST]), np.array([_LARGEST, _LARGEST])  # for both ends
             for _ in range(_ROUNDS):
                 tried = np.geomspace(least, most, _RATIOS)
@@ -183,22 +126,15 @@ class DividedInputs:
             found[head] = least[0] * (1 - _SLACK), most[1] * (1 + _SLACK)
         return found
 
-    def terms(self, functionals: Functionals) -> Terms:
-        """What a token adds to sums at all corners, for each step "v x corners", the last two as one."""
-        parts, enforced, weights = self._parts(functionals), self.enforced(functionals), self._added[..., :1]
-        sums = [parts[:, :, 0] + weights[:, :, 0] * enforced.sum(1)]
-        for head in range(1, len(self.greatest)):
-            part = parts[:, :, head] - weights[:, :, head] * enforced[:, head - 1]
-            sums = [before + part * ratio for before in sums for ratio in self.ratios[head - 1]]
-        every = np.stack(sums, axis=3)
-        return list(every.reshape(*every.shape[:2], -1))
+    def terms(self, parts: Tensor, enforced: Tensor) -> Terms:
+        """What a token adds to sums at all corners, for each step "v x corners", the last two as one. See TokenTerms."""
+        ratios = torch.as_tensor(self.ratios, device=self._device)
+        return list(self.of_tokens.at_corners(parts, ratios, enforced).cpu().numpy())
 
     @property
     def checked(self) -> Terms:
         """What a token adds to the sums that are positive if ratios are where they should be, for each step "v h"."""
-        first, others = self._added[:, :, :1, 0], self._added[:, :, 1:, 0]
-        pairs = np.stack([first - others * self.ratios[:, 0], others * self.ratios[:, 1] - first], axis=3)
-        return list(pairs.reshape(*pairs.shape[:2], -1))
+        return list(self.of_tokens.beyond(torch.as_tensor(self.ratios, device=self._device)).cpu().numpy())
 
     def hulls(self, terms: Terms) -> tuple[FloatArray, FloatArray]:
         """The least and the greatest sums of every region, "f x"."""

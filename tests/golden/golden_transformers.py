@@ -317,6 +317,16 @@ def add_potentials(corpus: Corpus) -> None:
         own = [[[ratio * SIXTEENTH for ratio in ratios]], COUNTED_TWICE["ratios"][1]]
         changed = counting(COUNTED_TWICE, ratios=own)
         add(f"potentials-ratio-{name}", 7, 1, "ratios are not where they should be", changed, total, **twice)
+    boxes = nothing_of(9, 2) | {
+        "ratios": [[[ratio * SIXTEENTH for ratio in own]] for own in ([19, 23, 27], [14, 16, 18])],
+        "pattern": COUNTED_TWICE["pattern"] * 2,
+        "enforced": np.zeros((2, 16, 1)),
+    }
+    add("potentials-two-boxes", 7, 0, "ratios are divided", counting(COUNTED_TWICE, **boxes), total, **twice)
+    first = boxes | {"pattern": [*COUNTED_TWICE["pattern"], *[-1] * 6]}
+    add("potentials-one-box", 7, 1, "half of the ratios only", counting(COUNTED_TWICE, **first), total, **twice)
+    short = boxes | {"pattern": COUNTED_TWICE["pattern"]}
+    add("potentials-box-missing", 7, 1, "patterns are missing for a box", counting(COUNTED_TWICE, **short), total, **twice)
     large = np.full((2, 8, 1), 2**40 + 1)
     add("potentials-enforced-large", 7, 1, "too large", counting(COUNTED_TWICE, enforced=large), total, **twice)
 

@@ -69,7 +69,8 @@ def test_attention_beyond_neighbours(trained: tuple[Model, TransformerProblem], 
     weights = load_weights(model, CPU)
     far = float(beyond_neighbours(first_heads(model.config, weights), before))
     inputs = torch.as_tensor(problem.random_inputs(500, np.random.default_rng(1), by_state=False))
-    pattern = attention_pattern(model.config, of_block(weights, 0), embedded(model.config, weights, inputs))[0][:, 0]
+    nothing = torch.zeros(inputs.shape, dtype=torch.bool)
+    pattern = attention_pattern(model.config, of_block(weights, 0), embedded(model.config, weights, inputs), nothing)[0][:, 0]
     near = torch.diagonal(pattern, dim1=1, dim2=2)[:, 1:].clone()
     near[:, : len(near[0]) if before else -1] += torch.diagonal(pattern, -1, 1, 2)[:, : len(near[0]) if before else -1]
     share = (1 / near - 1).clamp_min(0)[:, 1:]  # positions from 2 on, where there is anything beyond

@@ -90,12 +90,25 @@ def with_claims(
     }
 
 
+def in_boxes(hints: Hints, bins: int, rng: np.random.Generator) -> Hints:
+    """Ratios are divided, mostly in increasing order; all boxes are claimed for most regions, and only some for others."""
+    low, high = hints["ratios"][..., :1], hints["ratios"][..., 1:]
+    inner = np.rint(low + (high - low) * np.sort(rng.random((*low.shape[:2], bins - 1)), axis=2))
+    edges = np.concatenate([low, inner if rng.random() < 0.8 else inner[..., ::-1], high], axis=2)
+    boxes = bins ** low.shape[1]
+    pattern = np.tile(hints["pattern"], (boxes, 1))
+    pattern[rng.random(pattern.shape) < 0.3 * (rng.random(pattern.shape[1]) < 0.5)] = -1
+    enforced = np.tile(hints["enforced"], (1, boxes, 1))
+    enforced += np.rint(rng.normal(size=enforced.shape) * rng.choice([0, 2**22])).astype(enforced.dtype)
+    return {**hints, "ratios": edges, "pattern": pattern.reshape(-1), "enforced": enforced}
+
+
 def numbered(hints: Hints, query_of: np.ndarray, rng: np.random.Generator, size: float) -> Hints:
     """With random numbers, and some multipliers for every family. Ratios are enforced somehow."""
-    claimed = hints["pattern"] >= 0
-    pairs = np.column_stack([query_of, hints["pattern"]])[claimed]
-    counts, pieces = (len(np.unique(pairs[:, 0])), len(np.unique(pairs, axis=0))), int(rng.integers(1, 4))
-    numbers = rng.integers(-3, 4, len(hints["finer"]) + len(hints["pattern"]))
+    boxes, pieces = hints["pattern"].reshape(-1, len(query_of)), int(rng.integers(1, 4))
+    pairs = [np.column_stack([query_of, box])[box >= 0] for box in boxes]
+    counts = sum(len(np.unique(box[:, 0])) for box in pairs), sum(len(np.unique(box, axis=0)) for box in pairs)
+    numbers = rng.integers(-3, 4, len(hints["finer"]) + len(query_of))
     found = {"numbers": numbers, "enforced": np.rint(rng.normal(size=hints["enforced"].shape) * size * 2**24)}
     for name, count in zip(("inner", "outer"), counts, strict=True):
         found[name] = np.rint(rng.normal(size=(count, pieces, hints[name].shape[2])) * size * 2**24)
@@ -118,6 +131,8 @@ def draw_claims(model: Model, automaton: Automaton, read: int, rng: np.random.Ge
             pattern[number] = rng.choice(np.flatnonzero(outputs == true[one[0]]))
             query_of[number] = np.searchsorted(hints["queries"], rows[one[0], position])
     hints = with_claims(model, automaton, read, hints, pattern, outputs, slopes)
+    if model.config.n_heads > 1 and rng.random() < 0.6:
+        hints = in_boxes(hints, int(rng.integers(2, 5)), rng)
     if rng.random() < 0.5:
         return hints
     return numbered(hints, query_of, rng, float(rng.choice([0, 0.1, 1])))
@@ -286,7 +301,14 @@ def test_what_is_proved_is_what_the_theorem_says(seed: int) -> None:
     wide = rng.random(2) / 2 + 1e-4
     ratios = np.stack([ratio.min(1) * (1 - wide[0]), ratio.max(1) * (1 + wide[1])], axis=1)
     claims["ratios"] = more["ratios"] = np.rint(ratios[None] * 2**24)
-    margin = stated.least(output, slopes[0] / 256, claims["ratios"][0] / 2**24, claims["enforced"][0] / 2**24)
+    if heads > 1 and seed // 2 % 2:
+        claims = in_boxes(claims, 2 + seed % 2, rng)
+        claims["pattern"][:] = 0
+        more = numbered(claims, np.zeros(1, int), rng, 0.0) | {"enforced": claims["enforced"], "numbers": more["numbers"]}
+    edges = [list(itertools.pairwise(own)) for own in claims["ratios"][0] / 2**24]
+    of_boxes = np.split(claims["enforced"][0] / 2**24, len(claims["pattern"]))
+    boxes = zip(itertools.product(*edges), of_boxes, strict=True)
+    margin = min(stated.least(output, slopes[0] / 256, np.array(box), enforced) for box, enforced in boxes)
     biases = stored_weights(model).get("unembed.b_U", np.zeros(model.config.d_vocab_out)).copy()
     biases[output] += 1 - margin  # as margins are not negative
     raw = RawTensor("F64", biases.shape, biases.astype("<f8").tobytes())
@@ -438,6 +460,10 @@ def small_model(**fixed: Any) -> Model:
         ({"ratios": np.zeros((1, 0, 2))}, "2 queries"),
         ({"enforced": np.zeros((2, 3, 0))}, "4 sums"),
         ({"enforced": np.zeros((1, 4, 0))}, "4 sums"),
+        ({"ratios": np.zeros((2, 0, 1))}, "1 to 64 boxes"),
+        ({"ratios": np.zeros((2, 0, 9))}, None),
+        ({"inner": np.zeros((3, 1, 4))}, "more families"),
+        ({"outer": np.zeros((5, 1, 1))}, "more families"),
     ],
 )
 def test_claims_of_another_form_are_refused(change: dict[str, Any], reason: str | None) -> None:
@@ -527,3 +553,55 @@ def test_ratios_and_what_enforces_them_are_not_too_large(name: str) -> None:
     for size in (2**40 + 1, -(2**40) - 1):
         with pytest.raises(Refused, match="too large"):
             applied(setting_for(model, automaton), 0, {**claims, name: np.full(claims[name].shape, size)})
+
+
+@pytest.mark.parametrize(("heads", "bins", "fits"), [(2, 64, True), (2, 65, False), (3, 8, True), (3, 9, False), (6, 2, True)])
+def test_there_are_not_too_many_boxes(heads: int, bins: int, fits: bool) -> None:
+    model = small_model(n_heads=heads, n_key_value_heads=heads, d_mlp=1)
+    automaton = Automaton.of(np.arange(2), np.array([[[0, 0]]]), np.array([1]))
+    hints = {"queries": [0, 1], "sizes": [2, 2], "finer": [[0, 0], [1, 1], [0, -1], [-1, 1]]}
+    arrays = {key: np.array(hint) for key, hint in hints.items()}
+    claims = with_claims(model, automaton, 0, arrays, np.array([-1, 0]), [1], np.zeros((1, 1)))
+    claims = in_boxes(claims, bins, np.random.default_rng(0))
+    claims["pattern"][:-1] = -1
+    setting = setting_for(model, automaton)
+    if fits:
+        applied(setting, 0, claims)
+        return
+    with pytest.raises(Refused, match="1 to 64 boxes"):
+        applied(setting, 0, claims)
+
+
+@pytest.mark.parametrize("seed", parts(40))
+def test_only_boxes_that_hold_all_ratios_prove(seed: int) -> None:
+    """Everything else is proved in all boxes, as the output always leads by far: regions count whose boxes hold all ratios."""
+    rng, heads = np.random.default_rng(seed), 2 + seed % 2
+    plain = {"attention_dir": "causal", "positional_embedding_type": "standard", "use_qk_norm": False, "attn_scale": -1}
+    sizes = {"n_ctx": 2, "d_vocab": 3, "n_heads": heads, "n_key_value_heads": heads, "d_head": 2, "d_vocab_out": 2}
+    model = draw_fitting(seed, **plain, **sizes, attn_only=False, d_mlp=1, normalization_type=None, tie_word_embeddings=False)
+    biases = np.array([0.0, 1e4])
+    raw = RawTensor("F64", biases.shape, biases.astype("<f8").tobytes())
+    model = replace(model, tensors={**model.tensors, "unembed.b_U": raw})
+    query, bins = int(rng.integers(3)), 3
+    total = Stated(model, query, np.arange(3)).total
+    ratio = total[0] / total[1:]  # "h t"
+    if not 0.01 < ratio.min() <= ratio.max() < 100 or (ratio.max(1) / ratio.min(1)).min() < 1.1:
+        return
+    automaton = Automaton.of(np.arange(2), np.zeros((1, 1, 3), np.int64), np.array([1]))
+    hints = {"queries": np.array([query]), "sizes": np.array([1, 1]), "finer": np.stack([np.zeros(3, int)] * 2)}
+    hints["finer"][1, np.arange(3) != query] = -1
+    claims = with_claims(model, automaton, 0, hints, np.zeros(1, int), [1], np.zeros((1, 1)))
+    least, most = ratio.min(1), ratio.max(1)
+    edges = np.stack([0.9 * least, 0.7 * least + 0.3 * most, 0.3 * least + 0.7 * most, 1.1 * most], axis=1)
+    places = np.array(list(itertools.product(range(bins), repeat=heads - 1)))
+    claims["ratios"] = np.rint(edges[None] * 2**24)
+    claims["enforced"] = np.tile(claims["enforced"], (1, len(places), 1))
+    setting = setting_for(model, automaton, 64)
+    for _ in range(12):
+        claimed = rng.random(len(places)) < rng.choice([0.5, 1])
+        if rng.random() < 0.5:
+            low, high = np.sort(rng.integers(0, bins, (2, heads - 1)), axis=0)
+            claimed = np.all((places >= low) & (places <= high), axis=1)
+        own = {**claims, "pattern": np.where(claimed, 0, -1)}
+        more = numbered(own, np.zeros(1, int), rng, 0.0) | {"enforced": own["enforced"]}
+        assert [applied(setting, 0, hinted).correct for hinted in (own, more)] == [3 * bool(claimed.all())] * 2

@@ -28,10 +28,11 @@ from prover.strategy import DoesNotFit
 from prover.tasks import automaton_from
 from prover.training.own_task import OwnTaskRecipe, train_own_task
 from prover.transformer.finer_automaton import ReadSums
-from prover.transformer.pattern_search import PatternSearch
 from prover.transformer.problem import TransformerProblem
+from prover.transformer.ratio_boxes import RatioBoxes
 from prover.transformer.token_numbers import token_numbers
-from prover.transformer.token_sums import DividedInputs, Summands
+from prover.transformer.token_sums import DividedInputs
+from prover.transformer.token_terms import Summands
 
 CPU = torch.device("cpu")
 SUM = running_sum_sign(4, 2)
@@ -81,8 +82,9 @@ def test_the_checker_proves_what_multipliers_claim(seed: int) -> None:
     sums = [ReadSums(problem, 0, query) for query in problem.queries(0)]
     met = np.any([one.met for one in sums], axis=0)
     divided = [DividedInputs.by_number(one, one.greatest(met), np.arange(vocab)) for one in sums]
-    search = PatternSearch(Summands(problem), divided)
-    step = potentials_step(0, search, search.multipliers())
+    boxes = RatioBoxes.of(Summands(problem, problem.weights), divided, 1)
+    (search,) = boxes.searches
+    step = potentials_step(0, boxes, [search.multipliers()])
     claimed = np.flatnonzero(step.hints["pattern"].integers() >= 0)
     setting = setting_for(model, wide)
     _, proved = potentials(setting, step, (transformer_forward(setting, Step("transformer-forward"), ()),)).followed
