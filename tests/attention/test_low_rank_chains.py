@@ -591,6 +591,29 @@ def test_balls_bound_linear_functions_of_all_other_outputs():
     assert passed > 100 and refused > 30
 
 
+@pytest.mark.parametrize(
+    ("cover", "why"),
+    [
+        ([(0, 0), (1, 0), (2, 0)], "a label or a ball that does not exist"),
+        ([(0, 0), (-1, 0)], "a label or a ball that does not exist"),
+        ([(0, 0), (1, 1)], "a label or a ball that does not exist"),
+        ([(0, 0), (1, -1)], "a label or a ball that does not exist"),
+        ([(1, 0), (0, 0)], "in the order of their labels"),
+        ([(0, 0), (0, 0)], "do not cover all other outputs"),
+    ],
+)
+def test_covers_have_one_form(cover: list[tuple[int, int]], why: str) -> None:
+    """One ball that holds all three outputs, two labels: anything but one entry for each, in order, is refused."""
+    setting = setting_for(small_step()[0], 40)
+    points, zeros = np.zeros((3, 1), np.int64), np.zeros(3, np.int64)
+    hints = {"order": np.arange(3), "runs": np.array([(0, 3)]), "centre": points[:1], "radius": np.array([4])}
+    balls = Balls.of(setting, hinted(setting, points, 20), zeros, zeros, hints, 20)
+    rows = hinted(setting, np.ones((2, 4), np.int64), 20)
+    assert balls.largest(setting, rows, np.array([(0, 0), (1, 0)]))[0].tolist() == [0, 1]
+    with pytest.raises(Refused, match=why):
+        balls.largest(setting, rows, np.array(cover))
+
+
 def test_rests_bound_what_coordinates_leave_out():
     """Random bases, some far from orthonormal, and rests as small as the checker lets them be."""
     setting, passed = setting_for(small_step()[0], 40), 0
