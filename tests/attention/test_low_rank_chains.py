@@ -596,17 +596,18 @@ def test_balls_bound_linear_functions_of_all_other_outputs():
     [
         ([(0, 0), (1, 0), (2, 0)], "a label or a ball that does not exist"),
         ([(0, 0), (-1, 0)], "a label or a ball that does not exist"),
-        ([(0, 0), (1, 1)], "a label or a ball that does not exist"),
+        ([(0, 0), (1, 3)], "a label or a ball that does not exist"),
         ([(0, 0), (1, -1)], "a label or a ball that does not exist"),
         ([(1, 0), (0, 0)], "in the order of their labels"),
         ([(0, 0), (0, 0)], "do not cover all other outputs"),
+        ([(0, 1), (0, 2)], "do not cover all other outputs"),  # they overlap
     ],
 )
 def test_covers_have_one_form(cover: list[tuple[int, int]], why: str) -> None:
-    """One ball that holds all three outputs, two labels: anything but one entry for each, in order, is refused."""
+    """Of three outputs, by a ball that holds all, and two that overlap; for two labels."""
     setting = setting_for(small_step()[0], 40)
     points, zeros = np.zeros((3, 1), np.int64), np.zeros(3, np.int64)
-    hints = {"order": np.arange(3), "runs": np.array([(0, 3)]), "centre": points[:1], "radius": np.array([4])}
+    hints = {"order": np.arange(3), "runs": np.array([(0, 3), (0, 2), (1, 3)]), "centre": points, "radius": zeros + 4}
     balls = Balls.of(setting, hinted(setting, points, 20), zeros, zeros, hints, 20)
     rows = hinted(setting, np.ones((2, 4), np.int64), 20)
     assert balls.largest(setting, rows, np.array([(0, 0), (1, 0)]))[0].tolist() == [0, 1]
