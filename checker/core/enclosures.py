@@ -288,7 +288,7 @@ class Enclosure(ABC):
 
     @abstractmethod
     def representative(self) -> Self:
-        """Numbers of our choice inside each interval, known exactly (intervals of width zero)."""
+        """The upper ends, known exactly (intervals of width zero)."""
 
     @abstractmethod
     def __getitem__(self, index: Any) -> Self:

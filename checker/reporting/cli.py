@@ -100,7 +100,11 @@ _ABOUT_THE_CLAIM = ("task", "at_least", "margin_at_least", "deployed", "errors",
 @_CERTIFICATE
 @_MODEL
 @_pins
-@click.option("--shard", metavar="I/N", help="Do every N-th part only, and write a shard with -o, for `checker combine`.")
+@click.option(
+    "--shard",
+    metavar="I/N",
+    help="Do every N-th part only, and write a shard with -o, for `checker combine`. Limits are those of the whole check.",
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to write the shard.")
 def verify_command(certificate: Path, model: Path, shard: str | None, output: Path | None, **pins: Any) -> None:
     """Check CERTIFICATE against a model file and print the theorem that it proves."""

@@ -45,7 +45,7 @@ class EvaluatedTransformer(Classifier):
         heads, width, units = config.n_heads * config.d_head, config.d_model, config.d_mlp
         maps = [(heads, width)] + ([] if config.attn_only else [(width, units)] * (1 + config.gated_mlp) + [(units, width)])
         attention = seen * (4 * heads + config.n_heads)  # scores, exponentials, sums of values: of numbers that are looked up
-        products, numbers = sum(2 * a * b for a, b in maps), sum(a + b for a, b in maps) + units
+        products, numbers = sum(2 * a * b for a, b in maps), sum(b for _, b in maps)  # results, of six operations each at least
         exponentials = seen * config.n_heads + (0 if config.act_fn in (None, "relu") else units)
         slow = 6 * (attention + numbers) + 3 * arithmetic.exp_terms * exponentials
         effort = arithmetic.slowness * slow + arithmetic.product_slowness * products

@@ -37,8 +37,8 @@ class KeptSearches:
     def __init__(self, problem: Problem, strategy: Strategy) -> None:
         about = {"model": problem.model.digest(), "task": problem.stated_task, "margin": str(problem.margin)}
         made = {"strategy": strategy.name, "settings": asdict(strategy), "version": __version__}
-        self._key = json.dumps({**about, **made}, sort_keys=True)
-        self._folder, self._written, self._waiting = problem.folder, time.monotonic(), dict[Path, Found]()
+        self._about, self._vocab = about | made, problem.model.config.d_vocab
+        self._folder, self._written, self._waiting = problem.folder, time.monotonic(), dict[tuple[int, int], Found]()
 
     def known(self, read: int, query: int) -> Found | None:
         """What was found before. Raises FormatError if the file is about something else, or none."""
@@ -47,20 +47,25 @@ class KeptSearches:
         try:
             stored = read_tensor_file(file)
             sizes, rows = (stored.tensors[name].integers() for name in ("sizes", "finer"))
+            if sizes.ndim != 1 or rows.shape != (1 + int(sizes[:-1].sum()), self._vocab) or min(sizes, default=-1) < 0:
+                raise ValueError("tables that do not fit")
             found = Found(np.split(rows, np.cumsum([1, *sizes[:-1]])[:-1]), sizes.tolist())
         except (FormatError, KeyError, ValueError) as error:
             raise FormatError(f"{file} keeps no search ({error}); delete it to start afresh") from error
         key = stored.metadata.get("key")
-        if key != self._key:
+        if key != self._key_of(read, query):
             raise FormatError(f"{file} belongs to another search ({key}); delete {file.parent}, or name another -o")
         return found
 
     def add(self, read: int, query: int, found: Found) -> None:
         """Keep what was found."""
         if self._folder is not None:
-            self._waiting[_file(self._folder, read, query)] = found
+            self._waiting[read, query] = found
             if time.monotonic() - self._written > _SECONDS_BETWEEN_WRITES:
                 self._write()
+
+    def _key_of(self, read: int, query: int) -> str:
+        return json.dumps({**self._about, "read": read, "query": query}, sort_keys=True)
 
     @contextmanager
     def or_written(self) -> Iterator[None]:
@@ -72,10 +77,13 @@ class KeptSearches:
             raise
 
     def _write(self) -> None:
-        for file, found in self._waiting.items():
+        for (read, query), found in self._waiting.items():
             hints = {"sizes": np.array(found.sizes), "finer": np.concatenate(found.tables)}
             tensors = {name: RawTensor.of_integers(hint) for name, hint in hints.items()}
-            write_atomically(file, serialize_tensor_file({"key": self._key}, tensors))
+            assert self._folder is not None
+            write_atomically(
+                _file(self._folder, read, query), serialize_tensor_file({"key": self._key_of(read, query)}, tensors)
+            )
         self._written = time.monotonic()
         self._waiting.clear()
 

@@ -54,7 +54,7 @@ def _from_state(table: IntArray, state: int, second: IntArray) -> IntArray | Non
         return None
     numbers = (direction - direction.min()) / gaps.min()
     whole = np.rint(numbers).astype(np.int64)
-    if whole.max() > _LARGEST or np.abs(equations @ whole).max() > 0:
+    if whole.max() > _LARGEST or np.any(equations @ whole):
         return None
     if len(np.unique(whole)) < len(np.unique(table[:, tokens], axis=1).T):  # tokens that differ have the same number
         return None

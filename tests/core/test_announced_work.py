@@ -1,6 +1,7 @@
 """What an enumeration announces before it begins: never more than it takes, and enough to refuse at once what does not fit."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,19 @@ def test_no_more_is_announced_than_is_done(seed: int, precision: int) -> None:
         require_no_more_than_done(setting, forward, rng)
     except Refused as error:
         assert "not proved to be positive" in str(error)
+
+
+@pytest.mark.parametrize("precision", [30, 64])
+@pytest.mark.parametrize(("d_model", "d_mlp"), [(1, 500), (4, 256), (16, 300)])
+def test_nor_of_wide_layers(d_model: int, d_mlp: int, precision: int) -> None:
+    """Where nearly all is spent on units without biases, which are no more than compared with 0."""
+    sizes = {"n_layers": 1, "n_heads": 1, "n_key_value_heads": 1, "d_head": 1, "d_vocab": 2, "d_vocab_out": 2, "n_ctx": 6}
+    plain = {"normalization_type": None, "act_fn": "relu", "positional_embedding_type": "none", "use_qk_norm": False}
+    drawn = draw_model(0, d_model=d_model, d_mlp=d_mlp, attn_only=False, gated_mlp=False, **sizes, **plain)
+    model = replace(drawn, tensors={name: one for name, one in drawn.tensors.items() if ".b_" not in name})
+    setting = setting_for(model, parity(6), precision)
+    forward = transformer_forward(setting, Step("transformer-forward"), ())
+    require_no_more_than_done(setting, forward, np.random.default_rng(precision))
 
 
 @pytest.mark.parametrize("precision", [12, 30, 64])

@@ -6,12 +6,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from test_regions import one_layer
 
 import prover.transformer.kept_searches
-from certificates import Model, write_model
+from certificates import Model, RawTensor, write_model
+from certificates.tensor_file import read_tensor_file
+from certificates.writing import serialize_tensor_file
 from prover.commands import cli
 from prover.strategies.regions import Regions
 from prover.tasks import automaton_from, write_automaton
@@ -84,6 +87,13 @@ def test_other_settings_and_other_files_are_refused(model: Path, monkeypatch: py
     file.write_bytes(file.read_bytes()[:-1])
     broken = run(model)
     assert broken.exit_code != 0 and "keeps no search" in str(broken.exception)
+    file.unlink()
+    kept = read_tensor_file(prover.transformer.kept_searches.kept_in(folder)[0])
+    for name, shape in (("sizes", (0,)), ("sizes", (2, 1)), ("finer", (1,)), ("finer", (3, 9))):
+        tensors = {**kept.tensors, name: RawTensor.of_integers(np.zeros(shape, np.int64))}
+        file.write_bytes(serialize_tensor_file(kept.metadata, tensors))
+        wrong = run(model)
+        assert wrong.exit_code != 0 and "keeps no search" in str(wrong.exception)
     file.unlink()
     (folder / "notes.txt").write_text("mine")
     assert run(model).exit_code == 0 and [file.name for file in folder.iterdir()] == ["notes.txt"]

@@ -10,6 +10,7 @@ from test_regions import draw_automaton, every_input, setting_for, true_leads
 from test_regions_strategy import assert_accepted_and_true
 
 from certificates import Model, Step, write_certificate, write_model
+from certificates.automaton import Automaton
 from checker import covers, verify
 from checker.transformer.potentials import potentials
 from checker.transformer.transformer_forward import transformer_forward
@@ -100,6 +101,8 @@ def test_numbers_of_tokens() -> None:
     doubled = automaton_from(0, lambda total, token, _: total + 4 * token, lambda total: int(total > 9), 6, 3)
     assert token_numbers(doubled).tolist() == [0, 1, 2]  # type: ignore[union-attr]
     assert [token_numbers(task).tolist() for task in (balanced_brackets(10), parity(6))] == [[0, 1]] * 2  # type: ignore[union-attr]
+    ends = Automaton.of(np.array([1, 0]), np.array([[[0, -1, 0]], [[-1, 0, -1]]]), np.array([0]))
+    assert token_numbers(ends) is None  # each pair of tokens leads to a state of its own
     for task in (modular_addition(5), kth_smallest(5, 4, 2), sortedness(4, 5), in_context_copying(5, 4)):
         assert token_numbers(task) is None
 
