@@ -577,6 +577,7 @@ def test_only_boxes_that_hold_all_ratios_prove(seed: int) -> None:
     """Everything else is proved in all boxes, as the output always leads by far: regions count whose boxes hold all ratios."""
     rng, heads = np.random.default_rng(seed), 2 + seed % 2
     plain = {"attention_dir": "causal", "positional_embedding_type": "standard", "use_qk_norm": False, "attn_scale": -1}
+    plain["pad_token"] = -1
     sizes = {"n_ctx": 2, "d_vocab": 3, "n_heads": heads, "n_key_value_heads": heads, "d_head": 2, "d_vocab_out": 2}
     model = draw_fitting(seed, **plain, **sizes, attn_only=False, d_mlp=1, normalization_type=None, tie_word_embeddings=False)
     biases = np.array([0.0, 1e4])
