@@ -530,6 +530,17 @@ def test_profiles_have_tokens_below_the_label_only():
                 RULES[RULE](setting_for(model, 30), with_hint(step, "own", changed), ())
 
 
+def test_sizes_of_profiles_do_not_decrease():
+    """Else a query could get a profile whose tokens it is not among."""
+    model, step = small_step()
+    own = step.hints["own"].integers()
+    for label in range(1, len(own)):
+        changed = own.copy()
+        changed[label, :, 0], changed[label, :, 1:] = label, label - 1
+        with pytest.raises(Refused, match="the sizes of profiles must not decrease"):
+            RULES[RULE](setting_for(model, 30), with_hint(step, "own", changed), ())
+
+
 def test_looking_for_profiles_takes_memory():
     """Inputs by profiles, however few of these are of use."""
     model, step = small_step()
