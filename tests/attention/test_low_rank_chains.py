@@ -530,6 +530,14 @@ def test_profiles_have_tokens_below_the_label_only():
                 RULES[RULE](setting_for(model, 30), with_hint(step, "own", changed), ())
 
 
+def test_it_is_about_the_largest_token_only():
+    model, step = small_step()
+    setting = setting_for(model, 30)
+    second = parse_task({"n": 2, "name": "nth-max-of-k"}, model.config, {}, setting.meter)
+    with pytest.raises(Refused, match="low-rank-chains"):
+        RULES[RULE](replace(setting, task=second), step, ())
+
+
 def test_sizes_of_profiles_do_not_decrease():
     """Else a query could get a profile whose tokens it is not among."""
     model, step = small_step()
