@@ -530,6 +530,30 @@ def test_profiles_have_tokens_below_the_label_only():
                 RULES[RULE](setting_for(model, 30), with_hint(step, "own", changed), ())
 
 
+def test_risks_are_those_of_all_tokens_up_to_one():
+    """Of a prefix the largest, whichever token has it: here the first one."""
+    model, step = small_step()
+    setting, hints = setting_for(model, 30), integers(step)
+    scores = _Scores.of(setting, FactoredLogits.of(setting), dict(step.parameters), hints)
+    steep = hinted(setting, (np.arange(len(hints["band"]), 0, -1) * 50 << UNIT_BITS).reshape(-1, 1), UNIT_BITS)
+    risk, _ = scores.of_band(np.flatnonzero(hints["band"] == hints["band"][-1]), steep, steep)
+    highest = endpoints(risk)[1][:, 0]
+    assert len(highest) > 2 and np.all(highest == highest[0])
+
+
+def test_classes_without_inputs_are_refused():
+    """A query below the label without copies of it, and a query that is the label in a band that is not its own."""
+    model, step = small_step()
+    setting, hints = setting_for(model, 30), integers(step)
+    label, (_, bands, profiles) = len(hints["own"]) - 1, hints["own"].shape
+    band = int(hints["band"][label])
+    for of_band, profile, copies in ((band, 0, 0), ((band + 1) % bands, profiles, 1)):
+        size = np.full(hints["size"].shape, -1)
+        size[label, of_band, profile, copies] = 1
+        with pytest.raises(Refused, match="a class is claimed that has no inputs"):
+            Claims.of(setting.task, hints | {"size": size}, setting.meter)
+
+
 def test_it_is_about_the_largest_token_only():
     model, step = small_step()
     setting = setting_for(model, 30)
