@@ -19,6 +19,11 @@ from certificates.tensor_file import RawTensor, read_tensor_file
 _MASK, _IGNORE = "blocks.0.attn.mask", "blocks.0.attn.IGNORE"
 
 
+def stated(config: ModelConfig) -> dict[str, Any]:
+    """What a configuration says; a padding token only if there is one."""
+    return {key: value for key, value in vars(config).items() if (key, value) != ("pad_token", -1)}
+
+
 @dataclass(frozen=True)
 class Model:
     """A model file's content: sizes, raw weights by TransformerLens name, and the task it says it was trained for."""
@@ -36,8 +41,7 @@ class Model:
             sha.update(data)
 
         absorb(b"compact-proof-model-1")
-        known = {key: value for key, value in vars(self.config).items() if (key, value) != ("pad_token", -1)}
-        absorb(dumps({"architecture": self.config.architecture, **known}).encode())
+        absorb(dumps({"architecture": self.config.architecture, **stated(self.config)}).encode())
         for name in sorted(self.tensors):
             tensor = self.tensors[name]
             absorb(dumps([name, tensor.dtype, list(tensor.shape)]).encode())

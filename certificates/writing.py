@@ -14,7 +14,7 @@ from certificates.attention_only import AttentionOnly
 from certificates.canonical_json import Json, decimal, dumps
 from certificates.certificate import FORMAT_NAME, VERSION, Certificate, MLPStatement, Statement
 from certificates.errors import FormatError
-from certificates.model_file import Model
+from certificates.model_file import Model, stated
 from certificates.tensor_file import RawTensor
 from certificates.transformer import Transformer
 from certificates.two_inputs import GroupMLP
@@ -104,8 +104,7 @@ def write_certificate(path: Path, certificate: Certificate) -> int:
 def write_model(path: Path, model: Model) -> None:
     """Write a model file atomically; `read_model` gives the same model, with the same digest."""
     sizes = model.config
-    stated = {key: value for key, value in vars(sizes).items() if (key, value) != ("pad_token", -1)}
-    config = {**stated, **{key: wanted for key, (wanted, default) in sizes.required.items() if wanted != default}}
+    config = {**stated(sizes), **{key: wanted for key, (wanted, default) in sizes.required.items() if wanted != default}}
     if isinstance(sizes, AttentionOnly):
         config["attention_dir"] = "causal"
     elif isinstance(sizes, GroupMLP | Transformer):

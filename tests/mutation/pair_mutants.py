@@ -320,7 +320,7 @@ CONFIGURATION = (
     ("type(value) is not int or", ""),
 )
 MODEL_FILE = (
-    ("**known", "**dict(list(known.items())[:0])"),
+    ("**stated(self.config)", "**dict(list(stated(self.config).items())[:0])"),
     ('{"architecture": self.config.architecture, ', "{"),
     ("and name not in sizes.unused", ""),
     ('not name.rpartition(".")[2].startswith("b") and', ""),

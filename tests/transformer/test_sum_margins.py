@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from test_potentials import draw_fitting, reads_that_fit
+from test_region_margins import assert_gradients_are_slopes
 from test_regions import draw_automaton
 
 from certificates import write_certificate, write_model
@@ -57,23 +58,8 @@ def test_leads_are_those_of_the_search(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(15))
 def test_gradients_are_slopes(seed: int) -> None:
-    """But at kinks, where several paths come to the same."""
     problem = drawn(seed)
-    claims = sum_margins(problem, np.random.default_rng(0))
-    weights = {name: weight.clone().requires_grad_() for name, weight in problem.weights.items()}
-    claims(weights, 0.0).margin.sum().backward()
-    rng, agree, step = np.random.default_rng(seed), [], 1e-6
-    for name in sorted(name for name, weight in weights.items() if weight.grad is not None):
-        place, ends = tuple(rng.integers(weights[name].shape)), []
-        for sign in (1, -1):
-            moved = {other: weight.detach().clone() for other, weight in weights.items()}
-            moved[name][place] += sign * step
-            ends.append(float(claims(moved, 0.0).margin.detach().sum()))
-        gradient = weights[name].grad
-        assert gradient is not None
-        slope, expected = (ends[0] - ends[1]) / (2 * step), float(gradient[place])
-        agree.append(abs(slope - expected) <= 1e-3 * max(1.0, abs(slope), abs(expected)))
-    assert np.mean(agree) > 0.7
+    assert_gradients_are_slopes(problem, sum_margins(problem, np.random.default_rng(0)), seed)
 
 
 def assert_certifies_more(problem: TransformerProblem, recipe: Recipe, folder: Path) -> float:

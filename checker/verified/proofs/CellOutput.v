@@ -1,6 +1,6 @@
 (* Rule set-output for each pair (FORMAT.md 5.10), without gaps or potentials: what ideal neurons write is summed up exactly,
    cell by cell, for every output. So nothing is asked of the maps of points. *)
-From Coq Require Import ZArith Lia List Arith Bool FunctionalExtensionality.
+From Coq Require Import ZArith Lia List Arith Bool.
 From CompactProofs Require Import Counting PrefixChains ListSums HiddenLayer CodedOutput SetOutput.
 Import ListNotations.
 Open Scope Z_scope.

@@ -1,5 +1,5 @@
 (* Rule coded-output with a code (FORMAT.md 5.9): theorem and proof of checker/layers/coded_output.py, in integers. *)
-From Coq Require Import ZArith Lia List Arith Bool FunctionalExtensionality.
+From Coq Require Import ZArith Lia List Arith Bool.
 From CompactProofs Require Import Counting PrefixChains ListSums MatrixProduct HiddenLayer.
 Import ListNotations.
 Open Scope Z_scope.
@@ -32,10 +32,6 @@ Proof.
 Qed.
 
 (* As functions. *)
-Lemma memo1_id {A} n (f : nat -> A) : memo1 n f = f.
-Proof. apply functional_extensionality; intros. apply memo1_eq. Qed.
-Lemma memo2_id {A} n k (f : nat -> nat -> A) : memo2 n k f = f.
-Proof. apply functional_extensionality; intros. apply functional_extensionality; intros. apply memo2_eq. Qed.
 
 Lemma lsum_flat_map {A B} (h : A -> list B) l f : lsum (flat_map h l) f = lsum l (fun x => lsum (h x) f).
 Proof. induction l; cbn; auto. now rewrite lsum_app, IHl. Qed.

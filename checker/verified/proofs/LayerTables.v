@@ -1,7 +1,7 @@
 (* Rule hidden-tables for both architectures: tables of integers from integer weights, and that they are a multiple of the
    logits. *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
-From CompactProofs Require Import Semantics Counting PrefixChains Tables TwoInputs ListSums MatrixProduct HiddenLayer.
+From CompactProofs Require Import Semantics Counting Exponential PrefixChains Tables TwoInputs ListSums MatrixProduct HiddenLayer.
 Import ListNotations.
 Open Scope R_scope.
 
@@ -202,7 +202,7 @@ Proof.
 Qed.
 Lemma uniform_value a b z : IZR (value m uniform_tables a b z) = E * V * Out * In_ * W * U * 3 * uniform_logit a b z.
 Proof.
-  assert (pos : forall x, (0 <= x)%Z -> 0 < IZR (2 ^ x)) by (intros; apply IZR_lt, Z.pow_pos_nonneg; lia).
+  assert (pos := pw_pos).
   assert (RW : IZR (2 ^ (r + w)) = In_ * W) by now rewrite Z.pow_add_r, mult_IZR by lia.
   assert (P4 : 0 <= E * V * Out * In_) by (repeat apply Rmult_le_pos; apply Rlt_le; auto).
   rewrite (Rmult_assoc _ 3), logit_parts. unfold value, rest, directly, uniform_tables.

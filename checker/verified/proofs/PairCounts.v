@@ -1,7 +1,7 @@
 (* What the extracted checker calls for networks on two inputs: from the bits of the weights, and hints, to a number of pairs.
    *)
-From Coq Require Import Reals Lra Lia ZArith List Arith Bool FunctionalExtensionality.
-From CompactProofs Require Import Semantics Counting PrefixChains Floats TwoInputs ListSums HiddenLayer LayerTables
+From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
+From CompactProofs Require Import Semantics Counting Exponential PrefixChains Floats TwoInputs ListSums HiddenLayer LayerTables
   Rounding CodedOutput SetOutput CellOutput.
 Import ListNotations.
 
@@ -114,9 +114,6 @@ Proof.
   apply (need_ok mn md S _ D) in L. rewrite minus_IZR, !V in L. apply IZR_lt in HS. nra.
 Qed.
 
-Lemma pow_plus x y : (0 <= x)%Z -> (0 <= y)%Z -> IZR (2 ^ (x + y)) = (IZR (2 ^ x) * IZR (2 ^ y))%R.
-Proof. intros. now rewrite Z.pow_add_r, mult_IZR. Qed.
-
 Theorem count_mlp_pairs_sound claims :
   (count_mlp_pairs claims <= n_right_pairs n O (IZR mn / IZR md) table (float_mlp m W))%Z.
 Proof.
@@ -125,8 +122,8 @@ Proof.
   repeat (apply andb_prop in F as [F ?Y]). apply Z.leb_le in F, Y5. apply Z.ltb_lt in Y4. rewrite forallb_forall in X.
   apply count_pairs_le. intros a b A B K. apply found_sound in K as [C L]; auto.
   apply (right_if_leads (2 ^ (e + u)) m _ (float_mlp m W) a b) in L; auto; [apply Z.pow_pos_nonneg; lia|].
-  intros z. rewrite pow_plus by auto.
-  apply mlp_value; auto; intros; rewrite <- ?pow_plus by auto; apply up; auto; try (apply X; cbn; auto); lia.
+  intros z. rewrite pw_add by auto.
+  apply mlp_value; auto; intros; rewrite <- ?pw_add by auto; apply up; auto; try (apply X; cbn; auto); lia.
 Qed.
 End Mlp.
 
@@ -171,7 +168,7 @@ Proof.
   apply count_pairs_le. intros a b A B K. apply found_sound in K as [C L]; auto.
   apply (right_if_leads O mn md table (3 * 2 ^ (e + v + o + r + w + u)) m _ (float_uniform n d dh H m W) a b) in L; auto;
     [assert (P := Z.pow_pos_nonneg 2 (e + v + o + r + w + u)); lia|].
-  intros z. rewrite mult_IZR, (Rmult_comm 3), !pow_plus by lia. cbv zeta.
-  apply uniform_value; auto; intros; rewrite <- ?pow_plus by lia; apply Up; try lia; cbn; auto 20.
+  intros z. rewrite mult_IZR, (Rmult_comm 3), !pw_add by lia. cbv zeta.
+  apply uniform_value; auto; intros; rewrite <- ?pw_add by lia; apply Up; try lia; cbn; auto 20.
 Qed.
 End Uniform.

@@ -1,5 +1,5 @@
 (* Rule prefix-chains (FORMAT.md 5.2), from tables of bounds: the number it establishes, and its soundness. *)
-From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
+From Coq Require Import Reals Lra Lia ZArith List Arith Bool FunctionalExtensionality.
 From CompactProofs Require Import Semantics Counting Labels Exponential.
 Import ListNotations.
 
@@ -16,6 +16,10 @@ Definition memo2 {A} (n k : nat) (f : nat -> nat -> A) : nat -> nat -> A :=
   let rows := memo1 n (fun i => memo1 k (f i)) in fun i j => rows i j.
 Lemma memo2_eq {A} n k (f : nat -> nat -> A) i j : memo2 n k f i j = f i j.
 Proof. unfold memo2. now rewrite !memo1_eq. Qed.
+Lemma memo1_id {A} n (f : nat -> A) : memo1 n f = f.
+Proof. apply functional_extensionality; intros. apply memo1_eq. Qed.
+Lemma memo2_id {A} n k (f : nat -> nat -> A) : memo2 n k f = f.
+Proof. do 2 (apply functional_extensionality; intros). apply memo2_eq. Qed.
 
 Open Scope Z_scope.
 Fixpoint zmin (n : nat) (f : nat -> Z) : Z := match n with O => f O | S k => Z.min (zmin k f) (f k) end.

@@ -1,5 +1,5 @@
 (* Tables of inner products of integer vectors, as they are or projected (rule projected-tables): bounds in units of 2^-120. *)
-From Coq Require Import Reals Lra Lia ZArith List Arith Bool FunctionalExtensionality.
+From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
 From CompactProofs Require Import Semantics Counting Exponential PrefixChains Projections.
 Open Scope Z_scope.
 
@@ -211,10 +211,6 @@ Qed.
 End Sound.
 
 Open Scope Z_scope.
-Lemma memo1_id {A} n (f : nat -> A) : memo1 n f = f.
-Proof. apply functional_extensionality; intros. apply memo1_eq. Qed.
-Lemma memo2_id {A} n k (f : nat -> nat -> A) : memo2 n k f = f.
-Proof. do 2 (apply functional_extensionality; intros). apply memo2_eq. Qed.
 Lemma all_below_ok n f i : all_below n f = true -> (i < n)%nat -> f i = true.
 Proof. intros H Hi. unfold all_below in H. rewrite forallb_forall in H. apply H, in_seq. lia. Qed.
 

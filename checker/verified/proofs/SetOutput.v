@@ -1,5 +1,5 @@
 (* Rule set-output for all pairs at once (FORMAT.md 5.10, 5.11): theorem 1 of checker/layers/set_output.py, and its proof. *)
-From Coq Require Import ZArith Lia List Arith Bool Permutation FunctionalExtensionality.
+From Coq Require Import ZArith Lia List Arith Bool Permutation.
 From CompactProofs Require Import Counting PrefixChains ListSums Rearrangement HiddenLayer.
 Import ListNotations.
 Open Scope Z_scope.

@@ -100,3 +100,14 @@ let parse (file : Container.file) =
       List.iter hint (List.remove_assoc "table" file.tensors);
       { model; task; table; statement = members; correct = natural "correct" correct; total = natural "total" total; margin = margin (List.assoc_opt "margin" members); steps }
   | _ -> assert false
+
+(* The parameters and hints of a step are just these; and a hint of some shape (-1: any size), with its entries. *)
+let taken step parameters hints =
+  need (List.sort compare (List.map fst step.parameters) = parameters) "%s takes other parameters" step.rule;
+  need (List.sort compare (List.map fst step.hints) = hints) "%s takes other hints" step.rule
+
+let hint step name shape =
+  let tensor = List.assoc name step.hints in
+  need (List.length tensor.Container.shape = List.length shape) "hint %s has another shape" name;
+  List.iter2 (fun wanted size -> need (wanted < 0 || wanted = size) "hint %s has another shape" name) shape tensor.shape;
+  (Array.of_list tensor.shape, Container.integer tensor)

@@ -1,19 +1,10 @@
-(* Hints in fixed point; and those of coded-output with a code, as an argument of the extracted functions (FORMAT.md 5.9). *)
+(* The hints of coded-output with a code, as an argument of the extracted functions (FORMAT.md 5.9). *)
 open Refused
-
-let check_scale (step : Certificate.step) =
-  let scale = List.assoc "scale" step.parameters in
-  need (abs scale <= 1100) "scale is from -1100 to 1100";
-  scale
 
 (* The numbers of a hint in units of 2^-scale, as multiples of 2^-unit (rounded down, if unit is less). *)
 let fixed step name shape =
-  let scale = check_scale step in
-  let sizes, number = Proof.hint step name shape in
-  let count = Array.fold_left ( * ) 1 sizes in
-  for i = 0 to count - 1 do need (abs (number i) < 1 lsl 53) "hint %s has a number of more than 53 bits" name done;
-  let shifted by x = if by >= 0 then Z.shift_left (Z.of_int x) by else Z.shift_right (Z.of_int x) (-by) in
-  (sizes, fun unit i -> shifted (unit - scale) (number i))
+  let scale = Fixed_point.scale step and sizes, number = Fixed_point.numbers step name shape in
+  (sizes, fun unit i -> Fixed_point.shifted false (Z.of_int (number i)) (unit - scale))
 
 (* Something for each of m neurons, from something for each of those chosen. *)
 let by_neuron m neurons otherwise of_chosen =
@@ -23,12 +14,12 @@ let by_neuron m neurons otherwise of_chosen =
 
 let code step n outputs m neurons =
   let count = Array.length neurons in
-  let scale = check_scale step in
+  let scale = Fixed_point.scale step in
   let pairwise = List.assoc "pairwise" step.parameters in
   need (pairwise = 0 || pairwise = 1) "pairwise is 0 or 1";
   let sizes, dictionary = fixed step "dictionary" [ -1; outputs ] in
   let k = sizes.(0) in
-  let sizes, atom = Proof.hint step "atoms" [ count; -1 ] in
+  let sizes, atom = Certificate.hint step "atoms" [ count; -1 ] in
   let s = sizes.(1) in
   need (s > 0) "a neuron has no atoms";
   let used = Array.make k false in
@@ -59,11 +50,10 @@ let code step n outputs m neurons =
 
 (* G^T G is the identity up to 2^-tilt (Frobenius), for G in units of 2^-30. *)
 let check_basis step name rows tilt =
-  let sizes, number = Proof.hint step name [ rows; -1 ] in
+  let sizes, number = Fixed_point.numbers step name [ rows; -1 ] in
   let columns = sizes.(1) and one = Z.shift_left Z.one 60 in
   need (2 <= tilt && tilt <= 30 && 1 <= columns && columns <= rows)
     "a basis has too many columns or none, or its tilt is not from 2 to 30";
-  for i = 0 to (rows * columns) - 1 do need (abs (number i) < 1 lsl 53) "a basis has a number of more than 53 bits" done;
   let column j = Array.init rows (fun i -> Z.of_int (number ((i * columns) + j))) in
   let all = Array.init columns column in
   let off = ref Z.zero in

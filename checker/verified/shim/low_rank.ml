@@ -9,7 +9,7 @@ let plain = [ "order"; "runs"; "cover"; "numbers"; "band"; "own"; "size" ]
 (* Parameters, fixed-point numbers, bases and balls: of their form, all that FORMAT.md asks. *)
 let check_form (step : Certificate.step) shape at read outputs =
   let value name = List.assoc name step.parameters in
-  need (abs (value "scale") <= 1100) "a scale must lie between -1100 and 1100";
+  ignore (Fixed_point.scale step);
   let radii = List.map value [ "direct_radius"; "position_radius"; "pull"; "allowance"; "unembed_radius" ] in
   let z name = Z.of_int (value name) in
   need (List.for_all (fun x -> 0 <= x && x < 1 lsl 53) radii) "radii lie between 0 and 2^53";
@@ -18,7 +18,7 @@ let check_form (step : Certificate.step) shape at read outputs =
   List.iter
     (fun (name, (shape, at)) ->
       if not (List.mem name plain) then
-        for i = 0 to Array.fold_left ( * ) 1 shape - 1 do need (abs (at i) < 1 lsl 53) "a hint in fixed point is beyond 53 bits" done)
+        Fixed_point.check name shape at)
     read;
   let rank = (shape "value_basis").(1) in
   need (1 <= rank && rank <= (shape "value_basis").(0)) "a basis has at least one column, no more columns than rows";
@@ -44,7 +44,7 @@ let check_form (step : Certificate.step) shape at read outputs =
   done
 
 (* Levels of a cell, as sizes and numbers, or none. *)
-let claims (step : Certificate.step) ~taken ~hint ~v ~outputs ~d ~k ~biased =
+let claims (step : Certificate.step) ~v ~outputs ~d ~k ~biased =
   let w = if biased then d + 1 else d in
   let shapes =
     [
@@ -55,17 +55,17 @@ let claims (step : Certificate.step) ~taken ~hint ~v ~outputs ~d ~k ~biased =
       ("log_share", [ -1; k; -1 ]); ("numbers", [ k; -1 ]); ("band", [ v ]); ("own", [ v; -1; -1 ]); ("size", [ v; -1; -1; k; -1 ]);
     ]
   in
-  taken step parameters (List.sort compare (List.map fst shapes));
-  let read = List.map (fun (name, shape) -> (name, hint step name shape)) shapes in
+  Certificate.taken step parameters (List.sort compare (List.map fst shapes));
+  let read = List.map (fun (name, shape) -> (name, Certificate.hint step name shape)) shapes in
   let shape name = fst (List.assoc name read) and at name = snd (List.assoc name read) in
   check_form step shape at read outputs;
   let r = (shape "numbers").(1) and bands = (shape "own").(1) and profiles = (shape "own").(2) in
-  need (1 <= r && r <= 4) "a class has 1 to 4 sets";
+  Prefixes.check_depth r;
   need (profiles >= 1) "there is one profile at least";
   need (shape "size" = [| v; bands; profiles + 1; k; r |]) "`size` must fit `own` and `numbers`";
   need (shape "log_own" = [| profiles |] && shape "log_share" = [| profiles + 1; k; r |]) "`log_own` and `log_share` must fit `own` and `numbers`";
   let number = at "numbers" and band = at "band" and size = at "size" and cover = at "cover" in
-  for i = 0 to (k * r) - 1 do need (0 <= number i && number i < k) "a number is not from 0 to K-1" done;
+  Prefixes.check_numbers k (k * r) number;
   for q = 0 to v - 1 do need (0 <= band q && band q < bands) "a query is in a band that does not exist" done;
   let own m b p = at "own" ((((m * bands) + b) * profiles) + p) in
   for i = 0 to (v * bands) - 1 do
@@ -83,16 +83,13 @@ let claims (step : Certificate.step) ~taken ~hint ~v ~outputs ~d ~k ~biased =
   for q = 0 to v - 1 do queried.(band q) <- true done;
   let levels m b p c =
     let sizes = List.init r (fun i -> size ((((((((m * bands) + b) * (profiles + 1)) + p) * k) + c) * r) + i)) in
-    if List.for_all (fun s -> s = -1) sizes then None
-    else begin
-      ignore (List.fold_left (fun least s -> need (least <= s && s <= m) "sizes do not increase from 0 to the label"; s) 0 sizes);
-      let found = List.mapi (fun i s -> (s, number ((c * r) + i))) sizes in
-      if List.exists (fun (s, n) -> s = 0 && n > 0) found then unfounded "a set without tokens has a number";
+    let own found =
       if c + List.fold_left (fun total (_, n) -> total + n) 0 found <> k - 1 then unfounded "the numbers of a class do not add up to K-1";
       if (p < profiles && c = 0) || (p = profiles && band m <> b) || not queried.(b) then unfounded "a class is claimed that has no inputs";
       if not covered.(m) then unfounded "a class is claimed for a label whose lead has no cover";
-      Some found
-    end
+      found
+    in
+    Option.map own (Prefixes.claimed m sizes (fun i -> number ((c * r) + i)))
   in
   (* All that are claimed are looked at, also those without a query. *)
   for i = 0 to (v * bands * (profiles + 1) * k) - 1 do

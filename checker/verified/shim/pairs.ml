@@ -34,11 +34,11 @@ let table_of (model : Model.t) (certificate : Certificate.t) =
 let hidden_tables (model : Model.t) (step : Certificate.step) =
   let by_bases = model.architecture = "uniform-attention" && List.mem_assoc "reading" step.hints in
   let parameters, bases = if by_bases then ([ "tilt" ], [ "reading"; "writing" ]) else ([], []) in
-  Proof.taken step parameters ("neurons" :: bases);
+  Certificate.taken step parameters ("neurons" :: bases);
   (* Not used, but to be as FORMAT.md says: the tables of the extracted functions are exact. *)
   let check name = Codes.check_basis step name (Model.size model "d_model") (List.assoc "tilt" step.parameters) in
   List.iter check bases;
-  let shape, neuron = Proof.hint step "neurons" [ -1 ] in
+  let shape, neuron = Certificate.hint step "neurons" [ -1 ] in
   let seen = Array.make (Model.size model "d_mlp") false in
   need (shape.(0) > 0) "no neuron is chosen";
   let chosen i =
@@ -63,7 +63,7 @@ let commutative table =
 (* The pairs that a step marks, and whether their mirror images are meant, too. *)
 let marked_pairs model table (step : Certificate.step) =
   let n = Array.length table in
-  let _, mark = Proof.hint step "pairs" [ n; n ] in
+  let _, mark = Certificate.hint step "pairs" [ n; n ] in
   let mirrored = List.assoc "mirrored" step.parameters in
   need (mirrored = 0 || mirrored = 1) "mirrored is 0 or 1";
   if mirrored = 1 && not (symmetric model && commutative table)
@@ -96,7 +96,7 @@ let coded_output model table (step : Certificate.step) premises =
   let features = if coded && List.mem_assoc "left_features" step.hints then [ "left_features"; "right_features" ] else [] in
   let of_code = if coded then [ "atoms"; "centre"; "codes"; "dictionary" ] else [] in
   let parameters = if coded then [ "mirrored"; "pairwise"; "scale" ] else [ "mirrored" ] in
-  Proof.taken step parameters (List.sort compare (("pairs" :: of_code) @ features));
+  Certificate.taken step parameters (List.sort compare (("pairs" :: of_code) @ features));
   match premises with
   | [ Neurons neurons ] when not coded -> each_pair model table step neurons evaluated
   | [ Neurons neurons ] ->
@@ -111,7 +111,7 @@ let coded_output model table (step : Certificate.step) premises =
 let set_output (model : Model.t) (certificate : Certificate.t) table (step : Certificate.step) premises =
   let n = Array.length table and singly = List.mem_assoc "pairs" step.hints in
   let parameters, hints = if singly then ([ "mirrored"; "scale" ], [ "pairs"; "t" ]) else ([ "scale" ], [ "kernel"; "t" ]) in
-  Proof.taken step parameters ([ "action"; "beta"; "gamma"; "generators" ] @ hints);
+  Certificate.taken step parameters ([ "action"; "beta"; "gamma"; "generators" ] @ hints);
   match premises with
   | [ Neurons neurons ] when model.architecture = "group-mlp" && Model.size model "d_vocab_out" = n ->
       let named = match certificate.task with Group _ -> true | _ -> false in
@@ -127,7 +127,7 @@ let set_output (model : Model.t) (certificate : Certificate.t) table (step : Cer
   | _ -> malformed "set-output takes one premise, and needs one output for each element and no direct path"
 
 let disjoint_sum n (step : Certificate.step) premises =
-  Proof.taken step [] [];
+  Certificate.taken step [] [];
   let cells = Bytes.make (n * n) no and counted = Bytes.make (n * n) no in
   let add (claims, last) = function
     | Neurons _ -> malformed "disjoint-sum adds facts about inputs"
@@ -146,10 +146,10 @@ let disjoint_sum n (step : Certificate.step) premises =
   Inputs { claims; cells; counted; last }
 
 let further_inputs model n (step : Certificate.step) premises =
-  Proof.taken step [] [ "inputs" ];
+  Certificate.taken step [] [ "inputs" ];
   match premises with
   | [ Neurons neurons; Inputs known ] ->
-      let shape, element = Proof.hint step "inputs" [ -1; 2 ] in
+      let shape, element = Certificate.hint step "inputs" [ -1; 2 ] in
       let listed = Bytes.make (n * n) no and last = ref known.last in
       for i = 0 to shape.(0) - 1 do
         let a = element (2 * i) and b = element ((2 * i) + 1) in

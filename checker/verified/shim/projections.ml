@@ -9,14 +9,13 @@ let lengths, differences, norms = (0, 1, 2)
 (* The direct path has no matrix: it takes lengths where others take a norm. *)
 let residual_of residual name = if name = "direct" && residual = norms then lengths else residual
 
-let parse (step : Certificate.step) ~taken ~hint ~v ~outputs ~d ~biased =
+let parse (step : Certificate.step) ~v ~outputs ~d ~biased =
   let parameter name = match List.assoc_opt name step.parameters with Some x -> x | None -> malformed "%s takes other parameters" step.rule in
-  let scale = parameter "scale" and residual = parameter "residual" and diagonal = parameter "diagonal" in
+  let residual = parameter "residual" and diagonal = parameter "diagonal" in
   let tilts = List.map (fun name -> (name, parameter name)) names in
   need (List.for_all (fun (_, tilt) -> -1 <= tilt && tilt <> 1 && tilt <= 30) tilts) "score, direct and value are -1, 0, or from 2 to 30";
   need (lengths <= residual && residual <= norms) "residual is 0, 1 or 2";
   need (diagonal = 0 || diagonal = 1) "diagonal is 0 or 1";
-  need (abs scale <= 1100) "a scale must lie between -1100 and 1100";
   let width = if biased then d + 1 else d in
   let shapes (name, tilt) =
     let dimensions = if name = "score" then d else width and columns = if name = "score" then v else outputs in
@@ -30,25 +29,20 @@ let parse (step : Certificate.step) ~taken ~hint ~v ~outputs ~d ~biased =
   in
   let wanted = List.map (fun (name, tilt) -> (name, tilt, shapes (name, tilt))) tilts in
   let hints_of (name, _, shapes) = List.map (fun (hint, _) -> name ^ "_" ^ hint) shapes in
-  taken step ("scale" :: "residual" :: "diagonal" :: names |> List.sort compare)
+  Certificate.taken step ("scale" :: "residual" :: "diagonal" :: names |> List.sort compare)
     (List.sort compare ("token_centre" :: "unembed_centre" :: List.concat_map hints_of wanted));
-  let numbers name shape =
-    let shape, at = hint step name shape in
-    for i = 0 to Array.fold_left ( * ) 1 shape - 1 do need (abs (at i) < 1 lsl 53) "a hint in fixed point is beyond 53 bits" done;
-    (shape, at)
-  in
+  let scale = Fixed_point.scale step in
   let table (name, tilt, shapes) =
-    let found = List.map (fun (hint, shape) -> (hint, numbers (name ^ "_" ^ hint) shape)) shapes in
+    let found = List.map (fun (hint, shape) -> (hint, Fixed_point.numbers step (name ^ "_" ^ hint) shape)) shapes in
     let shape_of_basis = match List.assoc_opt "basis" found with Some (shape, _) -> shape | None -> [| 0; 0 |] in
     need (tilt <= 0 || (1 <= shape_of_basis.(1) && shape_of_basis.(1) <= shape_of_basis.(0))) "a basis has at least one column, no more columns than rows";
     (name, { tilt; shape_of_basis; numbers = List.map (fun (hint, (_, at)) -> (hint, at)) found })
   in
-  let centres = [ ("token", snd (numbers "token_centre" [ d ])); ("unembed", snd (numbers "unembed_centre" [ width ])) ] in
+  let centres = [ ("token", snd (Fixed_point.numbers step "token_centre" [ d ])); ("unembed", snd (Fixed_point.numbers step "unembed_centre" [ width ])) ] in
   { scale; residual; diagonal = diagonal = 1; width; tables = List.map table wanted; centres }
 
-(* x 2^k, rounded up, or down. What is proved does not depend on how hints are rounded; so that no claim gets lost, those that are multiplied
-   by an irrational root get a little more. *)
-let shifted up x k = if k >= 0 then Z.shift_left x k else if up then Z.neg (Z.shift_right (Z.neg x) (-k)) else Z.shift_right x (-k)
+(* What is proved does not depend on how hints are rounded; so that no claim gets lost, those that are multiplied by an irrational root get a
+   little more. *)
 let guard = 60
 
 let source (model : Model.t) e { scale; residual; diagonal; width; tables; centres } =
@@ -61,15 +55,15 @@ let source (model : Model.t) e { scale; residual; diagonal; width; tables; centr
       let how = residual_of residual name in
       let at hint i = Z.of_int ((List.assoc hint table.numbers) i) in
       let about_scores = name = "score" in
-      let scaled up units x = if about_scores then shifted up (Z.mul x root) ((units * e) - scale - guard) else shifted up x ((units * e) - scale) in
+      let scaled up units x = if about_scores then Fixed_point.shifted up (Z.mul x root) ((units * e) - scale - guard) else Fixed_point.shifted up x ((units * e) - scale) in
       let rest units x =
         if Z.sign x < 0 then Z.minus_one
         else Z.add (scaled true units (Z.shift_left x guard)) (if about_scores then Z.shift_left Z.one (guard + 2) else Z.zero)
       in
-      let plain_rest x = shifted true x (e + guard - scale) in
+      let plain_rest x = Fixed_point.shifted true x (e + guard - scale) in
       let last = if name = "direct" then Z.shift_left Z.one (3 * e) else Z.zero in
       let centre l =
-        if how = norms then if l < d then shifted false (at "centre" l) (e - scale) else Z.zero
+        if how = norms then if l < d then Fixed_point.shifted false (at "centre" l) (e - scale) else Z.zero
         else if l < (if about_scores then d else width) then scaled false 3 (at "centre" l)
         else last
       in
@@ -84,6 +78,6 @@ let source (model : Model.t) e { scale; residual; diagonal; width; tables; centr
     end
   in
   let projections = List.map projection tables in
-  let centre name size l = if l < size then shifted false (Z.of_int ((List.assoc name centres) l)) (e - scale) else Z.zero in
+  let centre name size l = if l < size then Fixed_point.shifted false (Z.of_int ((List.assoc name centres) l)) (e - scale) else Z.zero in
   { Counts.token_centre = centre "token" d; output_centre = centre "unembed" width; on_score = List.assoc "score" projections;
     on_direct = List.assoc "direct" projections; on_value = List.assoc "value" projections; diagonal }

@@ -23,23 +23,13 @@ let precisions = [ (40, 20, 6, 14); (160, 20, 10, 30); (1200, 20, 40, 60) ]
 (* Bits after the point; further ones for 1 / sqrt (d_head); how exp is computed. Nothing but what is found depends on them: the
    further rows are for what those before do not find, as where weights are very small. *)
 
-let taken step parameters hints =
-  need (List.sort compare (List.map fst step.Certificate.parameters) = parameters) "%s takes other parameters" step.rule;
-  need (List.sort compare (List.map fst step.hints) = hints) "%s takes other hints" step.rule
-
-let hint step name shape =
-  let tensor = List.assoc name step.Certificate.hints in
-  need (List.length tensor.Container.shape = List.length shape) "hint %s has another shape" name;
-  List.iter2 (fun wanted size -> need (wanted < 0 || wanted = size) "hint %s has another shape" name) shape tensor.shape;
-  (Array.of_list tensor.shape, Container.integer tensor)
-
 let joint step =
   let value = List.assoc "joint" step.Certificate.parameters in
   need (value = 0 || value = 1) "joint is 0 or 1"
 
 (* The blocks of every label: a row for all labels, or one for each. *)
 let blocks_of step v outputs =
-  let shape, at = hint step "rivals" [ -1; outputs ] in
+  let shape, at = Certificate.hint step "rivals" [ -1; outputs ] in
   need (shape.(0) = 1 || shape.(0) = v) "there is one row of rivals for all labels, or one for each";
   let row r =
     let block = Array.init outputs (fun o -> at ((r * outputs) + o)) in
@@ -83,42 +73,36 @@ let about_the_largest n rule = if n > 1 then unfounded "%s is about the largest 
 
 let prefix_chains step tables v outputs k n =
   about_the_largest n step.Certificate.rule;
-  taken step [ "joint" ] [ "numbers"; "rivals"; "size" ];
+  Certificate.taken step [ "joint" ] [ "numbers"; "rivals"; "size" ];
   joint step;
   let blocks = blocks_of step v outputs in
-  let shape, number = hint step "numbers" [ k; -1 ] in
+  let shape, number = Certificate.hint step "numbers" [ k; -1 ] in
   let r = shape.(1) in
-  need (1 <= r && r <= 4) "a class has 1 to 4 sets";
-  let _, size = hint step "size" [ v; v; k; r ] in
-  for i = 0 to (k * r) - 1 do need (0 <= number i && number i < k) "a number is not from 0 to K-1" done;
+  Prefixes.check_depth r;
+  let _, size = Certificate.hint step "size" [ v; v; k; r ] in
+  Prefixes.check_numbers k (k * r) number;
   let claim q m c _ =
     let at = ((((q * v) + m) * k) + c) * r in
     let sizes = List.init r (fun i -> size (at + i)) in
-    if List.for_all (fun s -> s = -1) sizes then None
-    else begin
-      ignore (List.fold_left (fun least s -> need (least <= s && s <= m) "sizes do not increase from 0 to the label"; s) 0 sizes);
-      let found = List.mapi (fun i s -> (s, number ((c * r) + i))) sizes in
-      if List.exists (fun (s, k) -> s = 0 && k > 0) found then unfounded "a set without tokens has a number";
-      check_class n k q m c 0 found [];
-      Some (levels found)
-    end
+    let of_prefixes found = check_class n k q m c 0 found []; levels found in
+    Option.map of_prefixes (Prefixes.claimed m sizes (fun i -> number ((c * r) + i)))
   in
   let claimed = tabulated v k 1 claim in
   of_classes tables v k 1 claimed (Prefix (blocks, fun q m c -> claimed q m c 0))
 
 let group_chains step tables v outputs k n =
-  taken step [ "joint" ] [ "grouping"; "levels"; "numbers"; "rivals" ];
+  Certificate.taken step [ "joint" ] [ "grouping"; "levels"; "numbers"; "rivals" ];
   joint step;
   let blocks = blocks_of step v outputs in
-  let shape, level = hint step "levels" [ -1; v ] in
+  let shape, level = Certificate.hint step "levels" [ -1; v ] in
   let rows = shape.(0) in
   let sides = min n 2 in
-  let shape, number = hint step "numbers" [ rows; sides; -1 ] in
+  let shape, number = Certificate.hint step "numbers" [ rows; sides; -1 ] in
   let r = shape.(2) in
-  need (1 <= r && r <= 4) "a class has 1 to 4 sets";
+  Prefixes.check_depth r;
   for i = 0 to (rows * v) - 1 do need (0 <= level i && level i <= r) "a level is not from 0 to the number of sets" done;
-  for i = 0 to (rows * sides * r) - 1 do need (0 <= number i && number i < k) "a number is not from 0 to K-1" done;
-  let _, grouping = hint step "grouping" [ v; v; k; n ] in
+  Prefixes.check_numbers k (rows * sides * r) number;
+  let _, grouping = Certificate.hint step "grouping" [ v; v; k; n ] in
   let claim q m c a =
     let row = grouping ((((((q * v) + m) * k) + c) * n) + a) in
     need (-1 <= row && row < rows) "there is no such grouping";
@@ -140,12 +124,12 @@ let group_chains step tables v outputs k n =
 
 let enumeration step tables v k n =
   about_the_largest n step.Certificate.rule;
-  taken step [] [ "ranges"; "skip" ];
-  let _, range = hint step "ranges" [ k + 1; 2 ] in
+  Certificate.taken step [] [ "ranges"; "skip" ];
+  let _, range = Certificate.hint step "ranges" [ k + 1; 2 ] in
   for j = 0 to k do
     need (0 <= range (2 * j) && range (2 * j) < range ((2 * j) + 1) && range ((2 * j) + 1) <= v) "a range is empty, or not within the tokens"
   done;
-  let shape, place = hint step "skip" [ -1; 2 ] in
+  let shape, place = Certificate.hint step "skip" [ -1; 2 ] in
   for i = 0 to (2 * shape.(0)) - 1 do need (place i > if i > 0 then place (i - 1) else -1) "runs of skipped inputs do not increase" done;
   let whole = List.for_all (fun j -> range (2 * j) = 0 && range ((2 * j) + 1) = v) (List.init (k + 1) Fun.id) in
   let sizes = List.init k (fun j -> range ((2 * j) + 1) - range (2 * j)) in
@@ -192,12 +176,12 @@ let same_tables one other =
 let one_block outputs _ = [ List.init outputs Fun.id ]
 let low_rank_chains step v outputs d k n ~biased =
   about_the_largest n step.Certificate.rule;
-  let claims = Low_rank.claims step ~taken ~hint ~v ~outputs ~d ~k ~biased in
+  let claims = Low_rank.claims step ~v ~outputs ~d ~k ~biased in
   let claimed = tabulated v k 1 (fun q m c _ -> Option.map grouped (Option.map levels (claims q m c))) in
   of_classes Plain v k 1 claimed (Groups [ (one_block outputs, claimed) ])
 
 let disjoint_sum step v k n premises =
-  taken step [] [];
+  Certificate.taken step [] [];
   let add sum fact =
     match (sum, fact) with
     | _, Tables _ -> malformed "disjoint-sum adds facts about inputs"
@@ -220,11 +204,11 @@ let disjoint_sum step v k n premises =
   Inputs (match List.fold_left add None premises with Some sum -> sum | None -> none ())
 
 let further_inputs step v k n premises =
-  taken step [] [ "inputs" ];
+  Certificate.taken step [] [ "inputs" ];
   match premises with
   | [ Tables tables; Inputs known ] ->
       let tables = same_tables (Some tables) known.tables in
-      let shape, token = hint step "inputs" [ -1; k ] in
+      let shape, token = Certificate.hint step "inputs" [ -1; k ] in
       let row i = List.init k (fun j -> token ((i * k) + j)) in
       let cells = Bytes.copy known.cells in
       let add rows row =
@@ -261,10 +245,10 @@ let established (model : Model.t) (certificate : Certificate.t) =
     let tables () = match premises with [ Tables source ] -> source | _ -> malformed "%s takes one premise: tables" step.rule in
     facts.(i) <-
       (match step.rule with
-      | "additive-tables" -> need (premises = []) "additive-tables takes no premise"; taken step [] []; Tables Plain
+      | "additive-tables" -> need (premises = []) "additive-tables takes no premise"; Certificate.taken step [] []; Tables Plain
       | "projected-tables" ->
           need (premises = []) "projected-tables takes no premises";
-          Tables (Projected (Projections.parse step ~taken ~hint ~v ~outputs ~d ~biased))
+          Tables (Projected (Projections.parse step ~v ~outputs ~d ~biased))
       | "prefix-chains" -> prefix_chains step (tables ()) v outputs k n
       | "group-chains" -> group_chains step (tables ()) v outputs k n
       | "low-rank-chains" -> need (premises = []) "low-rank-chains takes no premises"; low_rank_chains step v outputs d k n ~biased

@@ -34,17 +34,17 @@ let group table named generators =
 
 let sets step table named m neurons =
   let n = Array.length table and count = Array.length neurons in
-  let sizes, action = Proof.hint step "action" [ n; -1 ] in
+  let sizes, action = Certificate.hint step "action" [ n; -1 ] in
   let points = sizes.(1) in
-  let sizes, generator = Proof.hint step "generators" [ -1 ] in
+  let sizes, generator = Certificate.hint step "generators" [ -1 ] in
   let generators = List.init sizes.(0) generator in
-  let _, beta = Proof.hint step "beta" [ count ] in
-  let _, gamma = Proof.hint step "gamma" [ count ] in
+  let _, beta = Certificate.hint step "beta" [ count ] in
+  let _, gamma = Certificate.hint step "gamma" [ count ] in
   let _, times = Codes.fixed step "t" [ count ] in
   let kernel =
     if not (List.mem_assoc "kernel" step.hints) then fun x y -> Bool.to_int (x = y)
     else
-      let _, entry = Proof.hint step "kernel" [ points; points ] in
+      let _, entry = Certificate.hint step "kernel" [ points; points ] in
       fun x y -> entry ((x * points) + y)
   in
   let act g x = action ((g * points) + x) in
