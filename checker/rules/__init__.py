@@ -34,6 +34,7 @@ from checker.transformer.all_reads import all_reads
 from checker.transformer.joint_reads import joint_reads
 from checker.transformer.pair_tables import pair_tables
 from checker.transformer.potentials import potentials
+from checker.transformer.prefix_classes import prefix_classes
 from checker.transformer.regions import regions
 from checker.transformer.transformer_forward import transformer_forward
 
@@ -56,6 +57,7 @@ RULES: Mapping[str, Rule] = {
     "pair-tables": pair_tables,
     "potentials": potentials,
     "prefix-chains": prefix_chains,
+    "prefix-classes": prefix_classes,
     "projected-tables": projected_tables,
     "regions": regions,
     "set-output": set_output,

@@ -13,6 +13,7 @@ from prover.surrogate import Claims, Surrogate
 from prover.transformer.box_bounds import Box
 from prover.transformer.finer_automaton import FinerAutomaton, ReadSums
 from prover.transformer.forward import falls, first_heads, of_block
+from prover.transformer.last_layer import LastLayer
 from prover.transformer.problem import TransformerProblem
 from prover.transformer.region_paths import RegionPaths
 from prover.weights import Weights
@@ -68,11 +69,12 @@ def usual_lead(sums: ReadSums, finer: FinerAutomaton) -> float:
 
 def region_margins(problem: TransformerProblem, rng: np.random.Generator) -> Surrogate:
     """Claims about regions of some reads and queries, with grids that are not fine; leads relative to what is enough."""
-    every = [(read, query) for read in range(len(problem.reads)) for query in problem.queries(read)]
+    layer = LastLayer.of_tokens(problem)
+    every = [(read, query) for read in range(len(problem.reads)) for query in layer.queries(read)]
     heads = first_heads(problem.model.config, problem.weights)
     found = list[tuple[float, float, int, RegionPaths, float]]()
     for number in rng.permutation(len(every))[:_LOOKED_AT].tolist():
-        sums = ReadSums(problem, *every[number])
+        sums = ReadSums(problem, layer, *every[number])
         finer = sums.refined(None, [], _GRID)
         paths, enough = RegionPaths.of(sums, finer), _ENOUGH * usual_lead(sums, finer)
         margins = (leads(paths, problem.weights, heads) / enough).cpu().numpy()

@@ -15,6 +15,7 @@ from prover.surrogate import Claims, Surrogate
 from prover.transformer.box_bounds import Box
 from prover.transformer.finer_automaton import ReadSums
 from prover.transformer.forward import first_heads
+from prover.transformer.last_layer import LastLayer
 from prover.transformer.pattern_search import PatternSearch
 from prover.transformer.problem import TransformerProblem
 from prover.transformer.ratio_boxes import RatioBoxes
@@ -109,10 +110,11 @@ def _nearer(paths: RegionPaths, terms: TokenTerms, ratios: Tensor) -> Tensor:
 def sum_margins(problem: TransformerProblem, rng: np.random.Generator) -> Surrogate:
     """Claims about regions of some reads and queries: their least leads, relative to what is enough."""
     numbers, found = token_numbers(problem.required_automaton), list[tuple[float, float, SumLeads, float]]()
+    layer = LastLayer.of_tokens(problem)
     for read in rng.permutation(len(problem.reads))[:_LOOKED_AT].tolist():
         divided = list[DividedInputs]()
-        for query in problem.queries(read):
-            one = ReadSums(problem, read, query)
+        for query in layer.queries(read):
+            one = ReadSums(problem, layer, read, query)
             greatest = one.greatest(one.met)
             if numbers is None:
                 divided.append(DividedInputs.of(one, greatest, one.refined(None, [], _GRID)))

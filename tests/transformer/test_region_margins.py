@@ -18,6 +18,7 @@ from prover.training.finetuning import Recipe, finetune
 from prover.transformer.box_bounds import Box
 from prover.transformer.finer_automaton import ReadSums
 from prover.transformer.forward import first_heads
+from prover.transformer.last_layer import LastLayer
 from prover.transformer.problem import TransformerProblem
 from prover.transformer.region_margins import leads, region_margins
 from prover.transformer.region_paths import RegionPaths
@@ -38,8 +39,9 @@ def drawn(seed: int) -> TransformerProblem:
 def test_leads_are_those_of_the_search(seed: int) -> None:
     problem, share = drawn(seed), 0.0
     for read in range(len(problem.reads)):
-        for query in problem.queries(read):
-            sums = ReadSums(problem, read, query)
+        layer = LastLayer.of_tokens(problem)
+        for query in layer.queries(read):
+            sums = ReadSums(problem, layer, read, query)
             finer = sums.refined(None, [], 2.0 ** -(seed % 4))
             paths = RegionPaths.of(sums, finer)
             share += paths.share.sum()
