@@ -117,7 +117,7 @@ def _attended(setting: Setting, task: AutomatonTask, source: LayerInput, positio
     for step, edges in read.forwards():
         boxes = edges.hulls(setting, boxes, read.terms(step))
     z, rows = read.mixed(boxes)
-    place = np.full(boxes.shape[0], len(rows))
+    place = np.full(boxes.shape[0], len(rows), np.int64)
     place[rows] = np.arange(len(rows))
     _, least, most = read.range
     z = z.concatenate([least.up_to(most).reshape(1, -1)], 0)[place]

@@ -235,7 +235,7 @@ class Read:
         if not self.source.by_state:
             tokens = self.queries[:, None] if own else np.tile(self.symbols[position], (count, 1))
             return np.asarray(tokens != self.config.pad_token, np.bool_)
-        found = np.full((count, 1 if own else len(self.symbols[position])), own)
+        found = np.full((count, 1 if own else len(self.symbols[position])), own, np.bool_)
         state, query = np.divmod(self.reached[position + 1], count)
         found[query, self.columns[position][state]] = True
         return found

@@ -45,7 +45,9 @@ class Potentials(Strategy):
     origin: ClassVar[str] = "Of this project."
     vacuous: ClassVar[str] = (
         "If the denominators of the heads' softmax go different ways, or units are neither on nor off throughout a "
-        "region. Try `--set fine=10`, then `regions`, then fine-tune with this strategy."
+        "region. Try `--set fine=10`, then `regions`, then fine-tune with this strategy. Of several layers: if those before "
+        "the last see more than classes of prefixes tell (`--set recent=2`), or if attention weights are too far apart "
+        "for 30 bits (`--precision 45`)."
     )
     any_task: ClassVar[bool] = True
 

@@ -48,7 +48,8 @@ class Regions(Strategy):
     )
     vacuous: ClassVar[str] = (
         "If attention leaks: many tokens have small weights, and each of them could be anything. Try `--set fine=12 "
-        "--set states=100000`, then `potentials`, then fine-tune with this strategy."
+        "--set states=100000`, then `potentials`, then fine-tune with this strategy. Of several layers: if those before the "
+        "last see more than classes of prefixes tell; try `--set recent=2`."
     )
     any_task: ClassVar[bool] = True
     resumes: ClassVar[bool] = True

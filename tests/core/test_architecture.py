@@ -692,7 +692,15 @@ def test_no_floating_point_on_two_inputs(name: str, monkeypatch: pytest.MonkeyPa
 # --- (e) facts -----------------------------------------------------------------------------------------------------------
 
 RULE_FOLDERS = ("rules", "attention", "layers", "transformer")
-FACTS = {"AdditiveTables", "CertifiedInputs", "EvaluatedTransformer", "HiddenTables", "MLPQuadrature", "RightAtRead"}
+FACTS = {
+    "AdditiveTables",
+    "CertifiedInputs",
+    "EvaluatedTransformer",
+    "HiddenTables",
+    "LayerInput",
+    "MLPQuadrature",
+    "RightAtRead",
+}
 
 
 CHARGING = "setattr(cls, name, _charged(cls.__dict__[name], work, effort))"
