@@ -12,7 +12,7 @@ from prover.problem import Problem
 from prover.strategy import DoesNotFit, Evidence, Strategy, switch
 from prover.surrogate import Surrogate
 from prover.transformer.finer_automaton import ReadSums
-from prover.transformer.last_layer import COUNTED, RECENT, last_layer, one_layer
+from prover.transformer.last_layer import COUNTED, RECENT, last_layer
 from prover.transformer.pattern_search import Multipliers
 from prover.transformer.problem import TransformerProblem
 from prover.transformer.ratio_boxes import BINS, RatioBoxes
@@ -85,8 +85,9 @@ class Potentials(Strategy):
 
     def surrogate(self, problem: Problem) -> Surrogate:
         """Leads of regions, mostly of those that fail."""
-        about = one_layer(self.fitting(problem), self.name)
-        return sum_margins(about, np.random.default_rng(int(about.model.digest()[:16], 16)))
+        about = self.fitting(problem)
+        rng = np.random.default_rng(int(about.model.digest()[:16], 16))
+        return sum_margins(about, last_layer(about, self.recent, self.counted), rng)
 
     def _in_boxes(self, summands: Summands, divided: Sequence[DividedInputs]) -> RatioBoxes:
         """In as few boxes of ratios as prove most."""

@@ -13,7 +13,7 @@ from prover.strategy import DoesNotFit, Evidence, Strategy, switch
 from prover.surrogate import Surrogate
 from prover.transformer.finer_automaton import FinerAutomaton, ReadSums
 from prover.transformer.kept_searches import Found, KeptSearches
-from prover.transformer.last_layer import COUNTED, RECENT, last_layer, one_layer
+from prover.transformer.last_layer import COUNTED, RECENT, last_layer
 from prover.transformer.problem import TransformerProblem
 from prover.transformer.read_evidence import Tables, evidence_of_reads, merged_tables
 from prover.transformer.region_margins import region_margins
@@ -104,8 +104,9 @@ class Regions(Strategy):
 
     def surrogate(self, problem: Problem) -> Surrogate:
         """Leads of regions, mostly of those that fail."""
-        about = one_layer(self.fitting(problem), self.name)
-        return region_margins(about, np.random.default_rng(int(about.model.digest()[:16], 16)))
+        about = self.fitting(problem)
+        rng = np.random.default_rng(int(about.model.digest()[:16], 16))
+        return region_margins(about, last_layer(about, self.recent, self.counted), rng)
 
     def fitting(self, problem: Problem) -> TransformerProblem:
         """See Strategy."""

@@ -16,7 +16,7 @@ from certificates.automaton import Automaton
 from certificates.tensor_file import IntArray
 from prover.problem import BoolArray
 from prover.transformer.box_bounds import Box, BoxBounds
-from prover.transformer.forward import embedded, falls, of_block
+from prover.transformer.forward import falls, of_block
 from prover.transformer.last_layer import LastLayer
 from prover.transformer.problem import TransformerProblem
 from prover.weights import Weights
@@ -115,7 +115,7 @@ class ReadSums:
     @cached_property
     def _scores(self) -> FloatArray:
         """Of every position and token, "k v h"."""
-        query, key, config = self.layer.query.numpy(), self.layer.key.numpy(), self.problem.model.config
+        (query, key), config = (part.cpu().numpy() for part in (self.layer.query, self.layer.key)), self.problem.model.config
         lost = falls(config, of_block(self.problem.weights, config.n_layers - 1), key.shape[2])[:, self.position]
         scores = np.einsum("he,vhke->kvh", query[self.query, :, self.position], key)
         return np.asarray(scores - lost.cpu().numpy().T[:, None])
@@ -124,7 +124,7 @@ class ReadSums:
     def visible(self) -> tuple[FloatArray, FloatArray]:
         """Weights "k v h" and values "k v h e". Weights are 0 where no input has the token, or the position is not seen."""
         scores = np.where(self.met[..., None], self._scores, -np.inf)
-        return np.exp(scores - self.greatest(self.met)), self.layer.value.numpy().transpose(2, 0, 1, 3)
+        return np.exp(scores - self.greatest(self.met)), self.layer.value.cpu().numpy().transpose(2, 0, 1, 3)
 
     @cached_property
     def range(self) -> tuple[FloatArray, FloatArray]:
@@ -218,15 +218,12 @@ class ReadSums:
     @cached_property
     def bounds(self) -> BoxBounds:
         """What comes after attention."""
-        return self.bounds_with(self.problem.weights)
+        return self.bounds_with(self.problem.weights, self.layer)
 
-    def bounds_with(self, weights: Weights) -> BoxBounds:
-        """The same for other weights of the model."""
+    def bounds_with(self, weights: Weights, layer: LastLayer) -> BoxBounds:
+        """The same for other weights of the model, and what its last layer then works on."""
         config, device = self.problem.model.config, self.problem.device
-        if self.layer.by_state:  # of the problem's weights
-            stream = self.layer.stream[self.query, self.position]
-        else:
-            stream = embedded(config, weights, torch.full((1, self.position + 1), self.query, device=device))[0, -1]
+        stream = layer.stream[self.query, self.position]
         own, centre = of_block(weights, config.n_layers - 1), torch.as_tensor(self.centre, device=device).flatten()
         base = stream + centre @ own["attn.W_O"].flatten(0, 1) + own["attn.b_O"]
         return BoxBounds(config, weights, base, float(self.problem.margin))

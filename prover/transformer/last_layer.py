@@ -1,5 +1,6 @@
 """What the last layer of a transformer works on, in float64: tokens, or classes of prefixes (checker/transformer/reads)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -7,12 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from certificates import RawTensor, Step
+from certificates import RawTensor, Step, Transformer
 from certificates.automaton import Automaton
 from certificates.tensor_file import IntArray
 from prover.strategy import DoesNotFit
 from prover.transformer.forward import attended, embedded, normalised, of_block, residual_stream
 from prover.transformer.problem import TransformerProblem
+from prover.weights import Weights
 
 RECENT = "several layers: prefixes are told apart by so many of their last tokens"
 COUNTED = "several layers: 1 if prefixes are told apart by how often they have each token"
@@ -24,16 +26,35 @@ _MOST = 4000
 class LastLayer:
     """For symbols at every position the residual stream "v k d", queries (divided by the scale), keys and values "v head k e".
 
-    automaton: of the inputs; by_state: its states are the symbols, in place of tokens. step: which says so, if there is one.
+    Symbols are tokens, or states of an automaton of the inputs: then prefixes are one that leads to each state after each step,
+    "s i". step: which says so.
     """
 
+    config: Transformer
     automaton: Automaton
-    by_state: bool
+    prefixes: Sequence[IntArray] | None
     stream: Tensor
     query: Tensor
     key: Tensor
     value: Tensor
     step: Step | None = None
+
+    @property
+    def by_state(self) -> bool:
+        """Whether symbols are states."""
+        return self.prefixes is not None
+
+    @staticmethod
+    def of_tokens(problem: TransformerProblem) -> "LastLayer":
+        """The first layer, of a model with one."""
+        config, automaton = problem.model.config, problem.required_automaton
+        return LastLayer(config, automaton, None, *_activations(config, problem.weights, None))
+
+    def at(self, weights: Weights) -> "LastLayer":
+        """For other weights of the model, differentiable in them."""
+        return LastLayer(
+            self.config, self.automaton, self.prefixes, *_activations(self.config, weights, self.prefixes), self.step
+        )
 
     def queries(self, read: int) -> list[int]:
         """The symbols that inputs have at the position of a read, by its number."""
@@ -42,12 +63,21 @@ class LastLayer:
         found: list[int] = np.flatnonzero(np.any(first >= 0, axis=1)).tolist()
         return found
 
-    @staticmethod
-    def of_tokens(problem: TransformerProblem) -> "LastLayer":
-        """The first layer, of a model with one."""
-        config, device = problem.model.config, problem.device
+
+def _activations(config: Transformer, weights: Weights, prefixes: Sequence[IntArray] | None) -> tuple[Tensor, ...]:
+    """What a last layer works on: the residual stream, queries, keys and values."""
+    own, device = of_block(weights, config.n_layers - 1), weights["embed.W_E"].device
+    if prefixes is None:
         tokens = torch.arange(config.d_vocab, device=device)[:, None].expand(-1, config.n_ctx)
-        return LastLayer(problem.required_automaton, False, embedded(config, problem.weights, tokens), *problem.heads)
+        stream = embedded(config, weights, tokens)
+        return stream, *attended(config, own, normalised(config, own, "ln1", stream))
+    every, most = list[tuple[Tensor, ...]](), max(map(len, prefixes))
+    for prefix in prefixes:
+        stream = residual_stream(config, weights, torch.as_tensor(prefix, device=device), config.n_layers - 1)
+        heads = attended(config, own, normalised(config, own, "ln1", stream))
+        parts = (stream[:, -1], *(part[:, :, -1] for part in heads))
+        every.append(tuple(torch.cat([part, part[:1].expand(most - len(part), *part.shape[1:])]) for part in parts))
+    return tuple(torch.stack(parts, -2) for parts in zip(*every, strict=True))
 
 
 @dataclass(frozen=True)
@@ -106,18 +136,10 @@ class PrefixClasses:
     @property
     def layer(self) -> LastLayer:
         """What it works on: of one prefix of each class."""
-        config, weights, (tables, states, prefixes) = self.problem.model.config, self.problem.weights, self._found
-        own, most, every = of_block(weights, config.n_layers - 1), max(map(len, states)), list[tuple[Tensor, ...]]()
-        for prefix in prefixes:
-            tokens = torch.as_tensor(prefix, device=self.problem.device)
-            stream = residual_stream(config, weights, tokens, config.n_layers - 1)
-            heads = attended(config, own, normalised(config, own, "ln1", stream))
-            parts = (stream[:, -1], *(part[:, :, -1] for part in heads))
-            every.append(tuple(torch.cat([part, part[:1].expand(most - len(part), *part.shape[1:])]) for part in parts))
-        stream, query, key, value = (torch.stack(parts, -2) for parts in zip(*every, strict=True))
+        config, (tables, states, prefixes) = self.problem.model.config, self._found
         hints = {"sizes": np.array([len(own) for own in states]), "classes": np.concatenate(tables)}
         step = Step("prefix-classes", (0,), {}, {name: RawTensor.of_integers(hint) for name, hint in hints.items()})
-        return LastLayer(self.automaton, True, stream, query.cpu(), key.cpu(), value.cpu(), step)
+        return LastLayer(config, self.automaton, prefixes, *_activations(config, self.problem.weights, prefixes), step)
 
 
 def last_layer(problem: TransformerProblem, recent: int, counted: int) -> LastLayer:
@@ -133,10 +155,3 @@ def last_layer(problem: TransformerProblem, recent: int, counted: int) -> LastLa
     if recent < 1:
         raise DoesNotFit("recent is 1 or more: the last token is always told apart")
     return PrefixClasses(problem, recent, bool(counted)).layer
-
-
-def one_layer(problem: TransformerProblem, name: str) -> TransformerProblem:
-    """The problem, if it is about one layer. Raises DoesNotFit if not."""
-    if problem.model.config.n_layers > 1:
-        raise DoesNotFit(f"fine-tuning with {name} is for one layer; with two, there is pair-tables")
-    return problem

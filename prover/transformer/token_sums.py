@@ -94,7 +94,7 @@ class DividedInputs:
         weight, value = self.sums.visible
         scale = np.exp(self.sums.greatest(self.sums.met) - self.greatest)
         both = (torch.as_tensor(part, device=self._device) for part in (weight * scale, value - self.sums.centre))
-        return TokenTerms(self.sums, self.sums.problem.weights, *both)
+        return TokenTerms(self.sums, self.sums.problem.weights, self.sums.layer, *both)
 
     @property
     def _device(self) -> torch.device:

@@ -14,6 +14,7 @@ from certificates.tensor_file import IntArray
 from prover.transformer.box_bounds import BoxBounds, subtracts_means, unembedding_after_norm
 from prover.transformer.finer_automaton import ReadSums
 from prover.transformer.forward import of_block
+from prover.transformer.last_layer import LastLayer
 from prover.transformer.problem import TransformerProblem
 from prover.weights import Weights
 
@@ -78,10 +79,14 @@ class Summands:
 
 @dataclass(frozen=True)
 class TokenTerms:
-    """At a read with a query. weight "k v h", and moved "k v h e": values less the centre."""
+    """At a read with a query, for some weights and what the last layer then works on.
+
+    weight "k v h", and moved "k v h e": values less the centre.
+    """
 
     sums: ReadSums
     weights: Weights
+    layer: LastLayer
     weight: Tensor
     moved: Tensor
 
@@ -92,7 +97,7 @@ class TokenTerms:
 
     @cached_property
     def _bounds(self) -> BoxBounds:
-        return self.sums.bounds_with(self.weights)
+        return self.sums.bounds_with(self.weights, self.layer)
 
     def _written(self, columns: Tensor) -> Tensor:
         """Through a matrix "d x", what heads write, less what they write for their centre, "step v h x"."""

@@ -61,7 +61,7 @@ def test_leads_are_those_of_the_search(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(15))
 def test_gradients_are_slopes(seed: int) -> None:
     problem = drawn(seed)
-    assert_gradients_are_slopes(problem, sum_margins(problem, np.random.default_rng(0)), seed)
+    assert_gradients_are_slopes(problem, sum_margins(problem, LastLayer.of_tokens(problem), np.random.default_rng(0)), seed)
 
 
 def assert_certifies_more(problem: TransformerProblem, recipe: Recipe, folder: Path) -> float:
