@@ -1,6 +1,6 @@
 (* What the theorems are, and what they rest on: printed by `make verified`, compared by tests/verified. *)
 From Coq Require Import Reals ZArith.
-From CompactProofs Require Import Semantics PrefixChains Projections Projected Tables Tasks Floats Counts CodedOutput SetOutput CellOutput PairCounts.
+From CompactProofs Require Import Semantics PrefixChains Projections Projected Tables Tasks Floats Counts Executions ExecutionErrors Deployed CodedOutput SetOutput CellOutput PairCounts.
 
 Check @clear_denominator.
 Check @left_out_bound.
@@ -20,6 +20,11 @@ Check @integers_value.
 Check @count_prefix_chains_sound.
 Check @count_group_chains_sound.
 Check @count_enumeration_sound.
+Check @execution_near.
+Check @representable_value.
+Check @deployed_prefix_chains_sound.
+Check @deployed_group_chains_sound.
+Check @deployed_enumeration_sound.
 Check @coded_sound.
 Check @all_lead_sound.
 Check @by_cells_sound.
@@ -39,6 +44,11 @@ Print Assumptions integers_value.
 Print Assumptions count_prefix_chains_sound.
 Print Assumptions count_group_chains_sound.
 Print Assumptions count_enumeration_sound.
+Print Assumptions execution_near.
+Print Assumptions representable_value.
+Print Assumptions deployed_prefix_chains_sound.
+Print Assumptions deployed_group_chains_sound.
+Print Assumptions deployed_enumeration_sound.
 Print Assumptions coded_sound.
 Print Assumptions all_lead_sound.
 Print Assumptions by_cells_sound.

@@ -12,7 +12,7 @@ Open Scope R_scope.
 
 (* Bits of a number's mantissa and of an operand's of matrix products, if these are rounded further; and the exponent of the largest
    power of two. *)
-Record format := Format { digits : Z; operand_digits : option Z; largest : Z }.
+Record format := Format { significand : Z; operand_significand : option Z; largest_exponent : Z }.
 Definition float32 := Format 24 None 127.
 Definition float64 := Format 53 None 1023.
 Definition tf32 := Format 24 (Some 10%Z) 127.
@@ -20,10 +20,10 @@ Definition bfloat16 := Format 24 (Some 7%Z) 127.
 
 Section Format.
 Variable F : format.
-Definition roundoff : R := / IZR (2 ^ digits F).
-Definition operand_roundoff : R := match operand_digits F with Some n => / IZR (2 ^ n) | None => 0 end.
-Definition underflow : R := / IZR (2 ^ (largest F - 1)).
-Definition limit : R := IZR (2 ^ largest F).
+Definition roundoff : R := / IZR (2 ^ significand F).
+Definition operand_roundoff : R := match operand_significand F with Some n => / IZR (2 ^ n) | None => 0 end.
+Definition underflow : R := / IZR (2 ^ (largest_exponent F - 1)).
+Definition limit : R := IZR (2 ^ largest_exponent F).
 
 (* y is x but for a relative error r, and underflow. *)
 Definition off (r x y : R) : Prop := exists e f, Rabs e <= r /\ Rabs f <= underflow /\ y = x * (1 + e) + f.

@@ -4,120 +4,120 @@ From CompactProofs Require Import Semantics Exponential Executions ExpressionErr
 Import ListNotations.
 Open Scope Z_scope.
 
-Definition one : Z := 2 ^ 256.
+Definition unity : Z := 2 ^ 256.
 Definition mul (a b : Z) : Z := cshr (a * b) 256.
-Fixpoint power (n : nat) (a : Z) : Z := match n with O => one | S k => mul a (power k a) end.
-Definition times (n : nat) (a : Z) : Z := Z.of_nat n * a.
+Fixpoint power (n : nat) (a : Z) : Z := match n with O => unity | S k => mul a (power k a) end.
+Definition manifold (n : nat) (a : Z) : Z := Z.of_nat n * a.
 (* x 2^-k, for k >= 0. *)
-Definition up (k x : Z) : Z := cdiv (x * one) (2 ^ k).
+Definition up (k x : Z) : Z := cdiv (x * unity) (2 ^ k).
 
 Section Format.
 Variable F : format.
-Definition usual : bool := (4 <=? digits F) && (1 <=? largest F) && match operand_digits F with Some n => 0 <=? n | None => true end.
-Definition z_roundoff : Z := up (digits F) 1.
-Definition z_operand_roundoff : Z := match operand_digits F with Some n => up n 1 | None => 0 end.
-Definition z_underflow : Z := up (largest F - 1) 1.
-Definition z_limit : Z := 2 ^ largest F * one.
+Definition usual : bool := (4 <=? significand F) && (1 <=? largest_exponent F) && match operand_significand F with Some n => 0 <=? n | None => true end.
+Definition z_roundoff : Z := up (significand F) 1.
+Definition z_operand_roundoff : Z := match operand_significand F with Some n => up n 1 | None => 0 end.
+Definition z_underflow : Z := up (largest_exponent F - 1) 1.
+Definition z_limit : Z := 2 ^ largest_exponent F * unity.
 Definition z_growth (n m : nat) : Z :=
-  mul (power n (one + z_roundoff + z_underflow)) (power m (one + z_operand_roundoff + z_underflow)).
+  mul (power n (unity + z_roundoff + z_underflow)) (power m (unity + z_operand_roundoff + z_underflow)).
 (* What is off by roundings of a number of this size, and by underflow. *)
 Definition z_off (n m : nat) (size top : Z) : Z :=
-  let g := z_growth n m in mul (g - one) size + times (n + m) (mul (mul z_underflow g) top).
-Definition z_exponent_error (r : Z) : Z := let g := z_growth 4 0 in mul (g - one) r + 8 * mul (mul z_underflow g) (2 * one + r).
-Definition z_last_places : Z := cdiv (8 * one) (2 ^ digits F - 8).
+  let g := z_growth n m in mul (g - unity) size + manifold (n + m) (mul (mul z_underflow g) top).
+Definition z_exponent_error (r : Z) : Z := let g := z_growth 4 0 in mul (g - unity) r + 8 * mul (mul z_underflow g) (2 * unity + r).
+Definition z_last_places : Z := cdiv (8 * unity) (2 ^ significand F - 8).
 Definition z_sum_error (K : nat) : Z :=
-  let g := z_growth K 0 in g - one + mul (times K (mul z_underflow g)) (one + 2 ^ 42 * times K one).
+  let g := z_growth K 0 in g - unity + mul (manifold K (mul z_underflow g)) (unity + 2 ^ 42 * manifold K unity).
 
 Record sizes := Sizes { sR : Z; sQ : Z; sBq : Z; sK : Z; sBk : Z; sV : Z; sBv : Z; sO : Z; sBo : Z; sU : Z; sBu : Z; sScore : Z;
   sSize : nat -> Z; sRange : nat -> Z }.
 Variables (K d dh : nat) (s : sizes).
 Notation score_roundings := (2 * d + dh + 12)%nat.
 Notation logit_roundings := (2 * d + dh + 2 * K + 12)%nat.
-Definition z_score_top : Z := times dh (mul (times d (mul (sR s) (sQ s)) + sBq s) (times d (mul (sR s) (sK s)) + sBk s)).
+Definition z_score_top : Z := manifold dh (mul (manifold d (mul (sR s) (sQ s)) + sBq s) (manifold d (mul (sR s) (sK s)) + sBk s)).
 Definition z_logit_top : Z :=
-  times d (mul (sR s + times dh (mul (times K (2 ^ 42 * (times d (mul (sR s) (sV s)) + sBv s))) (sO s)) + sBo s) (sU s)) + sBu s.
+  manifold d (mul (sR s + manifold dh (mul (manifold K (2 ^ 42 * (manifold d (mul (sR s) (sV s)) + sBv s))) (sO s)) + sBo s) (sU s)) + sBu s.
 Definition z_score_error : Z := z_off score_roundings 24 (sScore s) z_score_top.
 Definition z_tilted_by : Z := z_score_error + z_exponent_error (2 * (sScore s + z_score_error)) + z_last_places.
 (* Of every logit; what no output depends on is computed once. *)
 Definition z_logit_error : nat -> Z :=
   let g := z_growth logit_roundings 24 in
   let tilted := z_tilted_by in
-  let rounded := mul g (cdiv (one * one) (one - z_sum_error K)) - one in
-  let lost := times (logit_roundings + 24) (mul (mul z_underflow g) z_logit_top) in
+  let rounded := mul g (cdiv (unity * unity) (unity - z_sum_error K)) - unity in
+  let lost := manifold (logit_roundings + 24) (mul (mul z_underflow g) z_logit_top) in
   fun o => mul tilted (sRange s o) / 2 + 1 + mul rounded (sSize s o) + lost.
 Definition no_overflow : bool :=
   (mul (z_growth score_roundings 24) z_score_top <=? z_limit)
-  && (mul (z_growth 4 0) (2 * (2 * one + 2 * (sScore s + z_score_error))) <=? z_limit)
-  && (mul (z_growth K 0) (times K (2 ^ 42 * one)) <=? z_limit)
+  && (mul (z_growth 4 0) (2 * (2 * unity + 2 * (sScore s + z_score_error))) <=? z_limit)
+  && (mul (z_growth K 0) (manifold K (2 ^ 42 * unity)) <=? z_limit)
   && (mul (z_growth logit_roundings 24) z_logit_top <=? z_limit)
-  && (2 * z_sum_error K <=? one).
+  && (2 * z_sum_error K <=? unity).
 
 Local Open Scope R_scope.
-Definition real (z : Z) : R := IZR z / IZR one.
+Definition real (z : Z) : R := IZR z / IZR unity.
 Definition upper (z : Z) (r : R) : Prop := r <= real z.
 
-Lemma one_pos : 0 < IZR one.
+Lemma one_pos : 0 < IZR unity.
 Proof. apply IZR_lt. reflexivity. Qed.
 Lemma upper_real z : upper z (real z).
 Proof. apply Rle_refl. Qed.
 Lemma real_le a b : (a <= b)%Z -> real a <= real b.
 Proof. intros H. apply IZR_le in H. assert (P := one_pos). unfold real, Rdiv. apply Rmult_le_compat_r; auto. left. now apply Rinv_0_lt_compat. Qed.
-Lemma upper_one : upper one 1.
+Lemma upper_one : upper unity 1.
 Proof. assert (P := one_pos). unfold upper, real. right. field. lra. Qed.
-Lemma real_scaled k : real (k * one) = IZR k.
+Lemma real_scaled k : real (k * unity) = IZR k.
 Proof. assert (P := one_pos). unfold real. rewrite mult_IZR. field. lra. Qed.
 Lemma upper_plus a b r t : upper a r -> upper b t -> upper (a + b) (r + t).
 Proof. unfold upper, real. intros. rewrite plus_IZR. unfold Rdiv in *. lra. Qed.
-Lemma upper_minus_one a r : upper a r -> upper (a - one) (r - 1).
-Proof. unfold upper, real. intros. assert (P := one_pos). rewrite minus_IZR. replace ((IZR a - IZR one) / IZR one) with (IZR a / IZR one - 1) by (field; lra). lra. Qed.
+Lemma upper_minus_one a r : upper a r -> upper (a - unity) (r - 1).
+Proof. unfold upper, real. intros. assert (P := one_pos). rewrite minus_IZR. replace ((IZR a - IZR unity) / IZR unity) with (IZR a / IZR unity - 1) by (field; lra). lra. Qed.
 Lemma upper_scaled k a r : (0 <= k)%Z -> upper a r -> upper (k * a) (IZR k * r).
 Proof. unfold upper, real. intros H U. apply IZR_le in H. rewrite mult_IZR. unfold Rdiv in *. rewrite Rmult_assoc. now apply Rmult_le_compat_l. Qed.
-Lemma upper_times n a r : upper a r -> upper (times n a) (INR n * r).
-Proof. intros. unfold times. rewrite INR_IZR_INZ. apply upper_scaled; auto. lia. Qed.
+Lemma upper_times n a r : upper a r -> upper (manifold n a) (INR n * r).
+Proof. intros. unfold manifold. rewrite INR_IZR_INZ. apply upper_scaled; auto. lia. Qed.
 Lemma upper_mul a b r t : 0 <= r -> 0 <= t -> upper a r -> upper b t -> upper (mul a b) (r * t).
 Proof.
   unfold upper, mul. intros Hr Hs A B. assert (P := one_pos). eapply Rle_trans; [apply Rmult_le_compat; eauto|]. unfold real.
-  assert (C := cshr_ge (a * b) 256 ltac:(lia)). rewrite mult_IZR in C. change (IZR (2 ^ 256)) with (IZR one) in C.
-  apply Rmult_le_reg_r with (IZR one * IZR one); [now apply Rmult_lt_0_compat|].
-  replace (IZR a / IZR one * (IZR b / IZR one) * (IZR one * IZR one)) with (IZR a * IZR b) by (field; lra).
-  replace (IZR (cshr (a * b) 256) / IZR one * (IZR one * IZR one)) with (IZR (cshr (a * b) 256) * IZR one * 1 * 1) by (field; lra). lra.
+  assert (C := cshr_ge (a * b) 256 ltac:(lia)). rewrite mult_IZR in C. change (IZR (2 ^ 256)) with (IZR unity) in C.
+  apply Rmult_le_reg_r with (IZR unity * IZR unity); [now apply Rmult_lt_0_compat|].
+  replace (IZR a / IZR unity * (IZR b / IZR unity) * (IZR unity * IZR unity)) with (IZR a * IZR b) by (field; lra).
+  replace (IZR (cshr (a * b) 256) / IZR unity * (IZR unity * IZR unity)) with (IZR (cshr (a * b) 256) * IZR unity * 1 * 1) by (field; lra). lra.
 Qed.
 Lemma upper_power n a r : 0 <= r -> upper a r -> upper (power n a) (r ^ n).
 Proof. intros H A. induction n; simpl; [apply upper_one|]. apply upper_mul; auto. now apply pow_le. Qed.
 Lemma upper_up k x : (0 <= k)%Z -> upper (up k x) (IZR x / IZR (2 ^ k)).
 Proof.
   intros Hk. unfold upper, up, real. assert (P := one_pos). assert (E := pw_pos k Hk). assert (K2 : (0 < 2 ^ k)%Z) by now apply Z.pow_pos_nonneg.
-  assert (C := cdiv_ge (x * one) (2 ^ k) K2). rewrite mult_IZR in C. apply Rmult_le_reg_r with (IZR (2 ^ k) * IZR one); [now apply Rmult_lt_0_compat|].
-  replace (IZR x / IZR (2 ^ k) * (IZR (2 ^ k) * IZR one)) with (IZR x * IZR one) by (field; lra).
-  replace (IZR (cdiv (x * one) (2 ^ k)) / IZR one * (IZR (2 ^ k) * IZR one)) with (IZR (cdiv (x * one) (2 ^ k)) * IZR (2 ^ k)) by (field; lra). exact C.
+  assert (C := cdiv_ge (x * unity) (2 ^ k) K2). rewrite mult_IZR in C. apply Rmult_le_reg_r with (IZR (2 ^ k) * IZR unity); [now apply Rmult_lt_0_compat|].
+  replace (IZR x / IZR (2 ^ k) * (IZR (2 ^ k) * IZR unity)) with (IZR x * IZR unity) by (field; lra).
+  replace (IZR (cdiv (x * unity) (2 ^ k)) / IZR unity * (IZR (2 ^ k) * IZR unity)) with (IZR (cdiv (x * unity) (2 ^ k)) * IZR (2 ^ k)) by (field; lra). exact C.
 Qed.
 
 Hypothesis Husual : usual = true.
-Lemma usual_ok : (4 <= digits F)%Z /\ (1 <= largest F)%Z /\ match operand_digits F with Some n => (0 <= n)%Z | None => True end.
+Lemma usual_ok : (4 <= significand F)%Z /\ (1 <= largest_exponent F)%Z /\ match operand_significand F with Some n => (0 <= n)%Z | None => True end.
 Proof.
   apply andb_prop in Husual as [H C]. apply andb_prop in H as [A B]. apply Z.leb_le in A, B. repeat split; auto.
-  destruct operand_digits; auto. now apply Z.leb_le.
+  destruct operand_significand; auto. now apply Z.leb_le.
 Qed.
 Lemma roundoff_ok : 0 <= roundoff F <= / 16 /\ upper z_roundoff (roundoff F).
 Proof.
-  destruct usual_ok as (A & _ & _). assert (P := pw_pos (digits F) ltac:(lia)). unfold roundoff. repeat split.
+  destruct usual_ok as (A & _ & _). assert (P := pw_pos (significand F) ltac:(lia)). unfold roundoff. repeat split.
   - left. now apply Rinv_0_lt_compat.
   - apply Rinv_le_contravar; [lra|]. change 16 with (IZR (2 ^ 4)). apply IZR_le, Z.pow_le_mono_r; lia.
-  - replace (/ IZR (2 ^ digits F)) with (1 / IZR (2 ^ digits F)) by (field; lra). apply upper_up. lia.
+  - replace (/ IZR (2 ^ significand F)) with (1 / IZR (2 ^ significand F)) by (field; lra). apply upper_up. lia.
 Qed.
 Lemma operand_ok : 0 <= operand_roundoff F /\ upper z_operand_roundoff (operand_roundoff F).
 Proof.
-  destruct usual_ok as (_ & _ & C). unfold operand_roundoff, z_operand_roundoff. destruct operand_digits as [n|].
+  destruct usual_ok as (_ & _ & C). unfold operand_roundoff, z_operand_roundoff. destruct operand_significand as [n|].
   - assert (P := pw_pos n C). split; [left; now apply Rinv_0_lt_compat|].
     replace (/ IZR (2 ^ n)) with (1 / IZR (2 ^ n)) by (field; lra). now apply upper_up.
   - split; [lra|]. unfold upper, real. unfold Rdiv. rewrite Rmult_0_l. lra.
 Qed.
 Lemma underflow_ok : 0 < underflow F <= 1 /\ upper z_underflow (underflow F).
 Proof.
-  destruct usual_ok as (_ & B & _). assert (P := pw_pos (largest F - 1) ltac:(lia)). unfold underflow. repeat split.
+  destruct usual_ok as (_ & B & _). assert (P := pw_pos (largest_exponent F - 1) ltac:(lia)). unfold underflow. repeat split.
   - now apply Rinv_0_lt_compat.
-  - rewrite <- Rinv_1. apply Rinv_le_contravar; [lra|]. apply IZR_le. assert (0 < 2 ^ (largest F - 1))%Z by (apply Z.pow_pos_nonneg; lia). lia.
-  - replace (/ IZR (2 ^ (largest F - 1))) with (1 / IZR (2 ^ (largest F - 1))) by (field; lra). apply upper_up. lia.
+  - rewrite <- Rinv_1. apply Rinv_le_contravar; [lra|]. apply IZR_le. assert (0 < 2 ^ (largest_exponent F - 1))%Z by (apply Z.pow_pos_nonneg; lia). lia.
+  - replace (/ IZR (2 ^ (largest_exponent F - 1))) with (1 / IZR (2 ^ (largest_exponent F - 1))) by (field; lra). apply upper_up. lia.
 Qed.
 Lemma limit_ok z r : upper z r -> (z <= z_limit)%Z -> r <= limit F.
 Proof. intros U L. apply real_le in L. unfold z_limit in L. rewrite real_scaled in L. unfold upper in U. unfold limit. lra. Qed.
@@ -127,7 +127,7 @@ Proof.
   destruct roundoff_ok as [[A _] A'], operand_ok as [B B'], underflow_ok as [[C _] C'].
   split; [|apply growth_ge_1; auto]. unfold z_growth, growth. apply upper_mul; try (apply pow_le; lra); apply upper_power; try lra; repeat apply upper_plus; auto using upper_one.
 Qed.
-Lemma lost_upper n m z r : 0 <= r -> upper z r -> upper (times (n + m) (mul (mul z_underflow (z_growth n m)) z)) (INR (n + m) * underflow F * growth F n m * r).
+Lemma lost_upper n m z r : 0 <= r -> upper z r -> upper (manifold (n + m) (mul (mul z_underflow (z_growth n m)) z)) (INR (n + m) * underflow F * growth F n m * r).
 Proof.
   intros H U. destruct underflow_ok as [[C _] C'], (growth_upper n m) as [G G1]. rewrite !Rmult_assoc. apply upper_times. rewrite <- Rmult_assoc.
   apply upper_mul; auto; [apply Rmult_le_pos; lra|]. apply upper_mul; auto; lra.
@@ -143,14 +143,14 @@ Proof.
 Qed.
 Lemma last_places_upper : upper z_last_places (last_places F) /\ 0 <= last_places F.
 Proof.
-  destruct usual_ok as (A & _ & _). assert (P := pw_pos (digits F) ltac:(lia)). assert (O := one_pos).
-  assert (Sixteen : (2 ^ 4 <= 2 ^ digits F)%Z) by (apply Z.pow_le_mono_r; lia). change (2 ^ 4)%Z with 16%Z in Sixteen.
-  assert (Big := IZR_le _ _ Sixteen). unfold last_places, roundoff. set (p := (2 ^ digits F)%Z) in *.
+  destruct usual_ok as (A & _ & _). assert (P := pw_pos (significand F) ltac:(lia)). assert (O := one_pos).
+  assert (Sixteen : (2 ^ 4 <= 2 ^ significand F)%Z) by (apply Z.pow_le_mono_r; lia). change (2 ^ 4)%Z with 16%Z in Sixteen.
+  assert (Big := IZR_le _ _ Sixteen). unfold last_places, roundoff. set (p := (2 ^ significand F)%Z) in *.
   assert (E : 8 * / IZR p / (1 - 8 * / IZR p) = 8 / (IZR p - 8)) by (field; lra). rewrite E. split.
-  - unfold upper, z_last_places, real. fold p. assert (D := cdiv_ge (8 * one) (p - 8) ltac:(lia)). rewrite mult_IZR, minus_IZR in D.
-    apply Rmult_le_reg_r with (IZR one * (IZR p - 8)); [apply Rmult_lt_0_compat; lra|].
-    replace (8 / (IZR p - 8) * (IZR one * (IZR p - 8))) with (8 * IZR one) by (field; lra).
-    replace (IZR (cdiv (8 * one) (p - 8)) / IZR one * (IZR one * (IZR p - 8))) with (IZR (cdiv (8 * one) (p - 8)) * (IZR p - 8)) by (field; lra). exact D.
+  - unfold upper, z_last_places, real. fold p. assert (D := cdiv_ge (8 * unity) (p - 8) ltac:(lia)). rewrite mult_IZR, minus_IZR in D.
+    apply Rmult_le_reg_r with (IZR unity * (IZR p - 8)); [apply Rmult_lt_0_compat; lra|].
+    replace (8 / (IZR p - 8) * (IZR unity * (IZR p - 8))) with (8 * IZR unity) by (field; lra).
+    replace (IZR (cdiv (8 * unity) (p - 8)) / IZR unity * (IZR unity * (IZR p - 8))) with (IZR (cdiv (8 * unity) (p - 8)) * (IZR p - 8)) by (field; lra). exact D.
   - apply Rmult_le_pos; [lra|left; apply Rinv_0_lt_compat; lra].
 Qed.
 Lemma sum_error_upper : upper (z_sum_error K) (sum_error F K) /\ 0 <= sum_error F K.
@@ -168,9 +168,9 @@ Qed.
 Definition tops_of : tops :=
   Tops (real (sR s)) (real (sQ s)) (real (sBq s)) (real (sK s)) (real (sBk s)) (real (sV s)) (real (sBv s)) (real (sO s)) (real (sBo s))
     (real (sU s)) (real (sBu s)).
-Hypothesis Hone : Forall (fun z => (one <= z)%Z) [sR s; sQ s; sBq s; sK s; sBk s; sV s; sBv s; sO s; sBo s; sU s; sBu s].
-Lemma real_ge_1 z : (one <= z)%Z -> 1 <= real z.
-Proof. intros H. apply real_le in H. assert (P := one_pos). replace (real one) with 1 in H by (unfold real; field; lra). exact H. Qed.
+Hypothesis Hone : Forall (fun z => (unity <= z)%Z) [sR s; sQ s; sBq s; sK s; sBk s; sV s; sBv s; sO s; sBo s; sU s; sBu s].
+Lemma real_ge_1 z : (unity <= z)%Z -> 1 <= real z.
+Proof. intros H. apply real_le in H. assert (P := one_pos). replace (real unity) with 1 in H by (unfold real; field; lra). exact H. Qed.
 Lemma tops_ge_1 : let T := tops_of in 1 <= tR T /\ 1 <= tQ T /\ 1 <= tBq T /\ 1 <= tK T /\ 1 <= tBk T /\ 1 <= tV T /\ 1 <= tBv T /\ 1 <= tO T /\ 1 <= tBo T /\ 1 <= tU T /\ 1 <= tBu T.
 Proof. rewrite Forall_forall in Hone. cbn. repeat split; apply real_ge_1, Hone; cbn; tauto. Qed.
 
@@ -229,14 +229,14 @@ Proof.
   destruct (growth_upper score_roundings 24) as [G1 G1'], (growth_upper logit_roundings 24) as [G2 G2'], (growth_upper 4 0) as [G3 G3'], (growth_upper K 0) as [G4 G4'].
   assert (N := pos_INR K). repeat split.
   - apply (limit_ok (mul (z_growth score_roundings 24) z_score_top)%Z); [|assumption]. apply upper_mul; auto; lra.
-  - apply (limit_ok (mul (z_growth 4 0) (2 * (2 * one + 2 * (sScore s + z_score_error))))%Z); [|assumption]. apply upper_mul; auto; try lra. apply upper_scaled; [lia|]. apply upper_plus.
+  - apply (limit_ok (mul (z_growth 4 0) (2 * (2 * unity + 2 * (sScore s + z_score_error))))%Z); [|assumption]. apply upper_mul; auto; try lra. apply upper_scaled; [lia|]. apply upper_plus.
     + replace 2 with (2 * 1) by ring. apply upper_scaled; [lia|apply upper_one].
     + apply upper_scaled; [lia|]. apply upper_plus; auto using upper_real.
-  - apply (limit_ok (mul (z_growth K 0) (times K (2 ^ 42 * one)))%Z); [|assumption]. apply upper_mul; auto; try lra. apply upper_times.
+  - apply (limit_ok (mul (z_growth K 0) (manifold K (2 ^ 42 * unity)))%Z); [|assumption]. apply upper_mul; auto; try lra. apply upper_times.
     replace (2 ^ 42) with (IZR (2 ^ 42) * 1) by (simpl; lra). apply upper_scaled; [now apply Z.pow_nonneg|apply upper_one].
   - apply (limit_ok (mul (z_growth logit_roundings 24) z_logit_top)%Z); [|assumption]. apply upper_mul; auto; lra.
-  - unfold upper in U4. match goal with H : (2 * z_sum_error K <= one)%Z |- _ => apply real_le in H; rename H into X end.
-    replace (real one) with 1 in X by (assert (O := one_pos); unfold real; field; lra). unfold real in X. rewrite mult_IZR in X. unfold real, Rdiv in *. lra.
+  - unfold upper in U4. match goal with H : (2 * z_sum_error K <= unity)%Z |- _ => apply real_le in H; rename H into X end.
+    replace (real unity) with 1 in X by (assert (O := one_pos); unfold real; field; lra). unfold real in X. rewrite mult_IZR in X. unfold real, Rdiv in *. lra.
 Qed.
 Lemma logit_error_upper o : 0 <= size o -> 0 <= range o -> upper (z_logit_error o) (logit_error F M tops_of S size range o).
 Proof.
@@ -250,15 +250,15 @@ Proof.
     unfold real in D' |- *. rewrite mult_IZR in D'. unfold real, Rdiv in *. lra.
   - assert (P5 : 0 < 1 - sum_error F K) by lra. assert (P6 : 1 <= / (1 - sum_error F K)) by (rewrite <- Rinv_1; apply Rinv_le_contravar; lra).
     apply upper_mul; auto using upper_real; [nra|]. apply upper_minus_one, upper_mul; auto; try lra.
-    unfold no_overflow in Hover. repeat (apply andb_prop in Hover as [Hover ?]). match goal with H : (2 * _ <=? one)%Z = true |- _ => apply Z.leb_le in H; rename H into X end.
-    assert (One : (0 < one)%Z) by reflexivity. assert (D := cdiv_ge (one * one) (one - z_sum_error K) ltac:(lia)). rewrite mult_IZR, minus_IZR in D.
-    unfold upper, real in *. set (k := IZR (cdiv _ _)) in *. assert (X' : 2 * IZR (z_sum_error K) <= IZR one) by (apply IZR_le in X; rewrite mult_IZR in X; exact X).
-    apply Rle_trans with (IZR one / (IZR one - IZR (z_sum_error K))).
-    + replace (IZR one / (IZR one - IZR (z_sum_error K))) with (/ (1 - IZR (z_sum_error K) / IZR one)) by (field; lra).
-      apply Rinv_le_contravar; [|lra]. apply Rmult_lt_reg_r with (IZR one); auto.
-      replace ((1 - IZR (z_sum_error K) / IZR one) * IZR one) with (IZR one - IZR (z_sum_error K)) by (field; lra). lra.
-    + apply Rmult_le_reg_r with ((IZR one - IZR (z_sum_error K)) * IZR one); [apply Rmult_lt_0_compat; lra|].
-      replace (IZR one / (IZR one - IZR (z_sum_error K)) * ((IZR one - IZR (z_sum_error K)) * IZR one)) with (IZR one * IZR one) by (field; lra).
-      replace (k / IZR one * ((IZR one - IZR (z_sum_error K)) * IZR one)) with (k * (IZR one - IZR (z_sum_error K))) by (field; lra). exact D.
+    unfold no_overflow in Hover. repeat (apply andb_prop in Hover as [Hover ?]). match goal with H : (2 * _ <=? unity)%Z = true |- _ => apply Z.leb_le in H; rename H into X end.
+    assert (One : (0 < unity)%Z) by reflexivity. assert (D := cdiv_ge (unity * unity) (unity - z_sum_error K) ltac:(lia)). rewrite mult_IZR, minus_IZR in D.
+    unfold upper, real in *. set (k := IZR (cdiv _ _)) in *. assert (X' : 2 * IZR (z_sum_error K) <= IZR unity) by (apply IZR_le in X; rewrite mult_IZR in X; exact X).
+    apply Rle_trans with (IZR unity / (IZR unity - IZR (z_sum_error K))).
+    + replace (IZR unity / (IZR unity - IZR (z_sum_error K))) with (/ (1 - IZR (z_sum_error K) / IZR unity)) by (field; lra).
+      apply Rinv_le_contravar; [|lra]. apply Rmult_lt_reg_r with (IZR unity); auto.
+      replace ((1 - IZR (z_sum_error K) / IZR unity) * IZR unity) with (IZR unity - IZR (z_sum_error K)) by (field; lra). lra.
+    + apply Rmult_le_reg_r with ((IZR unity - IZR (z_sum_error K)) * IZR unity); [apply Rmult_lt_0_compat; lra|].
+      replace (IZR unity / (IZR unity - IZR (z_sum_error K)) * ((IZR unity - IZR (z_sum_error K)) * IZR unity)) with (IZR unity * IZR unity) by (field; lra).
+      replace (k / IZR unity * ((IZR unity - IZR (z_sum_error K)) * IZR unity)) with (k * (IZR unity - IZR (z_sum_error K))) by (field; lra). exact D.
 Qed.
 End Format.

@@ -165,7 +165,8 @@ let further_inputs model n (step : Certificate.step) premises =
   | _ -> malformed "further-inputs takes two premises: tables, and a fact about inputs"
 
 (* The number of pairs that the last step establishes, and the theorem about it. *)
-let established (model : Model.t) (certificate : Certificate.t) =
+let established format (model : Model.t) (certificate : Certificate.t) =
+  if format <> None then unsupported "executions of a network on two inputs";
   let table = table_of model certificate in
   let n = Array.length table in
   let facts = Array.make (Array.length certificate.steps) (Neurons [||]) in
