@@ -1,4 +1,4 @@
-"""Executions in floating point, in the extracted checker: its bound is a little below the rule's, and simulated runs keep to it."""
+"""Executions in floating point, in the extracted checker: its bound is just below the rule's, and simulated runs keep to it."""
 
 import itertools
 import random
