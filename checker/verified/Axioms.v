@@ -1,6 +1,6 @@
 (* What the theorems are, and what they rest on: printed by `make verified`, compared by tests/verified. *)
 From Coq Require Import Reals ZArith.
-From CompactProofs Require Import Semantics PrefixChains Projections Projected Tables Tasks Floats Counts Executions ExecutionErrors Deployed CodedOutput SetOutput CellOutput PairCounts.
+From CompactProofs Require Import Semantics PrefixChains Projections Projected Tables Tasks Floats Counts Executions ExecutionErrors Deployed OrdinaryRuns CodedOutput SetOutput CellOutput PairCounts.
 
 Check @clear_denominator.
 Check @left_out_bound.
@@ -25,6 +25,11 @@ Check @representable_value.
 Check @deployed_prefix_chains_sound.
 Check @deployed_group_chains_sound.
 Check @deployed_enumeration_sound.
+Check @to_nearest.
+Check @to_nearest_flushed.
+Check @to_operand.
+Check @ordinary_float32_execution.
+Check @real_execution.
 Check @coded_sound.
 Check @all_lead_sound.
 Check @by_cells_sound.
@@ -49,6 +54,11 @@ Print Assumptions representable_value.
 Print Assumptions deployed_prefix_chains_sound.
 Print Assumptions deployed_group_chains_sound.
 Print Assumptions deployed_enumeration_sound.
+Print Assumptions to_nearest.
+Print Assumptions to_nearest_flushed.
+Print Assumptions to_operand.
+Print Assumptions ordinary_float32_execution.
+Print Assumptions real_execution.
 Print Assumptions coded_sound.
 Print Assumptions all_lead_sound.
 Print Assumptions by_cells_sound.
