@@ -1,8 +1,8 @@
 (* How far the logits of every execution (Executions.v) of an attention-only transformer are from its real ones.
 
-   Scores are off by E; exponentials, up to a common factor, by factors from exp (-t) to exp t; so logits by t / 2 of the range of the values
-   that can be attended to, and by what rounding makes of a logit's size, which is what its formula gives with absolute values of all
-   weights and residuals. *)
+   Scores are off by E; exponentials, up to a common factor, by factors from exp (-t) to exp t; so logits by t / 2 of the
+   range of the values that can be attended to, and by what rounding makes of a logit's size, which is what its formula
+   gives with absolute values of all weights and residuals. *)
 From Coq Require Import Reals Lra Lia ZArith List Arith.
 From Coquelicot Require Import Rcomplements.
 From CompactProofs Require Import Semantics Executions ExpressionErrors SoftmaxErrors.
@@ -12,17 +12,22 @@ Open Scope R_scope.
 Lemma logit_formula_affine M o of : logit_formula M o of =
   rsum (nd M) (fun i => (of (Residual (nK M - 1) i) + of (Bo i)) * of (Wu i o)) + of (Bu o)
   + rsum (nK M) (fun j => of (Exponential j) * of Reciprocal *
-      rsum (nh M) (fun h => (rsum (nd M) (fun k => of (Residual j k) * of (Wv k h)) + of (Bv h)) * rsum (nd M) (fun i => of (Wo h i) * of (Wu i o)))).
+      rsum (nh M) (fun h => (rsum (nd M) (fun k => of (Residual j k) * of (Wv k h)) + of (Bv h)) * rsum (nd M) (fun i => of (Wo
+        h i) * of (Wu i o)))).
 Proof.
   unfold logit_formula. set (v := fun j h => rsum (nd M) (fun k => of (Residual j k) * of (Wv k h)) + of (Bv h)). fold v.
-  assert (A : rsum (nd M) (fun i => rsum (nh M) (fun h => rsum (nK M) (fun j => of (Exponential j) * of Reciprocal * v j h) * of (Wo h i)) * of (Wu i o))
-    = rsum (nK M) (fun j => of (Exponential j) * of Reciprocal * rsum (nh M) (fun h => v j h * rsum (nd M) (fun i => of (Wo h i) * of (Wu i o))))).
-  { transitivity (rsum (nh M) (fun h => rsum (nK M) (fun j => of (Exponential j) * of Reciprocal * v j h) * rsum (nd M) (fun i => of (Wo h i) * of (Wu i o)))).
+  assert (A : rsum (nd M) (fun i => rsum (nh M) (fun h => rsum (nK M) (fun j => of (Exponential j) * of Reciprocal * v j h) *
+    of (Wo h i)) * of (Wu i o))
+    = rsum (nK M) (fun j => of (Exponential j) * of Reciprocal * rsum (nh M) (fun h => v j h * rsum (nd M) (fun i => of (Wo h
+      i) * of (Wu i o))))).
+  { transitivity (rsum (nh M) (fun h => rsum (nK M) (fun j => of (Exponential j) * of Reciprocal * v j h) * rsum (nd M) (fun i
+    => of (Wo h i) * of (Wu i o)))).
     - erewrite rsum_ext by (intros; symmetry; apply rsum_scal_r). rewrite rsum_swap.
       apply rsum_ext; intros h _. rewrite <- rsum_scal. apply rsum_ext; intros; ring.
     - erewrite rsum_ext by (intros; symmetry; apply rsum_scal_r). rewrite rsum_swap.
       apply rsum_ext; intros j _. rewrite <- rsum_scal. apply rsum_ext; intros; ring. }
-  match goal with |- _ = _ + ?z => replace z with (rsum (nd M) (fun i => rsum (nh M) (fun h => rsum (nK M) (fun j => of (Exponential j) * of Reciprocal * v j h) * of (Wo h i)) * of (Wu i o))) by exact A end.
+  match goal with |- _ = _ + ?z => replace z with (rsum (nd M) (fun i => rsum (nh M) (fun h => rsum (nK M) (fun j => of
+    (Exponential j) * of Reciprocal * v j h) * of (Wo h i)) * of (Wu i o))) by exact A end.
   rewrite (Rplus_comm _ (of (Bu o))), (Rplus_comm _ (of (Bu o))), Rplus_assoc. f_equal. rewrite <- rsum_plus.
   apply rsum_ext; intros; unfold v; ring.
 Qed.
@@ -55,9 +60,11 @@ Notation e t j i := (WE M t i + WP M j i).
 (* Numbers that no entry exceeds. *)
 Record tops := Tops { tR : R; tQ : R; tBq : R; tK : R; tBk : R; tV : R; tBv : R; tO : R; tBo : R; tU : R; tBu : R }.
 Variable T : tops.
-Hypothesis Hone : 1 <= tR T /\ 1 <= tQ T /\ 1 <= tBq T /\ 1 <= tK T /\ 1 <= tBk T /\ 1 <= tV T /\ 1 <= tBv T /\ 1 <= tO T /\ 1 <= tBo T /\ 1 <= tU T /\ 1 <= tBu T.
+Hypothesis Hone : 1 <= tR T /\ 1 <= tQ T /\ 1 <= tBq T /\ 1 <= tK T /\ 1 <= tBk T /\ 1 <= tV T /\ 1 <= tBv T /\ 1 <= tO T /\ 1
+  <= tBo T /\ 1 <= tU T /\ 1 <= tBu T.
 Hypothesis HR : forall t j i, (t < nV M)%nat -> (j < K)%nat -> (i < d)%nat -> Rabs (e t j i) <= tR T.
-Hypothesis HQ : forall i h, (i < d)%nat -> (h < dh)%nat -> Rabs (WQ M i h) <= tQ T /\ Rabs (WK M i h) <= tK T /\ Rabs (WV M i h) <= tV T /\ Rabs (WO M h i) <= tO T.
+Hypothesis HQ : forall i h, (i < d)%nat -> (h < dh)%nat -> Rabs (WQ M i h) <= tQ T /\ Rabs (WK M i h) <= tK T /\ Rabs (WV M i
+  h) <= tV T /\ Rabs (WO M h i) <= tO T.
 Hypothesis HB : forall h, (h < dh)%nat -> Rabs (bQ M h) <= tBq T /\ Rabs (bK M h) <= tBk T /\ Rabs (bV M h) <= tBv T.
 Hypothesis HO : forall i, (i < d)%nat -> Rabs (bO M i) <= tBo T.
 Hypothesis HU : forall i o, (i < d)%nat -> (o < nO M)%nat -> Rabs (WU M i o) <= tU T.
@@ -65,12 +72,16 @@ Hypothesis HBu : forall o, (o < nO M)%nat -> Rabs (bU M o) <= tBu T.
 
 (* Sizes: of keys and values, of scores and logits; and the range of the values that can be attended to. *)
 Variables (key_size value_size : nat -> R) (S : R) (size low range : nat -> R).
-Hypothesis Hkey : forall t j h, (t < nV M)%nat -> (j < K)%nat -> (h < dh)%nat -> rsum d (fun i => Rabs (e t j i) * Rabs (WK M i h)) + Rabs (bK M h) <= key_size h.
-Hypothesis Hvalue : forall t j h, (t < nV M)%nat -> (j < K)%nat -> (h < dh)%nat -> rsum d (fun i => Rabs (e t j i) * Rabs (WV M i h)) + Rabs (bV M h) <= value_size h.
+Hypothesis Hkey : forall t j h, (t < nV M)%nat -> (j < K)%nat -> (h < dh)%nat -> rsum d (fun i => Rabs (e t j i) * Rabs (WK M i
+  h)) + Rabs (bK M h) <= key_size h.
+Hypothesis Hvalue : forall t j h, (t < nV M)%nat -> (j < K)%nat -> (h < dh)%nat -> rsum d (fun i => Rabs (e t j i) * Rabs (WV M
+  i h)) + Rabs (bV M h) <= value_size h.
 Hypothesis Hscore : forall q, (q < nV M)%nat ->
-  rsum dh (fun h => (rsum d (fun i => Rabs (e q (K - 1) i) * Rabs (WQ M i h)) + Rabs (bQ M h)) * key_size h) / sqrt (INR dh) <= S.
+  rsum dh (fun h => (rsum d (fun i => Rabs (e q (K - 1) i) * Rabs (WQ M i h)) + Rabs (bQ M h)) * key_size h) / sqrt (INR dh) <=
+    S.
 Hypothesis Hsize : forall q o, (q < nV M)%nat -> (o < nO M)%nat ->
-  rsum d (fun i => (Rabs (e q (K - 1) i) + rsum dh (fun h => value_size h * Rabs (WO M h i)) + Rabs (bO M i)) * Rabs (WU M i o)) + Rabs (bU M o) <= size o.
+  rsum d (fun i => (Rabs (e q (K - 1) i) + rsum dh (fun h => value_size h * Rabs (WO M h i)) + Rabs (bO M i)) * Rabs (WU M i
+    o)) + Rabs (bU M o) <= size o.
 Hypothesis Hrange : forall t j o, (t < nV M)%nat -> (j < K)%nat -> (o < nO M)%nat ->
   low o <= token_value M t o + position_value M j o <= low o + range o.
 
@@ -79,7 +90,8 @@ Definition logit_roundings : nat := 2 * d + dh + 2 * K + 12.
 Definition score_top : R := INR dh * ((INR d * (tR T * tQ T) + tBq T) * (INR d * (tR T * tK T) + tBk T)).
 Definition logit_top : R :=
   INR d * ((tR T + INR dh * (INR K * (2 ^ 42 * (INR d * (tR T * tV T) + tBv T)) * tO T) + tBo T) * tU T) + tBu T.
-Definition score_error : R := (growth score_roundings 24 - 1) * S + INR (score_roundings + 24) * eta * growth score_roundings 24 * score_top.
+Definition score_error : R := (growth score_roundings 24 - 1) * S + INR (score_roundings + 24) * eta * growth score_roundings
+  24 * score_top.
 Definition tilted_by : R := score_error + exponent_error F (2 * (S + score_error)) + last_places F.
 Definition logit_error (o : nat) : R :=
   tilted_by / 2 * range o + (growth logit_roundings 24 * / (1 - sum_error F K) - 1) * size o
@@ -128,7 +140,8 @@ Proof. intros. apply capped_ok. destruct q; lra. Qed.
 
 Lemma near_unrounded x0 y V n : y = x0 -> Rabs x0 <= V -> near (relative F n 0) (growth n 0) x0 y (Rabs x0) V.
 Proof. destruct Heta. now apply given_near. Qed.
-Lemma near_rounded x0 y V : rounded F x0 y -> Rabs x0 <= V -> 1 <= V -> growth 1 0 * V <= limit F -> near (1 + u) (1 + u + eta) x0 y (Rabs x0) V.
+Lemma near_rounded x0 y V : rounded F x0 y -> Rabs x0 <= V -> 1 <= V -> growth 1 0 * V <= limit F -> near (1 + u) (1 + u + eta)
+  x0 y (Rabs x0) V.
 Proof.
   intros R A V1 L. destruct Heta as [Heta0 _]. rewrite growth_1 in L. assert (off F u x0 y) by (apply R; nra).
   replace (1 + u) with (1 * (1 + u)) by ring. replace (1 * (1 + u) + eta) with (1 * (1 + u + eta)) by ring.
@@ -153,11 +166,13 @@ Qed.
 (* Scores. *)
 Lemma score_exact p r j : score_formula M j (exact_of p r) = score M x j.
 Proof.
-  unfold score_formula, score, query, key, emb. cbn [exact_of]. rewrite root_twice. unfold Rdiv. rewrite Rmult_comm. reflexivity.
+  unfold score_formula, score, query, key, emb. cbn [exact_of]. rewrite root_twice. unfold Rdiv. rewrite Rmult_comm.
+  reflexivity.
 Qed.
 Lemma score_size p r j : (j < K)%nat -> score_formula M j (fun q => Rabs (exact_of p r q)) <= S.
 Proof.
-  intros Hj. unfold score_formula. cbn [exact_of]. assert (R := root_between). rewrite (Rabs_pos_eq (sqrt _)) by lra. rewrite root_twice.
+  intros Hj. unfold score_formula. cbn [exact_of]. assert (R := root_between). rewrite (Rabs_pos_eq (sqrt _)) by lra.
+  rewrite root_twice.
   rewrite Rmult_comm. eapply Rle_trans; [|apply (Hscore (tok (K - 1)) ltac:(apply Hx; lia))].
   apply Rmult_le_compat_r; [left; apply Rinv_0_lt_compat; assert (A := root_dh); lra|].
   apply rsum_le; intros h Hh. apply Rmult_le_compat_l; [|apply Hkey; auto].
@@ -168,9 +183,11 @@ Proof.
   intros Hj. unfold score_formula, most_of. cbn [exact_of]. assert (R := root_between).
   rewrite (capped_within 1) by (rewrite Rabs_pos_eq; lra). rewrite !Rmult_1_l. unfold score_top. rewrite <- rsum_const.
   apply rsum_ext; intros h Hh. destruct (HB h Hh) as (B1 & B2 & B3). rewrite !capped_within by auto.
-  do 2 f_equal; rewrite <- rsum_const; apply rsum_ext; intros i Hi; destruct (HQ i h Hi Hh) as (Q1 & Q2 & _); rewrite !capped_within; auto; apply HR; auto; try lia; apply Hx; lia.
+  do 2 f_equal; rewrite <- rsum_const; apply rsum_ext; intros i Hi; destruct (HQ i h Hi Hh) as (Q1 & Q2 & _);
+    rewrite !capped_within; auto; apply HR; auto; try lia; apply Hx; lia.
 Qed.
-Lemma score_near j s : (j < K)%nat -> computes F own (stored F M x) score_roundings 24 (score_formula M j) s -> Rabs (s - score M x j) <= score_error.
+Lemma score_near j s : (j < K)%nat -> computes F own (stored F M x) score_roundings 24 (score_formula M j) s -> Rabs (s - score
+  M x j) <= score_error.
 Proof.
   intros Hj C. destruct Heta as [Heta0 _]. assert (G := growth_ge_1 F Hu Hu' Heta0 score_roundings 24).
   assert (N : Rabs (s - score_formula M j (exact_of (fun _ => 0) 0)) <=
@@ -185,9 +202,12 @@ Proof.
 Qed.
 Lemma real_score j : (j < K)%nat -> Rabs (score M x j) <= S.
 Proof.
-  intros Hj. eapply Rle_trans; [|apply (score_size (fun _ => 0) 0 j Hj)]. rewrite <- (score_exact (fun _ => 0) 0 j). unfold score_formula.
-  rewrite !Rabs_mult. apply Rmult_le_compat_l; [apply Rmult_le_pos; apply Rabs_pos|]. apply rsum_abs_le; intros h Hh. rewrite Rabs_mult.
-  apply Rmult_le_compat; try apply Rabs_pos; (eapply Rle_trans; [apply Rabs_triang|apply Rplus_le_compat_r, rsum_abs_le; intros; rewrite Rabs_mult; lra]).
+  intros Hj. eapply Rle_trans; [|apply (score_size (fun _ => 0) 0 j Hj)]. rewrite <- (score_exact (fun _ => 0) 0 j).
+  unfold score_formula.
+  rewrite !Rabs_mult. apply Rmult_le_compat_l; [apply Rmult_le_pos; apply Rabs_pos|]. apply rsum_abs_le; intros h Hh.
+  rewrite Rabs_mult.
+  apply Rmult_le_compat; try apply Rabs_pos; (eapply Rle_trans; [apply Rabs_triang|apply Rplus_le_compat_r, rsum_abs_le;
+    intros; rewrite Rabs_mult; lra]).
 Qed.
 
 (* Values: what is attended to, in a logit. *)
@@ -195,12 +215,15 @@ Notation v o j := (rsum dh (fun h => value M x j h * WOU M h o)).
 Lemma v_split o j : v o j = token_value M (tok j) o + position_value M j o + rsum dh (fun h => bV M h * WOU M h o).
 Proof.
   unfold token_value, position_value. rewrite <- !rsum_plus. apply rsum_ext; intros h _.
-  unfold value, valE, valP, emb. rewrite <- !Rmult_plus_distr_r. f_equal. f_equal. rewrite <- rsum_plus. apply rsum_ext; intros; ring.
+  unfold value, valE, valP, emb. rewrite <- !Rmult_plus_distr_r. f_equal. f_equal. rewrite <- rsum_plus.
+  apply rsum_ext; intros; ring.
 Qed.
-Notation size_of o := (rsum d (fun i => (Rabs (e (tok (K - 1)) (K - 1) i) + rsum dh (fun h => value_size h * Rabs (WO M h i)) + Rabs (bO M i)) * Rabs (WU M i o)) + Rabs (bU M o)).
+Notation size_of o := (rsum d (fun i => (Rabs (e (tok (K - 1)) (K - 1) i) + rsum dh (fun h => value_size h * Rabs (WO M h i)) +
+  Rabs (bO M i)) * Rabs (WU M i o)) + Rabs (bU M o)).
 Lemma value_within j h : (j < K)%nat -> (h < dh)%nat -> Rabs (value M x j h) <= value_size h.
 Proof.
-  intros Hj Hh. eapply Rle_trans; [|apply (Hvalue (tok j) j h); auto]. unfold value, emb. eapply Rle_trans; [apply Rabs_triang|].
+  intros Hj Hh. eapply Rle_trans; [|apply (Hvalue (tok j) j h); auto]. unfold value, emb.
+  eapply Rle_trans; [apply Rabs_triang|].
   apply Rplus_le_compat_r, rsum_abs_le. intros; rewrite Rabs_mult; lra.
 Qed.
 Lemma value_size_pos h : (h < dh)%nat -> 0 <= value_size h.
@@ -231,7 +254,8 @@ Proof. rewrite logit_formula_affine. reflexivity. Qed.
 Lemma logit_size p r k o : (o < nO M)%nat -> (forall j, (j < K)%nat -> 0 <= p j) -> 0 <= r -> rsum K p * r <= k -> 1 <= k ->
   logit_formula M o (fun q => Rabs (exact_of p r q)) <= k * size o.
 Proof.
-  intros Ho Hp Hr Hpr Hk. eapply Rle_trans; [|apply Rmult_le_compat_l; [lra|apply (Hsize (tok (K - 1)) o); auto; apply Hx; lia]].
+  intros Ho Hp Hr Hpr Hk. eapply Rle_trans; [|apply Rmult_le_compat_l; [lra|apply (Hsize (tok (K - 1)) o); auto; apply Hx;
+    lia]].
   unfold logit_formula. cbn [exact_of]. rewrite Rmult_plus_distr_l, <- rsum_scal. apply Rplus_le_compat.
   - apply rsum_le; intros i Hi. rewrite <- Rmult_assoc. apply Rmult_le_compat_r; [apply Rabs_pos|]. rewrite !Rmult_plus_distr_l.
     assert (A := Rabs_pos (e (tok (K - 1)) (K - 1) i)). assert (B := Rabs_pos (bO M i)).
@@ -243,12 +267,15 @@ Proof.
   - assert (A := Rabs_pos (bU M o)). nra.
 Qed.
 Lemma logit_most p r tp tr o : (o < nO M)%nat -> (forall j, (j < K)%nat -> Rabs (p j) <= tp) -> Rabs r <= tr ->
-  logit_formula M o (most_of p r tp tr) = INR d * ((tR T + INR dh * (INR K * (tp * tr * (INR d * (tR T * tV T) + tBv T)) * tO T) + tBo T) * tU T) + tBu T.
+  logit_formula M o (most_of p r tp tr) = INR d * ((tR T + INR dh * (INR K * (tp * tr * (INR d * (tR T * tV T) + tBv T)) * tO
+    T) + tBo T) * tU T) + tBu T.
 Proof.
   intros Ho Hp Hr. unfold logit_formula, most_of. cbn [exact_of]. rewrite <- rsum_const. f_equal.
   - apply rsum_ext; intros i Hi. assert (U1 := HU i o Hi Ho).
-    rewrite (capped_within (tU T)), (capped_within (tBo T)), (capped_within (tR T)) by (auto; apply HR; auto; try lia; apply Hx; lia). do 3 f_equal.
-    rewrite <- rsum_const. apply rsum_ext; intros h Hh. destruct (HB h Hh) as (_ & _ & B3). destruct (HQ i h Hi Hh) as (_ & _ & _ & Q4).
+    rewrite (capped_within (tU T)), (capped_within (tBo T)), (capped_within (tR T)) by (auto; apply HR; auto; try lia;
+      apply Hx; lia). do 3 f_equal.
+    rewrite <- rsum_const. apply rsum_ext; intros h Hh. destruct (HB h Hh) as (_ & _ & B3).
+    destruct (HQ i h Hi Hh) as (_ & _ & _ & Q4).
     rewrite (capped_within (tO T)) by auto. f_equal. rewrite <- rsum_const. apply rsum_ext; intros j Hj.
     rewrite (capped_within tp), (capped_within tr), (capped_within (tBv T)) by auto. do 2 f_equal. rewrite <- rsum_const.
     apply rsum_ext; intros k Hk'. destruct (HQ k h Hk' Hh) as (_ & _ & Q3 & _). rewrite !capped_within; auto.
@@ -265,16 +292,20 @@ Proof.
   { destruct Hm as [->|(j & Hj & L)]; [rewrite Rabs_R0; lra|]. eapply Rle_trans; [exact L|].
     replace (s j) with (score M x j + (s j - score M x j)) by ring. eapply Rle_trans; [apply Rabs_triang|].
     specialize (Ns j Hj). assert (A := real_score j Hj). lra. }
-  assert (Ex : forall j, (j < K)%nat -> exists tau, exp (- tilted_by) <= tau <= exp tilted_by /\ Rabs (w j - exp (score M x j - m) * tau) <= eta).
+  assert (Ex : forall j, (j < K)%nat -> exists tau, exp (- tilted_by) <= tau <= exp tilted_by /\ Rabs (w j - exp (score M x j -
+    m) * tau) <= eta).
   { intros j Hj. destruct (Cw j Hj) as [C _].
-    exact (exponential_tilted F Hu Hu8 Hu' Heta0 (s j) m (w j) (score M x j) score_error S C (Ns j Hj) (real_score j Hj) Hm' Lexponent). }
+    exact (exponential_tilted F Hu Hu8 Hu' Heta0 (s j) m (w j) (score M x j) score_error S C (Ns j Hj) (real_score j Hj) Hm'
+      Lexponent). }
   apply chosen in Ex as (tau & Ex). set (p := fun j => exp (score M x j - m) * tau j).
   assert (P0 : forall j, (j < K)%nat -> 0 < p j).
-  { intros j Hj. destruct (Ex j Hj) as [[A _] _]. assert (B := exp_pos (- tilted_by)). apply Rmult_lt_0_compat; [apply exp_pos|lra]. }
+  { intros j Hj. destruct (Ex j Hj) as [[A _] _]. assert (B := exp_pos (- tilted_by)).
+    apply Rmult_lt_0_compat; [apply exp_pos|lra]. }
   assert (Pw : forall j, (j < K)%nat -> Rabs (w j - p j) <= eta) by (intros j Hj; apply Ex; auto).
   assert (P42 : forall j, (j < K)%nat -> p j <= 2 ^ 42 - 1).
   { intros j Hj. destruct (Cw j Hj) as [_ B]. specialize (Pw j Hj). apply Rabs_le_between in B, Pw. simpl in B |- *. lra. }
-  destruct (share_near F Hu Hu8 Hu' Heta0 K w p sum (fun j (Hj : (j < K)%nat) => conj (P0 j Hj) (P42 j Hj)) Pw Lsum Hsmall Csum Bsum1) as (W0 & Sum0 & Share & Share1).
+  destruct (share_near F Hu Hu8 Hu' Heta0 K w p sum (fun j (Hj : (j < K)%nat) => conj (P0 j Hj) (P42 j Hj)) Pw Lsum Hsmall Csum
+    Bsum1) as (W0 & Sum0 & Share & Share1).
   set (W := rsum K p) in *. set (k := / (1 - sum_error F K)) in *.
   assert (K1 : 1 <= k) by (assert (A := Rabs_pos (W / sum - 1)); lra).
   assert (K2 : k <= 2).
@@ -287,7 +318,8 @@ Proof.
       + rewrite <- Rinv_1. apply Rinv_le_contravar; lra.
     - exists 2, (2 ^ 40). repeat split; try (simpl; lra).
       + intros j Hj. apply Rle_trans with W.
-        * unfold W. rewrite <- (Rmult_1_r (p j)). clear - Hj P0. revert Hj P0. generalize K. induction n; intros Hj P0; [lia|]. cbn [rsum].
+        * unfold W. rewrite <- (Rmult_1_r (p j)). clear - Hj P0. revert Hj P0. generalize K.
+          induction n; intros Hj P0; [lia|]. cbn [rsum].
           assert (Q : 0 <= rsum n p) by (apply rsum_nonneg; intros; left; apply P0; lia). assert (Q' := P0 n ltac:(lia)).
           destruct (Nat.eq_dec j n) as [->|N]; [lra|]. assert (H := IHn ltac:(lia) ltac:(intros; apply P0; lia)). lra.
         * assert (W = W / sum * sum) by (field; lra). rewrite H. nra.
@@ -302,9 +334,11 @@ Proof.
   { rewrite logit_most; auto.
     - unfold logit_top. destruct Hone as (O1 & O2 & O3 & O4 & O5 & O6 & O7 & O8 & O9 & O10 & O11).
       assert (D := pos_INR d). assert (D' := pos_INR dh). assert (D'' := pos_INR K).
-      apply Rplus_le_compat_r, Rmult_le_compat_l; auto. apply Rmult_le_compat_r; [lra|]. apply Rplus_le_compat_r, Rplus_le_compat_l, Rmult_le_compat_l; auto.
+      apply Rplus_le_compat_r, Rmult_le_compat_l; auto. apply Rmult_le_compat_r; [lra|].
+      apply Rplus_le_compat_r, Rplus_le_compat_l, Rmult_le_compat_l; auto.
       apply Rmult_le_compat_r; [lra|]. apply Rmult_le_compat_l; auto. apply Rmult_le_compat_r; [|exact Tpr].
-      assert (0 <= tR T * tV T) by (apply Rmult_le_pos; lra). assert (0 <= INR d * (tR T * tV T)) by (apply Rmult_le_pos; lra). lra.
+      assert (0 <= tR T * tV T) by (apply Rmult_le_pos; lra). assert (0 <= INR d * (tR T * tV T)) by (apply Rmult_le_pos;
+        lra). lra.
     - intros j Hj. rewrite In, Rabs_pos_eq by auto using Rlt_le. auto.
     - rewrite Rabs_pos_eq by lra. exact Rt. }
   assert (Size : logit_formula M o (fun q => Rabs (exact_of pw (/ sum) q)) <= k * size o).
@@ -318,11 +352,13 @@ Proof.
       destruct q; try (apply stored_near; auto; fail); cbn [attended own exact_of] in *.
       + rewrite relative_1, growth_1. subst y0. unfold near, pw. destruct (Nat.ltb_spec j K) as [Lt|Ge].
         * specialize (Pw j Lt). set (V := most_of _ _ _ _ _) in *. assert (A := Rabs_pos (p j)).
-          assert (0 <= u * Rabs (p j)) by (apply Rmult_le_pos; lra). assert (eta * 1 <= eta * V) by (apply Rmult_le_compat_l; lra). lra.
+          assert (0 <= u * Rabs (p j)) by (apply Rmult_le_pos; lra). assert (eta * 1 <= eta * V) by (apply Rmult_le_compat_l;
+            lra). lra.
         * rewrite Rminus_diag_eq, Rabs_R0 by reflexivity. assert (A := Rabs_pos (w j)). set (V := most_of _ _ _ _ _) in *.
           assert (0 <= u * Rabs (w j)) by (apply Rmult_le_pos; lra). assert (0 <= eta * V) by (apply Rmult_le_pos; lra). lra.
       + rewrite relative_1, growth_1. rewrite growth_1 in L. destruct Gq as [->|Rd].
-        * unfold near. rewrite Rminus_diag_eq, Rabs_R0 by reflexivity. set (V := most_of _ _ _ _ _) in *. assert (A := Rabs_pos (/ sum)).
+        * unfold near. rewrite Rminus_diag_eq, Rabs_R0 by reflexivity. set (V := most_of _ _ _ _ _) in *.
+          assert (A := Rabs_pos (/ sum)).
           assert (0 <= u * Rabs (/ sum)) by (apply Rmult_le_pos; lra). assert (0 <= eta * V) by (apply Rmult_le_pos; lra). lra.
         * apply near_rounded; auto. now rewrite growth_1.
     - eapply Rle_trans; [|exact Llogit]. apply Rmult_le_compat_l; [lra|exact Top]. }
@@ -338,7 +374,8 @@ Proof.
   set (Z := rsum K (fun i => exp (score M x i))).
   assert (Z0 : 0 < Z) by (apply rsum_pos; auto; intros; apply exp_pos).
   assert (Att : forall j, attention M x j * tau j = exp m / Z * p j).
-  { intros j. unfold attention, p. fold Z. replace (exp (score M x j)) with (exp m * exp (score M x j - m)) by (rewrite <- exp_plus; f_equal; ring). field. lra. }
+  { intros j. unfold attention, p. fold Z. replace (exp (score M x j)) with (exp m * exp (score M x j - m)) by (rewrite <-
+    exp_plus; f_equal; ring). field. lra. }
   assert (Tilt : Rabs (avg - rsum K (fun j => attention M x j * v o j)) <= tilted_by / 2 * range o).
   { assert (TT := tilt K (attention M x) tau tilted_by).
     assert (A0 : forall j, (j < K)%nat -> 0 <= attention M x j).
@@ -348,22 +385,27 @@ Proof.
       by (intros; rewrite Att; ring).
     rewrite (rsum_ext K (fun j => attention M x j * tau j) (fun j => exp m / Z * p j)) in TT by (intros; apply Att).
     rewrite !rsum_scal in TT. fold W in TT. assert (Em := exp_pos m).
-    replace (exp m / Z * rsum K (fun j => p j * v o j) / (exp m / Z * W)) with avg in TT by (unfold avg; field; lra). exact TT. }
+    replace (exp m / Z * rsum K (fun j => p j * v o j) / (exp m / Z * W)) with avg in TT by (unfold avg; field; lra).
+    exact TT. }
   assert (Avg : Rabs avg <= size o).
   { unfold avg, Rdiv. rewrite Rabs_mult, (Rabs_pos_eq (/ W)) by (left; now apply Rinv_0_lt_compat).
-    apply Rmult_le_reg_r with W; auto. rewrite Rmult_assoc, Rinv_l, Rmult_1_r by lra. rewrite Rmult_comm. unfold W. rewrite <- rsum_scal_r.
+    apply Rmult_le_reg_r with W; auto. rewrite Rmult_assoc, Rinv_l, Rmult_1_r by lra. rewrite Rmult_comm. unfold W.
+    rewrite <- rsum_scal_r.
     apply rsum_abs_le. intros j Hj. rewrite Rabs_mult, (Rabs_pos_eq (p j)) by auto using Rlt_le.
     apply Rmult_le_compat_l; [auto using Rlt_le|]. now apply v_within. }
   assert (Diff : Rabs (logit_formula M o (exact_of pw (/ sum)) - logit M x o) <= (k - 1) * size o + tilted_by / 2 * range o).
   { rewrite logit_exact, !logit_of.
-    rewrite (rsum_ext K (fun j => pw j * / sum * v o j) (fun j => / sum * (p j * v o j))) by (intros j Hj; rewrite In by auto; ring).
-    rewrite rsum_scal. rewrite (rsum_ext K (fun j => attention M x j * 1 * v o j) (fun j => attention M x j * v o j)) by (intros; ring).
+    rewrite (rsum_ext K (fun j => pw j * / sum * v o j) (fun j => / sum * (p j * v o j))) by (intros j Hj; rewrite In by auto;
+      ring).
+    rewrite rsum_scal. rewrite (rsum_ext K (fun j => attention M x j * 1 * v o j) (fun j => attention M x j * v o j)) by
+      (intros; ring).
     replace (/ sum * rsum K (fun j => p j * v o j)) with (W / sum * avg) by (unfold avg; field; lra).
     set (b := rsum d _ + bU M o). set (r := rsum K (fun j => attention M x j * v o j)) in *.
     replace (b + W / sum * avg - (b + r)) with ((W / sum - 1) * avg + (avg - r)) by ring.
     eapply Rle_trans; [apply Rabs_triang|]. rewrite Rabs_mult. apply Rplus_le_compat; [|exact Tilt].
     apply Rmult_le_compat; auto using Rabs_pos. }
-  unfold logit_error. fold k. replace (y o - logit M x o) with ((y o - logit_formula M o (exact_of pw (/ sum))) + (logit_formula M o (exact_of pw (/ sum)) - logit M x o)) by ring.
+  unfold logit_error. fold k. replace (y o - logit M x o) with ((y o - logit_formula M o (exact_of pw (/ sum))) +
+    (logit_formula M o (exact_of pw (/ sum)) - logit M x o)) by ring.
   eapply Rle_trans; [apply Rabs_triang|]. assert (Q1 := Rmult_le_compat_l (growth logit_roundings 24 - 1) _ _ ltac:(lra) Size).
   assert (Q0 : 0 <= INR (logit_roundings + 24) * eta * growth logit_roundings 24).
   { apply Rmult_le_pos; [apply Rmult_le_pos; [apply pos_INR|lra]|lra]. }

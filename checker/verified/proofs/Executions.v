@@ -1,17 +1,17 @@
-(* What an execution in floating point of an attention-only transformer is (rule float-execution). Definitions only: they are to be read
-   to believe the theorems of Deployed.v.
+(* What an execution in floating point of an attention-only transformer is (rule float-execution). Definitions only: they are
+   to be read to believe the theorems of Deployed.v.
 
-   Each operation gives exact (1 + e) + f, with |e| at most the unit roundoff and |f| at most the smallest normal number (underflow,
-   gradual or to zero), unless the exact result exceeds the largest power of two: then anything. An execution evaluates some expression
-   in sums and products, of residuals and weights, that equals the model's formula whatever the weights are: so in any order of summation
-   and any association of matrix products, with fused multiplications (e = f = 0) or without. No monomial may pass through more roundings
-   than are stated. *)
+   Each operation gives exact (1 + e) + f, with |e| at most the unit roundoff and |f| at most the smallest normal number
+   (underflow, gradual or to zero), unless the exact result exceeds the largest power of two: then anything. An execution
+   evaluates some expression in sums and products, of residuals and weights, that equals the model's formula whatever the
+   weights are: so in any order of summation and any association of matrix products, with fused multiplications (e = f = 0)
+   or without. No monomial may pass through more roundings than are stated. *)
 From Coq Require Import Reals ZArith List Arith.
 From CompactProofs Require Import Semantics.
 Open Scope R_scope.
 
-(* Bits of a number's mantissa and of an operand's of matrix products, if these are rounded further; and the exponent of the largest
-   power of two. *)
+(* Bits of a number's mantissa and of an operand's of matrix products, if these are rounded further; and the exponent of the
+   largest power of two. *)
 Record format := Format { significand : Z; operand_significand : option Z; largest_exponent : Z }.
 Definition float32 := Format 24 None 127.
 Definition float64 := Format 53 None 1023.
@@ -76,8 +76,8 @@ Definition computes own given (n m : nat) (formula : (quantity -> R) -> R) (y : 
 End Expressions.
 Arguments computes {quantity}.
 
-(* Exponentials: a number is subtracted, the difference multiplied by log2 e or not, and exp or exp2 is right within 4 units in the last
-   place. These operations are four roundings at most. *)
+(* Exponentials: a number is subtracted, the difference multiplied by log2 e or not, and exp or exp2 is right within 4 units
+   in the last place. These operations are four roundings at most. *)
 Inductive part := Score | Shift | Log2e.
 Definition exponent_formula (binary : bool) (of : part -> R) : R :=
   if binary then of Log2e * (of Score + of Shift) else of Score + of Shift.
@@ -88,9 +88,9 @@ Definition exponential (score shift w : R) : Prop :=
   exists (binary : bool) z, computes own_part (given_part score shift) 4 0 (exponent_formula binary) z /\
     off (8 * roundoff) (exp (if binary then z * ln 2 else z)) w.
 
-(* What the formulas of scores and logits are made of: sums of a token and its position, weights, the root of 1 / sqrt (d_head), with which
-   scores are scaled twice (the product is within 6 units roundoff of 1 / sqrt (d_head), if it is used at once), exponentials, and the
-   reciprocal of their sum. *)
+(* What the formulas of scores and logits are made of: sums of a token and its position, weights, the root of 1 / sqrt
+   (d_head), with which scores are scaled twice (the product is within 6 units roundoff of 1 / sqrt (d_head), if it is used
+   at once), exponentials, and the reciprocal of their sum. *)
 Inductive quantity :=
   | Residual (j i : nat) | Wq (i h : nat) | Bq (h : nat) | Wk (i h : nat) | Bk (h : nat) | Root
   | Wv (i h : nat) | Bv (h : nat) | Wo (h i : nat) | Bo (i : nat) | Wu (i o : nat) | Bu (o : nat)
