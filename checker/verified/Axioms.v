@@ -1,6 +1,7 @@
 (* What the theorems are, and what they rest on: printed by `make verified`, compared by tests/verified. *)
 From Coq Require Import Reals ZArith.
-From CompactProofs Require Import Semantics PrefixChains Projections Projected Tables Tasks Floats Counts Executions ExecutionErrors Deployed OrdinaryRuns CodedOutput SetOutput CellOutput PairCounts.
+From CompactProofs Require Import Semantics PrefixChains Projections Projected Tables Tasks Floats Counts Executions ExecutionErrors Deployed OrdinaryRuns CodedOutput SetOutput CellOutput PairCounts PairErrors
+  UniformErrors PairDeployed.
 
 Check @clear_denominator.
 Check @left_out_bound.
@@ -35,6 +36,10 @@ Check @all_lead_sound.
 Check @by_cells_sound.
 Check @count_mlp_pairs_sound.
 Check @count_uniform_pairs_sound.
+Check @mlp_near.
+Check @uniform_near.
+Check @deployed_mlp_pairs_sound.
+Check @deployed_uniform_pairs_sound.
 Print Assumptions clear_denominator.
 Print Assumptions left_out_bound.
 Print Assumptions table_bounds_ok.
@@ -64,3 +69,7 @@ Print Assumptions all_lead_sound.
 Print Assumptions by_cells_sound.
 Print Assumptions count_mlp_pairs_sound.
 Print Assumptions count_uniform_pairs_sound.
+Print Assumptions mlp_near.
+Print Assumptions uniform_near.
+Print Assumptions deployed_mlp_pairs_sound.
+Print Assumptions deployed_uniform_pairs_sound.

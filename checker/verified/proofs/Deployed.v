@@ -8,7 +8,7 @@ From CompactProofs Require Import Semantics Counting Labels PrefixChains GroupCh
 Import ListNotations.
 
 (* At least n different inputs are such that P. *)
-Definition at_least (n : Z) (P : list nat -> Prop) : Prop := exists l, NoDup l /\ (forall x, In x l -> P x) /\ (n <= Z.of_nat
+Definition at_least {A} (n : Z) (P : A -> Prop) : Prop := exists l, NoDup l /\ (forall x, In x l -> P x) /\ (n <= Z.of_nat
   (length l))%Z.
 
 (* Finite numbers of the tensor's format are numbers of the format of executions. *)

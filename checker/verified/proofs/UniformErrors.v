@@ -132,9 +132,9 @@ Definition top_logit (stream act : nat -> Z) : Z :=
   z_logit (fun _ _ => most2 O d zWU) (fun _ => most1 O zbU)
     (z_final (fun _ => most1 m act) (fun _ _ => most2 d m zWout) (fun _ => most1 d zbout) stream) 0.
 Definition uniform_off (stream : nat -> Z) (top : Z) (j : nat) : Z := z_off F read_roundings 24 (size_read stream j) top.
-Definition uniform_error (stream off act : nat -> Z) (top : Z) (z : nat) : Z :=
-  (dot_up d (fun i => dot_up m off (zWout i)) (zWU z)
-   + z_off F logit_roundings 24 (z_logit zWU zbU (z_final act zWout zbout stream) z) top)%Z.
+(* lost: what errors of neurons write. *)
+Definition uniform_error (lost final : nat -> Z) (top : Z) (z : nat) : Z :=
+  (dot_up d lost (zWU z) + z_off F logit_roundings 24 (z_logit zWU zbU final z) top)%Z.
 
 Variables WE WP : nat -> nat -> R.
 Variable WV : nat -> nat -> nat -> R.
@@ -314,7 +314,7 @@ Notation act := (fun j => size_read (size_stream size_mean) j + off j)%Z.
 Theorem uniform_near y z : in_limit F read_roundings 24 (top_read top_stream) = true -> in_limit F logit_roundings 24 (top_logit top_stream act) = true ->
   uniform_execution F n d dh H m O WE WP WV bV WO bO Win bin Wout bout WU bU a b y -> (z < O)%nat ->
   Rabs (y z - uniform_logit n d dh H m WE WP WV bV WO bO Win bin Wout bout WU bU a b z)
-  <= real (uniform_error (size_stream size_mean) off act (top_logit top_stream act) z).
+  <= real (uniform_error (fun i => dot_up m off (zWout i)) (z_final act zWout zbout (size_stream size_mean)) (top_logit top_stream act) z).
 Proof.
   intros L1 L2 (each & r & Cr & Cy) Hz. set (of := exact_quantity (fun j => relu (r j))).
   assert (Most : forall q, 1 <= 1 + Rabs (of q) /\ Rabs (of q) <= 1 + Rabs (of q)) by (intros q; assert (A := Rabs_pos (of q)); lra).
