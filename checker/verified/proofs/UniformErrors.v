@@ -124,13 +124,25 @@ Definition most1 (k : nat) (f : nat -> Z) : Z := (zmax k f + unity)%Z.
 Definition most2 (k l : nat) (f : nat -> nat -> Z) : Z := most1 k (fun i => zmax l (f i)).
 Definition most3 (k l p : nat) (f : nat -> nat -> nat -> Z) : Z := most2 k l (fun i j => zmax p (f i j)).
 Definition top_stream : nat -> Z :=
-  let value := manifold d (mul (most3 3 (S n) d zres) (most3 H dh d zWV)) in
-  let mean := z_mean (fun _ _ _ => value) (2 * unity) (fun _ _ => most2 H dh zbV) in
-  z_stream (fun _ => most3 3 (S n) d zres) (fun _ => most1 d zbO) (fun _ _ _ => most3 H d dh zWO) mean.
-Definition top_read (stream : nat -> Z) : Z := z_read (fun _ _ => most2 m d zWin) (fun _ => most1 m zbin) stream 0.
+  let residual := most3 3 (S n) d zres in
+  let value := manifold d (mul residual (most3 H dh d zWV)) in
+  let bias := most2 H dh zbV in
+  let mean := z_mean (fun _ _ _ => value) (2 * unity) (fun _ _ => bias) in
+  let mean := memo2 H dh mean in
+  let before := most1 d zbO in
+  let writing := most3 H d dh zWO in
+  z_stream (fun _ => residual) (fun _ => before) (fun _ _ _ => writing) mean.
+Definition top_read (stream : nat -> Z) : Z :=
+  let reading := most2 m d zWin in
+  let bias := most1 m zbin in
+  z_read (fun _ _ => reading) (fun _ => bias) stream 0.
 Definition top_logit (stream act : nat -> Z) : Z :=
-  z_logit (fun _ _ => most2 O d zWU) (fun _ => most1 O zbU)
-    (z_final (fun _ => most1 m act) (fun _ _ => most2 d m zWout) (fun _ => most1 d zbout) stream) 0.
+  let active := most1 m act in
+  let writing := most2 d m zWout in
+  let after := most1 d zbout in
+  let unembed := most2 O d zWU in
+  let bias := most1 O zbU in
+  z_logit (fun _ _ => unembed) (fun _ => bias) (z_final (fun _ => active) (fun _ _ => writing) (fun _ => after) stream) 0.
 Definition uniform_off (stream : nat -> Z) (top : Z) (j : nat) : Z := z_off F read_roundings 24 (size_read stream j) top.
 (* lost: what errors of neurons write. *)
 Definition uniform_error (lost final : nat -> Z) (top : Z) (z : nat) : Z :=
@@ -276,7 +288,7 @@ Lemma most_pos q : 0 <= most active q.
 Proof. assert (A := Rabs_pos (exact_quantity active q)). lra. Qed.
 Lemma read_most each j : (j < m)%nat -> uniform_read_formula d dh H each j (most active) <= real (top_read top_stream).
 Proof.
-  intros Hj. unfold top_read, top_stream. cbv zeta.
+  intros Hj. unfold top_read, top_stream. cbv zeta. rewrite memo2_id.
   apply read_upper with (j := j) (zWin := fun _ _ => most2 m d zWin) (zbin := fun _ => most1 m zbin); cbn [exact_quantity].
   - apply most_pos.
   - exact value_most.
@@ -291,7 +303,7 @@ Proof.
 Qed.
 Lemma logit_most_upper each z : (z < O)%nat -> uniform_logit_formula d dh H m each z (most active) <= real (top_logit top_stream act).
 Proof.
-  intros Hz. unfold top_logit, top_stream. cbv zeta.
+  intros Hz. unfold top_logit, top_stream. cbv zeta. rewrite memo2_id.
   apply logit_upper with (z := z) (zWU := fun _ _ => most2 O d zWU) (zbU := fun _ => most1 O zbU); cbn [exact_quantity].
   - apply most_pos.
   - exact value_most.
