@@ -14,14 +14,15 @@ import numpy as np
 import oracle
 import pytest
 import torch
+from golden_pairs import PairSubject, hidden, pairs_step, subjects
 from golden_statements import execution
 from mutate import Base, Document, Mutant
-from test_extracted import MUTANTS, asked, judged_alike, pytestmark
+from test_extracted import GOLDEN, MUTANTS, asked, judged_alike, pytestmark
 from test_float_execution import EXACTLY, Execution, _as_float32, executed
 from test_statement_attacks import mutants
 from test_theorems import as_model
 
-from certificates import Certificate, Model, RawTensor, Statement, write_certificate, write_model
+from certificates import Certificate, Model, RawTensor, Statement, read_certificate, write_certificate, write_model
 from certificates.writing import serialize_certificate
 from checker import verify
 from prover.attention.sequence_problem import SequenceProblem
@@ -53,6 +54,14 @@ def _decimal(number: float, digits: int) -> Fraction:
     return -(-exact // unit) * unit
 
 
+def _of_pairs(subject: PairSubject, name: str, margin: Fraction) -> Certificate:
+    """A claim about no pair, but that the margin is enough."""
+    n = subject.config.input_shape[1]
+    none = pairs_step(np.zeros((n, n), np.int64))
+    proof = subject.claim(0, hidden(range(subject.config.d_mlp)), none, execution(FORMATS[name].number))
+    return make_golden.with_statement(replace(proof, precision=80), margin=margin, deployed=name)
+
+
 def _nothing(model: Model, name: str, margin: Fraction) -> Certificate:
     """A claim about no input, but that the margin is enough."""
     config = model.config
@@ -69,7 +78,11 @@ class Asked:
         write_model(folder / "model", model)
 
     def __call__(self, margin: Fraction) -> tuple[bool, bool]:
-        write_certificate(self.folder / "cert", _nothing(self.model, self.name, margin))
+        return self.of(_nothing(self.model, self.name, margin))
+
+    def of(self, certificate: Certificate) -> tuple[bool, bool]:
+        """Of a certificate that claims no inputs."""
+        write_certificate(self.folder / "cert", certificate)
         status, answer = asked(self.folder / "cert", self.folder / "model")
         assert status == 0 or (status == 1 and "margin" in answer["refused"])
         verdict = verify(self.folder / "cert", self.folder / "model")
@@ -85,6 +98,18 @@ def test_the_bound_is_hardly_below_that_of_the_rule(seed: int, name: str, tmp_pa
     asked_for, enough = required_margin(model, name), Asked(tmp_path, model, name)
     assert enough(asked_for) == (True, True)
     assert enough(_decimal(float(asked_for) * 0.7, 12)) == (False, False)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("subject", ["sums", "uniform-plain", "uniform", "attending", "sums-untied"])
+def test_so_it_is_for_networks_on_two_inputs(subject: str, name: str, tmp_path: Path) -> None:
+    network = subjects()[subject]
+    model = network.model
+    if model.tensors["unembed.W_U"].dtype == "F64" and name != "float64":
+        pytest.skip("weights of more bits than the format has")
+    asked_for, enough = required_margin(model, name), Asked(tmp_path, model, name)
+    assert enough.of(_of_pairs(network, name, asked_for)) == (True, True)
+    assert enough.of(_of_pairs(network, name, _decimal(float(asked_for) * 0.7, 12))) == (False, False)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -128,6 +153,19 @@ def test_weights_of_more_bits_than_the_format_are_refused(dtype: str, tmp_path: 
     write_certificate(tmp_path / "cert", _nothing(model, "float32", Fraction(1)))
     status, _ = asked(tmp_path / "cert", tmp_path / "model")
     assert (status == 0) == verify(tmp_path / "cert", tmp_path / "model").accepted == (dtype != "F64")
+
+
+@pytest.mark.parametrize(
+    ("name", "model"), [("", "small"), ("pairs-", "pairs-sums"), ("pairs-uniform-", "pairs-uniform-plain")]
+)
+def test_statements_are_judged_alike(name: str, model: str, tmp_path: Path) -> None:
+    """Mutants of margins, formats, parameters and steps."""
+    certificate, _ = read_certificate(GOLDEN / f"{name}execution.cert")
+    content, rng = (GOLDEN / f"{model}.safetensors").read_bytes(), random.Random(1)
+    changed = (mutant for mutant, _ in zip(mutants(rng, certificate), range(60), strict=False))
+    reasons = ("its proof shows", "is not proved correct", "may have been counted", "may overflow")
+    outcomes = judged_alike((Mutant("statement", serialize_certificate(one), content) for one in changed), tmp_path, reasons)
+    assert outcomes["True 0"] > 3 and outcomes["False 1"] > 10, outcomes
 
 
 def test_mutants_are_judged_alike(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
-(* Rule float-execution for networks on two inputs, as in Deployed.v: if the margin is at least twice what executions may be off, all of
-   them are right about every pair that is right by more than the margin in real arithmetic. *)
+(* Rule float-execution for networks on two inputs, as in Deployed.v: if the margin is at least twice what executions may be
+   off, all of them are right about every pair that is right by more than the margin in real arithmetic. *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
-From CompactProofs Require Import Semantics Counting Exponential PrefixChains Projected Floats TwoInputs ListSums SetOutput PairCounts Executions
+From CompactProofs Require Import Semantics Counting Exponential PrefixChains Projected Floats TwoInputs ListSums SetOutput
+  PairCounts Executions
   UpperBounds FloatSizes Deployed PairExecutions PairErrors UniformErrors.
 Import ListNotations.
 
@@ -9,9 +10,12 @@ Lemma right_pairs_listed n O margin table logit : n_right_pairs n O margin table
   Z.of_nat (length (filter (fun p => right_pair O margin table logit (fst p) (snd p)) (list_prod (seq 0 n) (seq 0 n)))).
 Proof.
   set (f := right_pair O margin table logit). unfold n_right_pairs, count_pairs. fold f.
-  assert (G : forall l k, lsum l (fun a => lsum k (fun b => b2z (f a b))) = Z.of_nat (length (filter (fun p => f (fst p) (snd p)) (list_prod l k)))).
-  { intros l k. induction l as [|a l IH]; cbn [lsum list_prod]; [reflexivity|]. rewrite filter_app, app_length, Nat2Z.inj_add, <- IH. f_equal.
-    clear. induction k as [|b k IH]; [reflexivity|]. cbn [lsum map filter fst snd]. rewrite IH. destruct (f a b); cbn [length b2z]; lia. }
+  assert (G : forall l k, lsum l (fun a => lsum k (fun b => b2z (f a b))) = Z.of_nat (length (filter (fun p => f (fst p) (snd
+    p)) (list_prod l k)))).
+  { intros l k. induction l as [|a l IH]; cbn [lsum list_prod]; [reflexivity|].
+    rewrite filter_app, app_length, Nat2Z.inj_add, <- IH. f_equal.
+    clear. induction k as [|b k IH]; [reflexivity|]. cbn [lsum map filter fst snd]. rewrite IH.
+    destruct (f a b); cbn [length b2z]; lia. }
   rewrite <- G, lsum_seq. apply zsum_ext; intros. symmetry. apply lsum_seq.
 Qed.
 
@@ -22,17 +26,21 @@ Variable execution : nat -> nat -> (nat -> R) -> Prop.
 Definition deployed_pair (p : nat * nat) : Prop :=
   (fst p < n)%nat /\ (snd p < n)%nat /\ always_leads O (execution (fst p) (snd p)) (table (fst p) (snd p)).
 
-Lemma pairs_kept (holds : bool) logit counted : (holds = true -> forall a b y z, (a < n)%nat -> (b < n)%nat -> (z < O)%nat -> execution a b y ->
+Lemma pairs_kept (holds : bool) logit counted : (holds = true -> forall a b y z, (a < n)%nat -> (b < n)%nat -> (z < O)%nat ->
+  execution a b y ->
     (2 * Rabs (y z - logit a b z) <= IZR mn / IZR md)%R) ->
   (counted <= n_right_pairs n O (IZR mn / IZR md) table logit)%Z -> at_least (if holds then counted else 0%Z) deployed_pair.
 Proof.
   intros B H. destruct holds; [specialize (B eq_refl)|exists []; split; [constructor|split; [intros x []|cbn; lia]]].
   rewrite right_pairs_listed in H. eexists. split; [|split; [|exact H]].
   - apply NoDup_filter, NoDup_product; apply seq_NoDup.
-  - intros [a b] I. apply filter_In in I as [I Rt]. apply in_prod_iff in I as [Ia Ib]. apply in_seq in Ia, Ib. cbn [fst snd] in *.
+  - intros [a b] I. apply filter_In in I as [I Rt]. apply in_prod_iff in I as [Ia Ib]. apply in_seq in Ia, Ib.
+    cbn [fst snd] in *.
     apply right_pair_iff in Rt as [Ht L]. repeat split; try (cbn; lia); auto. intros y Run z Hz N. cbn [fst snd] in *.
-    assert (B1 := B a b y z ltac:(lia) ltac:(lia) Hz Run). assert (B2 := B a b y (table a b) ltac:(lia) ltac:(lia) Ht Run). specialize (L z Hz N).
-    assert (A1 := Rle_abs (y z - logit a b z)). assert (A2 := Rle_abs (- (y (table a b) - logit a b (table a b)))). rewrite Rabs_Ropp in A2. lra.
+    assert (B1 := B a b y z ltac:(lia) ltac:(lia) Hz Run). assert (B2 := B a b y (table a b) ltac:(lia) ltac:(lia) Ht Run).
+    specialize (L z Hz N).
+    assert (A1 := Rle_abs (y z - logit a b z)). assert (A2 := Rle_abs (- (y (table a b) - logit a b (table a b)))).
+    rewrite Rabs_Ropp in A2. lra.
 Qed.
 End Pairs.
 
@@ -42,14 +50,16 @@ Definition sizes (e : Z) (t : tensor) : nat -> nat -> Z :=
 Lemma sizes_ok e t i j : (0 <= e)%Z -> exact e t = true -> (Rabs (float t i j) <= real (sizes e t i j))%R.
 Proof.
   intros He X. rewrite <- (integers_value e t i j He X). unfold sizes. cbv zeta. eapply Rle_trans; [|apply upper_up; auto].
-  assert (P := pw_pos e He). unfold Rdiv. rewrite Rabs_mult, <- abs_IZR. apply Req_le. f_equal. apply Rabs_pos_eq. left. now apply Rinv_0_lt_compat.
+  assert (P := pw_pos e He). unfold Rdiv. rewrite Rabs_mult, <- abs_IZR. apply Req_le. f_equal. apply Rabs_pos_eq. left.
+  now apply Rinv_0_lt_compat.
 Qed.
 (* The margin is at least twice these errors. *)
 Definition covers (mn md : Z) (O : nat) (error : nat -> Z) : bool :=
   ((0 <? md) && forallb (fun z => 2 * error z * md <=? mn * unity) (seq 0 O))%Z.
 Lemma covers_ok mn md O error z : covers mn md O error = true -> (z < O)%nat -> (2 * real (error z) <= IZR mn / IZR md)%R.
 Proof.
-  intros H Hz. apply andb_prop in H as [D H]. apply Z.ltb_lt in D. rewrite forallb_forall in H. specialize (H z ltac:(apply in_seq; lia)).
+  intros H Hz. apply andb_prop in H as [D H]. apply Z.ltb_lt in D. rewrite forallb_forall in H.
+  specialize (H z ltac:(apply in_seq; lia)).
   apply Z.leb_le, IZR_le in H. rewrite !mult_IZR in H. apply IZR_lt in D. assert (P := one_pos). unfold real.
   apply Rmult_le_reg_r with (IZR md * IZR unity)%R; [now apply Rmult_lt_0_compat|].
   replace (2 * (IZR (error z) / IZR unity) * (IZR md * IZR unity))%R with (2 * IZR (error z) * IZR md)%R by (field; lra).
@@ -79,14 +89,18 @@ Lemma in_format_mlp_sound counted : (counted <= n_right_pairs n O (IZR mn / IZR 
   at_least (in_format_mlp counted) (deployed_pair n O table float_mlp_execution).
 Proof.
   intros H. unfold in_format_mlp. apply (pairs_kept n O mn md table float_mlp_execution mlp_enough (float_mlp m W)); auto.
-  intros En a b y z Ha Hb Hz Run. unfold mlp_enough in En. cbv zeta in En. rewrite ?memo1_id, ?memo2_id in En. apply andb_prop in En as [En Rest].
+  intros En a b y z Ha Hb Hz Run. unfold mlp_enough in En. cbv zeta in En. rewrite ?memo1_id, ?memo2_id in En.
+  apply andb_prop in En as [En Rest].
   do 3 (apply andb_prop in En as [En ?]). apply andb_prop in Rest as [Lim Cov].
   match goal with H : (0 <=? e)%Z = true |- _ => apply Z.leb_le in H; rename H into He end.
   match goal with H : forallb (exact e) _ = true |- _ => rewrite forallb_forall in H; rename H into X end.
   eapply Rle_trans; [|exact (covers_ok _ _ _ _ z Cov Hz)]. apply Rmult_le_compat_l; [lra|].
-  apply (mlp_near F En m O _ _ _ _ _ (float (mLeft W)) (float (mRight W)) (float (mBin W) 0) (float (mWU W)) (float (mBU W) 0) a b) with (y := y); auto.
-  - intros i Hi. eapply Rle_trans; [apply (sizes_ok e); auto; apply X; cbn; auto|]. apply real_le. exact (zmax_ge n (fun a => sizes e (mLeft W) a i) a Ha).
-  - intros i Hi. eapply Rle_trans; [apply (sizes_ok e); auto; apply X; cbn; auto|]. apply real_le. exact (zmax_ge n (fun b => sizes e (mRight W) b i) b Hb).
+  apply (mlp_near F En m O _ _ _ _ _ (float (mLeft W)) (float (mRight W)) (float (mBin W) 0) (float (mWU W)) (float (mBU W) 0)
+    a b) with (y := y); auto.
+  - intros i Hi. eapply Rle_trans; [apply (sizes_ok e); auto; apply X; cbn; auto|]. apply real_le.
+    exact (zmax_ge n (fun a => sizes e (mLeft W) a i) a Ha).
+  - intros i Hi. eapply Rle_trans; [apply (sizes_ok e); auto; apply X; cbn; auto|]. apply real_le.
+    exact (zmax_ge n (fun b => sizes e (mRight W) b i) b Hb).
   - intros i Hi. apply sizes_ok; auto. apply X; cbn; auto.
   - intros z' i Hz' Hi. apply sizes_ok; auto. apply X; cbn; auto.
   - intros z' Hz'. apply sizes_ok; auto. apply X; cbn; auto 6.
@@ -134,9 +148,11 @@ Definition float_uniform_execution (a b : nat) : (nat -> R) -> Prop :=
 Lemma in_format_uniform_sound counted : (counted <= n_right_pairs n O (IZR mn / IZR md) table (float_uniform n d dh H m W))%Z ->
   at_least (in_format_uniform counted) (deployed_pair n O table float_uniform_execution).
 Proof.
-  intros C. unfold in_format_uniform. apply (pairs_kept n O mn md table float_uniform_execution uniform_enough (float_uniform n d dh H m W)); auto.
+  intros C. unfold in_format_uniform. apply (pairs_kept n O mn md table float_uniform_execution uniform_enough (float_uniform n
+    d dh H m W)); auto.
   intros En a b y z Ha Hb Hz Run. unfold uniform_enough in En. cbv zeta in En. rewrite ?memo1_id, ?memo2_id, ?memo3_id in En.
-  apply andb_prop in En as [En Rest]. do 3 (apply andb_prop in En as [En ?]). apply andb_prop in Rest as [Lim Cov]. apply andb_prop in Lim as [Lim1 Lim2].
+  apply andb_prop in En as [En Rest]. do 3 (apply andb_prop in En as [En ?]). apply andb_prop in Rest as [Lim Cov].
+  apply andb_prop in Lim as [Lim1 Lim2].
   match goal with H : (0 <=? e)%Z = true |- _ => apply Z.leb_le in H; rename H into He end.
   match goal with H : forallb (exact e) _ = true |- _ => rewrite forallb_forall in H; rename H into X end.
   eapply Rle_trans; [|exact (covers_ok _ _ _ _ z Cov Hz)]. apply Rmult_le_compat_l; [lra|].
@@ -144,10 +160,12 @@ Proof.
     (Rabs (float t i j) <= real (sizes e t i j))%R) by (intros; apply sizes_ok; auto).
   apply (uniform_near n d dh H m O F En) with (a := a) (b := b) (y := y) (z := z) (WE := float (uWE W)) (WP := float (uWP W))
     (WV := fun h i k => float (uWV W) (h * d + i) k) (bV := float (uBV W)) (WO := fun h k i => float (uWO W) (h * dh + k) i)
-    (bO := float (uBO W) 0) (Win := float (uWin W)) (bin := float (uBin W) 0) (Wout := float (uWout W)) (bout := float (uBout W) 0)
+    (bO := float (uBO W) 0) (Win := float (uWin W)) (bin := float (uBin W) 0) (Wout := float (uWout W)) (bout := float (uBout
+      W) 0)
     (WU := float (uWU W)) (bU := float (uBU W) 0); try (intros; apply Up; cbn; tauto); try assumption.
   intros j t i Hj Ht Hi. rewrite <- (integers_value e (uWE W)), <- (integers_value e (uWP W)) by (auto; apply X; cbn; tauto).
-  eapply Rle_trans; [|apply upper_up; auto]. assert (P := pw_pos e He). unfold Rdiv. rewrite <- Rmult_plus_distr_r, <- plus_IZR, Rabs_mult, <- abs_IZR.
+  eapply Rle_trans; [|apply upper_up; auto]. assert (P := pw_pos e He). unfold Rdiv.
+  rewrite <- Rmult_plus_distr_r, <- plus_IZR, Rabs_mult, <- abs_IZR.
   apply Req_le. f_equal. apply Rabs_pos_eq. left. now apply Rinv_0_lt_compat.
 Qed.
 Theorem deployed_uniform_pairs_sound e' v o r w u claims :

@@ -1,5 +1,5 @@
-(* What an execution in floating point of a network with one hidden layer on two inputs is, as in Executions.v. Definitions only: they are
-   to be read to believe the theorems of PairDeployed.v. ReLU is exact. *)
+(* What an execution in floating point of a network with one hidden layer on two inputs is, as in Executions.v. Definitions
+   only: they are to be read to believe the theorems of PairDeployed.v. ReLU is exact. *)
 From Coq Require Import Reals ZArith List Arith.
 From CompactProofs Require Import Semantics TwoInputs Executions.
 Import ListNotations.
@@ -17,7 +17,8 @@ Variables a b : nat.
 Inductive read_by_mlp := Left | Right | In_bias.
 Inductive of_mlp := Active (i : nat) | Out (i z : nat) | Out_bias (z : nat).
 Definition mlp_read_formula (of : read_by_mlp -> R) : R := of Left + of Right + of In_bias.
-Definition mlp_logit_formula (z : nat) (of : of_mlp -> R) : R := rsum m (fun i => of (Active i) * of (Out i z)) + of (Out_bias z).
+Definition mlp_logit_formula (z : nat) (of : of_mlp -> R) : R := rsum m (fun i => of (Active i) * of (Out i z)) + of (Out_bias
+  z).
 Definition mlp_reads (i : nat) (q : read_by_mlp) (y : R) : Prop :=
   y = match q with Left => left a i | Right => right b i | In_bias => bin i end.
 Definition mlp_writes (r : nat -> R) (q : of_mlp) (y : R) : Prop :=

@@ -1,7 +1,8 @@
-(* How far the logits of executions of networks of architecture uniform-attention (PairExecutions.v) are from the real ones, as in
-   PairErrors.v. *)
+(* How far the logits of executions of networks of architecture uniform-attention (PairExecutions.v) are from the real ones,
+   as in PairErrors.v. *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
-From CompactProofs Require Import Semantics Counting Exponential PrefixChains Projected TwoInputs Executions ExpressionErrors SoftmaxErrors
+From CompactProofs Require Import Semantics Counting Exponential PrefixChains Projected TwoInputs Executions ExpressionErrors
+  SoftmaxErrors
   ExecutionErrors UpperBounds PairExecutions PairErrors.
 Import ListNotations.
 Open Scope R_scope.
@@ -56,11 +57,13 @@ Proof.
   assert (B0 := Pos (Bv h k)). assert (B1 := HbV h k Hh Hk). destruct Hthird as [T0 T1].
   assert (X0 := V0 0%nat). assert (X1 := V0 1%nat). assert (X2 := V0 2%nat).
   assert (Up : of Third * (v 0%nat + v 1%nat + v 2%nat + 3 * of (Bv h k)) <= real (z_mean h k)).
-  { apply upper_mul; [lra|lra|exact T1|]. assert (Y0 := V1 0%nat ltac:(lia)). assert (Y1 := V1 1%nat ltac:(lia)). assert (Y2 := V1 2%nat ltac:(lia)).
+  { apply upper_mul; [lra|lra|exact T1|]. assert (Y0 := V1 0%nat ltac:(lia)). assert (Y1 := V1 1%nat ltac:(lia)).
+    assert (Y2 := V1 2%nat ltac:(lia)).
     unfold upper. rewrite !real_plus. assert (S := upper_scaled 3 _ _ ltac:(lia) B1). unfold upper in S. lra. }
   set (t := of Third) in *. set (c := of (Bv h k)) in *. set (top := real (z_mean h k)) in *. destruct each.
   - change (0 <= 0 + t * (v 0%nat + c) + t * (v 1%nat + c) + t * (v 2%nat + c) <= top).
-    replace (0 + t * (v 0%nat + c) + t * (v 1%nat + c) + t * (v 2%nat + c)) with (t * (v 0%nat + v 1%nat + v 2%nat + 3 * c)) by ring.
+    replace (0 + t * (v 0%nat + c) + t * (v 1%nat + c) + t * (v 2%nat + c)) with (t * (v 0%nat + v 1%nat + v 2%nat + 3 * c)) by
+      ring.
     split; auto. apply Rmult_le_pos; lra.
   - change (0 <= 0 + t * v 0%nat + t * v 1%nat + t * v 2%nat + c <= top). assert (c <= t * (3 * c)) by nra.
     assert (0 <= t * (v 0%nat + v 1%nat + v 2%nat)) by (apply Rmult_le_pos; lra). split; lra.
@@ -68,14 +71,17 @@ Qed.
 Lemma stream_upper i : (i < d)%nat -> 0 <= stream_formula d dh H each i of <= real (z_stream z_mean i).
 Proof.
   intros Hi. unfold stream_formula, z_stream. rewrite !real_plus.
-  assert (S : forall G, (G <= H)%nat -> 0 <= rsum G (fun h => rsum dh (fun k => mean h k * of (Wo h k i))) <= real (zsum G (fun h => dot_up dh (z_mean h) (zWO h i)))).
-  { induction G; intros L; cbn [rsum zsum]; [unfold real, Rdiv; rewrite Rmult_0_l; lra|]. rewrite real_plus. specialize (IHG ltac:(lia)).
+  assert (S : forall G, (G <= H)%nat -> 0 <= rsum G (fun h => rsum dh (fun k => mean h k * of (Wo h k i))) <= real (zsum G (fun
+    h => dot_up dh (z_mean h) (zWO h i)))).
+  { induction G; intros L; cbn [rsum zsum]; [unfold real, Rdiv; rewrite Rmult_0_l; lra|]. rewrite real_plus.
+    specialize (IHG ltac:(lia)).
     assert (N : 0 <= rsum dh (fun k => mean G k * of (Wo G k i))).
     { apply rsum_nonneg; intros k Hk. apply Rmult_le_pos; auto. now apply mean_upper. }
     assert (U : rsum dh (fun k => mean G k * of (Wo G k i)) <= real (dot_up dh (z_mean G) (zWO G i))).
     { apply upper_dot; intros k Hk; [now apply mean_upper|split; auto]. }
     lra. }
-  specialize (S H ltac:(lia)). assert (A := Pos (Residual 2 i)). assert (B := Pos (Bo i)). specialize (Hlast i Hi). specialize (HbO i Hi). lra.
+  specialize (S H ltac:(lia)). assert (A := Pos (Residual 2 i)). assert (B := Pos (Bo i)). specialize (Hlast i Hi).
+  specialize (HbO i Hi). lra.
 Qed.
 Lemma read_upper j : (j < m)%nat -> uniform_read_formula d dh H each j of <= real (z_read (z_stream z_mean) j).
 Proof.
@@ -83,11 +89,14 @@ Proof.
   apply upper_dot; intros i Hi; [now apply stream_upper|split; auto].
 Qed.
 Lemma final_upper i : (i < d)%nat ->
-  0 <= stream_formula d dh H each i of + rsum m (fun j => of (Neuron j) * of (Wout' j i)) + of (Bout i) <= real (z_final (z_stream z_mean) i).
+  0 <= stream_formula d dh H each i of + rsum m (fun j => of (Neuron j) * of (Wout' j i)) + of (Bout i) <= real (z_final
+    (z_stream z_mean) i).
 Proof.
-  intros Hi. unfold z_final. rewrite !real_plus. assert (S := stream_upper i Hi). assert (B := Pos (Bout i)). specialize (Hbout i Hi).
+  intros Hi. unfold z_final. rewrite !real_plus. assert (S := stream_upper i Hi). assert (B := Pos (Bout i)).
+  specialize (Hbout i Hi).
   assert (N : 0 <= rsum m (fun j => of (Neuron j) * of (Wout' j i))) by (apply rsum_nonneg; intros; apply Rmult_le_pos; auto).
-  assert (U : rsum m (fun j => of (Neuron j) * of (Wout' j i)) <= real (dot_up m act (zWout i))) by (apply upper_dot; intros; split; auto).
+  assert (U : rsum m (fun j => of (Neuron j) * of (Wout' j i)) <= real (dot_up m act (zWout i))) by (apply upper_dot; intros;
+    split; auto).
   lra.
 Qed.
 Lemma logit_upper z : (z < O)%nat -> uniform_logit_formula d dh H m each z of <= real (z_logit (z_final (z_stream z_mean)) z).
@@ -190,12 +199,15 @@ Lemma token_lt j : (j < 3)%nat -> (token n a b j < S n)%nat.
 Proof. intros Hj. unfold token. destruct j as [|[|[|j]]]; cbn; lia. Qed.
 Lemma mean_exact active each h k : mean_formula d each h k (exact_quantity active) = read n d WE WP WV bV a b h k.
 Proof.
-  unfold mean_formula, read. cbn [exact_quantity]. set (v := fun j => rsum d (fun i => (WE (token n a b j) i + WP j i) * WV h i k)).
+  unfold mean_formula, read. cbn [exact_quantity]. set (v := fun j => rsum d (fun i => (WE (token n a b j) i + WP j i) * WV h i
+    k)).
   destruct each.
-  - change (0 + / 3 * (v 0%nat + bV h k) + / 3 * (v 1%nat + bV h k) + / 3 * (v 2%nat + bV h k) = (0 + v 0%nat + v 1%nat + v 2%nat) / 3 + bV h k). field.
+  - change (0 + / 3 * (v 0%nat + bV h k) + / 3 * (v 1%nat + bV h k) + / 3 * (v 2%nat + bV h k) = (0 + v 0%nat + v 1%nat + v
+    2%nat) / 3 + bV h k). field.
   - change (0 + / 3 * v 0%nat + / 3 * v 1%nat + / 3 * v 2%nat + bV h k = (0 + v 0%nat + v 1%nat + v 2%nat) / 3 + bV h k). field.
 Qed.
-Lemma stream_exact active each i : stream_formula d dh H each i (exact_quantity active) = stream n d dh H WE WP WV bV WO bO a b i.
+Lemma stream_exact active each i : stream_formula d dh H each i (exact_quantity active) = stream n d dh H WE WP WV bV WO bO a b
+  i.
 Proof.
   unfold stream_formula, stream. f_equal. apply rsum_ext; intros h _. apply rsum_ext; intros k _. now rewrite mean_exact.
 Qed.
@@ -217,11 +229,13 @@ Proof.
     replace (relative F 1 0) with (1 * (1 + roundoff F)) by (unfold relative; simpl; ring).
     replace (growth F 1 0) with (1 * (1 + roundoff F + underflow F)) by (unfold growth; simpl; ring).
     eapply near_off; eauto; try lra. unfold near. rewrite Rminus_diag_eq, Rabs_R0 by reflexivity. lra.
-  - destruct G as (e & He & ->). unfold x in *. cbn [exact_quantity] in *. unfold near. replace (/ 3 * (1 + e) - / 3) with (/ 3 * e) by field.
+  - destruct G as (e & He & ->). unfold x in *. cbn [exact_quantity] in *. unfold near.
+    replace (/ 3 * (1 + e) - / 3) with (/ 3 * e) by field.
     rewrite Rabs_mult. assert (B : 4 * roundoff F <= relative F 4 0 - 1) by (unfold relative; simpl; nra).
     assert (C := relative_between F U1 U3 U4 4 0). assert (P3 : 0 < Rabs (/ 3)) by (rewrite Rabs_pos_eq; lra).
     assert (D : Rabs (/ 3) * Rabs e <= Rabs (/ 3) * (4 * roundoff F)) by (apply Rmult_le_compat_l; lra).
-    assert (E : Rabs (/ 3) * (4 * roundoff F) <= (relative F 4 0 - 1) * Rabs (/ 3)) by (rewrite Rmult_comm; apply Rmult_le_compat_r; lra).
+    assert (E : Rabs (/ 3) * (4 * roundoff F) <= (relative F 4 0 - 1) * Rabs (/ 3)) by (rewrite Rmult_comm;
+      apply Rmult_le_compat_r; lra).
     assert (0 <= (growth F 4 0 - relative F 4 0) * (1 + Rabs (/ 3))) by (apply Rmult_le_pos; lra). lra.
 Qed.
 
@@ -232,11 +246,14 @@ Proof.
 Qed.
 Lemma above2 k l f i j r : (i < k)%nat -> (j < l)%nat -> Rabs r <= real (f i j) -> 1 + Rabs r <= real (most2 k l f).
 Proof.
-  intros Hi Hj Hr. apply (above1 k (fun i => zmax l (f i)) i); auto. eapply Rle_trans; [exact Hr|]. apply real_le. exact (zmax_ge l (f i) j Hj).
+  intros Hi Hj Hr. apply (above1 k (fun i => zmax l (f i)) i); auto. eapply Rle_trans; [exact Hr|]. apply real_le.
+  exact (zmax_ge l (f i) j Hj).
 Qed.
-Lemma above3 k l p f i j c r : (i < k)%nat -> (j < l)%nat -> (c < p)%nat -> Rabs r <= real (f i j c) -> 1 + Rabs r <= real (most3 k l p f).
+Lemma above3 k l p f i j c r : (i < k)%nat -> (j < l)%nat -> (c < p)%nat -> Rabs r <= real (f i j c) -> 1 + Rabs r <= real
+  (most3 k l p f).
 Proof.
-  intros Hi Hj Hc Hr. apply (above2 k l (fun i j => zmax p (f i j)) i j); auto. eapply Rle_trans; [exact Hr|]. apply real_le. exact (zmax_ge p (f i j) c Hc).
+  intros Hi Hj Hc Hr. apply (above2 k l (fun i j => zmax p (f i j)) i j); auto. eapply Rle_trans; [exact Hr|]. apply real_le.
+  exact (zmax_ge p (f i j) c Hc).
 Qed.
 
 Section Active.
@@ -245,8 +262,10 @@ Variable act : nat -> Z.
 Hypothesis Kact : forall j, (j < m)%nat -> Rabs (active j) <= real (act j).
 Lemma third_size : / 3 <= sizes active Third <= real (cdiv unity 3).
 Proof.
-  cbn [exact_quantity]. rewrite Rabs_pos_eq by lra. split; [lra|]. assert (C := cdiv_ge unity 3 ltac:(lia)). assert (P := one_pos).
-  unfold real. apply Rmult_le_reg_r with (IZR unity); auto. replace (IZR (cdiv unity 3) / IZR unity * IZR unity) with (IZR (cdiv unity 3)) by (field; lra). lra.
+  cbn [exact_quantity]. rewrite Rabs_pos_eq by lra. split; [lra|]. assert (C := cdiv_ge unity 3 ltac:(lia)).
+  assert (P := one_pos).
+  unfold real. apply Rmult_le_reg_r with (IZR unity); auto. replace (IZR (cdiv unity 3) / IZR unity * IZR unity) with (IZR
+    (cdiv unity 3)) by (field; lra). lra.
 Qed.
 Lemma value_sizes j h k : (j < 3)%nat -> (h < H)%nat -> (k < dh)%nat ->
   rsum d (fun i => sizes active (Residual j i) * sizes active (Wv h i k)) <= real (size_value j h k).
@@ -257,19 +276,22 @@ Proof.
     + apply real_le. apply (zmax_ge n (fun t => dot_up d (zres j t) (zWV h k))). unfold token. destruct j as [|[|j]]; cbn; lia.
     + replace j with 2%nat by lia. apply Rle_refl.
 Qed.
-Lemma read_sizes each j : (j < m)%nat -> uniform_read_formula d dh H each j (sizes active) <= real (size_read (size_stream size_mean) j).
+Lemma read_sizes each j : (j < m)%nat -> uniform_read_formula d dh H each j (sizes active) <= real (size_read (size_stream
+  size_mean) j).
 Proof.
   intros Hj. apply read_upper; auto using value_sizes, third_size; try (intros; cbn [exact_quantity]; auto; apply Rabs_pos).
 Qed.
 Lemma logit_sizes each z : (z < O)%nat ->
-  uniform_logit_formula d dh H m each z (sizes active) <= real (z_logit zWU zbU (z_final act zWout zbout (size_stream size_mean)) z).
+  uniform_logit_formula d dh H m each z (sizes active) <= real (z_logit zWU zbU (z_final act zWout zbout (size_stream
+    size_mean)) z).
 Proof.
   intros Hz. apply logit_upper; auto using value_sizes, third_size; try (intros; cbn [exact_quantity]; auto; apply Rabs_pos).
 Qed.
 Lemma third_most : / 3 <= most active Third <= real (2 * unity).
 Proof. cbn [exact_quantity]. rewrite Rabs_pos_eq by lra. rewrite real_scaled. lra. Qed.
 Lemma value_most j h k : (j < 3)%nat -> (h < H)%nat -> (k < dh)%nat ->
-  rsum d (fun i => most active (Residual j i) * most active (Wv h i k)) <= real (manifold d (mul (most3 3 (S n) d zres) (most3 H dh d zWV))).
+  rsum d (fun i => most active (Residual j i) * most active (Wv h i k)) <= real (manifold d (mul (most3 3 (S n) d zres) (most3
+    H dh d zWV))).
 Proof.
   intros Hj Hh Hk. destruct (Nat.eq_dec d 0) as [Z0|Z0].
   { rewrite Z0. cbn [rsum]. unfold manifold, real. cbn [Z.of_nat Z.mul]. unfold Rdiv. rewrite Rmult_0_l. lra. }
@@ -301,7 +323,8 @@ Proof.
   - intros j' Hj'. apply (above1 m zbin j'); auto.
   - exact Hj.
 Qed.
-Lemma logit_most_upper each z : (z < O)%nat -> uniform_logit_formula d dh H m each z (most active) <= real (top_logit top_stream act).
+Lemma logit_most_upper each z : (z < O)%nat -> uniform_logit_formula d dh H m each z (most active) <= real (top_logit
+  top_stream act).
 Proof.
   intros Hz. unfold top_logit, top_stream. cbv zeta. rewrite memo2_id.
   apply logit_upper with (z := z) (zWU := fun _ _ => most2 O d zWU) (zbU := fun _ => most1 O zbU); cbn [exact_quantity].
@@ -323,31 +346,39 @@ End Active.
 
 Notation off := (uniform_off (size_stream size_mean) (top_read top_stream)).
 Notation act := (fun j => size_read (size_stream size_mean) j + off j)%Z.
-Theorem uniform_near y z : in_limit F read_roundings 24 (top_read top_stream) = true -> in_limit F logit_roundings 24 (top_logit top_stream act) = true ->
+Theorem uniform_near y z : in_limit F read_roundings 24 (top_read top_stream) = true -> in_limit F logit_roundings 24
+  (top_logit top_stream act) = true ->
   uniform_execution F n d dh H m O WE WP WV bV WO bO Win bin Wout bout WU bU a b y -> (z < O)%nat ->
   Rabs (y z - uniform_logit n d dh H m WE WP WV bV WO bO Win bin Wout bout WU bU a b z)
-  <= real (uniform_error (fun i => dot_up m off (zWout i)) (z_final act zWout zbout (size_stream size_mean)) (top_logit top_stream act) z).
+  <= real (uniform_error (fun i => dot_up m off (zWout i)) (z_final act zWout zbout (size_stream size_mean)) (top_logit
+    top_stream act) z).
 Proof.
   intros L1 L2 (each & r & Cr & Cy) Hz. set (of := exact_quantity (fun j => relu (r j))).
-  assert (Most : forall q, 1 <= 1 + Rabs (of q) /\ Rabs (of q) <= 1 + Rabs (of q)) by (intros q; assert (A := Rabs_pos (of q)); lra).
+  assert (Most : forall q, 1 <= 1 + Rabs (of q) /\ Rabs (of q) <= 1 + Rabs (of q)) by (intros q;
+    assert (A := Rabs_pos (of q)); lra).
   set (x := fun j => rsum d (fun i => stream n d dh H WE WP WV bV WO bO a b i * Win i j) + bin j).
-  assert (Nr : forall j, (j < m)%nat -> Rabs (r j - x j) <= real (off j) /\ Rabs (x j) <= real (size_read (size_stream size_mean) j)).
+  assert (Nr : forall j, (j < m)%nat -> Rabs (r j - x j) <= real (off j) /\ Rabs (x j) <= real (size_read (size_stream
+    size_mean) j)).
   { intros j Hj. unfold x. rewrite <- (read_exact (fun j => relu (r j)) each j). fold of. split.
     - unfold uniform_off.
-      apply (computes_upper F HF _ own_of_uniform (uniform_given F n WE WP WV bV WO bO Win bin Wout bout WU bU a b r) of (fun q => 1 + Rabs (of q))).
+      apply (computes_upper F HF _ own_of_uniform (uniform_given F n WE WP WV bV WO bO Win bin Wout bout WU bU a b r) of (fun q
+        => 1 + Rabs (of q))).
       + exact Most.
       + intros q y0 G L. exact (quantity_near r q y0 G L).
       + exact (Cr j Hj).
       + exact (read_sizes (fun j => relu (r j)) each j Hj).
       + exact (read_most (fun j => relu (r j)) each j Hj).
       + exact L1.
-    - eapply Rle_trans; [|apply (read_sizes (fun j => relu (r j)) each j Hj)]. specialize (Cr j Hj). destruct Cr as (e & E & _). rewrite <- !E.
+    - eapply Rle_trans; [|apply (read_sizes (fun j => relu (r j)) each j Hj)]. specialize (Cr j Hj).
+      destruct Cr as (e & E & _). rewrite <- !E.
       apply (exact_value_sizes _ of _ Most). }
   assert (Act : forall j, (j < m)%nat -> Rabs (relu (r j)) <= real (act j)).
   { intros j Hj. destruct (Nr j Hj) as [N S]. rewrite real_plus. now apply (active_near _ _ _ _ N). }
   assert (Ny : Rabs (y z - uniform_logit_formula d dh H m each z of) <=
-    real (z_off F logit_roundings 24 (z_logit zWU zbU (z_final act zWout zbout (size_stream size_mean)) z) (top_logit top_stream act))).
-  { apply (computes_upper F HF _ own_of_uniform (uniform_given F n WE WP WV bV WO bO Win bin Wout bout WU bU a b r) of (fun q => 1 + Rabs (of q))).
+    real (z_off F logit_roundings 24 (z_logit zWU zbU (z_final act zWout zbout (size_stream size_mean)) z) (top_logit
+      top_stream act))).
+  { apply (computes_upper F HF _ own_of_uniform (uniform_given F n WE WP WV bV WO bO Win bin Wout bout WU bU a b r) of (fun q
+    => 1 + Rabs (of q))).
     - exact Most.
     - intros q y0 G L. exact (quantity_near r q y0 G L).
     - exact (Cy z Hz).
@@ -355,20 +386,27 @@ Proof.
     - exact (logit_most_upper (fun j => relu (r j)) act Act each z Hz).
     - exact L2. }
   unfold uniform_error. rewrite real_plus.
-  set (Y := uniform_logit_formula d dh H m each z of) in *. set (X := uniform_logit n d dh H m WE WP WV bV WO bO Win bin Wout bout WU bU a b z).
-  replace (y z - X) with ((Y - X) + (y z - Y)) by ring. eapply Rle_trans; [apply Rabs_triang|]. apply Rplus_le_compat; [|exact Ny].
+  set (Y := uniform_logit_formula d dh H m each z of) in *. set (X := uniform_logit n d dh H m WE WP WV bV WO bO Win bin Wout
+    bout WU bU a b z).
+  replace (y z - X) with ((Y - X) + (y z - Y)) by ring. eapply Rle_trans; [apply Rabs_triang|].
+  apply Rplus_le_compat; [|exact Ny].
   assert (Diff : Y - X = rsum d (fun i => rsum m (fun j => (relu (r j) - relu (x j)) * Wout j i) * WU i z)).
   { unfold Y, X, uniform_logit_formula, uniform_logit, of. cbn [exact_quantity].
     set (P := fun i => rsum m (fun j => relu (r j) * Wout j i)).
     set (Q := fun i => rsum m (fun j => hidden_unit n d dh H WE WP WV bV WO bO Win bin a b j * Wout j i)).
-    rewrite (rsum_ext d _ (fun i => (stream n d dh H WE WP WV bV WO bO a b i + P i + bout i) * WU i z)) by (intros; now rewrite stream_exact).
-    rewrite (rsum_ext d (fun i => rsum m (fun j => (relu (r j) - relu (x j)) * Wout j i) * WU i z) (fun i => (P i - Q i) * WU i z)).
+    rewrite (rsum_ext d _ (fun i => (stream n d dh H WE WP WV bV WO bO a b i + P i + bout i) * WU i z)) by (intros;
+      now rewrite stream_exact).
+    rewrite (rsum_ext d (fun i => rsum m (fun j => (relu (r j) - relu (x j)) * Wout j i) * WU i z) (fun i => (P i - Q i) * WU i
+      z)).
     - transitivity (rsum d (fun i => (stream n d dh H WE WP WV bV WO bO a b i + P i + bout i) * WU i z)
         - rsum d (fun i => (stream n d dh H WE WP WV bV WO bO a b i + Q i + bout i) * WU i z)); [unfold Q; ring|].
       rewrite <- rsum_minus. apply rsum_ext; intros; ring.
-    - intros i _. f_equal. unfold P, Q. rewrite <- rsum_minus. apply rsum_ext; intros j _. unfold hidden_unit. fold (x j). ring. }
-  rewrite Diff. eapply Rle_trans; [apply rsum_abs_le with (g := fun i => rsum m (fun j => Rabs (r j - x j) * Rabs (Wout j i)) * Rabs (WU i z))|].
-  - intros i Hi. rewrite Rabs_mult. apply Rmult_le_compat_r; [apply Rabs_pos|]. apply rsum_abs_le. intros j Hj. rewrite Rabs_mult.
+    - intros i _. f_equal. unfold P, Q. rewrite <- rsum_minus. apply rsum_ext; intros j _. unfold hidden_unit. fold (x j).
+      ring. }
+  rewrite Diff. eapply Rle_trans; [apply rsum_abs_le with (g := fun i => rsum m (fun j => Rabs (r j - x j) * Rabs (Wout j i)) *
+    Rabs (WU i z))|].
+  - intros i Hi. rewrite Rabs_mult. apply Rmult_le_compat_r; [apply Rabs_pos|]. apply rsum_abs_le. intros j Hj.
+    rewrite Rabs_mult.
     apply Rmult_le_compat_r; [apply Rabs_pos|apply relu_near].
   - apply upper_dot; intros i Hi; split; auto using Rabs_pos.
     + apply rsum_nonneg; intros. apply Rmult_le_pos; apply Rabs_pos.
