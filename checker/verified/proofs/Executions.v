@@ -131,7 +131,8 @@ Definition attended (w : nat -> R) (sum : R) (q : quantity) (y : R) : Prop :=
   | _ => stored q y
   end.
 
-(* The logits y may be computed for the input x. *)
+(* The logits y may be computed for the input x. The sum of the exponentials is between 2^-40 and 2^40, as it is if the largest
+   score is subtracted; so none of them overflows, nor is larger than 2^41. *)
 Definition execution (y : nat -> R) : Prop :=
   exists (s w : nat -> R) (shift sum : R),
     (forall j, (j < K)%nat -> computes own stored (2 * d + dh + 12) 24 (score_formula j) (s j)) /\
