@@ -51,7 +51,7 @@ OF_SEQUENCES = {
     *("additive-tables", "projected-tables", "prefix-chains", "group-chains"),
     *("low-rank-chains", "enumeration"),
 }
-COVERED = OF_SEQUENCES | {"hidden-tables", "coded-output", "set-output", "further-inputs", "disjoint-sum"}
+COVERED = OF_SEQUENCES | {"float-execution", "hidden-tables", "coded-output", "set-output", "further-inputs", "disjoint-sum"}
 BASES = (
     *(
         "brute-force",
@@ -238,7 +238,7 @@ def test_low_rank_chains_are_proved_from_full_tables(tmp_path: Path) -> None:
 
 
 def test_what_has_no_theorem_is_refused() -> None:
-    certificate, model = GOLDEN / "execution.cert", GOLDEN / "small.safetensors"
+    certificate, model = GOLDEN / "automaton.cert", GOLDEN / "small.safetensors"
     assert verify(certificate, model).accepted
     refused = verify(certificate, model, verified=True)
-    assert not refused.accepted and refused.exit_code == 1 and "executions in floating point" in refused.reason
+    assert not refused.accepted and refused.exit_code == 1 and "no theorem in Coq about this: task" in refused.reason

@@ -17,7 +17,8 @@ let check model_path certificate_path =
   let of_sequences = model.architecture = "attention-only" in
   let total = if of_sequences then Z.pow (Z.of_int (Model.size model "d_vocab")) (Model.size model "n_ctx") else Pairs.total model in
   if not (Z.equal total certificate.total) then unfounded "the task has %s inputs" (Z.to_string total);
-  let count, theorem = (if of_sequences then Proof.established else Pairs.established) model certificate in
+  let format, certificate = Deployed.split certificate in
+  let count, theorem = (if of_sequences then Proof.established else Pairs.established) format model certificate in
   if Z.lt count certificate.correct then
     unfounded "the statement claims %s correct inputs, but its proof shows %s" (Z.to_string certificate.correct) (Z.to_string count);
   answer 0
