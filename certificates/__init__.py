@@ -4,13 +4,12 @@ from certificates.architectures import ModelConfig
 from certificates.attention_only import AttentionOnly
 from certificates.certificate import (
     Certificate,
-    FrequencyClaim,
-    MLPStatement,
     Statement,
     Step,
     read_certificate,
 )
 from certificates.errors import FormatError
+from certificates.mlp_statement import FrequencyClaim, MLPStatement
 from certificates.model_file import Model, read_model
 from certificates.tensor_file import RawTensor
 from certificates.transformer import Transformer

@@ -14,8 +14,9 @@ import click
 from certificates import __version__
 from certificates.automaton import Automaton, read_automaton
 from certificates.canonical_json import Json, decimal, dumps, loads_relaxed
-from certificates.certificate import Certificate, MLPStatement, read_certificate
+from certificates.certificate import Certificate, read_certificate
 from certificates.errors import FormatError
+from certificates.mlp_statement import MLPStatement
 from certificates.model_file import read_model
 from certificates.tensor_file import RawTensor
 from checker.core.errors import CheckError, InvalidInput

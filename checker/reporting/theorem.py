@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from certificates.canonical_json import decimal
-from certificates.certificate import FrequencyClaim, MLPStatement, Statement
+from certificates.certificate import Statement
+from certificates.mlp_statement import FrequencyClaim, MLPStatement
 from checker.core.decide import Proof
 from checker.reporting.decimals import ceil_decimal, exact_decimal, floor_decimal
 

@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from certificates.canonical_json import Json, decimal, dumps
-from certificates.certificate import MLPStatement, read_identified_certificate
+from certificates.certificate import read_identified_certificate
 from certificates.errors import FormatError
+from certificates.mlp_statement import MLPStatement
 from certificates.model_file import read_model
 from checker.core.automata import AutomatonTask
-from checker.core.decide import Pins, Proof, check_proof
+from checker.core.decide import Proof, check_proof
 from checker.core.enclosures import Arithmetic
 from checker.core.errors import CheckError, InvalidInput
 from checker.core.in_order import InOrder, in_turn
 from checker.core.meter import Budget, Meter
 from checker.core.parallel import in_processes
+from checker.core.pins import Pins
 from checker.core.scaled_integers import ScaledArithmetic
 from checker.reporting.decimals import floor_decimal, parse_accuracy, parse_decimal
 from checker.reporting.second_checker import SecondVerdict, second_program, second_verdict
@@ -134,7 +136,7 @@ def verify(
             margin_at_least=None if margin_at_least is None else parse_decimal(margin_at_least, "least margin"),
             deployed=deployed,
             error_at_most={k: parse_decimal(text, "relative error") for k, text in (error_at_most or {}).items()},
-            rules=frozenset(RULES) if allow_rules is None else _known(allow_rules),
+            rules=None if allow_rules is None else _known(allow_rules),
         )
         if arithmetic not in ARITHMETICS:
             raise InvalidInput(f"arithmetic {arithmetic!r} is unknown; there are {' and '.join(ARITHMETICS)}")

@@ -510,16 +510,25 @@ MUTANTS = [
         for old, new in (
             ("statement.correct < pins.at_least * statement.total", "False"),
             ("pins.task is not None and pins.task != statement.task", "False"),
-            ("if step.rule not in allowed", "if False"),
+            ("allowed is not None and step.rule not in allowed", "False"),
         )
     ),
     *(
-        Mutant("checker/core/decide.py", old, new, ("tests/layers/test_mlp_quadrature.py::test_pins",))
-        for old, new in (
-            ("claim.error > most * claim.amplitude", "False"),
-            ("claim.error > most * claim.amplitude", "claim.error >= most * claim.amplitude"),
-            ("if claim is None", "if False"),
-            ("for frequency, most in pins.error_at_most.items()", "for frequency, most in ()"),
+        Mutant(file, old, new, ("tests/layers/test_mlp_quadrature.py::test_pins",))
+        for file, old, new in (
+            ("checker/core/decide.py", "if pins.error_at_most", "if False"),
+            ("checker/layers/quadrature_claims.py", "claim.error > most * claim.amplitude", "False"),
+            (
+                "checker/layers/quadrature_claims.py",
+                "claim.error > most * claim.amplitude",
+                "claim.error >= most * claim.amplitude",
+            ),
+            ("checker/layers/quadrature_claims.py", "if claim is None", "if False"),
+            (
+                "checker/layers/quadrature_claims.py",
+                "for frequency, most in pins.error_at_most.items()",
+                "for frequency, most in ()",
+            ),
         )
     ),
     Mutant("checker/core/decide.py", "meter.allocate(_BYTES_PER_WEIGHT", "meter.allocate(0", GROUPS),

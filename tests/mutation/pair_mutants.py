@@ -530,20 +530,20 @@ PHASE_SUMS = (
     ("(3 << _BITS) // 20 + 1", "(1 << _BITS) // 20 + 1"),
 )
 STATEMENTS = (
-    ("checker/core/decide.py", "if not isinstance(result, MLPQuadrature)", "if False"),
+    ("checker/layers/quadrature_claims.py", "if not isinstance(result, MLPQuadrature)", "if False"),
     (
-        "checker/core/decide.py",
+        "checker/layers/quadrature_claims.py",
         "(result.scale, result.claims) != (statement.scale, statement.claims)",
         "result.claims != statement.claims",
     ),
     (
-        "checker/core/decide.py",
+        "checker/layers/quadrature_claims.py",
         "(result.scale, result.claims) != (statement.scale, statement.claims)",
         "result.scale != statement.scale",
     ),
     ("checker/core/decide.py", "if not isinstance(result, CertifiedInputs)", "if False"),
     (
-        "checker/core/decide.py",
+        "checker/layers/quadrature_claims.py",
         "if (pins.at_least, pins.margin_at_least, pins.deployed) != (None, None, None)",
         "if False",
     ),
@@ -555,10 +555,10 @@ STATEMENTS = (
         "    if not isinstance(proof.result, CertifiedInputs):\n        raise InvalidInput",
         "    if False:\n        raise InvalidInput",
     ),
-    ("certificates/certificate.py", "if not isinstance(claims, list) or not claims", "if not isinstance(claims, list)"),
-    ("certificates/certificate.py", "if not 0 <= scale <= _LARGEST_SCALE", "if not 0 <= scale"),
-    ("certificates/certificate.py", "if not 0 <= scale <= _LARGEST_SCALE", "if not scale <= _LARGEST_SCALE"),
-    ("certificates/certificate.py", "if min(numbers.values()) < 0", "if False"),
+    ("certificates/mlp_statement.py", "if not isinstance(claims, list) or not claims", "if not isinstance(claims, list)"),
+    ("certificates/mlp_statement.py", "if not 0 <= scale <= _LARGEST_SCALE", "if not 0 <= scale"),
+    ("certificates/mlp_statement.py", "if not 0 <= scale <= _LARGEST_SCALE", "if not scale <= _LARGEST_SCALE"),
+    ("certificates/mlp_statement.py", "if min(numbers.values()) < 0", "if False"),
 )
 
 WAVE_OUTPUT = (
