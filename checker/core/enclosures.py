@@ -287,10 +287,6 @@ class Enclosure(ABC):
         """Numbers, known exactly, of which the first are at most the value, and the others at least."""
 
     @abstractmethod
-    def representative(self) -> Self:
-        """The upper ends, known exactly (intervals of width zero)."""
-
-    @abstractmethod
     def __getitem__(self, index: Any) -> Self:
         """Numpy indexing."""
 
@@ -310,6 +306,10 @@ class Enclosure(ABC):
     @abstractmethod
     def within(self, arithmetic: Any) -> Self:
         """The same numbers in another arithmetic of the same kind, rounded to its precision."""
+
+    def representative(self) -> Self:
+        """The upper ends, known exactly (intervals of width zero)."""
+        return self.ends()[1]
 
     def lengths(self) -> Self:
         """The Euclidean lengths of the columns of a matrix."""

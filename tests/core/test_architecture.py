@@ -582,7 +582,7 @@ def test_the_watch_notices_floats(monkeypatch: pytest.MonkeyPatch) -> None:
     facts.np.zeros(3)
     facts.np.array([1, 2]).view(np.uint64) + facts.np.array([1, 2])  # an operator: seen only when it is held
     assert watch.found == {"np.zeros: float64"}
-    task = OrderStatistic(None, "", 3, 2)
+    task = OrderStatistic("", 3, 2)
     watch.run(lambda: task.cells_of(np.array([[1.0, 2.0]])))
     assert any("cells_of numbers: float64" in found for found in watch.found)
 

@@ -572,7 +572,7 @@ MUTANTS = [
             ("up -= (self.shift + up) % 2", "pass"),
             ("up = self.arithmetic.width - self.bound.bit_length()", "up = 63 - self.bound.bit_length()"),
             ("np.where(high * high < np.maximum(a.hi, 0), high + 1, high)", "np.where(high < 0, high + 1, high)"),
-            ("_isqrt(a.bound) + 1", "_isqrt(a.bound)"),
+            ("math.isqrt(a.bound) + 1", "math.isqrt(a.bound)"),
             ("np.maximum(np.maximum(self.lo, -self.hi), 0)", "np.maximum(self.lo, 0)"),
             ("np.maximum(np.maximum(self.lo, -self.hi), 0)", "np.minimum(np.abs(self.lo), np.abs(self.hi))"),
             ("np.maximum(self.lo, 0), np.maximum(self.hi, 0)", "np.maximum(self.lo, 0), self.hi"),

@@ -346,9 +346,9 @@ INTEGERS = (
     ("low, high, a.shift // 2", "low, low, a.shift // 2"),
     ("low, high, a.shift // 2", "low, high, a.shift // 2 + 1"),
     ("np.where(high * high < np.maximum(a.hi, 0), high + 1, high)", "high"),
-    ("_isqrt_each(np.maximum(a.lo, 0)), _isqrt_each", "_isqrt_each(np.maximum(a.hi, 0)), _isqrt_each"),
+    ("for end in (a.lo, a.hi)", "for end in (a.hi, a.hi)"),
     ("up -= (self.shift + up) % 2", "pass"),
-    ("_isqrt(a.bound) + 1", "_isqrt(a.bound) // 2"),
+    ("math.isqrt(a.bound) + 1", "math.isqrt(a.bound) // 2"),
     (
         "np.maximum(np.maximum(self.lo, -self.hi), 0), np.maximum(np.abs",
         "np.maximum(np.abs(self.lo), np.abs(self.hi)), np.maximum(np.abs",
@@ -385,7 +385,7 @@ INTEGERS = (
     ("np.sort(self.lo, axis=axis), np.sort(self.hi, axis=axis)", "np.sort(self.hi, axis=axis), np.sort(self.hi, axis=axis)"),
     ("np.sort(self.lo, axis=axis), np.sort(self.hi, axis=axis)", "np.sort(self.lo, axis=axis), np.sort(self.lo, axis=axis)"),
     ("np.sort(self.lo, axis=axis), np.sort(self.hi, axis=axis)", "np.sort(self.lo, axis=axis), np.sort(self.hi, axis=0)"),
-    ("if not np.any(smaller < root)", "if not np.all(smaller < root)"),
+    ('numbers, side="right")', 'numbers, side="left")'),
 )
 INTERFACE = (
     ("self.square().sum(0).sqrt()", "self.square().sum(0)"),
