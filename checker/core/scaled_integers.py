@@ -201,27 +201,17 @@ class ScaledIntegers(Enclosure):
             raise Refused(f"exp of a number beyond 2**{_EXP_LIMIT}: the scores are out of range")
         underflow = values < -limit
         clipped = np.maximum(values, -limit)
-        up = g - self.shift
-        if up >= 0:
-            x = clipped << (up if limit else 0)
-        else:
-            down = min(-up, arithmetic.width + 1)
-            x = _ceil_shift(clipped, down) if upper else clipped >> down
+        up, sign = g - self.shift, -1 if upper else 1  # sign * (sign * y >> b) is y / 2**b, rounded up or down
+        x = clipped << (up if limit else 0) if up >= 0 else sign * (sign * clipped >> min(-up, arithmetic.width + 1))
         below, above = (np.full(x.shape, bound, arithmetic.dtype) for bound in (arithmetic.ln2, arithmetic.ln2_above))
         ln2 = np.where(x < 0, below, above)
         n = x // ln2
-        r = x - n * ln2
-        if upper:
-            r = _ceil_shift(r + np.abs(n) * (arithmetic.ln2_above - arithmetic.ln2), g - f)
-        else:
-            r = r >> (g - f)
+        r = x - n * ln2 + (np.abs(n) * (arithmetic.ln2_above - arithmetic.ln2) if upper else 0)
+        signed_r = sign * r >> (g - f)
         one = 1 << f
         total = np.full(r.shape, 2 * one if upper else one, arithmetic.dtype)
         for k in range(arithmetic.exp_terms, 0, -1):
-            if upper:
-                total = one - (-_ceil_shift(r * total, f)) // k
-            else:
-                total = one + (r * total >> f) // k
+            total = one + sign * ((signed_r * total >> f) // k)
         if not upper:
             total = np.where(underflow, 0, total).astype(arithmetic.dtype)
         return total, n

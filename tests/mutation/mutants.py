@@ -61,7 +61,12 @@ MUTANTS = [
         "checker/core/scaled_integers.py", "max(-int(self.lo.min()), int(self.hi.max()))", "-int(self.lo.min())", ENCLOSURES
     ),
     Mutant("checker/core/scaled_integers.py", "np.where(value.lo >= 0, lowest, high.hi)", "lowest", ENCLOSURES),
-    Mutant("checker/core/scaled_integers.py", "(-_ceil_shift(r * total, f)) // k", "(-(r * total >> f)) // k", ENCLOSURES),
+    Mutant(
+        "checker/core/scaled_integers.py",
+        "sign * ((signed_r * total >> f) // k)",
+        "(sign * (signed_r * total >> f)) // k",
+        ENCLOSURES,
+    ),
     Mutant("checker/core/scaled_integers.py", "np.where(underflow, 0, total)", "np.where(underflow, total, total)", ENCLOSURES),
     Mutant("checker/core/scaled_integers.py", "low if exact else low + 1", "low", ENCLOSURES),
     Mutant("checker/core/scaled_integers.py", "np.asarray(self.lo > 0", "np.asarray(self.hi > 0", ENCLOSURES),
@@ -121,7 +126,7 @@ MUTANTS = [
             ("np.any(block < 0) or np.any(block >= block.shape[1])", "np.any(block < 0)"),
             ("np.any(block < 0) or np.any(block >= block.shape[1])", "np.any(block >= block.shape[1])"),
             ("np.any(present[:, 1:] > present[:, :-1])", "False"),
-            ("self.block[0 if self.shared else label]", "self.block[0]"),
+            ("self.block[label % len(self.block)]", "self.block[0]"),
             ("blocks = [members[members != label]", "blocks = [members[members > label]"),
             ("if len(rivals)]", "if len(rivals) > 1]"),
             ("self.table[np.ix_(rows, rivals)].max(1)", "self.table[np.ix_(rows, rivals)].min(1)"),
@@ -161,13 +166,18 @@ MUTANTS = [
             ("fitting_tuples(meter, kinds[start:stop, 1, side]", "fitting_tuples(meter, kinds[start:stop, 1, 0]"),
             ("ways = ways * fitting_tuples", "ways = fitting_tuples"),
             ("prepend=-1).any(axis=1)", "prepend=-1).all(axis=1)"),
-            ("np.iinfo(np.int64).max, free)", "0, free)"),
-            ("(others < size[:, None])", "(others <= size[:, None])"),
             ("needed += number", "needed = number"),
             ("math.comb(total - before, after - before)", "math.comb(total, after - before)"),
             ("** (after - before)", "** after"),
             ("np.diff(sizes, axis=1, prepend=0).T", "sizes.T"),
             (".T.astype(object)", ".T"),
+        )
+    ),
+    *(
+        Mutant("checker/attention/prefixes.py", old, new, CLASSES)
+        for old, new in (
+            ("np.iinfo(np.int64).max, free)", "0, free)"),
+            ("(others < size[:, None])", "(others <= size[:, None])"),
         )
     ),
     Mutant(
@@ -177,7 +187,7 @@ MUTANTS = [
     *(
         Mutant("checker/attention/classes.py", old, new, ("tests/attention/test_classes.py",))
         for old, new in (
-            ("meter.allocate(_bytes_to_count(len(self.row), sides * levels))", "pass"),
+            ("meter.allocate(8 * len(self.row) * (8 * sides * levels + 6))", "pass"),
             ("return 8 * classes * (numbers + 6)", "return 0 * classes * (numbers + 6)"),
         )
     ),
@@ -305,7 +315,7 @@ MUTANTS = [
             ("residual not in (_LENGTHS, _DIFFERENCES, _NORMS)", "residual < _LENGTHS"),
             ("or diagonal not in (0, 1)", ""),
             ('"direct": residual % _NORMS', '"direct": residual'),
-            ("factors.direct, width, 1)", "factors.direct, width, 0)"),
+            ("factors.direct, 1)", "factors.direct, 0)"),
             ("rank * (vocab + columns[name]) + columns[name]", "rank * (vocab + columns[name])"),
             ("columns[name] + 1)[residuals", "columns[name])[residuals"),
             ("            dimension += vocab\n", "            pass\n"),
@@ -466,7 +476,7 @@ MUTANTS = [
                 "setting.meter.gathering(_GATHERED_PER_TOKEN * (tokens.size + 1000) * depth * sides)",
                 "pass",
             ),
-            ("attention/prefix_chains", "setting.meter.gathering(_GATHERED_PER_TOKEN * (tokens.size + 1000) * levels)", "pass"),
+            ("attention/prefix_chains", "setting.meter.gathering(GATHERED_PER_TOKEN * (tokens.size + 1000) * levels)", "pass"),
             ("rules/disjoint_sum", "setting.meter.scripting(_STEPS_OF_A_LOOKUP * len(parts))", "pass"),
             ("core/enclosures", "np.asarray(part, np.int64) if isinstance(part, list) else part", "part"),
             ("core/scaled_integers", "self.meter.gathering(lo.size)", "pass"),
