@@ -86,14 +86,14 @@ def check_proof(
             meter.gathering(_GATHERED_PER_WEIGHT * math.prod(tensor.shape))
             decode(name, tensor)
         task = parse_task(statement.task, model.config, certificate.given, meter)
+        if isinstance(statement, Statement) and statement.total != task.total:
+            raise InvalidInput(f"the statement's total is {statement.total}, but the task has {task.total} inputs")
+        _require_order(certificate, pins.rules)
+        margin = statement.margin if isinstance(statement, Statement) else Fraction(0)
+        setting = Setting(model, task, arithmetic(certificate.precision, meter), meter, in_order, margin)
+        facts = _apply_rules(certificate.steps, setting)
     except FormatError as error:
         raise InvalidInput(str(error)) from error
-    if isinstance(statement, Statement) and statement.total != task.total:
-        raise InvalidInput(f"the statement's total is {statement.total}, but the task has {task.total} inputs")
-    _require_order(certificate, pins.rules)
-    margin = statement.margin if isinstance(statement, Statement) else Fraction(0)
-    setting = Setting(model, task, arithmetic(certificate.precision, meter), meter, in_order, margin)
-    facts = _apply_rules(certificate.steps, setting)
     if isinstance(statement, Statement):
         _require_stated(statement, facts[-1])
         _require_pinned(statement, pins)
@@ -130,8 +130,6 @@ def _apply_rules(steps: Sequence[Step], setting: Setting) -> tuple[Fact, ...]:
     try:
         for index, step in enumerate(steps):  # noqa: B007 - the index is used where an exception is caught
             facts.append(RULES[step.rule](setting, step, tuple(facts[premise] for premise in step.premises)))
-    except FormatError as error:
-        raise InvalidInput(str(error)) from error
     except OverBudget as error:
         raise OverBudget(f"step {index} ({steps[index].rule}): {error}") from error
     except Refused as error:

@@ -201,6 +201,25 @@ def test_the_table_of_trusted_lines_is_up_to_date() -> None:
     assert sum(TRUSTED["lines"][file] for file in TRUSTED["core"]) <= 1500, "the core is meant to be audited in an evening"
 
 
+@pytest.mark.parametrize(
+    ("most", "task", "rules"),
+    [
+        (2000, "attention-only", {"additive-tables", "enumeration", "further-inputs"}),
+        (2000, "attention-only", {"additive-tables", "prefix-chains", "further-inputs"}),
+        (2000, "attention-only", {"additive-tables", "group-chains", "further-inputs"}),
+        (2000, "attention-only", {"additive-tables", "group-chains", "disjoint-sum"}),
+        (2200, "attention-only", {"projected-tables", "group-chains", "further-inputs"}),
+        (2200, "attention-only", {"low-rank-chains"}),
+        (2300, "group-mlp", {"hidden-tables", "coded-output", "set-output", "disjoint-sum"}),
+        (2300, "uniform-attention", {"hidden-tables", "coded-output", "wave-output", "disjoint-sum"}),
+        (2300, "uniform-attention", {"mlp-quadrature"}),
+    ],
+)
+def test_a_certificate_rests_on_few_lines(most: int, task: str, rules: set[str]) -> None:
+    files = set(TRUSTED["core"]).union(TRUSTED["tasks"][task], *(TRUSTED["rules"][rule] for rule in rules))
+    assert sum(TRUSTED["lines"][file] for file in files) <= most
+
+
 def test_a_verdict_says_how_many_lines_it_rests_on() -> None:
     from checker import verify  # noqa: PLC0415
 
