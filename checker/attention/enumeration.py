@@ -158,9 +158,16 @@ def enumeration(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Cer
     cells[first[-2] : end[-2], first[-1] : end[-1]] = True
 
     def covers(inputs: IntArray) -> BoolArray:
-        """By the same inequality, computed in another order, which may round differently."""
+        """In another order of summation than the count, which may round differently."""
         held = region.holds(inputs)
-        held[held] = tables.classifies(setting, inputs[held], task.outputs_of(inputs[held]))
+        query, label, _ = task.cells_of(inputs)
+        for q, m in np.unique(np.stack([query, label], axis=1)[held], axis=0).tolist():
+            here = np.flatnonzero(held & (query == q) & (label == m))
+            terms = CellTerms.of(setting, tables, q, m, first, end)
+            margin = terms.own
+            for j in reversed(range(task.free)):
+                margin = margin + terms.free[j][inputs[here, j] - first[j]]
+            held[here] = margin.min(1).positive()
         return held
 
     return CertifiedInputs(correct, cells, covers, region.holds)

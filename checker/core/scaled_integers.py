@@ -381,7 +381,7 @@ _isqrt_each = np.frompyfunc(math.isqrt, 1, 1)
 
 def _bit_length(numbers: IntArray) -> IntArray:
     """Bit lengths of non-negative int64 numbers: how many powers of two are not greater."""
-    return np.asarray(np.searchsorted(1 << np.arange(63), numbers, side="right"), np.int64)
+    return np.asarray(np.searchsorted(1 << np.arange(63, dtype=np.int64), numbers, side="right"), np.int64)
 
 
 def _ln2(bits: int) -> tuple[int, int]:
