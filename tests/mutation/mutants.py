@@ -560,6 +560,16 @@ MUTANTS = [
         )
     ),
     Mutant("checker/reporting/verdict.py", "if unknown or isinstance(names, str)", "if False", COMMANDS),
+    *(
+        Mutant(file, old, new, ("tests/commands/test_verified_only.py",))
+        for file, old, new in (
+            ("checker/reporting/verified_only.py", "task is not None and task != verdict.task", "False"),
+            ("checker/reporting/verified_only.py", "< accuracy * (verdict.total or 0)", "< 0"),
+            ("checker/reporting/verified_only.py", '(verdict.margin or "0") < margin', '(verdict.margin or "0") < 0'),
+            ("checker/reporting/second_checker.py", 'and answer["accepted"] is True', ""),
+            ("checker/reporting/cli.py", "if name not in _WITH_VERIFIED_ONLY and", "if False and"),
+        )
+    ),
     Mutant(
         "checker/reporting/decimals.py",
         "numerator * 10**digits // denominator, 10",
