@@ -1,7 +1,7 @@
-(* OCaml code for the functions of Counts.v and PairCounts.v. Natural numbers become machine integers (they are sizes, tokens and
+(* OCaml code for the functions of Counts.v, PairCounts.v and TransformerCounts.v. Natural numbers become machine integers (they are sizes, tokens and
    positions), Z becomes Zarith's integers by shim/integers.ml, and memo1, proved to be the identity, an array. *)
 From Coq Require Import ZArith List Extraction ExtrOcamlBasic ExtrOcamlNatInt.
-From CompactProofs Require Import PrefixChains GroupChains Counts PairCounts.
+From CompactProofs Require Import PrefixChains GroupChains Counts PairCounts Automata TransformerCounts.
 Extract Inductive positive => "Integers.t" [ "Integers.twice_and_one" "Integers.twice" "Integers.one" ] "Integers.positive".
 Extract Inductive Z => "Integers.t" [ "Integers.zero" "" "Integers.neg" ] "Integers.sign".
 Extract Inlined Constant Z.add => "Integers.add".
@@ -23,4 +23,5 @@ Extract Inlined Constant Z.log2 => "Integers.log2".
 Extract Inlined Constant Z.land => "Integers.logand".
 Extract Inlined Constant Z.of_nat => "Integers.of_int".
 Extract Constant memo1 => "Integers.memo".
-Extraction "counts.ml" count_prefix_chains count_group_chains count_enumeration count_mlp_pairs count_uniform_pairs.
+Extraction "counts.ml" count_prefix_chains count_group_chains count_enumeration count_mlp_pairs count_uniform_pairs
+  count_transformer.
