@@ -1,6 +1,6 @@
 (* OCaml code for the functions of Counts.v, PairCounts.v and TransformerCounts.v. Natural numbers become machine integers (they are sizes, tokens and
    positions), Z becomes Zarith's integers by shim/integers.ml, and memo1, proved to be the identity, an array. *)
-From Coq Require Import ZArith List Extraction ExtrOcamlBasic ExtrOcamlNatInt.
+From Coq Require Import ZArith Arith List Extraction ExtrOcamlBasic ExtrOcamlNatInt.
 From CompactProofs Require Import PrefixChains GroupChains Counts PairCounts Automata TransformerCounts.
 Extract Inductive positive => "Integers.t" [ "Integers.twice_and_one" "Integers.twice" "Integers.one" ] "Integers.positive".
 Extract Inductive Z => "Integers.t" [ "Integers.zero" "" "Integers.neg" ] "Integers.sign".
@@ -21,7 +21,10 @@ Extract Inlined Constant Z.shiftl => "Integers.left".
 Extract Inlined Constant Z.shiftr => "Integers.right".
 Extract Inlined Constant Z.log2 => "Integers.log2".
 Extract Inlined Constant Z.land => "Integers.logand".
+Extract Inlined Constant Z.abs => "Integers.abs".
 Extract Inlined Constant Z.of_nat => "Integers.of_int".
+Extract Inlined Constant Nat.div => "Integers.quotient".
+Extract Inlined Constant Nat.modulo => "Integers.rest".
 Extract Constant memo1 => "Integers.memo".
 Extraction "counts.ml" count_prefix_chains count_group_chains count_enumeration count_mlp_pairs count_uniform_pairs
   count_transformer.
