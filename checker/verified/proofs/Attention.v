@@ -28,6 +28,10 @@ Lemma zlist_map {A B} (h : A -> B) l f : zlist (map h l) f = zlist l (fun x => f
 Proof. induction l; cbn; auto. now rewrite IHl. Qed.
 Lemma rlist_map {A B} (h : A -> B) l f : rlist (map h l) f = rlist l (fun x => f (h x)).
 Proof. induction l; cbn; auto. now rewrite IHl. Qed.
+Lemma rlist_zero {A} (l : list A) : rlist l (fun _ => 0) = 0.
+Proof. induction l; cbn; lra. Qed.
+Lemma zlist_less {A} (l : list A) f g m : zlist l (fun x => f x * (g x - m))%Z = (zlist l (fun x => f x * g x) - zlist l f * m)%Z.
+Proof. induction l; cbn [zlist]; lia. Qed.
 Lemma rlist_abs {A} (l : list A) f : Rabs (rlist l f) <= rlist l (fun x => Rabs (f x)).
 Proof. induction l as [|a r IH]; cbn; [rewrite Rabs_R0; lra|]. assert (T := Rabs_triang (f a) (rlist r f)). lra. Qed.
 
@@ -43,6 +47,15 @@ Proof.
   intros A B. destruct (Rle_dec a b) as [L|L].
   - assert (X := G a b L B). assert (Y := Mono a b L). rewrite !Rabs_left1 by lra. lra.
   - assert (X := G b a ltac:(lra) A). assert (Y := Mono b a ltac:(lra)). rewrite !Rabs_pos_eq by lra. lra.
+Qed.
+Lemma exp_near a b r : a <= 0 -> b <= 0 -> Rabs (a - b) <= r -> 16 * r <= 1 -> Rabs (exp a - exp b) <= exp b * (9 / 8) * r.
+Proof.
+  intros A B D R. assert (D' : - r <= a - b <= r) by (apply between; exact D). set (u := a - b) in *.
+  replace (exp a) with (exp b * exp u) by (rewrite <- exp_plus; f_equal; unfold u; ring).
+  replace (exp b * exp u - exp b) with (exp b * (exp u - 1)) by ring. rewrite Rabs_mult, (Rabs_pos_eq (exp b)), Rmult_assoc by (left; apply exp_pos).
+  apply Rmult_le_compat_l; [left; apply exp_pos|]. assert (E1 := exp_ineq1_le u). assert (E2 := exp_ineq1_le (- u)).
+  assert (M : exp u * exp (- u) = 1) by (rewrite <- exp_plus, Rplus_opp_r; apply exp_0). assert (X := exp_pos u).
+  apply Rabs_le. split; [lra|]. assert (U : exp u * (1 - u) <= 1) by nra. nra.
 Qed.
 Definition logistic (z : R) : R := / (1 + exp (- z)).
 Lemma logistic_lipschitz a b : Rabs (logistic a - logistic b) <= Rabs (a - b).
@@ -157,72 +170,76 @@ Definition products (n : nat) (v w : vector) : vector := gathered n (fun i => ti
 Lemma products_holds n v w x y : holds p n v x -> holds p n w y -> holds p n (products n v w) (fun i => x i * y i).
 Proof. intros H G. apply gathered_holds. intros i Hi. apply times_ok; [now apply H|now apply G]. Qed.
 
-(* A position that may be looked at: its number, keys and values of all groups, and how large their coordinates are. *)
-Record entry := Entry { place : nat; keys : vector; values : vector; most_key : Z; most_value : Z }.
-Definition entry_of (n : nat) (l : nat) (k v : vector) : entry :=
-  Entry l k v (zmax n (fun i => Z.abs (mid k i))) (zmax n (fun i => Z.abs (mid v i))).
+(* A position that may be looked at: its number, keys and values of all groups; and for each group, the sum of the absolute values
+   of the key. *)
+Record entry := Entry { place : nat; keys : vector; values : vector; key_sizes : nat -> Z }.
+Definition entry_of (groups n : nat) (l : nat) (k v : vector) : entry :=
+  Entry l k v (memo1 groups (fun g => zsum n (fun c => Z.abs (mid k (g * n + c)%nat)))).
 
 Section Head.
-Variables (n : nat) (offset group_offset : nat) (e slope : Z) (j : nat) (q : vector).   (* n = d_head *)
+Variables (n : nat) (offset group : nat) (e slope : Z) (j : nat) (q : vector).   (* n = d_head; the head's first coordinate, its group *)
 Hypothesis He : (0 <= e)%Z.
 Definition distance (l : nat) : Z := Z.abs (Z.of_nat j - Z.of_nat l).
-(* A score, and its error. *)
-Definition score_of (most : Z) (E : entry) : Z * Z :=
-  let s := zsum n (fun c => mid q (offset + c)%nat * mid (keys E) (group_offset + c)%nat)%Z in
-  let off := (Z.of_nat n * (most * err (keys E) + most_key E * err q + err q * err (keys E)))%Z in
+(* A score, and its error; size is the sum of the absolute values of the query. *)
+Definition score_of (size : Z) (E : entry) : Z * Z :=
+  let s := zsum n (fun c => mid q (offset + c)%nat * mid (keys E) (group * n + c)%nat)%Z in
+  let off := (size * err (keys E) + key_sizes E group * err q + Z.of_nat n * err q * err (keys E))%Z in
   (fshr s p - fshr (Z.shiftl (slope * distance (place E)) p) e, cshr off p + 2)%Z.
 (* Its exponential less that of a reference that is not less than any score: and its error. *)
 Definition weight_of (reference : Z) (score : Z * Z) : Z * Z :=
-  let '(s, r) := score in let '(lo, hi) := expo (reference - s) in (lo, hi - lo + r)%Z.
-(* What a head writes, if the sum of the weights is proved to be positive. *)
+  let '(s, r) := score in
+  let '(lo, hi) := expo (reference - s) in
+  (lo, hi - lo + if (Z.shiftl r 4 <=? Z.shiftl 1 p)%Z then cshr (9 * hi * r) (p + 3) else r)%Z.
+(* What a head writes: the mean of the values with the weights as they are found, and how far the real one may be off, if the sum
+   of the weights is proved to be positive. *)
 Definition head_of (entries : list entry) : option vector :=
   match entries with
   | [] => Some (Vector (fun _ => 0%Z) 0%Z)
   | _ =>
-    let most := zmax n (fun c => Z.abs (mid q (offset + c)%nat)) in
-    let scores := map (fun E => (E, score_of most E)) entries in
+    let size := zsum n (fun c => Z.abs (mid q (offset + c)%nat)) in
+    let scores := map (fun E => (E, score_of size E)) entries in
     let reference := zgreatest scores (fun s => fst (snd s) + snd (snd s))%Z in
     let weights := map (fun s => (fst s, weight_of reference (snd s))) scores in
     let total := zlist weights (fun w => fst (snd w)) in
-    let off := zlist weights (fun w => snd (snd w)) in
-    let wrong := zlist weights (fun w => let E := fst w in
-      Z.abs (fst (snd w)) * err (values E) + most_value E * snd (snd w) + snd (snd w) * err (values E))%Z in
-    if (0 <? total - off)%Z then
-      let sum := Vector (memo1 n (fun c => fshr (zlist weights (fun w => fst (snd w) * mid (values (fst w)) (group_offset + c)%nat)%Z) p))
-        (cshr wrong p + 1) in
-      Some (over p n sum (total - off) (total + off))
+    let least := (total - zlist weights (fun w => snd (snd w)))%Z in
+    if (0 <? least)%Z then
+      let mean := memo1 n (fun c => zlist weights (fun w => fst (snd w) * mid (values (fst w)) (group * n + c)%nat) / total)%Z in
+      let wrong := zlist weights (fun w => let E := fst w in let '(m, r) := snd w in
+        (Z.abs m * err (values E) + (zmax n (fun c => Z.abs (mid (values E) (group * n + c)%nat - mean c)) + err (values E)) * r)%Z) in
+      Some (Vector mean (cdiv (total + wrong) least))
     else None
   end.
 
 (* In real numbers: of a query Q, already divided by the scale, and keys and values of the places. *)
 Variables (Q : nat -> R) (K V : nat -> nat -> R) (slope_value : R).
 Hypothesis Hslope : slope_value = IZR slope / IZR (2 ^ e).
-Definition real_score (l : nat) : R := rsum n (fun c => Q (offset + c)%nat * K l (group_offset + c)%nat) - slope_value * Rabs (INR j - INR l).
-Definition entry_ok (size : nat) (E : entry) : Prop :=
-  holds p size (keys E) (K (place E)) /\ holds p size (values E) (V (place E)) /\
-  (forall i, (i < size)%nat -> (Z.abs (mid (keys E) i) <= most_key E)%Z /\ (Z.abs (mid (values E) i) <= most_value E)%Z).
-Variable size : nat.
-Hypothesis Hsize : (group_offset + n <= size)%nat.
+Definition real_score (l : nat) : R := rsum n (fun c => Q (offset + c)%nat * K l (group * n + c)%nat) - slope_value * Rabs (INR j - INR l).
+Variable groups : nat.
+Definition entry_ok (E : entry) : Prop :=
+  holds p (groups * n) (keys E) (K (place E)) /\ holds p (groups * n) (values E) (V (place E)) /\
+  (forall g, (g < groups)%nat -> key_sizes E g = zsum n (fun c => Z.abs (mid (keys E) (g * n + c)%nat))).
+Hypothesis Hgroup : (group < groups)%nat.
 Variable size_q : nat.
 Hypothesis Hsize_q : (offset + n <= size_q)%nat.
 Hypothesis HQ : holds p size_q q Q.
 
 Lemma distance_value l : IZR (distance l) = Rabs (INR j - INR l).
 Proof. unfold distance. now rewrite abs_IZR, minus_IZR, !INR_IZR_INZ. Qed.
+Lemma within_group c : (c < n)%nat -> (group * n + c < groups * n)%nat.
+Proof. intros. assert (group * n + n <= groups * n)%nat by (rewrite <- Nat.mul_succ_l; apply Nat.mul_le_mono_r; lia). lia. Qed.
 
-Lemma score_ok E : entry_ok size E ->
-  let found := score_of (zmax n (fun c => Z.abs (mid q (offset + c)%nat))) E in within p (real_score (place E)) (fst found) (snd found).
+Lemma score_ok E : entry_ok E ->
+  let found := score_of (zsum n (fun c => Z.abs (mid q (offset + c)%nat))) E in within p (real_score (place E)) (fst found) (snd found).
 Proof.
-  intros (HK & _ & HM). cbv zeta. unfold score_of. cbn [fst snd]. set (most := zmax n _).
-  set (off := (Z.of_nat n * _)%Z). set (s := zsum n _).
-  assert (A : within p (rsum n (fun c => Q (offset + c)%nat * K (place E) (group_offset + c)%nat)) (fshr s p) (cshr off p + 1)).
+  intros (HK & _ & HM). cbv zeta. unfold score_of. cbn [fst snd]. rewrite (HM group Hgroup). clear HM.
+  set (off := (_ + Z.of_nat n * err q * err (keys E))%Z). set (s := zsum n (fun c => _ * _)%Z).
+  assert (A : within p (rsum n (fun c => Q (offset + c)%nat * K (place E) (group * n + c)%nat)) (fshr s p) (cshr off p + 1)).
   { apply rounded; auto. unfold s. rewrite <- rsum_IZR, <- !rsum_scal_r, <- rsum_minus. eapply Rle_trans; [apply rsum_abs|].
-    apply Rle_trans with (rsum n (fun _ => IZR (most * err (keys E) + most_key E * err q + err q * err (keys E)))).
-    - apply rsum_le. intros c Hc. assert (X := HQ (offset + c)%nat ltac:(lia)). assert (Y := HK (group_offset + c)%nat ltac:(lia)).
-      eapply Rle_trans; [exact (product_error _ _ _ _ _ _ X Y)|]. apply IZR_le. apply err_nonneg in X, Y. apply (le_IZR 0) in X, Y.
-      assert (M1 := zmax_ge n (fun c => Z.abs (mid q (offset + c)%nat)) c Hc). cbn beta in M1. fold most in M1.
-      destruct (HM (group_offset + c)%nat ltac:(lia)) as [M2 _]. nia.
-    - unfold off. rewrite rsum_const, mult_IZR, <- INR_IZR_INZ. lra. }
+    apply Rle_trans with (rsum n (fun c => IZR (Z.abs (mid q (offset + c)%nat)) * IZR (err (keys E)) +
+      IZR (Z.abs (mid (keys E) (group * n + c)%nat)) * IZR (err q) + IZR (err q * err (keys E)))).
+    - apply rsum_le. intros c Hc. assert (X := HQ (offset + c)%nat ltac:(lia)). assert (Y := HK (group * n + c)%nat (within_group c Hc)).
+      eapply Rle_trans; [exact (product_error _ _ _ _ _ _ X Y)|]. rewrite !plus_IZR, !mult_IZR. lra.
+    - unfold off. rewrite !rsum_plus, rsum_const, !rsum_scal_r, !rsum_IZR, INR_IZR_INZ, !plus_IZR, !mult_IZR. lra. }
   assert (B : within p (slope_value * Rabs (INR j - INR (place E))) (fshr (Z.shiftl (slope * distance (place E)) p) e) 1).
   { change 1%Z with (0 + 1)%Z. replace 0%Z with (cshr 0 e) at 1 by (unfold cshr; cbn [Z.opp]; now rewrite Z.shiftr_0_l). apply rounded; auto.
     rewrite Hslope, <- distance_value, Z.shiftl_mul_pow2, !mult_IZR by lia. assert (X := pw_pos e He).
@@ -236,64 +253,109 @@ Proof.
   intros H L. cbv zeta. unfold weight_of. assert (W := P_pos p Hp). assert (N := err_nonneg _ _ _ H). apply (le_IZR 0) in N.
   assert (E := expo_ok (reference - s) ltac:(lia)). destruct (expo (reference - s)) as [lo hi]. cbn [fst snd] in *.
   apply IZR_le in L. rewrite plus_IZR in L. rewrite minus_IZR in E. assert (N' := err_nonneg _ _ _ H).
-  assert (D : Rabs (exp (x - IZR reference / P) - exp (- ((IZR reference - IZR s) / P))) * P <= IZR r).
-  { apply within_iff in H. assert (I : 0 < / P) by now apply Rinv_0_lt_compat.
-    assert (S : forall a b, a * P <= b * P -> a <= b) by (intros a b Q0; apply Rmult_le_reg_r with P; auto).
-    eapply Rle_trans; [apply Rmult_le_compat_r; [lra|apply exp_lipschitz]|].
-    - apply S. replace ((x - IZR reference / P) * P) with (x * P - IZR reference) by (field; lra). lra.
-    - apply S. replace (- ((IZR reference - IZR s) / P) * P) with (IZR s - IZR reference) by (field; lra). lra.
-    - rewrite <- (Rabs_pos_eq P) at 3 by lra. rewrite <- Rabs_mult. apply Rabs_le.
-      replace ((x - IZR reference / P - - ((IZR reference - IZR s) / P)) * P) with (x * P - IZR s) by (field; lra). lra. }
-  unfold within. rewrite plus_IZR, minus_IZR. set (t := exp (- _)) in *. set (u := exp (x - _)) in *.
-  replace (u * P - IZR lo) with ((u - t) * P + (P * t - IZR lo)) by ring. eapply Rle_trans; [apply Rabs_triang|].
-  rewrite Rabs_mult, (Rabs_pos_eq P), (Rabs_pos_eq (P * t - _)) by lra. lra.
+  set (a := x - IZR reference / P) in *. set (b := - ((IZR reference - IZR s) / P)) in *.
+  assert (S : forall a b, a * P <= b * P -> a <= b) by (intros ? ? Q0; apply Rmult_le_reg_r with P; auto).
+  apply within_iff in H.
+  assert (Ap : a * P = x * P - IZR reference) by (unfold a; field; lra). assert (Bp : b * P = IZR s - IZR reference) by (unfold b; field; lra).
+  assert (A0 : a <= 0) by (apply S; lra). assert (B0 : b <= 0) by (apply S; lra).
+  assert (Ab : Rabs (a - b) * P <= IZR r).
+  { rewrite <- (Rabs_pos_eq P) at 1 by lra. rewrite <- Rabs_mult, Rmult_minus_distr_r, Ap, Bp. apply Rabs_le. lra. }
+  set (rho := if (Z.shiftl r 4 <=? Z.shiftl 1 p)%Z then cshr (9 * hi * r) (p + 3) else r).
+  assert (D : Rabs (exp a - exp b) * P <= IZR rho).
+  { unfold rho. rewrite Z.shiftl_1_l, Z.shiftl_mul_pow2 by lia. change (2 ^ 4)%Z with 16%Z. destruct (Z.leb_spec (r * 16) (2 ^ p)) as [Small|_].
+    - apply IZR_le in Small. rewrite mult_IZR in Small. assert (C := cshr_ge (9 * hi * r) (p + 3) ltac:(lia)).
+      rewrite (pw_add p 3), !mult_IZR in C by lia. change (IZR (2 ^ 3)) with 8 in C.
+      assert (Rr : Rabs (a - b) <= IZR r / P) by (apply S; replace (IZR r / P * P) with (IZR r) by (field; lra); lra).
+      assert (Near := exp_near a b (IZR r / P) A0 B0 Rr). assert (R16 : 16 * (IZR r / P) <= 1) by (apply S; replace (16 * (IZR r / P) * P) with (IZR r * 16) by (field; lra); lra).
+      specialize (Near R16). apply S. apply Rle_trans with (exp b * (9 / 8) * (IZR r / P) * P * P).
+      + apply Rmult_le_compat_r; [lra|]. apply Rmult_le_compat_r; lra.
+      + replace (exp b * (9 / 8) * (IZR r / P) * P * P) with (P * exp b * (9 / 8 * IZR r)) by (field; lra).
+        apply Rle_trans with (IZR hi * (9 / 8 * IZR r)); [apply Rmult_le_compat_r; lra|]. lra.
+    - eapply Rle_trans; [apply Rmult_le_compat_r; [lra|apply exp_lipschitz; auto]|]. exact Ab. }
+  unfold within. rewrite plus_IZR, minus_IZR. fold rho.
+  replace (exp a * P - IZR lo) with ((exp a - exp b) * P + (P * exp b - IZR lo)) by ring. eapply Rle_trans; [apply Rabs_triang|].
+  rewrite Rabs_mult, (Rabs_pos_eq P), (Rabs_pos_eq (P * exp b - _)) by lra. lra.
 Qed.
 
-Theorem head_ok entries found : (forall E, In E entries -> entry_ok size E) -> head_of entries = Some found ->
+Theorem head_ok entries found : (forall E, In E entries -> entry_ok E) -> head_of entries = Some found ->
   holds p n found (fun c => match entries with [] => 0 | _ =>
-    rlist entries (fun E => exp (real_score (place E)) * V (place E) (group_offset + c)%nat) / rlist entries (fun E => exp (real_score (place E))) end).
+    rlist entries (fun E => exp (real_score (place E)) * V (place E) (group * n + c)%nat) / rlist entries (fun E => exp (real_score (place E))) end).
 Proof.
   intros Ok. unfold head_of. destruct entries as [|first rest] eqn:Shape.
   { intros F. injection F as <-. intros c _. cbn [mid err]. unfold within. rewrite Rmult_0_l, Rminus_0_r, Rabs_R0. cbn. lra. }
-  rewrite <- Shape in *. clear first rest Shape. set (most := zmax n _).
+  rewrite <- Shape in *. clear first rest Shape. cbv zeta. set (size := zsum n _).
   set (scores := map _ entries). set (reference := zgreatest scores _). set (weights := map _ scores).
-  set (total := zlist weights _). set (off := zlist weights (fun w => snd (snd w))). set (wrong := zlist weights _).
+  set (total := zlist weights _). set (off := zlist weights (fun w => snd (snd w))).
   destruct (Z.ltb_spec 0 (total - off)) as [Pos|]; [|discriminate]. intros F. injection F as <-.
   assert (W := P_pos p Hp). set (c0 := IZR reference / P). set (u E := exp (real_score (place E) - c0)).
   (* Each weight is enclosed, and belongs to an entry. *)
-  set (weigh E := weight_of reference (score_of most E)).
+  set (weigh E := weight_of reference (score_of size E)).
   assert (Ws : weights = map (fun E => (E, weigh E)) entries).
   { unfold weights, scores. rewrite map_map. reflexivity. }
   assert (Wk : forall E, In E entries -> within p (u E) (fst (weigh E)) (snd (weigh E))).
-  { intros E I. unfold u, c0, weigh. assert (S := score_ok E (Ok E I)). cbv zeta in S. fold most in S.
-    destruct (score_of most E) as [s r] eqn:Sc. apply weight_ok; auto.
+  { intros E I. unfold u, c0, weigh. assert (S := score_ok E (Ok E I)). cbv zeta in S. fold size in S.
+    destruct (score_of size E) as [s r] eqn:Sc. apply weight_ok; auto.
     assert (G := zgreatest_ge scores (fun s => fst (snd s) + snd (snd s))%Z (E, (s, r))). cbn [fst snd] in G. apply G.
     unfold scores. apply in_map_iff. exists E. rewrite <- Sc. auto. }
   assert (Total : total = zlist entries (fun E => fst (weigh E))) by (unfold total; now rewrite Ws, zlist_map).
   assert (Off : off = zlist entries (fun E => snd (weigh E))) by (unfold off; now rewrite Ws, zlist_map).
-  assert (Sum : IZR (total - off) <= rlist entries u * P <= IZR (total + off)).
-  { rewrite minus_IZR, plus_IZR, Total, Off, <- !rlist_IZR, <- rlist_scal_r.
+  assert (Sum : IZR (total - off) <= rlist entries u * P).
+  { rewrite minus_IZR, Total, Off, <- !rlist_IZR, <- rlist_scal_r.
     assert (T : Rabs (rlist entries (fun E => u E * P) - rlist entries (fun E => IZR (fst (weigh E)))) <= rlist entries (fun E => IZR (snd (weigh E)))).
     { rewrite <- rlist_minus. eapply Rle_trans; [apply rlist_abs|]. apply rlist_le. intros E I. now apply Wk. }
     apply between in T. lra. }
-  set (sum := Vector _ _).
-  assert (Hs : holds p n sum (fun c => rlist entries (fun E => u E * V (place E) (group_offset + c)%nat))).
-  { intros c Hc. unfold sum. cbn [mid err]. rewrite memo1_eq. apply rounded; auto.
-    rewrite <- !rlist_scal_r. unfold wrong. rewrite Ws.
-    rewrite !zlist_map. cbn [fst snd]. rewrite <- !rlist_IZR, <- rlist_minus. eapply Rle_trans; [apply rlist_abs|]. apply rlist_le. intros E I.
-    destruct (Ok E I) as (_ & HV & HM). specialize (HV (group_offset + c)%nat ltac:(lia)).
-    destruct (HM (group_offset + c)%nat ltac:(lia)) as [_ M].
-    eapply Rle_trans; [apply product_error; [now apply Wk|exact HV]|]. apply IZR_le.
-    assert (N := err_nonneg _ _ _ (Wk E I)). apply (le_IZR 0) in N. nia. }
-  destruct entries as [|first rest] eqn:Shape; [unfold total, off in Pos; cbn in Pos; lia|]. rewrite <- Shape in *.
-  assert (Hd := over_holds p Hp n sum _ _ _ _ Pos Sum Hs).
-  intros c Hc. specialize (Hd c Hc). cbn beta in Hd. replace (_ / _) with (rlist entries (fun E => u E * V (place E) (group_offset + c)%nat) / rlist entries u); auto.
+  assert (OffPos : (0 <= off)%Z).
+  { rewrite Off. apply le_IZR. rewrite <- rlist_IZR. rewrite <- (rlist_zero entries). apply rlist_le. intros E I. exact (err_nonneg _ _ _ (Wk E I)). }
+  set (mean := memo1 n _). set (wrong := zlist weights (fun w => _)).
+  intros c Hc. cbn [mid err].
+  (* The mean's own remainder, and the errors. *)
+  assert (Rem : Rabs (rlist entries (fun E => IZR (fst (weigh E) * (mid (values E) (group * n + c)%nat - mean c)))) <= IZR total).
+  { assert (M : mean c = (zlist entries (fun E => fst (weigh E) * mid (values E) (group * n + c)%nat) / total)%Z).
+    { unfold mean. rewrite memo1_eq, Ws, zlist_map. reflexivity. }
+    assert (Dm := Z.div_mod (zlist entries (fun E => fst (weigh E) * mid (values E) (group * n + c)%nat)%Z) total ltac:(lia)).
+    assert (Bm := Z.mod_pos_bound (zlist entries (fun E => fst (weigh E) * mid (values E) (group * n + c)%nat)%Z) total ltac:(lia)).
+    rewrite <- M in Dm.
+    assert (Eq : (zlist entries (fun E => fst (weigh E) * (mid (values E) (group * n + c)%nat - mean c)) =
+      zlist entries (fun E => fst (weigh E) * mid (values E) (group * n + c)%nat) - total * mean c)%Z).
+    { rewrite Total at 1. apply (zlist_less entries (fun E => fst (weigh E)) (fun E => mid (values E) (group * n + c)%nat)). }
+    rewrite rlist_IZR, Eq, <- abs_IZR. apply IZR_le. lia. }
+  assert (Errs : Rabs (rlist entries (fun E => u E * P * (V (place E) (group * n + c)%nat * P - IZR (mean c)) -
+    IZR (fst (weigh E) * (mid (values E) (group * n + c)%nat - mean c)))) <= IZR wrong).
+  { unfold wrong. rewrite Ws, zlist_map, <- rlist_IZR. eapply Rle_trans; [apply rlist_abs|]. apply rlist_le. intros E I. cbn [fst snd].
+    destruct (Ok E I) as (_ & HV & _). specialize (HV (group * n + c)%nat (within_group c Hc)). assert (Wp := Wk E I).
+    destruct (weigh E) as [wm wr] eqn:We. cbn [fst snd] in *.
+    assert (HV' : within p (V (place E) (group * n + c)%nat - IZR (mean c) / P) (mid (values E) (group * n + c)%nat - mean c) (err (values E))).
+    { apply within_iff in HV. apply within_iff. rewrite minus_IZR, Rmult_minus_distr_r. replace (IZR (mean c) / P * P) with (IZR (mean c)) by (field; lra). lra. }
+    assert (Pe := product_error _ _ _ _ _ _ Wp HV').
+    replace (u E * (V (place E) (group * n + c)%nat - IZR (mean c) / P) * P * P) with (u E * P * (V (place E) (group * n + c)%nat * P - IZR (mean c))) in Pe by (field; lra).
+    eapply Rle_trans; [exact Pe|]. apply IZR_le. assert (N := err_nonneg _ _ _ Wp). apply (le_IZR 0) in N.
+    assert (Mx := zmax_ge n (fun c => Z.abs (mid (values E) (group * n + c)%nat - mean c)) c Hc). cbn beta in Mx. nia. }
+  set (N := rlist entries (fun E => u E * P * (V (place E) (group * n + c)%nat * P - IZR (mean c)))).
+  assert (Nb : Rabs N <= IZR (total + wrong)).
+  { rewrite plus_IZR. unfold N.
+    replace (rlist entries (fun E => u E * P * (V (place E) (group * n + c)%nat * P - IZR (mean c)))) with
+      (rlist entries (fun E => IZR (fst (weigh E) * (mid (values E) (group * n + c)%nat - mean c))) +
+       rlist entries (fun E => u E * P * (V (place E) (group * n + c)%nat * P - IZR (mean c)) - IZR (fst (weigh E) * (mid (values E) (group * n + c)%nat - mean c))))
+      by (rewrite rlist_minus; ring).
+    eapply Rle_trans; [apply Rabs_triang|]. lra. }
+  assert (C := cdiv_ge (total + wrong) (total - off) ltac:(lia)). apply IZR_lt in Pos. set (bound := cdiv _ _) in *.
+  assert (T : 0 < rlist entries u) by (apply Rmult_lt_reg_r with P; lra).
+  assert (Good : within p (rlist entries (fun E => u E * V (place E) (group * n + c)%nat) / rlist entries u) (mean c) bound).
+  { unfold within. assert (Eq : (rlist entries (fun E => u E * V (place E) (group * n + c)%nat) / rlist entries u * P - IZR (mean c)) * (rlist entries u * P) = N).
+    { unfold N. rewrite (rlist_ext entries (fun E => u E * P * (V (place E) (group * n + c)%nat * P - IZR (mean c)))
+        (fun E => u E * V (place E) (group * n + c)%nat * (P * P) - u E * (IZR (mean c) * P))) by (intros; ring).
+      rewrite rlist_minus, !rlist_scal_r. field. lra. }
+    apply Rmult_le_reg_r with (rlist entries u * P); [nra|]. rewrite <- (Rabs_pos_eq (rlist entries u * P)) at 1 by nra.
+    rewrite <- Rabs_mult, Eq. eapply Rle_trans; [exact Nb|]. eapply Rle_trans; [exact C|].
+    apply Rmult_le_compat_l; [|lra]. assert (B0 : 0 <= IZR (total + wrong)) by (eapply Rle_trans; [apply Rabs_pos|exact Nb]).
+    apply Rnot_lt_le. intros Q0. nra. }
+  destruct entries as [|first rest] eqn:Shape; [cbn in T; lra|]. rewrite <- Shape in *.
+  replace (_ / _) with (rlist entries (fun E => u E * V (place E) (group * n + c)%nat) / rlist entries u); [exact Good|].
   assert (Up : forall E, exp (real_score (place E)) = u E * exp c0) by (intros; unfold u; rewrite <- exp_plus; f_equal; ring).
   rewrite (rlist_ext entries (fun E => exp (real_score (place E))) (fun E => u E * exp c0)) by (intros; apply Up).
-  rewrite (rlist_ext entries (fun E => exp (real_score (place E)) * V (place E) (group_offset + c)%nat)
-    (fun E => u E * V (place E) (group_offset + c)%nat * exp c0)) by (intros; rewrite Up; ring).
-  rewrite !rlist_scal_r. assert (X := exp_pos c0).
-  assert (T : 0 < rlist entries u) by (apply IZR_lt in Pos; apply Rmult_lt_reg_r with P; lra). field. lra.
+  rewrite (rlist_ext entries (fun E => exp (real_score (place E)) * V (place E) (group * n + c)%nat)
+    (fun E => u E * V (place E) (group * n + c)%nat * exp c0)) by (intros; rewrite Up; ring).
+  rewrite !rlist_scal_r. assert (X := exp_pos c0). field. lra.
 Qed.
 End Head.
 End Attention.

@@ -241,7 +241,7 @@ Definition spots_ok (i : nat) (spots : list spot) : Prop := Forall2 (fun j s => 
 Lemma cache_of_spots i js spots : Forall2 (fun j s => spot_at i j s /\ defined i j = true) js spots ->
   let c := map own (filter (fun s => negb (is_pad (nth (place (own s)) x O))) spots) in
   map place c = filter (fun l => negb (hidden A x l)) js /\
-  (forall E, In E c -> entry_ok p (flat_key A e (blocks T i) (stream i)) (flat_value A e (blocks T i) (stream i)) (n_key_value_heads A * d_head A) E).
+  (forall E, In E c -> entry_ok p (d_head A) (flat_key A e (blocks T i) (stream i)) (flat_value A e (blocks T i) (stream i)) (n_key_value_heads A) E).
 Proof.
   induction 1 as [|j s js spots [Sp D] F IH]; cbn [filter map]; [split; [reflexivity|intros E []]|].
   destruct Sp as (Pl & _ & _ & En & _). rewrite Pl.

@@ -118,10 +118,10 @@ Definition prepare_by (B : block Z) : nat -> vector -> option spot :=
   fun l r =>
     match norm1 r with
     | None => None
-    | Some y => if (0 <? low)%Z then Some (Spot r (over p (H * dh) (to_q y) low high) (entry_of (G * dh) l (to_k y) (to_v y))) else None
+    | Some y => if (0 <? low)%Z then Some (Spot r (over p (H * dh) (to_q y) low high) (entry_of G dh l (to_k y) (to_v y))) else None
     end.
 Definition head_at (B : block Z) (h : nat) (s : spot) : list entry -> option vector :=
-  head_of p expo dh (h * dh) ((h * G / H) * dh) e (slopes B h) (place (own s)) (asks s).
+  head_of p expo dh (h * dh) (h * G / H) e (slopes B h) (place (own s)) (asks s).
 Definition joined (B : block Z) (s : spot) (entries : list entry) : option vector :=
   let heads := memo1 H (fun h => head_at B h s entries) in
   let head h := match heads h with Some v => v | None => Vector no_bias 0 end in
@@ -223,7 +223,7 @@ Definition flat_value (l i : nat) : R := value A RB r l (i / dh)%nat (i mod dh)%
 Definition spot_ok (l : nat) (s : spot) : Prop :=
   place (own s) = l /\ holds p d (here s) (r l) /\
   holds p (H * dh) (asks s) (fun i => query A RB r l (i / dh)%nat (i mod dh)%nat / scale A) /\
-  entry_ok p flat_key flat_value (G * dh) (own s) /\ norm_defined A (r l) = true /\ scale A <> 0.
+  entry_ok p dh flat_key flat_value G (own s) /\ norm_defined A (r l) = true /\ scale A <> 0.
 
 Lemma prepare_ok l v s : holds p d v (r l) -> prepare_by B l v = Some s -> spot_ok l s.
 Proof.
@@ -234,26 +234,25 @@ Proof.
   - apply over_holds; auto. exact (linear_holds p Hp e d (H * dh) _ _ y _ He N).
   - exact (linear_holds p Hp e d (G * dh) _ _ y _ He N).
   - exact (linear_holds p Hp e d (G * dh) _ _ y _ He N).
-  - cbn [most_key keys]. now apply (zmax_ge (G * dh) (fun i => Z.abs (mid _ i))).
-  - cbn [most_value values]. now apply (zmax_ge (G * dh) (fun i => Z.abs (mid _ i))).
+  - intros g _. cbn [key_sizes keys entry_of]. now rewrite memo1_eq.
   - intros Z. rewrite Z, Rmult_0_l in Sc. apply IZR_lt in L. lra.
 Qed.
 
 (* The entries of the positions before position n, if they may be looked at. *)
 Definition entries_ok (n : nat) (entries : list entry) : Prop :=
-  map place entries = visible A x n /\ forall E, In E entries -> entry_ok p flat_key flat_value (G * dh) E.
+  map place entries = visible A x n /\ forall E, In E entries -> entry_ok p dh flat_key flat_value G E.
 
 Lemma head_at_ok h j s entries v : (h < H)%nat -> (j < K)%nat -> spot_ok j s -> entries_ok (horizon A j) entries ->
   head_at B h s entries = Some v -> holds p dh v (mixed A x RB r h j).
 Proof.
   intros Hh J (Pl & _ & Q & _ & _ & Sn) (Ps & Es) F. unfold head_at in F. rewrite Pl in F.
   assert (Gh : (h * G / H < G)%nat) by (apply Nat.div_lt_upper_bound; [lia|nia]).
-  assert (Hg : (h * G / H * dh + dh <= G * dh)%nat) by nia. assert (Hq : (h * dh + dh <= H * dh)%nat) by nia.
-  assert (X := head_ok p Hp expo expo_ok dh (h * dh) (h * G / H * dh) e (slopes B h) j (asks s) He
+  assert (Hq : (h * dh + dh <= H * dh)%nat) by nia.
+  assert (X := head_ok p Hp expo expo_ok dh (h * dh) (h * G / H) e (slopes B h) j (asks s) He
     (fun i => query A RB r j (i / dh)%nat (i mod dh)%nat / scale A) flat_key flat_value (real (slopes B h)) eq_refl
-    (G * dh) Hg (H * dh) Hq Q entries v Es F).
+    G Gh (H * dh) Hq Q entries v Es F).
   eapply holds_ext; [|exact X]. intros c Hc. cbn beta. unfold mixed. rewrite (sees_none A x j J).
-  assert (Sc : forall l, real_score dh (h * dh) (h * G / H * dh) j (fun i => query A RB r j (i / dh)%nat (i mod dh)%nat / scale A) flat_key
+  assert (Sc : forall l, real_score dh (h * dh) (h * G / H) j (fun i => query A RB r j (i / dh)%nat (i mod dh)%nat / scale A) flat_key
     (real (slopes B h)) l = score A RB r h j l).
   { intros l. unfold real_score, score. f_equal. unfold Rdiv at 2. rewrite <- rsum_scal_r. apply rsum_ext. intros i Hi.
     unfold flat_key, group. rewrite !flat_div, !flat_mod by auto. field. auto. }

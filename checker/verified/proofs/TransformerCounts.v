@@ -1,6 +1,6 @@
 (* What the extracted checker calls about transformers of any depth: from the bits of the weights to the number of inputs. *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool FunctionalExtensionality.
-From CompactProofs Require Import Semantics Counting PrefixChains Exponential Vectors Attention Transformers Automata Forward EveryInput Floats.
+From CompactProofs Require Import Semantics Counting PrefixChains QuickExponential Vectors Attention Transformers Automata Forward EveryInput Floats.
 Import ListNotations.
 
 (* Tensors, by their names in the file; of those with three dimensions, the rows of one head follow those of the one before. One
@@ -58,13 +58,13 @@ Variables shared_positions shared_tokens : nat.   (* what a first layer makes of
 Variable looked_at : list nat -> bool.   (* whether to look at inputs that begin like this, the last token first *)
 
 Definition fits : bool :=
-  (0 <=? e)%Z && (0 <=? p)%Z && (0 <? md)%Z && (0 <? d_model A)%nat && (0 <? d_head A)%nat && (0 <? n_key_value_heads A)%nat &&
+  (0 <=? e)%Z && (8 <=? p)%Z && (0 <? md)%Z && (0 <? d_model A)%nat && (0 <? d_head A)%nat && (0 <? n_key_value_heads A)%nat &&
   (n_key_value_heads A <=? n_heads A)%nat && (0 <=? fst (eps A))%Z && (0 <? snd (eps A))%Z &&
   match attn_scale A with None => true | Some (_, b) => (0 <? b)%Z end && forallb (exact e) (all_tensors W).
 Definition count_transformer : Z :=
   if fits then
     let T := weights_of (integers e) A tied W in
-    let expo := exp_neg p g terms in
+    let expo := quick_exp p g terms in
     let layers := memo1 (n_layers A) (fun i => layer_of A e p expo (blocks T i)) in
     let first := memo2 shared_positions shared_tokens (fun j t => prepare (layers O) j (embedded A e p T j t)) in
     count_inputs the A p mn md layers first (logits_by A e p T) looked_at
@@ -103,8 +103,8 @@ Proof.
   unfold count_transformer. destruct fits eqn:F; [|unfold n_right_inputs; lia]. unfold fits in F. rewrite !andb_true_iff in F.
   destruct F as [[[[[[[[[[F1 F2] F3] F4] F5] F6] F7] F8] F9] F10] F11].
   apply Z.leb_le in F1, F2, F8. apply Z.ltb_lt in F3, F9. apply Nat.ltb_lt in F4, F5, F6. apply Nat.leb_le in F7. rewrite forallb_forall in F11.
-  rewrite <- (transformer_same F1 F11). apply (count_inputs_le the A e p mn md _ (exp_neg p g terms)); auto.
-  - intros y Hy. now apply exp_neg_ok.
+  rewrite <- (transformer_same F1 F11). apply (count_inputs_le the A e p mn md _ (quick_exp p g terms)); auto; try lia.
+  - intros y Hy. now apply quick_exp_ok.
   - destruct (attn_scale A) as [[a b]|]; auto. now apply Z.ltb_lt.
   - intros i. now rewrite memo1_eq.
   - intros j t. now rewrite memo2_eq.

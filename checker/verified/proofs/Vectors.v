@@ -1,7 +1,7 @@
 (* Enclosures of vectors of real numbers: integers in units of 2^-p, and how far they may be off. What a layer of a transformer
    does to vectors, on enclosures: each operation keeps `holds`. *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
-From CompactProofs Require Import Semantics Counting PrefixChains Exponential MatrixProduct Tables.
+From CompactProofs Require Import Semantics Counting PrefixChains Exponential Packing MatrixProduct.
 Import ListNotations.
 Open Scope R_scope.
 
@@ -48,19 +48,70 @@ Proof. induction n; cbn [rsum]; [rewrite Rabs_R0; lra|]. assert (T := Rabs_trian
 Lemma zmax_IZR n f i : (i < n)%nat -> IZR (f i) <= IZR (zmax n f).
 Proof. intros H. apply IZR_le. now apply zmax_ge. Qed.
 
+(* Products of a vector of k integers and a matrix of n columns, plus constants. The columns are packed, some into one number
+   (Packing.v), if digits of w bits are enough; spread is at least the sum of a column's absolute values. *)
+Definition per_block : nat := 24.
+Open Scope Z_scope.
+Definition packed_product (w spread : Z) (k n : nat) (W : nat -> nat -> Z) (c : nat -> Z) : (nat -> Z) -> nat -> Z :=
+  let count := S (n / per_block) in
+  let half := 2 ^ (w - 1) in
+  let mask := Z.ones w in
+  let column i y := if (y <? n)%nat then W i y else 0%Z in
+  let rows := memo1 count (fun j => memo1 k (fun i => pack w per_block (fun z => column i (j * per_block + z)%nat))) in
+  let offsets := memo1 count (fun j => pack w per_block (fun z => let y := (j * per_block + z)%nat in if (y <? n)%nat then c y + half else half)) in
+  let most_constant := zmax n (fun y => Z.abs (c y)) in
+  let constants := memo1 n c in
+  fun x =>
+    let most := zmax k (fun i => Z.abs (x i)) in
+    if (1 <=? w) && (most * spread + most_constant <? half) then
+      let sums := memo1 count (fun j => let row := rows j in zsum k (fun i => x i * row i) + offsets j) in
+      memo1 n (fun y => digit w mask (y mod per_block) (sums (y / per_block)%nat) - half)
+    else memo1 n (fun y => zsum k (fun i => x i * W i y) + constants y).
+Close Scope Z_scope.
+Lemma packed_product_eq w spread k n W c x y : (forall y, (y < n)%nat -> zsum k (fun i => Z.abs (W i y)) <= spread)%Z -> (y < n)%nat ->
+  packed_product w spread k n W c x y = (zsum k (fun i => x i * W i y) + c y)%Z.
+Proof.
+  intros S Y. unfold packed_product. cbv zeta. set (half := (2 ^ (w - 1))%Z). set (most := zmax k (fun i => Z.abs (x i))).
+  set (most_constant := zmax n _). destruct ((1 <=? w)%Z && (most * spread + most_constant <? half)%Z) eqn:F; rewrite !memo1_eq; [|auto].
+  apply andb_prop in F as [W1 F]. apply Z.leb_le in W1. apply Z.ltb_lt in F.
+  assert (D : (2 ^ w = 2 * half)%Z) by (unfold half; rewrite <- Z.pow_succ_r by lia; f_equal; lia).
+  assert (B : forall y, (y < n)%nat -> (Z.abs (zsum k (fun i => x i * W i y)) <= most * spread)%Z).
+  { intros z Hz. eapply Z.le_trans; [apply (sum_bound k (fun i => x i) (fun i => W i z) (fun i => Z.abs (W i z))); intros; lia|].
+    apply Z.le_trans with (zsum k (fun i => most * Z.abs (W i z)))%Z.
+    - apply zsum_le. intros i Hi. assert (M := zmax_ge k (fun i => Z.abs (x i)) i Hi). cbn beta in M. fold most in M. nia.
+    - rewrite zsum_scal. specialize (S z Hz). destruct k as [|k']; [cbn; unfold most; cbn; assert (0 <= Z.abs (x O))%Z by lia; cbn in S; nia|].
+      assert (M := zmax_ge (Datatypes.S k') (fun i => Z.abs (x i)) O ltac:(lia)). cbn beta in M. fold most in M. nia. }
+  assert (Hmc : forall y, (y < n)%nat -> (Z.abs (c y) <= most_constant)%Z) by (intros; now apply (zmax_ge n (fun y => Z.abs (c y)))).
+  set (j := (y / per_block)%nat). set (f z := let u := (j * per_block + z)%nat in
+    if (u <? n)%nat then (zsum k (fun i => x i * W i u) + c u + half)%Z else half).
+  assert (E : (zsum k (fun i => x i * memo1 k (fun i0 => pack w per_block (fun z => if (j * per_block + z <? n)%nat then W i0 (j * per_block + z)%nat else 0)) i) +
+    pack w per_block (fun z => if (j * per_block + z <? n)%nat then c (j * per_block + z)%nat + half else half) = pack w per_block f)%Z).
+  { rewrite (pack_ext w ltac:(lia) per_block f (fun z => zsum k (fun i => x i * (if (j * per_block + z <? n)%nat then W i (j * per_block + z)%nat else 0))
+      + (if (j * per_block + z <? n)%nat then c (j * per_block + z)%nat + half else half)))%Z.
+    - rewrite pack_plus, (pack_zsum w per_block k (fun i z => x i * (if (j * per_block + z <? n)%nat then W i (j * per_block + z)%nat else 0))%Z) by lia.
+      f_equal. apply zsum_ext; intros i _. now rewrite memo1_eq, pack_scal by lia.
+    - intros z _. unfold f. cbv zeta. destruct (_ <? n)%nat; [lia|]. rewrite (zsum_ext k _ (fun _ => 0%Z)), zsum_0 by (intros; lia). lia. }
+  assert (Ys : (j * per_block + y mod per_block = y)%nat).
+  { unfold j. rewrite (Nat.div_mod y per_block) at 3 by (unfold per_block; lia). lia. }
+  rewrite E, digit_pack; [|lia|reflexivity| |apply Nat.mod_upper_bound; unfold per_block; lia].
+  - unfold f. cbv zeta. rewrite Ys, (proj2 (Nat.ltb_lt y n) Y). lia.
+  - intros z _. unfold f. cbv zeta. destruct (Nat.ltb_spec (j * per_block + z) n) as [Q|Q]; [|unfold half in *; lia].
+    specialize (B _ Q). specialize (Hmc _ Q). lia.
+Qed.
+
 (* Linear maps of k numbers to n, with weights in units of 2^-e, and biases. *)
 Definition linear (e : Z) (k n : nat) (W : nat -> nat -> Z) (b : nat -> Z) : vector -> vector :=
   let spread := zmax n (fun j => zsum k (fun i => Z.abs (W i j))) in
-  let product := block_product (p + 16 + Z.log2 spread) k n W in
-  let biases := memo1 n (fun j => Z.shiftl (b j) p) in
+  let product := packed_product (p + 16 + Z.log2 spread) spread k n W (fun j => Z.shiftl (b j) p) in
   fun v =>
     let sums := product (mid v) in
-    Vector (memo1 n (fun j => fshr (sums j + biases j) e)) (cshr (err v * spread) e + 1).
+    Vector (memo1 n (fun j => fshr (sums j) e)) (cshr (err v * spread) e + 1).
 
 Lemma linear_holds e k n W b v x : (0 <= e)%Z -> holds k v x ->
   holds n (linear e k n W b v) (fun j => rsum k (fun i => x i * (IZR (W i j) / IZR (2 ^ e))) + IZR (b j) / IZR (2 ^ e)).
 Proof.
-  intros He H j Hj. unfold linear. cbv zeta. cbn [mid err]. rewrite !memo1_eq, block_product_eq.
+  intros He H j Hj. unfold linear. cbv zeta. cbn [mid err]. rewrite !memo1_eq.
+  rewrite packed_product_eq; [|intros y Hy; now apply (zmax_ge n (fun j => zsum k (fun i => Z.abs (W i j))))|auto].
   assert (E := pw_pos e He). apply rounded; auto.
   rewrite Z.shiftl_mul_pow2, plus_IZR, mult_IZR, <- rsum_IZR by lia.
   replace ((rsum k (fun i => x i * (IZR (W i j) / IZR (2 ^ e))) + IZR (b j) / IZR (2 ^ e)) * P * IZR (2 ^ e)
@@ -120,42 +171,50 @@ Qed.
 (* Divided by a number s between low and high, in units of 2^-p. *)
 Definition over (n : nat) (v : vector) (low high : Z) : vector :=
   let most := zmax n (fun i => Z.abs (mid v i)) in
-  Vector (memo1 n (fun i => Z.shiftl (mid v i) p / low)%Z)
-    (cdiv (Z.shiftl (err v * low + most * (high - low)) p) (low * low) + 1).
+  let middle := ((low + high) / 2)%Z in
+  let off := Z.max (middle - low) (high - middle) in
+  Vector (memo1 n (fun i => Z.shiftl (mid v i) p / middle)%Z)
+    (cdiv (Z.shiftl (err v * middle + most * off) p) (low * middle) + 1).
 Lemma over_holds n v x s low high : (0 < low)%Z -> IZR low <= s * P <= IZR high -> holds n v x ->
   holds n (over n v low high) (fun i => x i / s).
 Proof.
-  intros L S H i Hi. specialize (H i Hi). unfold over. cbn [mid err]. rewrite memo1_eq.
+  intros L S H i Hi. specialize (H i Hi). unfold over. cbv zeta. cbn [mid err]. rewrite memo1_eq.
   assert (M := zmax_IZR n (fun i => Z.abs (mid v i)) i Hi). cbn beta in M. rewrite abs_IZR in M.
   set (most := zmax n (fun i => Z.abs (mid v i))) in *. assert (W := P_pos).
-  assert (L' : 0 < IZR low) by now apply IZR_lt. unfold within in *. rewrite !Z.shiftl_mul_pow2 by lia.
+  assert (LH : (low <= high)%Z) by (apply le_IZR; lra).
+  assert (Bm : (low <= (low + high) / 2)%Z) by (apply Z.div_le_lower_bound; lia).
+  set (middle := ((low + high) / 2)%Z) in *. set (off := Z.max (middle - low) (high - middle)).
+  assert (L' : 0 < IZR low) by now apply IZR_lt. assert (Lm : IZR low <= IZR middle) by now apply IZR_le.
+  unfold within in *. rewrite !Z.shiftl_mul_pow2 by lia.
   set (X := x i * P) in *. set (m := mid v i) in *. set (r := err v) in *. set (Q := s * P) in *.
+  assert (Off : Rabs (IZR middle - Q) <= IZR off).
+  { apply Rabs_le. assert (O1 : IZR (middle - low) <= IZR off) by (apply IZR_le; lia). assert (O2 : IZR (high - middle) <= IZR off) by (apply IZR_le; lia).
+    rewrite minus_IZR in O1, O2. lra. }
   assert (Sp : 0 < s) by (unfold Q in S; apply Rmult_lt_reg_r with P; lra).
   replace (x i / s * P) with (X * P / Q) by (unfold X, Q; field; lra).
-  assert (D1 := div_le (m * 2 ^ p) low L). assert (D2 := div_lt (m * 2 ^ p) low L).
-  assert (C := cdiv_ge ((r * low + most * (high - low)) * 2 ^ p) (low * low) ltac:(lia)).
-  set (c := cdiv _ _) in *. rewrite !mult_IZR, plus_IZR, !mult_IZR, minus_IZR in C. rewrite mult_IZR in D1, D2.
-  set (t := IZR (m * 2 ^ p / low)) in *.
-  assert (R : Rabs (IZR m * P / IZR low - t) <= 1).
-  { apply Rabs_le. split; apply Rmult_le_reg_r with (IZR low); auto; unfold Rdiv; rewrite Rmult_minus_distr_r, Rmult_assoc, Rinv_l by lra; lra. }
-  assert (Z : Rabs (X * P / Q - IZR m * P / IZR low) <= IZR c).
+  assert (D1 := div_le (m * 2 ^ p) middle ltac:(lia)). assert (D2 := div_lt (m * 2 ^ p) middle ltac:(lia)).
+  assert (C := cdiv_ge ((r * middle + most * off) * 2 ^ p) (low * middle) ltac:(apply Z.mul_pos_pos; lia)).
+  set (c := cdiv _ _) in *. rewrite !mult_IZR, plus_IZR, !mult_IZR in C. rewrite mult_IZR in D1, D2.
+  set (t := IZR (m * 2 ^ p / middle)) in *. set (g := IZR middle) in *. set (a := IZR low) in *.
+  assert (R : Rabs (IZR m * P / g - t) <= 1).
+  { apply Rabs_le. split; apply Rmult_le_reg_r with g; try lra; unfold Rdiv; rewrite Rmult_minus_distr_r, Rmult_assoc, Rinv_l by lra; lra. }
+  assert (Z : Rabs (X * P / Q - IZR m * P / g) <= IZR c).
   { assert (Qp : 0 < Q) by lra.
-    replace (X * P / Q - IZR m * P / IZR low) with (P * / (Q * IZR low) * ((X - IZR m) * IZR low + IZR m * (IZR low - Q))) by (field; lra).
-    assert (I : 0 < / (Q * IZR low)) by (apply Rinv_0_lt_compat; nra).
-    rewrite Rabs_mult, (Rabs_pos_eq (P * / (Q * IZR low))) by (apply Rmult_le_pos; lra).
-    assert (T : Rabs ((X - IZR m) * IZR low + IZR m * (IZR low - Q)) <= IZR r * IZR low + IZR most * (IZR high - IZR low)).
-    { eapply Rle_trans; [apply Rabs_triang|]. rewrite !Rabs_mult, (Rabs_pos_eq (IZR low)), (Rabs_left1 (IZR low - Q)) by lra.
-      assert (A := Rabs_pos (IZR m)). apply Rplus_le_compat; [apply Rmult_le_compat_r; lra|].
+    replace (X * P / Q - IZR m * P / g) with (P * / (Q * g) * ((X - IZR m) * g + IZR m * (g - Q))) by (field; lra).
+    assert (I : 0 < / (Q * g)) by (apply Rinv_0_lt_compat; nra).
+    rewrite Rabs_mult, (Rabs_pos_eq (P * / (Q * g))) by (apply Rmult_le_pos; lra).
+    assert (T : Rabs ((X - IZR m) * g + IZR m * (g - Q)) <= IZR r * g + IZR most * IZR off).
+    { eapply Rle_trans; [apply Rabs_triang|]. rewrite !Rabs_mult, (Rabs_pos_eq g) by lra.
+      assert (A := Rabs_pos (IZR m)). assert (A2 := Rabs_pos (g - Q)). apply Rplus_le_compat; [apply Rmult_le_compat_r; lra|].
       apply Rmult_le_compat; lra. }
-    assert (N : 0 <= IZR r * IZR low + IZR most * (IZR high - IZR low)) by (eapply Rle_trans; [apply Rabs_pos|exact T]).
-    apply Rle_trans with (P * / (IZR low * IZR low) * (IZR r * IZR low + IZR most * (IZR high - IZR low))).
+    assert (N : 0 <= IZR r * g + IZR most * IZR off) by (eapply Rle_trans; [apply Rabs_pos|exact T]).
+    apply Rle_trans with (P * / (a * g) * (IZR r * g + IZR most * IZR off)).
     - apply Rmult_le_compat; try apply Rabs_pos; auto.
       + apply Rmult_le_pos; lra.
       + apply Rmult_le_compat_l; [lra|]. apply Rinv_le_contravar; nra.
-    - apply Rmult_le_reg_r with (IZR low * IZR low); [nra|].
-      replace (P * / (IZR low * IZR low) * (IZR r * IZR low + IZR most * (IZR high - IZR low)) * (IZR low * IZR low))
-        with ((IZR r * IZR low + IZR most * (IZR high - IZR low)) * P) by (field; lra). lra. }
-  rewrite plus_IZR. replace (X * P / Q - t) with ((X * P / Q - IZR m * P / IZR low) + (IZR m * P / IZR low - t)) by ring.
+    - apply Rmult_le_reg_r with (a * g); [nra|].
+      replace (P * / (a * g) * (IZR r * g + IZR most * IZR off) * (a * g)) with ((IZR r * g + IZR most * IZR off) * P) by (field; lra). lra. }
+  rewrite plus_IZR. replace (X * P / Q - t) with ((X * P / Q - IZR m * P / g) + (IZR m * P / g - t)) by ring.
   eapply Rle_trans; [apply Rabs_triang|]. lra.
 Qed.
 
