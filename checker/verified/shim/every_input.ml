@@ -2,8 +2,10 @@
 open Refused
 
 let most_sequences = 1 lsl 27
-let precisions = [ (64, 7, 16); (128, 8, 26); (320, 10, 50) ]
-(* Bits after the point, and how exp is computed: the further rows are for what those before do not find. *)
+
+(* Bits after the point, and how exp is computed. Errors grow by some 20 bits in a layer; the further ones are for what those
+   before do not find. *)
+let precisions layers = List.map (fun p -> (p, 7, (p / 5) + 4)) (let least = 32 + (16 * layers) in [ least; 2 * least; 4 * least ])
 
 (* looked: of every sequence, in lexicographic order, a byte: whether it is to be counted if it is found right. *)
 type fact = Forward | Inputs of Bytes.t
@@ -90,4 +92,4 @@ let established (model : Model.t) (found : Transformers.t) (task : Counts.task) 
         let found = Z.max best (count precision) in
         if Z.geq found certificate.correct then found else most found rest
   in
-  (most Z.zero precisions, "count_transformer_sound")
+  (most Z.zero (precisions config.n_layers), "count_transformer_sound")
