@@ -176,6 +176,41 @@ Record entry := Entry { place : nat; keys : vector; values : vector; key_sizes :
 Definition entry_of (groups n : nat) (l : nat) (k v : vector) : entry :=
   Entry l k v (memo1 groups (fun g => zsum n (fun c => Z.abs (mid k (g * n + c)%nat)))).
 
+(* Its exponential less that of a reference that is not less than any score: and its error. *)
+Definition weight_of (reference : Z) (score : Z * Z) : Z * Z :=
+  let '(s, r) := score in
+  let '(lo, hi) := expo (reference - s) in
+  (lo, hi - lo + if (Z.shiftl r 4 <=? Z.shiftl 1 p)%Z then cshr (9 * hi * r) (p + 3) else r)%Z.
+Lemma weight_ok reference s r x : within p x s r -> (s + r <= reference)%Z ->
+  let found := weight_of reference (s, r) in within p (exp (x - IZR reference / P)) (fst found) (snd found).
+Proof.
+  intros H L. cbv zeta. unfold weight_of. assert (W := P_pos p Hp). assert (N := err_nonneg _ _ _ H). apply (le_IZR 0) in N.
+  assert (E := expo_ok (reference - s) ltac:(lia)). destruct (expo (reference - s)) as [lo hi]. cbn [fst snd] in *.
+  apply IZR_le in L. rewrite plus_IZR in L. rewrite minus_IZR in E. assert (N' := err_nonneg _ _ _ H).
+  set (a := x - IZR reference / P) in *. set (b := - ((IZR reference - IZR s) / P)) in *.
+  assert (S : forall a b, a * P <= b * P -> a <= b) by (intros ? ? Q0; apply Rmult_le_reg_r with P; auto).
+  apply within_iff in H.
+  assert (Ap : a * P = x * P - IZR reference) by (unfold a; field; lra). assert (Bp : b * P = IZR s - IZR reference) by (unfold b; field; lra).
+  assert (A0 : a <= 0) by (apply S; lra). assert (B0 : b <= 0) by (apply S; lra).
+  assert (Ab : Rabs (a - b) * P <= IZR r).
+  { rewrite <- (Rabs_pos_eq P) at 1 by lra. rewrite <- Rabs_mult, Rmult_minus_distr_r, Ap, Bp. apply Rabs_le. lra. }
+  set (rho := if (Z.shiftl r 4 <=? Z.shiftl 1 p)%Z then cshr (9 * hi * r) (p + 3) else r).
+  assert (D : Rabs (exp a - exp b) * P <= IZR rho).
+  { unfold rho. rewrite Z.shiftl_1_l, Z.shiftl_mul_pow2 by lia. change (2 ^ 4)%Z with 16%Z. destruct (Z.leb_spec (r * 16) (2 ^ p)) as [Small|_].
+    - apply IZR_le in Small. rewrite mult_IZR in Small. assert (C := cshr_ge (9 * hi * r) (p + 3) ltac:(lia)).
+      rewrite (pw_add p 3), !mult_IZR in C by lia. change (IZR (2 ^ 3)) with 8 in C.
+      assert (Rr : Rabs (a - b) <= IZR r / P) by (apply S; replace (IZR r / P * P) with (IZR r) by (field; lra); lra).
+      assert (Near := exp_near a b (IZR r / P) A0 B0 Rr). assert (R16 : 16 * (IZR r / P) <= 1) by (apply S; replace (16 * (IZR r / P) * P) with (IZR r * 16) by (field; lra); lra).
+      specialize (Near R16). apply S. apply Rle_trans with (exp b * (9 / 8) * (IZR r / P) * P * P).
+      + apply Rmult_le_compat_r; [lra|]. apply Rmult_le_compat_r; lra.
+      + replace (exp b * (9 / 8) * (IZR r / P) * P * P) with (P * exp b * (9 / 8 * IZR r)) by (field; lra).
+        apply Rle_trans with (IZR hi * (9 / 8 * IZR r)); [apply Rmult_le_compat_r; lra|]. lra.
+    - eapply Rle_trans; [apply Rmult_le_compat_r; [lra|apply exp_lipschitz; auto]|]. exact Ab. }
+  unfold within. rewrite plus_IZR, minus_IZR. fold rho.
+  replace (exp a * P - IZR lo) with ((exp a - exp b) * P + (P * exp b - IZR lo)) by ring. eapply Rle_trans; [apply Rabs_triang|].
+  rewrite Rabs_mult, (Rabs_pos_eq P), (Rabs_pos_eq (P * exp b - _)) by lra. lra.
+Qed.
+
 Section Head.
 Variables (n : nat) (offset group : nat) (e slope : Z) (j : nat) (q : vector).   (* n = d_head; the head's first coordinate, its group *)
 Hypothesis He : (0 <= e)%Z.
@@ -185,11 +220,6 @@ Definition score_of (size : Z) (E : entry) : Z * Z :=
   let s := zsum n (fun c => mid q (offset + c)%nat * mid (keys E) (group * n + c)%nat)%Z in
   let off := (size * err (keys E) + key_sizes E group * err q + Z.of_nat n * err q * err (keys E))%Z in
   (fshr s p - fshr (Z.shiftl (slope * distance (place E)) p) e, cshr off p + 2)%Z.
-(* Its exponential less that of a reference that is not less than any score: and its error. *)
-Definition weight_of (reference : Z) (score : Z * Z) : Z * Z :=
-  let '(s, r) := score in
-  let '(lo, hi) := expo (reference - s) in
-  (lo, hi - lo + if (Z.shiftl r 4 <=? Z.shiftl 1 p)%Z then cshr (9 * hi * r) (p + 3) else r)%Z.
 (* What a head writes: the mean of the values with the weights as they are found, and how far the real one may be off, if the sum
    of the weights is proved to be positive. *)
 Definition head_of (entries : list entry) : option vector :=
@@ -245,36 +275,6 @@ Proof.
     rewrite Hslope, <- distance_value, Z.shiftl_mul_pow2, !mult_IZR by lia. assert (X := pw_pos e He).
     match goal with |- Rabs ?t <= _ => replace t with 0 by (field; lra) end. rewrite Rabs_R0. lra. }
   apply within_iff in A, B. apply within_iff. unfold real_score. rewrite minus_IZR, plus_IZR. rewrite plus_IZR in A. lra.
-Qed.
-
-Lemma weight_ok reference s r x : within p x s r -> (s + r <= reference)%Z ->
-  let found := weight_of reference (s, r) in within p (exp (x - IZR reference / P)) (fst found) (snd found).
-Proof.
-  intros H L. cbv zeta. unfold weight_of. assert (W := P_pos p Hp). assert (N := err_nonneg _ _ _ H). apply (le_IZR 0) in N.
-  assert (E := expo_ok (reference - s) ltac:(lia)). destruct (expo (reference - s)) as [lo hi]. cbn [fst snd] in *.
-  apply IZR_le in L. rewrite plus_IZR in L. rewrite minus_IZR in E. assert (N' := err_nonneg _ _ _ H).
-  set (a := x - IZR reference / P) in *. set (b := - ((IZR reference - IZR s) / P)) in *.
-  assert (S : forall a b, a * P <= b * P -> a <= b) by (intros ? ? Q0; apply Rmult_le_reg_r with P; auto).
-  apply within_iff in H.
-  assert (Ap : a * P = x * P - IZR reference) by (unfold a; field; lra). assert (Bp : b * P = IZR s - IZR reference) by (unfold b; field; lra).
-  assert (A0 : a <= 0) by (apply S; lra). assert (B0 : b <= 0) by (apply S; lra).
-  assert (Ab : Rabs (a - b) * P <= IZR r).
-  { rewrite <- (Rabs_pos_eq P) at 1 by lra. rewrite <- Rabs_mult, Rmult_minus_distr_r, Ap, Bp. apply Rabs_le. lra. }
-  set (rho := if (Z.shiftl r 4 <=? Z.shiftl 1 p)%Z then cshr (9 * hi * r) (p + 3) else r).
-  assert (D : Rabs (exp a - exp b) * P <= IZR rho).
-  { unfold rho. rewrite Z.shiftl_1_l, Z.shiftl_mul_pow2 by lia. change (2 ^ 4)%Z with 16%Z. destruct (Z.leb_spec (r * 16) (2 ^ p)) as [Small|_].
-    - apply IZR_le in Small. rewrite mult_IZR in Small. assert (C := cshr_ge (9 * hi * r) (p + 3) ltac:(lia)).
-      rewrite (pw_add p 3), !mult_IZR in C by lia. change (IZR (2 ^ 3)) with 8 in C.
-      assert (Rr : Rabs (a - b) <= IZR r / P) by (apply S; replace (IZR r / P * P) with (IZR r) by (field; lra); lra).
-      assert (Near := exp_near a b (IZR r / P) A0 B0 Rr). assert (R16 : 16 * (IZR r / P) <= 1) by (apply S; replace (16 * (IZR r / P) * P) with (IZR r * 16) by (field; lra); lra).
-      specialize (Near R16). apply S. apply Rle_trans with (exp b * (9 / 8) * (IZR r / P) * P * P).
-      + apply Rmult_le_compat_r; [lra|]. apply Rmult_le_compat_r; lra.
-      + replace (exp b * (9 / 8) * (IZR r / P) * P * P) with (P * exp b * (9 / 8 * IZR r)) by (field; lra).
-        apply Rle_trans with (IZR hi * (9 / 8 * IZR r)); [apply Rmult_le_compat_r; lra|]. lra.
-    - eapply Rle_trans; [apply Rmult_le_compat_r; [lra|apply exp_lipschitz; auto]|]. exact Ab. }
-  unfold within. rewrite plus_IZR, minus_IZR. fold rho.
-  replace (exp a * P - IZR lo) with ((exp a - exp b) * P + (P * exp b - IZR lo)) by ring. eapply Rle_trans; [apply Rabs_triang|].
-  rewrite Rabs_mult, (Rabs_pos_eq P), (Rabs_pos_eq (P * exp b - _)) by lra. lra.
 Qed.
 
 Theorem head_ok entries found : (forall E, In E entries -> entry_ok E) -> head_of entries = Some found ->
