@@ -1,6 +1,6 @@
 (* What the theorems are, and what they rest on: printed by `make verified`, compared by tests/verified. *)
 From Coq Require Import Reals ZArith.
-From CompactProofs Require Import Semantics PrefixChains Projections Projected Tables Tasks Floats Counts CodedOutput SetOutput CellOutput PairCounts TransformerCounts.
+From CompactProofs Require Import Semantics PrefixChains Projections Projected Tables Tasks Floats Counts CodedOutput SetOutput CellOutput PairCounts TransformerCounts RegionCounts.
 
 Check @clear_denominator.
 Check @left_out_bound.
@@ -26,6 +26,7 @@ Check @by_cells_sound.
 Check @count_mlp_pairs_sound.
 Check @count_uniform_pairs_sound.
 Check @count_transformer_sound.
+Check @count_regions_sound.
 Print Assumptions clear_denominator.
 Print Assumptions left_out_bound.
 Print Assumptions table_bounds_ok.
@@ -46,3 +47,4 @@ Print Assumptions by_cells_sound.
 Print Assumptions count_mlp_pairs_sound.
 Print Assumptions count_uniform_pairs_sound.
 Print Assumptions count_transformer_sound.
+Print Assumptions count_regions_sound.

@@ -1,7 +1,7 @@
-(* OCaml code for the functions of Counts.v, PairCounts.v and TransformerCounts.v. Natural numbers become machine integers (they are sizes, tokens and
+(* OCaml code for the functions of Counts.v, PairCounts.v, TransformerCounts.v and RegionCounts.v. Natural numbers become machine integers (they are sizes, tokens and
    positions), Z becomes Zarith's integers by shim/integers.ml, and memo1, proved to be the identity, an array. *)
 From Coq Require Import ZArith Arith List Extraction ExtrOcamlBasic ExtrOcamlNatInt.
-From CompactProofs Require Import PrefixChains GroupChains Counts PairCounts Automata TransformerCounts.
+From CompactProofs Require Import PrefixChains GroupChains Counts PairCounts Automata TransformerCounts RegionCounts.
 Extract Inductive positive => "Integers.t" [ "Integers.twice_and_one" "Integers.twice" "Integers.one" ] "Integers.positive".
 Extract Inductive Z => "Integers.t" [ "Integers.zero" "" "Integers.neg" ] "Integers.sign".
 Extract Inlined Constant Z.add => "Integers.add".
@@ -27,4 +27,4 @@ Extract Inlined Constant Nat.div => "Integers.quotient".
 Extract Inlined Constant Nat.modulo => "Integers.rest".
 Extract Constant memo1 => "Integers.memo".
 Extraction "counts.ml" count_prefix_chains count_group_chains count_enumeration count_mlp_pairs count_uniform_pairs
-  count_transformer.
+  count_transformer count_regions_at_reads.

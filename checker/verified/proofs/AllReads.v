@@ -23,6 +23,7 @@ Variable back : nat -> nat.   (* the step in which a position is read *)
 Variable first : nat -> nat -> option spot.
 Variable reference : nat -> nat -> Z.
 Variable centre : nat -> Z.
+Variable range : box.
 Variable after : products_after.
 Variable cuts : nat.
 Variable where_to_cut : box -> nat.
@@ -39,7 +40,7 @@ Notation at_position := (position M number).
 Notation steps := (steps M number).
 Notation W := (n_heads A * S (d_head A))%nat.
 Notation leads := (leads_cut A e p mn md after where_to_cut cuts).
-Notation read := (read_box A p).
+Notation read := (read_box A p range).
 Definition readable : bool :=
   inverse K (order M) back && inverse K back (order M) && (0 <? K)%nat && (number <? length (reads M))%nat && (at_position <? K)%nat &&
   forallb (fun rd => (1 <=? snd rd)%nat && (snd rd <=? K)%nat) (reads M).
@@ -60,7 +61,7 @@ Hypothesis Hlayers : n_layers A = 1%nat.
 Hypothesis Hmlp : attn_only A = true \/ gated_mlp A = false /\ act_fn A = Relu.
 Hypothesis Hfirst : forall j t, first j t = prepare_by A e p (blocks T O) j (embedded A e p T j t).
 Hypothesis Hafter : after = products_of A p T.
-Hypothesis Hterm : forall q t j, term q t j = term_of A e p T expo at_position first reference centre q t j.
+Hypothesis Hterm : forall q t j, term q t j = term_of A e p T expo at_position first reference centre range q t j.
 Hypothesis Hready : forall q, ready q = base_of A e p T at_position first centre q.
 Hypothesis Hendings : forall q s, endings q s = going_on A M number states term q (K - steps) steps s.
 Hypothesis Readable : readable = true.
@@ -98,11 +99,13 @@ Proof.
   assert (Sk : (steps <= K)%nat).
   { assert (X := reads_within A M Rds number Nr). exact (proj2 X). }
   destruct (follows_ok A p M number states term ready leads read finer label owner bounds x total Term Ord steps O u y (Nat.add_0_r steps) Sk Rd Fo
-    ltac:(cbn [state_after]; now rewrite Bl)) as (v & Sv & Ov & Rp & Al & Qs & Sm).
+    ltac:(cbn [state_after]; now rewrite Bl)) as (v & Sv & Ov & Rp & Al & Qs & Ts & Sm).
   subst q. set (q := owner O u) in *.
   assert (Eq : nth at_position x O = q).
   { destruct (Bw at_position At) as [B1 B2]. apply (Qs (back at_position)); auto. lia. }
   split; auto.
+  assert (Vd : forall j, (j < K)%nat -> valued A e p T at_position centre range x j).
+  { intros j J. destruct (Bw j J) as [B1 B2]. destruct (Ts (back j) ltac:(lia)) as [c Tc]. rewrite B2, Hterm, <- Eq in Tc. eapply term_valued; eauto. }
   (* The sums. *)
   assert (Zero : inside p W (bounds O u) (fun _ => 0%R)).
   { apply (inside_contained p W zero_box); auto. intros k _. cbn. lra. }
@@ -117,7 +120,7 @@ Proof.
   unfold region_proved in Rp. destruct (output M number (label steps v)) as [best|] eqn:Ob; [|discriminate].
   destruct (ready q) as [base|] eqn:Rq; [|discriminate]. destruct (read (add_boxes W (bounds steps v) rest)) as [b|] eqn:Rb; [|discriminate].
   apply andb_prop in Rp as [Lb Ld]. apply Nat.ltb_lt in Lb. rewrite Hready, <- Eq in Rq.
-  destruct (read_box_ok A e p T at_position reference centre Hp Hd Hdh HG Heps Hlayers x At _ b Sums Rb) as [Ib Pos].
+  destruct (read_box_ok A e p T at_position reference centre range Hp Hd Hdh HG Heps Hlayers x At _ b Vd Sums Rb) as [Ib Pos].
   assert (Lead := leads_cut_ok A e p mn md T at_position first reference centre after where_to_cut Hp He Hmd Hd Hdh HG Heps Hscale Hfirst Hafter
     Hnorm Hlayers Hmlp x At base best Rq Lb Pos cuts b Ib Ld).
   destruct (alive_all_runs A M x Rds Kp Al) as (found & Run & Out).

@@ -61,6 +61,7 @@ Notation B := (blocks T O).
 Variable first : nat -> nat -> option spot.
 Variable reference : nat -> nat -> Z.   (* of a query and a head; and any vector that values are taken relative to *)
 Variable centre : nat -> Z.
+Variable range : box.   (* of values less the centre: tokens with others are left out *)
 Definition looks_at (j t : nat) : bool := (bidirectional A || (j <=? at_position)%nat) && negb (is_pad A t).
 Definition group_of (h : nat) : nat := (h * G / H)%nat.
 Notation W := (S dh).
@@ -72,12 +73,16 @@ Definition head_weight (q h : nat) (sq st : spot) : option (Z * Z) :=
   let size := zsum dh (fun c => Z.abs (mid (asks sq) (h * dh + c)%nat)) in
   let '(s, r) := score_of p dh (h * dh) (group_of h) e (slopes B h) at_position (asks sq) size (own st) in
   if (s + r <=? reference q h)%Z then Some (weight_of p expo (reference q h) (s, r)) else None.
+Definition in_range (st : spot) : bool :=
+  let v := values (own st) in
+  forallb (fun k => let m0 := (mid v (group_of (k / dh) * dh + k mod dh)%nat - centre k)%Z in
+    (fst (range k) <=? m0 - err v)%Z && (m0 + err v <=? snd (range k))%Z) (seq 0 (H * dh)).
 Definition term_of (q t j : nat) : option box :=
   if looks_at j t then
     match first at_position q, first j t with
     | Some sq, Some st =>
       let weights := memo1 H (fun h => head_weight q h sq st) in
-      if forallb (fun h => match weights h with None => false | Some _ => true end) (seq 0 H) then
+      if forallb (fun h => match weights h with None => false | Some _ => true end) (seq 0 H) && in_range st then
         Some (memo1 (H * W) (fun k =>
           let h := (k / W)%nat in
           match weights h with
@@ -103,7 +108,8 @@ Definition read_box (sums : box) : option box :=
       let h := (k / dh)%nat in
       let '(zl, zh) := sums (h * W)%nat in
       let '(nl, nh) := sums (h * W + S (k mod dh))%nat in
-      (Z.shiftl nl p / (if (0 <=? nl)%Z then zh else zl), cdiv (Z.shiftl nh p) (if (0 <=? nh)%Z then zl else zh))%Z))
+      (Z.max (fst (range k)) (Z.shiftl nl p / (if (0 <=? nl)%Z then zh else zl)),
+       Z.min (snd (range k)) (cdiv (Z.shiftl nh p) (if (0 <=? nh)%Z then zl else zh)))%Z))
   else None.
 
 (* Products of matrices after attention, in units of 2^-2e. *)
@@ -210,7 +216,8 @@ Proof.
   2:{ intros F. injection F as <-. intros k _. unfold real_term. rewrite See. cbn. lra. }
   destruct (first at_position q0) as [sq|] eqn:Fq; [|discriminate]. destruct (first j (tok j)) as [st|] eqn:Ft; [|discriminate].
   assert (Oq := first_spot _ _ Hat Fq). assert (Ot := first_spot _ _ J Ft). cbv zeta. set (weights := memo1 H _).
-  destruct (forallb _ (seq 0 H)) eqn:All; [|discriminate]. intros F. apply some_same in F. subst b. intros k Hk. rewrite memo1_eq. cbv beta zeta.
+  destruct (forallb _ (seq 0 H)) eqn:All; [|discriminate]. destruct (in_range st); [|discriminate]. cbn [andb].
+  intros F. apply some_same in F. subst b. intros k Hk. rewrite memo1_eq. cbv beta zeta.
   rewrite forallb_forall in All. set (h := (k / W)%nat). assert (Hh : (h < H)%nat) by (apply Nat.div_lt_upper_bound; lia).
   assert (Ah := All h ltac:(apply in_seq; lia)). assert (Wh : weights h = head_weight q0 h sq st) by exact (memo1_eq H (fun h => head_weight q0 h sq st) h).
   destruct (weights h) as [[m0 w0]|] eqn:Ew; [|discriminate]. clear Ah. unfold head_weight in Wh. cbv zeta in Wh.
@@ -245,6 +252,24 @@ Proof.
     now apply (within_bounds _ (m1, w1')).
 Qed.
 
+(* Values less the centre are in the range. *)
+Definition valued (j : nat) : Prop := sees A x at_position j = true -> forall k, (k < H * dh)%nat ->
+  IZR (fst (range k)) <= (value A RB r0 j (group_of (k / dh)) (k mod dh) - IZR (centre k) / P) * P <= IZR (snd (range k)).
+Lemma term_valued j b : (j < K)%nat -> term_of q0 (tok j) j = Some b -> valued j.
+Proof.
+  intros J. unfold term_of. assert (Sees : looks_at j (tok j) = sees A x at_position j).
+  { unfold looks_at, sees, is_pad, token. now destruct (pad_token A). }
+  rewrite Sees. intros F See. rewrite See in F. destruct (first at_position q0) as [sq|]; [|discriminate].
+  destruct (first j (tok j)) as [st|] eqn:Ft; [|discriminate]. cbv zeta in F. destruct (in_range st) eqn:Rg; [|now rewrite andb_false_r in F].
+  clear F. intros k Hk. unfold in_range in Rg. cbv zeta in Rg. rewrite forallb_forall in Rg. specialize (Rg k ltac:(apply in_seq; lia)).
+  apply andb_prop in Rg as [R1 R2]. apply Z.leb_le, IZR_le in R1, R2. destruct (first_spot _ _ J Ft) as (Pt & _ & _ & Et & _ & _).
+  destruct Et as (_ & Hv & _). rewrite Pt in Hv. set (h := (k / dh)%nat) in *. assert (Hh : (h < H)%nat) by (apply Nat.div_lt_upper_bound; lia).
+  assert (Hc : (k mod dh < dh)%nat) by (apply Nat.mod_upper_bound; lia). assert (Gh : (group_of h < G)%nat) by (apply Nat.div_lt_upper_bound; [lia|nia]).
+  specialize (Hv (group_of h * dh + k mod dh)%nat ltac:(nia)). cbn beta in Hv. unfold flat_value in Hv. rewrite flat_div, flat_mod in Hv by auto.
+  apply within_iff in Hv. rewrite !minus_IZR in R1. rewrite plus_IZR, minus_IZR in R2. assert (Pp := P_pos p Hp).
+  rewrite Rmult_minus_distr_r. replace (IZR (centre k) / P * P) with (IZR (centre k)) by (field; lra). lra.
+Qed.
+
 (* From the sums to what heads read. *)
 Definition real_sum (k : nat) : R := rsum K (real_term k).
 Definition real_read (k : nat) : R := real_sum (k / dh * W + S (k mod dh))%nat / real_sum (k / dh * W)%nat.
@@ -276,10 +301,33 @@ Proof.
     by (intros; rewrite Up; ring).
   rewrite !rsum_scal_r. field. lra.
 Qed.
-Lemma read_box_ok sums b : inside (H * W) sums real_sum -> read_box sums = Some b ->
+Lemma range_read k : (k < H * dh)%nat -> (forall j, (j < K)%nat -> valued j) -> 0 < real_sum (k / dh * W) ->
+  IZR (fst (range k)) <= real_read k * P <= IZR (snd (range k)).
+Proof.
+  intros Hk Vd Pos. set (h := (k / dh)%nat) in *. assert (Hc : (k mod dh < dh)%nat) by (apply Nat.mod_upper_bound; lia). assert (Pp := P_pos p Hp).
+  set (a := IZR (reference q0 h) / P). set (u l := if sees A x at_position l then exp (score A RB r0 h at_position l - a) else 0).
+  assert (U0 : forall l, 0 <= u l) by (intros l; unfold u; destruct (sees _ _ _ _); [left; apply exp_pos|lra]).
+  assert (Z0 : forall l, real_term (h * W) l = u l).
+  { intros l. unfold real_term, u. replace (h * W)%nat with (h * W + 0)%nat by lia. rewrite row_div, row_mod by lia. destruct (sees _ _ _ _); auto. cbv zeta. fold a. ring. }
+  assert (Z1 : forall l, real_term (h * W + S (k mod dh)) l = u l * (value A RB r0 l (group_of h) (k mod dh) - IZR (centre (h * dh + k mod dh)%nat) / P)).
+  { intros l. unfold real_term, u. rewrite row_div, row_mod by lia. destruct (sees _ _ _ _); [|ring]. cbv zeta. fold a. reflexivity. }
+  assert (Kk : (h * dh + k mod dh = k)%nat) by (unfold h; rewrite (Nat.div_mod k dh) at 3 by lia; lia). rewrite Kk in Z1.
+  unfold real_read. fold h. unfold real_sum in *.
+  rewrite (rsum_ext K (real_term (h * W)) u) in * by (intros; apply Z0). rewrite (rsum_ext K (real_term (h * W + S (k mod dh))) _) by (intros; apply Z1).
+  set (y l := value A RB r0 l (group_of h) (k mod dh) - IZR (centre k) / P).
+  assert (B : forall l, (l < K)%nat -> IZR (fst (range k)) * u l <= u l * y l * P <= IZR (snd (range k)) * u l).
+  { intros l Hl. assert (Ul := U0 l). destruct (sees A x at_position l) eqn:Se.
+    - specialize (Vd l Hl Se k Hk). fold h in Vd. fold (y l) in Vd. rewrite Rmult_assoc, !(Rmult_comm (u l)). split; apply Rmult_le_compat_r; lra.
+    - assert (Zr : u l = 0) by (unfold u; now rewrite Se). rewrite Zr. lra. }
+  assert (L : IZR (fst (range k)) * rsum K u <= rsum K (fun l => u l * y l) * P) by (rewrite <- rsum_scal, <- rsum_scal_r; apply rsum_le; intros l Hl; now apply B).
+  assert (Hg : rsum K (fun l => u l * y l) * P <= IZR (snd (range k)) * rsum K u) by (rewrite <- rsum_scal, <- rsum_scal_r; apply rsum_le; intros l Hl; now apply B).
+  change (rsum K (fun i => u i * (value A RB r0 i (group_of h) (k mod dh) - IZR (centre k) / P))) with (rsum K (fun l => u l * y l)).
+  split; apply Rmult_le_reg_r with (rsum K u); auto; replace (rsum K (fun l => u l * y l) / rsum K u * P * rsum K u) with (rsum K (fun l => u l * y l) * P) by (field; lra); auto.
+Qed.
+Lemma read_box_ok sums b : (forall j, (j < K)%nat -> valued j) -> inside (H * W) sums real_sum -> read_box sums = Some b ->
   inside (H * dh) b real_read /\ forall h, (h < H)%nat -> 0 < real_sum (h * W).
 Proof.
-  intros I. unfold read_box. destruct (forallb _ (seq 0 H)) eqn:F; [|discriminate]. intros E. apply some_same in E. subst b.
+  intros Vd I. unfold read_box. destruct (forallb _ (seq 0 H)) eqn:F; [|discriminate]. intros E. apply some_same in E. subst b.
   rewrite forallb_forall in F. assert (Wp := P_pos p Hp).
   assert (Pos : forall h, (h < H)%nat -> (0 < fst (sums (h * W)%nat))%Z /\ 0 < real_sum (h * W)).
   { intros h Hh. specialize (F h ltac:(apply in_seq; lia)). apply Z.ltb_lt in F. split; auto.
@@ -287,7 +335,13 @@ Proof.
   split; [|intros h Hh; now apply Pos]. intros k Hk. rewrite memo1_eq. cbv beta zeta. set (h := (k / dh)%nat). assert (Hh : (h < H)%nat) by (apply Nat.div_lt_upper_bound; lia).
   assert (Hc : (k mod dh < dh)%nat) by (apply Nat.mod_upper_bound; lia). destruct (Pos h Hh) as [Z0 S0].
   assert (Bz := I (h * W)%nat ltac:(nia)). assert (Bn := I (h * W + S (k mod dh))%nat ltac:(nia)).
-  unfold real_read. fold h. destruct (sums (h * W)%nat) as [zl zh]. destruct (sums (h * W + S (k mod dh))%nat) as [nl nh]. cbn [fst snd] in *.
+  assert (Rg := range_read k Hk Vd S0).
+  enough (Qb : let '(zl, zh) := sums (h * W)%nat in let '(nl, nh) := sums (h * W + S (k mod dh))%nat in
+    IZR (Z.shiftl nl p / (if (0 <=? nl)%Z then zh else zl)) <= real_read k * P <= IZR (cdiv (Z.shiftl nh p) (if (0 <=? nh)%Z then zl else zh))).
+  { destruct (sums (h * W)%nat) as [zl zh]. destruct (sums (h * W + S (k mod dh))%nat) as [nl nh]. cbn [fst snd].
+    split; [destruct (Z.max_spec (fst (range k)) (Z.shiftl nl p / (if (0 <=? nl)%Z then zh else zl))) as [[_ ->]|[_ ->]]; lra|].
+    destruct (Z.min_spec (snd (range k)) (cdiv (Z.shiftl nh p) (if (0 <=? nh)%Z then zl else zh))) as [[_ ->]|[_ ->]]; lra. }
+  clear Rg. unfold real_read. fold h. destruct (sums (h * W)%nat) as [zl zh]. destruct (sums (h * W + S (k mod dh))%nat) as [nl nh]. cbn [fst snd] in *.
   set (N := real_sum (h * W + S (k mod dh))) in *. set (Zr := real_sum (h * W)) in *. rewrite !Z.shiftl_mul_pow2 by lia.
   assert (Zl : 0 < IZR zl) by now apply IZR_lt. assert (Zh : (0 < zh)%Z) by (apply lt_IZR; lra).
   assert (Zz : IZR zl <= Zr * P <= IZR zh) by exact Bz. assert (Zp : 0 < Zr * P) by nra.

@@ -48,13 +48,22 @@ Definition centre_of (at_position k : nat) : Z :=
   let value j t := if looks_at A at_position j t then
     match first j t with Some st => Some (mid (values (own st)) (group_of A (k / dh) * dh + k mod dh)%nat) | None => None end else None in
   (over_present true value + over_present false value) / 2.
+Definition range_of (at_position : nat) (centre : nat -> Z) (k : nat) : Z * Z :=
+  let ends least j t := if looks_at A at_position j t then
+    match first j t with
+    | Some st => let v := values (own st) in let m0 := (mid v (group_of A (k / dh) * dh + k mod dh)%nat - centre k) in
+      Some (if (least : bool) then m0 - err v else m0 + err v)
+    | None => None
+    end else None in
+  (over_present true (ends true), over_present false (ends false)).
 Definition count_one_read : Z :=
   if readable A M r back then
     let claim := claims r in
     let at_position := position M r in
     let reference := memo2 V (n_heads A) (reference_of at_position) in
     let centre := memo1 (n_heads A * dh) (centre_of at_position) in
-    let terms_of q := term_of A e p T expo at_position first reference centre q in
+    let range := memo1 (n_heads A * dh) (range_of at_position centre) in
+    let terms_of q := term_of A e p T expo at_position first reference centre range q in
     let asked q := match query_starts claim q with Some _ => true | None => false end in
     let term := memo1 V (fun q => if asked q then memo2 V K (terms_of q) else terms_of q) in
     let base := base_of A e p T at_position first centre in
@@ -62,7 +71,7 @@ Definition count_one_read : Z :=
     let F := finer_of claim term in
     let ending q := going_on A M r states term q (K - steps M r) (steps M r) in
     let endings := memo1 V (fun q => if asked q then ending q else fun s => ending q s) in
-    count_read A e p mn md M r after (most_cuts claim) (cut_at claim) (query_starts claim) (leads_to F) (stands_for F) (of_query F) (sum_bounds F)
+    count_read A e p mn md M r range after (most_cuts claim) (cut_at claim) (query_starts claim) (leads_to F) (stands_for F) (of_query F) (sum_bounds F)
       (state_sizes F) term ready endings
   else 0.
 End Read.
@@ -93,10 +102,11 @@ Proof.
   apply all_reads_le; auto.
   - apply (inputs_le A M states back S5).
   - intros r Hr. unfold count_one_read. destruct (readable A M r back) eqn:Rd; [|lia]. cbv zeta.
-    apply (count_read_le A e p mn md T (quick_exp p g terms)) with (back := back)
+    eapply (count_read_le A e p mn md T) with (back := back)
       (first := memo2 K V (fun j t => prepare_by A e p (blocks T O) j (embedded A e p T j t)))
       (reference := memo2 V (n_heads A) (reference_of T (memo2 K V (fun j t => prepare_by A e p (blocks T O) j (embedded A e p T j t))) r (position M r)))
       (centre := memo1 (n_heads A * d_head A) (centre_of (memo2 K V (fun j t => prepare_by A e p (blocks T O) j (embedded A e p T j t))) r (position M r)))
+      (expo := quick_exp p g terms)
       (states := states); auto; try lia.
     + intros y Hy. now apply quick_exp_ok.
     + destruct (attn_scale A) as [[a b]|]; auto. now apply Z.ltb_lt.

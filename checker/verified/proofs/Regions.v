@@ -185,15 +185,17 @@ Qed.
 
 Lemma accepted_ok q n : forall i s f, (n + i = K)%nat -> reads_on i f -> accepted q n i s f = true -> state_after M x i = Some s ->
   (forall l, (i < l <= K)%nat -> alive l) /\ (forall l, (i <= l < K)%nat -> order M l = position -> tok position = q) /\
+  (forall l, (i <= l < K)%nat -> exists b, term q (tok (order M l)) (order M l) = Some b) /\
   (tok position = q -> inside p W (snd (going_on q n i s)) (sum_from i n)).
 Proof.
   induction n as [|n IH]; intros i s f E R Ac S.
-  - split; [|split]; try lia. intros _ k _. cbn [going_on snd zero_box fst sum_from rsum]. unfold sum_from. cbn. lra.
+  - split; [lia|split; [lia|split; [lia|]]]. intros _ k _. cbn [going_on snd zero_box fst sum_from rsum]. unfold sum_from. cbn. lra.
   - cbn [accepted] in Ac. destruct f as [|t f]; [discriminate|]. destruct (reads_on_cons i t f R) as (Li & Ht & Tv & R').
     destruct (step q i s t) as [[s' b]|] eqn:St; [|discriminate]. destruct (step_ok q i s t s' b St Ht S) as (S' & D & Q & Te).
-    destruct (IH (Datatypes.S i) s' f ltac:(lia) R' Ac S') as (Al & Qs & In0). split; [|split].
+    destruct (IH (Datatypes.S i) s' f ltac:(lia) R' Ac S') as (Al & Qs & Ts & In0). split; [|split; [|split]].
     + intros l Hl. destruct (Nat.eq_dec l (Datatypes.S i)) as [->|]; [exists s'; auto|apply Al; lia].
     + intros l Hl Ol. destruct (Nat.eq_dec l i) as [->|]; [auto|apply (Qs l); auto; lia].
+    + intros l Hl. destruct (Nat.eq_dec l i) as [->|]; [exists b; now rewrite <- Ht|apply Ts; lia].
     + intros Eq. specialize (In0 Eq). cbn [going_on]. rewrite memo1_eq. cbn [snd].
       assert (C := going_on_cnt q n (Datatypes.S i) s'). set (next := going_on q n (Datatypes.S i)) in *.
       apply inside_hull with (b := add_boxes W b (snd (next s'))).
@@ -211,14 +213,15 @@ Lemma follows_ok n : forall i u f, (n + i = steps)%nat -> (steps <= K)%nat -> re
   exists v, state_after M x steps = Some (label steps v) /\ owner steps v = owner i u /\
     region_proved (owner i u) v (snd (going_on (owner i u) (K - steps) steps (label steps v))) = true /\
     (forall l, (i < l <= K)%nat -> alive l) /\ (forall l, (i <= l < K)%nat -> order M l = position -> tok position = owner i u) /\
+    (forall l, (i <= l < K)%nat -> exists b, term (owner i u) (tok (order M l)) (order M l) = Some b) /\
     (tok position = owner i u -> forall g, inside p W (bounds i u) g ->
       inside p W (bounds steps v) (fun k => g k + sum_from i n k)%R /\
       inside p W (snd (going_on (owner i u) (K - steps) steps (label steps v))) (sum_from steps (K - steps))).
 Proof.
   induction n as [|n IH]; intros i u f E Le R Fo S.
   - cbn [follows] in Fo. cbv zeta in Fo. replace i with steps in * by lia. apply andb_prop in Fo as [Rp Ac].
-    destruct (accepted_ok (owner steps u) (K - steps) steps (label steps u) f ltac:(lia) R Ac S) as (Al & Qs & Sm).
-    exists u. refine (conj S (conj eq_refl (conj Rp (conj Al (conj Qs _))))). intros Eq g G. split; [|exact (Sm Eq)].
+    destruct (accepted_ok (owner steps u) (K - steps) steps (label steps u) f ltac:(lia) R Ac S) as (Al & Qs & Ts & Sm).
+    exists u. refine (conj S (conj eq_refl (conj Rp (conj Al (conj Qs (conj Ts _)))))). intros Eq g G. split; [|exact (Sm Eq)].
     intros k Hk. specialize (G k Hk). unfold sum_from. cbn [rsum]. rewrite Rplus_0_r. exact G.
   - cbn [follows] in Fo. destruct f as [|t f]; [discriminate|]. destruct (reads_on_cons i t f R) as (Li & Ht & Tv & R').
     destruct (edge i u t) as [u'|] eqn:Ed; [|discriminate]. unfold edge in Ed. destruct (finer i u t) as [w|]; [|discriminate].
@@ -226,10 +229,11 @@ Proof.
     destruct ((s' =? label (Datatypes.S i) w)%nat && (owner (Datatypes.S i) w =? owner i u)%nat && contained W (add_boxes W (bounds i u) b) (bounds (Datatypes.S i) w)) eqn:C; [|discriminate].
     injection Ed as ->. apply andb_prop in C as [C In0]. apply andb_prop in C as [C1 C2]. apply Nat.eqb_eq in C1, C2. subst s'.
     destruct (step_ok _ i _ t _ b St Ht S) as (S' & D & Q & Te).
-    destruct (IH (Datatypes.S i) u' f ltac:(lia) Le R' Fo S') as (v & Sv & Ov & Rp & Al & Qs & Sm). rewrite C2 in *.
-    exists v. refine (conj Sv (conj Ov (conj Rp (conj _ (conj _ _))))).
+    destruct (IH (Datatypes.S i) u' f ltac:(lia) Le R' Fo S') as (v & Sv & Ov & Rp & Al & Qs & Ts & Sm). rewrite C2 in *.
+    exists v. refine (conj Sv (conj Ov (conj Rp (conj _ (conj _ (conj _ _)))))).
     + intros l Hl. destruct (Nat.eq_dec l (Datatypes.S i)) as [->|]; [eexists; eauto|apply Al; lia].
     + intros l Hl Ol. destruct (Nat.eq_dec l i) as [->|]; [auto|apply (Qs l); auto; lia].
+    + intros l Hl. destruct (Nat.eq_dec l i) as [->|]; [exists b; now rewrite <- Ht|apply Ts; lia].
     + intros Eq g Gg. assert (Tm := Term (order M i) b (Order i Li)). rewrite Eq, <- Ht in Tm. specialize (Tm Te).
       assert (G : inside p W (bounds (Datatypes.S i) u') (fun k => g k + total k (order M i))%R).
       { apply (inside_contained W _ _ _ In0). now apply inside_add. }
