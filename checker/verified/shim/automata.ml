@@ -3,7 +3,7 @@ open Refused
 
 let most_entries = 1 lsl 22
 
-(* An automaton as the extracted functions take it, and its number of inputs. *)
+(* An automaton as the extracted functions take it, its number of inputs, and that of its states. *)
 let of_tables (given : (string * Container.tensor) list) digest ~positions ~vocab ~outputs:model_outputs =
   let names = List.sort compare (List.map fst given) in
   let with_reads = names = [ "order"; "outputs"; "reads"; "transitions" ] in
@@ -66,16 +66,16 @@ let of_tables (given : (string * Container.tensor) list) digest ~positions ~voca
   need (Z.sign total > 0) "the automaton accepts no sequence";
   ( { Counts.order = Array.get order; transition = (fun i s t -> some (target i s t)); output = (fun r s -> some outputs.((r * states) + s));
       reads = List.init number read },
-    total )
+    total, states )
 
-(* The task, as the extracted functions take it, and its number of inputs. *)
+(* The task, as the extracted functions take it, its number of inputs, and that of its automaton's states. *)
 let task (model : Model.t) (certificate : Certificate.t) =
   let size = Model.size model in
   let positions = size "n_ctx" and vocab = size "d_vocab" and outputs = size "d_vocab_out" in
   match certificate.task with
   | Automaton digest ->
-      let automaton, total = of_tables certificate.automaton digest ~positions ~vocab ~outputs in
-      (Counts.By_automaton automaton, total)
+      let automaton, total, states = of_tables certificate.automaton digest ~positions ~vocab ~outputs in
+      (Counts.By_automaton automaton, total, states)
   | named ->
       need (outputs >= vocab) "the model has fewer outputs than tokens";
       let found =
@@ -84,4 +84,4 @@ let task (model : Model.t) (certificate : Certificate.t) =
         | Nth_largest n -> need (n <= positions) "there is no token number %d in descending order" n; Counts.Nth_largest (n - 1)
         | _ -> malformed "the task is not about sequences"
       in
-      (found, Z.pow (Z.of_int vocab) positions)
+      (found, Z.pow (Z.of_int vocab) positions, 0)

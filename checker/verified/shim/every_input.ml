@@ -8,7 +8,8 @@ let most_sequences = 1 lsl 27
 let precisions layers = List.map (fun p -> (p, 7, (p / 5) + 4)) (let least = 32 + (16 * layers) in [ least; 2 * least; 4 * least ])
 
 (* looked: of every sequence, in lexicographic order, a byte: whether it is to be counted if it is found right. *)
-type fact = Forward | Inputs of Bytes.t
+(* Region: what is claimed of a read. Reads: of all, in their order. *)
+type fact = Forward | Inputs of Bytes.t | Region of Regions.claim | Reads of Regions.claim list
 
 let accepted (task : Counts.task) positions x = Counts.truth task positions x <> None
 
@@ -63,7 +64,7 @@ let tensors (model : Model.t) layers =
     ln_final_b = w "ln_final.b"; unembed_W_U = w "unembed.W_U"; unembed_b_U = w "unembed.b_U" }
 
 (* The number of inputs that the last step establishes, and the theorem about it. *)
-let established (model : Model.t) (found : Transformers.t) (task : Counts.task) (certificate : Certificate.t) =
+let established (model : Model.t) (found : Transformers.t) (task : Counts.task) ~states (certificate : Certificate.t) =
   let config = found.config in
   let positions = config.n_ctx and vocab = config.d_vocab in
   let facts = Array.make (Array.length certificate.steps) Forward in
@@ -73,18 +74,44 @@ let established (model : Model.t) (found : Transformers.t) (task : Counts.task) 
       (match step.rule with
       | "transformer-forward" -> need (premises = []) "transformer-forward takes no premise"; Certificate.taken step [] []; Forward
       | "all-inputs" -> need (premises = [ Forward ]) "all-inputs takes one premise: a forward pass"; all_inputs step task ~positions ~vocab
+      | "regions" -> (
+          need (premises = [ Forward ]) "regions takes one premise: a forward pass";
+          match task with
+          | By_automaton automaton -> Region (Regions.parse step automaton ~states config)
+          | _ -> unfounded "regions is about a task that is an automaton")
+      | "all-reads" ->
+          Certificate.taken step [] [];
+          let about = function Region claim -> claim | _ -> malformed "all-reads needs facts about reads" in
+          let claims = List.map about premises in
+          let reads = match task with By_automaton automaton -> List.length automaton.reads | _ -> 1 in
+          if List.map (fun (claim : Regions.claim) -> claim.number) claims <> List.init reads Fun.id then
+            unfounded "all-reads needs a premise about each read, in their order";
+          Reads claims
       | rule -> unsupported "rule %s about this architecture" rule)
   in
   Array.iteri apply certificate.steps;
-  let looked = match facts.(Array.length facts - 1) with Inputs looked -> looked | Forward -> malformed "the last step says nothing about inputs" in
   let z = Z.of_int in
-  let e = Model.scale 0 model and looked_at = beginnings looked ~positions ~vocab in
-  let inputs = Bytes.fold_left (fun n c -> if c = '\001' then n + 1 else n) 0 looked in
-  (* What the first layer makes of a token is computed once if it is computed often. *)
-  let shared = if inputs > vocab * positions then (positions, vocab) else (0, 0) in
-  let count (precision, halvings, terms) =
-    Counts.count_transformer task config found.tied (tensors model config.n_layers) (z e) (z precision) (Q.num certificate.margin)
-      (Q.den certificate.margin) halvings terms (fst shared) (snd shared) looked_at
+  let e = Model.scale 0 model and tensors = tensors model config.n_layers in
+  let mn = Q.num certificate.margin and md = Q.den certificate.margin in
+  let count, theorem =
+    match (facts.(Array.length facts - 1), task) with
+    | Inputs looked, _ ->
+        let looked_at = beginnings looked ~positions ~vocab in
+        let inputs = Bytes.fold_left (fun n c -> if c = '\001' then n + 1 else n) 0 looked in
+        (* What the first layer makes of a token is computed once if it is computed often. *)
+        let shared = if inputs > vocab * positions then (positions, vocab) else (0, 0) in
+        ( (fun (precision, halvings, terms) ->
+            Counts.count_transformer task config found.tied tensors (z e) (z precision) mn md halvings terms (fst shared) (snd shared) looked_at),
+          "count_transformer_sound" )
+    | Reads claims, By_automaton automaton ->
+        let claims = Array.of_list (List.map (fun (claim : Regions.claim) -> claim.of_read) claims) in
+        let steps = Array.make positions 0 in
+        for i = 0 to positions - 1 do steps.(automaton.order i) <- i done;
+        ( (fun (precision, halvings, terms) ->
+            Counts.count_regions_at_reads automaton states (Array.get steps) (Array.get claims) config found.tied tensors (z e) (z precision) mn md
+              halvings terms),
+          "count_regions_sound" )
+    | _ -> malformed "the last step says nothing about inputs"
   in
   let rec most best = function
     | [] -> best
@@ -92,4 +119,4 @@ let established (model : Model.t) (found : Transformers.t) (task : Counts.task) 
         let found = Z.max best (count precision) in
         if Z.geq found certificate.correct then found else most found rest
   in
-  (most Z.zero (precisions config.n_layers), "count_transformer_sound")
+  (most Z.zero (precisions config.n_layers), theorem)

@@ -17,8 +17,8 @@ let check model_path certificate_path =
   let total, established =
     match (model.transformer, certificate.task) with
     | Some found, _ ->
-        let task, total = Automata.task model certificate in
-        (total, fun model certificate -> Every_input.established model found task certificate)
+        let task, total, states = Automata.task model certificate in
+        (total, fun model certificate -> Every_input.established model found task ~states certificate)
     | None, Automaton _ -> unsupported "automata and the architecture %s" model.architecture
     | None, _ when model.architecture = "attention-only" ->
         (Z.pow (Z.of_int (Model.size model "d_vocab")) (Model.size model "n_ctx"), Proof.established)
