@@ -22,15 +22,16 @@ from golden_transformers import CONFIGS
 from mutate import Document
 from test_every_input import certificate, true_margins
 from test_extracted import GOLDEN, MUTANTS, asked, judged_alike, pytestmark
-from test_regions import draw_automaton, every_input, true_leads
+from test_regions import applied, draw_automaton, draw_hints, every_input, setting_for, step_of, true_leads, width
 from thorough import some
 from transformer_models import draw_model
 
-from certificates import FormatError, Model, read_model, write_certificate, write_model
+from certificates import Certificate, FormatError, Model, RawTensor, Statement, Step, read_model, write_certificate, write_model
 from certificates.tensor_file import parse_tensor_file
 from checker import verify
 from prover.proving import problem_about, prove
 from prover.strategies.all_inputs import Enumerate
+from prover.strategies.regions import Regions
 
 __all__ = ["pytestmark"]
 CPU = torch.device("cpu")
@@ -78,6 +79,57 @@ def test_automata_are_judged_alike(seed: int, tmp_path: Path) -> None:
     more = replace(found.statement, correct=evidence.correct + 1)
     write_certificate(tmp_path / "cert", replace(found, statement=more))
     assert asked(tmp_path / "cert", tmp_path / "model")[0] == 1
+
+
+def simple(seed: int, **fixed: Any) -> Model:
+    """One layer without norms, as regions have a theorem about it."""
+    sizes = {"n_layers": 1, "d_vocab": 2 + seed % 2, "n_ctx": 2 + seed % 3, "d_vocab_out": 2 + seed % 2}
+    units = {"normalization_type": None, "act_fn": "relu", "gated_mlp": False}
+    return drawn(seed, **{**sizes, **units, "size": (0.3, 0.6, 1.2)[seed % 3], **fixed})
+
+
+@pytest.mark.parametrize("seed", range(some(80)))
+def test_regions_are_judged_alike(seed: int, tmp_path: Path) -> None:
+    """Random finer automata for each read, with cuts and margins: it proves at least as much as Python does with as many bits,
+    and nothing that is not so; and accepts what the prover finds.
+    """
+    rng, model = np.random.default_rng(seed), simple(seed)
+    automaton = draw_automaton(model, rng)
+    rows = every_input(automaton)
+    leads = true_leads(model, automaton, rows)
+    positive = leads[leads > 0]
+    margin = Fraction(float(rng.choice(positive))).limit_denominator(10**6) if len(positive) and seed % 3 == 0 else Fraction(0)
+    steps, known = [Step("transformer-forward")], []
+    for read in range(len(automaton.reads)):
+        hints = draw_hints(automaton, read, rng, int(rng.choice([1, 2, 5, 60])), width(model), 0.1 * (seed % 4 == 1))
+        cuts = int(rng.integers(0, 5))
+        steps.append(step_of(read, hints, cuts))
+        known.append(applied(setting_for(model, automaton, 30, margin), read, hints, cuts).correct)
+    steps.append(Step("all-reads", tuple(range(1, len(steps)))))
+    correct = max(0, len(rows) - sum(len(rows) - number for number in known))
+    task = {"automaton": automaton.digest}
+    given = {name: RawTensor.of_integers(table) for name, table in automaton.tables.items()}
+    statement = Statement(model.digest(), task, correct, len(rows), Fraction(str(round(float(margin), 6))))
+    write_model(tmp_path / "model", model)
+    write_certificate(tmp_path / "cert", Certificate(statement, 30, tuple(steps), given))
+    status, answer = asked(tmp_path / "cert", tmp_path / "model")
+    assert status == 0, answer
+    assert int(answer["established"]) <= np.count_nonzero(leads.min(1) > float(statement.margin) - 1e-9)
+    assert answer["theorem"] == "count_regions_sound"
+
+
+@pytest.mark.parametrize("seed", range(some(40)))
+def test_what_the_prover_finds_of_regions_is_accepted(seed: int, tmp_path: Path) -> None:
+    rng, model = np.random.default_rng(seed), simple(seed)
+    automaton = next(one for one in iter(lambda: draw_automaton(model, rng), None) if len(one.reads) == 1)
+    margin = Fraction(1, 16) if seed % 3 == 0 else Fraction(0)
+    problem = problem_about(model, CPU, (30, 64)[seed % 2], automaton=automaton, margin=margin)
+    found, evidence = prove(problem, Regions(fine=(4, 8, 12)[seed % 3], cuts=seed % 4))
+    write_model(tmp_path / "model", model)
+    write_certificate(tmp_path / "cert", found)
+    verdict = verify(tmp_path / "cert", tmp_path / "model", verified=True)
+    assert verdict.accepted and verdict.correct == evidence.correct, verdict.reason
+    assert verdict.verified is not None and verdict.verified.theorem == "count_regions_sound"
 
 
 FAMILIES = (mutate.documents, mutate.metadata, mutate.headers, mutate.steps, mutate.hints, mutate.damaged)
