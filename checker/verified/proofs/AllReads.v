@@ -141,7 +141,7 @@ Proof.
   apply Z.le_trans with (cnt V all K P).
   2:{ apply (count_unread V K (order M) back Inv). intros y Iy Py. unfold P in Py. destruct (starts _) as [u|]; [|discriminate].
       apply andb_prop in Py as [Bg Fo]. exact (proj2 (proved_input y _ u Iy Bg Fo)). }
-  eapply Z.le_trans; [|apply (cnt_key V all K P (fun y => nth (back at_position) y O) V)]. unfold count_read, count_regions. apply zsum_le. intros q Hq.
+  eapply Z.le_trans; [|apply (cnt_key V all K P (fun y => nth (back at_position) y O) V)]. unfold count_read, count_regions. cbv zeta. apply zsum_le. intros q Hq.
   destruct (starts q) as [u|] eqn:St; [|apply cnt_nonneg]. destruct (begins A label owner bounds q u) eqn:Bg; [|apply cnt_nonneg].
   rewrite (good_cnt A M number states term ready leads read finer label owner bounds sizes endings Hendings steps O u (Nat.add_0_r steps)).
   replace (steps + (K - steps))%nat with K by lia. apply cnt_mono. intros y [Ly Fy] Fo. assert (Iy : In y (all_lists V K)).

@@ -117,7 +117,7 @@ Definition W_O_flat (k i : nat) : Z := W_O B (k / dh)%nat (k mod dh)%nat i.
 Record products_after := Products { to_units : box -> nat -> Z; to_units_high : box -> nat -> Z;
   read_to_outputs : nat -> box -> nat -> Z; units_to_outputs : nat -> box -> nat -> Z; biases_out : nat -> Z }.
 Definition difference (M : nat -> nat -> Z) (best : nat) : nat -> nat -> Z := fun k o => (M k best - M k o)%Z.
-Definition width_for (spread : Z) : Z := (2 * p + 24 + Z.log2 spread)%Z.
+Definition width_for (spread : Z) : Z := (p + 20 + Z.log2 spread)%Z.
 Definition sums_of (n c : nat) (M : nat -> nat -> Z) : box -> nat -> Z :=
   let spread := spread_of n c M in low_sums (width_for spread) spread n c M.
 Definition products_of : products_after :=

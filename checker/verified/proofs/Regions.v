@@ -95,7 +95,9 @@ Fixpoint good (n i : nat) : nat -> Z :=
     memo1 (sizes i) (fun u => zsum V (fun t => match edge i u t with Some u' => next u' | None => 0 end))
   end.
 Definition begins (q u : nat) : bool := (owner O u =? q)%nat && (label O u =? O)%nat && contained W zero_box (bounds O u).
-Definition count_regions : Z := zsum V (fun q => match starts q with Some u => if begins q u then good steps O u else 0 | None => 0 end).
+Definition count_regions : Z :=
+  let found := good steps O in
+  zsum V (fun q => match starts q with Some u => if begins q u then found u else 0 | None => 0 end).
 
 (* The same of lists of tokens in reading order. *)
 Fixpoint accepted (q n i s : nat) (f : list nat) : bool :=
