@@ -7,7 +7,8 @@ Import ListNotations.
 (* In step i, token t leads from state s to `transition i s t`, if there is one. A read is a position and a number of steps; in
    a state after these steps, the true output there is `output r s` for read number r, if there is one. *)
 Record automaton := Automaton {
-  order : nat -> nat; transition : nat -> nat -> nat -> option nat; output : nat -> nat -> option nat; reads : list (nat * nat) }.
+  order : nat -> nat; transition : nat -> nat -> nat -> option nat; output : nat -> nat -> option nat;
+    reads : list (nat * nat) }.
 
 Section Run.
 Variable M : automaton.

@@ -1,4 +1,5 @@
-(* Inputs of a transformer one by one (rules transformer-forward and all-inputs, FORMAT.md 5.16), and how many it is proved to be
+(* Inputs of a transformer one by one (rules transformer-forward and all-inputs, FORMAT.md 5.16), and how many it is proved to
+  be
    right about. Causal ones share the work on what they have in common at the beginning. *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
 From CompactProofs Require Import Semantics Counting Labels Tasks PrefixChains Vectors Attention Transformers Automata Forward.
@@ -15,21 +16,25 @@ Fixpoint walk (n : nat) (prefix : list nat) (s : state) : Z :=
   match n with
   | O => b2z (verdict s (rev prefix))
   | S k => zsum V (fun t =>
-      if looked_at (t :: prefix) then match extend (K - n) t s with Some s' => walk k (t :: prefix) s' | None => 0%Z end else 0%Z)
+      if looked_at (t :: prefix) then match extend (K - n) t s with Some s' => walk k (t :: prefix) s' | None => 0%Z end else
+        0%Z)
   end.
 
 Variable right : list nat -> bool.
 Variable invariant : list nat -> nat -> state -> Prop.
-Hypothesis goes_on : forall x j s s', length x = K -> (j < K)%nat -> invariant x j s -> extend j (nth j x O) s = Some s' -> invariant x (S j) s'.
+Hypothesis goes_on : forall x j s s', length x = K -> (j < K)%nat -> invariant x j s -> extend j (nth j x O) s = Some s' ->
+  invariant x (S j) s'.
 Hypothesis decides : forall x s, length x = K -> invariant x K s -> verdict s x = true -> right x = true.
-Lemma walk_le n : forall prefix s, (length prefix + n = K)%nat -> (forall f, length f = n -> invariant (rev prefix ++ f) (K - n) s) ->
+Lemma walk_le n : forall prefix s, (length prefix + n = K)%nat -> (forall f, length f = n -> invariant (rev prefix ++ f) (K -
+  n) s) ->
   (walk n prefix s <= cnt V all n (fun f => right (rev prefix ++ f)))%Z.
 Proof.
   induction n as [|n IH]; intros prefix s L I.
   - cbn [walk cnt]. specialize (I [] eq_refl). rewrite app_nil_r, Nat.sub_0_r in *.
     destruct (verdict s (rev prefix)) eqn:E; [|destruct (right _); cbn; lia].
     rewrite (decides _ s); auto; [lia|]. rewrite rev_length. lia.
-  - cbn [walk cnt]. apply zsum_le; intros t _. cbn [all]. assert (N : (0 <= cnt V all n (fun f => right (rev prefix ++ t :: f)))%Z) by apply cnt_nonneg.
+  - cbn [walk cnt]. apply zsum_le; intros t _. cbn [all]. assert (N : (0 <= cnt V all n (fun f => right (rev prefix ++ t ::
+    f)))%Z) by apply cnt_nonneg.
     destruct (looked_at _); [|exact N]. destruct (extend _ t s) as [s'|] eqn:E; [|exact N].
     assert (Same : forall f, rev (t :: prefix) ++ f = rev prefix ++ t :: f) by (intros; cbn [rev]; now rewrite <- app_assoc).
     assert (X := IH (t :: prefix) s'). eapply Z.le_trans; [apply X|].
@@ -47,7 +52,8 @@ Fixpoint gather {B C} (f : B -> option C) (l : list B) : option (list C) :=
   | [] => Some []
   | b :: rest => match f b, gather f rest with Some c, Some others => Some (c :: others) | _, _ => None end
   end.
-Lemma gather_ok {B C} (f : B -> option C) l : forall found, gather f l = Some found -> Forall2 (fun b c => f b = Some c) l found.
+Lemma gather_ok {B C} (f : B -> option C) l : forall found, gather f l = Some found -> Forall2 (fun b c => f b = Some c) l
+  found.
 Proof.
   induction l as [|b l IH]; cbn; intros found E; [injection E as <-; constructor|].
   destruct (f b) eqn:Fb; [|discriminate]. destruct (gather f l); [|discriminate]. injection E as <-. constructor; auto.
@@ -73,7 +79,8 @@ Definition decided (j : nat) (r : vector) : option (nat * nat) :=
   match logits r with None => None | Some y => option_map (pair j) (winner A p mn md y) end.
 
 (* Causal: a position after others, of which each layer has the entries. *)
-Fixpoint through (last pad : bool) (count i : nat) (s : spot) (caches : list (list entry)) : option (list (list entry) * option vector) :=
+Fixpoint through (last pad : bool) (count i : nat) (s : spot) (caches : list (list entry)) : option (list (list entry) * option
+  vector) :=
   match count, caches with
   | S k, c :: rest =>
     let c' := if pad then c else own s :: c in
@@ -91,7 +98,8 @@ Fixpoint through (last pad : bool) (count i : nat) (s : spot) (caches : list (li
     end
   | _, _ => None
   end.
-Definition state : Type := list (list entry) * list (nat * nat).   (* entries of each layer; positions read, and what is on top there *)
+Definition state : Type := list (list entry) * list (nat * nat).   (* entries of each layer;
+  positions read, and what is on top there *)
 Definition start : state := (repeat [] L, []).
 Definition one_more (j t : nat) (s : state) : option state :=
   match first j t with
@@ -113,7 +121,8 @@ Fixpoint all_positions (x : list nat) (count i : nat) (spots : list spot) : opti
     | O => gather (fun s => match after (layers i) s c with None => None | Some r => decided (place (own s)) r end)
         (filter (fun s => wanted (place (own s))) spots)
     | S _ =>
-      match gather (fun s => match after (layers i) s c with None => None | Some r => prepare (layers (S i)) (place (own s)) r end) spots with
+      match gather (fun s => match after (layers i) s c with None => None | Some r => prepare (layers (S i)) (place (own s)) r
+        end) spots with
       | None => None
       | Some spots' => all_positions x k (S i) spots'
       end
@@ -137,7 +146,8 @@ Definition proved (s : state) (x : list nat) : bool :=
 Hypothesis Hp : (0 <= p)%Z.
 Hypothesis He : (0 <= e)%Z.
 Hypothesis Hmd : (0 < md)%Z.
-Hypothesis expo_ok : forall y, (0 <= y)%Z -> (IZR (fst (expo y)) <= IZR (2 ^ p) * exp (- (IZR y / IZR (2 ^ p))) <= IZR (snd (expo y)))%R.
+Hypothesis expo_ok : forall y, (0 <= y)%Z -> (IZR (fst (expo y)) <= IZR (2 ^ p) * exp (- (IZR y / IZR (2 ^ p))) <= IZR (snd
+  (expo y)))%R.
 Hypothesis Hd : (0 < d)%nat.
 Hypothesis Hdh : (0 < d_head A)%nat.
 Hypothesis HG : (0 < n_key_value_heads A <= n_heads A)%nat.
@@ -177,7 +187,8 @@ Proof.
 Qed.
 
 Lemma defined_next i j : (j < K)%nat -> (forall l, In l (visible (horizon A j)) -> whole i l) -> whole i j ->
-  attn_only A || norm_defined A (after_attention A x (map_block (real e) (blocks T i)) (stream i) j) = true -> defined (S i) j = true.
+  attn_only A || norm_defined A (after_attention A x (map_block (real e) (blocks T i)) (stream i) j) = true -> defined (S i) j
+    = true.
 Proof.
   intros J Vs Own Mid. cbn [Transformers.defined]. apply andb_true_intro. split; [|exact Mid].
   apply forallb_forall. intros l Hl. apply in_seq in Hl. destruct (sees A x j l) eqn:S; cbn [orb negb].
@@ -189,14 +200,17 @@ Lemma after_layer i j s c r : (j < K)%nat -> spot_at i j s -> defined i j = true
 Proof.
   intros J Sp Df [Es Vs] F. rewrite Hlayers in F. cbn [after layer_of] in F.
   assert (X : holds p d r (after_block A x (map_block (real e) (blocks T i)) (stream i) j) /\
-    attn_only A || norm_defined A (after_attention A x (map_block (real e) (blocks T i)) (stream i) j) = true) by (eapply after_ok; eauto).
+    attn_only A || norm_defined A (after_attention A x (map_block (real e) (blocks T i)) (stream i) j) = true) by (eapply
+      after_ok; eauto).
   destruct X as [R0 N].
   split; [exact R0|]. apply defined_next; auto. split; auto. apply Sp.
 Qed.
-Lemma decided_ok j r w : holds p d r (stream L j) -> defined L j = true -> decided j r = Some w -> fst w = j /\ right_at A RT x margin (fst w) (snd w) = true.
+Lemma decided_ok j r w : holds p d r (stream L j) -> defined L j = true -> decided j r = Some w -> fst w = j /\ right_at A RT x
+  margin (fst w) (snd w) = true.
 Proof.
   intros R0 D. unfold decided. rewrite Hlogits. destruct (logits_by A e p T r) as [y|] eqn:E; [|discriminate].
-  assert (YN := logits_ok A e p T Hp He Hd Heps x j r y R0 E). destruct YN as [Y N]. destruct (winner A p mn md y) as [best|] eqn:W; [|discriminate].
+  assert (YN := logits_ok A e p T Hp He Hd Heps x j r y R0 E). destruct YN as [Y N].
+  destruct (winner A p mn md y) as [best|] eqn:W; [|discriminate].
   intros S. injection S as <-. cbn [fst snd]. split; auto. apply right_at_iff.
   assert (Z := winner_ok A p mn md Hp Hd Hdh HG y _ best Hmd Y W). destruct Z as [B O0]. exact (conj D (conj N (conj B O0))).
 Qed.
@@ -237,11 +251,13 @@ Proof.
 Qed.
 
 (* All positions at once. *)
-Definition spots_ok (i : nat) (spots : list spot) : Prop := Forall2 (fun j s => spot_at i j s /\ defined i j = true) (downto K) spots.
+Definition spots_ok (i : nat) (spots : list spot) : Prop := Forall2 (fun j s => spot_at i j s /\ defined i j = true) (downto K)
+  spots.
 Lemma cache_of_spots i js spots : Forall2 (fun j s => spot_at i j s /\ defined i j = true) js spots ->
   let c := map own (filter (fun s => negb (is_pad (nth (place (own s)) x O))) spots) in
   map place c = filter (fun l => negb (hidden A x l)) js /\
-  (forall E, In E c -> entry_ok p (d_head A) (flat_key A e (blocks T i) (stream i)) (flat_value A e (blocks T i) (stream i)) (n_key_value_heads A) E).
+  (forall E, In E c -> entry_ok p (d_head A) (flat_key A e (blocks T i) (stream i)) (flat_value A e (blocks T i) (stream i))
+    (n_key_value_heads A) E).
 Proof.
   induction 1 as [|j s js spots [Sp D] F IH]; cbn [filter map]; [split; [reflexivity|intros E []]|].
   destruct Sp as (Pl & _ & _ & En & _). rewrite Pl.
@@ -264,25 +280,32 @@ Proof.
   assert (After : forall s r, In s spots -> after (layers i) s c = Some r ->
     (place (own s) < K)%nat /\ holds p d r (stream (S i) (place (own s))) /\ defined (S i) (place (own s)) = true).
   { intros s r I F. assert (X : exists j, In (j, s) (combine (downto K) spots)).
-    { clear -I Sps. unfold spots_ok in Sps. induction Sps as [|a b la lb R0 F IHF]; [destruct I|]. cbn. destruct I as [->|I]; [eauto|].
+    { clear -I Sps. unfold spots_ok in Sps. induction Sps as [|a b la lb R0 F IHF]; [destruct I|]. cbn.
+      destruct I as [->|I]; [eauto|].
       destruct (IHF I) as [j Hj]. eauto. }
-    destruct X as [j X]. destruct (Each j s X) as (J & Sp & D). rewrite (proj1 Sp). split; auto. exact (after_layer i j s c r J Sp D (C0 j) F). }
+    destruct X as [j X]. destruct (Each j s X) as (J & Sp & D). rewrite (proj1 Sp). split; auto.
+    exact (after_layer i j s c r J Sp D (C0 j) F). }
   destruct k as [|k].
   - intros G. apply gather_ok in G. intros w I.
-    assert (X : exists s, In s spots /\ match after (layers i) s c with None => None | Some r => decided (place (own s)) r end = Some w).
-    { assert (Sub : forall s, In s (filter (fun s => wanted (place (own s))) spots) -> In s spots) by (intros s Is; now apply filter_In in Is).
-      revert I Sub. clear -G. induction G as [|a b la lb R0 F IHF]; [intros []|]. intros [->|I] Sub; [exists a; split; auto; apply Sub; now left|].
+    assert (X : exists s, In s spots /\ match after (layers i) s c with None => None | Some r => decided (place (own s)) r end
+      = Some w).
+    { assert (Sub : forall s, In s (filter (fun s => wanted (place (own s))) spots) -> In s spots) by (intros s Is;
+      now apply filter_In in Is).
+      revert I Sub. clear -G. induction G as [|a b la lb R0 F IHF]; [intros []|].
+      intros [->|I] Sub; [exists a; split; auto; apply Sub; now left|].
       apply IHF; auto. intros s Is. apply Sub. now right. }
     destruct X as (s & Is & F). destruct (after (layers i) s c) as [r|] eqn:Af; [|discriminate].
     destruct (After s r Is Af) as (J & R0 & D). replace (S i) with L in * by lia.
     exact (proj2 (decided_ok _ r w R0 D F)).
   - set (f s := match after (layers i) s c with None => None | Some r => prepare (layers (S i)) (place (own s)) r end).
     destruct (gather f spots) as [spots'|] eqn:G; [|discriminate]. apply (IH (S i)); [lia|]. apply gather_ok in G.
-    assert (After' : forall s s', In s spots -> f s = Some s' -> spot_at (S i) (place (own s)) s' /\ defined (S i) (place (own s)) = true).
+    assert (After' : forall s s', In s spots -> f s = Some s' -> spot_at (S i) (place (own s)) s' /\ defined (S i) (place (own
+      s)) = true).
     { intros s s' I F. unfold f in F. destruct (after (layers i) s c) as [r|] eqn:Af; [|discriminate].
       destruct (After s r I Af) as (J & R0 & D). split; auto. rewrite Hlayers in F. cbn [prepare layer_of] in F.
       eapply (prepare_ok A e p); eauto. }
-    clearbody f. unfold spots_ok in *. clear -Sps G After'. revert spots' G. induction Sps as [|a b la lb [Sp D] F IHF]; intros spots' G.
+    clearbody f. unfold spots_ok in *. clear -Sps G After'. revert spots' G.
+    induction Sps as [|a b la lb [Sp D] F IHF]; intros spots' G.
     + inversion G. constructor.
     + inversion G as [|? ? ? ? Fb Gr]; subst. constructor.
       * rewrite <- (proj1 Sp) at 1 2. apply After'; auto. now left.
@@ -293,7 +316,8 @@ Proof.
   intros Bi. unfold all_at_once. destruct (gather _ (downto K)) as [spots|] eqn:G; [|intros w []].
   destruct (all_positions x L O spots) as [found|] eqn:E; [|intros w []]. apply (all_positions_ok Bi L O spots); auto.
   apply gather_ok in G. unfold spots_ok. assert (B : forall j, In j (downto K) -> (j < K)%nat) by (intros j; apply in_downto).
-  assert (Fo := first_ok). clear E. revert B G. clear -Fo. intros B G. revert B. induction G as [|j s js spots F G IH]; intros B; constructor.
+  assert (Fo := first_ok). clear E. revert B G. clear -Fo. intros B G. revert B.
+  induction G as [|j s js spots F G IH]; intros B; constructor.
   - split; [|reflexivity]. apply Fo; auto. apply B. now left.
   - apply IH. intros k Ik. apply B. now right.
 Qed.
@@ -301,7 +325,8 @@ Qed.
 Definition state_ok (n : nat) (s : state) : Prop := bidirectional A = false -> caches_ok n O (fst s) /\ winners_ok (snd s).
 Lemma start_ok : state_ok O start.
 Proof.
-  intros _. split; [|intros w []]. cbn [start fst]. generalize O at 2 as i. generalize L as l. induction l as [|l IH]; intros i; cbn; auto.
+  intros _. split; [|intros w []]. cbn [start fst]. generalize O at 2 as i. generalize L as l.
+  induction l as [|l IH]; intros i; cbn; auto.
   split; auto. split; [split; [reflexivity|intros E []]|intros k []].
 Qed.
 Lemma extended_ok j s s' : (j < K)%nat -> state_ok j s -> extended j (nth j x O) s = Some s' -> state_ok (S j) s'.
@@ -311,7 +336,8 @@ Proof.
   destruct (through _ _ L O sp (fst s)) as [[cs out]|] eqn:Th; [|discriminate].
   destruct (through_ok j _ _ J Causal eq_refl L O sp (fst s) cs out (Nat.add_0_l L) Sp eq_refl Cs Th) as [Cs' Out].
   destruct out as [r|].
-  - destruct (decided j r) as [w|] eqn:D; [|discriminate]. injection F as <-. cbn [fst snd]. split; auto. destruct (Out r eq_refl) as [R0 Df].
+  - destruct (decided j r) as [w|] eqn:D; [|discriminate]. injection F as <-. cbn [fst snd]. split; auto.
+    destruct (Out r eq_refl) as [R0 Df].
     intros w0 [<-|I]; [exact (proj2 (decided_ok j r w R0 Df D))|now apply Ws].
   - injection F as <-. cbn [fst snd]. auto.
 Qed.

@@ -6,14 +6,17 @@ Import ListNotations.
 Open Scope R_scope.
 
 (* Weights by their numbers. *)
-Definition map_norm {A B} (f : A -> B) (W : norm_weights A) : norm_weights B := Norm (fun i => f (w_norm W i)) (fun i => f (b_norm W i)).
+Definition map_norm {A B} (f : A -> B) (W : norm_weights A) : norm_weights B := Norm (fun i => f (w_norm W i)) (fun i => f
+  (b_norm W i)).
 Definition map_block {A B} (f : A -> B) (W : block A) : block B :=
   Block (map_norm f (ln1 W)) (fun h i c => f (W_Q W h i c)) (fun h c => f (b_Q W h c)) (fun h i c => f (W_K W h i c))
     (fun h c => f (b_K W h c)) (fun h i c => f (W_V W h i c)) (fun h c => f (b_V W h c)) (fun h c i => f (W_O W h c i))
-    (fun i => f (b_O W i)) (fun h => f (slopes W h)) (map_norm f (ln2 W)) (fun i n => f (W_in W i n)) (fun i n => f (W_gate W i n))
+    (fun i => f (b_O W i)) (fun h => f (slopes W h)) (map_norm f (ln2 W)) (fun i n => f (W_in W i n)) (fun i n => f (W_gate W i
+      n))
     (fun n => f (b_in W n)) (fun n i => f (W_out W n i)) (fun i => f (b_out W i)).
 Definition map_transformer {A B} (f : A -> B) (T : transformer A) : transformer B :=
-  Transformer (fun t i => f (W_E T t i)) (fun j i => f (W_pos T j i)) (fun l => map_block f (blocks T l)) (map_norm f (ln_final T))
+  Transformer (fun t i => f (W_E T t i)) (fun j i => f (W_pos T j i)) (fun l => map_block f (blocks T l)) (map_norm f (ln_final
+    T))
     (fun i o => f (W_U T i o)) (fun o => f (b_U T o)).
 
 (* Double sums as one. *)
@@ -54,7 +57,8 @@ Proof.
   intros J. assert (G1 : forall n, (n <= K)%nat ->
     rsum n (fun l => if sees A x j l then f l else 0) = rlist (visible (Nat.min n (horizon j))) f).
   { induction n as [|n IH]; intros L; [reflexivity|]. cbn [rsum]. rewrite IH by lia.
-    assert (I := sees_iff j n J ltac:(lia)). assert (Hz : (horizon j <= K)%nat) by (unfold horizon; destruct (bidirectional A); lia).
+    assert (I := sees_iff j n J ltac:(lia)). assert (Hz : (horizon j <= K)%nat) by (unfold horizon;
+      destruct (bidirectional A); lia).
     destruct (Nat.lt_ge_cases n (horizon j)) as [Q|Q].
     - rewrite !Nat.min_l by lia. unfold visible at 2. cbn [downto filter]. fold (visible n).
       assert (V : In n (visible (horizon j)) <-> negb (hidden n) = true).
@@ -111,14 +115,18 @@ Record layer := Layer { prepare : nat -> vector -> option spot; after : spot -> 
 
 Definition prepare_by (B : block Z) : nat -> vector -> option spot :=
   let norm1 := normed (ln1 B) in
-  let to_q := linear p e d (H * dh) (fun i j => W_Q B (j / dh)%nat i (j mod dh)%nat) (fun j => b_Q B (j / dh)%nat (j mod dh)%nat) in
-  let to_k := linear p e d (G * dh) (fun i j => W_K B (j / dh)%nat i (j mod dh)%nat) (fun j => b_K B (j / dh)%nat (j mod dh)%nat) in
-  let to_v := linear p e d (G * dh) (fun i j => W_V B (j / dh)%nat i (j mod dh)%nat) (fun j => b_V B (j / dh)%nat (j mod dh)%nat) in
+  let to_q := linear p e d (H * dh) (fun i j => W_Q B (j / dh)%nat i (j mod dh)%nat) (fun j => b_Q B (j / dh)%nat (j mod
+    dh)%nat) in
+  let to_k := linear p e d (G * dh) (fun i j => W_K B (j / dh)%nat i (j mod dh)%nat) (fun j => b_K B (j / dh)%nat (j mod
+    dh)%nat) in
+  let to_v := linear p e d (G * dh) (fun i j => W_V B (j / dh)%nat i (j mod dh)%nat) (fun j => b_V B (j / dh)%nat (j mod
+    dh)%nat) in
   let '(low, high) := scale_bounds in
   fun l r =>
     match norm1 r with
     | None => None
-    | Some y => if (0 <? low)%Z then Some (Spot r (over p (H * dh) (to_q y) low high) (entry_of G dh l (to_k y) (to_v y))) else None
+    | Some y => if (0 <? low)%Z then Some (Spot r (over p (H * dh) (to_q y) low high) (entry_of G dh l (to_k y) (to_v y))) else
+      None
     end.
 Definition head_at (B : block Z) (h : nat) (s : spot) : list entry -> option vector :=
   head_of p expo dh (h * dh) (h * G / H) e (slopes B h) (place (own s)) (asks s).
@@ -163,7 +171,8 @@ Variables mn md : Z.
 Definition winner (v : vector) : option nat :=
   let best := greatest (d_vocab_out A) (mid v) in
   let lead := (md * (mid v best - 2 * err v) - Z.shiftl mn p)%Z in
-  if (best <? d_vocab_out A)%nat && forallb (fun o => (o =? best)%nat || (md * mid v o <? lead)%Z) (seq 0 (d_vocab_out A)) then Some best else None.
+  if (best <? d_vocab_out A)%nat && forallb (fun o => (o =? best)%nat || (md * mid v o <? lead)%Z) (seq 0 (d_vocab_out A)) then
+    Some best else None.
 
 (* The same in real numbers, on an input x. *)
 Hypothesis Hp : (0 <= p)%Z.
@@ -198,11 +207,13 @@ Proof.
   unfold norm, norm_defined. destruct (normalization_type A); cbn [w_norm b_norm map_norm].
   - intros S. injection S as <-. auto.
   - destruct (divided (centred_of d v)) as [c|] eqn:E; [|discriminate]. intros S. injection S as <-.
-    destruct (divided_holds _ _ _ C E) as [D N]. split; [now apply (scaled_by_holds p Hp e d _ _ c)|]. now destruct (Req_EM_T _ 0).
+    destruct (divided_holds _ _ _ C E) as [D N]. split; [now apply (scaled_by_holds p Hp e d _ _ c)|].
+    now destruct (Req_EM_T _ 0).
   - intros E. destruct (divided_holds _ _ _ C E) as [D N]. split; auto. now destruct (Req_EM_T _ 0).
   - destruct (divided v) as [c|] eqn:E; [|discriminate]. intros S. injection S as <-.
     destruct (divided_holds _ _ _ F E) as [D N]. split; [|now destruct (Req_EM_T _ 0)].
-    eapply holds_ext; [|exact (scaled_by_holds p Hp e d _ _ c _ He D)]. intros i _. cbn beta. unfold real, Rdiv. rewrite Rmult_0_l. ring.
+    eapply holds_ext; [|exact (scaled_by_holds p Hp e d _ _ c _ He D)]. intros i _. cbn beta. unfold real, Rdiv.
+    rewrite Rmult_0_l. ring.
   - intros E. destruct (divided_holds _ _ _ F E) as [D N]. split; auto. now destruct (Req_EM_T _ 0).
 Qed.
 
@@ -252,13 +263,15 @@ Proof.
     (fun i => query A RB r j (i / dh)%nat (i mod dh)%nat / scale A) flat_key flat_value (real (slopes B h)) eq_refl
     G Gh (H * dh) Hq Q entries v Es F).
   eapply holds_ext; [|exact X]. intros c Hc. cbn beta. unfold mixed. rewrite (sees_none A x j J).
-  assert (Sc : forall l, real_score dh (h * dh) (h * G / H) j (fun i => query A RB r j (i / dh)%nat (i mod dh)%nat / scale A) flat_key
+  assert (Sc : forall l, real_score dh (h * dh) (h * G / H) j (fun i => query A RB r j (i / dh)%nat (i mod dh)%nat / scale A)
+    flat_key
     (real (slopes B h)) l = score A RB r h j l).
   { intros l. unfold real_score, score. f_equal. unfold Rdiv at 2. rewrite <- rsum_scal_r. apply rsum_ext. intros i Hi.
     unfold flat_key, group. rewrite !flat_div, !flat_mod by auto. field. auto. }
   rewrite <- Ps. unfold weight. destruct entries as [|E0 Es0] eqn:Shape; [reflexivity|]. cbn [map]. rewrite <- Shape in *.
   rewrite (rsum_ext K (fun l => (if sees A x j l then exp (score A RB r h j l) else 0) * value A RB r l (group A h) c)
-    (fun l => if sees A x j l then exp (score A RB r h j l) * value A RB r l (group A h) c else 0)) by (intros l _; destruct (sees A x j l); ring).
+    (fun l => if sees A x j l then exp (score A RB r h j l) * value A RB r l (group A h) c else 0)) by (intros l _;
+      destruct (sees A x j l); ring).
   rewrite !rsum_visible, <- Ps, !rlist_map by auto. apply (f_equal2 Rdiv).
   - apply rlist_ext. intros E _. rewrite Sc. unfold flat_value. rewrite flat_div, flat_mod by auto. reflexivity.
   - apply rlist_ext. intros E _. now rewrite Sc.
@@ -268,11 +281,14 @@ Lemma joined_ok j s entries z : (j < K)%nat -> spot_ok j s -> entries_ok (horizo
   holds p (H * dh) z (fun i => mixed A x RB r (i / dh)%nat j (i mod dh)%nat).
 Proof.
   intros J Sp Es. unfold joined. cbv zeta. set (heads := memo1 H _).
-  destruct (forallb _ (seq 0 H)) eqn:F; [|discriminate]. intros S. injection S as <-. intros i Hi. cbn [mid err]. rewrite memo1_eq.
+  destruct (forallb _ (seq 0 H)) eqn:F; [|discriminate]. intros S. injection S as <-. intros i Hi. cbn [mid err].
+  rewrite memo1_eq.
   rewrite forallb_forall in F. assert (Hh : (i / dh < H)%nat) by (apply Nat.div_lt_upper_bound; lia).
-  specialize (F (i / dh)%nat ltac:(apply in_seq; lia)). set (head h := match heads h with Some v => v | None => Vector no_bias 0 end).
+  specialize (F (i / dh)%nat ltac:(apply in_seq; lia)). set (head h := match heads h with Some v => v | None => Vector no_bias
+    0 end).
   assert (Q : heads (i / dh)%nat = head_at B (i / dh) s entries) by exact (memo1_eq H (fun h => head_at B h s entries) _).
-  assert (Hm : mid (head (i / dh)%nat) = mid (match heads (i / dh)%nat with Some v => v | None => Vector no_bias 0 end)) by reflexivity.
+  assert (Hm : mid (head (i / dh)%nat) = mid (match heads (i / dh)%nat with Some v => v | None => Vector no_bias 0 end)) by
+    reflexivity.
   destruct (heads (i / dh)%nat) as [v|] eqn:E; [|discriminate].
   assert (X := head_at_ok _ j s entries v Hh J Sp Es (eq_sym Q) (i mod dh)%nat ltac:(apply Nat.mod_upper_bound; lia)).
   eapply Rle_trans; [exact X|]. apply Rle_trans with (IZR (err (head (i / dh)%nat))); [unfold head; rewrite E; lra|].
@@ -304,14 +320,16 @@ Proof.
   { unfold units, unit. assert (In := fun b => linear_holds p Hp e d m (W_in B) b u _ He N).
     assert (Gate := linear_holds p Hp e d m (W_gate B) no_bias u _ He N). destruct (gated_mlp A).
     - apply plus_holds; [|apply constant_holds]. apply products_holds; auto.
-      + eapply holds_ext; [|apply acted_holds, Gate]. intros n _. cbn beta. unfold no_bias, Rdiv. now rewrite Rmult_0_l, Rplus_0_r.
+      + eapply holds_ext; [|apply acted_holds, Gate]. intros n _. cbn beta. unfold no_bias, Rdiv.
+        now rewrite Rmult_0_l, Rplus_0_r.
       + eapply holds_ext; [|apply (In no_bias)]. intros n _. cbn beta. unfold no_bias, Rdiv. now rewrite Rmult_0_l, Rplus_0_r.
     - apply acted_holds. exact (In (b_in B)). }
   eapply holds_ext; [|apply plus_holds; [exact F|exact (linear_holds p Hp e m d _ (b_out B) units _ He U)]].
   intros i Hi. cbn beta. rewrite <- Rplus_assoc. reflexivity.
 Qed.
 
-Lemma after_ok j s entries v : (j < K)%nat -> spot_ok j s -> entries_ok (horizon A j) entries -> after_by B s entries = Some v ->
+Lemma after_ok j s entries v : (j < K)%nat -> spot_ok j s -> entries_ok (horizon A j) entries -> after_by B s entries = Some v
+  ->
   holds p d v (after_block A x RB r j) /\ attn_only A || norm_defined A (after_attention A x RB r j) = true.
 Proof.
   intros J Sp Es. unfold after_by. cbv zeta. destruct (joined B s entries) as [z|] eqn:Z; [|discriminate]. intros F.
@@ -330,18 +348,22 @@ End Block.
 Lemma logits_ok j v y : holds p d v (stream A RT x (n_layers A) j) -> logits_by v = Some y ->
   holds p (d_vocab_out A) y (logit A RT x j) /\ norm_defined A (stream A RT x (n_layers A) j) = true.
 Proof.
-  intros F. unfold logits_by. cbv zeta. destruct (normed (ln_final T) v) as [u|] eqn:E; [|discriminate]. intros S. injection S as <-.
+  intros F. unfold logits_by. cbv zeta. destruct (normed (ln_final T) v) as [u|] eqn:E; [|discriminate]. intros S.
+  injection S as <-.
   destruct (normed_holds _ _ _ _ F E) as [N D]. split; auto. exact (linear_holds p Hp e d _ _ (b_U T) u _ He N).
 Qed.
 
 Lemma winner_ok v y best : (0 < md)%Z -> holds p (d_vocab_out A) v y -> winner v = Some best ->
   (best < d_vocab_out A)%nat /\ forall o, (o < d_vocab_out A)%nat -> o <> best -> y o + IZR mn / IZR md < y best.
 Proof.
-  intros Hmd F. unfold winner. cbv zeta. set (b := greatest _ _). destruct (Nat.ltb_spec b (d_vocab_out A)) as [L|]; [|discriminate].
+  intros Hmd F. unfold winner. cbv zeta. set (b := greatest _ _). destruct (Nat.ltb_spec b (d_vocab_out A)) as [L|];
+    [|discriminate].
   cbn [andb]. destruct (forallb _ _) eqn:C; [|discriminate]. intros S. injection S as <-. split; auto. intros o Ho N.
-  rewrite forallb_forall in C. specialize (C o ltac:(apply in_seq; lia)). rewrite (proj2 (Nat.eqb_neq o b) N) in C. cbn [orb] in C.
+  rewrite forallb_forall in C. specialize (C o ltac:(apply in_seq; lia)). rewrite (proj2 (Nat.eqb_neq o b) N) in C.
+  cbn [orb] in C.
   apply Z.ltb_lt, IZR_lt in C. rewrite Z.shiftl_mul_pow2, minus_IZR, !mult_IZR, minus_IZR, mult_IZR in C by lia.
-  assert (X := F o Ho). assert (Y := F b L). apply within_iff in X, Y. assert (W := P_pos p Hp). assert (M : 0 < IZR md) by now apply IZR_lt.
+  assert (X := F o Ho). assert (Y := F b L). apply within_iff in X, Y. assert (W := P_pos p Hp).
+  assert (M : 0 < IZR md) by now apply IZR_lt.
   apply Rmult_lt_reg_r with (P * IZR md); [nra|].
   replace ((y o + IZR mn / IZR md) * (P * IZR md)) with (y o * P * IZR md + IZR mn * P) by (field; lra). nra.
 Qed.

@@ -1,7 +1,9 @@
-(* A transformer of one layer without norms, read at a position: what its attention sums up there, token by token; and by how much
+(* A transformer of one layer without norms, read at a position: what its attention sums up there, token by token;
+  and by how much
    an output leads, for all that the heads may read in a box (rule regions, FORMAT.md 5.17). *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
-From CompactProofs Require Import Semantics Counting PrefixChains Exponential MatrixProduct Vectors Attention Transformers Forward EveryInput.
+From CompactProofs Require Import Semantics Counting PrefixChains Exponential MatrixProduct Vectors Attention Transformers
+  Forward EveryInput.
 Import ListNotations.
 Open Scope R_scope.
 
@@ -10,12 +12,14 @@ Proof. intros E. now injection E. Qed.
 
 Definition box : Type := nat -> Z * Z.
 (* Bounds, in units of 2^-k, of a sum of numbers z i, which are between bounds, times w i: twice the bounds. *)
-Definition low_sum (n : nat) (b : box) (w : nat -> Z) : Z := zsum n (fun i => (fst (b i) + snd (b i)) * w i - (snd (b i) - fst (b i)) * Z.abs (w i))%Z.
+Definition low_sum (n : nat) (b : box) (w : nat -> Z) : Z := zsum n (fun i => (fst (b i) + snd (b i)) * w i - (snd (b i) - fst
+  (b i)) * Z.abs (w i))%Z.
 Lemma low_sum_le n b w z u : (forall i, (i < n)%nat -> IZR (fst (b i)) <= z i * u <= IZR (snd (b i))) ->
   IZR (low_sum n b w) <= 2 * u * rsum n (fun i => z i * IZR (w i)).
 Proof.
   intros H. unfold low_sum. rewrite <- rsum_IZR, <- rsum_scal. apply rsum_le. intros i Hi. specialize (H i Hi).
-  rewrite minus_IZR, !mult_IZR, plus_IZR, minus_IZR, abs_IZR. set (lo := IZR (fst (b i))) in *. set (hi := IZR (snd (b i))) in *.
+  rewrite minus_IZR, !mult_IZR, plus_IZR, minus_IZR, abs_IZR. set (lo := IZR (fst (b i))) in *.
+  set (hi := IZR (snd (b i))) in *.
   set (v := IZR (w i)). set (y := z i * u) in *. replace (2 * u * (z i * v)) with (2 * (y * v)) by (unfold y; ring).
   unfold Rabs. destruct (Rcase_abs v).
   - assert (0 <= (hi - y) * - v) by (apply Rmult_le_pos; lra). lra.
@@ -154,7 +158,8 @@ Definition leads_in (base : vector * vector) (best : nat) (b : box) : bool :=
     fun o => (found o + Z.shiftl (biases_out after best - biases_out after o) (p + 1))%Z in
   let need := Z.shiftl mn (p + 2 * e + 1) in
   forallb (fun o => (o =? best)%nat ||
-    (need <? md * (Z.shiftl (mid logits best - mid logits o - 2 * err logits) (2 * e + 1) + from_read o + from_units o))%Z) (seq 0 outs).
+    (need <? md * (Z.shiftl (mid logits best - mid logits o - 2 * err logits) (2 * e + 1) + from_read o + from_units o))%Z)
+      (seq 0 outs).
 (* Boxes in which it does not are cut in halves, some times. *)
 Variable where_to_cut : box -> nat.
 Fixpoint leads_cut (cuts : nat) (base : vector * vector) (best : nat) (b : box) : bool :=
@@ -204,7 +209,8 @@ Definition real_term (k j : nat) : R :=
     exp (score A RB r0 h at_position j - IZR (reference q0 h) / P) *
     match (k mod W)%nat with O => 1 | S c => value A RB r0 j (group_of h) c - IZR (centre (h * dh + c)%nat) / P end
   else 0.
-Definition inside (n : nat) (b : box) (f : nat -> R) : Prop := forall k, (k < n)%nat -> IZR (fst (b k)) <= f k * P <= IZR (snd (b k)).
+Definition inside (n : nat) (b : box) (f : nat -> R) : Prop := forall k, (k < n)%nat -> IZR (fst (b k)) <= f k * P <= IZR (snd
+  (b k)).
 
 Lemma within_bounds y a : within p y (fst a) (snd a) -> IZR (fst a - snd a) <= y * P <= IZR (fst a + snd a).
 Proof. intros F. apply within_iff in F. rewrite minus_IZR, plus_IZR. exact F. Qed.
@@ -219,22 +225,26 @@ Proof.
   destruct (forallb _ (seq 0 H)) eqn:All; [|discriminate]. destruct (in_range st); [|discriminate]. cbn [andb].
   intros F. apply some_same in F. subst b. intros k Hk. rewrite memo1_eq. cbv beta zeta.
   rewrite forallb_forall in All. set (h := (k / W)%nat). assert (Hh : (h < H)%nat) by (apply Nat.div_lt_upper_bound; lia).
-  assert (Ah := All h ltac:(apply in_seq; lia)). assert (Wh : weights h = head_weight q0 h sq st) by exact (memo1_eq H (fun h => head_weight q0 h sq st) h).
+  assert (Ah := All h ltac:(apply in_seq; lia)). assert (Wh : weights h = head_weight q0 h sq st) by exact (memo1_eq H (fun h
+    => head_weight q0 h sq st) h).
   destruct (weights h) as [[m0 w0]|] eqn:Ew; [|discriminate]. clear Ah. unfold head_weight in Wh. cbv zeta in Wh.
   destruct Oq as (Pq & _ & Qq & _ & _ & Sn). destruct Ot as (Pt & _ & _ & Et & _ & _).
   assert (Gh : (group_of h < G)%nat) by (apply Nat.div_lt_upper_bound; [lia|nia]).
   assert (Hq : (h * dh + dh <= H * dh)%nat) by nia.
   assert (Sc := score_ok p Hp dh (h * dh) (group_of h) e (slopes B h) at_position (asks sq) He
-    (fun i => query A RB r0 at_position (i / dh)%nat (i mod dh)%nat / scale A) (flat_key A e B r0) (flat_value A e B r0) (real e (slopes B h)) eq_refl
+    (fun i => query A RB r0 at_position (i / dh)%nat (i mod dh)%nat / scale A) (flat_key A e B r0) (flat_value A e B r0) (real
+      e (slopes B h)) eq_refl
     G Gh (H * dh) Hq Qq (own st) Et). cbv zeta in Sc. rewrite Pt in Sc.
   destruct (score_of p dh (h * dh) (group_of h) e (slopes B h) at_position (asks sq) _ (own st)) as [s1 w1].
   destruct (Z.leb_spec (s1 + w1) (reference q0 h)) as [Le|]; [|discriminate].
   assert (Wh' : weight_of p expo (reference q0 h) (s1, w1) = (m0, w0)) by congruence. clear Wh.
   set (rs := real_score _ _ _ _ _ _ _ j) in Sc.
-  assert (Wk : within p (exp (rs - IZR (reference q0 h) / P)) (fst (weight_of p expo (reference q0 h) (s1, w1))) (snd (weight_of p expo (reference q0 h) (s1, w1)))).
+  assert (Wk : within p (exp (rs - IZR (reference q0 h) / P)) (fst (weight_of p expo (reference q0 h) (s1, w1))) (snd
+    (weight_of p expo (reference q0 h) (s1, w1)))).
   { apply (weight_ok p Hp expo expo_ok); auto. }
   rewrite Wh' in Wk. cbn [fst snd] in Wk. unfold rs in Wk.
-  assert (Real : real_score dh (h * dh) (group_of h) at_position (fun i => query A RB r0 at_position (i / dh)%nat (i mod dh)%nat / scale A)
+  assert (Real : real_score dh (h * dh) (group_of h) at_position (fun i => query A RB r0 at_position (i / dh)%nat (i mod
+    dh)%nat / scale A)
     (flat_key A e B r0) (real e (slopes B h)) j = score A RB r0 h at_position j).
   { unfold real_score, score. f_equal. unfold Rdiv at 2. rewrite <- rsum_scal_r. apply rsum_ext. intros i Hi.
     unfold flat_key, group, group_of. rewrite !flat_div, !flat_mod by auto. field. auto. }
@@ -245,8 +255,10 @@ Proof.
     assert (Hgc : (group_of h * dh + c < G * dh)%nat) by nia. specialize (Hv (group_of h * dh + c)%nat Hgc). cbn beta in Hv.
     unfold flat_value in Hv. rewrite flat_div, flat_mod in Hv by auto.
     set (cc := centre (h * dh + c)%nat). assert (Pp := P_pos p Hp).
-    assert (Hv' : within p (value A RB r0 j (group_of h) c - IZR cc / P) (mid (values (own st)) (group_of h * dh + c)%nat - cc) (err (values (own st)))).
-    { apply within_iff in Hv. apply within_iff. rewrite minus_IZR, Rmult_minus_distr_r. replace (IZR cc / P * P) with (IZR cc) by (field; lra). lra. }
+    assert (Hv' : within p (value A RB r0 j (group_of h) c - IZR cc / P) (mid (values (own st)) (group_of h * dh + c)%nat - cc)
+      (err (values (own st)))).
+    { apply within_iff in Hv. apply within_iff. rewrite minus_IZR, Rmult_minus_distr_r.
+      replace (IZR cc / P * P) with (IZR cc) by (field; lra). lra. }
     assert (Tm := times_ok p Hp _ _ (m0, w0) (_, _) Wk Hv'). fold cc.
     destruct (times p (m0, w0) (mid (values (own st)) (group_of h * dh + c)%nat - cc, err (values (own st)))%Z) as [m1 w1'].
     now apply (within_bounds _ (m1, w1')).
@@ -260,12 +272,18 @@ Proof.
   intros J. unfold term_of. assert (Sees : looks_at j (tok j) = sees A x at_position j).
   { unfold looks_at, sees, is_pad, token. now destruct (pad_token A). }
   rewrite Sees. intros F See. rewrite See in F. destruct (first at_position q0) as [sq|]; [|discriminate].
-  destruct (first j (tok j)) as [st|] eqn:Ft; [|discriminate]. cbv zeta in F. destruct (in_range st) eqn:Rg; [|now rewrite andb_false_r in F].
-  clear F. intros k Hk. unfold in_range in Rg. cbv zeta in Rg. rewrite forallb_forall in Rg. specialize (Rg k ltac:(apply in_seq; lia)).
-  apply andb_prop in Rg as [R1 R2]. apply Z.leb_le, IZR_le in R1, R2. destruct (first_spot _ _ J Ft) as (Pt & _ & _ & Et & _ & _).
-  destruct Et as (_ & Hv & _). rewrite Pt in Hv. set (h := (k / dh)%nat) in *. assert (Hh : (h < H)%nat) by (apply Nat.div_lt_upper_bound; lia).
-  assert (Hc : (k mod dh < dh)%nat) by (apply Nat.mod_upper_bound; lia). assert (Gh : (group_of h < G)%nat) by (apply Nat.div_lt_upper_bound; [lia|nia]).
-  specialize (Hv (group_of h * dh + k mod dh)%nat ltac:(nia)). cbn beta in Hv. unfold flat_value in Hv. rewrite flat_div, flat_mod in Hv by auto.
+  destruct (first j (tok j)) as [st|] eqn:Ft; [|discriminate]. cbv zeta in F.
+  destruct (in_range st) eqn:Rg; [|now rewrite andb_false_r in F].
+  clear F. intros k Hk. unfold in_range in Rg. cbv zeta in Rg. rewrite forallb_forall in Rg.
+  specialize (Rg k ltac:(apply in_seq; lia)).
+  apply andb_prop in Rg as [R1 R2]. apply Z.leb_le, IZR_le in R1, R2. destruct (first_spot _ _ J Ft) as (Pt & _ & _ & Et & _ &
+    _).
+  destruct Et as (_ & Hv & _). rewrite Pt in Hv. set (h := (k / dh)%nat) in *.
+  assert (Hh : (h < H)%nat) by (apply Nat.div_lt_upper_bound; lia).
+  assert (Hc : (k mod dh < dh)%nat) by (apply Nat.mod_upper_bound; lia).
+  assert (Gh : (group_of h < G)%nat) by (apply Nat.div_lt_upper_bound; [lia|nia]).
+  specialize (Hv (group_of h * dh + k mod dh)%nat ltac:(nia)). cbn beta in Hv. unfold flat_value in Hv.
+  rewrite flat_div, flat_mod in Hv by auto.
   apply within_iff in Hv. rewrite !minus_IZR in R1. rewrite plus_IZR, minus_IZR in R2. assert (Pp := P_pos p Hp).
   rewrite Rmult_minus_distr_r. replace (IZR (centre k) / P * P) with (IZR (centre k)) by (field; lra). lra.
 Qed.
@@ -280,49 +298,67 @@ Proof. apply flat_mod. Qed.
 Lemma mixed_read h c : (h < H)%nat -> (c < dh)%nat -> 0 < real_sum (h * W) ->
   mixed A x RB r0 h at_position c = IZR (centre (h * dh + c)%nat) / P + real_read (h * dh + c)%nat.
 Proof.
-  intros Hh Hc Pos. unfold real_read. rewrite flat_div, flat_mod by auto. unfold real_sum in *. set (cc := IZR (centre (h * dh + c)%nat) / P).
-  set (a := IZR (reference q0 h) / P). set (u l := if sees A x at_position l then exp (score A RB r0 h at_position l - a) else 0).
+  intros Hh Hc Pos. unfold real_read. rewrite flat_div, flat_mod by auto. unfold real_sum in *.
+  set (cc := IZR (centre (h * dh + c)%nat) / P).
+  set (a := IZR (reference q0 h) / P). set (u l := if sees A x at_position l then exp (score A RB r0 h at_position l - a) else
+    0).
   assert (Z0 : forall l, real_term (h * W) l = u l).
-  { intros l. unfold real_term, u. replace (h * W)%nat with (h * W + 0)%nat by lia. rewrite row_div, row_mod by lia. destruct (sees _ _ _ _); auto. cbv zeta. fold a. ring. }
+  { intros l. unfold real_term, u. replace (h * W)%nat with (h * W + 0)%nat by lia. rewrite row_div, row_mod by lia.
+    destruct (sees _ _ _ _); auto. cbv zeta. fold a. ring. }
   assert (Z1 : forall l, real_term (h * W + S c) l = u l * value A RB r0 l (group A h) c - u l * cc).
-  { intros l. unfold real_term, u. rewrite row_div, row_mod by lia. destruct (sees _ _ _ _); [|ring]. cbv zeta. fold a cc. unfold group_of, group. ring. }
+  { intros l. unfold real_term, u. rewrite row_div, row_mod by lia. destruct (sees _ _ _ _); [|ring]. cbv zeta. fold a cc.
+    unfold group_of, group. ring. }
   rewrite (rsum_ext K (real_term (h * W)) u) in * by (intros; apply Z0).
-  rewrite (rsum_ext K (real_term (h * W + S c)) (fun l => u l * value A RB r0 l (group A h) c - u l * cc)) by (intros; apply Z1).
+  rewrite (rsum_ext K (real_term (h * W + S c)) (fun l => u l * value A RB r0 l (group A h) c - u l * cc)) by (intros;
+    apply Z1).
   rewrite rsum_minus, rsum_scal_r. unfold mixed.
   assert (Ex : existsb (sees A x at_position) (seq 0 K) = true).
   { destruct (existsb _ _) eqn:E; auto. exfalso. rewrite (rsum_ext K u (fun _ => 0)) in Pos; [rewrite rsum_0 in Pos; lra|].
-    intros l Hl. unfold u. destruct (sees A x at_position l) eqn:S; auto. assert (N : existsb (sees A x at_position) (seq 0 K) = true); [|congruence].
+    intros l Hl. unfold u. destruct (sees A x at_position l) eqn:S; auto.
+    assert (N : existsb (sees A x at_position) (seq 0 K) = true); [|congruence].
     apply existsb_exists. exists l. split; auto. apply in_seq. lia. }
   rewrite Ex. assert (X := exp_pos a).
   assert (Up : forall l, weight A x RB r0 h at_position l = u l * exp a).
   { intros l. unfold weight, u. destruct (sees _ _ _ _); [|ring]. rewrite <- exp_plus. f_equal. ring. }
   rewrite (rsum_ext K (weight A x RB r0 h at_position) (fun l => u l * exp a)) by (intros; apply Up).
-  rewrite (rsum_ext K (fun l => weight A x RB r0 h at_position l * value A RB r0 l (group A h) c) (fun l => u l * value A RB r0 l (group A h) c * exp a))
+  rewrite (rsum_ext K (fun l => weight A x RB r0 h at_position l * value A RB r0 l (group A h) c) (fun l => u l * value A RB r0
+    l (group A h) c * exp a))
     by (intros; rewrite Up; ring).
   rewrite !rsum_scal_r. field. lra.
 Qed.
 Lemma range_read k : (k < H * dh)%nat -> (forall j, (j < K)%nat -> valued j) -> 0 < real_sum (k / dh * W) ->
   IZR (fst (range k)) <= real_read k * P <= IZR (snd (range k)).
 Proof.
-  intros Hk Vd Pos. set (h := (k / dh)%nat) in *. assert (Hc : (k mod dh < dh)%nat) by (apply Nat.mod_upper_bound; lia). assert (Pp := P_pos p Hp).
-  set (a := IZR (reference q0 h) / P). set (u l := if sees A x at_position l then exp (score A RB r0 h at_position l - a) else 0).
+  intros Hk Vd Pos. set (h := (k / dh)%nat) in *. assert (Hc : (k mod dh < dh)%nat) by (apply Nat.mod_upper_bound; lia).
+  assert (Pp := P_pos p Hp).
+  set (a := IZR (reference q0 h) / P). set (u l := if sees A x at_position l then exp (score A RB r0 h at_position l - a) else
+    0).
   assert (U0 : forall l, 0 <= u l) by (intros l; unfold u; destruct (sees _ _ _ _); [left; apply exp_pos|lra]).
   assert (Z0 : forall l, real_term (h * W) l = u l).
-  { intros l. unfold real_term, u. replace (h * W)%nat with (h * W + 0)%nat by lia. rewrite row_div, row_mod by lia. destruct (sees _ _ _ _); auto. cbv zeta. fold a. ring. }
-  assert (Z1 : forall l, real_term (h * W + S (k mod dh)) l = u l * (value A RB r0 l (group_of h) (k mod dh) - IZR (centre (h * dh + k mod dh)%nat) / P)).
-  { intros l. unfold real_term, u. rewrite row_div, row_mod by lia. destruct (sees _ _ _ _); [|ring]. cbv zeta. fold a. reflexivity. }
+  { intros l. unfold real_term, u. replace (h * W)%nat with (h * W + 0)%nat by lia. rewrite row_div, row_mod by lia.
+    destruct (sees _ _ _ _); auto. cbv zeta. fold a. ring. }
+  assert (Z1 : forall l, real_term (h * W + S (k mod dh)) l = u l * (value A RB r0 l (group_of h) (k mod dh) - IZR (centre (h *
+    dh + k mod dh)%nat) / P)).
+  { intros l. unfold real_term, u. rewrite row_div, row_mod by lia. destruct (sees _ _ _ _); [|ring]. cbv zeta. fold a.
+    reflexivity. }
   assert (Kk : (h * dh + k mod dh = k)%nat) by (unfold h; rewrite (Nat.div_mod k dh) at 3 by lia; lia). rewrite Kk in Z1.
   unfold real_read. fold h. unfold real_sum in *.
-  rewrite (rsum_ext K (real_term (h * W)) u) in * by (intros; apply Z0). rewrite (rsum_ext K (real_term (h * W + S (k mod dh))) _) by (intros; apply Z1).
+  rewrite (rsum_ext K (real_term (h * W)) u) in * by (intros; apply Z0).
+  rewrite (rsum_ext K (real_term (h * W + S (k mod dh))) _) by (intros; apply Z1).
   set (y l := value A RB r0 l (group_of h) (k mod dh) - IZR (centre k) / P).
   assert (B : forall l, (l < K)%nat -> IZR (fst (range k)) * u l <= u l * y l * P <= IZR (snd (range k)) * u l).
   { intros l Hl. assert (Ul := U0 l). destruct (sees A x at_position l) eqn:Se.
-    - specialize (Vd l Hl Se k Hk). fold h in Vd. fold (y l) in Vd. rewrite Rmult_assoc, !(Rmult_comm (u l)). split; apply Rmult_le_compat_r; lra.
+    - specialize (Vd l Hl Se k Hk). fold h in Vd. fold (y l) in Vd. rewrite Rmult_assoc, !(Rmult_comm (u l)).
+      split; apply Rmult_le_compat_r; lra.
     - assert (Zr : u l = 0) by (unfold u; now rewrite Se). rewrite Zr. lra. }
-  assert (L : IZR (fst (range k)) * rsum K u <= rsum K (fun l => u l * y l) * P) by (rewrite <- rsum_scal, <- rsum_scal_r; apply rsum_le; intros l Hl; now apply B).
-  assert (Hg : rsum K (fun l => u l * y l) * P <= IZR (snd (range k)) * rsum K u) by (rewrite <- rsum_scal, <- rsum_scal_r; apply rsum_le; intros l Hl; now apply B).
-  change (rsum K (fun i => u i * (value A RB r0 i (group_of h) (k mod dh) - IZR (centre k) / P))) with (rsum K (fun l => u l * y l)).
-  split; apply Rmult_le_reg_r with (rsum K u); auto; replace (rsum K (fun l => u l * y l) / rsum K u * P * rsum K u) with (rsum K (fun l => u l * y l) * P) by (field; lra); auto.
+  assert (L : IZR (fst (range k)) * rsum K u <= rsum K (fun l => u l * y l) * P) by (rewrite <- rsum_scal, <- rsum_scal_r;
+    apply rsum_le; intros l Hl; now apply B).
+  assert (Hg : rsum K (fun l => u l * y l) * P <= IZR (snd (range k)) * rsum K u) by (rewrite <- rsum_scal, <- rsum_scal_r;
+    apply rsum_le; intros l Hl; now apply B).
+  change (rsum K (fun i => u i * (value A RB r0 i (group_of h) (k mod dh) - IZR (centre k) / P))) with (rsum K (fun l => u l *
+    y l)).
+  split; apply Rmult_le_reg_r with (rsum K u); auto; replace (rsum K (fun l => u l * y l) / rsum K u * P * rsum K u) with (rsum
+    K (fun l => u l * y l) * P) by (field; lra); auto.
 Qed.
 Lemma read_box_ok sums b : (forall j, (j < K)%nat -> valued j) -> inside (H * W) sums real_sum -> read_box sums = Some b ->
   inside (H * dh) b real_read /\ forall h, (h < H)%nat -> 0 < real_sum (h * W).
@@ -332,16 +368,19 @@ Proof.
   assert (Pos : forall h, (h < H)%nat -> (0 < fst (sums (h * W)%nat))%Z /\ 0 < real_sum (h * W)).
   { intros h Hh. specialize (F h ltac:(apply in_seq; lia)). apply Z.ltb_lt in F. split; auto.
     assert (B := I (h * W)%nat ltac:(nia)). apply IZR_lt in F. apply Rmult_lt_reg_r with P; lra. }
-  split; [|intros h Hh; now apply Pos]. intros k Hk. rewrite memo1_eq. cbv beta zeta. set (h := (k / dh)%nat). assert (Hh : (h < H)%nat) by (apply Nat.div_lt_upper_bound; lia).
+  split; [|intros h Hh; now apply Pos]. intros k Hk. rewrite memo1_eq. cbv beta zeta. set (h := (k / dh)%nat).
+  assert (Hh : (h < H)%nat) by (apply Nat.div_lt_upper_bound; lia).
   assert (Hc : (k mod dh < dh)%nat) by (apply Nat.mod_upper_bound; lia). destruct (Pos h Hh) as [Z0 S0].
   assert (Bz := I (h * W)%nat ltac:(nia)). assert (Bn := I (h * W + S (k mod dh))%nat ltac:(nia)).
   assert (Rg := range_read k Hk Vd S0).
   enough (Qb : let '(zl, zh) := sums (h * W)%nat in let '(nl, nh) := sums (h * W + S (k mod dh))%nat in
-    IZR (Z.shiftl nl p / (if (0 <=? nl)%Z then zh else zl)) <= real_read k * P <= IZR (cdiv (Z.shiftl nh p) (if (0 <=? nh)%Z then zl else zh))).
+    IZR (Z.shiftl nl p / (if (0 <=? nl)%Z then zh else zl)) <= real_read k * P <= IZR (cdiv (Z.shiftl nh p) (if (0 <=? nh)%Z
+      then zl else zh))).
   { destruct (sums (h * W)%nat) as [zl zh]. destruct (sums (h * W + S (k mod dh))%nat) as [nl nh]. cbn [fst snd].
     split; [destruct (Z.max_spec (fst (range k)) (Z.shiftl nl p / (if (0 <=? nl)%Z then zh else zl))) as [[_ ->]|[_ ->]]; lra|].
     destruct (Z.min_spec (snd (range k)) (cdiv (Z.shiftl nh p) (if (0 <=? nh)%Z then zl else zh))) as [[_ ->]|[_ ->]]; lra. }
-  clear Rg. unfold real_read. fold h. destruct (sums (h * W)%nat) as [zl zh]. destruct (sums (h * W + S (k mod dh))%nat) as [nl nh]. cbn [fst snd] in *.
+  clear Rg. unfold real_read. fold h. destruct (sums (h * W)%nat) as [zl zh].
+  destruct (sums (h * W + S (k mod dh))%nat) as [nl nh]. cbn [fst snd] in *.
   set (N := real_sum (h * W + S (k mod dh))) in *. set (Zr := real_sum (h * W)) in *. rewrite !Z.shiftl_mul_pow2 by lia.
   assert (Zl : 0 < IZR zl) by now apply IZR_lt. assert (Zh : (0 < zh)%Z) by (apply lt_IZR; lra).
   assert (Zz : IZR zl <= Zr * P <= IZR zh) by exact Bz. assert (Zp : 0 < Zr * P) by nra.
@@ -350,7 +389,8 @@ Proof.
   - apply Rmult_le_reg_r with (Zr * P); auto. unfold Rdiv. rewrite (Rmult_assoc (N * P * P)), Rinv_l, Rmult_1_r by lra.
     apply Rle_trans with (IZR nl * P); [|apply Rmult_le_compat_r; lra]. destruct (Z.leb_spec 0 nl) as [L|L].
     + assert (D := div_le (nl * 2 ^ p) zh Zh). rewrite mult_IZR in D. apply IZR_le in L.
-      assert (Q0 : 0 <= IZR (nl * 2 ^ p / zh)) by (apply IZR_le, Z.div_pos; [apply Z.mul_nonneg_nonneg; [now apply le_IZR|now apply Z.pow_nonneg]|lia]). nra.
+      assert (Q0 : 0 <= IZR (nl * 2 ^ p / zh)) by (apply IZR_le, Z.div_pos; [apply Z.mul_nonneg_nonneg;
+        [now apply le_IZR|now apply Z.pow_nonneg]|lia]). nra.
     + assert (D := div_le (nl * 2 ^ p) zl Z0). rewrite mult_IZR in D. apply IZR_lt in L.
       assert (Q0 : IZR (nl * 2 ^ p / zl) <= 0).
       { apply Rnot_lt_le. intros Q. assert (0 < IZR (nl * 2 ^ p / zl) * IZR zl) by (apply Rmult_lt_0_compat; auto). nra. } nra.
@@ -358,7 +398,8 @@ Proof.
     apply Rle_trans with (IZR nh * P); [apply Rmult_le_compat_r; lra|]. destruct (Z.leb_spec 0 nh) as [L|L].
     + assert (D := cdiv_ge (nh * 2 ^ p) zl Z0). rewrite mult_IZR in D. apply IZR_le in L.
       assert (Q0 : 0 <= IZR (cdiv (nh * 2 ^ p) zl)).
-      { apply Rnot_lt_le. intros Q. assert (0 < - IZR (cdiv (nh * 2 ^ p) zl) * IZR zl) by (apply Rmult_lt_0_compat; lra). nra. } nra.
+      { apply Rnot_lt_le. intros Q. assert (0 < - IZR (cdiv (nh * 2 ^ p) zl) * IZR zl) by (apply Rmult_lt_0_compat; lra). nra.
+        } nra.
     + assert (D := cdiv_ge (nh * 2 ^ p) zh Zh). rewrite mult_IZR in D. apply IZR_lt in L. assert (Zh' : 0 < IZR zh) by lra.
       destruct (Rle_dec (IZR (cdiv (nh * 2 ^ p) zh)) 0) as [Q|Q]; [nra|]. nra.
 Qed.
@@ -378,7 +419,8 @@ Proof.
   - intros i _. rewrite <- !rsum_scal_r. apply rsum_ext; intros l _. unfold real. rewrite mult_IZR. field. lra.
 Qed.
 Definition centre_value (k : nat) : R := IZR (centre k) / P.
-Definition base_value (i : nat) : R := r0 at_position i + rsum (H * dh) (fun k => centre_value k * real e (W_O_flat k i)) + real e (b_O B i).
+Definition base_value (i : nat) : R := r0 at_position i + rsum (H * dh) (fun k => centre_value k * real e (W_O_flat k i)) +
+  real e (b_O B i).
 Lemma attention_value i : (forall h, (h < H)%nat -> 0 < real_sum (h * W)) ->
   after_attention A x RB r0 at_position i = base_value i + rsum (H * dh) (fun k => real_read k * real e (W_O_flat k i)).
 Proof.
@@ -386,9 +428,11 @@ Proof.
   rewrite (rsum_ext H (fun h => rsum dh (fun c => mixed A x RB r0 h at_position c * Transformers.W_O RB h c i))
     (fun h => rsum dh (fun c => (centre_value (h * dh + c) + real_read (h * dh + c)) * real e (W_O_flat (h * dh + c) i)))).
   - rewrite <- (rsum_flat H dh (fun k => (centre_value k + real_read k) * real e (W_O_flat k i))).
-    rewrite (rsum_ext (H * dh) _ (fun k => centre_value k * real e (W_O_flat k i) + real_read k * real e (W_O_flat k i))) by (intros; ring).
+    rewrite (rsum_ext (H * dh) _ (fun k => centre_value k * real e (W_O_flat k i) + real_read k * real e (W_O_flat k i))) by
+      (intros; ring).
     rewrite rsum_plus. cbn [Transformers.b_O map_block]. ring.
-  - intros h Hh. apply rsum_ext; intros c Hc. rewrite (mixed_read h c Hh Hc (Pos h Hh)). unfold centre_value, W_O_flat. rewrite flat_div, flat_mod by auto. reflexivity.
+  - intros h Hh. apply rsum_ext; intros c Hc. rewrite (mixed_read h c Hh Hc (Pos h Hh)). unfold centre_value, W_O_flat.
+    rewrite flat_div, flat_mod by auto. reflexivity.
 Qed.
 Lemma norm_none Wn v i : norm A Wn v i = v i.
 Proof. unfold norm. now rewrite Hnorm. Qed.
@@ -396,10 +440,12 @@ Lemma base_ok logits inner : base_of q0 = Some (logits, inner) ->
   holds p outs logits (fun o => rsum d (fun i => base_value i * real e (W_U T i o)) + real e (b_U T o)) /\
   holds p m inner (fun n => rsum d (fun i => base_value i * real e (W_in B i n)) + real e (b_in B n)).
 Proof.
-  unfold base_of. cbv zeta. destruct (first at_position q0) as [s|] eqn:F; [|discriminate]. intros E. apply some_same in E. injection E as -> ->.
+  unfold base_of. cbv zeta. destruct (first at_position q0) as [s|] eqn:F; [|discriminate]. intros E. apply some_same in E.
+  injection E as -> ->.
   assert (S := first_spot _ _ Hat F). destruct S as (_ & R0 & _).
   assert (C : holds p (H * dh) (Vector centre 0) centre_value).
-  { intros k _. cbn [mid err]. unfold within, centre_value. assert (Pp := P_pos p Hp). replace (IZR (centre k) / P * P - IZR (centre k)) with 0 by (field; lra).
+  { intros k _. cbn [mid err]. unfold within, centre_value. assert (Pp := P_pos p Hp).
+    replace (IZR (centre k) / P * P - IZR (centre k)) with 0 by (field; lra).
     rewrite Rabs_R0. lra. }
   assert (Bv : holds p d (plus d (here s) (linear p e (H * dh) d W_O_flat (b_O B) (Vector centre 0))) base_value).
   { eapply holds_ext; [|apply plus_holds; [exact R0|exact (linear_holds p Hp e (H * dh) d W_O_flat (b_O B) _ _ He C)]].
@@ -420,33 +466,44 @@ Proof.
   (* What reads of heads add to a lead. *)
   set (rd c := rsum d (fun i => rsum (H * dh) (fun k => real_read k * real e (W_O_flat k i)) * real e (W_U T i c))).
   assert (Read : IZR (read_to_outputs after best b o) <= 2 * P * (rd best * (E2 * E2) - rd o * (E2 * E2))).
-  { unfold rd. rewrite !compose, <- rsum_minus. rewrite Hafter. unfold products_of. cbn [read_to_outputs]. rewrite memo1_eq. unfold sums_of. cbv zeta. rewrite low_sums_eq by auto.
-    eapply Rle_trans; [apply (low_sum_le (H * dh) b _ real_read P I)|]. right. f_equal. apply rsum_ext; intros k _. unfold difference.
+  { unfold rd. rewrite !compose, <- rsum_minus. rewrite Hafter. unfold products_of. cbn [read_to_outputs]. rewrite memo1_eq.
+    unfold sums_of. cbv zeta. rewrite low_sums_eq by auto.
+    eapply Rle_trans; [apply (low_sum_le (H * dh) b _ real_read P I)|]. right. f_equal. apply rsum_ext; intros k _.
+    unfold difference.
     rewrite !matrix_product_eq, minus_IZR. ring. }
   set (lb c := rsum d (fun i => base_value i * real e (W_U T i c)) + real e (b_U T c)).
   assert (Base : IZR (mid logits best - mid logits o - 2 * err logits) <= (lb best - lb o) * P).
   { assert (X := Hl best Best). assert (Y := Hl o Ho). apply within_iff in X, Y. rewrite !minus_IZR, mult_IZR. unfold lb. lra. }
   assert (Need : forall rest lead, IZR rest <= 2 * P * (E2 * E2) * lead ->
-    (Z.shiftl mn (p + 2 * e + 1) < md * (Z.shiftl (mid logits best - mid logits o - 2 * err logits) (2 * e + 1) + read_to_outputs after best b o + rest))%Z ->
+    (Z.shiftl mn (p + 2 * e + 1) < md * (Z.shiftl (mid logits best - mid logits o - 2 * err logits) (2 * e + 1) +
+      read_to_outputs after best b o + rest))%Z ->
     IZR mn / IZR md < (lb best - lb o) + (rd best - rd o) + lead).
   { intros rest lead Rs Lt. apply IZR_lt in Lt. rewrite !Z.shiftl_mul_pow2, !mult_IZR, !plus_IZR, mult_IZR in Lt by lia.
-    replace (p + 2 * e + 1)%Z with (p + (2 * e + 1))%Z in Lt by lia. rewrite (pw_add p (2 * e + 1)) in Lt by lia. rewrite pw_2e in Lt.
+    replace (p + 2 * e + 1)%Z with (p + (2 * e + 1))%Z in Lt by lia. rewrite (pw_add p (2 * e + 1)) in Lt by lia.
+    rewrite pw_2e in Lt.
     assert (M : 0 < IZR md) by now apply IZR_lt. set (S := (lb best - lb o) + (rd best - rd o) + lead).
-    assert (Up : IZR (mid logits best - mid logits o - 2 * err logits) * (2 * (E2 * E2)) + IZR (read_to_outputs after best b o) + IZR rest <= 2 * P * (E2 * E2) * S).
-    { unfold S. assert (IZR (mid logits best - mid logits o - 2 * err logits) * (2 * (E2 * E2)) <= (lb best - lb o) * P * (2 * (E2 * E2))) by (apply Rmult_le_compat_r; lra). lra. }
+    assert (Up : IZR (mid logits best - mid logits o - 2 * err logits) * (2 * (E2 * E2)) + IZR (read_to_outputs after best b o)
+      + IZR rest <= 2 * P * (E2 * E2) * S).
+    { unfold S. assert (IZR (mid logits best - mid logits o - 2 * err logits) * (2 * (E2 * E2)) <= (lb best - lb o) * P * (2 *
+      (E2 * E2))) by (apply Rmult_le_compat_r; lra). lra. }
     apply Rmult_lt_reg_r with (IZR md * (2 * P * (E2 * E2))); [apply Rmult_lt_0_compat; nra|].
     replace (IZR mn / IZR md * (IZR md * (2 * P * (E2 * E2)))) with (IZR mn * (P * (2 * (E2 * E2)))) by (field; lra).
-    eapply Rlt_le_trans; [exact Lt|]. replace (S * (IZR md * (2 * P * (E2 * E2)))) with (IZR md * (2 * P * (E2 * E2) * S)) by ring.
+    eapply Rlt_le_trans; [exact Lt|]. replace (S * (IZR md * (2 * P * (E2 * E2)))) with (IZR md * (2 * P * (E2 * E2) * S)) by
+      ring.
     apply Rmult_le_compat_l; lra. }
   unfold logit. rewrite Hlayers. change (stream A RT x 1 at_position) with (after_block A x RB r0 at_position).
   assert (Split : forall c, rsum d (fun i => aa i * real e (W_U T i c)) + real e (b_U T c) = lb c + rd c).
-  { intros c. unfold lb, rd, aa. rewrite (rsum_ext d _ (fun i => base_value i * real e (W_U T i c) + rsum (H * dh) (fun k => real_read k * real e (W_O_flat k i)) * real e (W_U T i c))) by (intros; ring).
+  { intros c. unfold lb, rd, aa. rewrite (rsum_ext d _ (fun i => base_value i * real e (W_U T i c) + rsum (H * dh) (fun k =>
+    real_read k * real e (W_O_flat k i)) * real e (W_U T i c))) by (intros; ring).
     rewrite rsum_plus. ring. }
   cbn [Transformers.W_U Transformers.b_U map_transformer].
   destruct (attn_only A) eqn:Only.
-  - assert (Lg : forall c, rsum d (fun i => norm A (ln_final RT) (after_block A x RB r0 at_position) i * real e (W_U T i c)) + real e (b_U T c) = lb c + rd c).
-    { intros c. rewrite <- Split. f_equal. apply rsum_ext; intros i _. rewrite norm_none. unfold after_block. rewrite Only, Aa. reflexivity. }
-    cbn [map_transformer ln_final] in Lg. rewrite !Lg. assert (N := Need 0%Z 0 ltac:(lra)). rewrite Z.add_0_r in Ld. rewrite Z.add_0_r in N. specialize (N Ld). lra.
+  - assert (Lg : forall c, rsum d (fun i => norm A (ln_final RT) (after_block A x RB r0 at_position) i * real e (W_U T i c)) +
+    real e (b_U T c) = lb c + rd c).
+    { intros c. rewrite <- Split. f_equal. apply rsum_ext; intros i _. rewrite norm_none. unfold after_block.
+      rewrite Only, Aa. reflexivity. }
+    cbn [map_transformer ln_final] in Lg. rewrite !Lg. assert (N := Need 0%Z 0 ltac:(lra)). rewrite Z.add_0_r in Ld.
+    rewrite Z.add_0_r in N. specialize (N Ld). lra.
   - destruct Hmlp as [C|[Ng Rl]]; [congruence|].
     set (ub := memo1 m _) in Ld. set (un n := Transformers.unit A x RB r0 at_position n).
     assert (Units : inside m ub un).
@@ -455,56 +512,73 @@ Proof.
       assert (U : u = (rsum d (fun i => base_value i * real e (W_in B i n)) + real e (b_in B n))
         + rsum d (fun i => rsum (H * dh) (fun k => real_read k * real e (W_O_flat k i)) * real e (W_in B i n))).
       { unfold u, reading. cbn [Transformers.W_in Transformers.b_in map_block].
-        rewrite (rsum_ext d _ (fun i => base_value i * real e (W_in B i n) + rsum (H * dh) (fun k => real_read k * real e (W_O_flat k i)) * real e (W_in B i n))).
+        rewrite (rsum_ext d _ (fun i => base_value i * real e (W_in B i n) + rsum (H * dh) (fun k => real_read k * real e
+          (W_O_flat k i)) * real e (W_in B i n))).
         - rewrite rsum_plus. ring.
         - intros i _. rewrite norm_none, Aa. unfold aa. ring. }
       set (zi := rsum d (fun i => rsum (H * dh) (fun k => real_read k * real e (W_O_flat k i)) * real e (W_in B i n))) in *.
       assert (Cz := compose d (H * dh) real_read W_O_flat (fun i => W_in B i n)). cbv beta in Cz. fold zi in Cz.
       assert (Lo : IZR (to_units after b n) <= 2 * P * (zi * (E2 * E2))).
       { rewrite Cz, Hafter. unfold products_of. cbn [to_units]. unfold sums_of. cbv zeta. rewrite low_sums_eq by auto.
-        eapply Rle_trans; [apply (low_sum_le (H * dh) b _ real_read P I)|]. right. f_equal. apply rsum_ext; intros k _. now rewrite matrix_product_eq. }
+        eapply Rle_trans; [apply (low_sum_le (H * dh) b _ real_read P I)|]. right. f_equal. apply rsum_ext; intros k _.
+        now rewrite matrix_product_eq. }
       assert (Hi2 : 2 * P * (zi * (E2 * E2)) <= IZR (- to_units_high after b n)).
       { rewrite Cz, Hafter. unfold products_of. cbn [to_units_high]. unfold sums_of. cbv zeta. rewrite low_sums_eq by auto.
-        eapply Rle_trans; [|apply (low_sum_ge (H * dh) b (fun k => matrix_product (H * dh) d m W_O_flat (W_in B) k n) real_read P I)].
+        eapply Rle_trans; [|apply (low_sum_ge (H * dh) b (fun k => matrix_product (H * dh) d m W_O_flat (W_in B) k n) real_read
+          P I)].
         right. f_equal. apply rsum_ext; intros k _. now rewrite matrix_product_eq. }
-      assert (F1 := fshr_le (to_units after b n) (2 * e + 1) ltac:(lia)). assert (F2 := cshr_ge (- to_units_high after b n) (2 * e + 1) ltac:(lia)).
+      assert (F1 := fshr_le (to_units after b n) (2 * e + 1) ltac:(lia)).
+      assert (F2 := cshr_ge (- to_units_high after b n) (2 * e + 1) ltac:(lia)).
       rewrite pw_2e in F1, F2. specialize (Hi n Hn). apply within_iff in Hi.
-      set (f1 := IZR (fshr (to_units after b n) (2 * e + 1))) in *. set (f2 := IZR (cshr (- to_units_high after b n) (2 * e + 1))) in *.
+      set (f1 := IZR (fshr (to_units after b n) (2 * e + 1))) in *. set (f2 := IZR (cshr (- to_units_high after b n) (2 * e +
+        1))) in *.
       assert (G1 : f1 <= zi * P) by (apply Rmult_le_reg_r with (2 * (E2 * E2)); lra).
       assert (G2 : zi * P <= f2) by (apply Rmult_le_reg_r with (2 * (E2 * E2)); lra).
       assert (Ub : IZR (mid inner n - err inner + fshr (to_units after b n) (2 * e + 1)) <= u * P <=
                    IZR (mid inner n + err inner + cshr (- to_units_high after b n) (2 * e + 1))).
       { rewrite !plus_IZR, minus_IZR. fold f1 f2. rewrite U, Rmult_plus_distr_r. lra. }
-      set (ul := (mid inner n - err inner + fshr (to_units after b n) (2 * e + 1))%Z) in *. set (uh := (mid inner n + err inner + cshr (- to_units_high after b n) (2 * e + 1))%Z) in *.
+      set (ul := (mid inner n - err inner + fshr (to_units after b n) (2 * e + 1))%Z) in *.
+      set (uh := (mid inner n + err inner + cshr (- to_units_high after b n) (2 * e + 1))%Z) in *.
       assert (Mx : forall v, IZR (Z.max 0 v) = Rmax 0 (IZR v)).
       { intros v. unfold Rmax. destruct (Rle_dec 0 (IZR v)) as [Q|Q]; destruct (Z.max_spec 0 v) as [[Q1 ->]|[Q1 ->]]; auto.
         - apply le_IZR in Q. replace v with 0%Z by lia. reflexivity.
         - apply IZR_lt in Q1. lra. }
       rewrite !Mx. unfold Rmax. destruct (Rle_dec 0 u), (Rle_dec 0 (IZR ul)), (Rle_dec 0 (IZR uh)); nra. }
-    set (ad c := rsum d (fun i => rsum m (fun n => un n * real e (W_out B n i)) * real e (W_U T i c)) + rsum d (fun i => real e (b_out B i) * real e (W_U T i c))).
-    assert (Lg : forall c, rsum d (fun i => norm A (ln_final RT) (after_block A x RB r0 at_position) i * real e (W_U T i c)) + real e (b_U T c) = lb c + rd c + ad c).
-    { intros c. rewrite <- Split. unfold ad. rewrite (rsum_ext d _ (fun i => aa i * real e (W_U T i c) + (rsum m (fun n => un n * real e (W_out B n i)) * real e (W_U T i c) + real e (b_out B i) * real e (W_U T i c)))).
+    set (ad c := rsum d (fun i => rsum m (fun n => un n * real e (W_out B n i)) * real e (W_U T i c)) + rsum d (fun i => real e
+      (b_out B i) * real e (W_U T i c))).
+    assert (Lg : forall c, rsum d (fun i => norm A (ln_final RT) (after_block A x RB r0 at_position) i * real e (W_U T i c)) +
+      real e (b_U T c) = lb c + rd c + ad c).
+    { intros c. rewrite <- Split. unfold ad. rewrite (rsum_ext d _ (fun i => aa i * real e (W_U T i c) + (rsum m (fun n => un n
+      * real e (W_out B n i)) * real e (W_U T i c) + real e (b_out B i) * real e (W_U T i c)))).
       - rewrite !rsum_plus. ring.
-      - intros i _. rewrite norm_none. unfold after_block. rewrite Only, Aa. cbn [Transformers.W_out Transformers.b_out map_block]. unfold un. ring. }
-    cbn [map_transformer ln_final] in Lg. rewrite !Lg. set (rest := (units_to_outputs after best ub o + Z.shiftl (biases_out after best - biases_out after o) (p + 1))%Z) in Ld.
+      - intros i _. rewrite norm_none. unfold after_block. rewrite Only, Aa.
+        cbn [Transformers.W_out Transformers.b_out map_block]. unfold un. ring. }
+    cbn [map_transformer ln_final] in Lg. rewrite !Lg. set (rest := (units_to_outputs after best ub o + Z.shiftl (biases_out
+      after best - biases_out after o) (p + 1))%Z) in Ld.
     enough (Rs : IZR rest <= 2 * P * (E2 * E2) * (ad best - ad o)) by (assert (N := Need rest _ Rs Ld); lra).
     unfold rest. rewrite plus_IZR, Z.shiftl_mul_pow2, mult_IZR, (pw_add p 1), minus_IZR by lia. change (IZR (2 ^ 1)) with 2.
-    assert (Uu : IZR (units_to_outputs after best ub o) <= 2 * P * (rsum d (fun i => rsum m (fun n => un n * real e (W_out B n i)) * real e (W_U T i best)) * (E2 * E2)
+    assert (Uu : IZR (units_to_outputs after best ub o) <= 2 * P * (rsum d (fun i => rsum m (fun n => un n * real e (W_out B n
+      i)) * real e (W_U T i best)) * (E2 * E2)
         - rsum d (fun i => rsum m (fun n => un n * real e (W_out B n i)) * real e (W_U T i o)) * (E2 * E2))).
-    { rewrite !compose, <- rsum_minus. rewrite Hafter. unfold products_of. cbn [units_to_outputs]. rewrite memo1_eq. unfold sums_of. cbv zeta. rewrite low_sums_eq by auto.
+    { rewrite !compose, <- rsum_minus. rewrite Hafter. unfold products_of. cbn [units_to_outputs]. rewrite memo1_eq.
+      unfold sums_of. cbv zeta. rewrite low_sums_eq by auto.
       eapply Rle_trans; [apply (low_sum_le m ub _ un P Units)|]. right. f_equal. apply rsum_ext; intros k _. unfold difference.
       rewrite !matrix_product_eq, minus_IZR. ring. }
-    assert (Bo : forall c, (c < outs)%nat -> IZR (biases_out after c) = rsum d (fun i => real e (b_out B i) * real e (W_U T i c)) * (E2 * E2)).
-    { intros c _. rewrite Hafter. unfold products_of. cbn [biases_out]. rewrite memo1_eq, <- rsum_IZR, <- rsum_scal_r. apply rsum_ext; intros i _.
+    assert (Bo : forall c, (c < outs)%nat -> IZR (biases_out after c) = rsum d (fun i => real e (b_out B i) * real e (W_U T i
+      c)) * (E2 * E2)).
+    { intros c _. rewrite Hafter. unfold products_of. cbn [biases_out]. rewrite memo1_eq, <- rsum_IZR, <- rsum_scal_r.
+      apply rsum_ext; intros i _.
       unfold real. rewrite mult_IZR. field. lra. }
     rewrite !Bo by auto. unfold ad. lra.
 Qed.
 
-Theorem leads_cut_ok base best : base_of q0 = Some base -> (best < outs)%nat -> (forall h, (h < H)%nat -> 0 < real_sum (h * W)) ->
+Theorem leads_cut_ok base best : base_of q0 = Some base -> (best < outs)%nat -> (forall h, (h < H)%nat -> 0 < real_sum (h * W))
+  ->
   forall cuts b, inside (H * dh) b real_read -> leads_cut cuts base best b = true ->
   forall o, (o < outs)%nat -> o <> best -> logit A RT x at_position o + IZR mn / IZR md < logit A RT x at_position best.
 Proof.
-  intros Fb Best Pos. induction cuts as [|cuts IH]; intros b I L; cbn [leads_cut] in L; apply orb_prop in L as [L|L]; try discriminate;
+  intros Fb Best Pos. induction cuts as [|cuts IH]; intros b I L; cbn [leads_cut] in L; apply orb_prop in L as [L|L];
+    try discriminate;
     try exact (leads_in_ok base best b Fb Best I Pos L).
   cbv zeta in L. set (k := where_to_cut b) in *. destruct (b k) as [lo hi] eqn:Bk. apply andb_prop in L as [L1 L2].
   set (middle := ((lo + hi) / 2)%Z) in *.

@@ -8,7 +8,8 @@ Section Order.
 Variables V K : nat.
 Variables forth back : nat -> nat.
 Definition inverse : bool :=
-  forallb (fun i => (forth i <? K)%nat && (back (forth i) =? i)%nat) (seq 0 K) && forallb (fun j => (back j <? K)%nat && (forth (back j) =? j)%nat) (seq 0 K).
+  forallb (fun i => (forth i <? K)%nat && (back (forth i) =? i)%nat) (seq 0 K) && forallb (fun j => (back j <? K)%nat && (forth
+    (back j) =? j)%nat) (seq 0 K).
 Hypothesis Inverse : inverse = true.
 Lemma forth_ok i : (i < K)%nat -> (forth i < K)%nat /\ back (forth i) = i.
 Proof.
@@ -24,7 +25,8 @@ Qed.
 Definition unread (y : list nat) : list nat := map (fun j => nth (back j) y O) (seq 0 K).
 Lemma unread_nth y i : (i < K)%nat -> nth (forth i) (unread y) O = nth i y O.
 Proof.
-  intros L. destruct (forth_ok i L) as [A B]. unfold unread. rewrite (nth_indep _ O (nth (back K) y O)) by now rewrite map_length, seq_length.
+  intros L. destruct (forth_ok i L) as [A B]. unfold unread. rewrite (nth_indep _ O (nth (back K) y O)) by now rewrite
+    map_length, seq_length.
   rewrite (map_nth (fun j => nth (back j) y O)), seq_nth by auto. now rewrite Nat.add_0_l, B.
 Qed.
 Lemma unread_in y : In y (all_lists V K) -> In (unread y) (all_lists V K).
@@ -37,9 +39,12 @@ Proof.
   induction n as [|n IH]; cbn; [constructor; [intros []|constructor]|].
   assert (G : forall l, NoDup l -> NoDup (flat_map (fun t => map (cons t) (all_lists V n)) l)).
   { induction l as [|t l IHl]; cbn; intros D; [constructor|]. inversion D as [|? ? N D']; subst.
-    assert (Dm : NoDup (map (cons t) (all_lists V n))) by (apply FinFun.Injective_map_NoDup; auto; intros a b E; now injection E).
-    revert Dm. assert (Apart : forall f, In f (map (cons t) (all_lists V n)) -> ~ In f (flat_map (fun t => map (cons t) (all_lists V n)) l)).
-    { intros f I I'. apply in_map_iff in I as (g & <- & _). apply in_flat_map in I' as (t' & T' & I'). apply in_map_iff in I' as (g' & E & _).
+    assert (Dm : NoDup (map (cons t) (all_lists V n))) by (apply FinFun.Injective_map_NoDup; auto; intros a b E;
+      now injection E).
+    revert Dm. assert (Apart : forall f, In f (map (cons t) (all_lists V n)) -> ~ In f (flat_map (fun t => map (cons t)
+      (all_lists V n)) l)).
+    { intros f I I'. apply in_map_iff in I as (g & <- & _). apply in_flat_map in I' as (t' & T' & I').
+      apply in_map_iff in I' as (g' & E & _).
       injection E as -> _. contradiction. }
     revert Apart. generalize (map (cons t) (all_lists V n)) as a. induction a as [|f a IHa]; cbn; intros Apart Da; auto.
     inversion Da as [|? ? Nf Da']; subst. constructor; [|apply IHa; auto].
@@ -58,7 +63,8 @@ Proof.
       apply nth_ext with (d := O) (d' := O); [rewrite !S; auto|]. intros i Hi. rewrite (S z) in Hi by auto.
       rewrite <- (unread_nth z i Hi), <- (unread_nth y i Hi). now rewrite E.
     + apply IH; [now inversion D|auto].
-  - intros z Z. apply in_map_iff in Z as (y & <- & Y). apply filter_In in Y as [Y Py]. apply filter_In. split; [now apply unread_in|auto].
+  - intros z Z. apply in_map_iff in Z as (y & <- & Y). apply filter_In in Y as [Y Py]. apply filter_In.
+    split; [now apply unread_in|auto].
 Qed.
 (* Sums over positions are sums over steps. *)
 Lemma rsum_steps (f : nat -> R) : rsum K f = rsum K (fun i => f (forth i)).
@@ -70,6 +76,7 @@ Proof.
   rewrite !Rl. rewrite <- (rlist_map forth (seq 0 K) f). apply Pm. apply NoDup_Permutation_bis.
   - apply seq_NoDup.
   - now rewrite map_length.
-  - intros j J. apply in_seq in J. destruct (back_ok j ltac:(lia)) as [B E]. apply in_map_iff. exists (back j). split; auto. apply in_seq. lia.
+  - intros j J. apply in_seq in J. destruct (back_ok j ltac:(lia)) as [B E]. apply in_map_iff. exists (back j). split; auto.
+    apply in_seq. lia.
 Qed.
 End Order.

@@ -19,9 +19,11 @@ Section Records.
 Set Implicit Arguments.
 Record norm_weights (A : Type) := Norm { w_norm : nat -> A; b_norm : nat -> A }.
 Record block (A : Type) := Block {
-  ln1 : norm_weights A; W_Q : nat -> nat -> nat -> A; b_Q : nat -> nat -> A; W_K : nat -> nat -> nat -> A; b_K : nat -> nat -> A;
+  ln1 : norm_weights A; W_Q : nat -> nat -> nat -> A; b_Q : nat -> nat -> A; W_K : nat -> nat -> nat -> A;
+    b_K : nat -> nat -> A;
   W_V : nat -> nat -> nat -> A; b_V : nat -> nat -> A; W_O : nat -> nat -> nat -> A; b_O : nat -> A; slopes : nat -> A;
-  ln2 : norm_weights A; W_in : nat -> nat -> A; W_gate : nat -> nat -> A; b_in : nat -> A; W_out : nat -> nat -> A; b_out : nat -> A }.
+  ln2 : norm_weights A; W_in : nat -> nat -> A; W_gate : nat -> nat -> A; b_in : nat -> A; W_out : nat -> nat -> A;
+    b_out : nat -> A }.
 Record transformer (A : Type) := Transformer {
   W_E : nat -> nat -> A; W_pos : nat -> nat -> A; blocks : nat -> block A; ln_final : norm_weights A;
   W_U : nat -> nat -> A; b_U : nat -> A }.

@@ -39,7 +39,8 @@ Proof. intros H i Hi. cbn [mid err memo_vector]. rewrite memo1_eq. now apply H. 
 Lemma rounded k x s r : (0 <= k)%Z -> Rabs (x * P * IZR (2 ^ k) - IZR s) <= IZR r -> within x (fshr s k) (cshr r k + 1).
 Proof.
   intros Hk H. apply within_iff. assert (W := pw_pos k Hk). assert (A := fshr_le s k Hk). assert (B := fshr_lt s k Hk).
-  assert (C := cshr_ge r k Hk). apply between in H. rewrite plus_IZR. split; apply Rmult_le_reg_r with (IZR (2 ^ k)); try lra; nra.
+  assert (C := cshr_ge r k Hk). apply between in H. rewrite plus_IZR. split; apply Rmult_le_reg_r with (IZR (2 ^ k)); try lra;
+    nra.
 Qed.
 
 (* Sums of products. *)
@@ -58,7 +59,8 @@ Definition packed_product (w spread : Z) (k n : nat) (W : nat -> nat -> Z) (c : 
   let mask := Z.ones w in
   let column i y := if (y <? n)%nat then W i y else 0%Z in
   let rows := memo1 count (fun j => memo1 k (fun i => pack w per_block (fun z => column i (j * per_block + z)%nat))) in
-  let offsets := memo1 count (fun j => pack w per_block (fun z => let y := (j * per_block + z)%nat in if (y <? n)%nat then c y + half else half)) in
+  let offsets := memo1 count (fun j => pack w per_block (fun z => let y := (j * per_block + z)%nat in if (y <? n)%nat then c y
+    + half else half)) in
   let most_constant := zmax n (fun y => Z.abs (c y)) in
   let constants := memo1 n c in
   fun x =>
@@ -68,29 +70,39 @@ Definition packed_product (w spread : Z) (k n : nat) (W : nat -> nat -> Z) (c : 
       memo1 n (fun y => digit w mask (y mod per_block) (sums (y / per_block)%nat) - half)
     else memo1 n (fun y => zsum k (fun i => x i * W i y) + constants y).
 Close Scope Z_scope.
-Lemma packed_product_eq w spread k n W c x y : (forall y, (y < n)%nat -> zsum k (fun i => Z.abs (W i y)) <= spread)%Z -> (y < n)%nat ->
+Lemma packed_product_eq w spread k n W c x y : (forall y, (y < n)%nat -> zsum k (fun i => Z.abs (W i y)) <= spread)%Z -> (y <
+  n)%nat ->
   packed_product w spread k n W c x y = (zsum k (fun i => x i * W i y) + c y)%Z.
 Proof.
   intros S Y. unfold packed_product. cbv zeta. set (half := (2 ^ (w - 1))%Z). set (most := zmax k (fun i => Z.abs (x i))).
-  set (most_constant := zmax n _). destruct ((1 <=? w)%Z && (most * spread + most_constant <? half)%Z) eqn:F; rewrite !memo1_eq; [|auto].
+  set (most_constant := zmax n _). destruct ((1 <=? w)%Z && (most * spread + most_constant <? half)%Z) eqn:F;
+    rewrite !memo1_eq; [|auto].
   apply andb_prop in F as [W1 F]. apply Z.leb_le in W1. apply Z.ltb_lt in F.
   assert (D : (2 ^ w = 2 * half)%Z) by (unfold half; rewrite <- Z.pow_succ_r by lia; f_equal; lia).
   assert (B : forall y, (y < n)%nat -> (Z.abs (zsum k (fun i => x i * W i y)) <= most * spread)%Z).
-  { intros z Hz. eapply Z.le_trans; [apply (sum_bound k (fun i => x i) (fun i => W i z) (fun i => Z.abs (W i z))); intros; lia|].
+  { intros z Hz. eapply Z.le_trans; [apply (sum_bound k (fun i => x i) (fun i => W i z) (fun i => Z.abs (W i z))); intros;
+    lia|].
     apply Z.le_trans with (zsum k (fun i => most * Z.abs (W i z)))%Z.
     - apply zsum_le. intros i Hi. assert (M := zmax_ge k (fun i => Z.abs (x i)) i Hi). cbn beta in M. fold most in M. nia.
-    - rewrite zsum_scal. specialize (S z Hz). destruct k as [|k']; [cbn; unfold most; cbn; assert (0 <= Z.abs (x O))%Z by lia; cbn in S; nia|].
+    - rewrite zsum_scal. specialize (S z Hz). destruct k as [|k']; [cbn; unfold most; cbn; assert (0 <= Z.abs (x O))%Z by lia;
+      cbn in S; nia|].
       assert (M := zmax_ge (Datatypes.S k') (fun i => Z.abs (x i)) O ltac:(lia)). cbn beta in M. fold most in M. nia. }
-  assert (Hmc : forall y, (y < n)%nat -> (Z.abs (c y) <= most_constant)%Z) by (intros; now apply (zmax_ge n (fun y => Z.abs (c y)))).
+  assert (Hmc : forall y, (y < n)%nat -> (Z.abs (c y) <= most_constant)%Z) by (intros;
+    now apply (zmax_ge n (fun y => Z.abs (c y)))).
   set (j := (y / per_block)%nat). set (f z := let u := (j * per_block + z)%nat in
     if (u <? n)%nat then (zsum k (fun i => x i * W i u) + c u + half)%Z else half).
-  assert (E : (zsum k (fun i => x i * memo1 k (fun i0 => pack w per_block (fun z => if (j * per_block + z <? n)%nat then W i0 (j * per_block + z)%nat else 0)) i) +
-    pack w per_block (fun z => if (j * per_block + z <? n)%nat then c (j * per_block + z)%nat + half else half) = pack w per_block f)%Z).
-  { rewrite (pack_ext w ltac:(lia) per_block f (fun z => zsum k (fun i => x i * (if (j * per_block + z <? n)%nat then W i (j * per_block + z)%nat else 0))
+  assert (E : (zsum k (fun i => x i * memo1 k (fun i0 => pack w per_block (fun z => if (j * per_block + z <? n)%nat then W i0
+    (j * per_block + z)%nat else 0)) i) +
+    pack w per_block (fun z => if (j * per_block + z <? n)%nat then c (j * per_block + z)%nat + half else half) = pack w
+      per_block f)%Z).
+  { rewrite (pack_ext w ltac:(lia) per_block f (fun z => zsum k (fun i => x i * (if (j * per_block + z <? n)%nat then W i (j *
+    per_block + z)%nat else 0))
       + (if (j * per_block + z <? n)%nat then c (j * per_block + z)%nat + half else half)))%Z.
-    - rewrite pack_plus, (pack_zsum w per_block k (fun i z => x i * (if (j * per_block + z <? n)%nat then W i (j * per_block + z)%nat else 0))%Z) by lia.
+    - rewrite pack_plus, (pack_zsum w per_block k (fun i z => x i * (if (j * per_block + z <? n)%nat then W i (j * per_block +
+      z)%nat else 0))%Z) by lia.
       f_equal. apply zsum_ext; intros i _. now rewrite memo1_eq, pack_scal by lia.
-    - intros z _. unfold f. cbv zeta. destruct (_ <? n)%nat; [lia|]. rewrite (zsum_ext k _ (fun _ => 0%Z)), zsum_0 by (intros; lia). lia. }
+    - intros z _. unfold f. cbv zeta. destruct (_ <? n)%nat; [lia|]. rewrite (zsum_ext k _ (fun _ => 0%Z)), zsum_0 by (intros;
+      lia). lia. }
   assert (Ys : (j * per_block + y mod per_block = y)%nat).
   { unfold j. rewrite (Nat.div_mod y per_block) at 3 by (unfold per_block; lia). lia. }
   rewrite E, digit_pack; [|lia|reflexivity| |apply Nat.mod_upper_bound; unfold per_block; lia].
@@ -122,7 +134,8 @@ Proof.
       rewrite <- rsum_scal_r.
       rewrite (rsum_ext k (fun i => x i * (IZR (W i j) / IZR (2 ^ e)) * (P * IZR (2 ^ e))) (fun i => x i * P * IZR (W i j)))
         by (intros; field; lra).
-      rewrite (rsum_ext k (fun i => (x i * P - IZR (mid v i)) * IZR (W i j)) (fun i => x i * P * IZR (W i j) - IZR (mid v i * W i j)))
+      rewrite (rsum_ext k (fun i => (x i * P - IZR (mid v i)) * IZR (W i j)) (fun i => x i * P * IZR (W i j) - IZR (mid v i * W
+        i j)))
         by (intros; rewrite mult_IZR; ring).
       rewrite rsum_minus. ring. }
   eapply Rle_trans; [apply rsum_abs|].
@@ -130,7 +143,8 @@ Proof.
   - rewrite <- rsum_scal. apply rsum_le. intros i Hi. rewrite Rabs_mult, abs_IZR. apply Rmult_le_compat_r; [apply Rabs_pos|].
     now apply H.
   - destruct k as [|k]; [cbn [rsum]; rewrite Rmult_0_r|].
-    { assert (S0 : (zmax n (fun _ => 0) = 0)%Z) by (clear; induction n; cbn [zmax]; lia). cbn [zsum]. rewrite S0, Z.mul_0_r. lra. }
+    { assert (S0 : (zmax n (fun _ => 0) = 0)%Z) by (clear; induction n; cbn [zmax]; lia). cbn [zsum]. rewrite S0, Z.mul_0_r.
+      lra. }
     rewrite rsum_IZR, mult_IZR. apply Rmult_le_compat_l.
     + eapply Rle_trans; [apply Rabs_pos|]. apply (H O). lia.
     + apply (zmax_IZR n (fun j => zsum (S k) (fun i => Z.abs (W i j)))); auto.
@@ -145,7 +159,8 @@ Definition scaled_by (e : Z) (n : nat) (W b : nat -> Z) : vector -> vector :=
 Lemma scaled_by_holds e n W b v x : (0 <= e)%Z -> holds n v x ->
   holds n (scaled_by e n W b v) (fun i => x i * (IZR (W i) / IZR (2 ^ e)) + IZR (b i) / IZR (2 ^ e)).
 Proof.
-  intros He H i Hi. unfold scaled_by. cbv zeta. cbn [mid err]. rewrite !memo1_eq. assert (E := pw_pos e He). apply rounded; auto.
+  intros He H i Hi. unfold scaled_by. cbv zeta. cbn [mid err]. rewrite !memo1_eq. assert (E := pw_pos e He).
+  apply rounded; auto.
   rewrite Z.shiftl_mul_pow2, plus_IZR, !mult_IZR by lia.
   replace ((x i * (IZR (W i) / IZR (2 ^ e)) + IZR (b i) / IZR (2 ^ e)) * P * IZR (2 ^ e)
     - (IZR (mid v i) * IZR (W i) + IZR (b i) * P)) with ((x i * P - IZR (mid v i)) * IZR (W i)) by (field; lra).
@@ -188,7 +203,8 @@ Proof.
   unfold within in *. rewrite !Z.shiftl_mul_pow2 by lia.
   set (X := x i * P) in *. set (m := mid v i) in *. set (r := err v) in *. set (Q := s * P) in *.
   assert (Off : Rabs (IZR middle - Q) <= IZR off).
-  { apply Rabs_le. assert (O1 : IZR (middle - low) <= IZR off) by (apply IZR_le; lia). assert (O2 : IZR (high - middle) <= IZR off) by (apply IZR_le; lia).
+  { apply Rabs_le. assert (O1 : IZR (middle - low) <= IZR off) by (apply IZR_le; lia).
+    assert (O2 : IZR (high - middle) <= IZR off) by (apply IZR_le; lia).
     rewrite minus_IZR in O1, O2. lra. }
   assert (Sp : 0 < s) by (unfold Q in S; apply Rmult_lt_reg_r with P; lra).
   replace (x i / s * P) with (X * P / Q) by (unfold X, Q; field; lra).
@@ -197,7 +213,8 @@ Proof.
   set (c := cdiv _ _) in *. rewrite !mult_IZR, plus_IZR, !mult_IZR in C. rewrite mult_IZR in D1, D2.
   set (t := IZR (m * 2 ^ p / middle)) in *. set (g := IZR middle) in *. set (a := IZR low) in *.
   assert (R : Rabs (IZR m * P / g - t) <= 1).
-  { apply Rabs_le. split; apply Rmult_le_reg_r with g; try lra; unfold Rdiv; rewrite Rmult_minus_distr_r, Rmult_assoc, Rinv_l by lra; lra. }
+  { apply Rabs_le. split; apply Rmult_le_reg_r with g; try lra; unfold Rdiv;
+    rewrite Rmult_minus_distr_r, Rmult_assoc, Rinv_l by lra; lra. }
   assert (Z : Rabs (X * P / Q - IZR m * P / g) <= IZR c).
   { assert (Qp : 0 < Q) by lra.
     replace (X * P / Q - IZR m * P / g) with (P * / (Q * g) * ((X - IZR m) * g + IZR m * (g - Q))) by (field; lra).
@@ -213,7 +230,8 @@ Proof.
       + apply Rmult_le_pos; lra.
       + apply Rmult_le_compat_l; [lra|]. apply Rinv_le_contravar; nra.
     - apply Rmult_le_reg_r with (a * g); [nra|].
-      replace (P * / (a * g) * (IZR r * g + IZR most * IZR off) * (a * g)) with ((IZR r * g + IZR most * IZR off) * P) by (field; lra). lra. }
+      replace (P * / (a * g) * (IZR r * g + IZR most * IZR off) * (a * g)) with ((IZR r * g + IZR most * IZR off) * P) by
+        (field; lra). lra. }
   rewrite plus_IZR. replace (X * P / Q - t) with ((X * P / Q - IZR m * P / g) + (IZR m * P / g - t)) by ring.
   eapply Rle_trans; [apply Rabs_triang|]. lra.
 Qed.
@@ -253,7 +271,8 @@ Lemma sqrt_low a y : 0 <= y -> IZR a <= y -> IZR (Z.sqrt a) <= sqrt y.
 Proof.
   intros Y H. destruct (Z.lt_ge_cases a 0) as [N|N].
   { rewrite Z.sqrt_neg by auto. apply sqrt_pos. }
-  assert (S := Z.sqrt_spec a N). cbv zeta in S. unfold Z.succ in S. assert (G := Z.sqrt_nonneg a). rewrite <- (sqrt_square (IZR (Z.sqrt a))) by now apply IZR_le.
+  assert (S := Z.sqrt_spec a N). cbv zeta in S. unfold Z.succ in S. assert (G := Z.sqrt_nonneg a).
+  rewrite <- (sqrt_square (IZR (Z.sqrt a))) by now apply IZR_le.
   apply sqrt_le_1_alt. rewrite <- mult_IZR. eapply Rle_trans; [|exact H]. apply IZR_le. lia.
 Qed.
 Lemma sqrt_high a y : y <= IZR a -> sqrt y <= IZR (Z.sqrt a + 1).
@@ -283,16 +302,19 @@ Proof.
   set (least := zsum n _). set (most := zsum n (fun i => _)).
   assert (Z.shiftl en (2 * p) = en * (2 ^ p * 2 ^ p))%Z as ->.
   { rewrite Z.shiftl_mul_pow2, <- Z.pow_add_r by lia. do 2 f_equal. lia. }
-  remember (en * (2 ^ p * 2 ^ p))%Z as ens eqn:Ens. destruct (Z.ltb_spec 0 (Z.sqrt (least / Z.of_nat n + ens / ed))) as [L|]; [|discriminate].
+  remember (en * (2 ^ p * 2 ^ p))%Z as ens eqn:Ens. destruct (Z.ltb_spec 0 (Z.sqrt (least / Z.of_nat n + ens / ed))) as [L|];
+    [|discriminate].
   intros E. injection E as <- <-. split; auto. clear L. subst ens. assert (W := P_pos).
   assert (NR : 0 < INR n) by (apply lt_0_INR; lia). assert (D : 0 < IZR ed) by now apply IZR_lt.
   assert (En : 0 <= IZR en) by now apply IZR_le.
   set (y := rsum n (fun i => x i ^ 2) / INR n + IZR en / IZR ed).
   assert (Sq : 0 <= rsum n (fun i => x i ^ 2)) by (rewrite <- (rsum_0 n); apply rsum_le; intros; apply pow2_ge_0).
-  assert (Y : 0 <= y). { unfold y, Rdiv. apply Rplus_le_le_0_compat; apply Rmult_le_pos; auto; now apply Rlt_le, Rinv_0_lt_compat. }
+  assert (Y : 0 <= y). { unfold y, Rdiv. apply Rplus_le_le_0_compat; apply Rmult_le_pos; auto;
+    now apply Rlt_le, Rinv_0_lt_compat. }
   unfold root_mean. fold y. replace (sqrt y * P) with (sqrt (y * (P * P))) by (rewrite sqrt_mult, sqrt_square; nra).
   assert (B1 : IZR least <= rsum n (fun i => x i ^ 2) * (P * P)).
-  { unfold least. rewrite <- rsum_IZR, <- rsum_scal_r. apply rsum_le. intros i Hi. specialize (H i Hi). unfold within in H. rewrite mult_IZR.
+  { unfold least. rewrite <- rsum_IZR, <- rsum_scal_r. apply rsum_le. intros i Hi. specialize (H i Hi). unfold within in H.
+    rewrite mult_IZR.
     replace (x i ^ 2 * (P * P)) with (Rabs (x i * P) * Rabs (x i * P)) by (rewrite <- Rabs_mult, Rabs_pos_eq by nra; ring).
     assert (G : Rabs (IZR (mid v i)) - Rabs (x i * P) <= IZR (err v)).
     { eapply Rle_trans; [apply Rabs_triang_inv|]. now rewrite Rabs_minus_sym. }
@@ -300,7 +322,8 @@ Proof.
     destruct (Z.max_spec 0 (Z.abs (mid v i) - err v)) as [[Q ->]|[Q ->]]; [|cbn; nra].
     rewrite minus_IZR. apply IZR_lt in Q. rewrite minus_IZR in Q. apply Rmult_le_compat; lra. }
   assert (B2 : rsum n (fun i => x i ^ 2) * (P * P) <= IZR most).
-  { unfold most. rewrite <- rsum_IZR, <- rsum_scal_r. apply rsum_le. intros i Hi. specialize (H i Hi). unfold within in H. rewrite mult_IZR.
+  { unfold most. rewrite <- rsum_IZR, <- rsum_scal_r. apply rsum_le. intros i Hi. specialize (H i Hi). unfold within in H.
+    rewrite mult_IZR.
     replace (x i ^ 2 * (P * P)) with (Rabs (x i * P) * Rabs (x i * P)) by (rewrite <- Rabs_mult, Rabs_pos_eq by nra; ring).
     assert (G : Rabs (x i * P) - Rabs (IZR (mid v i)) <= IZR (err v)) by (eapply Rle_trans; [apply Rabs_triang_inv|]; auto).
     rewrite <- abs_IZR in G. assert (A := Rabs_pos (x i * P)). rewrite plus_IZR. apply Rmult_le_compat; lra. }
@@ -320,7 +343,8 @@ Definition root_of_size (n : nat) : Z * Z := let r := Z.sqrt (Z.shiftl (Z.of_nat
 Lemma root_of_size_holds n : IZR (fst (root_of_size n)) <= sqrt (INR n) * P <= IZR (snd (root_of_size n)).
 Proof.
   cbn [root_of_size fst snd]. assert (W := P_pos).
-  rewrite Z.shiftl_mul_pow2 by lia. replace (2 ^ (2 * p))%Z with (2 ^ p * 2 ^ p)%Z by (rewrite <- Z.pow_add_r by lia; f_equal; lia).
+  rewrite Z.shiftl_mul_pow2 by lia. replace (2 ^ (2 * p))%Z with (2 ^ p * 2 ^ p)%Z by (rewrite <- Z.pow_add_r by lia; f_equal;
+    lia).
   replace (sqrt (INR n) * P) with (sqrt (INR n * (P * P))) by (rewrite sqrt_mult, sqrt_square; try nra; apply pos_INR).
   assert (E : INR n * (P * P) = IZR (Z.of_nat n * (2 ^ p * 2 ^ p))) by (rewrite !mult_IZR, <- INR_IZR_INZ; auto).
   split; [apply sqrt_low|apply sqrt_high]; try lra. assert (0 <= INR n) by apply pos_INR. nra.

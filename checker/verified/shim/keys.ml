@@ -2,9 +2,11 @@
 open Refused
 
 let minus_one = Json.[ Int Z.minus_one; Decimal Q.minus_one ]
-let none = [ "attn_types"; "experts_per_token"; "num_experts"; "relative_attention_max_distance"; "relative_attention_num_buckets"; "window_size" ]
+let none = [ "attn_types"; "experts_per_token"; "num_experts"; "relative_attention_max_distance";
+  "relative_attention_num_buckets"; "window_size" ]
 let no =
-  [ "load_in_4bit"; "parallel_attn_mlp"; "post_embedding_ln"; "scale_attn_by_inverse_layer_idx"; "use_local_attn"; "use_normalization_before_and_after" ]
+  [ "load_in_4bit"; "parallel_attn_mlp"; "post_embedding_ln"; "scale_attn_by_inverse_layer_idx"; "use_local_attn";
+    "use_normalization_before_and_after" ]
 
 (* With one supported value in every architecture that has attention; and whether the key may be absent. *)
 let always =
@@ -18,7 +20,8 @@ let one_layer =
     [
       ("n_layers", ([ Int Z.one; Decimal Q.one ], false)); ("normalization_type", ([ Null ], false));
       ("attention_dir", ([ String "causal" ], true)); ("positional_embedding_type", ([ String "standard" ], true));
-      ("use_attn_scale", ([ Bool true ], true)); ("n_key_value_heads", ([ Null ], true)); ("use_qk_norm", ([ Bool false ], true));
+      ("use_attn_scale", ([ Bool true ], true)); ("n_key_value_heads", ([ Null ], true));
+        ("use_qk_norm", ([ Bool false ], true));
     ]
   @ always
 

@@ -1,4 +1,5 @@
-(* Rule `regions` (FORMAT.md 5.17): a finer automaton, checked as the format asks, and the bounds that it claims of sums. The extracted
+(* Rule `regions` (FORMAT.md 5.17): a finer automaton, checked as the format asks, and the bounds that it claims of sums.
+The extracted
    functions believe nothing of it. *)
 open Refused
 
@@ -21,7 +22,8 @@ let followers (automaton : Counts.automaton) ~positions ~vocab ~states position 
       let s = node / count and c = node mod count in
       let target = some (automaton.transition i s t) in
       let node = (target * count) + c in
-      if target < 0 || (not !alive.(node)) || (automaton.order i = position && queries.(c) <> t) || (i > 0 && not (due i s)) then -1 else node
+      if target < 0 || (not !alive.(node)) || (automaton.order i = position && queries.(c) <> t) || (i > 0 && not (due i s))
+        then -1 else node
     in
     let table = Array.init (states * count) (fun node -> Array.init vocab (after node)) in
     found := table :: !found;
@@ -34,7 +36,8 @@ let parse (step : Certificate.step) (automaton : Counts.automaton) ~states (conf
   let positions = config.n_ctx and vocab = config.d_vocab and width = config.n_heads * config.d_head in
   if config.n_layers <> 1 then unfounded "regions is about a transformer with one layer";
   if config.normalization_type <> Counts.No_norm then unsupported "regions of a transformer with norms";
-  if not (config.attn_only || (config.act_fn = Counts.Relu && not config.gated_mlp)) then unsupported "regions of a transformer whose units are not relu";
+  if not (config.attn_only || (config.act_fn = Counts.Relu && not config.gated_mlp)) then unsupported "regions of a transformer
+    whose units are not relu";
   let parameter name = List.assoc name step.parameters in
   let number = parameter "read" and cuts = parameter "cuts" in
   let reads = Array.of_list automaton.reads in
@@ -46,7 +49,8 @@ let parse (step : Certificate.step) (automaton : Counts.automaton) ~states (conf
   need (0 <= cuts && cuts <= most_cuts) "there are 0 to %d cuts" most_cuts;
   need (Array.length scale = width && Array.for_all (fun z -> 1 <= z && z <= largest_scale) scale) "there are %d scales" width;
   need (queries <> [||]) "there are no queries";
-  Array.iteri (fun c q -> need ((if c = 0 then -1 else queries.(c - 1)) < q && q < vocab) "queries are tokens, in increasing order") queries;
+  Array.iteri (fun c q -> need ((if c = 0 then -1 else queries.(c - 1)) < q && q < vocab) "queries are tokens, in increasing
+    order") queries;
   Array.iter (fun n -> need (1 <= n && n <= shape.(0) * vocab) "there are states after each step") sizes;
   let count = Array.length queries in
   let before = Array.append [| count |] sizes in
@@ -56,7 +60,8 @@ let parse (step : Certificate.step) (automaton : Counts.automaton) ~states (conf
   let target i u t = finer (((starts.(i) + u) * vocab) + t) in
   let after = followers automaton ~positions ~vocab ~states position queries in
   let nodes = Array.map (fun n -> Array.make n (-1)) before in
-  Array.iteri (fun c _ -> nodes.(0).(c) <- c; need (Array.exists (fun node -> node >= 0) after.(0).(c)) "no input has one of the queries") queries;
+  Array.iteri (fun c _ -> nodes.(0).(c) <- c; need (Array.exists (fun node -> node >= 0) after.(0).(c)) "no input has one of
+    the queries") queries;
   for i = 0 to steps - 1 do
     for u = 0 to before.(i) - 1 do
       for t = 0 to vocab - 1 do
@@ -65,7 +70,8 @@ let parse (step : Certificate.step) (automaton : Counts.automaton) ~states (conf
         if led >= 0 then begin
           let node = after.(i).(nodes.(i).(u)).(t) in
           if node < 0 then unfounded "the finer automaton leads where no input goes";
-          if nodes.(i + 1).(led) >= 0 && nodes.(i + 1).(led) <> node then unfounded "the finer automaton leads to a state it does not stand for";
+          if nodes.(i + 1).(led) >= 0 && nodes.(i + 1).(led) <> node then unfounded "the finer automaton leads to a state it
+            does not stand for";
           nodes.(i + 1).(led) <- node
         end
       done
@@ -79,7 +85,8 @@ let parse (step : Certificate.step) (automaton : Counts.automaton) ~states (conf
     (fun i table ->
       let next = Array.make (states * count) false in
       Array.iteri
-        (fun node row -> if !reached.(node) then Array.iteri (fun t led -> if led >= 0 then (present.(automaton.order i).(t) <- true; next.(led) <- true)) row)
+        (fun node row -> if !reached.(node) then Array.iteri (fun t led -> if led >= 0 then (present.(automaton.order i).(t) <-
+          true; next.(led) <- true)) row)
         table;
       reached := next)
     after;
@@ -98,7 +105,8 @@ let parse (step : Certificate.step) (automaton : Counts.automaton) ~states (conf
             | Some term ->
                 let from = bounds.(i).(u) in
                 let sum k = let lo, hi = from.(k) and low, high = term k in (Z.add lo low, Z.add hi high) in
-                if known.(led) then own.(led) <- Array.mapi (fun k (lo, hi) -> let low, high = sum k in (Z.min lo low, Z.max hi high)) own.(led)
+                if known.(led) then own.(led) <- Array.mapi (fun k (lo, hi) -> let low, high = sum k in (Z.min lo low, Z.max hi
+                  high)) own.(led)
                 else own.(led) <- Array.init size sum;
                 known.(led) <- true
         done

@@ -1,7 +1,8 @@
 (* Configurations of the architecture `transformer`: FORMAT.md 2.6. *)
 open Refused
 
-(* What the extracted functions take, and tie_word_embeddings; sizes, what a digest says of the configuration, shapes of tensors. *)
+(* What the extracted functions take, and tie_word_embeddings; sizes, what a digest says of the configuration, shapes of
+  tensors. *)
 type t = {
   config : Counts.architecture;
   tied : bool;
@@ -15,18 +16,22 @@ let choices =
     [
       ("act_fn", ([ String "relu"; String "gelu"; String "gelu_new"; String "silu" ], None));
       ("attention_dir", ([ String "causal"; String "bidirectional" ], Some (String "causal")));
-      ("attn_only", ([ Bool false; Bool true ], Some (Bool false))); ("gated_mlp", ([ Bool false; Bool true ], Some (Bool false)));
+      ("attn_only", ([ Bool false; Bool true ], Some (Bool false))); ("gated_mlp", ([ Bool false;
+        Bool true ], Some (Bool false)));
       ("normalization_type", ([ Null; String "LN"; String "LNPre"; String "RMS"; String "RMSPre" ], Some (String "LN")));
-      ("positional_embedding_type", ([ String "standard"; String "rotary"; String "alibi"; String "none" ], Some (String "standard")));
+      ("positional_embedding_type", ([ String "standard"; String "rotary"; String "alibi";
+        String "none" ], Some (String "standard")));
       ("rotary_adjacent_pairs", ([ Bool false; Bool true ], Some (Bool false)));
-      ("tie_word_embeddings", ([ Bool false; Bool true ], Some (Bool false))); ("use_attn_scale", ([ Bool true; Bool false ], Some (Bool true)));
+      ("tie_word_embeddings", ([ Bool false; Bool true ], Some (Bool false))); ("use_attn_scale", ([ Bool true;
+        Bool false ], Some (Bool true)));
       ("use_qk_norm", ([ Bool false; Bool true ], Some (Bool false)));
     ]
 
 let vocab = (2, 2048)
 let ranges =
   [
-    ("d_head", (1, 512)); ("d_mlp", (1, 4096)); ("d_model", (1, 512)); ("d_vocab", vocab); ("d_vocab_out", vocab); ("n_ctx", (2, 256));
+    ("d_head", (1, 512)); ("d_mlp", (1, 4096)); ("d_model", (1, 512)); ("d_vocab", vocab); ("d_vocab_out", vocab);
+      ("n_ctx", (2, 256));
     ("n_heads", (1, 16)); ("n_key_value_heads", (1, 16)); ("n_layers", (1, 8)); ("rotary_dim", (2, 512));
   ]
 let numbers = [ "attn_scale"; "eps"; "rotary_base" ]
@@ -56,8 +61,10 @@ let number config key least =
       | None -> (text, "1")
       | Some at -> (String.sub text 0 at, String.sub text (at + 1) (String.length text - at - 1))
     in
-    let rec nonzero text = if text <> "" && text.[0] = '0' then nonzero (String.sub text 1 (String.length text - 1)) else text in
-    need (is_digits above && is_digits (nonzero below) && String.for_all (fun c -> '0' <= c && c <= '9') below) "config %s is no fraction" key;
+    let rec nonzero text = if text <> "" && text.[0] = '0' then nonzero (String.sub text 1 (String.length text - 1)) else text
+      in
+    need (is_digits above && is_digits (nonzero below) && String.for_all (fun c -> '0' <= c && c <= '9') below) "config %s is
+      no fraction" key;
     let found = Q.make (Z.of_string above) (Z.of_string below) in
     if minus then Q.neg found else found
   in
@@ -68,7 +75,8 @@ let number config key least =
     | Some (Json.String text) -> fraction text
     | _ -> malformed "config %s is no number" key
   in
-  need (Q.leq (Q.of_int least) found && Q.lt found (Q.of_bigint most) && Z.lt (Q.den found) most) "config %s is out of range" key;
+  need (Q.leq (Q.of_int least) found && Q.lt found (Q.of_bigint most) && Z.lt (Q.den found) most) "config %s is out of range"
+    key;
   found
 
 (* None stands for sqrt (d_head). *)
@@ -122,7 +130,8 @@ let parse config =
   need ((not tied) || n "d_vocab" = n "d_vocab_out") "tie_word_embeddings needs d_vocab_out = d_vocab";
   let act = if attn_only then Json.Null else chosen "act_fn" and gated = (not attn_only) && yes "gated_mlp" in
   let eps = if kind = Json.Null && not qk_norm then Q.zero else number config "eps" 0 in
-  let pad = match List.assoc_opt "pad_token" config with None | Some Json.Null -> -1 | value -> Keys.size "pad_token" (-1, n "d_vocab" - 1) value in
+  let pad = match List.assoc_opt "pad_token" config with None | Some Json.Null -> -1 | value -> Keys.size "pad_token" (-1, n
+    "d_vocab" - 1) value in
   let scale = if yes "use_attn_scale" then scale config (n "d_head") else Some Q.one in
   if position = Json.String "rotary" then unsupported "rotary positions";
   if qk_norm then unsupported "norms of queries and keys";
@@ -136,8 +145,10 @@ let parse config =
   let pair q = (Q.num q, Q.den q) in
   let config =
     {
-      Counts.d_vocab = n "d_vocab"; d_vocab_out = n "d_vocab_out"; n_ctx = n "n_ctx"; n_layers = n "n_layers"; n_heads = n "n_heads";
-      n_key_value_heads = n "n_key_value_heads"; d_model = n "d_model"; d_head = n "d_head"; attn_only; d_mlp = n "d_mlp"; gated_mlp = gated;
+      Counts.d_vocab = n "d_vocab"; d_vocab_out = n "d_vocab_out"; n_ctx = n "n_ctx"; n_layers = n "n_layers";
+        n_heads = n "n_heads";
+      n_key_value_heads = n "n_key_value_heads"; d_model = n "d_model"; d_head = n "d_head"; attn_only; d_mlp = n "d_mlp";
+        gated_mlp = gated;
       act_fn;
       normalization_type =
         (match kind with
@@ -146,7 +157,8 @@ let parse config =
         | Json.String "RMS" -> Counts.RMS
         | Json.String "RMSPre" -> Counts.RMSPre
         | _ -> Counts.No_norm);
-      eps0 = pair eps; bidirectional = (chosen "attention_dir" = Json.String "bidirectional"); pad_token = (if pad < 0 then None else Some pad);
+      eps0 = pair eps; bidirectional = (chosen "attention_dir" = Json.String "bidirectional");
+        pad_token = (if pad < 0 then None else Some pad);
       attn_scale = Option.map pair scale;
     }
   in
@@ -155,8 +167,10 @@ let parse config =
     Json.
       [
         ("act_fn", act); ("attention_dir", chosen "attention_dir"); ("attn_only", Bool attn_only);
-        ("attn_scale", match scale with None -> String "-1" | Some q -> fraction q); ("eps", fraction eps); ("gated_mlp", Bool gated);
-        ("normalization_type", kind); ("positional_embedding_type", position); ("rotary_adjacent_pairs", Bool false); ("rotary_base", String "0");
+        ("attn_scale", match scale with None -> String "-1" | Some q -> fraction q); ("eps", fraction eps);
+          ("gated_mlp", Bool gated);
+        ("normalization_type", kind); ("positional_embedding_type", position); ("rotary_adjacent_pairs", Bool false);
+          ("rotary_base", String "0");
         ("tie_word_embeddings", Bool tied); ("use_qk_norm", Bool qk_norm);
       ]
     @ (if pad < 0 then [] else [ ("pad_token", Json.Int (Z.of_int pad)) ])
@@ -172,7 +186,8 @@ let parse config =
     let block = Printf.sprintf "blocks.%d." i in
     let attn = ( ^ ) (block ^ "attn.") and mlp = ( ^ ) (block ^ "mlp.") in
     let projection letter heads = [ (attn ("W_" ^ letter), [ heads; d; h ]); (attn ("b_" ^ letter), [ heads; h ]) ] in
-    norm (block ^ "ln1") @ projection "Q" (n "n_heads") @ projection "K" (n "n_key_value_heads") @ projection "V" (n "n_key_value_heads")
+    norm (block ^ "ln1") @ projection "Q" (n "n_heads") @ projection "K" (n "n_key_value_heads") @ projection "V" (n
+      "n_key_value_heads")
     @ [ (attn "W_O", [ n "n_heads"; h; d ]); (attn "b_O", [ d ]) ]
     @ (if position = Json.String "alibi" then [ (attn "slopes", [ n "n_heads" ]) ] else [])
     @
