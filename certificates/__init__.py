@@ -1,21 +1,12 @@
-"""The language that prover and checker share: model files, certificates, the order of inputs (see FORMAT.md)."""
+"""The language that prover and checker share: model files, certificates, the order of inputs (see FORMAT.md).
 
-from certificates.architectures import ModelConfig
-from certificates.attention_only import AttentionOnly
-from certificates.certificate import (
-    Certificate,
-    FrequencyClaim,
-    MLPStatement,
-    Statement,
-    Step,
-    read_certificate,
-)
-from certificates.errors import FormatError
-from certificates.model_file import Model, read_model
-from certificates.tensor_file import RawTensor
-from certificates.transformer import Transformer
-from certificates.two_inputs import GroupMLP, UniformAttention
-from certificates.writing import write_certificate, write_model
+Its names are loaded when one is first asked for: `checker verify --verified-only` does without numpy.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from certificates.public import *
 
 __version__ = "0.2.0"
 
@@ -38,3 +29,11 @@ __all__ = [
     "write_certificate",
     "write_model",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from certificates import public  # noqa: PLC0415 - see above
+
+    return getattr(public, name)

@@ -107,10 +107,11 @@ class Automaton:
             ways = longer
         return sum(ways.values())
 
-    def followers(self, position: int, queries: IntArray) -> list[IntArray]:
+    def followers(self, position: int, queries: IntArray, by_state: bool = False) -> list[IntArray]:
         """For each step "node v": the node after it, or -1 if no input goes on like this.
 
-        A *node* is a state times the number of queries, plus the number of a query: a token that inputs have at the position.
+        A *node* is a state times the number of queries, plus the number of a query: a token that inputs have at the position,
+        or (by_state) a state that they are in when it has been read.
         """
         count, (_, _, tokens), length = len(queries), self.transitions.shape, len(self.order)
         alive, found = np.repeat(self.due(length), count), list[IntArray]()
@@ -119,7 +120,7 @@ class Automaton:
             after = np.where(table < 0, -1, table * count + np.arange(count)[:, None])
             fits = (after >= 0) & alive[after]
             if self.order[step] == position:
-                fits &= queries[:, None] == np.arange(tokens)
+                fits &= queries[:, None] == (table if by_state else np.arange(tokens))
             if step:
                 fits &= self.due(step)[:, None, None]
             found.insert(0, np.where(fits, after, -1).reshape(-1, tokens))

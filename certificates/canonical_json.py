@@ -59,15 +59,6 @@ def _parse(text: str, parse_float: Any) -> Any:
         raise FormatError(f"not valid JSON: {error}") from error
 
 
-def decimal(number: Fraction) -> str:
-    """The shortest exact decimal of a number from 0 to 10**20; FormatError if it takes more than 60 digits after the point."""
-    digits = next((digits for digits in range(61) if (number * 10**digits).denominator == 1), None)
-    if digits is None or not 0 <= number < 10**20:
-        raise FormatError(f"{number} has no decimal with at most 20 digits before the point and 60 after it")
-    whole, rest = divmod(int(number * 10**digits), 10**digits)
-    return f"{whole}.{rest:0{digits}d}" if digits else str(whole)
-
-
 def dumps(value: Json) -> str:
     """The canonical spelling of `value`."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)

@@ -6,7 +6,7 @@ hint tensors (stored as `<step>.<hint>`). The last step must establish the state
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -14,17 +14,17 @@ from typing import TypeAlias
 
 from certificates.canonical_json import Json, loads
 from certificates.errors import FormatError
+from certificates.fields import exact_fields, integer, model_digest
+from certificates.mlp_statement import MLPStatement, parse_mlp_statement
 from certificates.tensor_file import RawTensor, TensorFile, parse_tensor_file, read_content
 
 FORMAT_NAME = "compact-proof-certificate"
 VERSION = "2"
 MAX_STEPS = 256
 _DIGITS = re.compile(r"0|[1-9][0-9]{0,3999}")
-_HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[a-z_-]{1,40}")
 _MARGIN = re.compile(r"(0|[1-9][0-9]{0,19})(\.[0-9]{0,59}[1-9])?")
 _FORMAT = re.compile(r"[a-z0-9]{1,40}")
-_LARGEST_SCALE = 1100
 _GIVEN = frozenset({"order", "outputs", "reads", "table", "transitions"})
 """Tensors that belong to no step: they say what the task is, where its name does not."""
 Given: TypeAlias = Mapping[str, RawTensor]
@@ -46,23 +46,9 @@ class Statement:
     deployed: str | None = None
 
 
-@dataclass(frozen=True)
-class FrequencyClaim:
-    """What an MLP adds at a frequency is a quadrature's, of this amplitude, up to this error: in units of 2**-scale."""
-
-    frequency: int
-    amplitude: int
-    error: int
-
-
-@dataclass(frozen=True)
-class MLPStatement:
-    """The MLP of the model with this digest adds what a quadrature does, frequency by frequency (FORMAT.md, 3)."""
-
-    model_digest: str
-    task: Json
-    scale: int
-    claims: tuple[FrequencyClaim, ...]
+OtherStatement: TypeAlias = MLPStatement
+OTHER_STATEMENTS: Mapping[str, Callable[[Json], OtherStatement]] = {"mlp": parse_mlp_statement}
+"""Statements about something else than a number of inputs, by the field that says so."""
 
 
 @dataclass(frozen=True)
@@ -83,22 +69,10 @@ class Certificate:
     automaton's `order`, `outputs` and `transitions`, perhaps `reads`.
     """
 
-    statement: Statement | MLPStatement
+    statement: Statement | OtherStatement
     precision: int
     steps: tuple[Step, ...]
     given: Given = field(default_factory=dict)
-
-
-def _fields(value: Json, names: set[str], what: str) -> dict[str, Json]:
-    if not isinstance(value, dict) or set(value) != names:
-        raise FormatError(f"{what} must be an object with exactly the fields {sorted(names)}")
-    return value
-
-
-def _integer(value: Json, what: str) -> int:
-    if type(value) is not int or not -(2**63) <= value < 2**63:
-        raise FormatError(f"{what} is not a 64-bit integer")
-    return value
 
 
 def _natural(value: Json, what: str) -> int:
@@ -107,23 +81,15 @@ def _natural(value: Json, what: str) -> int:
     return int(value)
 
 
-def _parse_statement(text: str) -> Statement | MLPStatement:
+def _parse_statement(text: str) -> Statement | OtherStatement:
     value = loads(text)
     given = value if isinstance(value, dict) else {}
-    about_mlp = "mlp" in given
+    for field_of_kind, parse in OTHER_STATEMENTS.items():
+        if field_of_kind in given:
+            return parse(value)
     about_inputs = {"correct", "model", "task", "total"} | {"margin", "deployed"} & set(given)
-    fields = _fields(value, {"mlp", "model", "scale", "task"} if about_mlp else about_inputs, "statement")
-    digest = fields["model"]
-    if not isinstance(digest, str) or not _HEX_DIGEST.fullmatch(digest):
-        raise FormatError("statement: model is not a SHA-256 in lower-case hexadecimal")
-    if about_mlp:
-        claims = fields["mlp"]
-        if not isinstance(claims, list) or not claims:
-            raise FormatError("statement: mlp is not a list of claims")
-        scale = _integer(fields["scale"], "statement: scale")
-        if not 0 <= scale <= _LARGEST_SCALE:
-            raise FormatError(f"statement: scale is not from 0 to {_LARGEST_SCALE}")
-        return MLPStatement(digest, fields["task"], scale, tuple(_parse_claim(claim) for claim in claims))
+    fields = exact_fields(value, about_inputs, "statement")
+    digest = model_digest(fields)
     correct = _natural(fields["correct"], "statement: correct")
     total = _natural(fields["total"], "statement: total")
     return Statement(digest, fields["task"], correct, total, _parse_margin(fields), _parse_deployed(fields))
@@ -143,17 +109,9 @@ def _parse_deployed(fields: Mapping[str, Json]) -> str | None:
     return deployed or None
 
 
-def _parse_claim(value: Json) -> FrequencyClaim:
-    fields = _fields(value, {"amplitude", "error", "frequency"}, "statement: a claim")
-    numbers = {name: _integer(number, f"statement: {name}") for name, number in fields.items()}
-    if min(numbers.values()) < 0:
-        raise FormatError("statement: a claim has a negative number")
-    return FrequencyClaim(**numbers)
-
-
-def _parse_step(value: Json, index: int) -> Step:
+def _parse_step(value: Json, index: int, hints: Mapping[str, RawTensor]) -> Step:
     what = f"step {index}"
-    fields = _fields(value, {"parameters", "premises", "rule"}, what)
+    fields = exact_fields(value, {"parameters", "premises", "rule"}, what)
     rule, premises, parameters = fields["rule"], fields["premises"], fields["parameters"]
     if not isinstance(rule, str) or not isinstance(premises, list) or not isinstance(parameters, dict):
         raise FormatError(f"{what}: rule is a string, premises a list, parameters an object")
@@ -164,8 +122,9 @@ def _parse_step(value: Json, index: int) -> Step:
             raise FormatError(f"{what}: {name!r} is not a name (lower-case letters, - and _)")
     return Step(
         rule,
-        tuple(_integer(premise, f"{what}: premise") for premise in premises),
-        {name: _integer(number, f"{what}: parameter {name!r}") for name, number in parameters.items()},
+        tuple(integer(premise, f"{what}: premise") for premise in premises),
+        {name: integer(number, f"{what}: parameter {name!r}") for name, number in parameters.items()},
+        hints,
     )
 
 
@@ -180,7 +139,7 @@ def parse_certificate(file: TensorFile) -> Certificate:
         raise FormatError(f"certificate version {found!r} is not {VERSION!r}, which this checker reads{older}")
     if set(metadata) != {"format", "version", "statement", "proof"}:
         raise FormatError("metadata must be exactly format, version, statement and proof")
-    proof = _fields(loads(metadata["proof"]), {"precision", "steps"}, "proof")
+    proof = exact_fields(loads(metadata["proof"]), {"precision", "steps"}, "proof")
     raw_steps = proof["steps"]
     if not isinstance(raw_steps, list) or not 1 <= len(raw_steps) <= MAX_STEPS:
         raise FormatError(f"a proof is a list of 1 to {MAX_STEPS} steps")
@@ -192,15 +151,12 @@ def parse_certificate(file: TensorFile) -> Certificate:
         if match is None or int(match[1]) >= len(hints):
             raise FormatError(f"tensor {name!r} belongs to no step")
         hints[int(match[1])][match[2]] = tensor
-    steps = []
-    for index, raw in enumerate(raw_steps):
-        step = _parse_step(raw, index)
-        steps.append(Step(step.rule, step.premises, step.parameters, hints[index]))
-    precision = _integer(proof["precision"], "proof: precision")
+    steps = tuple(_parse_step(raw, index, hints[index]) for index, raw in enumerate(raw_steps))
+    precision = integer(proof["precision"], "proof: precision")
     return Certificate(
         _parse_statement(metadata["statement"]),
         precision,
-        tuple(steps),
+        steps,
         {name: file.tensors[name] for name in _GIVEN & set(file.tensors)},
     )
 

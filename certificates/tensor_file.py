@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from certificates.canonical_json import Json, loads_relaxed
 from certificates.errors import FormatError
+from certificates.fields import exact_fields
 
 IntArray: TypeAlias = NDArray[np.int64]
 
@@ -74,11 +75,10 @@ class RawTensor:
 
 @dataclass(frozen=True)
 class TensorFile:
-    """A parsed container: string metadata, named tensors, and the size of the file in bytes."""
+    """A parsed container: string metadata and named tensors."""
 
     metadata: Mapping[str, str]
     tensors: Mapping[str, RawTensor]
-    size: int
 
 
 def _dict(value: Json, what: str) -> dict[str, Json]:
@@ -88,13 +88,9 @@ def _dict(value: Json, what: str) -> dict[str, Json]:
 
 
 def _natural_numbers(value: Json, what: str) -> tuple[int, ...]:
-    if not isinstance(value, list):
-        raise FormatError(f"{what} is not a list")
-    numbers = []
-    for item in value:
-        if type(item) is not int or item < 0:
-            raise FormatError(f"{what} is not a list of natural numbers")
-        numbers.append(item)
+    numbers = [item for item in value if type(item) is int and item >= 0] if isinstance(value, list) else []
+    if numbers != value:
+        raise FormatError(f"{what} is not a list of natural numbers")
     return tuple(numbers)
 
 
@@ -130,9 +126,7 @@ def parse_tensor_file(content: bytes) -> TensorFile:
     extents: list[tuple[int, int, str]] = []
     kinds: dict[str, tuple[str, tuple[int, ...]]] = {}
     for name, value in header.items():
-        entry = _dict(value, f"tensor {name!r}")
-        if set(entry) != {"dtype", "shape", "data_offsets"}:
-            raise FormatError(f"tensor {name!r} must have exactly dtype, shape and data_offsets")
+        entry = exact_fields(value, {"dtype", "shape", "data_offsets"}, f"tensor {name!r}")
         dtype = entry["dtype"]
         if not isinstance(dtype, str):
             raise FormatError(f"dtype of {name!r} is not a string")
@@ -159,7 +153,7 @@ def parse_tensor_file(content: bytes) -> TensorFile:
             tensors[name] = RawTensor(*kinds[name], bytes(body[start:stop]))
         except FormatError as error:
             raise FormatError(f"tensor {name!r}: {error}") from error
-    return TensorFile(metadata, tensors, len(content))
+    return TensorFile(metadata, tensors)
 
 
 def read_content(path: Path) -> bytes:

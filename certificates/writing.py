@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from certificates.attention_only import AttentionOnly
-from certificates.canonical_json import Json, decimal, dumps
-from certificates.certificate import FORMAT_NAME, VERSION, Certificate, MLPStatement, Statement
+from certificates.canonical_json import Json, dumps
+from certificates.certificate import FORMAT_NAME, VERSION, Certificate, Statement
+from certificates.decimals import decimal
 from certificates.errors import FormatError
+from certificates.mlp_statement import MLPStatement
 from certificates.model_file import Model, stated
 from certificates.tensor_file import RawTensor
 from certificates.transformer import Transformer

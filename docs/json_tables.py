@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from checker.reporting.outcome import FrequencyBound, Verdict
 from checker.reporting.second_checker import SecondVerdict
 from checker.reporting.shards import Shard
-from checker.reporting.theorem import FrequencyBound
-from checker.reporting.verdict import Verdict
 from prover.studies.study import Record
 from prover.studies.summary import Budget, Setting, Statistics, Summary
 
@@ -23,7 +22,7 @@ WRITTEN: Mapping[type, Mapping[str, str]] = {
         "accuracy_floor": "correct / total as a decimal number, rounded down",
         "operations": "length of the proof",
         "unexplained_dimension": "how many numbers the proof takes as they are",
-        "trusted_lines": "lines of code that the verdict rests on (more with `--jobs`); null if shards are believed",
+        "trusted_lines": "lines of code that the verdict rests on (more with `--jobs`); null with shards or `--verified-only`",
         "rules": "the rules that the proof uses, by name",
         "certificate_bytes": "size of the certificate",
         "seconds": "how long the check took, a decimal number",

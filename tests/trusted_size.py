@@ -1,9 +1,9 @@
 """The size of the code that must be trusted: `make size` prints it, and writes the table from which verdicts take theirs.
 
 Counted are lines that hold code: no blank lines, comments or docstrings. The *core* is what deciding imports, directly or not,
-but for the rules, and the kinds of models and tasks; these need their files and what those import beyond the core. Packages'
-`__init__` files only pass names on (a test sees to it) and are not counted, but for the registry of rules, which is part of
-the core.
+but for the rules, and the kinds of models, tasks and statements; these need their files and what those import beyond the core.
+What checks a kind of statement is counted with the rules that establish it. Packages' `__init__` files only pass names on (a
+test sees to it) and are not counted, but for the registry of rules, which is part of the core.
 `checker/reporting` and `checker/crosscheck` are not counted: no verdict in integers depends on them.
 """
 
@@ -73,6 +73,17 @@ def registered(name: str, root: Path = ROOT) -> dict[str, str]:
     }
 
 
+def statements(root: Path = ROOT) -> set[str]:
+    """The files that define the statements in the registry, and those of what checks them."""
+    kinds = registered("STATEMENTS", root)
+    return {
+        file
+        for file in imported(REGISTRY, root)
+        for node in ast.parse((root / file).read_text(encoding="utf-8")).body
+        if file in kinds.values() or (isinstance(node, ast.ClassDef) and node.name in kinds)
+    }
+
+
 def architectures(root: Path = ROOT) -> tuple[set[str], dict[str, str]]:
     """The files that define architectures, and what the configurations of a class are called."""
     files = {file for file in imported(ARCHITECTURES, root) if "tensor_shapes" in (root / file).read_text(encoding="utf-8")}
@@ -102,7 +113,7 @@ def closure(start: str, without: set[str], root: Path = ROOT) -> set[str]:
 def table(root: Path = ROOT) -> dict[str, Any]:
     """The files of the core, those that each rule and each kind of task needs beyond it, and the lines of each file."""
     rules, tasks, (defined, names) = registered("RULES", root), registered("TASKS", root), architectures(root)
-    core = closure(DECIDING, {*rules.values(), *tasks.values(), *defined, AUTOMATA}, root)
+    core = closure(DECIDING, {*rules.values(), *tasks.values(), *statements(root), *defined, AUTOMATA}, root)
     of_rules = {rule: closure(file, core, root) for rule, file in rules.items()}
     names = {**names, "Automaton": "automata"}
     of_tasks = {names[kind]: closure(file, core, root) for kind, file in tasks.items()}

@@ -46,11 +46,6 @@ class Cells:
     copies: IntArray
     above: IntArray
 
-    @property
-    def key(self) -> tuple[IntArray, IntArray, IntArray]:
-        """All but the query."""
-        return self.label, self.copies, self.above
-
     @staticmethod
     def claimed(setting: Setting, claimed: BoolArray, numbers: int) -> "Cells":
         """From a mask "q m c a"; refuses keys without inputs. numbers: how many k_i each class has."""

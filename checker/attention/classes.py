@@ -93,7 +93,7 @@ class Classes:
     def count(self, task: OrderStatistic, meter: Meter, times: IntArray) -> int:
         """The number of members, those of class x taken times[x] times."""
         _, sides, levels = self.sizes.shape
-        meter.allocate(_bytes_to_count(len(self.row), sides * levels))
+        meter.allocate(8 * len(self.row) * (8 * sides * levels + 6))
         columns = np.stack([self.numbers.table[self.row], self.sizes], axis=1).reshape(len(self.row), 2 * sides * levels)
         meter.sorting(columns.size)
         order = np.lexsort(columns.T[::-1])
@@ -112,20 +112,9 @@ class Classes:
         return members
 
 
-def tokens_below(tokens: IntArray, label: IntArray, sizes: IntArray) -> IntArray:
-    """How many of the free tokens, other than the label "x", of inputs "x k" are below sizes "x r": "x 1 r"."""
-    free = tokens[:, :-1]
-    others = np.where(free == label[:, None], np.iinfo(np.int64).max, free)
-    return np.stack([(others < size[:, None]).sum(axis=1) for size in sizes.T], axis=1)[:, None]
-
-
 def bytes_to_hold(classes: int, numbers: int) -> int:
     """Memory for so many classes, with so many numbers k_i each, and what belongs to them."""
     return 8 * classes * (numbers + 6)
-
-
-def _bytes_to_count(classes: int, numbers: int) -> int:
-    return 8 * classes * (8 * numbers + 6)
 
 
 def _starts(rows: IntArray) -> IntArray:

@@ -18,8 +18,10 @@ for what is common to all outputs, which cancels in u_m - u_o.
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from checker.attention.order_statistic import attention_only, in_numbered_order
-from checker.core.enclosed_weights import ones, plus_bias, weight
+from checker.core.enclosed_weights import plus_bias, weight
 from checker.core.enclosures import Enclosure
 from checker.core.facts import Setting
 
@@ -82,7 +84,9 @@ class FactoredLogits:
             unembed = unembed.concatenate([weight(setting, "unembed.b_U")[:, outputs].T], axis=1)
         return FactoredLogits(queries, token, position, direct, Affine(token, values), position @ values, unembed)
 
-    def homogeneous(self, setting: Setting, vectors: Enclosure) -> Enclosure:
-        """Vectors "n d" with the trailing 1 that f has, "n e"."""
-        (rows, width), width_of_outputs = vectors.shape, self.unembed.shape[1]
-        return vectors if width == width_of_outputs else vectors.concatenate([ones(setting, rows, 1)], axis=1)
+    def followed(self, setting: Setting, vectors: Enclosure, last: int) -> Enclosure:
+        """Vectors "n d", followed by `last` if there is a bias of the unembedding to go with it, "n e"."""
+        if vectors.shape[1] == self.unembed.shape[1]:
+            return vectors
+        entries = np.full((vectors.shape[0], 1), last, np.int64)
+        return vectors.concatenate([setting.arithmetic.exact(entries, np.zeros(entries.shape, np.int64))], axis=1)

@@ -50,7 +50,7 @@ def group_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Ce
     cells = Cells.claimed(setting, claimed, 2 * depth)
     row = grouping[cells.query, cells.label, cells.copies, cells.above]
     sizes = _sizes(setting, levels, depth, row, cells.label)[:, :sides]
-    classes = Classes.of(task, numbers, cells.key, row, sizes)
+    classes = Classes.of(task, numbers, (cells.label, cells.copies, cells.above), row, sizes)
     setting.meter.hold(8 * (levels.size + groupings))
     setting.meter.allocate(24 * levels.size)
     setting.meter.sorting(levels.size)

@@ -40,11 +40,10 @@ from checker.core.facts import Setting
 class Scores:
     """Attention scores with what is known about their extrema over free positions and token prefixes.
 
-    token, prefix_low, prefix_high: "q t"; position: "q j"; own (of the query at its own position), free_low, free_high: "q 1".
+    token, prefix_low, prefix_high: "q t"; own (of the query at its own position), free_low, free_high: "q 1".
     """
 
     token: Enclosure
-    position: Enclosure
     own: Enclosure
     free_low: Enclosure
     free_high: Enclosure
@@ -57,7 +56,6 @@ class Scores:
         free, queries = tables.position_score[:, :-1], np.arange(tables.position_score.shape[0])
         return Scores(
             token=tables.token_score,
-            position=tables.position_score,
             own=tables.token_score[queries, queries].reshape(-1, 1) + tables.position_score[:, -1:],
             free_low=free.min(1).reshape(-1, 1),
             free_high=free.max(1).reshape(-1, 1),

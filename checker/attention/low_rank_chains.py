@@ -62,9 +62,10 @@ import numpy as np
 from certificates.certificate import Step
 from certificates.tensor_file import IntArray
 from checker.attention.ball_covers import Balls
-from checker.attention.classes import Classes, Numbers, bytes_to_hold, tokens_below
+from checker.attention.classes import Classes, Numbers, bytes_to_hold
 from checker.attention.factored_logits import FactoredLogits
 from checker.attention.order_statistic import OrderStatistic, attention_only, order_statistic
+from checker.attention.prefixes import GATHERED_PER_TOKEN, tokens_below
 from checker.core.enclosed_weights import plus_margin
 from checker.core.enclosures import BoolArray, Enclosure
 from checker.core.errors import Refused
@@ -82,9 +83,6 @@ _PARAMETERS = (
     "pull",  # kappa
     "allowance",  # mu
 )
-
-_GATHERED_PER_TOKEN = 3
-"""How many numbers could be gathered while a token is compared with a size."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +141,7 @@ class Claims:
             cells[query, label] = claimed & has_one[:, None]
 
         def covers(tokens: IntArray) -> BoolArray:
-            setting.meter.gathering(_GATHERED_PER_TOKEN * (tokens.size + 1000) * (self.own.shape[2] + self.size.shape[4]))
+            setting.meter.gathering(GATHERED_PER_TOKEN * (tokens.size + 1000) * (self.own.shape[2] + self.size.shape[4]))
             query, label, copies = task.cells_of(tokens)
             profile, _ = self._profile(setting.meter, query, label)
             within = tokens_below(tokens, label, self.size[label, self.band[query], profile, copies])
@@ -250,7 +248,7 @@ def _check_leads(setting: Setting, factors: FactoredLogits, values: dict[str, in
     require_lengths(setting, direct, np.full(vocab, nu, np.int64), scale, "direct_radius")
     require_lengths(setting, positions, np.full(positions.shape[0], pi, np.int64), scale, "position_radius")
 
-    value = factors.homogeneous(setting, factors.values.vectors + (row("direct_centre") + row("position_centre")))
+    value = factors.followed(setting, factors.values.vectors + (row("direct_centre") + row("position_centre")), 1)
     require_lengths(setting, value, hints["value_length"], scale, "the length of a value")
     length = hinted(setting, hints["value_length"].reshape(-1, 1), scale) + number(nu) + number(pi)
     loss = length * (number(reach) + number(reach))

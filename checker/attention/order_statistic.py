@@ -30,7 +30,6 @@ class OrderStatistic:
     K-1 tokens (the free positions) equal it. Every input lies in exactly one cell.
     """
 
-    json: Json
     sentence: str
     d_vocab: int
     n_ctx: int
@@ -120,7 +119,7 @@ def parse_sequence_task(task: Json, config: ModelConfig, given: Given, meter: Me
         f"the output at the last position is the {what} of the sequence"
     )
     smallest = rank == length and rank > 1
-    return OrderStatistic(task, sentence, vocab, length, 1 if smallest else rank, smallest)
+    return OrderStatistic(sentence, vocab, length, 1 if smallest else rank, smallest)
 
 
 def attention_only(setting: Setting) -> AttentionOnly:

@@ -20,16 +20,14 @@ import numpy as np
 from certificates.certificate import Step
 from certificates.tensor_file import IntArray
 from checker.attention.cell_classes import Cells, Minima, require_correct
-from checker.attention.classes import Classes, Numbers, tokens_below
+from checker.attention.classes import Classes, Numbers
 from checker.attention.label_terms import LabelTerms
 from checker.attention.order_statistic import order_statistic
+from checker.attention.prefixes import GATHERED_PER_TOKEN, tokens_below
 from checker.attention.tables import take_tables
 from checker.core.enclosures import BoolArray, Enclosure
 from checker.core.errors import Refused
 from checker.core.facts import CertifiedInputs, Fact, Setting, take_hints, take_parameters
-
-_GATHERED_PER_TOKEN = 3
-"""How many numbers could be gathered while a token is compared with a size."""
 
 
 def prefix_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> CertifiedInputs:
@@ -48,7 +46,7 @@ def prefix_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> C
     claimed = (size != -1).any(axis=3)
     cells = Cells.claimed(setting, claimed[..., None], levels)
     sizes = size[cells.query, cells.label, cells.copies].reshape(-1, 1, levels)
-    classes = Classes.of(task, numbers, cells.key, cells.copies, sizes)
+    classes = Classes.of(task, numbers, (cells.label, cells.copies, cells.above), cells.copies, sizes)
 
     def minima(terms: LabelTerms, part: IntArray) -> Minima:
         prefix_gap = terms.gaps.free.running_min(0)
@@ -65,7 +63,7 @@ def prefix_chains(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> C
     require_correct(setting, tables, (hints["rivals"], joint), cells, classes, 1, minima)
 
     def covers(tokens: IntArray) -> BoolArray:
-        setting.meter.gathering(_GATHERED_PER_TOKEN * (tokens.size + 1000) * levels)
+        setting.meter.gathering(GATHERED_PER_TOKEN * (tokens.size + 1000) * levels)
         query, label, copies = task.cells_of(tokens)
         within = tokens_below(tokens, label, size[query, label, copies])
         return np.asarray(claimed[query, label, copies] & numbers.fit(copies, within), np.bool_)

@@ -87,11 +87,11 @@ def projected_tables(setting: Setting, step: Step, premises: tuple[Fact, ...]) -
     hints = take_hints(setting, step, **shapes)
     token = factors.token - hinted(setting, hints["token_centre"].reshape(1, -1), scale)
     unembed = factors.unembed - hinted(setting, hints["unembed_centre"].reshape(1, -1), scale)
-    positions = _extended(setting, factors.position_value, width, 0) @ unembed.T
-    values = Affine(factors.values.rows, _extended(setting, factors.values.matrix, width, 0))
+    positions = factors.followed(setting, factors.position_value, 0) @ unembed.T
+    values = Affine(factors.values.rows, factors.followed(setting, factors.values.matrix, 0))
     products: dict[str, tuple[Affine | Enclosure, Enclosure]] = {
         "score": (factors.queries, token),
-        "direct": (_extended(setting, factors.direct, width, 1), unembed),
+        "direct": (factors.followed(setting, factors.direct, 1), unembed),
         "value": (values, unembed),
     }
     setting.meter.hold(vocab * (vocab + 2 * outputs) * positions.element_bytes // 4)
@@ -121,14 +121,6 @@ def projected_tables(setting: Setting, step: Step, premises: tuple[Fact, ...]) -
         position_value=positions,
         unexplained_dimension=dimension,
     )
-
-
-def _extended(setting: Setting, vectors: Enclosure, width: int, last: int) -> Enclosure:
-    """Vectors "n d", with `last` behind them if there is a bias of the unembedding to go with it."""
-    rows = vectors.shape[0]
-    if vectors.shape[1] == width:
-        return vectors
-    return vectors.concatenate([hinted(setting, np.full((rows, 1), last, np.int64), 0)], axis=1)
 
 
 def _vectors(vectors: Affine | Enclosure) -> Enclosure:

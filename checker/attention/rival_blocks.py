@@ -43,18 +43,13 @@ class RivalBlocks:
         return RivalBlocks(block)
 
     @property
-    def shared(self) -> bool:
-        """Whether all labels have the same blocks."""
-        return len(self.block) == 1
-
-    @property
     def most(self) -> int:
         """The largest number of blocks that a label has."""
         return int(self.block.max()) + 1
 
     def members(self, label: int) -> list[IntArray]:
         """The outputs of each of the label's blocks, in order."""
-        block = self.block[0 if self.shared else label]
+        block = self.block[label % len(self.block)]  # the label's row, or the only one
         return [np.flatnonzero(block == number) for number in range(int(block.max()) + 1)]
 
     def rivals(self, label: int) -> list[IntArray]:
@@ -78,7 +73,7 @@ class Leads:
     @staticmethod
     def of(table: Enclosure, blocks: RivalBlocks) -> "Leads":
         """Prepare a table."""
-        return Leads(blocks, table, _best(table, blocks.members(0)) if blocks.shared else None)
+        return Leads(blocks, table, _best(table, blocks.members(0)) if len(blocks.block) == 1 else None)
 
     def __call__(self, rows: IntArray, label: int) -> Enclosure:
         """Leads of the label over each block with a rival of it, in some rows: "i b"."""

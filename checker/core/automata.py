@@ -21,7 +21,6 @@ _BYTES_PER_ENTRY, _EFFORT_PER_ENTRY = 256, 200
 class AutomatonTask:
     """Inputs and true outputs are an automaton's. Every last token is a cell."""
 
-    json: Json
     sentence: str
     automaton: Automaton
     total: int
@@ -110,4 +109,4 @@ def parse_automaton(task: Json, config: ModelConfig, given: Given, meter: Meter)
     total = automaton.count()
     if total == 0:
         raise FormatError("the automaton accepts no sequence: no run has all outputs")
-    return AutomatonTask(task, sentence, automaton, total)
+    return AutomatonTask(sentence, automaton, total)

@@ -6,8 +6,8 @@ Both have been read strictly, as FORMAT.md says (certificates/). `check_proof` a
 2. the statement's task is known and fits the model, and its total, if it has one, is the task's number of inputs;
 3. every step names a known rule that the verifier allows, and builds on earlier steps only; every step but the last is used;
 4. every rule's hypotheses hold, within the budget. It then establishes a fact: of inputs, that *at least* so many are right;
-5. the last fact is what the statement says: its number *equals* the statement's, or its claims about an MLP do. A rule never
-   sees the statement's number, and this is the only place where the two are compared;
+5. the last fact is what the statement says: its number *equals* the statement's. A rule never sees the statement's number, and
+   this is the only place where the two are compared (statements of other kinds are compared by what the registry names);
 6. what the verifier pinned (task, accuracy, margin, executions, errors of frequencies) is what the statement says.
 
 The theorem is about the real-valued function that the stored weights define, and, if the statement names a floating-point
@@ -16,45 +16,30 @@ the result is a `Proof`: how it is reported decides nothing.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 from certificates.architectures import ModelConfig
 from certificates.automaton import Automaton
 from certificates.canonical_json import Json, dumps
-from certificates.certificate import Certificate, Given, MLPStatement, Statement, Step
+from certificates.certificate import Certificate, Given, Statement, Step
 from certificates.errors import FormatError
 from certificates.model_file import Model
 from checker.core.enclosures import Arithmetic
 from checker.core.errors import ClaimNotMet, InvalidInput, OtherNumber, OverBudget, Refused, StepRefused
 from checker.core.exact_weights import decode
-from checker.core.facts import CertifiedInputs, Fact, MLPQuadrature, Setting
+from checker.core.facts import CertifiedInputs, Fact, Setting
 from checker.core.in_order import InOrder, in_turn
 from checker.core.meter import Budget, Meter
+from checker.core.pins import Pins
 from checker.core.scaled_integers import ScaledArithmetic
 from checker.core.tasks import Task
-from checker.rules import RULES, TASKS
+from checker.rules import RULES, STATEMENTS, TASKS
 
 _BYTES_PER_WEIGHT = 128
 _GATHERED_PER_WEIGHT = 4
 """How many numbers could be gathered while one weight is decoded."""
-
-
-@dataclass(frozen=True)
-class Pins:
-    """What a verifier asks for, beside a proof of the statement.
-
-    task: the statement's. at_least: a least accuracy. margin_at_least: a least margin. deployed: a floating-point format.
-    error_at_most: greatest relative errors e / A of an MLP's frequencies. rules: the only ones that may be used.
-    """
-
-    task: Json = None
-    at_least: Fraction | None = None
-    margin_at_least: Fraction | None = None
-    deployed: str | None = None
-    error_at_most: Mapping[int, Fraction] = field(default_factory=dict)
-    rules: frozenset[str] = frozenset(RULES)
 
 
 @dataclass(frozen=True)
@@ -65,7 +50,7 @@ class Proof:
     model: Model
     task: Task
     facts: tuple[Fact, ...]
-    result: CertifiedInputs | MLPQuadrature
+    result: Fact
     operations: int
 
     @property
@@ -78,7 +63,7 @@ def check_proof(
     certificate: Certificate,
     model: Model,
     *,
-    pins: Pins = Pins(),
+    pins: Pins = Pins(),  # noqa: B008 - frozen
     arithmetic: Callable[[int, Meter], Arithmetic] = ScaledArithmetic,
     budget: Budget = Budget(),  # noqa: B008 - frozen
     in_order: InOrder = in_turn,
@@ -101,19 +86,22 @@ def check_proof(
             meter.gathering(_GATHERED_PER_WEIGHT * math.prod(tensor.shape))
             decode(name, tensor)
         task = parse_task(statement.task, model.config, certificate.given, meter)
+        if isinstance(statement, Statement) and statement.total != task.total:
+            raise InvalidInput(f"the statement's total is {statement.total}, but the task has {task.total} inputs")
+        _require_order(certificate, pins.rules)
+        margin = statement.margin if isinstance(statement, Statement) else Fraction(0)
+        setting = Setting(model, task, arithmetic(certificate.precision, meter), meter, in_order, margin)
+        facts = _apply_rules(certificate.steps, setting)
     except FormatError as error:
         raise InvalidInput(str(error)) from error
-    if isinstance(statement, Statement) and statement.total != task.total:
-        raise InvalidInput(f"the statement's total is {statement.total}, but the task has {task.total} inputs")
-    _require_order(certificate, pins.rules)
-    margin = statement.margin if isinstance(statement, Statement) else Fraction(0)
-    setting = Setting(model, task, arithmetic(certificate.precision, meter), meter, in_order, margin)
-    facts = _apply_rules(certificate.steps, setting)
-    result = _stated(statement, facts[-1])
-    if isinstance(statement, Statement) and statement.correct > statement.total:
-        raise ClaimNotMet(f"{statement.correct} right inputs of {statement.total} cannot be")
-    _require_pins(statement, pins)
-    return Proof(certificate, model, task, facts, result, meter.operations)
+    if isinstance(statement, Statement):
+        _require_stated(statement, facts[-1])
+        _require_pinned(statement, pins)
+    else:
+        STATEMENTS[type(statement)](statement, facts[-1], pins)
+    if pins.task is not None and pins.task != statement.task:
+        raise ClaimNotMet(f"the certificate is about task {dumps(statement.task)}, not the pinned {dumps(pins.task)}")
+    return Proof(certificate, model, task, facts, facts[-1], meter.operations)
 
 
 def parse_task(task: Json, config: ModelConfig, given: Given, meter: Meter) -> Task:
@@ -122,13 +110,13 @@ def parse_task(task: Json, config: ModelConfig, given: Given, meter: Meter) -> T
     return TASKS[Automaton if unnamed else type(config)](task, config, given, meter)
 
 
-def _require_order(certificate: Certificate, allowed: frozenset[str]) -> None:
+def _require_order(certificate: Certificate, allowed: frozenset[str] | None) -> None:
     steps = certificate.steps
     used = {premise for step in steps for premise in step.premises} | {len(steps) - 1}
     for index, step in enumerate(steps):
         if step.rule not in RULES:
             raise InvalidInput(f"step {index}: rule {step.rule!r} is unknown; this checker knows {sorted(RULES)}")
-        if step.rule not in allowed:
+        if allowed is not None and step.rule not in allowed:
             raise ClaimNotMet(f"step {index} uses rule {step.rule}, which is not among those allowed: {sorted(allowed)}")
         if any(not 0 <= premise < index for premise in step.premises):
             raise StepRefused(index, step.rule, "a premise is not an earlier step")
@@ -142,8 +130,6 @@ def _apply_rules(steps: Sequence[Step], setting: Setting) -> tuple[Fact, ...]:
     try:
         for index, step in enumerate(steps):  # noqa: B007 - the index is used where an exception is caught
             facts.append(RULES[step.rule](setting, step, tuple(facts[premise] for premise in step.premises)))
-    except FormatError as error:
-        raise InvalidInput(str(error)) from error
     except OverBudget as error:
         raise OverBudget(f"step {index} ({steps[index].rule}): {error}") from error
     except Refused as error:
@@ -151,14 +137,8 @@ def _apply_rules(steps: Sequence[Step], setting: Setting) -> tuple[Fact, ...]:
     return tuple(facts)
 
 
-def _stated(statement: Statement | MLPStatement, result: Fact) -> CertifiedInputs | MLPQuadrature:
-    """The last fact, if it is what the statement says."""
-    if isinstance(statement, MLPStatement):
-        if not isinstance(result, MLPQuadrature):
-            raise Refused("the statement is about an MLP, but the last step does not establish anything about one")
-        if (result.scale, result.claims) != (statement.scale, statement.claims):
-            raise Refused("the statement's claims about the MLP are not those that its proof shows")
-        return result
+def _require_stated(statement: Statement, result: Fact) -> None:
+    """Refuse unless the last fact is what the statement says."""
     if not isinstance(result, CertifiedInputs):
         raise Refused("the last step does not establish a number of correctly classified inputs")
     if result.correct != statement.correct:
@@ -167,38 +147,16 @@ def _stated(statement: Statement | MLPStatement, result: Fact) -> CertifiedInput
         raise Refused(
             f"the statement is about {_executions(statement.deployed)}, but its proof about {_executions(result.deployed)}"
         )
-    return result
+    if statement.correct > statement.total:
+        raise ClaimNotMet(f"{statement.correct} right inputs of {statement.total} cannot be")
 
 
 def _executions(deployed: str | None) -> str:
     return "real arithmetic only" if deployed is None else f"executions in {deployed}"
 
 
-def _require_pins(statement: Statement | MLPStatement, pins: Pins) -> None:
-    if pins.task is not None and pins.task != statement.task:
-        raise ClaimNotMet(f"the certificate is about task {dumps(statement.task)}, not the pinned {dumps(pins.task)}")
-    if isinstance(statement, MLPStatement):
-        if (pins.at_least, pins.margin_at_least, pins.deployed) != (None, None, None):
-            raise ClaimNotMet(
-                "the certificate is about what an MLP adds to the logits: no accuracy, margin or execution can be pinned"
-            )
-        claims = {claim.frequency: claim for claim in statement.claims}
-    else:
-        _require_pinned_inputs(statement, pins)
-        claims = {}
-    for frequency, most in pins.error_at_most.items():
-        claim = claims.get(frequency)
-        if claim is None:
-            raise ClaimNotMet(f"the certificate proves nothing about an MLP at the pinned frequency {frequency}")
-        if claim.amplitude == 0 or claim.error > most * claim.amplitude:
-            found = f"{claim.error} / {claim.amplitude}" if claim.amplitude else "unbounded"
-            raise ClaimNotMet(
-                f"the relative error that the certificate proves at frequency {frequency} is {found}, "
-                f"which is more than the pinned {most}"
-            )
-
-
-def _require_pinned_inputs(statement: Statement, pins: Pins) -> None:
+def _require_pinned(statement: Statement, pins: Pins) -> None:
+    """Refuse unless the statement is what the verifier pinned."""
     if pins.at_least is not None and statement.correct < pins.at_least * statement.total:
         raise ClaimNotMet(
             f"the certificate proves {statement.correct} of {statement.total} inputs, less than the pinned {pins.at_least}"
@@ -207,3 +165,5 @@ def _require_pinned_inputs(statement: Statement, pins: Pins) -> None:
         raise ClaimNotMet(f"the certificate's margin is {statement.margin}, less than the pinned {pins.margin_at_least}")
     if pins.deployed not in (None, statement.deployed):
         raise ClaimNotMet(f"the certificate is about {_executions(statement.deployed)}, not the pinned {pins.deployed}")
+    if pins.error_at_most:
+        raise ClaimNotMet(f"the certificate proves nothing about an MLP at the pinned frequency {min(pins.error_at_most)}")

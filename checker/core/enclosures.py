@@ -4,17 +4,19 @@ An `Enclosure` stands for an array of real numbers, of which it knows an interva
 operation returns an enclosure of the exact result. Rules are written against this interface only; `scaled_integers` is
 the fast implementation and `mpmath_intervals` an independent, slow one.
 
-This is the one layer that counts: whatever a class of enclosures defines of the operations in the table below charges the
-meter, from the shapes it is about to process, and announces the memory, before it runs. One operation per element for add,
+This is the one layer that counts: whatever operation a class of enclosures defines charges the meter what is declared for it
+here, from the shapes it is about to process, and announces the memory, before it runs. One operation per element for add,
 subtract, multiply, compare, minimum, maximum, absolute value, square root and exp; 2nkm for a matrix product. Structure
 (indexing, reshaping) is no operation, but takes effort where numbers are copied.
 """
+# mypy: disable-error-code="empty-body"
+# Operations are abstract, which mypy does not see behind `_costs`.
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,38 +117,21 @@ _KEPT_AT_HAND = 2**22
 _CALL = 1500
 """What a call of numpy takes, however few numbers it is about, in elements: some 5 microseconds."""
 
-_COSTS: dict[str, tuple[Callable[..., Work], int]] = {
-    "__add__": (_each(1), 2),
-    "__sub__": (_each(1), 2),
-    "__mul__": (_each(1), 8),
-    "__matmul__": (_product, 1),
-    "times": (_each(1), 3),
-    "exp": (_exponentials, 3),
-    "sqrt": (_each(1), 66),
-    "over": (_each(1), 24),
-    "square": (_each(1), 4),
-    "__abs__": (_each(1), 3),
-    "relu": (_each(1), 2),
-    "minimum": (_each(1), 2),
-    "maximum": (_each(1), 2),
-    "sum": (_along, 2),
-    "min": (_along, 2),
-    "max": (_along, 2),
-    "running_min": (_along, 4),
-    "running_max": (_along, 4),
-    "segment_sum": (_segments, 5),
-    "segment_hull": (_segments, 5),
-    "sort": (_sorted, 2),
-    "least_product": (_each(2), 6),
-    "positive": (_each(1), 1),
-    "widest": (_along, 3),
-    "up_to": (_each(0), 2),
-    "__getitem__": (_gathered, 8),
-    "concatenate": (_joined, 2),
-    "within": (_converted, 4),
-}
-"""What every operation does, and the effort of a step on machine integers, in operations of `brute-force` (4 ns): measured
-by tests/core/primitive_pace.py in the worst layout of a million numbers, a quarter added."""
+_COSTS: dict[str, tuple[Callable[..., Work], int]] = {}
+_Operation = TypeVar("_Operation", bound=Callable[..., Any])
+
+
+def _costs(work: Callable[..., Work], effort: int) -> Callable[[_Operation], _Operation]:
+    """Declares an operation: what it does, and the effort of a step on machine integers, in operations of `brute-force` (4 ns).
+
+    The effort is what tests/core/primitive_pace.py measures in the worst layout of a million numbers, a quarter added.
+    """
+
+    def declared(operation: _Operation) -> _Operation:
+        _COSTS[operation.__name__] = work, effort
+        return abstractmethod(operation)
+
+    return declared
 
 
 def _charged(kernel: Callable[..., Any], work: Callable[..., Work], effort: int) -> Callable[..., Any]:
@@ -185,100 +170,100 @@ class Enclosure(ABC):
     def shape(self) -> tuple[int, ...]:
         """Shape of the array."""
 
-    @abstractmethod
+    @_costs(_each(1), 2)
     def __add__(self, other: Self) -> Self: ...
-    @abstractmethod
+    @_costs(_each(1), 2)
     def __sub__(self, other: Self) -> Self: ...
-    @abstractmethod
+    @_costs(_each(1), 8)
     def __mul__(self, other: Self) -> Self: ...
 
-    @abstractmethod
+    @_costs(_product, 1)
     def __matmul__(self, other: Self) -> Self:
         """Matrix product; with more than two axes, of stacks of matrices, as in numpy."""
 
-    @abstractmethod
+    @_costs(_each(1), 3)
     def times(self, counts: IntArray) -> Self:
         """Elementwise product with exact integers."""
 
-    @abstractmethod
+    @_costs(_exponentials, 3)
     def exp(self) -> Self:
         """Elementwise exponential."""
 
-    @abstractmethod
+    @_costs(_each(1), 66)
     def sqrt(self) -> Self:
         """Elementwise square root of the value, or of 0 if that is greater."""
 
-    @abstractmethod
+    @_costs(_each(1), 24)
     def over(self, other: Self) -> Self:
         """Elementwise quotient by numbers that are proved to be positive. Refuses others."""
 
-    @abstractmethod
+    @_costs(_each(1), 4)
     def square(self) -> Self:
         """Elementwise square."""
 
-    @abstractmethod
+    @_costs(_each(1), 3)
     def __abs__(self) -> Self: ...
 
-    @abstractmethod
+    @_costs(_each(1), 2)
     def relu(self) -> Self:
         """Elementwise maximum with 0."""
 
-    @abstractmethod
+    @_costs(_each(1), 2)
     def minimum(self, other: Self) -> Self:
         """Elementwise minimum of two enclosures."""
 
-    @abstractmethod
+    @_costs(_each(1), 2)
     def maximum(self, other: Self) -> Self:
         """Elementwise maximum of two enclosures."""
 
-    @abstractmethod
+    @_costs(_along, 2)
     def sum(self, axis: int) -> Self:
         """Sum along an axis."""
 
-    @abstractmethod
+    @_costs(_along, 2)
     def min(self, axis: int) -> Self:
         """Minimum along an axis."""
 
-    @abstractmethod
+    @_costs(_along, 2)
     def max(self, axis: int) -> Self:
         """Maximum along an axis."""
 
-    @abstractmethod
+    @_costs(_along, 4)
     def running_min(self, axis: int) -> Self:
         """Minimum of each prefix along an axis (same shape)."""
 
-    @abstractmethod
+    @_costs(_along, 4)
     def running_max(self, axis: int) -> Self:
         """Maximum of each prefix along an axis (same shape)."""
 
-    @abstractmethod
+    @_costs(_segments, 5)
     def segment_sum(self, starts: IntArray) -> Self:
         """Sums of consecutive, non-empty segments of axis 0; segment i is starts[i] .. starts[i+1]-1."""
 
-    @abstractmethod
+    @_costs(_segments, 5)
     def segment_hull(self, starts: IntArray) -> Self:
         """Any numbers that lie, for each segment and column, between the least and the greatest of those in the segment."""
 
-    @abstractmethod
+    @_costs(_sorted, 2)
     def sort(self, axis: int) -> Self:
         """The numbers in ascending order along an axis; counted as n log2 n comparisons, rounded up."""
 
-    @abstractmethod
+    @_costs(_each(2), 6)
     def least_product(self, low: Self, high: Self) -> Self:
         """Min over w in [low, high] of w * value, elementwise, for real numbers 0 <= low <= high.
 
         The minimum is low * value where value >= 0 and high * value elsewhere: one comparison, one multiplication.
         """
 
-    @abstractmethod
+    @_costs(_each(1), 1)
     def positive(self) -> BoolArray:
         """Where the value is *proved* to be greater than zero."""
 
-    @abstractmethod
+    @_costs(_along, 3)
     def widest(self, axis: int) -> IntArray:
         """Where along an axis an interval is widest, or nearly so. Nothing may depend on it but how far a proof gets."""
 
-    @abstractmethod
+    @_costs(_each(0), 2)
     def up_to(self, upper: Self) -> Self:
         """Any numbers that lie, elementwise, between those of this array and those of `upper` (of the same shape)."""
 
@@ -286,11 +271,7 @@ class Enclosure(ABC):
     def ends(self) -> tuple[Self, Self]:
         """Numbers, known exactly, of which the first are at most the value, and the others at least."""
 
-    @abstractmethod
-    def representative(self) -> Self:
-        """The upper ends, known exactly (intervals of width zero)."""
-
-    @abstractmethod
+    @_costs(_gathered, 8)
     def __getitem__(self, index: Any) -> Self:
         """Numpy indexing."""
 
@@ -303,13 +284,17 @@ class Enclosure(ABC):
     def T(self) -> Self:
         """The array with its axes reversed."""
 
-    @abstractmethod
+    @_costs(_joined, 2)
     def concatenate(self, others: Sequence[Self], axis: int) -> Self:
         """This array followed by others along an axis."""
 
-    @abstractmethod
+    @_costs(_converted, 4)
     def within(self, arithmetic: Any) -> Self:
         """The same numbers in another arithmetic of the same kind, rounded to its precision."""
+
+    def representative(self) -> Self:
+        """The upper ends, known exactly (intervals of width zero)."""
+        return self.ends()[1]
 
     def lengths(self) -> Self:
         """The Euclidean lengths of the columns of a matrix."""

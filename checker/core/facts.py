@@ -1,6 +1,6 @@
 """What rules have established. Only rules construct facts (a test enforces it), so the code that adds up a verdict cannot be
 handed a number from a certificate where a proved one is needed. Facts that only one family of rules speaks of are defined
-there (attention/tables, layers/facts).
+there (attention/tables, layers/facts, layers/quadrature_claims).
 """
 
 import math
@@ -11,7 +11,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from certificates.certificate import FrequencyClaim, Step
+from certificates.certificate import Step
 from certificates.model_file import Model
 from certificates.tensor_file import IntArray, RawTensor
 from checker.core.enclosures import Arithmetic, BoolArray
@@ -75,15 +75,6 @@ class CertifiedInputs(Fact):
     unexplained_dimension: int = 0
     last: tuple[int, ...] = ()
     deployed: str | None = None
-
-
-@dataclass(frozen=True)
-class MLPQuadrature(Fact):
-    """The claims hold: each frequency's part of what the neurons add is the quadrature's, within the error (see the rule)."""
-
-    scale: int
-    claims: tuple[FrequencyClaim, ...]
-    unexplained_dimension: int
 
 
 def take_parameters(step: Step, *names: str) -> tuple[int, ...]:

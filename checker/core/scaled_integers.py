@@ -8,6 +8,7 @@ might are preceded by rounding the operands (products: to P bits or fewer). With
 Python integers, whose magnitudes are kept below 2**(2P + 64) only to save time.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -69,7 +70,7 @@ class ScaledArithmetic(Arithmetic):
         """See Arithmetic. With r = isqrt(4**k // n): r <= 2**k / sqrt(n) < r + 1."""
         self.meter.charge(2, 1000)
         k = self.precision + number.bit_length() // 2
-        root = _isqrt((1 << (2 * k)) // number)
+        root = math.isqrt((1 << (2 * k)) // number)
         exact = root * root * number == 1 << (2 * k)
         low = np.full((1, 1), root, self.dtype)
         return ScaledIntegers(self, low, low if exact else low + 1, k, root + 1)
@@ -200,27 +201,17 @@ class ScaledIntegers(Enclosure):
             raise Refused(f"exp of a number beyond 2**{_EXP_LIMIT}: the scores are out of range")
         underflow = values < -limit
         clipped = np.maximum(values, -limit)
-        up = g - self.shift
-        if up >= 0:
-            x = clipped << (up if limit else 0)
-        else:
-            down = min(-up, arithmetic.width + 1)
-            x = _ceil_shift(clipped, down) if upper else clipped >> down
+        up, sign = g - self.shift, -1 if upper else 1  # sign * (sign * y >> b) is y / 2**b, rounded up or down
+        x = clipped << (up if limit else 0) if up >= 0 else sign * (sign * clipped >> min(-up, arithmetic.width + 1))
         below, above = (np.full(x.shape, bound, arithmetic.dtype) for bound in (arithmetic.ln2, arithmetic.ln2_above))
         ln2 = np.where(x < 0, below, above)
         n = x // ln2
-        r = x - n * ln2
-        if upper:
-            r = _ceil_shift(r + np.abs(n) * (arithmetic.ln2_above - arithmetic.ln2), g - f)
-        else:
-            r = r >> (g - f)
+        r = x - n * ln2 + (np.abs(n) * (arithmetic.ln2_above - arithmetic.ln2) if upper else 0)
+        signed_r = sign * r >> (g - f)
         one = 1 << f
         total = np.full(r.shape, 2 * one if upper else one, arithmetic.dtype)
         for k in range(arithmetic.exp_terms, 0, -1):
-            if upper:
-                total = one - (-_ceil_shift(r * total, f)) // k
-            else:
-                total = one + (r * total >> f) // k
+            total = one + sign * ((signed_r * total >> f) // k)
         if not upper:
             total = np.where(underflow, 0, total).astype(arithmetic.dtype)
         return total, n
@@ -230,9 +221,9 @@ class ScaledIntegers(Enclosure):
         up = self.arithmetic.width - self.bound.bit_length()
         up -= (self.shift + up) % 2
         a = self._rescaled(self.shift + up)
-        low, high = _isqrt_each(np.maximum(a.lo, 0)), _isqrt_each(np.maximum(a.hi, 0))
+        low, high = (np.asarray(_isqrt_each(np.maximum(end, 0)), self.arithmetic.dtype) for end in (a.lo, a.hi))
         high = np.where(high * high < np.maximum(a.hi, 0), high + 1, high).astype(self.arithmetic.dtype)
-        return self._new(low, high, a.shift // 2, _isqrt(a.bound) + 1)
+        return self._new(low, high, a.shift // 2, math.isqrt(a.bound) + 1)
 
     def over(self, other: Self) -> Self:
         b = other._rounded(self.arithmetic.precision)
@@ -302,10 +293,8 @@ class ScaledIntegers(Enclosure):
         Upper: the minimum is at most low * v <= low.hi * g if g >= 0; if g < 0, it is high * v <= high.lo * g.
         """
         low, high = low._aligned(high)
-        value = self
-        if value.bound * high.bound > 1 << self.arithmetic.width:
-            value, high = value._rounded(self.arithmetic.precision), high._rounded(self.arithmetic.precision)
-            low = low._rescaled(high.shift)
+        value, high = self._factors(high)
+        low = low._rescaled(high.shift)
         lowest, highest = np.maximum(low.lo, 0), np.maximum(high.lo, 0)  # within [0, high.bound], as is all below
         lower = np.where(value.lo >= 0, lowest, high.hi) * value.lo
         upper = np.where(value.hi >= 0, np.minimum(low.hi, high.hi), highest) * value.hi
@@ -323,9 +312,6 @@ class ScaledIntegers(Enclosure):
 
     def ends(self) -> tuple[Self, Self]:
         return self._new(self.lo, self.lo), self._new(self.hi, self.hi)
-
-    def representative(self) -> Self:
-        return self._new(self.hi, self.hi)
 
     def __getitem__(self, index: Any) -> Self:
         return self._new(self.lo[index], self.hi[index])
@@ -389,34 +375,13 @@ def _ceil_shift(numbers: IntArray, bits: IntArray | int) -> IntArray:
     return -(-numbers >> bits)
 
 
-def _isqrt(number: int) -> int:
-    """Largest r with r * r <= number (Newton's iteration from above)."""
-    root = 1 << ((number.bit_length() + 1) // 2)
-    while root * root > number:
-        root = (root + number // root) // 2
-    return root
-
-
-def _isqrt_each(numbers: IntArray) -> IntArray:
-    """Largest r with r * r <= number, elementwise, for numbers from 0 to 2**62 (or of any size, as Python integers)."""
-    if numbers.dtype == object:
-        return np.asarray(np.frompyfunc(_isqrt, 1, 1)(numbers), object)
-    root = 1 << ((_bit_length(numbers) + 1) // 2)  # at least the root, and less than 3 times as large
-    while True:
-        smaller = (root + numbers // np.maximum(root, 1)) // 2  # Newton's iteration falls until it has reached the result
-        if not np.any(smaller < root):
-            return root
-        root = np.minimum(root, smaller)
+_isqrt_each = np.frompyfunc(math.isqrt, 1, 1)
+"""The largest r with r * r <= number, elementwise, as Python integers."""
 
 
 def _bit_length(numbers: IntArray) -> IntArray:
-    """Bit lengths of non-negative int64 numbers."""
-    length = np.zeros(numbers.shape, np.int64)
-    for step in (32, 16, 8, 4, 2, 1):
-        large = numbers >= 1 << step
-        length += np.where(large, step, 0)
-        numbers = np.where(large, numbers >> step, numbers)
-    return length + numbers
+    """Bit lengths of non-negative int64 numbers: how many powers of two are not greater."""
+    return np.asarray(np.searchsorted(1 << np.arange(63, dtype=np.int64), numbers, side="right"), np.int64)
 
 
 def _ln2(bits: int) -> tuple[int, int]:

@@ -2,20 +2,17 @@
 
 from typing import Protocol
 
-from certificates.canonical_json import Json
 from certificates.tensor_file import IntArray
 
 
 class Task(Protocol):
     """A kind of task. Rules that can say something about it find out which by its class; the rest of the core needs only this.
 
-    json: as in the statement. sentence: all of what the task is, for the theorem. Inputs are sequences of n_ctx tokens below
-    d_vocab, `total` in number, which lie in *cells*: how many along each axis is the cell_shape. The model is read at the
-    positions `reads`: an input is classified correctly if the output is right at each of them.
+    sentence: all of what the task is, for the theorem. Inputs are sequences of n_ctx tokens below d_vocab, `total` in number,
+    which lie in *cells*: how many along each axis is the cell_shape. The model is read at the positions `reads`: an input is
+    classified correctly if the output is right at each of them.
     """
 
-    @property
-    def json(self) -> Json: ...
     @property
     def sentence(self) -> str: ...
     @property

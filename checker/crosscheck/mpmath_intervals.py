@@ -209,9 +209,6 @@ class MpmathIntervals(Enclosure):
     def ends(self) -> tuple[Self, Self]:
         return self._new(_LOWER(self.values)), self._new(_UPPER(self.values))
 
-    def representative(self) -> Self:
-        return self._new(_UPPER(self.values))
-
     def __getitem__(self, index: Any) -> Self:
         return self._new(self.values[index])
 

@@ -29,7 +29,6 @@ class Composition:
     `group` tells that the table is known to be that of a group. Every input is a cell of its own.
     """
 
-    json: Json
     sentence: str
     table: IntArray
     group: bool
@@ -122,7 +121,7 @@ def parse_pair_task(task: Json, config: ModelConfig, given: Given, meter: Meter)
         )
     follows = f", followed by the token {size}" if isinstance(config, UniformAttention) else ""
     sentence = f"{dumps(task)}: given two elements a, b from 0 to {size - 1}{follows}, the output is their {product}"
-    return Composition(task, sentence, table, group=digest is None)
+    return Composition(sentence, table, group=digest is None)
 
 
 def _given_table(given: RawTensor, size: int, digest: Json) -> IntArray:

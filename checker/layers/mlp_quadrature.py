@@ -41,17 +41,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from certificates.certificate import FrequencyClaim, Step
+from certificates.certificate import Step
+from certificates.mlp_statement import FrequencyClaim
 from certificates.tensor_file import IntArray
 from certificates.two_inputs import UniformAttention
 from checker.core.enclosed_weights import ones, weight
 from checker.core.enclosures import Enclosure
 from checker.core.errors import Refused
-from checker.core.facts import Fact, MLPQuadrature, Setting, take_hints, take_parameters
+from checker.core.facts import Fact, Setting, take_hints, take_parameters
 from checker.layers.circle import Circle
 from checker.layers.composition import composition
 from checker.layers.hidden_tables import constant_residual
 from checker.layers.phase_sums import bends, coefficient_bounds, length, sway
+from checker.layers.quadrature_claims import MLPQuadrature
 from checker.rules.projections import UNIT_BITS, Basis, hinted
 
 _ATTENTION, _MLP = "blocks.0.attn.", "blocks.0.mlp."

@@ -1,4 +1,7 @@
-"""The `checker` command: verify, combine, covers, show, task, refute, rules."""
+"""The `checker` command: verify, combine, covers, show, task, refute, rules.
+
+What needs numpy is imported where it is used: `checker verify --verified-only` does without.
+"""
 
 import inspect
 import json
@@ -7,27 +10,26 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn, get_args
+from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 import click
+from click.core import ParameterSource
 
 from certificates import __version__
-from certificates.automaton import Automaton, read_automaton
-from certificates.canonical_json import Json, decimal, dumps, loads_relaxed
-from certificates.certificate import Certificate, MLPStatement, read_certificate
+from certificates.canonical_json import Json, dumps, loads_relaxed
+from certificates.decimals import decimal
 from certificates.errors import FormatError
-from certificates.model_file import read_model
-from certificates.tensor_file import RawTensor
+from certificates.mlp_statement import MLPStatement
 from checker.core.errors import CheckError, InvalidInput
 from checker.core.meter import Budget
-from checker.reporting.coverage import covers
 from checker.reporting.decimals import floor_decimal
+from checker.reporting.outcome import ArithmeticName, Verdict, frequency_bounds
 from checker.reporting.progress import shown
-from checker.reporting.refutation import true_and_proved
-from checker.reporting.shards import check_shard, write_shard
-from checker.reporting.theorem import frequency_bounds
-from checker.reporting.verdict import ARITHMETICS, ArithmeticName, Verdict, near_rule, verify
-from checker.rules import RULES
+from checker.reporting.verified_only import verify_only
+
+if TYPE_CHECKING:
+    from certificates.automaton import Automaton
+    from certificates.certificate import Certificate
 
 _INTERNAL_ERROR, _INTERRUPTED = 3, 130
 _PINNED_ERROR = re.compile(r"[0-9]{1,9}:[0-9.]+")
@@ -87,6 +89,7 @@ def _pins(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+_WITH_VERIFIED_ONLY = {"certificate", "model", "task", "at_least", "margin_at_least", "as_json", "verified_only"}
 _ABOUT_THE_CLAIM = ("task", "at_least", "margin_at_least", "deployed", "errors", "allow_rules", "verified", "as_json")
 """Those that a shard cannot answer to."""
 
@@ -95,7 +98,8 @@ _ABOUT_THE_CLAIM = ("task", "at_least", "margin_at_least", "deployed", "errors",
     "verify",
     short_help="Check a certificate and print the theorem.",
     epilog="Example: checker verify proof.cert --model model.safetensors --at-least 0.95\n\n"
-    "Trusting two rules only: checker verify proof.cert --model model.safetensors --allow-rules additive-tables,prefix-chains",
+    "Trusting two rules only: checker verify proof.cert --model model.safetensors --allow-rules additive-tables,prefix-chains"
+    "\n\nTrusting Coq in place of Python: checker verify proof.cert --model model.safetensors --verified-only",
 )
 @_CERTIFICATE
 @_MODEL
@@ -106,8 +110,17 @@ _ABOUT_THE_CLAIM = ("task", "at_least", "margin_at_least", "deployed", "errors",
     help="Do every N-th part only, and write a shard with -o, for `checker combine`. Limits are those of the whole check.",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to write the shard.")
-def verify_command(certificate: Path, model: Path, shard: str | None, output: Path | None, **pins: Any) -> None:
+@click.option(
+    "--verified-only",
+    is_flag=True,
+    help="Ask only the checker that is proved correct in Coq (`make verified` builds it), and no rule in Python.",
+)
+def verify_command(
+    certificate: Path, model: Path, shard: str | None, output: Path | None, verified_only: bool, **pins: Any
+) -> None:
     """Check CERTIFICATE against a model file and print the theorem that it proves."""
+    if verified_only:
+        _verify_only(certificate, model, **pins)
     if shard is None and output is None:
         _verify(certificate, model, (), **pins)
         return
@@ -118,6 +131,9 @@ def verify_command(certificate: Path, model: Path, shard: str | None, output: Pa
         raise InvalidInput("a shard says nothing of the claim: pin what you mean in `checker combine`")
     if not output.resolve().parent.is_dir() or output.resolve() in (certificate.resolve(), model.resolve()):
         raise InvalidInput(f"cannot write to {output}: name a new file in a folder that exists")
+    from checker.reporting.shards import check_shard, write_shard
+    from checker.reporting.verdict import ARITHMETICS
+
     arithmetic, budget = pins["arithmetic"], Budget(pins["max_operations"], pins["max_memory"] << 20)
     number, of = map(int, numbers.groups())
     done = check_shard(certificate, model, number, of, arithmetic, ARITHMETICS[arithmetic], budget, pins["jobs"])
@@ -159,6 +175,8 @@ def _verify(
     max_operations: int,
     max_memory: int,
 ) -> NoReturn:
+    from checker.reporting.verdict import verify
+
     try:
         (pinned, _), error_at_most = _task(task), _pinned_errors(errors)
     except FormatError as error:
@@ -184,9 +202,33 @@ def _verify(
     sys.exit(verdict.exit_code)
 
 
-def _task(text: str | None) -> tuple[Json, Automaton | None]:
+def _verify_only(
+    certificate: Path,
+    model: Path,
+    task: str | None,
+    at_least: str | None,
+    margin_at_least: str | None,
+    as_json: bool,
+    **others: object,
+) -> NoReturn:
+    context = click.get_current_context()
+    for name in others.keys() | context.params.keys():
+        if name not in _WITH_VERIFIED_ONLY and context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise InvalidInput(
+                "with --verified-only there is nothing to choose but --task, --at-least, --margin-at-least, --json"
+            )
+    if task is not None and task.endswith(".json"):
+        raise InvalidInput(f"--verified-only: there is no theorem in Coq about automata, such as {task}")
+    verdict = verify_only(certificate, model, task=_task(task)[0], at_least=at_least, margin_at_least=margin_at_least)
+    _print_verdict(verdict, as_json)
+    sys.exit(verdict.exit_code)
+
+
+def _task(text: str | None) -> "tuple[Json, Automaton | None]":
     """The task that an option states, and the automaton, if it is a file with one."""
     if text is not None and text.endswith(".json"):
+        from certificates.automaton import read_automaton
+
         automaton = read_automaton(Path(text))
         return {"automaton": automaton.digest}, automaton
     try:
@@ -220,6 +262,9 @@ def covers_command(certificate: Path, model: Path, tokens: str) -> None:
 
     The exit status is 0 either way; -1 and the like are written after --, as in: checker covers .. -- -1,2,3
     """
+    from certificates.certificate import read_certificate
+    from checker.reporting.coverage import covers
+
     sequence = _integers(tokens)
     step = int(covers(certificate, model, [sequence])[0])
     if step < 0:
@@ -237,6 +282,8 @@ def covers_command(certificate: Path, model: Path, tokens: str) -> None:
 @_CERTIFICATE
 def show_command(certificate: Path) -> None:
     """Print what CERTIFICATE claims and the outline of its proof. Nothing is checked."""
+    from certificates.certificate import read_certificate
+
     parsed, size = read_certificate(certificate)
     click.echo(outline(parsed, size))
 
@@ -249,6 +296,8 @@ def show_command(certificate: Path) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 def task_command(file: Path) -> None:
     """Print the digest of the automaton in FILE, by which theorems name it, its size, and its exact number of inputs."""
+    from certificates.automaton import read_automaton
+
     automaton = read_automaton(file)
     steps, states, tokens = automaton.transitions.shape
     click.echo(f"task: {dumps({'automaton': automaton.digest})}")
@@ -265,6 +314,9 @@ def task_command(file: Path) -> None:
 @click.argument("name", required=False)
 def rules_command(name: str | None) -> None:
     """List the rules that certificates may use, or print what rule NAME says: its theorem, with the proof."""
+    from checker.reporting.verdict import near_rule
+    from checker.rules import RULES
+
     if name is None:
         for rule in RULES:
             click.echo(f"{rule:20} {theorem_of(rule)[0].partition(': ')[2]}")
@@ -290,6 +342,10 @@ def refute_command(model: Path, tokens: str, answers: str, task: str) -> None:
 
     The exit status is 0 if it is proved and wrong, 1 if not.
     """
+    from certificates.model_file import read_model
+    from certificates.tensor_file import RawTensor
+    from checker.reporting.refutation import true_and_proved
+
     stated, automaton = _task(task)
     tables = automaton.tables if automaton else {}
     given = {name: RawTensor.of_integers(table) for name, table in tables.items()}
@@ -304,6 +360,8 @@ def refute_command(model: Path, tokens: str, answers: str, task: str) -> None:
 
 def theorem_of(rule: str) -> list[str]:
     """The lines of a rule's statement and proof, which stand at the head of its file."""
+    from checker.rules import RULES
+
     stated = inspect.getdoc(sys.modules[RULES[rule].__module__])
     return (stated or f"Rule `{rule}`: python -OO leaves out what it says").splitlines()
 
@@ -318,7 +376,7 @@ def _integers(text: str) -> list[int]:
     return numbers
 
 
-def outline(certificate: Certificate, size: int) -> str:
+def outline(certificate: "Certificate", size: int) -> str:
     """The claim and the steps, for a person."""
     statement = certificate.statement
     if isinstance(statement, MLPStatement):
@@ -363,13 +421,18 @@ def _print_verdict(verdict: Verdict, as_json: bool, jobs: int = 1) -> None:
     click.secho("ACCEPTED", fg="green", bold=True)
     click.echo(verdict.theorem)
     accuracy = "" if verdict.accuracy_floor is None else f"accuracy >= {verdict.accuracy_floor}   "
-    click.echo(
-        f"{accuracy}operations {verdict.operations}   "
-        f"unexplained dimension {verdict.unexplained_dimension}   "
-        f"certificate {verdict.certificate_bytes} bytes   {verdict.seconds} s"
-    )
+    if verdict.rules is None:
+        click.echo(f"{accuracy}{verdict.seconds} s")
+    else:
+        click.echo(
+            f"{accuracy}operations {verdict.operations}   "
+            f"unexplained dimension {verdict.unexplained_dimension}   "
+            f"certificate {verdict.certificate_bytes} bytes   {verdict.seconds} s"
+        )
     rules = verdict.rules or ()
-    if verdict.shards:
+    if not rules:
+        click.echo("rests on no rule in Python: the checker extracted from Coq was asked alone")
+    elif verdict.shards:
         click.echo(f"rests on whoever wrote the {verdict.shards} shards: their parts were not checked again")
     else:
         parts = ["core", f"{len(rules)} {'rule' if len(rules) == 1 else 'rules'}", *["several processes"][: jobs - 1]]
@@ -398,6 +461,10 @@ def main(arguments: list[str] | None = None) -> None:
         verdict = refusal(f"{error.format_message()} (try --help)", InvalidInput.exit_code)
     except (CheckError, FormatError) as error:
         verdict = refusal(str(error), error.exit_code if isinstance(error, CheckError) else InvalidInput.exit_code)
+    except ModuleNotFoundError as error:
+        if error.name != "numpy":
+            raise
+        verdict = refusal("numpy is not installed; `checker verify --verified-only` does without", InvalidInput.exit_code)
     except MemoryError:
         verdict = refusal("out of memory", InvalidInput.exit_code)
     except (KeyboardInterrupt, click.Abort):

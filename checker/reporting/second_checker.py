@@ -5,7 +5,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from certificates.canonical_json import loads
+from certificates.canonical_json import Json, loads
 from certificates.errors import FormatError
 from checker.core.errors import CheckError, InvalidInput, Refused
 
@@ -30,9 +30,10 @@ def second_program() -> Path:
     return Path(found)
 
 
-def second_verdict(certificate: Path, model: Path, sha256: str) -> SecondVerdict:
-    """What the program says of the files, which it reads itself: its certificate must have this digest, and so names one model.
+def second_answer(certificate: Path, model: Path) -> dict[str, Json]:
+    """What the program says of the files, which it reads itself, if it accepts; of its answer, these fields are always there:
 
+    `statement` (the certificate's), `theorem`, `axioms`, and `certificate`: the SHA-256 of what it read.
     Raises CheckError with the program's reason if it does not accept.
     """
     command = [str(second_program()), str(model), str(certificate)]
@@ -44,11 +45,20 @@ def second_verdict(certificate: Path, model: Path, sha256: str) -> SecondVerdict
     if not isinstance(answer, dict):
         raise CheckError(f"{PROGRAM} answers {done.stdout!r}")
     if done.returncode == 0 and answer["accepted"] is True:
-        if answer.get("certificate") != sha256:
-            raise InvalidInput(f"--verified: {certificate} has changed while it was checked")
-        return SecondVerdict(str(answer["theorem"]), str(answer["axioms"]))
+        return answer
     if done.returncode == _UNSUPPORTED:
         raise Refused(f"--verified: there is no theorem in Coq about this: {answer['unsupported']}")
     if done.returncode == _MALFORMED:
         raise InvalidInput(f"--verified: {answer['malformed']}")
     raise Refused(f"--verified: {answer.get('refused', 'no reason given')}")
+
+
+def second_verdict(certificate: Path, model: Path, sha256: str) -> SecondVerdict:
+    """What the program says of files of which the certificate must have this digest, and so names one model.
+
+    Raises CheckError with the reason if it does not accept.
+    """
+    answer = second_answer(certificate, model)
+    if answer.get("certificate") != sha256:
+        raise InvalidInput(f"--verified: {certificate} has changed while it was checked")
+    return SecondVerdict(str(answer["theorem"]), str(answer["axioms"]))

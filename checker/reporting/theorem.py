@@ -1,43 +1,11 @@
 """The theorem that a proof establishes, in words."""
 
-from dataclasses import dataclass
-
-from certificates.canonical_json import decimal
-from certificates.certificate import FrequencyClaim, MLPStatement, Statement
+from certificates.certificate import Statement
+from certificates.decimals import decimal
+from certificates.mlp_statement import MLPStatement
 from checker.core.decide import Proof
-from checker.reporting.decimals import ceil_decimal, exact_decimal, floor_decimal
-
-
-@dataclass(frozen=True)
-class FrequencyBound:
-    """What is proved about an MLP at one frequency: exact decimals, but for relative_error = error / amplitude, rounded up.
-
-    relative_error is None where the amplitude is 0.
-    """
-
-    frequency: int
-    amplitude: str
-    error: str
-    relative_error: str | None
-
-    @staticmethod
-    def of(claim: FrequencyClaim, scale: int) -> "FrequencyBound":
-        """A claim in units of 2**-scale."""
-        relative = None if claim.amplitude == 0 else ceil_decimal(claim.error, claim.amplitude)
-        return FrequencyBound(
-            claim.frequency, exact_decimal(claim.amplitude, scale), exact_decimal(claim.error, scale), relative
-        )
-
-    @property
-    def sentence(self) -> str:
-        """For the theorem."""
-        relative = "" if self.relative_error is None else f", relative error e / A <= {self.relative_error}"
-        return f"k = {self.frequency}: A = {self.amplitude}, e = {self.error}{relative}"
-
-
-def frequency_bounds(statement: MLPStatement) -> tuple[FrequencyBound, ...]:
-    """What a statement about an MLP says of each frequency."""
-    return tuple(FrequencyBound.of(claim, statement.scale) for claim in statement.claims)
+from checker.reporting.decimals import floor_decimal
+from checker.reporting.outcome import frequency_bounds
 
 
 def theorem(proof: Proof) -> str:

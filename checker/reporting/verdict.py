@@ -2,33 +2,34 @@
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from difflib import get_close_matches
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self
 
-from certificates.canonical_json import Json, decimal, dumps
-from certificates.certificate import MLPStatement, read_identified_certificate
+from certificates.canonical_json import Json, dumps
+from certificates.certificate import read_identified_certificate
+from certificates.decimals import decimal
 from certificates.errors import FormatError
+from certificates.mlp_statement import MLPStatement
 from certificates.model_file import read_model
 from checker.core.automata import AutomatonTask
-from checker.core.decide import Pins, Proof, check_proof
+from checker.core.decide import Proof, check_proof
 from checker.core.enclosures import Arithmetic
 from checker.core.errors import CheckError, InvalidInput
 from checker.core.in_order import InOrder, in_turn
 from checker.core.meter import Budget, Meter
 from checker.core.parallel import in_processes
+from checker.core.pins import Pins
 from checker.core.scaled_integers import ScaledArithmetic
 from checker.reporting.decimals import floor_decimal, parse_accuracy, parse_decimal
-from checker.reporting.second_checker import SecondVerdict, second_program, second_verdict
+from checker.reporting.outcome import ArithmeticName, Verdict, elapsed, frequency_bounds
+from checker.reporting.second_checker import second_program, second_verdict
 from checker.reporting.shards import combined, read_shard
-from checker.reporting.theorem import FrequencyBound, frequency_bounds, theorem
+from checker.reporting.theorem import theorem
 from checker.reporting.trusted_lines import trusted_lines
 from checker.rules import RULES
-
-ArithmeticName = Literal["integers", "mpmath"]
 
 
 def _mpmath(precision: int, meter: Meter) -> Arithmetic:
@@ -40,55 +41,6 @@ def _mpmath(precision: int, meter: Meter) -> Arithmetic:
 
 
 ARITHMETICS: Mapping[ArithmeticName, Callable[[int, Meter], Arithmetic]] = {"integers": ScaledArithmetic, "mpmath": _mpmath}
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """The outcome of a check; the fields are the keys of `checker verify --json`.
-
-    `correct` and `total` are integers of any size. `accuracy_floor` is correct/total as a decimal string, rounded down.
-    `trusted_lines`: lines of code that an accepted proof rests on, those of the core, of the rules it names,
-    and with several processes, of what divides the work.
-    `seconds` (a decimal string) excludes start-up. `model_digest` is that of the model file. `margin` (a decimal string) is by
-    how much more the true outputs' logits lead, and `deployed` the format whose executions are proved right, too. `mlp` is what
-    a certificate about an MLP proves, which then has no `correct`, `total`, `accuracy_floor` or `margin`. `verified` is what
-    the second checker says, if it was asked. `shards`: of so many shards the parts were not checked again, but believed; then
-    there are no trusted lines to count. What could not be determined, and what is not proved, is None. `exit_code` is what
-    the command returns (0 accepted, 1 refused, 2 bad input).
-    """
-
-    accepted: bool
-    reason: str
-    exit_code: int
-    theorem: str | None = None
-    correct: int | None = None
-    total: int | None = None
-    accuracy_floor: str | None = None
-    operations: int | None = None
-    unexplained_dimension: int | None = None
-    trusted_lines: int | None = None
-    rules: tuple[str, ...] | None = None
-    certificate_bytes: int | None = None
-    seconds: str | None = None
-    model_digest: str | None = None
-    task: Json = None
-    margin: str | None = None
-    deployed: str | None = None
-    warnings: tuple[str, ...] = ()
-    mlp: tuple[FrequencyBound, ...] | None = None
-    verified: SecondVerdict | None = None
-    shards: int = 0
-
-    def as_json(self) -> dict[str, Any]:
-        """What `checker verify --json` prints: the fields, and counts as texts, for readers that truncate them."""
-        counts = {"correct_text": self.correct, "total_text": self.total}
-        return {**asdict(self), **{name: None if count is None else str(count) for name, count in counts.items()}}
-
-    def raise_if_refused(self) -> Self:
-        """This verdict, if it accepts. Raises CheckError with the reason if not."""
-        if not self.accepted:
-            raise CheckError(self.reason)
-        return self
 
 
 def verify(
@@ -134,7 +86,7 @@ def verify(
             margin_at_least=None if margin_at_least is None else parse_decimal(margin_at_least, "least margin"),
             deployed=deployed,
             error_at_most={k: parse_decimal(text, "relative error") for k, text in (error_at_most or {}).items()},
-            rules=frozenset(RULES) if allow_rules is None else _known(allow_rules),
+            rules=None if allow_rules is None else _known(allow_rules),
         )
         if arithmetic not in ARITHMETICS:
             raise InvalidInput(f"arithmetic {arithmetic!r} is unknown; there are {' and '.join(ARITHMETICS)}")
@@ -167,11 +119,10 @@ def verify(
         )
     else:
         verdict = _accepted(proof, jobs, len(shards))
-    milliseconds = (time.perf_counter_ns() - started) // 10**6
     return replace(
         verdict,
         certificate_bytes=size,
-        seconds=f"{milliseconds // 1000}.{milliseconds % 1000:03d}",
+        seconds=elapsed(started),
         model_digest=None if parsed_model is None else parsed_model.digest(),
         task=None if statement is None else statement.task,
         warnings=warnings,

@@ -1,4 +1,4 @@
-"""The rules: each is a theorem whose hypotheses the checker can verify, one file each. And the kinds of tasks."""
+"""The rules: theorems whose hypotheses the checker can verify, one file each. And the kinds of tasks, and of statements."""
 
 from collections.abc import Callable, Mapping
 
@@ -6,7 +6,8 @@ from certificates.architectures import ModelConfig
 from certificates.attention_only import AttentionOnly
 from certificates.automaton import Automaton
 from certificates.canonical_json import Json
-from certificates.certificate import Given, Step
+from certificates.certificate import Given, OtherStatement, Step
+from certificates.mlp_statement import MLPStatement
 from certificates.transformer import Transformer
 from certificates.two_inputs import GroupMLP, UniformAttention
 from checker.attention.additive_tables import additive_tables
@@ -19,11 +20,13 @@ from checker.attention.projected_tables import projected_tables
 from checker.core.automata import parse_automaton
 from checker.core.facts import Fact, Setting
 from checker.core.meter import Meter
+from checker.core.pins import Pins
 from checker.core.tasks import Task
 from checker.layers.coded_output import coded_output
 from checker.layers.composition import parse_pair_task
 from checker.layers.hidden_tables import hidden_tables
 from checker.layers.mlp_quadrature import mlp_quadrature
+from checker.layers.quadrature_claims import require_quadrature
 from checker.layers.set_output import set_output
 from checker.layers.wave_output import wave_output
 from checker.rules.all_inputs import all_inputs
@@ -34,6 +37,7 @@ from checker.transformer.all_reads import all_reads
 from checker.transformer.joint_reads import joint_reads
 from checker.transformer.pair_tables import pair_tables
 from checker.transformer.potentials import potentials
+from checker.transformer.prefix_classes import prefix_classes
 from checker.transformer.regions import regions
 from checker.transformer.transformer_forward import transformer_forward
 
@@ -56,6 +60,7 @@ RULES: Mapping[str, Rule] = {
     "pair-tables": pair_tables,
     "potentials": potentials,
     "prefix-chains": prefix_chains,
+    "prefix-classes": prefix_classes,
     "projected-tables": projected_tables,
     "regions": regions,
     "set-output": set_output,
@@ -74,3 +79,7 @@ TASKS: Mapping[type[ModelConfig] | type[Automaton], TaskParser] = {
     UniformAttention: parse_pair_task,
 }
 """The tasks with names of every architecture, and those without, which are automata."""
+
+STATEMENTS: Mapping[type[OtherStatement], Callable[[OtherStatement, Fact, Pins], None]] = {MLPStatement: require_quadrature}
+"""Statements about something else than a number of inputs: what refuses unless the last fact is what one says, and it what is
+pinned."""

@@ -1,4 +1,4 @@
-"""What follows the only attention layer of a transformer, over boxes: by how much an output leads.
+"""What follows the last attention layer of a transformer, over boxes: by how much an output leads.
 
 *Inequality.* Let z be what the heads read, less a centre, side by side, and x = b + z O the residual stream after attention:
 b is known for each query. Then come the MLP, x' = x + h W_out + b_out with h = h(x), the last norm, and the unembedding. For
@@ -27,8 +27,6 @@ from checker.core.enclosures import BoolArray, Enclosure
 from checker.transformer.activations import fraction
 from checker.transformer.boxes import activated, normalised
 from checker.transformer.forward import Layers
-
-_MLP = "blocks.0.mlp."
 
 
 @dataclass(frozen=True)
@@ -86,8 +84,8 @@ class AfterAttention:
         found = (self.base @ columns)[boxes.query] + boxes.z @ (self.out @ columns)
         if hidden is None:
             return found
-        found = found + hidden @ (self.layers.weights[f"{_MLP}W_out"] @ columns)
-        bias = f"{_MLP}b_out"
+        found = found + hidden @ (self.layers.weights[f"{self._block}.mlp.W_out"] @ columns)
+        bias = f"{self._block}.mlp.b_out"
         return found + self.layers.weights[bias] @ columns if bias in self.layers.weights else found
 
     def _hidden(self, boxes: Boxes) -> tuple[Enclosure, IntArray]:
@@ -95,13 +93,17 @@ class AfterAttention:
         config, layers, rows = self.layers.config, self.layers, np.arange(len(boxes.query))
         over_boxes = partial(activated, config.act_fn)
         if config.normalization_type is None:
-            return layers.units(0, lambda weights: self._through(weights, boxes, None), over_boxes), rows
+            return layers.units(config.n_layers - 1, lambda weights: self._through(weights, boxes, None), over_boxes), rows
         x = self._through(self.centring, boxes, None)
         squares, share = x.square().sum(1).reshape(-1, 1) + self._eps(config.d_model), Fraction(1, 16)
         divisors = (squares * fraction(x.arithmetic, share)).sqrt().within(x.arithmetic)  # rounded more than in a division
         rows = np.flatnonzero(divisors.positive())
-        y = layers.scaled("blocks.0.ln2", normalised(x[rows], self._eps(config.d_model)))
-        return layers.units(0, lambda weights: y @ weights, over_boxes), rows
+        y = layers.scaled(f"{self._block}.ln2", normalised(x[rows], self._eps(config.d_model)))
+        return layers.units(config.n_layers - 1, lambda weights: y @ weights, over_boxes), rows
+
+    @property
+    def _block(self) -> str:
+        return f"blocks.{self.layers.config.n_layers - 1}"
 
     @cached_property
     def unembedding(self) -> tuple[Enclosure, Enclosure | None]:

@@ -11,10 +11,13 @@ they have the same query, and the same output at the read, as they lead the task
 
 *Number.* Regions are disjoint, so the inputs of some add up: for each, the ways that lead to its state, times the ways from
 there on that the task's automaton accepts (with the query's token at p).
+
+In a layer that works on classes of prefixes (`prefix_classes`), all this is about their automaton in place of the task's, and
+queries are the classes that inputs are in when p has been read, which is one of the first m steps (checked).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,7 +27,7 @@ from checker.core.automata import AutomatonTask
 from checker.core.enclosures import BoolArray
 from checker.core.errors import Refused
 from checker.core.facts import Fact, Setting, take_hints
-from checker.transformer.reads import Counts, Edges, Read
+from checker.transformer.reads import Counts, Edges, LayerInput, Read
 from checker.transformer.transformer_forward import take_forward
 
 _EFFORT_PER_TOKEN = 100
@@ -65,14 +68,15 @@ class FinerAutomaton:
     @property
     def outputs(self) -> IntArray:
         """True outputs of regions."""
-        outputs: IntArray = self.read.task.automaton.outputs[self.number][self.nodes[-1] // len(self.read.queries)]
+        outputs: IntArray = self.read.automaton.outputs[self.number][self.nodes[-1] // len(self.read.queries)]
         return outputs
 
     def edges(self, step: int) -> Edges:
         """From the states before a step to those after it."""
         source, token = np.nonzero(self.tables[step] >= 0)
+        target = self.tables[step][source, token]
         query = np.asarray(self.nodes[step][source] % len(self.read.queries), np.int64)
-        return Edges(source, self.tables[step][source, token], query, token)
+        return Edges(source, target, query, self.read.symbol_of(self.nodes[step + 1][target], token))
 
     def right(self, proved: BoolArray) -> RightAtRead:
         """All inputs of the regions "f" that are proved are right at the read."""
@@ -80,10 +84,10 @@ class FinerAutomaton:
 
         def covers(inputs: IntArray) -> BoolArray:
             read.setting.meter.toil(_EFFORT_PER_TOKEN * inputs.size)
-            asked = inputs[:, read.position]
+            asked = read.symbols_at(inputs)
             state = np.minimum(np.searchsorted(read.queries, asked), count - 1)
             state[(read.queries[state] != asked) | (read.task.outputs_of(inputs)[:, 0] < 0)] = -1
-            for table, position in zip(self.tables, read.task.automaton.order.tolist(), strict=False):
+            for table, position in zip(self.tables, read.automaton.order.tolist(), strict=False):
                 state = np.where(state < 0, -1, table[state, inputs[:, position]])
             return np.asarray((state >= 0) & proved[state], np.bool_)
 
@@ -93,48 +97,81 @@ class FinerAutomaton:
 def finer_automaton(
     setting: Setting, step: Step, premises: tuple[Fact, ...], number: int, **shapes: tuple[int | None, ...]
 ) -> tuple[FinerAutomaton, dict[str, IntArray]]:
-    """From the premise, a forward pass, and the hints `queries` "q", `sizes` "m" and `finer` "x v". Also the other hints.
+    """From the premise, a forward pass or classes of prefixes, and the hints `queries` "q", `sizes` "m" and `finer` "x v". Also
+    the other hints.
 
-    sizes: how many states there are after each step. finer has a row for every state, but for those after step m: where each
-    token leads, or -1.
+    sizes, finer: see `stood_for`.
     """
     task = setting.task
-    forward = take_forward(step, premises)
-    if not isinstance(task, AutomatonTask) or forward.config.n_layers != 1:
-        raise Refused(f"{step.rule} is about a transformer with one layer, and a task that is an automaton")
+    if not isinstance(task, AutomatonTask):
+        raise Refused(f"{step.rule} is about a task that is an automaton")
+    source = _source(step, premises, task)
     if not 0 <= number < len(task.reads):
         raise Refused(f"the task has the reads 0 to {len(task.reads) - 1}, but no read {number}")
     position, steps = task.automaton.reads[number].tolist()
+    if source.by_state and steps <= position:
+        raise Refused("a layer that works on classes of prefixes is read at a position that is read in the read's steps")
     hints = take_hints(setting, step, queries=(None,), sizes=(steps,), finer=(None, task.d_vocab), **shapes)
-    queries, sizes, finer = hints["queries"], np.append(len(hints["queries"]), hints["sizes"]), hints["finer"]
-    if not len(queries) or np.any(np.diff(queries, prepend=-1) <= 0) or queries[-1] >= task.d_vocab:
-        raise Refused("queries are tokens, in increasing order, at least one")
-    if np.any(sizes < 1) or np.any(sizes[:-1] > len(finer)) or sizes[-1] > finer.size or sizes[:-1].sum() != len(finer):
-        raise Refused("the finer automaton has as many rows as it has states before its last step")
-    read, tables = Read(setting, forward, task, position, queries), np.split(finer, np.cumsum(sizes[:-1]))[:-1]
-    nodes, ways = _followed(read, tables, sizes[1:].tolist())
-    return FinerAutomaton(read, number, tables, nodes, ways), hints
-
-
-def _followed(read: Read, tables: list[IntArray], sizes: list[int]) -> tuple[list[IntArray], Counts]:
-    """The nodes of all states, step by step, and how many inputs are led to the last ones."""
-    setting, count = read.setting, len(read.queries)
-    found, ways = [np.arange(count)], np.ones(count, object)
-    if np.any(read.after[0][found[0]].max(axis=1) < 0):
+    queries, sizes = hints["queries"], np.append(len(hints["queries"]), hints["sizes"])
+    symbols = source.automaton.transitions.shape[1 if source.by_state else 2]
+    if not len(queries) or np.any(np.diff(queries, prepend=-1) <= 0) or queries[-1] >= symbols:
+        raise Refused("queries are tokens, or classes of prefixes, in increasing order, at least one")
+    read, count = Read(setting, source, task, position, queries), len(queries)
+    if np.any(read.after[0][:count].max(axis=1) < 0):
         raise Refused("no input has one of the queries")
-    for step, (table, states) in enumerate(zip(tables, sizes, strict=True)):
+    tables = tables_of(hints["finer"], sizes)
+    nodes, ways = stood_for(setting, tables, sizes, np.arange(count), read.after), np.ones(count, object)
+    finer = FinerAutomaton(read, number, tables, nodes, ways)
+    for place, states in enumerate(sizes[1:].tolist()):
+        ways = finer.edges(place).counts(setting, ways, states)
+    return replace(finer, ways=ways * _further(read, nodes[-1], steps)), hints
+
+
+def _source(step: Step, premises: tuple[Fact, ...], task: AutomatonTask) -> LayerInput:
+    if len(premises) == 1 and isinstance(premises[0], LayerInput):
+        return premises[0]
+    forward = take_forward(step, premises)
+    if forward.config.n_layers > 1:
+        raise Refused(f"{step.rule} is about the last layer: of several, it takes what prefix-classes says as its premise")
+    return LayerInput.of_tokens(forward, task)
+
+
+def tables_of(rows: IntArray, sizes: IntArray) -> list[IntArray]:
+    """The tables of a finer automaton, step by step, from one row for every state but those after the last step.
+
+    sizes: how many states there are before each step, and after the last one.
+    """
+    if np.any(sizes < 1) or np.any(sizes[:-1] > len(rows)) or sizes[-1] > rows.size or sizes[:-1].sum() != len(rows):
+        raise Refused("the finer automaton has as many rows as it has states before its last step")
+    return np.split(rows, np.cumsum(sizes[:-1]))[:-1]
+
+
+def stood_for(
+    setting: Setting, tables: list[IntArray], sizes: IntArray, first: IntArray, coarser: Sequence[IntArray]
+) -> list[IntArray]:
+    """What all states of a finer automaton stand for, step by step, in a coarser one.
+
+    For each step, tables tell where each token leads from a state, or -1; coarser ones likewise. sizes: as in `tables_of`.
+    first: what the first states stand for.
+    """
+    found = [first]
+    for step, (table, states) in enumerate(zip(tables, sizes[1:].tolist(), strict=True)):
         setting.meter.gathering(8 * table.size)
         source, token = np.nonzero(table >= 0)
         target = table[source, token]
-        after, led = read.after[step][found[-1][source], token], np.full(states, -1, np.int64)
+        after, led = coarser[step][found[-1][source], token], np.full(states, -1, np.int64)
         if np.any(table < -1) or np.any(target >= states) or np.any(after < 0):
             raise Refused(f"step {step} of the finer automaton leads to what is no state, or where no input goes")
         led[target] = after
         if np.any(led < 0) or np.any(led[target] != after):
             raise Refused(f"step {step} of the finer automaton leads to a state it does not stand for, or to one from nowhere")
-        ways = Edges(source, target, found[-1][source] % count, token).counts(setting, ways, states)
         found.append(led)
-    nodes, further = read.last, np.ones(len(read.last), object)
-    for _, nodes, edges in read.backwards(len(sizes)):
-        further = edges.counts(setting, further, len(nodes))
-    return found, ways * further[np.searchsorted(nodes, found[-1])]
+    return found
+
+
+def _further(read: Read, nodes: IntArray, steps: int) -> Counts:
+    """How many ways lead on from nodes after so many steps."""
+    last, further = read.last, np.ones(len(read.last), object)
+    for _, last, edges in read.backwards(steps):
+        further = edges.counts(read.setting, further, len(last))
+    return further[np.searchsorted(last, nodes)]

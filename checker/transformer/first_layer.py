@@ -41,9 +41,9 @@ class FirstLayer:
 
     def through(self, columns: Enclosure) -> Enclosure:
         """The residual stream times columns "d x": "a b x"."""
-        read, size = self.read, self.read.forward.config.d_head
-        here = read.forward.stream[self._every(self.position)]
-        found = read.forward.layers.plus(here, "blocks.0.attn.b_O") @ columns
+        read, size = self.read, self.read.config.d_head
+        here = read.source.stream[self._every(self.position)]
+        found = read.layers.plus(here, "blocks.0.attn.b_O") @ columns
         found = found.reshape(1, *found.shape)
         for head, weights in enumerate(self._weights):
             written = read.out[head * size : (head + 1) * size] @ columns
@@ -66,7 +66,7 @@ class FirstLayer:
 
     @cached_property
     def _weights(self) -> list[Weights]:
-        heads, found, setting = self.read.forward.heads, list[Weights](), self.read.setting
+        heads, found, setting = self.read.source.heads, list[Weights](), self.read.setting
         tokens = sum(map(len, (*self._known, *self._others)))
         setting.meter.hold(len(self.read.group) * self.read.task.d_vocab * tokens * setting.arithmetic.element_bytes // 4)
         for head, group in enumerate(self.read.group.tolist()):
@@ -87,7 +87,7 @@ class FirstLayer:
         read, group = self.read, int(self.read.group[head])
 
         def values(rows: IntArray) -> Enclosure:
-            return (read.forward.heads.value[rows][:, group] - read.range[0][:, head]) @ written
+            return (read.source.heads.value[rows][:, group] - read.range[0][:, head]) @ written
 
         known = [values(rows) for rows in self._known]
         own, width = known[0].reshape(1, *known[0].shape), known[0].shape[1]

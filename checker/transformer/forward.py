@@ -19,7 +19,7 @@ import numpy as np
 from certificates.tensor_file import IntArray
 from certificates.transformer import Transformer
 from checker.core.enclosed_weights import weight
-from checker.core.enclosures import Enclosure
+from checker.core.enclosures import Arithmetic, Enclosure
 from checker.core.facts import Setting
 from checker.transformer.activations import ACTIVATIONS, fraction
 from checker.transformer.places import Places, instead_of_hidden
@@ -38,6 +38,10 @@ class Heads:
         """Those of some rows, in this order."""
         return Heads(self.query[rows], self.key[rows], self.value[rows])
 
+    def within(self, arithmetic: Arithmetic) -> "Heads":
+        """Rounded."""
+        return Heads(*(part.within(arithmetic) for part in (self.query, self.key, self.value)))
+
 
 class Layers:
     """The parts of a transformer, its weights being enclosures in the setting's arithmetic."""
@@ -52,6 +56,14 @@ class Layers:
         scale = Fraction(config.attn_scale)
         inverse = Fraction(scale.denominator, abs(scale.numerator))
         self.scale = setting.arithmetic.reciprocal_sqrt(config.d_head) if scale == -1 else fraction(setting.arithmetic, inverse)
+
+    def embedded(self) -> tuple[Enclosure, Heads]:
+        """What the first layer works on, for every position and token: the residual stream and heads."""
+        position, token = np.divmod(np.arange(self.config.n_ctx * self.config.d_vocab), self.config.d_vocab)
+        stream = self.weights["embed.W_E"][token]
+        if self.config.positional_embedding_type == "standard":
+            stream = stream + self.weights["pos_embed.W_pos"][position]
+        return stream, self.heads(0, stream, position)
 
     def plus(self, x: Enclosure, bias: str) -> Enclosure:
         return x + self.weights[bias] if bias in self.weights else x
@@ -171,14 +183,8 @@ class Forward:
         tokens, positions = config.d_vocab, config.n_ctx
         width = config.d_model + config.d_head * (config.n_heads + 2 * config.n_key_value_heads)
         setting.meter.hold(tokens * positions * width * setting.arithmetic.element_bytes)
-        finer = Layers(replace(setting, arithmetic=setting.arithmetic.finer()), config)
-        position, token = np.divmod(np.arange(tokens * positions), tokens)
-        stream = finer.weights["embed.W_E"][token]
-        if config.positional_embedding_type == "standard":
-            stream = stream + finer.weights["pos_embed.W_pos"][position]
-        heads = finer.heads(0, stream, position)
-        query, key, value = (part.within(setting.arithmetic) for part in (heads.query, heads.key, heads.value))
-        self.stream, self.heads = stream.within(setting.arithmetic), Heads(query, key, value)
+        stream, heads = Layers(replace(setting, arithmetic=setting.arithmetic.finer()), config).embedded()
+        self.stream, self.heads = stream.within(setting.arithmetic), heads.within(setting.arithmetic)
 
     def logits(self, inputs: IntArray, reads: Sequence[int]) -> Enclosure:
         """At some positions in ascending order, "n r out", of inputs "n k"."""

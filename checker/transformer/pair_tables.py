@@ -51,7 +51,7 @@ from checker.transformer.activations import fraction
 from checker.transformer.finer import RightAtRead
 from checker.transformer.first_layer import FirstLayer
 from checker.transformer.pair_paths import Family, Paths
-from checker.transformer.reads import Read
+from checker.transformer.reads import LayerInput, Read
 from checker.transformer.transformer_forward import take_forward
 
 _MEAN_BITS, _LARGEST_MEAN = 24, 2**50
@@ -69,7 +69,7 @@ class SecondLayer:
     """What a second layer does with pairs of neighbours. before: whether families give the token before p."""
 
     def __init__(self, read: Read, before: bool) -> None:
-        self.read, self.layers = read, read.forward.layers
+        self.read, self.layers = read, read.layers
         self.pairs = [FirstLayer(read, position, position > 0) for position in range(read.position + 1)]
         self.last = self.pairs[-1] if before else FirstLayer(read, read.position, False)
         order = [*read.task.automaton.order.tolist(), read.position]
@@ -180,7 +180,7 @@ class SecondLayer:
     @cached_property
     def _met(self) -> list[IntArray]:
         """At each position the numbers of pairs that inputs may have there."""
-        tokens, vocab = self.read.tokens, self.read.task.d_vocab
+        tokens, vocab = self.read.symbols, self.read.task.d_vocab
         pairs = [(before[:, None] * vocab + own).reshape(-1) for before, own in pairwise(tokens)]
         return [tokens[0], *pairs]
 
@@ -266,10 +266,10 @@ def pair_tables(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Rig
         raise Refused("a reference is a position, and the tokens before it (0 at the first one) and there")
     if np.any(means < -_LARGEST_MEAN) or np.any(means > _LARGEST_MEAN):
         raise Refused("a mean is too large")
-    read = Read(setting, forward, task, length - 1, np.arange(vocab))
+    read = Read(setting, LayerInput.of_tokens(forward, task), task, length - 1, np.arange(vocab))
     layer, every = SecondLayer(read, bool(before)), list[Weighed]()
-    for query in read.tokens[-1].tolist():
-        given = read.tokens[-2].tolist() if before else [-1]
+    for query in read.symbols[-1].tolist():
+        given = read.symbols[-2].tolist() if before else [-1]
         families = [family for token in given if (family := Family.of(read, query, token)).numbers]
         every += layer.weighed(families, references[query])
 

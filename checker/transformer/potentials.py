@@ -1,8 +1,9 @@
-"""Rule `potentials`: a one-layer transformer is right on all inputs of a region, by sums over its tokens.
+"""Rule `potentials`: a transformer is right on all inputs of a region, by sums over what its last layer attends to.
 
-*Model.* A `transformer` (FORMAT.md, 2.6) with one layer; an MLP, if any, is of ReLU units that read the residual stream as it
-is. *Task* and *regions*: those of a finer automaton (`finer`), in the m steps of which all positions that the read sees are
-read. w_j, v_j, c, Z, N: see `reads`, for each head h.
+*Model.* A `transformer` (FORMAT.md, 2.6) with one layer, or with several whose last one works on classes of prefixes
+(`prefix_classes`); an MLP, if any, is of ReLU units that read the residual stream as it is. *Task* and *regions*: those of a
+finer automaton (`finer`), in the m steps of which all positions that the read sees are read. w_j, v_j, c, Z, N: see `reads`,
+for each head h of the last layer.
 
 *Ratios.* Let Z be that of the first head, and rho_h = Z / Z_h for the others, all positive; for each query and h let there be
 numbers e_h0, .., e_hB (hints), B >= 1. A *box* has a place i from 0 to B-1 for each h; with a_h = e_hi and b_h = e_h,i+1, its
@@ -110,7 +111,7 @@ class Patterns:
 
 @dataclass(frozen=True)
 class Terms:
-    """For each step F "q c x", if it adds anything, and the columns "v" of tokens.
+    """For each step F "q c x", if it adds anything, and the columns "v" of symbols.
 
     For a box; x: for each column of the patterns all corners, then Z - a_h Z_h and b_h Z_h - Z for the heads but the first.
     """
@@ -147,7 +148,7 @@ class Families:
 
 
 def _patterns(read: Read, output: IntArray, slopes: IntArray) -> Patterns:
-    setting, layers, config = read.setting, read.forward.layers, read.forward.config
+    setting, layers, config = read.setting, read.layers, read.config
     weights, count, units = layers.weights, len(output), config.d_mlp
     rivals = (output[:, None] + np.arange(1, config.d_vocab_out)) % config.d_vocab_out
     unembed, bias = AfterAttention(layers, read.base, read.out).unembedding
@@ -160,7 +161,7 @@ def _patterns(read: Read, output: IntArray, slopes: IntArray) -> Patterns:
         beta = None if config.normalization_type is None or bias is None else added
         constants = added if beta is None else zeros(setting, 1, rivals.size)
         return Patterns(output, s, zeros(setting, 0, *rivals.shape), lead, constants, beta)
-    mlp = "blocks.0.mlp."
+    mlp = f"blocks.{config.n_layers - 1}.mlp."
     influence = weights[f"{mlp}W_out"] @ lead
     if f"{mlp}b_out" in weights:
         added = added + weights[f"{mlp}b_out"] @ lead
@@ -189,7 +190,7 @@ class Roots:
     @staticmethod
     def of(read: Read, beta: Enclosure) -> "Roots":
         """Of a model with a last norm."""
-        after, size = AfterAttention(read.forward.layers, read.base, read.out), read.forward.config.d_head
+        after, size = AfterAttention(read.layers, read.base, read.out), read.config.d_head
         base, out = read.base @ after.centring, read.out @ after.centring
         square = base.square().sum(1).reshape(-1, 1)
         written = [out[start : start + size] for start in range(0, out.shape[0], size)]
@@ -217,7 +218,7 @@ class Roots:
 
 def _terms(read: Read, steps: int, patterns: Patterns, ratios: Enclosure, enforced: Enclosure) -> Terms:
     """For ratios a_h, b_h "q h 2", and mu_h "q x h" of the columns of patterns."""
-    config, queries = read.forward.config, len(read.queries)
+    config, queries = read.config, len(read.queries)
     heads, size, columns = config.n_heads, config.d_head, patterns.columns.shape[1]
     written = [read.out[head * size : (head + 1) * size] @ patterns.columns for head in range(heads)]
     roots = None if patterns.beta is None else Roots.of(read, patterns.beta)
@@ -266,7 +267,7 @@ def _in_hulls(finer: FinerAutomaton, regions: IntArray, pattern: IntArray, terms
 
 @dataclass(frozen=True)
 class Ways:
-    """Steps that lead to regions of families: for each step, by number "e", the family, the token, and X(s') - X(s).
+    """Steps that lead to regions of families: for each step, by number "e", the family, the symbol, and X(s') - X(s).
 
     rises "f": X(f) - X(first state) of the regions that are claimed.
     """
@@ -317,7 +318,7 @@ def _ways(finer: FinerAutomaton, regions: IntArray, families: Families, numbers:
         edge, own = np.nonzero(leading)
         meter.sorting(4 * len(edge))
         rise = numbers[step + 1][edges.target] - numbers[step][edges.source]
-        rows = np.column_stack([first[edges.query[edge]] + own, edges.token[edge], rise[edge]])
+        rows = np.column_stack([first[edges.query[edge]] + own, edges.symbol[edge], rise[edge]])
         rows = rows[np.lexsort(rows.T[::-1])]
         rows = rows[np.any(np.diff(rows, axis=0, prepend=-1) != 0, axis=1)]
         meter.hold(24 * len(rows))
@@ -397,7 +398,7 @@ def _dyadic(setting: Setting, hint: IntArray) -> Enclosure:
 
 
 def potentials(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> RightAtRead:
-    """Apply the rule to a forward pass. Parameter: `read`, a number. Hints: those of `finer`, and
+    """Apply the rule to a forward pass, or to classes of prefixes. Parameter: `read`, a number. Hints: those of `finer`, and
 
     ratios "q h 1+B": e_h0, .. for each query and head but the first. Boxes are in the order of their places, that of the last
     head changing first. pattern "f", for each box in turn: by its number the pattern of each region, or -1 if the box is not
@@ -410,8 +411,8 @@ def potentials(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Righ
     config = setting.model.config
     if not isinstance(config, Transformer) or not _is_fit(config):
         raise Refused(
-            f"potentials is about transformers with one layer and at most {_MOST_HEADS} heads, without an MLP or with one of "
-            "ReLU units that no norm precedes"
+            f"potentials is about transformers with at most {_MOST_HEADS} heads, without an MLP or with one of ReLU units that "
+            "no norm precedes"
         )
     units, rivals, others, corners = config.d_mlp, config.d_vocab_out - 1, config.n_heads - 1, 2 ** (config.n_heads - 1)
     finer, hints = finer_automaton(
@@ -465,4 +466,4 @@ def potentials(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Righ
 
 def _is_fit(config: Transformer) -> bool:
     with_units = not config.gated_mlp and config.act_fn == "relu" and config.normalization_type is None
-    return config.n_layers == 1 and config.n_heads <= _MOST_HEADS and (config.attn_only or with_units)
+    return config.n_heads <= _MOST_HEADS and (config.attn_only or with_units)

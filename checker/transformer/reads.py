@@ -1,25 +1,29 @@
-"""A transformer of one layer about to be read at a position p: what its attention sums up there, on inputs of an automaton.
+"""A layer of a transformer about to be read at a position p: what its attention sums up there, on inputs of an automaton.
 
 For a head, let w_j = exp(score_j - r) for the key at j, or 0 if x_j is padding, v_j its value, c any vector, Z = sum w_j and
 N = sum w_j (v_j - c), over the positions j that p sees. If Z > 0, which it is unless all of these are padding, then what the
-head reads is c + N / Z. w_j and v_j depend on the query x_p, on j and on x_j only.
+head reads is c + N / Z. In the first layer, w_j and v_j depend on the query x_p, on j and on x_j only. In others, they are in
+boxes that depend on the *symbols* at p and j only: classes of the tokens up to there (`prefix_classes`).
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from certificates.automaton import Automaton
 from certificates.tensor_file import IntArray
+from certificates.transformer import Transformer
 from checker.core.automata import AutomatonTask
 from checker.core.enclosed_weights import zeros
 from checker.core.enclosures import BoolArray, Enclosure
-from checker.core.facts import Setting
+from checker.core.facts import Fact, Setting
 from checker.transformer.activations import fraction
-from checker.transformer.forward import Forward
+from checker.transformer.forward import Forward, Heads, Layers
 from checker.transformer.places import instead_of_hidden
 
 Counts = NDArray[np.object_]
@@ -29,22 +33,22 @@ _EFFORT_PER_EDGE = 100
 
 @dataclass(frozen=True)
 class Edges:
-    """Steps from some nodes to others: by number "e" the source, the target, the query and the token that is read."""
+    """Steps from some nodes to others: by number "e" the source, the target, the query and the symbol that is read."""
 
     source: IntArray
     target: IntArray
     query: IntArray
-    token: IntArray
+    symbol: IntArray
 
     def hulls(self, setting: Setting, boxes: Enclosure, terms: tuple[Enclosure, IntArray] | None) -> Enclosure:
-        """For each target "t x" the hull of its sources' boxes "s x" plus terms "q c x" of queries and tokens.
+        """For each target "t x" the hull of its sources' boxes "s x" plus terms "q c x" of queries and symbols.
 
-        Edges with the same source and target share one sum: that of the box and the hull of the terms of their tokens. terms:
-        with the columns "v" of tokens; None for a step that adds nothing.
+        Edges with the same source and target share one sum: that of the box and the hull of the terms of their symbols. terms:
+        with the columns "v" of symbols; None for a step that adds nothing.
         """
         setting.meter.sorting(2 * len(self.source))
-        order = np.lexsort((self.token, self.source, self.target))
-        source, target, query, token = (x[order] for x in (self.source, self.target, self.query, self.token))
+        order = np.lexsort((self.symbol, self.source, self.target))
+        source, target, query, symbol = (x[order] for x in (self.source, self.target, self.query, self.symbol))
         alike = np.append(True, (np.diff(source) == 0) & (np.diff(target) == 0))
         alike[0] = False
         first = np.flatnonzero(~alike)
@@ -54,7 +58,7 @@ class Edges:
             members = np.zeros((len(first), table.shape[1]), np.bool_)
             setting.meter.sorting(members.size)
             setting.meter.allocate(4 * members.size)
-            members[np.cumsum(~alike) - 1, columns[token]] = True
+            members[np.cumsum(~alike) - 1, columns[symbol]] = True
             digits = [members[:, i : i + 62] for i in range(0, members.shape[1], 62)]
             keys = np.column_stack([query[first], *(part @ (1 << np.arange(part.shape[1])) for part in digits)])
             _, one, which = np.unique(keys, axis=0, return_index=True, return_inverse=True)
@@ -72,70 +76,131 @@ class Edges:
 
 
 @dataclass(frozen=True)
+class LayerInput(Fact):
+    """What a layer, by its number, works on, for symbols at every position: tokens, or (by_state) states of an automaton.
+
+    stream "x d", heads: of all symbols at all positions, those at j in the rows from first[j] on. automaton: what it accepts
+    are inputs of the task; a state of it is a symbol at the position that has just been read.
+    """
+
+    layers: Layers
+    layer: int
+    stream: Enclosure
+    heads: Heads
+    first: IntArray
+    automaton: Automaton
+    by_state: bool
+    unexplained_dimension: int = 0
+
+    @staticmethod
+    def of_tokens(forward: Forward, task: AutomatonTask) -> "LayerInput":
+        """In the first layer."""
+        first = np.arange(task.n_ctx) * task.d_vocab
+        return LayerInput(forward.layers, 0, forward.stream, forward.heads, first, task.automaton, False)
+
+
+@dataclass(frozen=True)
 class Read:
-    """A transformer with one layer, about to be read at `position` on inputs with some queries there.
+    """A layer that is read at `position` on inputs with some queries there: symbols.
 
     Nodes and what comes after them: Automaton.followers.
     """
 
     setting: Setting
-    forward: Forward
+    source: LayerInput
     task: AutomatonTask
     position: int
     queries: IntArray
 
+    @property
+    def layers(self) -> Layers:
+        """Of the model."""
+        return self.source.layers
+
+    @property
+    def config(self) -> Transformer:
+        """The model's."""
+        return self.source.layers.config
+
+    @property
+    def automaton(self) -> Automaton:
+        """That of the symbols."""
+        return self.source.automaton
+
     @cached_property
     def after(self) -> list[IntArray]:
         """For each step "node v": the node after it, or -1 if no input goes on like this."""
-        length, (_, states, tokens) = self.task.n_ctx, self.task.automaton.transitions.shape
+        length, (_, states, tokens) = len(self.automaton.order), self.automaton.transitions.shape
         self.setting.meter.hold(8 * length * states * len(self.queries) * tokens)
         self.setting.meter.allocate(24 * states * len(self.queries) * tokens)
         self.setting.meter.toil(_EFFORT_PER_EDGE * length * states * len(self.queries) * tokens)
-        return self.task.automaton.followers(self.position, self.queries)
+        return self.automaton.followers(self.position, self.queries, self.source.by_state)
 
     @cached_property
-    def tokens(self) -> list[IntArray]:
-        """For each position that is seen, the tokens that inputs have there: at the read's, the queries."""
-        causal = self.forward.config.attention_dir == "causal"
-        steps = np.argsort(self.task.automaton.order)[: self.position + 1 if causal else None]
-        reached, found = np.arange(len(self.queries)), list[IntArray]()
+    def reached(self) -> list[IntArray]:
+        """The nodes that inputs may be in before each step, and after the last one."""
+        found = [np.arange(len(self.queries))]
         for after in self.after:
-            self.setting.meter.sorting(2 * len(reached) * after.shape[1])
-            here = after[reached]
-            found.append(np.flatnonzero(np.any(here >= 0, axis=0)))
-            reached = np.unique(here[here >= 0])
-        return [found[step] for step in steps.tolist()]
+            self.setting.meter.sorting(2 * len(found[-1]) * after.shape[1])
+            here = after[found[-1]]
+            found.append(np.unique(here[here >= 0]))
+        self.setting.meter.hold(8 * sum(map(len, found)))
+        return found
+
+    @cached_property
+    def symbols(self) -> list[IntArray]:
+        """For each position that is seen, the symbols that inputs have there: at the read's, the queries."""
+        causal, found = self.config.attention_dir == "causal", list[IntArray]()
+        for step in np.argsort(self.automaton.order)[: self.position + 1 if causal else None].tolist():
+            before, after = self.reached[step], self.reached[step + 1]
+            self.setting.meter.sorting(len(after) + before.size * self.after[step].shape[1])
+            if self.source.by_state:
+                found.append(np.unique(after // len(self.queries)))
+            else:
+                found.append(np.flatnonzero(np.any(self.after[step][before] >= 0, axis=0)))
+        return found
 
     @cached_property
     def columns(self) -> list[IntArray]:
-        """For each position that is seen, the place "v" of a token in what is about its tokens; 0 at the read's."""
-        found = [np.zeros(self.task.d_vocab, np.int64) for _ in self.tokens]
-        for position, tokens in enumerate(self.tokens):
+        """For each position that is seen, the place "v" of a symbol in what is about its symbols; 0 at the read's."""
+        _, states, tokens = self.automaton.transitions.shape
+        found = [np.zeros(states if self.source.by_state else tokens, np.int64) for _ in self.symbols]
+        for position, symbols in enumerate(self.symbols):
             if position != self.position:
-                found[position][tokens] = np.arange(len(tokens))
+                found[position][symbols] = np.arange(len(symbols))
         return found
 
     def seen(self, step: int) -> int | None:
         """The position that is read in a step, if the read sees it."""
-        position = int(self.task.automaton.order[step])
-        return position if position < len(self.tokens) else None
+        position = int(self.automaton.order[step])
+        return position if position < len(self.symbols) else None
+
+    def symbols_at(self, inputs: IntArray) -> IntArray:
+        """At p, of inputs "n k": -1 where the automaton does not accept what comes before."""
+        if not self.source.by_state:
+            return np.asarray(inputs[:, self.position], np.int64)
+        state = np.zeros(len(inputs), np.int64)
+        for step in range(self.position + 1):
+            state = np.where(state < 0, -1, self.automaton.at(step)[state, inputs[:, step]])
+        return np.asarray(state, np.int64)
 
     @cached_property
     def group(self) -> IntArray:
         """For each head the number of its key and value."""
-        config = self.forward.config
+        config = self.config
         return np.arange(config.n_heads) // (config.n_heads // config.n_key_value_heads)
 
     def at(self, position: int) -> IntArray:
-        """Rows of the forward pass."""
-        return position * self.task.d_vocab + self.tokens[position]
+        """Rows of what the layer works on."""
+        rows: IntArray = self.source.first[position] + self.symbols[position]
+        return rows
 
     @cached_property
     def scores(self) -> list[list[Enclosure]]:
-        """For each position and head "q c": of the keys of its tokens; at the read's position, of the query's own."""
-        query, found = self.forward.heads.query[self.at(self.position)], list[list[Enclosure]]()
-        for position in range(len(self.tokens)):
-            key = self.forward.heads.key[self.at(position)][:, self.group]
+        """For each position and head "q c": of the keys of its symbols; at the read's position, of the query's own."""
+        query, found = self.source.heads.query[self.at(self.position)], list[list[Enclosure]]()
+        for position in range(len(self.symbols)):
+            key = self.source.heads.key[self.at(position)][:, self.group]
             if position == self.position:
                 own = (query * key).sum(2)
                 found.append([own[:, head].reshape(-1, 1) for head in range(len(self.group))])
@@ -146,70 +211,121 @@ class Read:
 
     def fallen(self, scores: Enclosure, position: int, head: int) -> Enclosure:
         """Less what keys at another position lose by being far away."""
-        if self.forward.config.positional_embedding_type != "alibi":
+        if self.config.positional_embedding_type != "alibi":
             return scores
-        return scores - self.forward.layers.falls(0, self.position, np.array([[position]]))[0, [head]]
+        return scores - self.layers.falls(self.source.layer, self.position, np.array([[position]]))[0, [head]]
 
     @cached_property
     def largest(self) -> list[Enclosure]:
-        """The largest score of all that is no padding, r "q 1" for each head."""
+        """The largest score of all that is looked at, r "q 1" for each head."""
         of_heads = zip(*self.scores, strict=True)
         every = [scores[0].concatenate(scores[1:], 1) for scores in of_heads]
-        if self.forward.config.pad_token >= 0:
-            looked_at = instead_of_hidden(np.concatenate([self.visible(place) for place in range(len(self.tokens))], axis=1))
+        if self._some_are_hidden:
+            looked_at = instead_of_hidden(np.concatenate([self.visible(place) for place in range(len(self.symbols))], axis=1))
             every = [scores[np.arange(len(looked_at))[:, None], looked_at] for scores in every]
         return [scores.max(1).reshape(-1, 1).representative() for scores in every]
 
+    @property
+    def _some_are_hidden(self) -> bool:
+        return self.source.by_state or self.config.pad_token >= 0
+
     def visible(self, position: int) -> BoolArray:
-        """Which of a position's tokens are no padding, "q c"."""
-        own = position == self.position
-        tokens = self.queries[:, None] if own else np.tile(self.tokens[position], (len(self.queries), 1))
-        return np.asarray(tokens != self.forward.config.pad_token, np.bool_)
+        """Which of a position's symbols are looked at, "q c": tokens that are no padding, states on the way to the query."""
+        own, count = position == self.position, len(self.queries)
+        if not self.source.by_state:
+            tokens = self.queries[:, None] if own else np.tile(self.symbols[position], (count, 1))
+            return np.asarray(tokens != self.config.pad_token, np.bool_)
+        found = np.full((count, 1 if own else len(self.symbols[position])), own, np.bool_)
+        state, query = np.divmod(self.reached[position + 1], count)
+        found[query, self.columns[position][state]] = True
+        return found
 
     @cached_property
     def range(self) -> tuple[Enclosure, Enclosure, Enclosure]:
         """The middle between the least and the greatest value of what is no padding, c "1 h e"; and these less c."""
-        rows = np.concatenate([self.at(position) for position in range(len(self.tokens))])
-        seen = rows[rows % self.task.d_vocab != self.forward.config.pad_token]
+        rows = np.concatenate([self.at(position) for position in range(len(self.symbols))])
+        seen = rows[rows % self.task.d_vocab != self.config.pad_token]
         rows = seen if len(seen) else rows
-        every = self.forward.heads.value[rows][:, self.group]
+        every = self.source.heads.value[rows][:, self.group]
         least, most = (end.reshape(1, *every.shape[1:]) for end in (every.min(0), every.max(0)))
         half = fraction(self.setting.arithmetic, Fraction(1, 2)).reshape(1, 1, 1)
         centre = ((least + most) * half).representative()
         return centre, least - centre, most - centre
 
     def weight(self, position: int, head: int) -> Enclosure:
-        """The w of a position's tokens, "q c"."""
+        """The w of a position's symbols, "q c"."""
         scores = self.scores[position][head] - self.largest[head]
-        if self.forward.config.pad_token < 0:
+        if not self._some_are_hidden:
             return scores.exp()
-        scores = scores.minimum(zeros(self.setting, 1, 1))  # as they are, but for those of padding
+        scores = scores.minimum(zeros(self.setting, 1, 1))  # as they are, but for those of what is hidden
         return scores.exp().times(self.visible(position).astype(np.int64))
 
     def values(self, position: int) -> Enclosure:
-        """The v - c of a position's tokens, "c h e"."""
-        return self.forward.heads.value[self.at(position)][:, self.group] - self.range[0]
+        """The v - c of a position's symbols, "c h e"."""
+        return self.source.heads.value[self.at(position)][:, self.group] - self.range[0]
 
     @cached_property
     def out(self) -> Enclosure:
         """What all heads write for what they read, "h x e d" (heads below each other)."""
-        return self.forward.layers.weights["blocks.0.attn.W_O"]
+        return self.layers.weights[f"blocks.{self.source.layer}.attn.W_O"]
 
     @cached_property
     def base(self) -> Enclosure:
         """The residual stream at p, for each query "q d", if all heads read their c."""
-        written = self.forward.layers.plus(self.range[0].reshape(1, -1) @ self.out, "blocks.0.attn.b_O")
-        return self.forward.stream[self.at(self.position)] + written
+        written = self.range[0].reshape(1, -1) @ self.out
+        biased = self.layers.plus(written, f"blocks.{self.source.layer}.attn.b_O")
+        return self.source.stream[self.at(self.position)] + biased
+
+    @property
+    def width(self) -> int:
+        """How many numbers (Z, N) of all heads are."""
+        return self.config.n_heads * (1 + self.config.d_head)
+
+    def terms(self, step: int) -> tuple[Enclosure, IntArray] | None:
+        """What is summed for each query and symbol, (w, w (v - c)) of all heads, "q c x"; and the columns "v" of symbols."""
+        position = self.seen(step)
+        if position is None:
+            return None
+        values, parts = self.values(position), list[Enclosure]()
+        for head in range(values.shape[1]):
+            weight = self.weight(position, head)
+            own = values[:, head].reshape(*((-1, 1) if position == self.position else (1, -1)), values.shape[2])
+            weight = weight.reshape(*weight.shape, 1)
+            parts.append(weight.concatenate([weight * own], 2))
+        return parts[0].concatenate(parts[1:], 2), self.columns[position]
+
+    def mixed(self, sums: Enclosure) -> tuple[Enclosure, IntArray]:
+        """N / Z "n z" from (Z, N) of all heads "n x": where all Z are proved to be positive; and which rows these are."""
+        _, least, most = self.range
+        parts = sums.reshape(-1, self.config.n_heads, 1 + self.config.d_head)
+        divisors = parts[:, :, 0].within(self.setting.arithmetic)  # rounded as in a division
+        rows = np.flatnonzero(divisors.positive().all(axis=1))
+        z = parts[rows, :, 1:].over(parts[rows, :, :1]).maximum(least).minimum(most)
+        return z.reshape(len(rows), self.out.shape[0]), rows
+
+    def symbol_of(self, node: IntArray, token: IntArray) -> IntArray:
+        """What is read in a step, from the token and the node after it."""
+        return np.asarray(node // len(self.queries) if self.source.by_state else token, np.int64)
 
     def edges(self, step: int) -> Edges:
         """Those that inputs may take."""
         node, token = np.nonzero(self.after[step] >= 0)
-        return Edges(node, self.after[step][node, token], node % len(self.queries), token)
+        target = self.after[step][node, token]
+        return Edges(node, target, node % len(self.queries), self.symbol_of(target, token))
+
+    def forwards(self) -> Iterator[tuple[int, Edges]]:
+        """Every step, with how inputs go on, from the nodes that they may be in before it to those after it, by numbers."""
+        for step, (before, after) in enumerate(pairwise(self.reached)):
+            edges = self.edges(step)
+            kept = np.isin(edges.source, before)
+            parts = (part[kept] for part in (edges.source, edges.target, edges.query, edges.symbol))
+            source, target, query, symbol = parts
+            yield step, Edges(np.searchsorted(before, source), np.searchsorted(after, target), query, symbol)
 
     @cached_property
     def last(self) -> IntArray:
         """The nodes after all steps."""
-        return np.flatnonzero(np.repeat(self.task.automaton.due(len(self.after)), len(self.queries)))
+        return np.flatnonzero(np.repeat(self.automaton.due(len(self.after)), len(self.queries)))
 
     def backwards(self, steps: int) -> Iterator[tuple[int, IntArray, Edges]]:
         """Every step after so many, the last one first: with the nodes that inputs may be in before it, and how they go on,
@@ -220,5 +336,5 @@ class Read:
         for step in reversed(range(steps, len(self.after))):
             edges = self.edges(step)
             nodes, target = np.unique(edges.source, return_inverse=True)
-            yield step, nodes, Edges(row[edges.target], target, edges.query, edges.token)
+            yield step, nodes, Edges(row[edges.target], target, edges.query, edges.symbol)
             row[nodes] = np.arange(len(nodes))

@@ -1,7 +1,8 @@
 """Rule `regions`: a transformer of one layer is right on all inputs that lead a finer automaton to the same state.
 
-*Model.* A `transformer` (FORMAT.md, 2.6) with one layer. *Task.* An automaton; one of its reads: the position p, after m steps.
-*Regions* are those of a finer automaton (`finer`); w_j, v_j, c, Z and N are what attention sums up (`reads`), for all heads.
+*Model.* A `transformer` (FORMAT.md, 2.6) with one layer, or with several whose last one works on classes of prefixes
+(`prefix_classes`). *Task.* An automaton; one of its reads: the position p, after m steps. *Regions* are those of a finer
+automaton (`finer`); w_j, v_j, c, Z and N are what the last layer's attention sums up (`reads`), for all heads.
 
 *Theorem.* Let hull(s) = {0} for the first states, and hull(s') the least box that contains hull(s) + (w_j, w_j (v_j - c)) for
 all s and tokens that lead to s', j being the position read (or hull(s), if p does not see j). Let rest(s, q) be {0} after the
@@ -27,7 +28,6 @@ from checker.core.errors import Refused
 from checker.core.facts import Fact, Setting, take_parameters
 from checker.transformer.after_attention import AfterAttention, Boxes
 from checker.transformer.finer import FinerAutomaton, RightAtRead, finer_automaton
-from checker.transformer.reads import Read
 
 _BLOCK = 2**18
 """Elements in the largest array of a block of regions."""
@@ -44,56 +44,35 @@ class Cuts:
     scale: IntArray
 
 
-def _terms(read: Read, step: int) -> tuple[Enclosure, IntArray] | None:
-    """What is summed for each query and token, (w, w (v - c)) of all heads, "q c x"; and the columns "v" of tokens."""
-    position = read.seen(step)
-    if position is None:
-        return None
-    values, parts = read.values(position), list[Enclosure]()
-    for head in range(values.shape[1]):
-        weight = read.weight(position, head)
-        own = values[:, head].reshape(*((-1, 1) if position == read.position else (1, -1)), values.shape[2])
-        weight = weight.reshape(*weight.shape, 1)
-        parts.append(weight.concatenate([weight * own], 2))
-    return parts[0].concatenate(parts[1:], 2), read.columns[position]
-
-
 def _sums(finer: FinerAutomaton) -> Enclosure:
     """The box of (Z, N) of every region: "f x"."""
     read = finer.read
-    setting, config = read.setting, read.forward.config
-    width = config.n_heads * (1 + config.d_head)
+    setting, width = read.setting, read.width
     steps, boxes = len(finer.tables), zeros(setting, len(read.queries), width)
     for step in range(steps):
-        boxes = finer.edges(step).hulls(setting, boxes, _terms(read, step))
+        boxes = finer.edges(step).hulls(setting, boxes, read.terms(step))
     if all(read.seen(step) is None for step in range(steps, len(read.after))):
         return boxes
     going_on, rests = read.last, zeros(setting, len(read.last), width)
     for step, nodes, edges in read.backwards(steps):
-        going_on, rests = nodes, edges.hulls(setting, rests, _terms(read, step))
+        going_on, rests = nodes, edges.hulls(setting, rests, read.terms(step))
     return boxes + rests[np.searchsorted(going_on, finer.nodes[-1])]
 
 
 def _leads(finer: FinerAutomaton, sums: Enclosure, cuts: Cuts) -> BoolArray:
     """In which regions "f", with boxes of sums "f x", the output leads."""
-    read, config, query, outputs = finer.read, finer.read.forward.config, finer.query, finer.outputs
-    (_, least, most), after = read.range, AfterAttention(read.forward.layers, read.base, read.out)
-    widest = max(config.n_heads * (1 + config.d_head), config.d_mlp, config.d_model, config.d_vocab_out)
+    read, config, query, outputs = finer.read, finer.read.config, finer.query, finer.outputs
+    after = AfterAttention(read.layers, read.base, read.out)
+    widest = max(read.width, config.d_mlp, config.d_model, config.d_vocab_out)
     per_block, setting = min(_MOST_TOGETHER, max(1, _BLOCK // widest)), read.setting
     after.unembedding  # noqa: B018 - computed here, and not once more in every process
 
     def proved_from(start: int) -> int:
         """Of a block: a bit for each region."""
         here = slice(start, start + per_block)
-        parts = sums[here].reshape(-1, config.n_heads, 1 + config.d_head)
-        divisors = parts[:, :, 0].within(setting.arithmetic)  # rounded as in a division
-        rows = np.flatnonzero(divisors.positive().all(axis=1))
-        z = parts[rows, :, 1:].over(parts[rows, :, :1]).maximum(least).minimum(most)
-        boxes, proved = (
-            Boxes(query[here][rows], z.reshape(len(rows), config.n_heads * config.d_head)),
-            np.zeros(per_block, np.uint8),
-        )
-        proved[rows] = _lead(after, boxes, outputs[here][rows], cuts)
+        z, rows = read.mixed(sums[here])
+        proved = np.zeros(per_block, np.uint8)
+        proved[rows] = _lead(after, Boxes(query[here][rows], z), outputs[here][rows], cuts)
         return int.from_bytes(np.packbits(proved, bitorder="little").tobytes(), "little")
 
     blocks = list(setting.in_order(setting.meter, proved_from, range(0, len(query), per_block)))
@@ -116,7 +95,9 @@ def _lead(after: AfterAttention, boxes: Boxes, outputs: IntArray, cuts: Cuts) ->
 
 
 def regions(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> RightAtRead:
-    """Apply the rule to a forward pass. Parameters: `read`, a number, and `cuts`. Hints: those of `finer`, and `scale` "z"."""
+    """Apply the rule to a forward pass, or to classes of prefixes. Parameters: `read`, a number, and `cuts`. Hints: those of
+    `finer`, and `scale` "z".
+    """
     cuts, number = take_parameters(step, "cuts", "read")
     finer, hints = finer_automaton(setting, step, premises, number, scale=(None,))
     scale, width = hints["scale"], finer.read.out.shape[0]

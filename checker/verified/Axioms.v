@@ -1,6 +1,7 @@
 (* What the theorems are, and what they rest on: printed by `make verified`, compared by tests/verified. *)
 From Coq Require Import Reals ZArith.
-From CompactProofs Require Import Semantics PrefixChains Projections Projected Tables Tasks Floats Counts CodedOutput SetOutput CellOutput PairCounts TransformerCounts RegionCounts.
+From CompactProofs Require Import Semantics PrefixChains Projections Projected Tables Tasks Floats Counts Executions ExecutionErrors Deployed OrdinaryRuns CodedOutput SetOutput CellOutput PairCounts PairErrors
+  UniformErrors PairDeployed TransformerCounts RegionCounts.
 
 Check @clear_denominator.
 Check @left_out_bound.
@@ -20,11 +21,25 @@ Check @integers_value.
 Check @count_prefix_chains_sound.
 Check @count_group_chains_sound.
 Check @count_enumeration_sound.
+Check @execution_near.
+Check @representable_value.
+Check @deployed_prefix_chains_sound.
+Check @deployed_group_chains_sound.
+Check @deployed_enumeration_sound.
+Check @to_nearest.
+Check @to_nearest_flushed.
+Check @to_operand.
+Check @ordinary_float32_execution.
+Check @real_execution.
 Check @coded_sound.
 Check @all_lead_sound.
 Check @by_cells_sound.
 Check @count_mlp_pairs_sound.
 Check @count_uniform_pairs_sound.
+Check @mlp_near.
+Check @uniform_near.
+Check @deployed_mlp_pairs_sound.
+Check @deployed_uniform_pairs_sound.
 Check @count_transformer_sound.
 Check @count_regions_sound.
 Print Assumptions clear_denominator.
@@ -41,10 +56,24 @@ Print Assumptions integers_value.
 Print Assumptions count_prefix_chains_sound.
 Print Assumptions count_group_chains_sound.
 Print Assumptions count_enumeration_sound.
+Print Assumptions execution_near.
+Print Assumptions representable_value.
+Print Assumptions deployed_prefix_chains_sound.
+Print Assumptions deployed_group_chains_sound.
+Print Assumptions deployed_enumeration_sound.
+Print Assumptions to_nearest.
+Print Assumptions to_nearest_flushed.
+Print Assumptions to_operand.
+Print Assumptions ordinary_float32_execution.
+Print Assumptions real_execution.
 Print Assumptions coded_sound.
 Print Assumptions all_lead_sound.
 Print Assumptions by_cells_sound.
 Print Assumptions count_mlp_pairs_sound.
 Print Assumptions count_uniform_pairs_sound.
+Print Assumptions mlp_near.
+Print Assumptions uniform_near.
+Print Assumptions deployed_mlp_pairs_sound.
+Print Assumptions deployed_uniform_pairs_sound.
 Print Assumptions count_transformer_sound.
 Print Assumptions count_regions_sound.

@@ -10,7 +10,7 @@ from textwrap import fill
 import click
 
 from certificates import read_model, write_certificate
-from certificates.canonical_json import decimal
+from certificates.decimals import decimal
 from checker import verify
 from prover.commands.options import (
     ANY_TASK,

@@ -1,4 +1,4 @@
-"""Strategy `potentials`: a one-layer transformer on inputs that differ in what their tokens add up to."""
+"""Strategy `potentials`: a transformer on inputs that differ in what its last layer adds up."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +12,7 @@ from prover.problem import Problem
 from prover.strategy import DoesNotFit, Evidence, Strategy, switch
 from prover.surrogate import Surrogate
 from prover.transformer.finer_automaton import ReadSums
+from prover.transformer.last_layer import COUNTED, RECENT, last_layer
 from prover.transformer.pattern_search import Multipliers
 from prover.transformer.problem import TransformerProblem
 from prover.transformer.ratio_boxes import BINS, RatioBoxes
@@ -34,6 +35,7 @@ class Potentials(Strategy):
     summary: ClassVar[str] = "sums over all tokens, exactly, through the MLP: for tasks that count or add"
     rules: ClassVar[tuple[str, ...]] = (
         "transformer-forward",
+        "prefix-classes",
         "potentials",
         "all-reads",
         "joint-reads",
@@ -43,13 +45,17 @@ class Potentials(Strategy):
     origin: ClassVar[str] = "Of this project."
     vacuous: ClassVar[str] = (
         "If the denominators of the heads' softmax go different ways, or units are neither on nor off throughout a "
-        "region. Try `--set fine=10`, then `regions`, then fine-tune with this strategy."
+        "region. Try `--set fine=10`, then `regions`, then fine-tune with this strategy. Of several layers: if those before "
+        "the last see more than classes of prefixes tell (`--set recent=2`), or if attention weights are too far apart "
+        "for 30 bits (`--precision 45`)."
     )
     any_task: ClassVar[bool] = True
 
     linear: int = switch(1, "1: potentials linear in the sum of the tokens' numbers, if the task has such numbers")
     fine: int = switch(8, "if it has none: grids of what heads sum up are made finer up to 2^-fine")
     states: int = switch(20_000, "the most states of a finer automaton, for each read and query")
+    recent: int = switch(1, RECENT)
+    counted: int = switch(1, COUNTED)
 
     @classmethod
     def sweep(cls, problem: Problem) -> tuple[Self, ...]:
@@ -59,9 +65,10 @@ class Potentials(Strategy):
     def prove(self, problem: Problem) -> Evidence:
         """At each read, divide the inputs by a number, or by finer and finer grids."""
         about, steps = self.fitting(problem), list[Step]()
-        numbers = token_numbers(about.required_automaton)
+        layer = last_layer(about, self.recent, self.counted)
+        numbers = None if layer.by_state else token_numbers(about.required_automaton)
         for read in problem.track(range(len(about.reads)), self.name):
-            sums = [ReadSums(about, read, query) for query in about.queries(read)]
+            sums = [ReadSums(about, layer, read, query) for query in layer.queries(read)]
             met = np.any([one.met for one in sums], axis=0)
             if numbers is None:
                 divided = [DividedInputs.of(one, one.greatest(met), one.refined(None, [], np.inf)) for one in sums]
@@ -70,7 +77,7 @@ class Potentials(Strategy):
             boxes = self._in_boxes(Summands(about, about.weights), divided)
             multipliers = boxes.multipliers() if self.linear and numbers is not None else None
             steps.append(potentials_step(read, boxes if multipliers else self._refined(boxes), multipliers))
-        return evidence_of_reads(about, steps)
+        return evidence_of_reads(about, steps, layer.step)
 
     def at_milestones(self) -> "Potentials":
         """Exact sums, and coarse grids: models that are not tuned yet make all of them finer, for nothing."""
@@ -79,7 +86,8 @@ class Potentials(Strategy):
     def surrogate(self, problem: Problem) -> Surrogate:
         """Leads of regions, mostly of those that fail."""
         about = self.fitting(problem)
-        return sum_margins(about, np.random.default_rng(int(about.model.digest()[:16], 16)))
+        rng = np.random.default_rng(int(about.model.digest()[:16], 16))
+        return sum_margins(about, last_layer(about, self.recent, self.counted), rng)
 
     def _in_boxes(self, summands: Summands, divided: Sequence[DividedInputs]) -> RatioBoxes:
         """In as few boxes of ratios as prove most."""
@@ -111,10 +119,10 @@ class Potentials(Strategy):
         if not isinstance(problem, TransformerProblem) or not isinstance(config, Transformer):
             raise DoesNotFit(f"{self.name} is for models of the architecture `transformer`")
         with_units = config.act_fn == "relu" and not config.gated_mlp and config.normalization_type is None
-        if config.n_layers > 1 or config.n_heads > _MOST_HEADS or not (config.attn_only or with_units):
+        if config.n_heads > _MOST_HEADS or not (config.attn_only or with_units):
             raise DoesNotFit(
-                f"{self.name} is for one layer and up to {_MOST_HEADS} heads, without an MLP or with one of ReLU units that no "
-                "norm precedes; try --strategy regions"
+                f"{self.name} is for up to {_MOST_HEADS} heads, without an MLP or with one of ReLU units that no norm "
+                "precedes; try --strategy regions"
             )
         automaton = problem.automaton
         if automaton is None:

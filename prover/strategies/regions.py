@@ -1,4 +1,4 @@
-"""Strategy `regions`: inputs that a one-layer transformer treats alike, found by a finer automaton for each query."""
+"""Strategy `regions`: inputs that a transformer treats alike, found by a finer automaton for each query of its last layer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +13,7 @@ from prover.strategy import DoesNotFit, Evidence, Strategy, switch
 from prover.surrogate import Surrogate
 from prover.transformer.finer_automaton import FinerAutomaton, ReadSums
 from prover.transformer.kept_searches import Found, KeptSearches
+from prover.transformer.last_layer import COUNTED, RECENT, last_layer
 from prover.transformer.problem import TransformerProblem
 from prover.transformer.read_evidence import Tables, evidence_of_reads, merged_tables
 from prover.transformer.region_margins import region_margins
@@ -23,8 +24,6 @@ _AT_MILESTONES = 3000, 0
 """States and cuts in fine-tuning."""
 _SPARE = 4
 """Cuts that the checker may make beyond those of the search, where rounding decides."""
-_ROOM = 2.0**-24
-"""How far leads are from zero, relative to the greatest, that the checker surely proves at 30 bits."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +32,10 @@ class Regions(Strategy):
 
     name: ClassVar[str] = "regions"
     cost: ClassVar[str] = "reads V states K d_head"
-    summary: ClassVar[str] = "all inputs that a transformer of one layer treats alike, at once: for tasks of one's own"
+    summary: ClassVar[str] = "all inputs that a transformer treats alike, at once: for tasks of one's own"
     rules: ClassVar[tuple[str, ...]] = (
         "transformer-forward",
+        "prefix-classes",
         "regions",
         "all-reads",
         "joint-reads",
@@ -48,7 +48,8 @@ class Regions(Strategy):
     )
     vacuous: ClassVar[str] = (
         "If attention leaks: many tokens have small weights, and each of them could be anything. Try `--set fine=12 "
-        "--set states=100000`, then `potentials`, then fine-tune with this strategy."
+        "--set states=100000`, then `potentials`, then fine-tune with this strategy. Of several layers: if those before the "
+        "last see more than classes of prefixes tell; try `--set recent=2`."
     )
     any_task: ClassVar[bool] = True
     resumes: ClassVar[bool] = True
@@ -57,6 +58,8 @@ class Regions(Strategy):
     fine: int = switch(10, "grids are made finer up to 2^-fine")
     cuts: int = switch(12, "how often boxes are cut in halves")
     states: int = switch(20_000, "the most states of a finer automaton, for each read and query")
+    recent: int = switch(1, RECENT)
+    counted: int = switch(1, COUNTED)
 
     @classmethod
     def sweep(cls, problem: Problem) -> tuple[Self, ...]:
@@ -66,6 +69,7 @@ class Regions(Strategy):
     def prove(self, problem: Problem) -> Evidence:
         """Refine until every region is proved, or the grid is as fine as allowed."""
         asked, problem = self.asked(problem), self.fitting(problem)
+        layer = asked[0].layer
         reads = range(len(problem.reads))
         found: dict[int, dict[int, Tables]] = {read: {} for read in reads}
         kept = KeptSearches(problem, self)
@@ -81,17 +85,18 @@ class Regions(Strategy):
                     found[sums.read][sums.query] = own
         vacuous = [read for read in reads if not found[read]]
         for read in vacuous:  # a step has regions, and these count nothing
-            sums = ReadSums(problem, read, problem.queries(read)[0])
+            sums = ReadSums(problem, layer, read, layer.queries(read)[0])
             found[read] = {sums.query: sums.refined(None, [], 1.0)}
         proof = tuple(
             regions_step(read, found[read], 0 if read in vacuous else self.cuts + _SPARE, problem.influence) for read in reads
         )
-        return evidence_of_reads(problem, proof)
+        return evidence_of_reads(problem, proof, layer.step)
 
     def asked(self, problem: Problem) -> list[ReadSums]:
         """What regions are found for: every read and query. Raises DoesNotFit as `prove` does."""
         about = self.fitting(problem)
-        return [ReadSums(about, read, query) for read in range(len(about.reads)) for query in about.queries(read)]
+        layer = last_layer(about, self.recent, self.counted)
+        return [ReadSums(about, layer, read, query) for read in range(len(about.reads)) for query in layer.queries(read)]
 
     def at_milestones(self) -> "Regions":
         """Few states: models that are not tuned yet take many, for nothing."""
@@ -100,13 +105,14 @@ class Regions(Strategy):
     def surrogate(self, problem: Problem) -> Surrogate:
         """Leads of regions, mostly of those that fail."""
         about = self.fitting(problem)
-        return region_margins(about, np.random.default_rng(int(about.model.digest()[:16], 16)))
+        rng = np.random.default_rng(int(about.model.digest()[:16], 16))
+        return region_margins(about, last_layer(about, self.recent, self.counted), rng)
 
     def fitting(self, problem: Problem) -> TransformerProblem:
         """See Strategy."""
         config = problem.model.config
-        if not isinstance(problem, TransformerProblem) or not isinstance(config, Transformer) or config.n_layers != 1:
-            raise DoesNotFit(f"{self.name} is for models of the architecture `transformer` with one layer")
+        if not isinstance(problem, TransformerProblem) or not isinstance(config, Transformer):
+            raise DoesNotFit(f"{self.name} is for models of the architecture `transformer`")
         if problem.automaton is None:
             raise DoesNotFit(f"{self.name} is about tasks that are automata: give one with --task FILE.json")
         return problem
@@ -114,15 +120,15 @@ class Regions(Strategy):
     def searched(self, sums: ReadSums) -> tuple[FinerAutomaton, BoolArray]:
         """The finer automaton for a read and query, and which of its regions are proved."""
         best = sums.refined(None, [], 2.0**-_COARSEST)
-        proved = sums.proved(best, 0, _ROOM)
+        proved = sums.proved(best, 0, sums.problem.room)
         for fine in range(_COARSEST + 2, self.fine + 1):
             if proved.all():
                 return best, proved
             finer = sums.refined(best, best.settled(proved), 2.0**-fine)
             if sum(finer.sizes) > self.states:
                 break
-            best, proved = finer, sums.proved(finer, min(self.cuts, _FEW) if fine >= _CUT_FROM else 0, _ROOM)
-        return best, sums.proved(replace(best, known=proved), self.cuts, _ROOM)
+            best, proved = finer, sums.proved(finer, min(self.cuts, _FEW) if fine >= _CUT_FROM else 0, sums.problem.room)
+        return best, sums.proved(replace(best, known=proved), self.cuts, sums.problem.room)
 
 
 def regions_step(number: int, found: Mapping[int, Tables], cuts: int, scale: IntArray) -> Step:

@@ -1,4 +1,4 @@
-"""Lower bounds on leads over boxes of what a one-layer transformer's heads read, in float64.
+"""Lower bounds on leads over boxes of what the heads of a transformer's last layer read, in float64.
 
 They are what the checker computes (checker/transformer/after_attention and boxes), but for rounding.
 """
@@ -11,12 +11,11 @@ import torch
 from torch import Tensor
 
 from certificates.transformer import Transformer
-from prover.transformer.forward import ACTIVATIONS, unembedding
+from prover.transformer.forward import ACTIVATIONS, of_block, unembedding
 from prover.weights import Weights
 
 _TURNS = {"gelu": -0.7517915247, "gelu_new": -0.7524614221, "silu": -1.2784645428}
 """Where activations have their least values."""
-_MLP = "blocks.0.mlp."
 
 
 @dataclass(frozen=True)
@@ -97,19 +96,19 @@ class BoxBounds:
         found = z @ (self._out @ columns) + self.base @ columns
         if hidden is None:
             return found
-        return found + hidden @ (self.weights[f"{_MLP}W_out"] @ columns) + self.weights[f"{_MLP}b_out"] @ columns
+        return found + hidden @ (self._block["mlp.W_out"] @ columns) + self._block["mlp.b_out"] @ columns
 
     def _hidden(self, z: Box) -> Box:
-        config, weights = self.config, self.weights
+        config, own = self.config, self._block
         names = ("W_gate", "W_in") if config.gated_mlp else ("W_in",)
         if config.normalization_type is None:
-            first, *inner = (self._through(weights[_MLP + name], z, None) for name in names)
+            first, *inner = (self._through(own[f"mlp.{name}"], z, None) for name in names)
         else:
             y = self._normalised(self._through(self.centring, z, None))
-            y = y * weights["blocks.0.ln2.w"] if "blocks.0.ln2.w" in weights else y
-            y = y + weights["blocks.0.ln2.b"] if "blocks.0.ln2.b" in weights else y
-            first, *inner = (y @ weights[_MLP + name] for name in names)
-        bias = weights[f"{_MLP}b_in"]
+            y = y * own["ln2.w"] if "ln2.w" in own else y
+            y = y + own["ln2.b"] if "ln2.b" in own else y
+            first, *inner = (y @ own[f"mlp.{name}"] for name in names)
+        bias = own["mlp.b_in"]
         return self._activated(first) * inner[0] + bias if inner else self._activated(first + bias)
 
     def _activated(self, x: Box) -> Box:
@@ -137,7 +136,11 @@ class BoxBounds:
 
     @cached_property
     def _out(self) -> Tensor:
-        return self.weights["blocks.0.attn.W_O"].flatten(0, 1)
+        return self._block["attn.W_O"].flatten(0, 1)
+
+    @cached_property
+    def _block(self) -> Weights:
+        return of_block(self.weights, self.config.n_layers - 1)
 
     @cached_property
     def centring(self) -> Tensor:

@@ -12,10 +12,12 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from certificates.automaton import Automaton
 from certificates.tensor_file import IntArray
 from prover.problem import BoolArray
 from prover.transformer.box_bounds import Box, BoxBounds
-from prover.transformer.forward import embedded, falls, of_block
+from prover.transformer.forward import falls, of_block
+from prover.transformer.last_layer import LastLayer
 from prover.transformer.problem import TransformerProblem
 from prover.weights import Weights
 
@@ -60,11 +62,17 @@ class FinerAutomaton:
 
 @dataclass(frozen=True)
 class ReadSums:
-    """What the attention of a one-layer model sums up at a read, by its number, on inputs with this query there."""
+    """What the last layer's attention sums up at a read, by its number, on inputs with this query there, a symbol."""
 
     problem: TransformerProblem
+    layer: LastLayer
     read: int
     query: int
+
+    @property
+    def automaton(self) -> Automaton:
+        """That of the symbols."""
+        return self.layer.automaton
 
     @property
     def position(self) -> int:
@@ -79,15 +87,24 @@ class ReadSums:
     @cached_property
     def after(self) -> list[IntArray]:
         """For each step "state v" the next state, or -1."""
-        return self.problem.required_automaton.followers(self.position, np.array([self.query]))
+        return self.automaton.followers(self.position, np.array([self.query]), self.layer.by_state)
 
     @cached_property
     def met(self) -> BoolArray:
-        """Which tokens, without padding, inputs have at the positions that are seen, "k v"."""
-        config, order = self.problem.model.config, self.problem.required_automaton.order.tolist()
+        """Which symbols, without padding, inputs have at the positions that are seen, "k v"."""
+        config, order = self.problem.model.config, self.automaton.order
         seen = np.arange(len(order)) <= self.position if config.attention_dir == "causal" else np.ones(len(order), np.bool_)
-        met = np.array([np.any(self.after[order.index(p)] >= 0, axis=0) for p in range(len(order))])
-        return met & seen[:, None] & (np.arange(config.d_vocab) != config.pad_token)
+        found, reached = np.zeros((len(order), len(self.layer.stream)), np.bool_), np.zeros(1, np.int64)
+        for position, after in zip(order.tolist(), self.after, strict=True):
+            source, token = np.nonzero(after[reached] >= 0)
+            target = after[reached[source], token]
+            found[position, self.symbols(target, token)] = True
+            reached = np.unique(target)
+        return found & seen[:, None] & (np.arange(found.shape[1]) != config.pad_token)
+
+    def symbols(self, node: IntArray, token: IntArray) -> IntArray:
+        """What is read in a step, from the token and the state after it."""
+        return node if self.layer.by_state else token
 
     def greatest(self, met: BoolArray) -> FloatArray:
         """The greatest score "h" of tokens "k v"; at the read's position, of the query."""
@@ -98,8 +115,8 @@ class ReadSums:
     @cached_property
     def _scores(self) -> FloatArray:
         """Of every position and token, "k v h"."""
-        query, key, _ = (part.numpy() for part in self.problem.heads)  # "v h k e"
-        lost = falls(self.problem.model.config, of_block(self.problem.weights, 0), key.shape[2])[:, self.position]
+        (query, key), config = (part.cpu().numpy() for part in (self.layer.query, self.layer.key)), self.problem.model.config
+        lost = falls(config, of_block(self.problem.weights, config.n_layers - 1), key.shape[2])[:, self.position]
         scores = np.einsum("he,vhke->kvh", query[self.query, :, self.position], key)
         return np.asarray(scores - lost.cpu().numpy().T[:, None])
 
@@ -107,7 +124,7 @@ class ReadSums:
     def visible(self) -> tuple[FloatArray, FloatArray]:
         """Weights "k v h" and values "k v h e". Weights are 0 where no input has the token, or the position is not seen."""
         scores = np.where(self.met[..., None], self._scores, -np.inf)
-        return np.exp(scores - self.greatest(self.met)), self.problem.heads[2].numpy().transpose(2, 0, 1, 3)
+        return np.exp(scores - self.greatest(self.met)), self.layer.value.cpu().numpy().transpose(2, 0, 1, 3)
 
     @cached_property
     def range(self) -> tuple[FloatArray, FloatArray]:
@@ -130,7 +147,7 @@ class ReadSums:
         """For each step "v h 1+e"; 0 where nothing is seen."""
         weight, value = self.visible
         weighted = np.concatenate([weight[..., None], weight[..., None] * (value - self.centre)], axis=3)
-        return weighted[self.problem.required_automaton.order].reshape(*weight.shape[:2], -1)
+        return weighted[self.automaton.order].reshape(*weight.shape[:2], -1)
 
     @cached_property
     def unit(self) -> FloatArray:
@@ -148,7 +165,8 @@ class ReadSums:
         for step in reversed(range(self.steps, len(self.after))):
             source, token = np.nonzero(self.after[step] >= 0)
             target, starts = self.after[step][source, token], np.flatnonzero(np.diff(source, prepend=-1))
-            below, above = low[target] + self.terms[step][token], high[target] + self.terms[step][token]
+            added = self.terms[step][self.symbols(target, token)]
+            below, above = low[target] + added, high[target] + added
             low, high = np.zeros_like(low), np.zeros_like(high)
             low[source[starts]], high[source[starts]] = np.minimum.reduceat(below, starts), np.maximum.reduceat(above, starts)
         return low, high
@@ -161,7 +179,9 @@ class ReadSums:
         for step in range(self.steps):
             after = self.after[step][state] if coarse is None else coarse.tables[step][parent]
             source, token = np.nonzero(after >= 0)
-            least, most = low[source] + self.terms[step][token], high[source] + self.terms[step][token]
+            nodes = self.after[step][state[source], token]
+            added = self.terms[step][self.symbols(nodes, token)]
+            least, most = low[source] + added, high[source] + added
             cell, into = np.floor((least + most) / (2 * width * self.unit) + 0.5), after[source, token]
             if coarse is not None:
                 cell[settled[step][into]] = 0
@@ -171,13 +191,13 @@ class ReadSums:
             starts = np.flatnonzero(np.diff(target[order], prepend=-1))
             low, high = np.minimum.reduceat(least[order], starts), np.maximum.reduceat(most[order], starts)
             first = order[starts]
-            state, parent = self.after[step][state[source[first]], token[first]], into[first]
+            state, parent = nodes[first], into[first]
             table = np.full(after.shape, -1, np.int64)
             table[source, token] = target
             tables.append(table)
             sizes.append(len(starts))
         known = np.zeros(sizes[-1], np.bool_) if coarse is None else settled[-1][parent]
-        outputs = self.problem.required_automaton.outputs[self.read][state]
+        outputs = self.automaton.outputs[self.read][state]
         low, high = low + self.rest[0][state], high + self.rest[1][state]
         return FinerAutomaton(tables, sizes, self._read(low, high), outputs, known, self._sighted(low, high))
 
@@ -198,14 +218,14 @@ class ReadSums:
     @cached_property
     def bounds(self) -> BoxBounds:
         """What comes after attention."""
-        return self.bounds_with(self.problem.weights)
+        return self.bounds_with(self.problem.weights, self.layer)
 
-    def bounds_with(self, weights: Weights) -> BoxBounds:
-        """The same for other weights of the model."""
+    def bounds_with(self, weights: Weights, layer: LastLayer) -> BoxBounds:
+        """The same for other weights of the model, and what its last layer then works on."""
         config, device = self.problem.model.config, self.problem.device
-        tokens = torch.full((1, self.position + 1), self.query, device=device)
-        stream, centre = embedded(config, weights, tokens)[0, -1], torch.as_tensor(self.centre, device=device).flatten()
-        base = stream + centre @ weights["blocks.0.attn.W_O"].flatten(0, 1) + weights["blocks.0.attn.b_O"]
+        stream = layer.stream[self.query, self.position]
+        own, centre = of_block(weights, config.n_layers - 1), torch.as_tensor(self.centre, device=device).flatten()
+        base = stream + centre @ own["attn.W_O"].flatten(0, 1) + own["attn.b_O"]
         return BoxBounds(config, weights, base, float(self.problem.margin))
 
     def proved(self, finer: FinerAutomaton, cuts: int, room: float) -> BoolArray:

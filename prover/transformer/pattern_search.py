@@ -23,8 +23,6 @@ _STEPS = 4
 """Slopes are multiples of 1 / 4."""
 _MOST, _LEAST, _AT_ONCE = 96, 24, 256
 """Patterns that are tried (times corners, but not fewer than so many), and columns at once."""
-_ROOM = 2.0**-24
-"""How far leads are from zero, relative to the greatest term, that the checker surely proves at 30 bits."""
 _ENFORCED, _BEYOND = 2, 1e-3
 """How often ratios are enforced for regions that are not proved yet; and what room counts beyond what is needed."""
 _PIECES = (1, 2, 3, 4, 6, 8)
@@ -51,6 +49,7 @@ class Multipliers:
 class Candidates:
     """Patterns worth trying: outputs "k" and slopes "k m". For each query: enforced "k r h", what enforces ratios for rivals;
     least "f k", the least leads of regions, -inf where the pattern has another output. size "k": the greatest of all terms.
+    relative: see TransformerProblem.room.
     """
 
     outputs: IntArray
@@ -58,12 +57,13 @@ class Candidates:
     enforced: Sequence[Tensor]
     least: Sequence[FloatArray]
     size: FloatArray
+    relative: float
 
     @property
     def room(self) -> float:
         """What the checker surely proves, if it is about those that prove anything."""
-        useful = np.any(np.concatenate(self.least) > _ROOM * self.size, axis=0)
-        return float(_ROOM * self.size[useful].max(initial=0))
+        useful = np.any(np.concatenate(self.least) > self.relative * self.size, axis=0)
+        return float(self.relative * self.size[useful].max(initial=0))
 
     def joined(self, others: "Candidates") -> "Candidates":
         """These, then the others."""
@@ -73,6 +73,7 @@ class Candidates:
             [torch.cat(both) for both in zip(self.enforced, others.enforced, strict=True)],
             [np.concatenate(both, axis=1) for both in zip(self.least, others.least, strict=True)],
             np.concatenate([self.size, others.size]),
+            self.relative,
         )
 
 
@@ -163,7 +164,7 @@ class PatternSearch:
             least = np.concatenate(some, axis=1).reshape(*lost.shape, inputs.corners).min(3) + lost
             every.append(np.where(inputs.outputs[:, None] == outputs, least.min(2), -np.inf))
             enforced.append(mu.reshape(len(outputs), rivals, -1))
-        return Candidates(outputs, slopes, enforced, every, size)
+        return Candidates(outputs, slopes, enforced, every, size, self.summands.problem.room)
 
     @staticmethod
     def _enforced(inputs: DividedInputs, parts: Tensor, lost: FloatArray, counted: BoolArray) -> Tensor:
@@ -206,7 +207,8 @@ class PatternSearch:
         found = torch.cat([self.of_units[number][1], self.candidates.enforced[number][self.kept[0]].flatten(0, 1)])
         columns = torch.cat([self.summands.units.columns, self.leads(outputs, slopes)[0].flat.columns], 1)
         moved = torch.as_tensor(self.divided[number].sums.centre - self._centre, device=found.device)[1:, None]
-        written = moved @ self.summands.weights["blocks.0.attn.W_O"][1:]
+        last = self.summands.problem.model.config.n_layers - 1
+        written = moved @ self.summands.weights[f"blocks.{last}.attn.W_O"][1:]
         return np.asarray((found + (written[:, 0] @ columns).T).cpu().numpy())
 
     @cached_property
@@ -256,7 +258,9 @@ class PatternSearch:
                 terms = inputs.terms(inputs.of_tokens.parts(own), self.candidates.enforced[query][self.kept[0][number]])
                 ways = inputs.ways(pattern == number)
                 multipliers, bounds = linear_bounds(ways, terms, inputs.rises[claimed[rows]])
-                room = _ROOM * max(np.abs(np.stack(terms)).max(), np.abs(bounds).max(), np.abs(needed).max(initial=0))
+                room = self.summands.problem.room * max(
+                    np.abs(np.stack(terms)).max(), np.abs(bounds).max(), np.abs(needed).max(initial=0)
+                )
                 some, enough = _cover(multipliers, bounds > needed + room, bounds, pieces)
                 if (enough & between[rows]).any():
                     outer.append(some)

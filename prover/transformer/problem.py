@@ -22,6 +22,8 @@ from prover.weights import Weights, load_weights
 
 _BLOCK = 2**22
 """Numbers in the largest array of a block of inputs."""
+_LOST, _SURE = 6, 46
+"""Bits of sums that rounding takes; and the bits of precision from which on float64 would not tell."""
 _SAMPLE, _PROBED = 2**13, 200
 """Random inputs, and about how many of them the checker is asked at once."""
 
@@ -55,13 +57,6 @@ class TransformerProblem(Problem):
             raise FormatError("the task is no automaton")
         return self.automaton
 
-    def queries(self, read: int) -> list[int]:
-        """The tokens that inputs of an automaton have at the position of a read, by its number."""
-        automaton, every = self.required_automaton, np.arange(self.shape[1])
-        first = automaton.followers(int(automaton.reads[read, 0]), every)[0][: len(every)]
-        found: list[int] = np.flatnonzero(np.any(first >= 0, axis=1)).tolist()
-        return found
-
     def random_inputs(self, count: int, rng: np.random.Generator, by_state: bool) -> IntArray:
         """Inputs "n k" in the task's numbers. by_state: see `walks`."""
         if self.automaton is not None:
@@ -71,9 +66,14 @@ class TransformerProblem(Problem):
 
     @cached_property
     def influence(self) -> IntArray:
-        """How much a coordinate of what the first block's heads read matters, "head x d_head", roughly: from 1 to 1024."""
-        length = self.weights["blocks.0.attn.W_O"].norm(dim=2).flatten().cpu().numpy()
+        """How much a coordinate of what the last block's heads read matters, "head x d_head", roughly: from 1 to 1024."""
+        length = self.weights[f"blocks.{self.model.config.n_layers - 1}.attn.W_O"].norm(dim=2).flatten().cpu().numpy()
         return np.maximum(1, np.rint(1024 * length / max(length.max(), 1e-300))).astype(np.int64)
+
+    @property
+    def room(self) -> float:
+        """How far a sum is from zero, relative to the greatest of its terms, that the checker surely proves to be positive."""
+        return 2.0 ** (_LOST - min(self.precision, _SURE))
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -17,8 +17,6 @@ from prover.transformer.token_terms import Summands
 
 BINS = 1, 2, 4
 """How often the interval is divided, at most."""
-_ROOM = 2.0**-24
-"""See PatternSearch."""
 
 
 @dataclass(frozen=True)
@@ -123,4 +121,4 @@ class RatioBoxes:
 def _surely_positive(inputs: DividedInputs) -> BoolArray:
     """For which regions ratios are above the lower end of the box, and below the upper one, "f 2"."""
     terms = inputs.checked
-    return np.asarray(inputs.hulls(terms)[0] > _ROOM * np.abs(np.stack(terms)).max(), np.bool_)
+    return np.asarray(inputs.hulls(terms)[0] > inputs.sums.problem.room * np.abs(np.stack(terms)).max(), np.bool_)

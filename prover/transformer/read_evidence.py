@@ -32,27 +32,30 @@ def merged_tables(every: Sequence[Tables]) -> dict[str, IntArray]:
     return {"sizes": sizes.sum(axis=0), "finer": np.concatenate(rows)}
 
 
-def evidence_of_reads(problem: TransformerProblem, reads: Sequence[Step]) -> Evidence:
+def evidence_of_reads(problem: TransformerProblem, reads: Sequence[Step], layer: Step | None = None) -> Evidence:
     """From a step for each read of the task, in this order: inputs that are right at all of them.
 
-    Those that are not proved at some read are counted once, if that is affordable: several reads may leave the same ones.
+    layer: a step about what the last layer works on, which the reads' steps take in place of the forward pass. Those that are
+    not proved at some read are counted once, if that is affordable: several reads may leave the same ones.
     Raises DoesNotFit if the checker refuses the steps, as it does if scores are out of its range.
     """
     if len(reads) > 1:
         with suppress(DoesNotFit):
-            found = _together(problem, reads, "joint-reads", Budget())
+            found = _together(problem, _with_all(problem, reads, layer, "joint-reads"), Budget())
             if found.correct < problem.total:
                 return found
-            return replace(found, steps=_with_all(problem, reads, "all-reads"))  # which shows as much, of every read all inputs
-    return _together(problem, reads, "all-reads", Budget(operations=10**15, memory=2**40))
+            # all-reads shows as much, if at every read all inputs are right
+            return replace(found, steps=_with_all(problem, reads, layer, "all-reads"))
+    return _together(problem, _with_all(problem, reads, layer, "all-reads"), Budget(operations=10**15, memory=2**40))
 
 
-def _with_all(problem: TransformerProblem, reads: Sequence[Step], rule: str) -> tuple[Step, ...]:
-    return (problem.classifier, *reads, Step(rule, tuple(range(1, len(reads) + 1))))
+def _with_all(problem: TransformerProblem, reads: Sequence[Step], layer: Step | None, rule: str) -> tuple[Step, ...]:
+    before = (problem.classifier,) if layer is None else (problem.classifier, layer)
+    own = (replace(read, premises=(len(before) - 1,)) for read in reads)
+    return (*before, *own, Step(rule, tuple(range(len(before), len(before) + len(reads)))))
 
 
-def _together(problem: TransformerProblem, reads: Sequence[Step], rule: str, budget: Budget) -> Evidence:
-    steps = _with_all(problem, reads, rule)
+def _together(problem: TransformerProblem, steps: tuple[Step, ...], budget: Budget) -> Evidence:
     statement = Statement(problem.model.digest(), problem.stated_task, 0, problem.total, problem.margin)
     certificate = Certificate(statement, problem.precision, steps, problem.given_tensors)
     try:

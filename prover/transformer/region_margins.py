@@ -12,7 +12,8 @@ from torch import Tensor
 from prover.surrogate import Claims, Surrogate
 from prover.transformer.box_bounds import Box
 from prover.transformer.finer_automaton import FinerAutomaton, ReadSums
-from prover.transformer.forward import falls, first_heads, of_block
+from prover.transformer.forward import falls, of_block
+from prover.transformer.last_layer import LastLayer
 from prover.transformer.problem import TransformerProblem
 from prover.transformer.region_paths import RegionPaths
 from prover.weights import Weights
@@ -21,24 +22,23 @@ _GRID, _ENOUGH = 2.0**-5, 0.25
 """How fine grids are; and the share of the leads that there would be if boxes were points, from which on a region has room."""
 _LOOKED_AT, _KEPT = 48, 8
 """So many reads with their queries are looked at, at random, and so many of them are kept: where most inputs are lost."""
-_Heads = tuple[Tensor, Tensor, Tensor]
 
 
-def weighted(sums: ReadSums, weights: Weights, heads: _Heads) -> tuple[Tensor, Tensor]:
+def weighted(sums: ReadSums, weights: Weights, layer: LastLayer) -> tuple[Tensor, Tensor]:
     """Weights "k v h" and values less the centre "k v h e", as ReadSums has them for the problem's weights."""
-    query, key, value = heads
+    query, key, value, config = layer.query, layer.key, layer.value, layer.config
     met = torch.as_tensor(sums.met, device=key.device)[..., None]
-    lost = falls(sums.problem.model.config, of_block(weights, 0), key.shape[2])[:, sums.position]
+    lost = falls(config, of_block(weights, config.n_layers - 1), key.shape[2])[:, sums.position]
     scores = torch.einsum("he,vhke->kvh", query[sums.query, :, sums.position], key) - lost.T[:, None]
     scores = scores.masked_fill(~met, -torch.inf)
     shifted = value.permute(2, 0, 1, 3) - torch.as_tensor(sums.centre, device=key.device)
     return (scores - scores.amax((0, 1)).nan_to_num(neginf=0)).exp(), shifted  # 0: all is padding
 
 
-def leads(paths: RegionPaths, weights: Weights, heads: _Heads) -> Tensor:
+def leads(paths: RegionPaths, weights: Weights, layer: LastLayer) -> Tensor:
     """At least by how much the outputs of regions lead, "f", in units that depend on the model (see BoxBounds)."""
-    sums, (weight, shifted) = paths.sums, weighted(paths.sums, weights, heads)
-    order, steps = sums.problem.required_automaton.order, len(paths.before)
+    sums, (weight, shifted) = paths.sums, weighted(paths.sums, weights, layer)
+    order, steps = sums.automaton.order, len(paths.before)
     met = torch.as_tensor(sums.met, device=weight.device)[..., None]
     terms = torch.cat([weight[..., None], weight[..., None] * shifted], 3)[order].flatten(2)
     nothing = terms.new_zeros(1, terms.shape[2])
@@ -56,7 +56,7 @@ def leads(paths: RegionPaths, weights: Weights, heads: _Heads) -> Tensor:
     least, most = (torch.where(met[..., None], shifted, end) for end in (torch.inf, -torch.inf))
     read = Box(torch.maximum(read.low, least.amin((0, 1))), torch.minimum(read.high, most.amax((0, 1))))
     outputs = torch.as_tensor(paths.outputs, device=weight.device)
-    return sums.bounds_with(weights).least_leads(Box(read.low.flatten(1), read.high.flatten(1)), outputs)[0]
+    return sums.bounds_with(weights, layer).least_leads(Box(read.low.flatten(1), read.high.flatten(1)), outputs)[0]
 
 
 def usual_lead(sums: ReadSums, finer: FinerAutomaton) -> float:
@@ -66,22 +66,21 @@ def usual_lead(sums: ReadSums, finer: FinerAutomaton) -> float:
     return max(float(sums.bounds.least_leads(Box(middle, middle), outputs)[0].abs().median()), 1e-12)
 
 
-def region_margins(problem: TransformerProblem, rng: np.random.Generator) -> Surrogate:
+def region_margins(problem: TransformerProblem, layer: LastLayer, rng: np.random.Generator) -> Surrogate:
     """Claims about regions of some reads and queries, with grids that are not fine; leads relative to what is enough."""
-    every = [(read, query) for read in range(len(problem.reads)) for query in problem.queries(read)]
-    heads = first_heads(problem.model.config, problem.weights)
+    every = [(read, query) for read in range(len(problem.reads)) for query in layer.queries(read)]
     found = list[tuple[float, float, int, RegionPaths, float]]()
     for number in rng.permutation(len(every))[:_LOOKED_AT].tolist():
-        sums = ReadSums(problem, *every[number])
+        sums = ReadSums(problem, layer, *every[number])
         finer = sums.refined(None, [], _GRID)
         paths, enough = RegionPaths.of(sums, finer), _ENOUGH * usual_lead(sums, finer)
-        margins = (leads(paths, problem.weights, heads) / enough).cpu().numpy()
+        margins = (leads(paths, problem.weights, layer) / enough).cpu().numpy()
         found.append((-float(paths.share[margins <= 0].sum()), float(margins.min()), number, paths, enough))
     kept = [(paths, enough) for *_, paths, enough in sorted(found, key=lambda one: one[:3])[:_KEPT]]
 
     def claims(weights: Weights, temperature: float) -> Claims:
-        heads = first_heads(problem.model.config, weights)
-        margins = torch.cat([leads(paths, weights, heads) / enough for paths, enough in kept])
+        own = layer.at(weights)
+        margins = torch.cat([leads(paths, weights, own) / enough for paths, enough in kept])
         share = torch.as_tensor(np.concatenate([paths.share for paths, _ in kept]), device=margins.device)
         return Claims(margins[:, None], share)
 

@@ -14,7 +14,7 @@ from certificates.tensor_file import IntArray
 from prover.surrogate import Claims, Surrogate
 from prover.transformer.box_bounds import Box
 from prover.transformer.finer_automaton import ReadSums
-from prover.transformer.forward import first_heads
+from prover.transformer.last_layer import LastLayer
 from prover.transformer.pattern_search import PatternSearch
 from prover.transformer.problem import TransformerProblem
 from prover.transformer.ratio_boxes import RatioBoxes
@@ -69,8 +69,8 @@ class SumLeads:
 
     def sums(self, weights: Weights) -> tuple[Tensor, Tensor]:
         """For each region the least of all leads "f", and a usual one, times Z."""
-        config = self.inputs.sums.problem.model.config
-        terms = TokenTerms(self.inputs.sums, weights, *weighted(self.inputs.sums, weights, first_heads(config, weights)))
+        layer = self.inputs.sums.layer.at(weights)
+        terms = TokenTerms(self.inputs.sums, weights, layer, *weighted(self.inputs.sums, weights, layer))
         summands, ratios = Summands(self.inputs.sums.problem, weights), _nearer(self.paths, terms, self.ratios)
         (outputs, slopes), corners = self.patterns, self.inputs.corners
         slope = torch.as_tensor(slopes, device=ratios.device)
@@ -106,13 +106,14 @@ def _nearer(paths: RegionPaths, terms: TokenTerms, ratios: Tensor) -> Tensor:
     return start.detach() - beyond.reshape(slope.shape) / torch.where(slope == 0, 1, slope)
 
 
-def sum_margins(problem: TransformerProblem, rng: np.random.Generator) -> Surrogate:
+def sum_margins(problem: TransformerProblem, layer: LastLayer, rng: np.random.Generator) -> Surrogate:
     """Claims about regions of some reads and queries: their least leads, relative to what is enough."""
-    numbers, found = token_numbers(problem.required_automaton), list[tuple[float, float, SumLeads, float]]()
+    found = list[tuple[float, float, SumLeads, float]]()
+    numbers = None if layer.by_state else token_numbers(problem.required_automaton)
     for read in rng.permutation(len(problem.reads))[:_LOOKED_AT].tolist():
         divided = list[DividedInputs]()
-        for query in problem.queries(read):
-            one = ReadSums(problem, read, query)
+        for query in layer.queries(read):
+            one = ReadSums(problem, layer, read, query)
             greatest = one.greatest(one.met)
             if numbers is None:
                 divided.append(DividedInputs.of(one, greatest, one.refined(None, [], _GRID)))

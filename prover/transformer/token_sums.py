@@ -56,7 +56,7 @@ class DividedInputs:
             tables.append(table)
             sizes.append(len(found))
             numbers.append(number)
-        outputs = sums.problem.required_automaton.outputs[sums.read][state]
+        outputs = sums.automaton.outputs[sums.read][state]
         return DividedInputs(sums, tables, sizes, outputs, greatest, numbers)
 
     @staticmethod
@@ -72,13 +72,15 @@ class DividedInputs:
 
     @cached_property
     def edges(self) -> list[tuple[IntArray, IntArray, IntArray]]:
-        """For each step source, token and target, by target."""
-        found = []
-        for table in self.tables:
+        """For each step source, symbol and target, by target."""
+        found, node = [], np.zeros(1, np.int64)
+        for table, after, size in zip(self.tables, self.sums.after, self.sizes, strict=False):
             source, token = np.nonzero(table >= 0)
-            target = table[source, token]
+            target, led = table[source, token], after[node[source], token]
             order = np.argsort(target, kind="stable")
-            found.append((source[order], token[order], target[order]))
+            found.append((source[order], self.sums.symbols(led, token)[order], target[order]))
+            node = np.zeros(size, np.int64)
+            node[target] = led
         return found
 
     @property
@@ -92,7 +94,7 @@ class DividedInputs:
         weight, value = self.sums.visible
         scale = np.exp(self.sums.greatest(self.sums.met) - self.greatest)
         both = (torch.as_tensor(part, device=self._device) for part in (weight * scale, value - self.sums.centre))
-        return TokenTerms(self.sums, self.sums.problem.weights, *both)
+        return TokenTerms(self.sums, self.sums.problem.weights, self.sums.layer, *both)
 
     @property
     def _device(self) -> torch.device:
@@ -146,7 +148,7 @@ class DividedInputs:
         return low, high
 
     def ways(self, regions: BoolArray) -> list[tuple[IntArray, IntArray]]:
-        """For each step that leads to some regions the token, and by how much the number rises."""
+        """For each step that leads to some regions the symbol, and by how much the number rises."""
         leads, found = regions, list[tuple[IntArray, IntArray]]()
         for step in reversed(range(len(self.tables))):
             source, token, target = (part[leads[self.edges[step][2]]] for part in self.edges[step])

@@ -1,4 +1,4 @@
-"""What each token adds to sums that one-layer transformers depend on, for any weights of the model, in float64.
+"""What each symbol adds to sums that the last layer depends on, for any weights of the model, in float64.
 
 It is what the checker computes (checker/transformer/potentials), but for rounding, and it is differentiable in the weights.
 """
@@ -13,6 +13,8 @@ from torch import Tensor
 from certificates.tensor_file import IntArray
 from prover.transformer.box_bounds import BoxBounds, subtracts_means, unembedding_after_norm
 from prover.transformer.finer_automaton import ReadSums
+from prover.transformer.forward import of_block
+from prover.transformer.last_layer import LastLayer
 from prover.transformer.problem import TransformerProblem
 from prover.weights import Weights
 
@@ -36,7 +38,7 @@ class Functionals:
 
 @dataclass(frozen=True)
 class Summands:
-    """The parts of a one-layer model, with some weights, whose sums matter."""
+    """The parts of a model, with some weights, whose sums matter."""
 
     problem: TransformerProblem
     weights: Weights
@@ -47,7 +49,11 @@ class Summands:
         if self.problem.model.config.attn_only:
             embed = self.weights["embed.W_E"]
             return Functionals(embed.new_zeros(embed.shape[1], 0), embed.new_zeros(0))
-        return Functionals(self.weights["blocks.0.mlp.W_in"], self.weights["blocks.0.mlp.b_in"])
+        return Functionals(self._block["mlp.W_in"], self._block["mlp.b_in"])
+
+    @cached_property
+    def _block(self) -> Weights:
+        return of_block(self.weights, self.problem.model.config.n_layers - 1)
 
     @cached_property
     def _unembedding(self) -> tuple[Tensor, Tensor]:
@@ -64,8 +70,8 @@ class Summands:
         added = bias[own][:, None] - bias[rivals] - float(self.problem.margin)
         if config.attn_only:
             return Functionals(lead, added, config.normalization_type is not None), lead.new_zeros(0, *rivals.shape)
-        influence = torch.einsum("md,dkr->mkr", self.weights["blocks.0.mlp.W_out"], lead)
-        added = added + torch.einsum("d,dkr->kr", self.weights["blocks.0.mlp.b_out"], lead)
+        influence = torch.einsum("md,dkr->mkr", self._block["mlp.W_out"], lead)
+        added = added + torch.einsum("d,dkr->kr", self._block["mlp.b_out"], lead)
         scaled = influence * slopes.T[:, :, None]
         columns = lead + torch.einsum("dm,mkr->dkr", self.units.columns, scaled)
         return Functionals(columns, added + torch.einsum("m,mkr->kr", self.units.constants, scaled)), influence
@@ -73,26 +79,31 @@ class Summands:
 
 @dataclass(frozen=True)
 class TokenTerms:
-    """At a read with a query. weight "k v h", and moved "k v h e": values less the centre."""
+    """At a read with a query, for some weights and what the last layer then works on.
+
+    weight "k v h", and moved "k v h e": values less the centre.
+    """
 
     sums: ReadSums
     weights: Weights
+    layer: LastLayer
     weight: Tensor
     moved: Tensor
 
     @cached_property
     def totals(self) -> Tensor:
         """What tokens add to Z of each head, "step v h", in the steps before the read."""
-        return self.weight[self.sums.problem.required_automaton.order[: self.sums.steps]]
+        return self.weight[self.sums.automaton.order[: self.sums.steps]]
 
     @cached_property
     def _bounds(self) -> BoxBounds:
-        return self.sums.bounds_with(self.weights)
+        return self.sums.bounds_with(self.weights, self.layer)
 
     def _written(self, columns: Tensor) -> Tensor:
         """Through a matrix "d x", what heads write, less what they write for their centre, "step v h x"."""
-        moved = self.moved[self.sums.problem.required_automaton.order[: self.sums.steps]]
-        return torch.einsum("svhe,hex->svhx", moved, self.weights["blocks.0.attn.W_O"] @ columns)
+        moved = self.moved[self.sums.automaton.order[: self.sums.steps]]
+        own = of_block(self.weights, self.sums.problem.model.config.n_layers - 1)
+        return torch.einsum("svhe,hex->svhx", moved, own["attn.W_O"] @ columns)
 
     @cached_property
     def roots(self) -> tuple[Tensor, Tensor]:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 import checker.reporting.cli
+import checker.reporting.verdict
 import prover.commands
 from certificates import FormatError, read_certificate, read_model, write_certificate, write_model
 from certificates.architectures import parse_config
@@ -250,7 +251,7 @@ def test_an_internal_error_is_no_traceback(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr(checker.reporting.cli, "verify", broken)
+    monkeypatch.setattr(checker.reporting.verdict, "verify", broken)
     code, out, err = run_checker("verify", files["good"], "--model", files["model"], "--json", capsys=capsys)
     assert code == 3 and "oops" in json.loads(out)["reason"] and "Traceback" not in err
 

@@ -19,7 +19,7 @@ import checker.reporting.cli
 import prover.commands
 from certificates.automaton import WITH_READS, read_automaton
 from checker import verify
-from checker.reporting.verdict import Verdict
+from checker.reporting.outcome import Verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "certificates" / "models" / "max-of-4.safetensors"

@@ -198,6 +198,75 @@ def add_regions(corpus: Corpus) -> None:
     add("reads-every-more", int(right_there.all(axis=1).sum()) + 1, 1, "one more", every())
 
 
+MAXIMUM: dict[str, Any] = {"order": [0, 1, 2], "transitions": [[[0, 1], [1, 1]]], "outputs": [0, 2]}
+"""Twice the largest token, read after all."""
+
+
+@cache
+def right_about_largest() -> np.ndarray:
+    """Which of the inputs of `decoder` are right about it."""
+    rows = np.array(list(itertools.product(range(2), repeat=3)))
+    logits = torch_logits(vars(model("decoder").config), weights("decoder"), rows).numpy()[:, 2]
+    label = 2 * rows.max(axis=1)
+    true, others = logits[np.arange(8), label], np.where(np.arange(3) == label[:, None], -np.inf, logits).max(axis=1)
+    assert np.abs(true - others).min() > 1e-3, "clearly right or wrong"
+    return true > others
+
+
+def add_prefix_classes(corpus: Corpus) -> None:
+    """Certificates about `decoder`, on the task MAXIMUM: every prefix has a class, of which it is the number in base two."""
+    steps, hints = 3, {"sizes": [2, 4, 8], "classes": [[0, 1], [0, 1], [2, 3], [0, 1], [2, 3], [4, 5], [6, 7]]}
+    own = [[-1] * 2 for _ in range(24)]
+    for query in range(8):
+        for step in range(steps):
+            own[8 * step + query][query >> (2 - step) & 1] = query
+    count = int(right_about_largest().sum())
+    assert 2 <= count < 8
+
+    def classes(**changes: Any) -> Step:
+        shapes = {"sizes": (-1,), "classes": (-1, 2)}
+        return Step("prefix-classes", (0,), {}, {name: tensor(hint, shapes[name]) for name, hint in (hints | changes).items()})
+
+    def leads(**changes: Any) -> Step:
+        found = {"queries": np.arange(8), "sizes": [8, 8, 8], "finer": own, "scale": [1] * 4} | changes
+        shapes = {"queries": (-1,), "sizes": (-1,), "finer": (-1, 2), "scale": (-1,)}
+        tensors = {name: tensor(hint, shapes[name]) for name, hint in found.items()}
+        return Step("regions", (1,), {"cuts": 0, "read": 0}, tensors)
+
+    def add(name: str, correct: int, exit_code: int, why: str, *steps: Step, tables: Any = MAXIMUM) -> None:
+        text = json.dumps({key: np.array(t).tolist() for key, t in tables.items()}, sort_keys=True, separators=(",", ":"))
+        task = {"automaton": hashlib.sha256(text.encode()).hexdigest()}
+        statement = Statement(model("decoder").digest(), task, correct, 8)
+        given = {key: tensor(table) for key, table in tables.items()}
+        proof = (FORWARD, *steps, Step("all-reads", (len(steps),)))
+        corpus.add(name, Certificate(statement, 30, proof, given), exit_code, why, "transformer-decoder")
+
+    add("classes", count, 0, "a class for every prefix", classes(), leads())
+    add("classes-more", count + 1, 1, "one input more than is right", classes(), leads())
+    table = hints["classes"]
+    for name, changes, why in (
+        ("nowhere", {"sizes": [2, 4, 9]}, "nothing leads to one of the classes"),
+        ("unknown", {"classes": [*table[:-1], [6, 8]]}, "one leads to what is no class"),
+        ("meet", {"classes": [*table[:3], [0, 1], [1, 3], [4, 5], [6, 7]], "sizes": [2, 4, 8]}, "0 0 1 meets 0 1 0"),
+        ("other-state", {"classes": [[0, 1], [0, 1], [2, 3], [0, 0], [1, 2], [3, 4], [5, 6]], "sizes": [2, 4, 7]},
+         "0 0 0 meets 0 0 1"),
+        ("fewer", {"classes": [*table[:-1], [6, -1]], "sizes": [2, 4, 7]}, "an input is in none"),
+        ("rows", {"classes": [*table, [0, 0]]}, "a row too many"),
+        ("none", {"sizes": [2, 0, 8]}, "no class after a step"),
+    ):  # fmt: skip
+        add(f"classes-{name}", count, 1, why, classes(**changes), leads())
+    turned = [row[::-1] for row in own[16:]]
+    add("classes-other-query", count, 1, "another class than the query", classes(), leads(finer=[*own[:16], *turned]))
+    add("classes-query", count, 1, "a query that is no class", classes(), leads(queries=[*range(7), 8]))
+    add("classes-left-out", count, 1, "several layers, but no classes", replace(leads(), premises=(0,)))
+    add("classes-twice", count, 1, "classes are no forward pass", classes(), replace(classes(), premises=(1,)), leads())
+    turned_order = MAXIMUM | {"order": [1, 0, 2]}
+    add("classes-order", count, 1, "the first two are read the other way", classes(), leads(), tables=turned_order)
+    early = MAXIMUM | {"outputs": [[0, 2]], "reads": [[2, 2]]}
+    add("classes-early", count, 1, "the position is read after the read's steps", classes(),
+        leads(sizes=[8, 8], finer=own[:16]), tables=early)  # fmt: skip
+
+
 ONES: dict[str, Any] = {
     **{"order": [2, 0, 1], "transitions": [[[1, 4], [1, 2], [2, 3], [3, 3], [4, 5], [5, 6], [6, 6]]]},
     **{"outputs": [-1, 1, 1, 0, 0, 2, 2]},
@@ -426,6 +495,7 @@ def add_cases(corpus: Corpus) -> None:
     add_regions(corpus)
     add_potentials(corpus)
     add_pair_tables(corpus)
+    add_prefix_classes(corpus)
     there = "transformer-decoder"
     corpus.add("transformer-premise", proof("decoder", 0, FORWARD, Step("transformer-forward", (0,))), 1, "a premise", there)
     corpus.add("transformer-tables", proof("decoder", 0, Step("additive-tables"), every()), 1, "it has no tables", there)

@@ -47,7 +47,7 @@ from checker.core.errors import CheckError, ClaimNotMet, InvalidInput, OverBudge
 from checker.core.meter import Budget
 from checker.reporting.cli import cli
 from checker.reporting.decimals import ceil_decimal, exact_decimal
-from checker.reporting.theorem import FrequencyBound, frequency_bounds
+from checker.reporting.outcome import FrequencyBound, frequency_bounds
 from checker.reporting.verdict import ARITHMETICS
 from prover.layers.mlp_bound import Interpretation, Layer, bound_of
 from prover.layers.two_input_problem import TwoInputProblem

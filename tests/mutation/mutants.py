@@ -61,7 +61,12 @@ MUTANTS = [
         "checker/core/scaled_integers.py", "max(-int(self.lo.min()), int(self.hi.max()))", "-int(self.lo.min())", ENCLOSURES
     ),
     Mutant("checker/core/scaled_integers.py", "np.where(value.lo >= 0, lowest, high.hi)", "lowest", ENCLOSURES),
-    Mutant("checker/core/scaled_integers.py", "(-_ceil_shift(r * total, f)) // k", "(-(r * total >> f)) // k", ENCLOSURES),
+    Mutant(
+        "checker/core/scaled_integers.py",
+        "sign * ((signed_r * total >> f) // k)",
+        "(sign * (signed_r * total >> f)) // k",
+        ENCLOSURES,
+    ),
     Mutant("checker/core/scaled_integers.py", "np.where(underflow, 0, total)", "np.where(underflow, total, total)", ENCLOSURES),
     Mutant("checker/core/scaled_integers.py", "low if exact else low + 1", "low", ENCLOSURES),
     Mutant("checker/core/scaled_integers.py", "np.asarray(self.lo > 0", "np.asarray(self.hi > 0", ENCLOSURES),
@@ -121,7 +126,7 @@ MUTANTS = [
             ("np.any(block < 0) or np.any(block >= block.shape[1])", "np.any(block < 0)"),
             ("np.any(block < 0) or np.any(block >= block.shape[1])", "np.any(block >= block.shape[1])"),
             ("np.any(present[:, 1:] > present[:, :-1])", "False"),
-            ("self.block[0 if self.shared else label]", "self.block[0]"),
+            ("self.block[label % len(self.block)]", "self.block[0]"),
             ("blocks = [members[members != label]", "blocks = [members[members > label]"),
             ("if len(rivals)]", "if len(rivals) > 1]"),
             ("self.table[np.ix_(rows, rivals)].max(1)", "self.table[np.ix_(rows, rivals)].min(1)"),
@@ -161,13 +166,18 @@ MUTANTS = [
             ("fitting_tuples(meter, kinds[start:stop, 1, side]", "fitting_tuples(meter, kinds[start:stop, 1, 0]"),
             ("ways = ways * fitting_tuples", "ways = fitting_tuples"),
             ("prepend=-1).any(axis=1)", "prepend=-1).all(axis=1)"),
-            ("np.iinfo(np.int64).max, free)", "0, free)"),
-            ("(others < size[:, None])", "(others <= size[:, None])"),
             ("needed += number", "needed = number"),
             ("math.comb(total - before, after - before)", "math.comb(total, after - before)"),
             ("** (after - before)", "** after"),
             ("np.diff(sizes, axis=1, prepend=0).T", "sizes.T"),
             (".T.astype(object)", ".T"),
+        )
+    ),
+    *(
+        Mutant("checker/attention/prefixes.py", old, new, CLASSES)
+        for old, new in (
+            ("np.iinfo(np.int64).max, free)", "0, free)"),
+            ("(others < size[:, None])", "(others <= size[:, None])"),
         )
     ),
     Mutant(
@@ -177,7 +187,7 @@ MUTANTS = [
     *(
         Mutant("checker/attention/classes.py", old, new, ("tests/attention/test_classes.py",))
         for old, new in (
-            ("meter.allocate(_bytes_to_count(len(self.row), sides * levels))", "pass"),
+            ("meter.allocate(8 * len(self.row) * (8 * sides * levels + 6))", "pass"),
             ("return 8 * classes * (numbers + 6)", "return 0 * classes * (numbers + 6)"),
         )
     ),
@@ -305,7 +315,7 @@ MUTANTS = [
             ("residual not in (_LENGTHS, _DIFFERENCES, _NORMS)", "residual < _LENGTHS"),
             ("or diagonal not in (0, 1)", ""),
             ('"direct": residual % _NORMS', '"direct": residual'),
-            ("factors.direct, width, 1)", "factors.direct, width, 0)"),
+            ("factors.direct, 1)", "factors.direct, 0)"),
             ("rank * (vocab + columns[name]) + columns[name]", "rank * (vocab + columns[name])"),
             ("columns[name] + 1)[residuals", "columns[name])[residuals"),
             ("            dimension += vocab\n", "            pass\n"),
@@ -466,7 +476,7 @@ MUTANTS = [
                 "setting.meter.gathering(_GATHERED_PER_TOKEN * (tokens.size + 1000) * depth * sides)",
                 "pass",
             ),
-            ("attention/prefix_chains", "setting.meter.gathering(_GATHERED_PER_TOKEN * (tokens.size + 1000) * levels)", "pass"),
+            ("attention/prefix_chains", "setting.meter.gathering(GATHERED_PER_TOKEN * (tokens.size + 1000) * levels)", "pass"),
             ("rules/disjoint_sum", "setting.meter.scripting(_STEPS_OF_A_LOOKUP * len(parts))", "pass"),
             ("core/enclosures", "np.asarray(part, np.int64) if isinstance(part, list) else part", "part"),
             ("core/scaled_integers", "self.meter.gathering(lo.size)", "pass"),
@@ -510,16 +520,25 @@ MUTANTS = [
         for old, new in (
             ("statement.correct < pins.at_least * statement.total", "False"),
             ("pins.task is not None and pins.task != statement.task", "False"),
-            ("if step.rule not in allowed", "if False"),
+            ("allowed is not None and step.rule not in allowed", "False"),
         )
     ),
     *(
-        Mutant("checker/core/decide.py", old, new, ("tests/layers/test_mlp_quadrature.py::test_pins",))
-        for old, new in (
-            ("claim.error > most * claim.amplitude", "False"),
-            ("claim.error > most * claim.amplitude", "claim.error >= most * claim.amplitude"),
-            ("if claim is None", "if False"),
-            ("for frequency, most in pins.error_at_most.items()", "for frequency, most in ()"),
+        Mutant(file, old, new, ("tests/layers/test_mlp_quadrature.py::test_pins",))
+        for file, old, new in (
+            ("checker/core/decide.py", "if pins.error_at_most", "if False"),
+            ("checker/layers/quadrature_claims.py", "claim.error > most * claim.amplitude", "False"),
+            (
+                "checker/layers/quadrature_claims.py",
+                "claim.error > most * claim.amplitude",
+                "claim.error >= most * claim.amplitude",
+            ),
+            ("checker/layers/quadrature_claims.py", "if claim is None", "if False"),
+            (
+                "checker/layers/quadrature_claims.py",
+                "for frequency, most in pins.error_at_most.items()",
+                "for frequency, most in ()",
+            ),
         )
     ),
     Mutant("checker/core/decide.py", "meter.allocate(_BYTES_PER_WEIGHT", "meter.allocate(0", GROUPS),
@@ -541,6 +560,16 @@ MUTANTS = [
         )
     ),
     Mutant("checker/reporting/verdict.py", "if unknown or isinstance(names, str)", "if False", COMMANDS),
+    *(
+        Mutant(file, old, new, ("tests/commands/test_verified_only.py",))
+        for file, old, new in (
+            ("checker/reporting/verified_only.py", "task is not None and task != verdict.task", "False"),
+            ("checker/reporting/verified_only.py", "< accuracy * (verdict.total or 0)", "< 0"),
+            ("checker/reporting/verified_only.py", '(verdict.margin or "0") < margin', '(verdict.margin or "0") < 0'),
+            ("checker/reporting/second_checker.py", 'and answer["accepted"] is True', ""),
+            ("checker/reporting/cli.py", "if name not in _WITH_VERIFIED_ONLY and", "if False and"),
+        )
+    ),
     Mutant(
         "checker/reporting/decimals.py",
         "numerator * 10**digits // denominator, 10",
@@ -563,7 +592,7 @@ MUTANTS = [
             ("up -= (self.shift + up) % 2", "pass"),
             ("up = self.arithmetic.width - self.bound.bit_length()", "up = 63 - self.bound.bit_length()"),
             ("np.where(high * high < np.maximum(a.hi, 0), high + 1, high)", "np.where(high < 0, high + 1, high)"),
-            ("_isqrt(a.bound) + 1", "_isqrt(a.bound)"),
+            ("math.isqrt(a.bound) + 1", "math.isqrt(a.bound)"),
             ("np.maximum(np.maximum(self.lo, -self.hi), 0)", "np.maximum(self.lo, 0)"),
             ("np.maximum(np.maximum(self.lo, -self.hi), 0)", "np.minimum(np.abs(self.lo), np.abs(self.hi))"),
             ("np.maximum(self.lo, 0), np.maximum(self.hi, 0)", "np.maximum(self.lo, 0), self.hi"),

@@ -346,9 +346,9 @@ INTEGERS = (
     ("low, high, a.shift // 2", "low, low, a.shift // 2"),
     ("low, high, a.shift // 2", "low, high, a.shift // 2 + 1"),
     ("np.where(high * high < np.maximum(a.hi, 0), high + 1, high)", "high"),
-    ("_isqrt_each(np.maximum(a.lo, 0)), _isqrt_each", "_isqrt_each(np.maximum(a.hi, 0)), _isqrt_each"),
+    ("for end in (a.lo, a.hi)", "for end in (a.hi, a.hi)"),
     ("up -= (self.shift + up) % 2", "pass"),
-    ("_isqrt(a.bound) + 1", "_isqrt(a.bound) // 2"),
+    ("math.isqrt(a.bound) + 1", "math.isqrt(a.bound) // 2"),
     (
         "np.maximum(np.maximum(self.lo, -self.hi), 0), np.maximum(np.abs",
         "np.maximum(np.abs(self.lo), np.abs(self.hi)), np.maximum(np.abs",
@@ -385,7 +385,7 @@ INTEGERS = (
     ("np.sort(self.lo, axis=axis), np.sort(self.hi, axis=axis)", "np.sort(self.hi, axis=axis), np.sort(self.hi, axis=axis)"),
     ("np.sort(self.lo, axis=axis), np.sort(self.hi, axis=axis)", "np.sort(self.lo, axis=axis), np.sort(self.lo, axis=axis)"),
     ("np.sort(self.lo, axis=axis), np.sort(self.hi, axis=axis)", "np.sort(self.lo, axis=axis), np.sort(self.hi, axis=0)"),
-    ("if not np.any(smaller < root)", "if not np.all(smaller < root)"),
+    ('numbers, side="right")', 'numbers, side="left")'),
 )
 INTERFACE = (
     ("self.square().sum(0).sqrt()", "self.square().sum(0)"),
@@ -530,20 +530,20 @@ PHASE_SUMS = (
     ("(3 << _BITS) // 20 + 1", "(1 << _BITS) // 20 + 1"),
 )
 STATEMENTS = (
-    ("checker/core/decide.py", "if not isinstance(result, MLPQuadrature)", "if False"),
+    ("checker/layers/quadrature_claims.py", "if not isinstance(result, MLPQuadrature)", "if False"),
     (
-        "checker/core/decide.py",
+        "checker/layers/quadrature_claims.py",
         "(result.scale, result.claims) != (statement.scale, statement.claims)",
         "result.claims != statement.claims",
     ),
     (
-        "checker/core/decide.py",
+        "checker/layers/quadrature_claims.py",
         "(result.scale, result.claims) != (statement.scale, statement.claims)",
         "result.scale != statement.scale",
     ),
     ("checker/core/decide.py", "if not isinstance(result, CertifiedInputs)", "if False"),
     (
-        "checker/core/decide.py",
+        "checker/layers/quadrature_claims.py",
         "if (pins.at_least, pins.margin_at_least, pins.deployed) != (None, None, None)",
         "if False",
     ),
@@ -555,10 +555,10 @@ STATEMENTS = (
         "    if not isinstance(proof.result, CertifiedInputs):\n        raise InvalidInput",
         "    if False:\n        raise InvalidInput",
     ),
-    ("certificates/certificate.py", "if not isinstance(claims, list) or not claims", "if not isinstance(claims, list)"),
-    ("certificates/certificate.py", "if not 0 <= scale <= _LARGEST_SCALE", "if not 0 <= scale"),
-    ("certificates/certificate.py", "if not 0 <= scale <= _LARGEST_SCALE", "if not scale <= _LARGEST_SCALE"),
-    ("certificates/certificate.py", "if min(numbers.values()) < 0", "if False"),
+    ("certificates/mlp_statement.py", "if not isinstance(claims, list) or not claims", "if not isinstance(claims, list)"),
+    ("certificates/mlp_statement.py", "if not 0 <= scale <= _LARGEST_SCALE", "if not 0 <= scale"),
+    ("certificates/mlp_statement.py", "if not 0 <= scale <= _LARGEST_SCALE", "if not scale <= _LARGEST_SCALE"),
+    ("certificates/mlp_statement.py", "if min(numbers.values()) < 0", "if False"),
 )
 
 WAVE_OUTPUT = (

@@ -21,7 +21,7 @@ from checker.transformer.finer import RightAtRead
 from checker.transformer.first_layer import FirstLayer
 from checker.transformer.pair_paths import Paths, Steps
 from checker.transformer.pair_tables import SecondLayer, pair_tables
-from checker.transformer.reads import Read
+from checker.transformer.reads import LayerInput, Read
 from checker.transformer.transformer_forward import transformer_forward
 from prover.tasks import automaton_from
 
@@ -144,7 +144,7 @@ def test_what_the_first_layer_leaves_is_within_its_bounds(seed: int) -> None:
     rows, setting = every_input(automaton), setting_for(model, automaton, (30, 64)[seed % 2])
     length, vocab = model.config.input_shape
     forward = transformer_forward(setting, Step("transformer-forward"), ()).forward
-    read = Read(setting, forward, setting.task, length - 1, np.arange(vocab))  # type: ignore[arg-type]
+    read = Read(setting, LayerInput.of_tokens(forward, setting.task), setting.task, length - 1, np.arange(vocab))  # type: ignore[arg-type]
     columns = rng.integers(-4, 5, (model.config.d_model, 3))
     given = setting.arithmetic.exact(columns, np.zeros(columns.shape, np.int64))
     for position, paired in itertools.product(range(length), (False, True)):
@@ -406,7 +406,7 @@ def test_weights_that_are_kept_are_announced() -> None:
     model, automaton = copying()
     setting = setting_for(model, automaton)
     forward = transformer_forward(setting, Step("transformer-forward"), ()).forward
-    read = Read(setting, forward, setting.task, 2, np.arange(2))  # type: ignore[arg-type]
+    read = Read(setting, LayerInput.of_tokens(forward, setting.task), setting.task, 2, np.arange(2))  # type: ignore[arg-type]
     before, columns = (
         setting.meter.held,
         setting.arithmetic.exact(np.ones((model.config.d_model, 1), int), np.zeros((1, 1), int)),
@@ -469,7 +469,7 @@ def test_keys_that_are_kept_are_announced() -> None:
     setting = setting_for(model, automaton)
     forward = transformer_forward(setting, Step("transformer-forward"), ()).forward
     before = setting.meter.held
-    SecondLayer(Read(setting, forward, setting.task, 2, np.arange(2)), False)  # type: ignore[arg-type]
+    SecondLayer(Read(setting, LayerInput.of_tokens(forward, setting.task), setting.task, 2, np.arange(2)), False)  # type: ignore[arg-type]
     read_and_weights = 8 * 3 * 2 * 2 * 2 + 2 * 2 * 12 * 32
     assert setting.meter.held >= before + read_and_weights // 2 + 2 * 3 * 4 * model.config.d_head * 16
 

@@ -9,7 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_regions import SMALL, SURE, WHOLE, draw_automaton, draw_hints, every_input, setting_for, spoiled, true_leads
+from test_regions import (
+    SMALL,
+    SURE,
+    WHOLE,
+    draw_automaton,
+    draw_hints,
+    every_input,
+    setting_for,
+    spoiled,
+    states_after,
+    true_leads,
+)
 from thorough import parts
 from transformer_models import draw_model, stored_weights
 
@@ -23,6 +34,8 @@ from checker.transformer.regions import regions
 from checker.transformer.transformer_forward import transformer_forward
 from prover.proving import problem_about
 from prover.transformer.finer_automaton import ReadSums
+from prover.transformer.last_layer import LastLayer
+from prover.transformer.problem import TransformerProblem
 from prover.transformer.token_sums import DividedInputs
 
 Hints = dict[str, np.ndarray]
@@ -58,12 +71,11 @@ def reads_that_fit(model: Model, automaton: Automaton) -> list[int]:
     ]
 
 
-def regions_of(hints: Hints, automaton: Automaton, read: int, rows: np.ndarray) -> np.ndarray:
-    """The region of each input, or -1: by walking through the finer automaton."""
-    asked = rows[:, automaton.reads[read, 0]].tolist()
+def regions_of(hints: Hints, automaton: Automaton, rows: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """The region of each input with a query, or -1: by walking through the finer automaton."""
     tables = np.split(hints["finer"], np.cumsum([len(hints["queries"]), *hints["sizes"][:-1]])[:-1])
     found = []
-    for row, query in zip(rows.tolist(), asked, strict=True):
+    for row, query in zip(rows.tolist(), asked.tolist(), strict=True):
         state = hints["queries"].tolist().index(query) if query in hints["queries"] else -1
         for table, place in zip(tables, automaton.order.tolist(), strict=False):
             state = int(table[state, row[place]]) if state >= 0 else -1
@@ -77,14 +89,18 @@ def with_claims(
     """Without numbers and multipliers; ratios are bounded as they are, and not enforced."""
     config, problem = model.config, problem_about(model, torch.device("cpu"), automaton=automaton)
     others, corners, rivals = config.n_heads - 1, 2 ** (config.n_heads - 1), config.d_vocab_out - 1
-    sums = [ReadSums(problem, read, int(query)) for query in hints["queries"]]  # type: ignore[arg-type]
-    met = np.any([one.met for one in sums], axis=0)
-    ratios = [DividedInputs.of(one, one.greatest(met), one.refined(None, [], np.inf)).ratios for one in sums]
+    assert isinstance(problem, TransformerProblem)
+    ratios = [np.zeros((0, 2))] * len(hints["queries"])
+    if others:
+        layer = LastLayer.of_tokens(problem)
+        sums = [ReadSums(problem, layer, read, int(query)) for query in hints["queries"]]
+        met = np.any([one.met for one in sums], axis=0)
+        ratios = [DividedInputs.of(one, one.greatest(met), one.refined(None, [], np.inf)).ratios for one in sums]
     claims = {"pattern": pattern, "outputs": np.array(outputs), "slopes": slopes, "numbers": np.zeros(0)}
     kept = {name: hint for name, hint in hints.items() if name != "scale"}
     return {
-        **{**kept, **claims, "ratios": np.rint(np.array(ratios).reshape(len(sums), others, 2) * 2**24)},
-        "enforced": np.zeros((len(sums), config.d_mlp + len(outputs) * rivals, others)),
+        **{**kept, **claims, "ratios": np.rint(np.array(ratios).reshape(len(ratios), others, 2) * 2**24)},
+        "enforced": np.zeros((len(ratios), config.d_mlp + len(outputs) * rivals, others)),
         "inner": np.zeros((0, 0, 2 * (config.d_mlp * corners + others))),
         "outer": np.zeros((0, 0, rivals * corners)),
     }
@@ -115,13 +131,15 @@ def numbered(hints: Hints, query_of: np.ndarray, rng: np.random.Generator, size:
     return {**hints, **found}
 
 
-def draw_claims(model: Model, automaton: Automaton, read: int, rng: np.random.Generator, memory: int) -> Hints:
-    """A finer automaton with random patterns, in half of the cases with numbers."""
-    hints = draw_hints(automaton, read, rng, memory, 1, 0.05)
-    rows = every_input(automaton)
-    region = regions_of(hints, automaton, read, rows)
+def draw_claims(
+    model: Model, automaton: Automaton, read: int, rng: np.random.Generator, memory: int, by_state: bool = False
+) -> Hints:
+    """A finer automaton with random patterns, in half of the cases with numbers. by_state: see `draw_hints`; of one head."""
+    hints = draw_hints(automaton, read, rng, memory, 1, 0.05, by_state)
+    rows, position = every_input(automaton), automaton.reads[read, 0]
+    asked = states_after(automaton, rows, position + 1) if by_state else rows[:, position]
+    region = regions_of(hints, automaton, rows, asked)
     true = automaton.outputs_of(rows)[:, read]
-    position = automaton.reads[read, 0]
     own = [np.flatnonzero(region == number)[:1] for number in range(hints["sizes"][-1])]
     outputs, units = rng.permutation(np.repeat(np.arange(model.config.d_vocab_out), 4)), model.config.d_mlp
     slopes = rng.choice([0, 256, int(rng.integers(257))], (len(outputs), units))
@@ -129,7 +147,7 @@ def draw_claims(model: Model, automaton: Automaton, read: int, rng: np.random.Ge
     for number, one in enumerate(own):
         if len(one) and rng.random() < 0.95:  # a region may have no input, if what was dropped leads to all
             pattern[number] = rng.choice(np.flatnonzero(outputs == true[one[0]]))
-            query_of[number] = np.searchsorted(hints["queries"], rows[one[0], position])
+            query_of[number] = np.searchsorted(hints["queries"], asked[one[0]])
     hints = with_claims(model, automaton, read, hints, pattern, outputs, slopes)
     if model.config.n_heads > 1 and rng.random() < 0.6:
         hints = in_boxes(hints, int(rng.integers(2, 5)), rng)
@@ -189,7 +207,8 @@ def test_a_margin_decides_about_single_inputs(seed: int, monkeypatch: pytest.Mon
     read = int(rng.choice(reads_that_fit(model, automaton)))
     rows = every_input(automaton)
     leads, hints = true_leads(model, automaton, rows)[:, read], draw_hints(automaton, read, rng, 10**9, 1)
-    region, units = regions_of(hints, automaton, read, rows), model.config.d_mlp
+    region = regions_of(hints, automaton, rows, rows[:, automaton.reads[read, 0]])
+    units = model.config.d_mlp
     slopes = np.concatenate([slopes_of(units), rng.integers(1, 256, (4, units))])  # those of units that harm may be any
     inside, times = np.unique(region[region >= 0], return_counts=True)
     alone = np.isin(region, inside[times == 1]) & (leads > 1e-3)
@@ -487,7 +506,6 @@ def test_models_and_premises_that_do_not_fit_are_refused() -> None:
     with pytest.raises(Refused, match="no read"):
         potentials(setting, step_of(2, whole(model)), (forward,))
     others: list[dict[str, Any]] = [
-        {"n_layers": 2},
         {"n_heads": 7, "n_key_value_heads": 7},
         {"act_fn": "gelu"},
         {"gated_mlp": True},
@@ -497,13 +515,13 @@ def test_models_and_premises_that_do_not_fit_are_refused() -> None:
     for other in others:
         unfit = small_model(**other)
         elsewhere = setting_for(unfit, SMALL)
-        with pytest.raises(Refused, match="one layer and at most 6 heads"):
+        with pytest.raises(Refused, match="at most 6 heads"):
             potentials(elsewhere, step, (transformer_forward(elsewhere, Step("transformer-forward"), ()),))
     normed = small_model(attn_only=True, normalization_type="RMS", d_mlp=None, act_fn=None)
     without = replace(normed, tensors={n: t for n, t in normed.tensors.items() if not n.startswith("unembed.b")})
     applied(setting_for(without, SMALL), 0, whole(without))
     tables = replace(setting, model=Model(AttentionOnly(2, 1, 1, 2, 2), {}, None))
-    with pytest.raises(Refused, match="one layer and at most 6 heads"):
+    with pytest.raises(Refused, match="at most 6 heads"):
         potentials(tables, step, (forward,))
 
 

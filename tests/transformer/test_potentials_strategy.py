@@ -29,6 +29,7 @@ from prover.strategy import DoesNotFit
 from prover.tasks import automaton_from
 from prover.training.own_task import OwnTaskRecipe, train_own_task
 from prover.transformer.finer_automaton import ReadSums
+from prover.transformer.last_layer import LastLayer
 from prover.transformer.problem import TransformerProblem
 from prover.transformer.ratio_boxes import RatioBoxes
 from prover.transformer.token_numbers import token_numbers
@@ -80,7 +81,8 @@ def test_the_checker_proves_what_multipliers_claim(seed: int) -> None:
     )
     problem = problem_about(model, CPU, automaton=wide)
     assert model.config.attn_only and isinstance(problem, TransformerProblem)
-    sums = [ReadSums(problem, 0, query) for query in problem.queries(0)]
+    layer = LastLayer.of_tokens(problem)
+    sums = [ReadSums(problem, layer, 0, query) for query in layer.queries(0)]
     met = np.any([one.met for one in sums], axis=0)
     divided = [DividedInputs.by_number(one, one.greatest(met), np.arange(vocab)) for one in sums]
     boxes = RatioBoxes.of(Summands(problem, problem.weights), divided, 1)
@@ -113,8 +115,8 @@ def test_models_and_tasks_that_do_not_fit() -> None:
         prove(problem_about(model, CPU), Potentials())
     length, vocab = model.config.input_shape
     automaton = automaton_from(0, lambda state, token, _: 0, lambda state: 1, length, vocab)
-    for other in ({"n_layers": 2}, {"n_heads": 7, "n_key_value_heads": 7}, {"act_fn": "silu"}, {"normalization_type": "LN"}):
-        with pytest.raises(DoesNotFit, match="one layer and up to 6 heads"):
+    for other in ({"n_heads": 7, "n_key_value_heads": 7}, {"act_fn": "silu"}, {"normalization_type": "LN"}):
+        with pytest.raises(DoesNotFit, match="up to 6 heads"):
             prove(problem_about(draw_fitting(0, **other), CPU, automaton=automaton), Potentials())
     later = automaton_from(0, lambda state, token, _: 0, lambda state: 1, length, vocab)
     early = type(later).of(later.order[::-1], later.transitions, later.outputs, np.array([[length - 1, 1]]))

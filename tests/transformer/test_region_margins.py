@@ -17,7 +17,7 @@ from prover.tasks import automaton_from
 from prover.training.finetuning import Recipe, finetune
 from prover.transformer.box_bounds import Box
 from prover.transformer.finer_automaton import ReadSums
-from prover.transformer.forward import first_heads
+from prover.transformer.last_layer import LastLayer
 from prover.transformer.problem import TransformerProblem
 from prover.transformer.region_margins import leads, region_margins
 from prover.transformer.region_paths import RegionPaths
@@ -38,14 +38,15 @@ def drawn(seed: int) -> TransformerProblem:
 def test_leads_are_those_of_the_search(seed: int) -> None:
     problem, share = drawn(seed), 0.0
     for read in range(len(problem.reads)):
-        for query in problem.queries(read):
-            sums = ReadSums(problem, read, query)
+        layer = LastLayer.of_tokens(problem)
+        for query in layer.queries(read):
+            sums = ReadSums(problem, layer, read, query)
             finer = sums.refined(None, [], 2.0 ** -(seed % 4))
             paths = RegionPaths.of(sums, finer)
             share += paths.share.sum()
             if not sums.met.any():
                 continue  # nothing is seen but padding
-            found = leads(paths, problem.weights, first_heads(problem.model.config, problem.weights)).numpy()
+            found = leads(paths, problem.weights, layer).numpy()
             boxes = (torch.as_tensor(end) for end in finer.boxes)
             expected = sums.bounds.least_leads(Box(*boxes), torch.as_tensor(finer.outputs))[0].numpy()
             assert np.allclose(found, expected, rtol=1e-6, atol=1e-9)
@@ -73,7 +74,7 @@ def assert_gradients_are_slopes(problem: TransformerProblem, claims: Surrogate, 
 @pytest.mark.parametrize("seed", [0, 8, 12, 20])
 def test_gradients_are_slopes(seed: int) -> None:
     problem = drawn(seed)
-    assert_gradients_are_slopes(problem, region_margins(problem, np.random.default_rng(0)), seed)
+    assert_gradients_are_slopes(problem, region_margins(problem, LastLayer.of_tokens(problem), np.random.default_rng(0)), seed)
 
 
 def test_narrower_boxes_have_more_room() -> None:
@@ -84,7 +85,7 @@ def test_narrower_boxes_have_more_room() -> None:
     sharp = {**weights, "blocks.0.attn.W_V": torch.zeros_like(weights["blocks.0.attn.W_V"])}
     tensors = {**model.tensors, "blocks.0.attn.W_V": raw_tensor(sharp["blocks.0.attn.W_V"])}
     blind = replace(problem, model=replace(model, tensors=tensors))
-    found = region_margins(blind, np.random.default_rng(0))(load_weights(blind.model, CPU), 0.0)
+    found = region_margins(blind, LastLayer.of_tokens(blind), np.random.default_rng(0))(load_weights(blind.model, CPU), 0.0)
     assert float(found.margin.abs().median()) == pytest.approx(4.0, rel=0.1)
 
 

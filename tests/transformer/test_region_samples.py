@@ -17,6 +17,7 @@ from prover.proving import prove
 from prover.strategies.regions import Regions
 from prover.tasks import write_automaton
 from prover.transformer.finer_automaton import FinerAutomaton, ReadSums
+from prover.transformer.last_layer import LastLayer
 from prover.transformer.region_paths import RegionPaths
 from prover.transformer.region_samples import RegionInputs
 
@@ -35,10 +36,10 @@ def test_inputs_of_a_region_are_drawn_alike(seed: int) -> None:
     automaton = problem.required_automaton
     every = every_input(automaton)
     for read in range(len(problem.reads)):
-        query = problem.queries(read)[-1]
-        sums = ReadSums(problem, read, query)
+        layer = LastLayer.of_tokens(problem)
+        sums = ReadSums(problem, layer, read, layer.queries(read)[-1])
         finer = sums.refined(None, [], 0.5)
-        own = every[every[:, sums.position] == query]
+        own = every[every[:, sums.position] == sums.query]
         where = region_of(finer, automaton.order, own)
         chosen = rng.integers(0, finer.sizes[-1], 4)
         inputs = RegionInputs(RegionPaths.of(sums, finer)).drawn(np.repeat(chosen, 500), rng).reshape(4, 500, -1)

@@ -82,13 +82,31 @@ def true_leads(model: Model, automaton: Automaton, rows: np.ndarray) -> np.ndarr
     return np.take_along_axis(logits, own, 2)[..., 0] - others.max(2)
 
 
+def states_after(automaton: Automaton, rows: np.ndarray, steps: int) -> np.ndarray:
+    """In which states the automaton is."""
+    state = np.zeros(len(rows), int)
+    for i in range(steps):
+        state = automaton.at(i)[state, rows[:, automaton.order[i]]]
+    return state
+
+
 def draw_hints(
-    automaton: Automaton, read: int, rng: np.random.Generator, memory: int, coordinates: int, drop: float = 0.0
+    automaton: Automaton,
+    read: int,
+    rng: np.random.Generator,
+    memory: int,
+    coordinates: int,
+    drop: float = 0.0,
+    by_state: bool = False,
 ) -> dict[str, np.ndarray]:
-    """A finer automaton that remembers, beside the task's state and the query, one of `memory` random numbers."""
+    """A finer automaton that remembers, beside the automaton's state and the query, one of `memory` random numbers.
+
+    Queries are tokens, or (by_state) states of the automaton.
+    """
     position, steps = automaton.reads[read].tolist()
     rows = every_input(automaton)
-    queries = np.unique(rows[:, position])
+    asked = states_after(automaton, rows, position + 1) if by_state else rows[:, position]
+    queries = np.unique(asked)
     if len(queries) > 1 and rng.random() < 0.2:
         queries = queries[1:]
     states: list[tuple[int, int, int]] = [(0, int(q), 0) for q in queries]
@@ -96,12 +114,8 @@ def draw_hints(
     for step in range(steps):
         place, numbers = int(automaton.order[step]), dict[tuple[int, int, int], int]()
         begun: dict[tuple[int, int], set[tuple[int, ...]]] = {}
-        state_of, tokens_of = [np.zeros(len(rows), int)], automaton.order
-        for i in range(step + 1):
-            state_of.append(automaton.at(i)[state_of[i], rows[:, tokens_of[i]]])
-        for before, after, query, token in zip(
-            state_of[step], state_of[step + 1], rows[:, position], rows[:, place], strict=True
-        ):
+        ends = (states_after(automaton, rows, step + i) for i in range(2))
+        for before, after, query, token in zip(*ends, asked, rows[:, place], strict=True):
             begun.setdefault((int(before), int(query)), set()).add((int(token), int(after)))
         for state, query, _ in states:
             row = np.full(automaton.transitions.shape[2], -1)
@@ -294,7 +308,7 @@ def test_premises_and_models_that_do_not_fit_are_refused() -> None:
         with pytest.raises(Refused, match="no read"):
             regions(setting, step_of(number, hints), (forward,))
     deep = setting_for(draw_model(0, n_layers=2, d_vocab=2, n_ctx=2), SMALL)
-    with pytest.raises(Refused, match="one layer"):
+    with pytest.raises(Refused, match="takes what prefix-classes says"):
         regions(deep, step, (transformer_forward(deep, Step("transformer-forward"), ()),))
     other = RightAtRead(1, 3, own.covers)
     assert all_reads(setting, Step("all-reads"), (own, other)).correct == max(0, own.correct + 3 - 4)

@@ -16,6 +16,7 @@ from prover.strategies.regions import Regions
 from prover.strategy import DoesNotFit, Strategy
 from prover.tasks import automaton_from
 from prover.transformer.finer_automaton import ReadSums
+from prover.transformer.last_layer import LastLayer
 from prover.transformer.problem import TransformerProblem
 
 CPU = torch.device("cpu")
@@ -55,8 +56,9 @@ def test_the_search_sees_what_the_checker_proves(seed: int) -> None:
     assert isinstance(problem, TransformerProblem)
     rows = every_input(automaton)
     clear = (true_leads(model, automaton, rows)[:, 0] > 1e-4) & np.any(rows != model.config.pad_token, axis=1)
-    for query in problem.queries(0):
-        sums = ReadSums(problem, 0, query)
+    layer = LastLayer.of_tokens(problem)
+    for query in layer.queries(0):
+        sums = ReadSums(problem, layer, 0, query)
         finest = sums.refined(None, [], 2.0**-40)
         proved = sums.proved(finest, 0, 0.0)
         assert len(proved) == vocab ** (length - 1) or len(proved) < len(rows)
@@ -70,8 +72,8 @@ def test_models_and_tasks_that_do_not_fit() -> None:
     model = one_layer(0)
     with pytest.raises(DoesNotFit, match="--task FILE"):
         prove(problem_about(model, CPU), Regions())
-    deep = one_layer(0, n_layers=2)
+    deep = one_layer(0, n_layers=2, attention_dir="bidirectional")
     length, vocab = model.config.input_shape
     automaton = automaton_from(0, lambda state, token, _: 0, lambda state: 1, length, vocab)
-    with pytest.raises(DoesNotFit, match="one layer"):
+    with pytest.raises(DoesNotFit, match="several layers, this is for causal models"):
         prove(problem_about(deep, CPU, automaton=automaton), Regions())

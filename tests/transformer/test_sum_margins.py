@@ -16,6 +16,7 @@ from prover.strategies.potentials import Potentials
 from prover.tasks import automaton_from
 from prover.training.finetuning import Recipe, finetune
 from prover.transformer.finer_automaton import ReadSums
+from prover.transformer.last_layer import LastLayer
 from prover.transformer.problem import TransformerProblem
 from prover.transformer.ratio_boxes import RatioBoxes
 from prover.transformer.sum_margins import SumLeads, sum_margins
@@ -40,7 +41,8 @@ def test_leads_are_those_of_the_search(seed: int) -> None:
     """Or more with several heads, as the search leaves some room beyond ratios."""
     problem, share = drawn(seed), 0.0
     for read in range(len(problem.reads)):
-        sums = [ReadSums(problem, read, query) for query in problem.queries(read)]
+        layer = LastLayer.of_tokens(problem)
+        sums = [ReadSums(problem, layer, read, query) for query in layer.queries(read)]
         divided = [DividedInputs.of(one, one.greatest(one.met), one.refined(None, [], 2.0 ** -(seed % 4))) for one in sums]
         (search,) = RatioBoxes.of(Summands(problem, problem.weights), divided, 1).searches
         for number, inputs in enumerate(divided):
@@ -59,7 +61,7 @@ def test_leads_are_those_of_the_search(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(15))
 def test_gradients_are_slopes(seed: int) -> None:
     problem = drawn(seed)
-    assert_gradients_are_slopes(problem, sum_margins(problem, np.random.default_rng(0)), seed)
+    assert_gradients_are_slopes(problem, sum_margins(problem, LastLayer.of_tokens(problem), np.random.default_rng(0)), seed)
 
 
 def assert_certifies_more(problem: TransformerProblem, recipe: Recipe, folder: Path) -> float:

@@ -12,7 +12,7 @@ import os
 import subprocess
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ import certificates
 from certificates import read_certificate, write_certificate, write_model
 from checker import verify
 from checker.core.errors import CheckError, InvalidInput
+from checker.reporting.cli import main
 from checker.reporting.second_checker import second_program, second_verdict
 
 GOLDEN = Path(certificates.__file__).parent / "golden"
@@ -51,7 +52,7 @@ OF_SEQUENCES = {
     *("additive-tables", "projected-tables", "prefix-chains", "group-chains"),
     *("low-rank-chains", "enumeration"),
 }
-COVERED = OF_SEQUENCES | {"hidden-tables", "coded-output", "set-output", "further-inputs", "disjoint-sum"}
+COVERED = OF_SEQUENCES | {"float-execution", "hidden-tables", "coded-output", "set-output", "further-inputs", "disjoint-sum"}
 WITHOUT_THEOREM = {f"transformer-{name}.safetensors" for name in ("decoder", "encoder", "turning")}
 """Golden models with activations, norms or positions that are not in Coq."""
 BASES = (
@@ -241,7 +242,29 @@ def test_low_rank_chains_are_proved_from_full_tables(tmp_path: Path) -> None:
 
 
 def test_what_has_no_theorem_is_refused() -> None:
-    certificate, model = GOLDEN / "execution.cert", GOLDEN / "small.safetensors"
+    certificate, model = GOLDEN / "automaton.cert", GOLDEN / "small.safetensors"
     assert verify(certificate, model).accepted
     refused = verify(certificate, model, verified=True)
-    assert not refused.accepted and refused.exit_code == 1 and "executions in floating point" in refused.reason
+    assert not refused.accepted and refused.exit_code == 1 and "no theorem in Coq about this: automata" in refused.reason
+
+
+def test_verified_only_says_what_the_program_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """About files that the rules in Python accept, and about others."""
+    model = mutate._constructed(5, 4, 1.75)
+    write_model(tmp_path / "model", model)
+    for strategy in ("exact", "classes"):
+        certificate = mutate._proved(model, strategy)
+        write_certificate(tmp_path / "cert", certificate)
+        verdict = verify(tmp_path / "cert", tmp_path / "model", verified=True)
+        options = ["verify", str(tmp_path / "cert"), "--model", str(tmp_path / "model"), "--verified-only", "--json"]
+        with pytest.raises(SystemExit) as stop:
+            main(options)
+        alone = json.loads(capsys.readouterr().out)
+        assert stop.value.code == 0 and alone["verified"] == asdict(verdict)["verified"]
+        for said in ("accepted", "correct", "total", "accuracy_floor", "margin", "model_digest", "task"):
+            assert alone[said] == getattr(verdict, said)
+        claims_more = replace(certificate.statement, correct=certificate.statement.total)
+        write_certificate(tmp_path / "cert", replace(certificate, statement=claims_more))
+        with pytest.raises(SystemExit) as stop:
+            main(options)
+        assert stop.value.code == 1 and "but its proof shows" in json.loads(capsys.readouterr().out)["reason"]

@@ -12,6 +12,7 @@ type t = {
   correct : Z.t;
   total : Z.t;
   margin : Q.t;
+  deployed : string option; (* a floating-point format *)
   steps : step array;
 }
 
@@ -35,6 +36,11 @@ let margin = function
       let ends_well = (not pointed) || (rest <> "" && all_of is_digit rest && rest.[String.length rest - 1] <> '0' && String.length rest <= 60) in
       need (is_natural whole && String.length whole <= 20 && ends_well && text <> "0") "margin is no positive decimal number in its shortest form";
       Q.make (Z.of_string (whole ^ rest)) (Z.pow (Z.of_int 10) (String.length rest))
+
+let deployed value =
+  let name = Json.text "deployed" value in
+  need (name <> "" && String.length name <= 40 && all_of (fun c -> is_digit c || ('a' <= c && c <= 'z')) name) "deployed is not the name of a format";
+  name
 
 let task = function
   | Json.Object [ ("name", Json.String "max-of-k") ] -> Nth_largest 1
@@ -87,8 +93,7 @@ let parse (file : Container.file) =
   in
   let members = Json.members "statement" statement in
   if List.mem_assoc "mlp" members then unsupported "a statement about an MLP";
-  if List.mem_assoc "deployed" members then unsupported "executions in floating point";
-  let optional = List.filter (fun key -> List.mem_assoc key members) [ "margin" ] in
+  let optional = List.filter (fun key -> List.mem_assoc key members) [ "deployed"; "margin" ] in
   match Json.fields "statement" ([ "correct"; "model"; "task"; "total" ] @ optional) statement with
   | correct :: model :: about :: total :: _ ->
       let model = Json.text "model" model in
@@ -103,7 +108,8 @@ let parse (file : Container.file) =
       let automaton, hints = List.partition of_task (List.remove_assoc "table" file.tensors) in
       need (is_automaton || automaton = []) "an automaton comes with tasks that name its digest";
       List.iter hint hints;
-      { model; task; table; automaton; statement = members; correct = natural "correct" correct; total = natural "total" total; margin = margin (List.assoc_opt "margin" members); steps }
+      { model; task; table; automaton; statement = members; correct = natural "correct" correct; total = natural "total" total; margin = margin (List.assoc_opt "margin" members);
+        deployed = Option.map deployed (List.assoc_opt "deployed" members); steps }
   | _ -> assert false
 
 (* The parameters and hints of a step are just these; and a hint of some shape (-1: any size), with its entries. *)

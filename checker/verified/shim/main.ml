@@ -18,14 +18,18 @@ let check model_path certificate_path =
     match (model.transformer, certificate.task) with
     | Some found, _ ->
         let task, total, states = Automata.task model certificate in
-        (total, fun model certificate -> Every_input.established model found task ~states certificate)
+        ( total,
+          fun format model certificate ->
+            if format <> None then unsupported "executions of a transformer in floating point";
+            Every_input.established model found task ~states certificate )
     | None, Automaton _ -> unsupported "automata and the architecture %s" model.architecture
     | None, _ when model.architecture = "attention-only" ->
         (Z.pow (Z.of_int (Model.size model "d_vocab")) (Model.size model "n_ctx"), Proof.established)
     | None, _ -> (Pairs.total model, Pairs.established)
   in
   if not (Z.equal total certificate.total) then unfounded "the task has %s inputs" (Z.to_string total);
-  let count, theorem = established model certificate in
+  let format, certificate = Deployed.split certificate in
+  let count, theorem = established format model certificate in
   if Z.lt count certificate.correct then
     unfounded "the statement claims %s correct inputs, but its proof shows %s" (Z.to_string certificate.correct) (Z.to_string count);
   answer 0

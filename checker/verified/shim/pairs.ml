@@ -164,8 +164,8 @@ let further_inputs model n (step : Certificate.step) premises =
       Inputs { known with claims; cells; last = !last }
   | _ -> malformed "further-inputs takes two premises: tables, and a fact about inputs"
 
-(* The number of pairs that the last step establishes, and the theorem about it. *)
-let established (model : Model.t) (certificate : Certificate.t) =
+(* The number of pairs that the last step establishes, and the theorem about it. format: of executions in floating point, if they are meant. *)
+let established format (model : Model.t) (certificate : Certificate.t) =
   let table = table_of model certificate in
   let n = Array.length table in
   let facts = Array.make (Array.length certificate.steps) (Neurons [||]) in
@@ -209,7 +209,9 @@ let established (model : Model.t) (certificate : Certificate.t) =
     let read = finer + at_least hinted [ "embed_left.W_E"; "embed_right.W_E"; "mlp.b_in" ] in
     let write = max (at_least hinted [ "unembed.W_U" ]) (at_least 0 [ "unembed.b_U" ] - read) in
     let claims = with_units claims read write in
-    (Counts.count_mlp_pairs n m outputs (z read) (z write) mn md weights product claims, "count_mlp_pairs_sound")
+    let count = Counts.count_mlp_pairs n m outputs (z read) (z write) mn md weights product claims in
+    let in_format format = Counts.in_format_mlp format n m outputs (z (Model.scale 0 model)) mn md weights in
+    Deployed.established format (count, "count_mlp_pairs_sound") in_format
   else
     let head = ( ^ ) "blocks.0.attn." and mlp = ( ^ ) "blocks.0.mlp." in
     let weights =
@@ -224,5 +226,7 @@ let established (model : Model.t) (certificate : Certificate.t) =
     let u = max (at_least hinted [ "unembed.W_U" ]) (at_least 0 [ "unembed.b_U" ] - e - v - o) in
     let out = at_least 0 [ mlp "W_out" ] in
     let claims = with_units claims (e + v + o + r) (out + u) in
-    let count = Counts.count_uniform_pairs n (size "d_model") (size "d_head") (size "n_heads") m outputs in
-    (count (z e) (z v) (z o) (z r) (z out) (z u) mn md weights product claims, "count_uniform_pairs_sound")
+    let d = size "d_model" and h = size "d_head" and heads = size "n_heads" in
+    let count = Counts.count_uniform_pairs n d h heads m outputs (z e) (z v) (z o) (z r) (z out) (z u) mn md weights product claims in
+    let in_format format = Counts.in_format_uniform format n d h heads m outputs (z (Model.scale 0 model)) mn md weights in
+    Deployed.established format (count, "count_uniform_pairs_sound") in_format

@@ -229,8 +229,8 @@ let all_rows v k =
     let longer rows = List.concat_map (fun t -> List.map (List.cons t) rows) (List.init v Fun.id) in
     Some (List.fold_left (fun rows _ -> longer rows) [ [] ] (List.init k Fun.id))
 
-(* The number of inputs that the last step establishes, and the theorem about it. *)
-let established (model : Model.t) (certificate : Certificate.t) =
+(* The number of inputs that the last step establishes, and the theorem about it. format: of executions in floating point, if they are meant. *)
+let established format (model : Model.t) (certificate : Certificate.t) =
   let size = Model.size model in
   let v = size "d_vocab" and outputs = size "d_vocab_out" and k = size "n_ctx" and d = size "d_model" and h = size "d_head" in
   need (outputs >= v) "the model has fewer outputs than tokens";
@@ -304,4 +304,5 @@ let established (model : Model.t) (certificate : Certificate.t) =
         let better = if Z.gt found (fst best) || Z.sign found = 0 && snd best = "" then (found, theorem) else best in
         if Z.geq found certificate.correct then better else most better rest
   in
-  most (Z.zero, "") (List.concat_map (fun (count, theorem) -> List.map (fun precision -> (count, theorem, precision)) precisions) ways)
+  Deployed.established format (most (Z.zero, "") (List.concat_map (fun (count, theorem) -> List.map (fun precision -> (count, theorem, precision)) precisions) ways))
+    (fun format -> Counts.in_format format smallest (n - 1) v outputs k d h (z (Model.scale 0 model)) (Q.num certificate.margin) (Q.den certificate.margin) weights)
