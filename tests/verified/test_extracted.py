@@ -53,6 +53,8 @@ OF_SEQUENCES = {
     *("low-rank-chains", "enumeration"),
 }
 COVERED = OF_SEQUENCES | {"float-execution", "hidden-tables", "coded-output", "set-output", "further-inputs", "disjoint-sum"}
+WITHOUT_THEOREM = {f"transformer-{name}.safetensors" for name in ("decoder", "encoder", "turning")}
+"""Golden models with activations, norms or positions that are not in Coq."""
 BASES = (
     *(
         "brute-force",
@@ -111,8 +113,9 @@ def test_golden_verdicts_agree(entry: dict[str, Any]) -> None:
     if not entry["accepted"]:
         assert status != 0 or (entry["certificate"] in LESS and shows_more(answer)) or entry["certificate"] in SHARPER
         return
-    steps = read_certificate(certificate)[0].steps
-    assert status == (0 if {step.rule for step in steps} <= COVERED else 3)
+    rules = {step.rule for step in read_certificate(certificate)[0].steps}
+    by_forward_pass = rules <= {"transformer-forward", "all-inputs"} and entry["model"] not in WITHOUT_THEOREM
+    assert status == (0 if rules <= COVERED or by_forward_pass else 3)
 
 
 def judged_alike(mutants: Iterable[mutate.Mutant], folder: Path, reasons: tuple[str, ...]) -> Counter[str]:
@@ -242,7 +245,7 @@ def test_what_has_no_theorem_is_refused() -> None:
     certificate, model = GOLDEN / "automaton.cert", GOLDEN / "small.safetensors"
     assert verify(certificate, model).accepted
     refused = verify(certificate, model, verified=True)
-    assert not refused.accepted and refused.exit_code == 1 and "no theorem in Coq about this: task" in refused.reason
+    assert not refused.accepted and refused.exit_code == 1 and "no theorem in Coq about this: automata" in refused.reason
 
 
 def test_verified_only_says_what_the_program_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,11 +2,12 @@
 open Refused
 
 type step = { rule : string; premises : int list; parameters : (string * int) list; hints : (string * Container.tensor) list }
-type task = Smallest | Nth_largest of int | Group of string | Table of string (* a table's digest *)
+type task = Smallest | Nth_largest of int | Group of string | Table of string (* a table's digest *) | Automaton of string (* likewise *)
 type t = {
   model : string;
   task : task;
   table : Container.tensor option;
+  automaton : (string * Container.tensor) list;
   statement : (string * Json.t) list;
   correct : Z.t;
   total : Z.t;
@@ -50,6 +51,7 @@ let task = function
   | Json.Object [ ("modulus", Json.Int modulus); ("name", Json.String "modular-addition") ] -> Group ("cyclic:" ^ Z.to_string modulus)
   | Json.Object [ ("group", Json.String name); ("name", Json.String "group-composition") ] -> Group name
   | Json.Object [ ("name", Json.String "group-composition"); ("table", Json.String digest) ] -> Table digest
+  | Json.Object [ ("automaton", Json.String digest) ] -> Automaton digest
   | other -> unsupported "task %s" (Json.spelled other)
 
 let step i value =
@@ -82,7 +84,6 @@ let parse (file : Container.file) =
   let used = List.concat_map (fun step -> step.premises) (Array.to_list steps) in
   Array.iteri (fun i _ -> need (i = Array.length steps - 1 || List.mem i used) "step %d is used by no later step" i) steps;
   let hint (name, tensor) =
-    need (not (List.mem name [ "order"; "outputs"; "reads"; "transitions" ])) "tensor %s comes with tasks that are not named" name;
     match String.index_opt name '.' with
     | Some at when is_natural (String.sub name 0 at) && at <= 3 ->
         let number = int_of_string (String.sub name 0 at) and hint = String.sub name (at + 1) (String.length name - at - 1) in
@@ -102,8 +103,12 @@ let parse (file : Container.file) =
       let table = List.assoc_opt "table" file.tensors in
       let comes_with_one = match task with Table _ -> true | _ -> false in
       need (comes_with_one = (table <> None)) "there is a multiplication table if the task names its digest, and only then";
-      List.iter hint (List.remove_assoc "table" file.tensors);
-      { model; task; table; statement = members; correct = natural "correct" correct; total = natural "total" total; margin = margin (List.assoc_opt "margin" members);
+      let is_automaton = match task with Automaton _ -> true | _ -> false in
+      let of_task (name, _) = List.mem name [ "order"; "outputs"; "reads"; "transitions" ] in
+      let automaton, hints = List.partition of_task (List.remove_assoc "table" file.tensors) in
+      need (is_automaton || automaton = []) "an automaton comes with tasks that name its digest";
+      List.iter hint hints;
+      { model; task; table; automaton; statement = members; correct = natural "correct" correct; total = natural "total" total; margin = margin (List.assoc_opt "margin" members);
         deployed = Option.map deployed (List.assoc_opt "deployed" members); steps }
   | _ -> assert false
 

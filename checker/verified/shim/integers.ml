@@ -13,9 +13,11 @@ let sign zero pos neg z =
   let s = Z.sign z in
   if Int.equal s 0 then zero () else if s > 0 then pos z else neg (Z.neg z)
 
-(* Coq's: rounded down, x / 0 = 0 and x mod 0 = x; x ^ y = 0 for y < 0; the root of a negative number is 0. *)
+(* Coq's: rounded down, x / 0 = 0 and x mod 0 = x (of natural numbers, too); x ^ y = 0 for y < 0; the root of a negative number is 0. *)
 let floor_div a b = if Z.equal b Z.zero then Z.zero else Z.fdiv a b
 let floor_mod a b = Z.sub a (Z.mul b (floor_div a b))
+let quotient a b = if Int.equal b 0 then 0 else Int.div a b
+let rest a b = if Int.equal b 0 then a else Int.rem a b
 let two = Z.of_int 2
 let power a b = if Z.sign b < 0 then Z.zero else if Z.equal a two then Z.shift_left Z.one (Z.to_int b) else Z.pow a (Z.to_int b)
 let square_root a = if Z.sign a < 0 then Z.zero else Z.sqrt a

@@ -14,11 +14,22 @@ let check model_path certificate_path =
   let certificate = Certificate.parse (Container.parse content) in
   let model = Model.parse (Container.parse (Container.read_file model_path)) in
   if Model.digest model <> certificate.model then unfounded "the certificate is about the model %s" certificate.model;
-  let of_sequences = model.architecture = "attention-only" in
-  let total = if of_sequences then Z.pow (Z.of_int (Model.size model "d_vocab")) (Model.size model "n_ctx") else Pairs.total model in
+  let total, established =
+    match (model.transformer, certificate.task) with
+    | Some found, _ ->
+        let task, total, states = Automata.task model certificate in
+        ( total,
+          fun format model certificate ->
+            if format <> None then unsupported "executions of a transformer in floating point";
+            Every_input.established model found task ~states certificate )
+    | None, Automaton _ -> unsupported "automata and the architecture %s" model.architecture
+    | None, _ when model.architecture = "attention-only" ->
+        (Z.pow (Z.of_int (Model.size model "d_vocab")) (Model.size model "n_ctx"), Proof.established)
+    | None, _ -> (Pairs.total model, Pairs.established)
+  in
   if not (Z.equal total certificate.total) then unfounded "the task has %s inputs" (Z.to_string total);
   let format, certificate = Deployed.split certificate in
-  let count, theorem = (if of_sequences then Proof.established else Pairs.established) format model certificate in
+  let count, theorem = established format model certificate in
   if Z.lt count certificate.correct then
     unfounded "the statement claims %s correct inputs, but its proof shows %s" (Z.to_string certificate.correct) (Z.to_string count);
   answer 0

@@ -1,34 +1,16 @@
-(* Model files of the architectures attention-only, group-mlp and uniform-attention: FORMAT.md 2.1 to 2.3, and 2.5. *)
+(* Model files: FORMAT.md 2.1 to 2.3, and 2.5. *)
 open Refused
 
-type t = { architecture : string; sizes : (string * int) list; weights : (string * Container.tensor) list }
+(* described: what the digest says of the configuration beside the sizes. transformer: of this architecture, what there is more. *)
+type t = {
+  architecture : string;
+  sizes : (string * int) list;
+  described : (string * Json.t) list;
+  transformer : Transformers.t option;
+  weights : (string * Container.tensor) list;
+}
 
 let size model name = List.assoc name model.sizes
-
-(* Keys of TransformerLens with one supported value, and whether the key may be absent. *)
-let transformer =
-  let none = [ "attn_types"; "experts_per_token"; "n_key_value_heads"; "num_experts"; "relative_attention_max_distance"; "relative_attention_num_buckets"; "window_size" ] in
-  let no = [ "load_in_4bit"; "parallel_attn_mlp"; "post_embedding_ln"; "scale_attn_by_inverse_layer_idx"; "use_local_attn"; "use_normalization_before_and_after"; "use_qk_norm" ] in
-  Json.
-    [
-      ("n_layers", ([ Int Z.one; Decimal Q.one ], false)); ("normalization_type", ([ Null ], false));
-      ("attention_dir", ([ String "causal" ], true)); ("positional_embedding_type", ([ String "standard" ], true));
-      ("use_attn_scale", ([ Bool true ], true)); ("attn_scores_soft_cap", ([ Int Z.minus_one; Decimal Q.minus_one ], true));
-      ("output_logits_soft_cap", ([ Int Z.minus_one; Decimal Q.minus_one ], true));
-    ]
-  @ List.map (fun key -> (key, ([ Json.Null ], true))) none
-  @ List.map (fun key -> (key, ([ Json.Bool false ], true))) no
-
-let without_influence =
-  [
-    "NTK_by_parts_factor"; "NTK_by_parts_high_freq_factor"; "NTK_by_parts_low_freq_factor"; "NTK_original_ctx_len";
-    "checkpoint_index"; "checkpoint_label_type"; "checkpoint_value"; "decoder_start_token_id"; "default_prepend_bos";
-    "device"; "dtype"; "eps"; "final_rms"; "from_checkpoint"; "init_mode"; "init_weights"; "initializer_range";
-    "model_name"; "n_devices"; "n_params"; "norm_topk_prob"; "original_architecture"; "rotary_adjacent_pairs"; "rotary_base";
-    "rotary_base_local"; "rotary_dim"; "seed"; "tie_word_embeddings"; "tokenizer_name"; "tokenizer_prepends_bos";
-    "trust_remote_code"; "ungroup_grouped_query_attention"; "use_NTK_by_parts_rope"; "use_attn_in"; "use_attn_result";
-    "use_hook_mlp_in"; "use_hook_tokens"; "use_split_qkv_input";
-  ]
 
 (* What a configuration may say of an architecture; shapes: of its tensors, from sizes. Of these, biases and those unused may be absent. *)
 type architecture = {
@@ -56,8 +38,8 @@ let attention_only =
   {
     name = "attention-only";
     ranges = [ ("d_head", width); ("d_model", width); ("d_vocab", vocab); ("d_vocab_out", vocab); ("n_ctx", (2, 64)) ];
-    required = (Json.[ ("attn_only", ([ Bool true ], false)); ("n_heads", ([ Int Z.one; Decimal Q.one ], false)) ]) @ transformer;
-    ignored = [ "act_fn"; "d_mlp"; "gated_mlp" ] @ without_influence;
+    required = (Json.[ ("attn_only", ([ Bool true ], false)); ("n_heads", ([ Int Z.one; Decimal Q.one ], false)) ]) @ Keys.one_layer;
+    ignored = [ "act_fn"; "d_mlp"; "gated_mlp" ] @ Keys.without_influence;
     unused = [];
     shapes = (fun n -> attention n 1);
   }
@@ -74,8 +56,8 @@ let uniform_attention =
           ("act_fn", ([ String "relu" ], false)); ("attention_pattern", ([ String "uniform" ], false)); ("attn_only", ([ Bool false ], true));
           ("gated_mlp", ([ Bool false ], true));
         ]
-      @ transformer;
-    ignored = without_influence;
+      @ Keys.one_layer;
+    ignored = Keys.without_influence;
     unused = [ "blocks.0.attn.W_Q"; "blocks.0.attn.W_K" ];
     shapes =
       (fun n ->
@@ -89,7 +71,7 @@ let group_mlp =
     name = "group-mlp";
     ranges = [ ("d_mlp", width); ("d_vocab", vocab); ("d_vocab_out", vocab) ];
     required = [ ("act_fn", ([ Json.String "relu" ], true)) ];
-    ignored = without_influence;
+    ignored = Keys.without_influence;
     unused = [];
     shapes =
       (fun n ->
@@ -110,38 +92,29 @@ let check_scale d_head = function
       let within d = Q.leq (near (Q.sub Q.one off) d) square && Q.leq square (near (Q.add Q.one off) d) in
       Option.iter (fun d -> need (Q.equal scale Q.minus_one || (Q.sign scale > 0 && within d)) "attn_scale is not sqrt(d_head)") d_head
 
-let architecture_of config =
+let of_transformer (found : Transformers.t) =
+  { name = "transformer"; ranges = []; required = []; ignored = []; unused = []; shapes = (fun _ -> found.shapes) }
+
+let architecture_of name =
+  match List.find_opt (fun one -> one.name = name) [ attention_only; uniform_attention; group_mlp ] with
+  | Some architecture -> architecture
+  | None -> unsupported "architecture %s" name
+
+let name_of config =
   let default = if List.mem_assoc "attention_pattern" config then "uniform-attention" else "attention-only" in
-  match Option.value (List.assoc_opt "architecture" config) ~default:(Json.String default) with
-  | Json.String name -> (
-      match List.find_opt (fun one -> one.name = name) [ attention_only; uniform_attention; group_mlp ] with
-      | Some architecture -> architecture
-      | None -> unsupported "architecture %s" name)
-  | _ -> malformed "architecture is no string"
+  Json.text "architecture" (Option.value (List.assoc_opt "architecture" config) ~default:(Json.String default))
 
 let sizes_of { ranges; required; ignored; name; _ } config =
   let found key = List.assoc_opt key config in
-  List.iter
-    (fun (key, _) ->
-      let known = List.mem_assoc key ranges || List.mem_assoc key required || List.mem key ("architecture" :: "attn_scale" :: ignored) in
-      need known "unknown config key %s" key)
-    config;
-  List.iter
-    (fun (key, (values, optional)) ->
-      match found key with
-      | None -> need optional "config %s is missing" key
-      | Some value -> need (List.mem value values) "config %s has a value that is not supported" key)
-    required;
-  let size (key, (least, most)) =
+  Keys.check config required (("architecture" :: "attn_scale" :: List.map fst ranges) @ ignored);
+  let size (key, range) =
     let value =
       match (key, found key) with
       | "d_vocab_out", None -> found "d_vocab"
       | "d_vocab_out", Some (Json.Int z) when Z.equal z Z.minus_one -> found "d_vocab"
       | _, value -> value
     in
-    match value with
-    | Some (Json.Int z) when Z.leq (Z.of_int least) z && Z.leq z (Z.of_int most) -> (key, Z.to_int z)
-    | _ -> malformed "config %s is no integer from %d to %d" key least most
+    (key, Keys.size key range value)
   in
   let sizes = List.map size ranges in
   check_scale (if name = "attention-only" then List.assoc_opt "d_head" sizes else None) (found "attn_scale");
@@ -160,8 +133,13 @@ let parse (file : Container.file) =
   Option.iter (fun task -> ignore (Json.parse task)) (List.assoc_opt "task" file.metadata);
   let config = match List.assoc_opt "config" file.metadata with Some text -> text | None -> malformed "metadata has no config: not a model file" in
   let config = Json.members "the configuration" (Json.parse config) in
-  let architecture = architecture_of config in
-  let sizes = sizes_of architecture config in
+  let name = name_of config in
+  let transformer = if name = "transformer" then Some (Transformers.parse config) else None in
+  let architecture, sizes, described =
+    match transformer with
+    | Some found -> (of_transformer found, found.sizes, found.described)
+    | None -> let architecture = architecture_of name in (architecture, sizes_of architecture config, [])
+  in
   let shapes = architecture.shapes (fun key -> List.assoc key sizes) and positions = List.assoc_opt "n_ctx" sizes in
   let is_weight (name, (tensor : Container.tensor)) =
     match (name, positions) with
@@ -175,12 +153,12 @@ let parse (file : Container.file) =
   let weights = List.filter is_weight file.tensors in
   let may_be_absent name = String.sub name (String.rindex name '.' + 1) 1 = "b" || List.mem name architecture.unused in
   List.iter (fun (name, _) -> need (may_be_absent name || List.mem_assoc name weights) "tensor %s is missing" name) shapes;
-  { architecture = architecture.name; sizes; weights }
+  { architecture = architecture.name; sizes; described; transformer; weights }
 
 let digest model =
   let block text = let length = Bytes.create 8 in Bytes.set_int64_le length 0 (Int64.of_int (String.length text)); Bytes.to_string length ^ text in
   let number n = Json.Int (Z.of_int n) in
-  let sizes = ("architecture", Json.String model.architecture) :: List.map (fun (key, n) -> (key, number n)) model.sizes in
+  let sizes = ("architecture", Json.String model.architecture) :: List.map (fun (key, n) -> (key, number n)) model.sizes @ model.described in
   let weight (name, (t : Container.tensor)) =
     [ block (Json.spelled (List [ String name; String t.dtype; List (List.map number t.shape) ])); block (Container.bytes t) ]
   in
