@@ -16,6 +16,7 @@ demo: $(STAMP)
 	$(BIN)/prover demo certificates/transformers/addition-10.safetensors -o demo-out/addition-10
 	$(BIN)/prover demo certificates/transformers/running-sum-20.safetensors --strategy potentials -o demo-out/running-sum-20
 	$(BIN)/prover demo certificates/transformers/in-context-copying-26.safetensors --strategy pair-tables -o demo-out/in-context-copying-26
+	$(BIN)/prover demo certificates/transformers/balanced-brackets-32.safetensors -o demo-out/balanced-brackets-32
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal

@@ -39,6 +39,7 @@ RUNS = {
     "addition": "demo-out/addition-10/results.json",
     "running-sum": "demo-out/running-sum-20/results.json",
     "copying": "demo-out/in-context-copying-26/results.json",
+    "brackets": "demo-out/balanced-brackets-32/results.json",
     "frontier-max-of-4-seed123": "frontier-out/max-of-4-seed123/frontier.json",
     "frontier-max-of-10-seed1": "frontier-out/max-of-10-seed1/frontier.json",
     "bench": "bench-out/bench.table.json",
@@ -56,7 +57,12 @@ KEPT = (
     *("strategy", "parameters", "accepted", "correct", "total", "covered", "operations", "unexplained_dimension"),
     *("certificate_bytes", "prove_seconds", "seconds", "accuracy"),
 )
-MORE_DEMOS = {"addition-10": "addition", "running-sum-20": "running-sum", "in-context-copying-26": "copying"}
+MORE_DEMOS = {
+    "addition-10": "addition",
+    "running-sum-20": "running-sum",
+    "in-context-copying-26": "copying",
+    "balanced-brackets-32": "brackets",
+}
 """The general transformers of `make demo`, and where their results are kept."""
 Result = Mapping[str, Any]
 

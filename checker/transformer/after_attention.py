@@ -1,9 +1,9 @@
 """What follows the last attention layer of a transformer, over boxes: by how much an output leads.
 
 *Inequality.* Let z be what the heads read, less a centre, side by side, and x = b + z O the residual stream after attention:
-b is known for each query. Then come the MLP, x' = x + h W_out + b_out with h = h(x), the last norm, and the unembedding. For
-outputs c and o, let D be the column of c less that of o in the unembedding, its rows multiplied by the weights of the last
-norm. By the definitions, the logit of c exceeds that of o by more than delta exactly if
+b is known for each query, or in a box. Then come the MLP, x' = x + h W_out + b_out with h = h(x), the last norm, and the
+unembedding. For outputs c and o, let D be the column of c less that of o in the unembedding, its rows multiplied by the weights
+of the last norm. By the definitions, the logit of c exceeds that of o by more than delta exactly if
 
     D.x' + sigma beta > 0,      D.x' = (b D) + z (O D) + h (W_out D) + b_out D,
 

@@ -1,6 +1,7 @@
 """Rule `prefix-classes`: what the last layer of a transformer works on, for all inputs that begin alike, at once.
 
-*Model.* A `transformer` (FORMAT.md, 2.6), causal, without padding. *Task.* An automaton that reads positions in their order.
+*Model.* A `transformer` (FORMAT.md, 2.6) with several layers, causal, without padding. *Task.* An automaton that reads
+positions in their order.
 
 *Classes* (hints). At the start there is one class. In step i = 0, 1, .., a class and the token at i lead to a class, or to
 none. Every class stands for a state of the task's automaton, the first one for the start. *Checked:* if a class and a token
@@ -50,8 +51,8 @@ def prefix_classes(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> 
     config = forward.config
     if not isinstance(task, AutomatonTask) or np.any(np.diff(task.automaton.order) < 0):
         raise Refused("prefix-classes is about tasks that are automata, and read all positions from the first to the last")
-    if config.attention_dir != "causal" or config.pad_token >= 0:
-        raise Refused("prefix-classes is about causal transformers without padding")
+    if config.n_layers == 1 or config.attention_dir != "causal" or config.pad_token >= 0:
+        raise Refused("prefix-classes is about causal transformers with several layers, without padding")
     hints = take_hints(setting, step, sizes=(task.n_ctx,), classes=(None, task.d_vocab))
     sizes = np.append(1, hints["sizes"])
     tables = tables_of(hints["classes"], sizes)

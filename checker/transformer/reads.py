@@ -27,6 +27,7 @@ from checker.transformer.forward import Forward, Heads, Layers
 from checker.transformer.places import instead_of_hidden
 
 Counts = NDArray[np.object_]
+_BYTES_PER_EDGE = 160
 _EFFORT_PER_EDGE = 100
 """What comparing and sorting takes for each edge of an automaton (a state, a token, and where they lead), beside the counts."""
 
@@ -316,7 +317,10 @@ class Read:
     def forwards(self) -> Iterator[tuple[int, Edges]]:
         """Every step, with how inputs go on, from the nodes that they may be in before it to those after it, by numbers."""
         for step, (before, after) in enumerate(pairwise(self.reached)):
+            self.setting.meter.gathering(4 * self.after[step].size)
             edges = self.edges(step)
+            self.setting.meter.allocate(_BYTES_PER_EDGE * len(edges.source))
+            self.setting.meter.sorting(3 * len(edges.source))
             kept = np.isin(edges.source, before)
             parts = (part[kept] for part in (edges.source, edges.target, edges.query, edges.symbol))
             source, target, query, symbol = parts

@@ -1,4 +1,4 @@
-"""Rule `regions`: a transformer of one layer is right on all inputs that lead a finer automaton to the same state.
+"""Rule `regions`: a transformer is right on all inputs that lead a finer automaton to the same state.
 
 *Model.* A `transformer` (FORMAT.md, 2.6) with one layer, or with several whose last one works on classes of prefixes
 (`prefix_classes`). *Task.* An automaton; one of its reads: the position p, after m steps. *Regions* are those of a finer

@@ -12,7 +12,7 @@ from prover.problem import Problem
 from prover.strategy import DoesNotFit, Evidence, Strategy, switch
 from prover.surrogate import Surrogate
 from prover.transformer.finer_automaton import ReadSums
-from prover.transformer.last_layer import COUNTED, RECENT, last_layer
+from prover.transformer.last_layer import COUNTED, RECENT, classes_that_fit, last_layer
 from prover.transformer.pattern_search import Multipliers
 from prover.transformer.problem import TransformerProblem
 from prover.transformer.ratio_boxes import BINS, RatioBoxes
@@ -132,6 +132,7 @@ class Potentials(Strategy):
             seen = range(position + 1 if config.attention_dir == "causal" else len(order))
             if not set(seen) <= set(order[:steps]):
                 raise DoesNotFit(f"the read at position {position} sees tokens that the task reads later; try regions")
+        classes_that_fit(problem, self.recent, self.counted)
         return problem
 
 

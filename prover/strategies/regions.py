@@ -13,7 +13,7 @@ from prover.strategy import DoesNotFit, Evidence, Strategy, switch
 from prover.surrogate import Surrogate
 from prover.transformer.finer_automaton import FinerAutomaton, ReadSums
 from prover.transformer.kept_searches import Found, KeptSearches
-from prover.transformer.last_layer import COUNTED, RECENT, last_layer
+from prover.transformer.last_layer import COUNTED, RECENT, classes_that_fit, last_layer
 from prover.transformer.problem import TransformerProblem
 from prover.transformer.read_evidence import Tables, evidence_of_reads, merged_tables
 from prover.transformer.region_margins import region_margins
@@ -115,6 +115,7 @@ class Regions(Strategy):
             raise DoesNotFit(f"{self.name} is for models of the architecture `transformer`")
         if problem.automaton is None:
             raise DoesNotFit(f"{self.name} is about tasks that are automata: give one with --task FILE.json")
+        classes_that_fit(problem, self.recent, self.counted)
         return problem
 
     def searched(self, sums: ReadSums) -> tuple[FinerAutomaton, BoolArray]:

@@ -92,7 +92,7 @@ class PrefixClasses:
     counted: bool
 
     @cached_property
-    def _found(self) -> tuple[list[IntArray], list[IntArray], list[IntArray]]:
+    def found(self) -> tuple[list[IntArray], list[IntArray], list[IntArray]]:
         """For each step a table "s v"; what classes stand for after each step; and a prefix of each "s i".
 
         Raises DoesNotFit if there are too many.
@@ -123,7 +123,7 @@ class PrefixClasses:
     @cached_property
     def automaton(self) -> Automaton:
         """Whose states they are."""
-        tables, states, _ = self._found
+        tables, states, _ = self.found
         every, most = self.problem.required_automaton, max(map(len, states))
         transitions = np.full((len(tables), most, self.problem.shape[1]), -1, np.int64)
         outputs = np.full((len(every.reads), most), -1, np.int64)
@@ -136,7 +136,7 @@ class PrefixClasses:
     @property
     def layer(self) -> LastLayer:
         """What it works on: of one prefix of each class."""
-        config, (tables, states, prefixes) = self.problem.model.config, self._found
+        config, (tables, states, prefixes) = self.problem.model.config, self.found
         hints = {"sizes": np.array([len(own) for own in states]), "classes": np.concatenate(tables)}
         step = Step("prefix-classes", (0,), {}, {name: RawTensor.of_integers(hint) for name, hint in hints.items()})
         return LastLayer(config, self.automaton, prefixes, *_activations(config, self.problem.weights, prefixes), step)
@@ -144,9 +144,15 @@ class PrefixClasses:
 
 def last_layer(problem: TransformerProblem, recent: int, counted: int) -> LastLayer:
     """Of tokens, if there is one layer; else of classes of prefixes. Raises DoesNotFit if that is out of reach."""
+    classes = classes_that_fit(problem, recent, counted)
+    return LastLayer.of_tokens(problem) if classes is None else classes.layer
+
+
+def classes_that_fit(problem: TransformerProblem, recent: int, counted: int) -> PrefixClasses | None:
+    """Of a model with several layers; of others there are none. Raises DoesNotFit as `last_layer`."""
     config = problem.model.config
     if config.n_layers == 1:
-        return LastLayer.of_tokens(problem)
+        return None
     if config.attention_dir != "causal" or config.pad_token >= 0 or np.any(np.diff(problem.required_automaton.order) < 0):
         raise DoesNotFit(
             "with several layers, this is for causal models without padding, and for tasks that read the positions in their "
@@ -154,4 +160,6 @@ def last_layer(problem: TransformerProblem, recent: int, counted: int) -> LastLa
         )
     if recent < 1:
         raise DoesNotFit("recent is 1 or more: the last token is always told apart")
-    return PrefixClasses(problem, recent, bool(counted)).layer
+    classes = PrefixClasses(problem, recent, bool(counted))
+    classes.found  # noqa: B018 - which raises if there are too many
+    return classes

@@ -219,6 +219,7 @@ _REPLACED = {
         CLASSES,
         ("or np.any(np.diff(task.automaton.order) < 0)", ""),
         ('config.attention_dir != "causal" or', ""),
+        ("config.n_layers == 1 or", ""),
         ("or config.pad_token >= 0", ""),
         ("if automaton.count() != task.total:", "if False:"),
         ("= coarser.outputs[read, states", "= coarser.outputs[0, states"),

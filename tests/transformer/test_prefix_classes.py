@@ -53,9 +53,9 @@ Hints = dict[str, np.ndarray]
 
 
 def deep(seed: int, **fixed: Any) -> Model:
-    """Every feature of causal models by turns, one to three layers."""
+    """Every feature of causal models by turns, two or three layers."""
     sizes = {
-        "n_layers": (2, 3, 2, 1)[seed % 4],
+        "n_layers": (2, 3, 2, 2)[seed % 4],
         "d_vocab": 2 + seed % 2,
         "n_ctx": 2 + seed % 3,
         "d_vocab_out": 2 + seed // 2 % 2,
@@ -127,9 +127,9 @@ def test_what_is_proved_by_regions_is_true(seed: int) -> None:
     classes, finer = draw_classes(automaton, rng, int(rng.choice([1, 2, 60])))
     layer, facts = applied(setting, classes), list[RightAtRead]()
     for read, (position, steps) in enumerate(automaton.reads.tolist()):
-        hints = draw_hints(finer, read, rng, int(rng.choice([1, 2, 60])), width(model), 0.1 * (seed % 4 == 1), layer.by_state)
+        hints = draw_hints(finer, read, rng, int(rng.choice([1, 2, 60])), width(model), 0.1 * (seed % 4 == 1), by_state=True)
         step = step_of(read, hints, int(rng.integers(0, 4)))
-        if layer.by_state and steps <= position:
+        if steps <= position:
             with pytest.raises(Refused, match="read in the read's steps"):
                 regions(setting, step, (layer,))
             return
@@ -239,9 +239,9 @@ def test_models_tasks_and_premises_that_do_not_fit_are_refused() -> None:
     for premises in ((), (forward, forward), (layer,)):
         with pytest.raises(Refused, match="one premise"):
             prefix_classes(setting, classes_step(classes), premises)
-    for other in ({"attention_dir": "bidirectional"}, {"pad_token": 1}):
+    for other in ({"attention_dir": "bidirectional"}, {"pad_token": 1}, {"n_layers": 1}):
         unfit = setting_for(deep(0, d_vocab=2, n_ctx=2, **other), automaton)
-        with pytest.raises(Refused, match="causal transformers without padding"):
+        with pytest.raises(Refused, match="causal transformers with several layers, without padding"):
             applied(unfit, classes)
     backwards = setting_for(model, replace(SMALL, order=np.array([1, 0])))
     with pytest.raises(Refused, match="from the first to the last"):

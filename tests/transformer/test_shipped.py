@@ -10,10 +10,11 @@ import certificates
 from certificates import read_model, write_certificate
 from certificates.automaton import read_automaton
 from checker import covers, verify
-from prover.known_tasks import in_context_copying, number_addition, running_sum_sign
+from prover.known_tasks import balanced_brackets, in_context_copying, number_addition, running_sum_sign
 from prover.proving import problem_about, prove
 from prover.strategies.pair_tables import PairTables
 from prover.strategies.potentials import Potentials
+from prover.strategies.regions import Regions
 from prover.transformer.forward import transformer_logits
 from prover.transformer.walks import walks
 from prover.weights import load_weights
@@ -22,6 +23,7 @@ FOLDER = Path(certificates.__file__).parent / "transformers"
 MODEL, TASK, CERTIFICATE = (FOLDER / f"addition-10.{ending}" for ending in ("safetensors", "json", "cert"))
 SUMS, SIGNS = (FOLDER / f"running-sum-20.{ending}" for ending in ("safetensors", "json"))
 COPIES, COPYING = (FOLDER / f"in-context-copying-26.{ending}" for ending in ("safetensors", "json"))
+BRACKETS, BALANCED = (FOLDER / f"balanced-brackets-32.{ending}" for ending in ("safetensors", "json"))
 INPUTS = some(60_000)
 
 
@@ -80,3 +82,20 @@ def test_every_copy_is_proved(tmp_path: Path) -> None:
 
 def _number(digits: list[int]) -> int:
     return int("".join(map(str, digits[::-1])))
+
+
+def test_all_brackets_are_proved(tmp_path: Path) -> None:
+    """All 2^32 sequences; and what runs say of some, with depths by numpy."""
+    model, task, rng = read_model(BRACKETS), read_automaton(BALANCED), np.random.default_rng(0)
+    assert task.digest == balanced_brackets(32).digest and task.count() == 2**32
+    problem = problem_about(model, torch.device("cpu"), automaton=task)
+    certificate, evidence = prove(problem, Regions())
+    assert evidence.correct == 2**32
+    write_certificate(tmp_path / "cert", certificate)
+    verdict = verify(tmp_path / "cert", BRACKETS, task={"automaton": task.digest})
+    assert verdict.accepted and verdict.correct == verdict.total == 2**32 and verdict.operations <= 10**8
+    inputs = np.concatenate([walks(task, INPUTS // 2, rng, by_state) for by_state in (False, True)])
+    assert np.all(covers(tmp_path / "cert", BRACKETS, inputs[:1000]) >= 0)
+    depth = np.cumsum(1 - 2 * inputs, axis=1)
+    found = transformer_logits(model.config, load_weights(model, torch.device("cpu")), torch.as_tensor(inputs))[:, -1].argmax(1)
+    assert np.array_equal(found.numpy() == 1, (depth[:, -1] == 0) & (depth.min(1) >= 0))
