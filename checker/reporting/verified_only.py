@@ -39,20 +39,22 @@ def _accepted(answer: dict[str, Json]) -> Verdict:
         raise CheckError(f"the checker extracted from Coq accepts {statement!r}, which is no statement")
     correct, total, margin = int(str(statement["correct"])), int(str(statement["total"])), str(statement.get("margin", "0"))
     exceeds = "is strictly greater than" if margin == "0" else f"is greater, by more than {margin}, than"
-    accuracy = floor_decimal(correct, total)
+    accuracy, deployed = floor_decimal(correct, total), statement.get("deployed")
+    too = f" Every execution of the model in {deployed} gives these outputs, too." if deployed else ""
     return Verdict(
         accepted=True,
         reason="the checker extracted from Coq accepts",
         exit_code=0,
         theorem=f"In real arithmetic, the model with digest {statement['model']} is right about at least {correct} of {total} "
         f"inputs: its accuracy on uniformly random ones is at least {accuracy}. The task is {dumps(statement['task'])}. To be "
-        f"right means that the true output's logit {exceeds} that of every other output.",
+        f"right means that the true output's logit {exceeds} that of every other output.{too}",
         correct=correct,
         total=total,
         accuracy_floor=accuracy,
         model_digest=str(statement["model"]),
         task=statement["task"],
         margin=margin,
+        deployed=None if deployed is None else str(deployed),
         verified=SecondVerdict(str(answer["theorem"]), str(answer["axioms"])),
     )
 

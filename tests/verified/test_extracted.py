@@ -268,3 +268,19 @@ def test_verified_only_says_what_the_program_says(tmp_path: Path, capsys: pytest
         with pytest.raises(SystemExit) as stop:
             main(options)
         assert stop.value.code == 1 and "but its proof shows" in json.loads(capsys.readouterr().out)["reason"]
+
+
+def test_verified_only_speaks_of_executions(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(
+            [
+                "verify",
+                str(GOLDEN / "execution.cert"),
+                "--model",
+                str(GOLDEN / "small.safetensors"),
+                "--verified-only",
+                "--json",
+            ]
+        )
+    said = json.loads(capsys.readouterr().out)
+    assert stop.value.code == 0 and said["deployed"] == "float32" and "execution of the model in float32" in said["theorem"]
