@@ -15,7 +15,7 @@ class Cluster:
         where = ["--scheduler-file", str(self.file)]
         self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", *where)
         deadline = time.monotonic() + 60
-        while not self.file.exists() and time.monotonic() < deadline:
+        while not (self.file.exists() and self.file.read_text()) and time.monotonic() < deadline:  # written, not only made
             time.sleep(0.05)
         self.address = json.loads(self.file.read_text())["address"]
         one = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(folder)]

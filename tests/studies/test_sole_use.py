@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 from click.testing import CliRunner
@@ -74,13 +75,15 @@ def test_a_lock_that_was_never_written_is_taken_over_after_a_minute(tmp_path: Pa
     assert not list(tmp_path.iterdir())
 
 
-def _try_it(folder: Path, start: "multiprocessing.synchronize.Event", ahead: "multiprocessing.Queue[bool]") -> None:
+Event: TypeAlias = "multiprocessing.synchronize.Event"
+
+
+def _try_it(folder: Path, start: Event, leave: Event, ahead: "multiprocessing.Queue[bool]") -> None:
     start.wait()
     try:
         with sole_use(folder):
             ahead.put(True)
-            start.clear()
-            start.wait(10)
+            leave.wait(10)
     except InUse:
         ahead.put(False)
 
@@ -90,13 +93,13 @@ def test_of_several_that_find_a_lock_left_behind_one_gets_in(tmp_path: Path) -> 
         left = json.loads((tmp_path / LOCK).read_text())
     (tmp_path / LOCK).write_text(json.dumps({**left, "pid": gone()}))
     context = multiprocessing.get_context("fork")
-    start, ahead = context.Event(), context.Queue()
-    processes = [context.Process(target=_try_it, args=(tmp_path, start, ahead)) for _ in range(4)]
+    start, leave, ahead = context.Event(), context.Event(), context.Queue()
+    processes = [context.Process(target=_try_it, args=(tmp_path, start, leave, ahead)) for _ in range(4)]
     for process in processes:
         process.start()
     start.set()
     assert sorted(ahead.get(timeout=60) for _ in processes) == [False] * 3 + [True]
-    start.set()
+    leave.set()
     for process in processes:
         process.join(60)
 

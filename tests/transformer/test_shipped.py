@@ -24,7 +24,7 @@ MODEL, TASK, CERTIFICATE = (FOLDER / f"addition-10.{ending}" for ending in ("saf
 SUMS, SIGNS = (FOLDER / f"running-sum-20.{ending}" for ending in ("safetensors", "json"))
 COPIES, COPYING = (FOLDER / f"in-context-copying-26.{ending}" for ending in ("safetensors", "json"))
 BRACKETS, BALANCED = (FOLDER / f"balanced-brackets-32.{ending}" for ending in ("safetensors", "json"))
-INPUTS = some(60_000)
+INPUTS = some(24_000)
 
 
 def test_every_sum_is_proved() -> None:

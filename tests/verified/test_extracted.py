@@ -76,7 +76,7 @@ BASES = (
     "trained",
 )
 """Certificates (tests/mutation/mutate) by rules that have theorems in Coq."""
-MUTANTS = int(os.environ.get("MUTANTS", some(3000)))
+MUTANTS = int(os.environ.get("MUTANTS", some(2000)))
 """How many of all certificates are tried, about, as there are fewer of some kinds: `make differential` tries 20,000."""
 
 
