@@ -11,6 +11,7 @@ without an output that is due are left out.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,6 +92,21 @@ class Automaton:
     def due(self, step: int) -> IntArray:
         """Which states "s" a run may be in after so many steps: those with all outputs that are due then (True or False)."""
         return np.asarray(np.all(self.outputs[self.reads[:, 1] == step] >= 0, axis=0), np.bool_)
+
+    def refined(self, tables: Sequence[IntArray], states: Sequence[IntArray]) -> "Automaton":
+        """One whose states stand for this one's, with the same order, outputs and reads.
+
+        tables "s t", for each step: where its states lead, or -1. states "s": what they stand for before each step, and after
+        the last one.
+        """
+        most, tokens = max(map(len, states)), tables[0].shape[1]
+        transitions = np.full((len(tables), most, tokens), -1, np.int64)
+        outputs = np.full((len(self.reads), most), -1, np.int64)
+        for step, table in enumerate(tables):
+            transitions[step, : len(table)] = table
+        for read, steps in enumerate(self.reads[:, 1].tolist()):
+            outputs[read, : len(states[steps])] = self.outputs[read, states[steps]]
+        return Automaton(self.order, transitions, outputs, self.reads)
 
     def count(self) -> int:
         """How many inputs there are."""

@@ -17,7 +17,8 @@ queries are the classes that inputs are in when p has been read, which is one of
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -51,14 +52,13 @@ class RightAtRead(Fact):
 @dataclass(frozen=True)
 class FinerAutomaton:
     """For a read: tables "s v" for each of its steps. nodes: what the states before each step stand for, and the last ones,
-    which are the regions. ways: how many inputs these have.
+    which are the regions.
     """
 
     read: Read
     number: int
     tables: list[IntArray]
     nodes: list[IntArray]
-    ways: Counts
 
     @property
     def query(self) -> IntArray:
@@ -77,6 +77,17 @@ class FinerAutomaton:
         target = self.tables[step][source, token]
         query = np.asarray(self.nodes[step][source] % len(self.read.queries), np.int64)
         return Edges(source, target, query, self.read.symbol_of(self.nodes[step + 1][target], token))
+
+    @cached_property
+    def ways(self) -> Counts:
+        """How many inputs regions have: the ways that lead there, times those that lead on to the end."""
+        setting, ways = self.read.setting, np.ones(len(self.read.queries), object)
+        for step, after in enumerate(self.nodes[1:]):
+            ways = self.edges(step).counts(setting, ways, len(after))
+        last, further = self.read.last, np.ones(len(self.read.last), object)
+        for _, last, edges in self.read.backwards(len(self.tables)):
+            further = edges.counts(setting, further, len(last))
+        return ways * further[np.searchsorted(last, self.nodes[-1])]
 
     def right(self, proved: BoolArray) -> RightAtRead:
         """All inputs of the regions "f" that are proved are right at the read."""
@@ -120,11 +131,8 @@ def finer_automaton(
     if np.any(read.after[0][:count].max(axis=1) < 0):
         raise Refused("no input has one of the queries")
     tables = tables_of(hints["finer"], sizes)
-    nodes, ways = stood_for(setting, tables, sizes, np.arange(count), read.after), np.ones(count, object)
-    finer = FinerAutomaton(read, number, tables, nodes, ways)
-    for place, states in enumerate(sizes[1:].tolist()):
-        ways = finer.edges(place).counts(setting, ways, states)
-    return replace(finer, ways=ways * _further(read, nodes[-1], steps)), hints
+    nodes = stood_for(setting, tables, sizes, np.arange(count), read.after)
+    return FinerAutomaton(read, number, tables, nodes), hints
 
 
 def _source(step: Step, premises: tuple[Fact, ...], task: AutomatonTask) -> LayerInput:
@@ -167,11 +175,3 @@ def stood_for(
             raise Refused(f"step {step} of the finer automaton leads to a state it does not stand for, or to one from nowhere")
         found.append(led)
     return found
-
-
-def _further(read: Read, nodes: IntArray, steps: int) -> Counts:
-    """How many ways lead on from nodes after so many steps."""
-    last, further = read.last, np.ones(len(read.last), object)
-    for _, last, edges in read.backwards(steps):
-        further = edges.counts(read.setting, further, len(last))
-    return further[np.searchsorted(last, nodes)]

@@ -57,6 +57,12 @@ class Layers:
         inverse = Fraction(scale.denominator, abs(scale.numerator))
         self.scale = setting.arithmetic.reciprocal_sqrt(config.d_head) if scale == -1 else fraction(setting.arithmetic, inverse)
 
+    def hold(self, rows: int) -> None:
+        """Announce what a layer works on in so many rows: the residual stream and heads."""
+        config = self.config
+        width = config.d_model + config.d_head * (config.n_heads + 2 * config.n_key_value_heads)
+        self.setting.meter.hold(rows * width * self.setting.arithmetic.element_bytes)
+
     def embedded(self) -> tuple[Enclosure, Heads]:
         """What the first layer works on, for every position and token: the residual stream and heads."""
         position, token = np.divmod(np.arange(self.config.n_ctx * self.config.d_vocab), self.config.d_vocab)
@@ -116,9 +122,9 @@ class Layers:
         """What scores of keys at positions "p k" lose by being far from a query, slope |j - l|: "p head k"."""
         return self.weights[f"blocks.{layer}.attn.slopes"].reshape(-1, 1).times(abs(position - seen)[:, None])
 
-    def mlp(self, layer: int, stream: Enclosure) -> Enclosure:
+    def mlp(self, layer: int, stream: Enclosure, activation: Callable[[Enclosure], Enclosure]) -> Enclosure:
         x, mlp = self.norm(f"blocks.{layer}.ln2", stream), f"blocks.{layer}.mlp."
-        hidden = self.units(layer, lambda weights: x @ weights, ACTIVATIONS[self.config.act_fn])
+        hidden = self.units(layer, lambda weights: x @ weights, activation)
         return self.plus(hidden @ self.weights[f"{mlp}W_out"], f"{mlp}b_out")
 
     def units(
@@ -180,9 +186,7 @@ class Forward:
 
     def __init__(self, setting: Setting, config: Transformer) -> None:
         self.setting, self.config, self.layers = setting, config, Layers(setting, config)
-        tokens, positions = config.d_vocab, config.n_ctx
-        width = config.d_model + config.d_head * (config.n_heads + 2 * config.n_key_value_heads)
-        setting.meter.hold(tokens * positions * width * setting.arithmetic.element_bytes)
+        self.layers.hold(config.d_vocab * config.n_ctx)
         stream, heads = Layers(replace(setting, arithmetic=setting.arithmetic.finer()), config).embedded()
         self.stream, self.heads = stream.within(setting.arithmetic), heads.within(setting.arithmetic)
 
@@ -201,6 +205,6 @@ class Forward:
                 stream = stream[asked]
             stream = stream + layers.attention(layer, heads, places, asked)
             if not config.attn_only:
-                stream = stream + layers.mlp(layer, stream)
+                stream = stream + layers.mlp(layer, stream, ACTIVATIONS[config.act_fn])
         last = layers.norm("ln_final", stream)
         return layers.plus(last @ layers.unembedding(), "unembed.b_U")[np.searchsorted(asked, places.number[:, reads])]

@@ -58,12 +58,16 @@ def prefix_classes(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> 
     tables = tables_of(hints["classes"], sizes)
     coarser = [task.automaton.at(i) for i in range(task.n_ctx)]
     states = stood_for(setting, tables, sizes, np.zeros(1, np.int64), coarser)
-    automaton = _automaton(setting, task.automaton, tables, states)
+    most, rows = max(map(len, states)), task.n_ctx * task.d_vocab + len(task.reads)
+    setting.meter.hold(8 * most * rows)
+    setting.meter.gathering(most * rows)
+    setting.meter.scripting(most * task.n_ctx * task.d_vocab)
+    automaton = task.automaton.refined(tables, states)
     if automaton.count() != task.total:
         raise Refused("some inputs of the task are in no class")
     finer = replace(setting, arithmetic=setting.arithmetic.finer())
     layers = Layers(finer, config)
-    _hold(finer, layers, task.n_ctx * task.d_vocab)
+    layers.hold(task.n_ctx * task.d_vocab)
     stream, heads = layers.embedded()
     source = LayerInput(layers, 0, stream, heads, np.arange(task.n_ctx) * task.d_vocab, automaton, by_state=False)
     for _ in range(config.n_layers - 1):
@@ -72,36 +76,14 @@ def prefix_classes(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> 
     return replace(source, layers=forward.layers, stream=stream, heads=heads)
 
 
-def _automaton(setting: Setting, coarser: Automaton, tables: list[IntArray], states: list[IntArray]) -> Automaton:
-    """Of classes, which stand for states of the task's automaton."""
-    most, tokens = max(map(len, states)), tables[0].shape[1]
-    setting.meter.hold(8 * most * (len(tables) * tokens + len(coarser.reads)))
-    setting.meter.gathering(most * (len(tables) * tokens + len(coarser.reads)))
-    transitions, outputs = np.full((len(tables), most, tokens), -1, np.int64), np.full((len(coarser.reads), most), -1, np.int64)
-    setting.meter.scripting(transitions.size)
-    for step, table in enumerate(tables):
-        transitions[step, : len(table)] = table
-    for read, steps in enumerate(coarser.reads[:, 1].tolist()):
-        outputs[read, : len(states[steps])] = coarser.outputs[read, states[steps]]
-    return Automaton(coarser.order, transitions, outputs, coarser.reads)
-
-
-def _hold(setting: Setting, layers: Layers, rows: int) -> None:
-    config = layers.config
-    width = config.d_model + config.d_head * (config.n_heads + 2 * config.n_key_value_heads)
-    setting.meter.hold(rows * width * setting.arithmetic.element_bytes)
-
-
 def _after(setting: Setting, task: AutomatonTask, source: LayerInput, sizes: IntArray) -> LayerInput:
     """What the next layer works on. sizes: how many classes there are at the start, and after each step."""
     layers, layer, length = source.layers, source.layer, task.n_ctx
     parts = [_attended(setting, task, source, position) for position in range(length)]
     stream = parts[0].concatenate(parts[1:], 0)
     if not layers.config.attn_only:
-        x, mlp = layers.norm(f"blocks.{layer}.ln2", stream), f"blocks.{layer}.mlp."
-        units = layers.units(layer, lambda weights: x @ weights, partial(activated, layers.config.act_fn))
-        stream = stream + layers.plus(units @ layers.weights[f"{mlp}W_out"], f"{mlp}b_out")
-    _hold(setting, layers, stream.shape[0])
+        stream = stream + layers.mlp(layer, stream, partial(activated, layers.config.act_fn))
+    layers.hold(stream.shape[0])
     heads = layers.heads(layer + 1, stream, np.repeat(np.arange(length), sizes[1:]))
     return LayerInput(layers, layer + 1, stream, heads, np.cumsum(sizes)[:-1] - 1, source.automaton, by_state=True)
 

@@ -68,8 +68,8 @@ class Regions(Strategy):
 
     def prove(self, problem: Problem) -> Evidence:
         """Refine until every region is proved, or the grid is as fine as allowed."""
-        asked, problem = self.asked(problem), self.fitting(problem)
-        layer = asked[0].layer
+        asked = self.asked(problem)
+        problem, layer = asked[0].problem, asked[0].layer
         reads = range(len(problem.reads))
         found: dict[int, dict[int, Tables]] = {read: {} for read in reads}
         kept = KeptSearches(problem, self)

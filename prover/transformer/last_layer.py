@@ -124,14 +124,7 @@ class PrefixClasses:
     def automaton(self) -> Automaton:
         """Whose states they are."""
         tables, states, _ = self.found
-        every, most = self.problem.required_automaton, max(map(len, states))
-        transitions = np.full((len(tables), most, self.problem.shape[1]), -1, np.int64)
-        outputs = np.full((len(every.reads), most), -1, np.int64)
-        for step, table in enumerate(tables):
-            transitions[step, : len(table)] = table
-        for read, steps in enumerate(every.reads[:, 1].tolist()):
-            outputs[read, : len(states[steps - 1])] = every.outputs[read, states[steps - 1]]
-        return Automaton(every.order, transitions, outputs, every.reads)
+        return self.problem.required_automaton.refined(tables, [np.zeros(1, np.int64), *states])
 
     @property
     def layer(self) -> LastLayer:

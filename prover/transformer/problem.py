@@ -16,7 +16,7 @@ from checker import verify
 from prover.attention.tasks import OrderStatistic, parse_task
 from prover.problem import BoolArray, Problem
 from prover.strategy import DoesNotFit
-from prover.transformer.forward import first_heads, transformer_logits
+from prover.transformer.forward import transformer_logits
 from prover.transformer.walks import walks
 from prover.weights import Weights, load_weights
 
@@ -43,12 +43,6 @@ class TransformerProblem(Problem):
     def weights(self) -> Weights:
         """The model in float64 on the device."""
         return load_weights(self.model, self.device)
-
-    @cached_property
-    def heads(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries (divided by the scale), keys and values of the first block "v head k d_head": of token v at position k."""
-        query, key, value = first_heads(self.model.config, self.weights)
-        return query.cpu(), key.cpu(), value.cpu()
 
     @property
     def required_automaton(self) -> Automaton:
