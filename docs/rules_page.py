@@ -3,8 +3,8 @@
 import tomllib
 from pathlib import Path
 
+from checker.registry import RULES
 from checker.reporting.cli import theorem_of
-from checker.rules import RULES
 
 THEOREMS = Path(__file__).with_name("theorems.toml")
 """The typeset ones, by their rules' names."""

@@ -9,7 +9,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from certificates import AttentionOnly, GroupMLP, Model, Transformer
+from certificates import AttentionOnly, GroupMLP, Model
 from prover.strategy import DoesNotFit
 from prover.weights import Weights, load_weights
 
@@ -50,11 +50,9 @@ FORMATS = {
 def required_margin(model: Model, name: str) -> Fraction:
     """A margin that is enough for the rule, a decimal of few digits.
 
-    Raises DoesNotFit if the weights have more bits than the format, or the rule is not about the architecture.
+    Raises DoesNotFit if the weights have more bits than the format.
     """
     form = FORMATS[name]
-    if isinstance(model.config, Transformer):
-        raise DoesNotFit("executions in floating point are bounded for models of one layer without normalisation only")
     stored = {"BF16": 8, "F16": 11, "F32": 24, "F64": 53}
     if any(stored[tensor.dtype] > form.bits for tensor in model.tensors.values()):
         raise DoesNotFit(f"the weights are stored with more bits than {name} has; convert them first")

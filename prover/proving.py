@@ -38,7 +38,11 @@ def problem_about(
 
 
 def deployable(problem: Problem, deployed: str) -> Problem:
-    """The same with a margin that is large enough for executions in a floating-point format, by its name (prover/deployed)."""
+    """The same about executions in a floating-point format, by its name: with a margin that is large enough for rule
+    float-execution (prover/deployed), or for general transformers in intervals that hold what is computed.
+    """
+    if isinstance(problem, TransformerProblem):
+        return replace(problem, deployed=deployed)
     return replace(problem, margin=max(problem.margin, required_margin(problem.model, deployed)))
 
 
@@ -55,5 +59,6 @@ def prove(problem: Problem, strategy: Strategy, deployed: str | None = None) -> 
     steps = evidence.steps
     if deployed is not None and isinstance(statement, Statement):
         statement = replace(statement, deployed=deployed)
+    if deployed is not None and not isinstance(problem, TransformerProblem):
         steps = (*steps, Step("float-execution", (len(steps) - 1,), {"format": FORMATS[deployed].number}))
     return Certificate(statement, problem.precision, steps, problem.given_tensors), evidence

@@ -18,7 +18,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 DECIDING = "checker/core/decide.py"
-REGISTRY = "checker/rules/__init__.py"
+REGISTRY = "checker/registry.py"
 AUTOMATA = "certificates/automaton.py"
 PARALLEL = "checker/core/parallel.py"
 """What divides a check between processes, where more than one is asked for."""

@@ -35,7 +35,7 @@ from checker.core.meter import Budget, Meter
 from checker.core.pins import Pins
 from checker.core.scaled_integers import ScaledArithmetic
 from checker.core.tasks import Task
-from checker.rules import RULES, STATEMENTS, TASKS
+from checker.registry import RULES, STATEMENTS, TASKS
 
 _BYTES_PER_WEIGHT = 128
 _GATHERED_PER_WEIGHT = 4
@@ -126,14 +126,13 @@ def _require_order(certificate: Certificate, allowed: frozenset[str] | None) -> 
 
 def _apply_rules(steps: Sequence[Step], setting: Setting) -> tuple[Fact, ...]:
     facts: list[Fact] = []
-    index = 0
-    try:
-        for index, step in enumerate(steps):  # noqa: B007 - the index is used where an exception is caught
+    for index, step in enumerate(steps):
+        try:
             facts.append(RULES[step.rule](setting, step, tuple(facts[premise] for premise in step.premises)))
-    except OverBudget as error:
-        raise OverBudget(f"step {index} ({steps[index].rule}): {error}") from error
-    except Refused as error:
-        raise StepRefused(index, steps[index].rule, str(error)) from error
+        except OverBudget as error:
+            raise OverBudget(f"step {index} ({step.rule}): {error}") from error
+        except Refused as error:
+            raise StepRefused(index, step.rule, str(error)) from error
     return tuple(facts)
 
 
@@ -144,9 +143,8 @@ def _require_stated(statement: Statement, result: Fact) -> None:
     if result.correct != statement.correct:
         raise OtherNumber(statement.correct, result.correct)
     if result.deployed != statement.deployed:
-        raise Refused(
-            f"the statement is about {_executions(statement.deployed)}, but its proof about {_executions(result.deployed)}"
-        )
+        stated, proved = _executions(statement.deployed), _executions(result.deployed)
+        raise Refused(f"the statement is about {stated}, but its proof about {proved}")
     if statement.correct > statement.total:
         raise ClaimNotMet(f"{statement.correct} right inputs of {statement.total} cannot be")
 

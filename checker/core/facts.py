@@ -45,7 +45,9 @@ class Fact:
 
 
 class Classifier(Fact, ABC):
-    """Base of facts that tell of single inputs how they are classified."""
+    """Base of facts that tell of single inputs how they are classified. deployed: as of `CertifiedInputs`."""
+
+    deployed: str | None = None
 
     @property
     @abstractmethod

@@ -314,8 +314,8 @@ def task_command(file: Path) -> None:
 @click.argument("name", required=False)
 def rules_command(name: str | None) -> None:
     """List the rules that certificates may use, or print what rule NAME says: its theorem, with the proof."""
+    from checker.registry import RULES
     from checker.reporting.verdict import near_rule
-    from checker.rules import RULES
 
     if name is None:
         for rule in RULES:
@@ -360,7 +360,7 @@ def refute_command(model: Path, tokens: str, answers: str, task: str) -> None:
 
 def theorem_of(rule: str) -> list[str]:
     """The lines of a rule's statement and proof, which stand at the head of its file."""
-    from checker.rules import RULES
+    from checker.registry import RULES
 
     stated = inspect.getdoc(sys.modules[RULES[rule].__module__])
     return (stated or f"Rule `{rule}`: python -OO leaves out what it says").splitlines()

@@ -20,7 +20,7 @@ from checker.core.errors import InvalidInput
 from checker.core.facts import Classifier, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
-from checker.rules import RULES
+from checker.registry import RULES
 
 _CLASSIFIERS = {AttentionOnly.architecture: "additive-tables", Transformer.architecture: "transformer-forward"}
 _PRECISION = 50

@@ -1,8 +1,10 @@
 """The theorem that a proof establishes, in words."""
 
+from certificates.architectures import ModelConfig
 from certificates.certificate import Statement
 from certificates.decimals import decimal
 from certificates.mlp_statement import MLPStatement
+from certificates.transformer import Transformer
 from checker.core.decide import Proof
 from checker.reporting.decimals import floor_decimal
 from checker.reporting.outcome import frequency_bounds
@@ -26,15 +28,16 @@ def theorem(proof: Proof) -> str:
         f"least {statement.correct} of {statement.total} inputs: its accuracy on uniformly random ones is at least "
         f"{floor_decimal(statement.correct, statement.total)}. The task is {task.sentence}. To be right means that the "
         f"true output's logit {_exceeds(statement)} that of every other of the {config.d_vocab_out} outputs."
-        f"{_deployed(statement)}"
+        f"{_deployed(statement, config)}"
     )
 
 
-def _deployed(statement: Statement) -> str:
+def _deployed(statement: Statement, config: ModelConfig) -> str:
     if statement.deployed is None:
         return ""
+    rule = "executed-forward" if isinstance(config, Transformer) else "float-execution"
     return (
-        f" Every execution of the model in {statement.deployed}, as rule float-execution describes executions, classifies "
+        f" Every execution of the model in {statement.deployed}, as rule {rule} describes executions, classifies "
         "these inputs correctly, too."
     )
 

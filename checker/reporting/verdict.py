@@ -23,13 +23,13 @@ from checker.core.meter import Budget, Meter
 from checker.core.parallel import in_processes
 from checker.core.pins import Pins
 from checker.core.scaled_integers import ScaledArithmetic
+from checker.registry import RULES
 from checker.reporting.decimals import floor_decimal, parse_accuracy, parse_decimal
 from checker.reporting.outcome import ArithmeticName, Verdict, elapsed, frequency_bounds
 from checker.reporting.second_checker import second_program, second_verdict
 from checker.reporting.shards import combined, read_shard
 from checker.reporting.theorem import theorem
 from checker.reporting.trusted_lines import trusted_lines
-from checker.rules import RULES
 
 
 def _mpmath(precision: int, meter: Meter) -> Arithmetic:

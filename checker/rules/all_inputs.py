@@ -73,4 +73,4 @@ def all_inputs(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Cert
         known[known] = classifier.classifies(setting, inputs[known], task.outputs_of(inputs[known]))
         return known
 
-    return CertifiedInputs(correct, cells, covers, held)
+    return CertifiedInputs(correct, cells, covers, held, deployed=classifier.deployed)

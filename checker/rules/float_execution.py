@@ -55,7 +55,7 @@ the format has, that x <= 1/4, that nothing overflows, and the inequality.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -66,47 +66,18 @@ from certificates.two_inputs import GroupMLP, UniformAttention
 from checker.core.enclosed_weights import dyadic, weight, zeros
 from checker.core.enclosures import Enclosure
 from checker.core.errors import Refused
-from checker.core.facts import CertifiedInputs, Fact, Setting, take_hints, take_parameters
+from checker.core.facts import CertifiedInputs, Fact, Setting, take_hints
+from checker.rules.float_formats import Format, executed, require_stored, take_format
 
 _ATTENTION, _MLP = "blocks.0.attn.", "blocks.0.mlp."
-_BITS_STORED = {"BF16": 8, "F16": 11, "F32": 24, "F64": 53}
-
-
-@dataclass(frozen=True)
-class Format:
-    """u = 2**-bits, u' = 2**-operand_bits, and the exponent of the largest power of two; eta = 2**(1 - largest)."""
-
-    name: str
-    bits: int
-    operand_bits: int
-    largest: int
-
-
-FORMATS = (
-    Format("float32", 24, 24, 127),
-    Format("float64", 53, 53, 1023),
-    Format("tf32", 24, 10, 127),
-    Format("bfloat16", 24, 7, 127),
-)
 
 
 def float_execution(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> CertifiedInputs:
     """Apply the rule to certified inputs."""
-    (number,) = take_parameters(step, "format")
+    form, inputs = take_format(step, premises)
     take_hints(setting, step)
-    if len(premises) != 1 or not isinstance(premises[0], CertifiedInputs):
-        raise Refused(f"{step.rule} takes one premise, about certified inputs")
-    if not 0 <= number < len(FORMATS):
-        raise Refused(f"format is a number below {len(FORMATS)}: {', '.join(form.name for form in FORMATS)}")
-    form, model = FORMATS[number], setting.model
-    if any(_BITS_STORED[tensor.dtype] > form.bits for tensor in model.tensors.values()):
-        raise Refused(f"the model's weights are stored with more bits than {form.name} has: {form.bits}")
-    error, largest = errors_in(setting, form)
-    if not (dyadic(setting, Fraction(2) ** (form.largest - 2)) - largest).positive().all():
-        raise Refused(f"a number may overflow {form.name}")
-    if not (dyadic(setting, setting.margin) - (error + error)).positive().all():
-        raise Refused(f"the margin is not proved to exceed twice what {form.name} may be off: state a larger one")
-    return replace(premises[0], deployed=form.name, unexplained_dimension=0)
+    require_stored(setting.model, form)
+    return executed(setting, form, inputs, *errors_in(setting, form))
 
 
 def errors_in(setting: Setting, form: Format) -> tuple[Enclosure, Enclosure]:
@@ -135,17 +106,11 @@ class _Sizes:
 
     def gamma(self, roundings: int, operands: int = 24) -> Enclosure:
         """Of so many roundings by u, and by u' if that is coarser."""
-        form = self.form
-        x = Fraction(roundings, 2**form.bits) + (
-            Fraction(operands, 2**form.operand_bits) if form.operand_bits < form.bits else 0
-        )
-        if x > Fraction(1, 4):
-            raise Refused(f"too many roundings for {form.name}")
-        return self.upper(Fraction(x.numerator, x.denominator - x.numerator))
+        return self.upper(self.form.gamma(roundings, operands))
 
     def underflow(self, operations: int) -> Enclosure:
         """Eta times a number of operations."""
-        return self.upper(operations * Fraction(2) ** (1 - self.form.largest))
+        return self.upper(operations * self.form.smallest)
 
     def chain(self, *sums: Enclosure) -> Enclosure:
         """The product of 1 + s "1 1"."""

@@ -12,7 +12,8 @@ through the unembedding, and the unembedding's own) less delta. In LN, x' less i
 as D less its mean. Both are multiplied by d, as in `forward`. Nothing needs the box of x', but sigma, where beta is not zero.
 If the number is positive, sigma is not zero, since otherwise x' (or x' less its mean) would be.
 
-So only h is bounded coordinate by coordinate, from boxes of what its units read, normalised as in `boxes`.
+So only h is bounded coordinate by coordinate, from boxes of what its units read, normalised as in `boxes`. For executions in
+floating point (`executed_forward`), x' is off by what the sum that makes it loses, and leads by what logits lose.
 """
 
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from checker.core.enclosed_weights import plus_margin, zeros
 from checker.core.enclosures import BoolArray, Enclosure
 from checker.transformer.activations import fraction
 from checker.transformer.boxes import activated, normalised
-from checker.transformer.forward import Layers
+from checker.transformer.forward import Layers, widened
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,23 @@ class Boxes:
         return Boxes(np.tile(self.query, 2), lower.concatenate([upper], 0))
 
 
+def _identity(size: int) -> IntArray:
+    places = np.arange(size)
+    return np.asarray(places[:, None] == places, np.int64)
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """What the MLP's units give, h "n m". off "n d": how far x' may be from the sum of x and what they write, if it may."""
+
+    units: Enclosure
+    off: Enclosure | None
+
+    def at(self, rows: IntArray) -> "Hidden":
+        """Some of them."""
+        return Hidden(self.units[rows], None if self.off is None else self.off[rows])
+
+
 @dataclass(frozen=True)
 class AfterAttention:
     """base "q d": b for every query. out "z d": O."""
@@ -61,45 +79,84 @@ class AfterAttention:
 
     def proved(self, boxes: Boxes, outputs: IntArray) -> BoolArray:
         """For which boxes the output "n" is proved to lead all others, by more than the margin."""
-        config, proved = self.layers.config, np.zeros(len(outputs), np.bool_)
-        normed = config.normalization_type is not None
-        hidden, rows = (None, np.arange(len(outputs))) if config.attn_only else self._hidden(boxes)
+        proved, rows = np.zeros(len(outputs), np.bool_), np.arange(len(outputs))
+        hidden, rows = (None, rows) if self.layers.config.attn_only else self._hidden(boxes)
+        total, sigma = None, None
+        if self.layers.config.normalization_type is not None and (self.unembedding[1] or self.layers.deployed):
+            total, sigma, defined = self._last_norm(boxes.at(rows), hidden)
+            hidden, rows = hidden.at(defined) if hidden else None, rows[defined]
         boxes, outputs = boxes.at(rows), outputs[rows]
+        lost = self.layers.lost(lambda: self._through(self._identity, boxes, hidden), total, sigma)
         unembed, bias = self.unembedding
-        sigma = self._sigma(boxes, hidden) if normed and bias else None
         for output in np.unique(outputs).tolist():
             own = np.flatnonzero(outputs == output)
             columns = unembed[:, output : output + 1] - unembed
-            lead = self._through(columns, boxes.at(own), hidden[own] if hidden else None)
+            lead = self._through(columns, boxes.at(own), hidden.at(own) if hidden else None)
             if bias:
                 beta = plus_margin(self.layers.setting, bias[:, output : output + 1], -1) - bias
                 lead = lead + (sigma[own] * beta if sigma else beta)
+            if lost:
+                lead = lead - lost[own, output].reshape(-1, 1) - lost[own]
             positive = lead.positive()
             positive[:, output] = True
             proved[rows[own]] = positive.all(axis=1)
         return proved
 
-    def _through(self, columns: Enclosure, boxes: Boxes, hidden: Enclosure | None) -> Enclosure:
+    def _through(self, columns: Enclosure, boxes: Boxes, hidden: Hidden | None) -> Enclosure:
         """The product of x' (or, without h, of x) and a matrix "d c": "n c"."""
         found = (self.base @ columns)[boxes.query] + boxes.z @ (self.out @ columns)
         if hidden is None:
             return found
-        found = found + hidden @ (self.layers.weights[f"{self._block}.mlp.W_out"] @ columns)
+        found = found + hidden.units @ (self.layers.weights[f"{self._block}.mlp.W_out"] @ columns)
         bias = f"{self._block}.mlp.b_out"
-        return found + self.layers.weights[bias] @ columns if bias in self.layers.weights else found
+        found = found + self.layers.weights[bias] @ columns if bias in self.layers.weights else found
+        return found if hidden.off is None else widened(found, hidden.off @ abs(columns))
 
-    def _hidden(self, boxes: Boxes) -> tuple[Enclosure, IntArray]:
-        """What the MLP's units give, h "n m", in those rows where it is proved to be defined; and which these are."""
+    def _hidden(self, boxes: Boxes) -> tuple[Hidden, IntArray]:
+        """What the MLP's units give, in those rows where it is proved to be defined; and which these are."""
         config, layers, rows = self.layers.config, self.layers, np.arange(len(boxes.query))
-        over_boxes = partial(activated, config.act_fn)
+        over_boxes, layer = partial(activated, config.act_fn), config.n_layers - 1
+
+        def stream() -> Enclosure:
+            return self._through(self._identity, boxes.at(rows), None)
+
         if config.normalization_type is None:
-            return layers.units(config.n_layers - 1, lambda weights: self._through(weights, boxes, None), over_boxes), rows
-        x = self._through(self.centring, boxes, None)
-        squares, share = x.square().sum(1).reshape(-1, 1) + self._eps(config.d_model), Fraction(1, 16)
-        divisors = (squares * fraction(x.arithmetic, share)).sqrt().within(x.arithmetic)  # rounded more than in a division
-        rows = np.flatnonzero(divisors.positive())
-        y = layers.scaled(f"{self._block}.ln2", normalised(x[rows], self._eps(config.d_model)))
-        return layers.units(config.n_layers - 1, lambda weights: y @ weights, over_boxes), rows
+            units = layers.units(layer, lambda weights: self._through(weights, boxes, None), lambda: abs(stream()), over_boxes)
+        else:
+            x = self._through(self.centring, boxes, None)
+            squares = x.square().sum(1).reshape(-1, 1) + self._eps(config.d_model)
+            rows = self._defined(squares)
+            rows = rows[layers.bounded(squares[rows], stream, self._subtracts_means)]
+            y = layers.scaled(f"{self._block}.ln2", normalised(x[rows], self._eps(config.d_model)))
+            y = layers.of_norm(f"{self._block}.ln2", y, squares[rows], stream, self._subtracts_means)
+            units = layers.units(layer, lambda weights: y @ weights, lambda: abs(y), over_boxes)
+
+        def size() -> Enclosure:
+            written = abs(units) @ abs(layers.weights[f"{self._block}.mlp.W_out"])
+            return abs(stream()) + layers.plus_size(written, f"{self._block}.mlp.b_out")
+
+        return Hidden(units, layers.off(config.d_mlp + 2, size)), rows
+
+    def _defined(self, squares: Enclosure) -> IntArray:
+        """In which rows a norm may divide by the root of these."""
+        share = fraction(squares.arithmetic, Fraction(1, 16))
+        divisors = (squares * share).sqrt().within(squares.arithmetic)  # rounded more than in a division
+        return np.flatnonzero(divisors.positive())
+
+    def _last_norm(self, boxes: Boxes, hidden: Hidden | None) -> tuple[Enclosure, Enclosure, IntArray]:
+        """Of its mean square: n times it, and its root "n 1", both of d times x if means are subtracted; and in which rows."""
+        squares, rows = self._through(self.centring, boxes, hidden).square().sum(1).reshape(-1, 1), np.arange(len(boxes.query))
+        sigma = self.root(squares)
+        if not self.layers.deployed:
+            return squares, sigma, rows
+        total = squares + self._eps(self.layers.config.d_model)
+        rows = self._defined(total)
+        inside = hidden.at(rows) if hidden else None
+        fine = self.layers.bounded(
+            total[rows], lambda: self._through(self._identity, boxes.at(rows), inside), self._subtracts_means
+        )
+        rows = rows[fine]
+        return total[rows], sigma[rows], rows
 
     @property
     def _block(self) -> str:
@@ -118,10 +175,6 @@ class AfterAttention:
             unembed = unembed * layers.weights["ln_final.w"].reshape(-1, 1)
         return self.centring @ unembed, sum(biases[1:], biases[0]) if biases else None
 
-    def _sigma(self, boxes: Boxes, hidden: Enclosure | None) -> Enclosure:
-        """The last norm's root "n 1", times d if means are subtracted."""
-        return self.root(self._through(self.centring, boxes, hidden).square().sum(1).reshape(-1, 1))
-
     def root(self, squares: Enclosure) -> Enclosure:
         """A norm's root, from the sum of squares of what `centring` makes of what it reads; times d if that subtracts means."""
         share = fraction(self.layers.setting.arithmetic, Fraction(1, self.layers.config.d_model))
@@ -130,12 +183,17 @@ class AfterAttention:
     @cached_property
     def centring(self) -> Enclosure:
         """The matrix that subtracts the mean, times d, or the identity if norms do not."""
+        if not self._subtracts_means:
+            return self._identity
         size = self.layers.config.d_model
-        places = np.arange(size)
-        centring = (places[:, None] == places).astype(np.int64)
-        if self._subtracts_means:
-            centring = size * centring - 1
-        return self.layers.setting.arithmetic.exact(centring, np.zeros((size, size), np.int64))
+        return self._known(size * _identity(size) - 1)
+
+    @cached_property
+    def _identity(self) -> Enclosure:
+        return self._known(_identity(self.layers.config.d_model))
+
+    def _known(self, integers: IntArray) -> Enclosure:
+        return self.layers.setting.arithmetic.exact(integers, np.zeros(integers.shape, np.int64))
 
     @property
     def _subtracts_means(self) -> bool:

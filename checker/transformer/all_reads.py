@@ -35,7 +35,8 @@ def right_at_all(setting: Setting, facts: list[RightAtRead], correct: int) -> Ce
             found &= fact.covers(inputs)
         return found
 
-    return CertifiedInputs(correct, ~no_cells(setting), covers, covers)
+    formats = {fact.deployed for fact in facts}
+    return CertifiedInputs(correct, ~no_cells(setting), covers, covers, deployed=formats.pop() if len(formats) == 1 else None)
 
 
 def all_reads(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> CertifiedInputs:

@@ -39,13 +39,15 @@ _EFFORT_PER_TOKEN = 100
 class RightAtRead(Fact):
     """At a read, by its number, at least `correct` inputs are right. covers: which of some inputs "k n" are proved to be.
 
-    followed: if these are the inputs of some regions of a finer automaton, it and which regions "f".
+    followed: if these are the inputs of some regions of a finer automaton, it and which regions "f". deployed: as of
+    `CertifiedInputs`.
     """
 
     read: int
     correct: int
     covers: Callable[[IntArray], BoolArray]
     followed: "tuple[FinerAutomaton, BoolArray] | None" = None
+    deployed: str | None = None
     unexplained_dimension: int = 0
 
 
@@ -89,8 +91,8 @@ class FinerAutomaton:
             further = edges.counts(setting, further, len(last))
         return ways * further[np.searchsorted(last, self.nodes[-1])]
 
-    def right(self, proved: BoolArray) -> RightAtRead:
-        """All inputs of the regions "f" that are proved are right at the read."""
+    def right(self, proved: BoolArray, deployed: str | None = None) -> RightAtRead:
+        """All inputs of the regions "f" that are proved are right at the read; deployed: in executions, too."""
         read, count = self.read, len(self.read.queries)
 
         def covers(inputs: IntArray) -> BoolArray:
@@ -102,7 +104,7 @@ class FinerAutomaton:
                 state = np.where(state < 0, -1, table[state, inputs[:, position]])
             return np.asarray((state >= 0) & proved[state], np.bool_)
 
-        return RightAtRead(self.number, sum(self.ways[proved].tolist()), covers, (self, proved))
+        return RightAtRead(self.number, sum(self.ways[proved].tolist()), covers, (self, proved), deployed)
 
 
 def finer_automaton(

@@ -13,13 +13,14 @@ of the values: this multiplies the numerator and the denominator of a softmax by
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 
 from certificates.tensor_file import IntArray
 from certificates.transformer import Transformer
 from checker.core.enclosed_weights import weight
-from checker.core.enclosures import Arithmetic, Enclosure
+from checker.core.enclosures import Arithmetic, BoolArray, Enclosure
 from checker.core.facts import Setting
 from checker.transformer.activations import ACTIVATIONS, fraction
 from checker.transformer.places import Places, instead_of_hidden
@@ -44,7 +45,14 @@ class Heads:
 
 
 class Layers:
-    """The parts of a transformer, its weights being enclosures in the setting's arithmetic."""
+    """The parts of a transformer, its weights being enclosures in the setting's arithmetic.
+
+    All that is computed goes through one of the methods from `off` to `lost`, which change nothing here. In `executed_forward`
+    they make intervals wide enough for what executions in floating point may compute, too.
+    """
+
+    deployed: str | None = None
+    """The format in which executions are within the intervals as well, if they are."""
 
     def __init__(self, setting: Setting, config: Transformer) -> None:
         self.setting, self.config = setting, config
@@ -57,6 +65,53 @@ class Layers:
         inverse = Fraction(scale.denominator, abs(scale.numerator))
         self.scale = setting.arithmetic.reciprocal_sqrt(config.d_head) if scale == -1 else fraction(setting.arithmetic, inverse)
 
+    def in_arithmetic(self, arithmetic: Arithmetic) -> "Layers":
+        """The same in another arithmetic."""
+        return Layers(replace(self.setting, arithmetic=arithmetic), self.config)
+
+    def off(self, roundings: int, size: Callable[[], Enclosure]) -> Enclosure | None:
+        """How far a computed sum of products may be from this sum. roundings: of each of these; size: the sum of their absolute
+        values.
+        """
+        return None
+
+    def computed(self, value: Enclosure, roundings: int, size: Callable[[], Enclosure]) -> Enclosure:
+        """A sum of products, see `off`."""
+        off = self.off(roundings, size)
+        return value if off is None else widened(value, off)
+
+    def tilted(self, weights: Enclosure, size: Callable[[], Enclosure]) -> Enclosure:
+        """Exponentials of scores, whose products have absolute values that add up to `size`."""
+        return weights
+
+    def mixed(self, value: Enclosure, keys: int, size: Callable[[], Enclosure]) -> Enclosure:
+        """Means of so many values, weighted by attention. size: their largest absolute value."""
+        return value
+
+    def of_turns(self, value: Enclosure, first: Enclosure, second: Enclosure, position: IntArray) -> Enclosure:
+        """A coordinate that a rotary embedding makes of two, at positions "p"."""
+        return value
+
+    def of_activation(self, value: Enclosure, given: Enclosure) -> Enclosure:
+        """What an activation gives."""
+        return value
+
+    def of_norm(
+        self, name: str, value: Enclosure, total: Enclosure, read: Callable[[], Enclosure], subtracts: bool
+    ) -> Enclosure:
+        """What a norm makes of vectors `read`, with weight and bias. total: n times the mean square plus eps, of d times `read`
+        less its mean, if that subtracts means, else of `read`.
+        """
+        return value
+
+    def bounded(self, total: Enclosure, read: Callable[[], Enclosure], subtracts: bool) -> BoolArray:
+        """For which vectors what a norm makes of them can be bounded."""
+        return np.ones(total.shape[0], np.bool_)
+
+    def lost(self, read: Callable[[], Enclosure], total: Enclosure | None, sigma: Enclosure | None) -> Enclosure | None:
+        """By how much logits "n out" may be off, from the residual stream "n d", in units of `after_attention`."""
+        return None
+
     def hold(self, rows: int) -> None:
         """Announce what a layer works on in so many rows: the residual stream and heads."""
         config = self.config
@@ -68,24 +123,37 @@ class Layers:
         position, token = np.divmod(np.arange(self.config.n_ctx * self.config.d_vocab), self.config.d_vocab)
         stream = self.weights["embed.W_E"][token]
         if self.config.positional_embedding_type == "standard":
-            stream = stream + self.weights["pos_embed.W_pos"][position]
+            stream = self.added(stream, self.weights["pos_embed.W_pos"][position])
         return stream, self.heads(0, stream, position)
 
     def plus(self, x: Enclosure, bias: str) -> Enclosure:
         return x + self.weights[bias] if bias in self.weights else x
 
+    def plus_size(self, size: Enclosure, bias: str) -> Enclosure:
+        """A sum of absolute values, and that of a bias."""
+        return size + abs(self.weights[bias]) if bias in self.weights else size
+
+    def added(self, x: Enclosure, y: Enclosure) -> Enclosure:
+        both = x + y
+        return self.computed(both, 1, lambda: abs(both))
+
+    def linear(self, x: Enclosure, matrix: Enclosure, bias: str) -> Enclosure:
+        """X W, plus a bias."""
+        product = self.plus(x @ matrix, bias)
+        return self.computed(product, matrix.shape[0] + 1, lambda: self.plus_size(abs(x) @ abs(matrix), bias))
+
     def heads(self, layer: int, stream: Enclosure, position: IntArray) -> Heads:
         x, attention = self.norm(f"blocks.{layer}.ln1", stream), f"blocks.{layer}.attn."
 
         def projected(letter: str) -> Enclosure:
-            flat = self.plus(x @ self.weights[f"{attention}W_{letter}"], f"{attention}b_{letter}")
+            flat = self.linear(x, self.weights[f"{attention}W_{letter}"], f"{attention}b_{letter}")
             return flat.reshape(len(position), -1, self.config.d_head)
 
         def compared(letter: str) -> Enclosure:
             heads = projected(letter)
             if self.config.use_qk_norm:
-                heads = self._over_root_mean_square(heads, 1) * self.weights[f"{attention}{letter.lower()}_norm.w"]
-            return self._turned(heads, position) if self.config.rotary_dim else heads
+                heads = self._over_root_mean_square(f"{attention}{letter.lower()}_norm", heads, heads, 1)
+            return self.turned(heads, position) if self.config.rotary_dim else heads
 
         return Heads(compared("Q") * self.scale, compared("K"), projected("V"))
 
@@ -106,17 +174,19 @@ class Layers:
                 sees = np.take_along_axis(sees, looks_at, 1)
             key, value = (part[sees[:, None, :], group[:, None]] for part in (heads.key, heads.value))  # "p head seen e"
             scores = (key @ heads.query[here].reshape(*shape, config.d_head, 1)).reshape(*shape, seen)
-            if config.positional_embedding_type == "alibi":
-                scores = scores - self.falls(layer, position, looks_at)
+            falls = self.falls(layer, position, looks_at) if config.positional_embedding_type == "alibi" else None
+            scores = scores if falls is None else scores - falls
             weights = (scores - scores.max(2).reshape(*shape, 1).representative()).exp()
+            weights = self.tilted(weights, partial(sizes_of_scores, heads.query[here], key, falls))
             if config.pad_token >= 0:
                 weights, blind = weights.times(visible[:, None].astype(np.int64)), ~visible.any(axis=1)[:, None]
             mixed, total = (weights.reshape(*shape, 1, seen) @ value).reshape(*shape, config.d_head), weights.sum(2)
             if config.pad_token >= 0:
                 total = total + self.setting.arithmetic.exact(blind.astype(np.int64), np.zeros(blind.shape, np.int64))
-            parts.append(mixed.over(total.reshape(*shape, 1)).reshape(len(here), -1))
+            means = self.mixed(mixed.over(total.reshape(*shape, 1)), seen, partial(_largest_size, value, 2))
+            parts.append(means.reshape(len(here), -1))
         joined = parts[0].concatenate(parts[1:], 0)
-        return self.plus(joined @ self.weights[f"blocks.{layer}.attn.W_O"], f"blocks.{layer}.attn.b_O")
+        return self.linear(joined, self.weights[f"blocks.{layer}.attn.W_O"], f"blocks.{layer}.attn.b_O")
 
     def falls(self, layer: int, position: int, seen: IntArray) -> Enclosure:
         """What scores of keys at positions "p k" lose by being far from a query, slope |j - l|: "p head k"."""
@@ -124,29 +194,43 @@ class Layers:
 
     def mlp(self, layer: int, stream: Enclosure, activation: Callable[[Enclosure], Enclosure]) -> Enclosure:
         x, mlp = self.norm(f"blocks.{layer}.ln2", stream), f"blocks.{layer}.mlp."
-        hidden = self.units(layer, lambda weights: x @ weights, activation)
-        return self.plus(hidden @ self.weights[f"{mlp}W_out"], f"{mlp}b_out")
+        hidden = self.units(layer, lambda weights: x @ weights, lambda: abs(x), activation)
+        return self.linear(hidden, self.weights[f"{mlp}W_out"], f"{mlp}b_out")
 
     def units(
-        self, layer: int, read: Callable[[Enclosure], Enclosure], activation: Callable[[Enclosure], Enclosure]
+        self,
+        layer: int,
+        read: Callable[[Enclosure], Enclosure],
+        size: Callable[[], Enclosure],
+        activation: Callable[[Enclosure], Enclosure],
     ) -> Enclosure:
-        """What the MLP's units give, "p m". read: what they read through weights "d m"."""
+        """What the MLP's units give, "p m". read: what they read through weights "d m"; size: of what they read, "p d"."""
         mlp = f"blocks.{layer}.mlp."
-        inner = read(self.weights[f"{mlp}W_in"])
-        if self.config.gated_mlp:
-            return self.plus(activation(read(self.weights[f"{mlp}W_gate"])) * inner, f"{mlp}b_in")
-        return activation(self.plus(inner, f"{mlp}b_in"))
+
+        def active(name: str, bias: str) -> Enclosure:
+            inner = linear(name, bias)
+            return self.of_activation(activation(inner), inner)
+
+        def linear(name: str, bias: str) -> Enclosure:
+            matrix = self.weights[f"{mlp}{name}"]
+            product = self.plus(read(matrix), bias)
+            return self.computed(product, matrix.shape[0] + 1, lambda: self.plus_size(size() @ abs(matrix), bias))
+
+        if not self.config.gated_mlp:
+            return active("W_in", f"{mlp}b_in")
+        inner, gate = linear("W_in", ""), active("W_gate", "")
+        products = self.plus(gate * inner, f"{mlp}b_in")
+        return self.computed(products, 2, lambda: self.plus_size(abs(gate) * abs(inner), f"{mlp}b_in"))
 
     def norm(self, name: str, x: Enclosure) -> Enclosure:
         """LN, RMS or nothing, with weight and bias where there are any."""
         kind, size = self.config.normalization_type, self.config.d_model
         if kind is None:
             return x
-        if kind in ("LN", "LNPre"):
-            x = self._over_root_mean_square(x.times(np.full((1, 1), size, np.int64)) - x.sum(1).reshape(-1, 1), size**2)
-        else:
-            x = self._over_root_mean_square(x, 1)
-        return self.scaled(name, x)
+        if kind not in ("LN", "LNPre"):
+            return self._over_root_mean_square(name, x, x, 1)
+        centred = x.times(np.full((1, 1), size, np.int64)) - x.sum(1).reshape(-1, 1)
+        return self._over_root_mean_square(name, x, centred, size**2, subtracts=True)
 
     def scaled(self, name: str, x: Enclosure) -> Enclosure:
         """Times a norm's weight, plus its bias, where there are any."""
@@ -156,26 +240,50 @@ class Layers:
         """W_U "d out"."""
         return self.weights["embed.W_E"].T if self.config.tie_word_embeddings else self.weights["unembed.W_U"]
 
-    def _over_root_mean_square(self, x: Enclosure, factor: int) -> Enclosure:
-        """Vectors x along the last axis become x / sqrt(mean x^2 + factor eps)."""
+    def _over_root_mean_square(
+        self, name: str, read: Enclosure, x: Enclosure, factor: int, subtracts: bool = False
+    ) -> Enclosure:
+        """Vectors x along the last axis, made of those that are read, become x / sqrt(mean x^2 + factor eps); then `scaled`."""
         *others, size = x.shape
         eps = fraction(self.setting.arithmetic, factor * size * Fraction(self.config.eps))
         total = x.square().sum(len(others)).reshape(*others, 1) + eps
         root = self.setting.arithmetic.reciprocal_sqrt(size).times(np.full((1, 1), size, np.int64))  # of the size
-        return x * (total.inverse_sqrt() * root)
+        return self.of_norm(name, self.scaled(name, x * (total.inverse_sqrt() * root)), total, lambda: read, subtracts)
 
-    def _turned(self, x: Enclosure, position: IntArray) -> Enclosure:
+    @property
+    def pairs(self) -> tuple[IntArray, IntArray, IntArray]:
+        """Which coordinates of a head a rotary embedding turns in pairs, first and second ones, and which it leaves."""
+        config, number = self.config, np.arange(self.config.rotary_dim // 2)
+        first, apart = (2 * number, 1) if config.rotary_adjacent_pairs else (number, len(number))
+        return first, first + apart, np.arange(config.rotary_dim, config.d_head)
+
+    def turned(self, x: Enclosure, position: IntArray) -> Enclosure:
         """Rotary embedding: pairs (a, b) of the first coordinates of "p head e" become (a cos - b sin, b cos + a sin).
 
         The coordinates come in another order, the same for queries and keys, whose products are all that matters.
         """
-        config, pairs = self.config, self.config.rotary_dim // 2
-        cosine, sine = (table[position].reshape(len(position), 1, pairs) for table in self.turns)
-        first = np.arange(pairs) * (2 if config.rotary_adjacent_pairs else 1)
-        second = first + (1 if config.rotary_adjacent_pairs else pairs)
-        others = np.arange(config.rotary_dim, config.d_head)
+        cosine, sine = (table[position].reshape(len(position), 1, -1) for table in self.turns)
+        first, second, others = self.pairs
         a, b = x[:, :, first], x[:, :, second]
-        return (a * cosine - b * sine).concatenate([b * cosine + a * sine, x[:, :, others]], 2)
+        turned = self.of_turns(a * cosine - b * sine, a, b, position), self.of_turns(b * cosine + a * sine, a, b, position)
+        return turned[0].concatenate([turned[1], x[:, :, others]], 2)
+
+
+def widened(value: Enclosure, off: Enclosure) -> Enclosure:
+    """All numbers that are no further away than this."""
+    off = off.representative()
+    return value + (off - off - off).up_to(off)
+
+
+def sizes_of_scores(query: Enclosure, key: Enclosure, falls: Enclosure | None) -> Enclosure:
+    """The largest sum of absolute values of what is added up in a score: "p h 1", of "p h e", "p h k e", and "p h k"."""
+    size = (abs(key) @ abs(query).reshape(*query.shape, 1)).max(2)
+    return size if falls is None else size + abs(falls).max(2).reshape(*falls.shape[:2], 1)
+
+
+def _largest_size(values: Enclosure, axis: int) -> Enclosure:
+    """Along an axis."""
+    return abs(values).max(axis)
 
 
 class Forward:
@@ -184,10 +292,11 @@ class Forward:
     That is computed in a finer arithmetic, and rounded once: there are few such numbers, and errors in them grow most.
     """
 
-    def __init__(self, setting: Setting, config: Transformer) -> None:
-        self.setting, self.config, self.layers = setting, config, Layers(setting, config)
+    def __init__(self, layers: Layers) -> None:
+        setting, config = layers.setting, layers.config
+        self.setting, self.config, self.layers = setting, config, layers
         self.layers.hold(config.d_vocab * config.n_ctx)
-        stream, heads = Layers(replace(setting, arithmetic=setting.arithmetic.finer()), config).embedded()
+        stream, heads = layers.in_arithmetic(setting.arithmetic.finer()).embedded()
         self.stream, self.heads = stream.within(setting.arithmetic), heads.within(setting.arithmetic)
 
     def logits(self, inputs: IntArray, reads: Sequence[int]) -> Enclosure:
@@ -203,8 +312,8 @@ class Forward:
             if layer == config.n_layers - 1:
                 asked = np.flatnonzero(np.isin(places.position, reads))
                 stream = stream[asked]
-            stream = stream + layers.attention(layer, heads, places, asked)
+            stream = layers.added(stream, layers.attention(layer, heads, places, asked))
             if not config.attn_only:
-                stream = stream + layers.mlp(layer, stream, ACTIVATIONS[config.act_fn])
+                stream = layers.added(stream, layers.mlp(layer, stream, ACTIVATIONS[config.act_fn]))
         last = layers.norm("ln_final", stream)
-        return layers.plus(last @ layers.unembedding(), "unembed.b_U")[np.searchsorted(asked, places.number[:, reads])]
+        return layers.linear(last, layers.unembedding(), "unembed.b_U")[np.searchsorted(asked, places.number[:, reads])]

@@ -39,7 +39,6 @@ from checker.core.errors import Refused
 from checker.core.facts import Fact, Setting, take_hints, take_parameters
 from checker.transformer.boxes import activated
 from checker.transformer.finer import stood_for, tables_of
-from checker.transformer.forward import Layers
 from checker.transformer.reads import LayerInput, Read
 from checker.transformer.transformer_forward import take_forward
 
@@ -66,7 +65,7 @@ def prefix_classes(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> 
     if automaton.count() != task.total:
         raise Refused("some inputs of the task are in no class")
     finer = replace(setting, arithmetic=setting.arithmetic.finer())
-    layers = Layers(finer, config)
+    layers = forward.layers.in_arithmetic(finer.arithmetic)
     layers.hold(task.n_ctx * task.d_vocab)
     stream, heads = layers.embedded()
     source = LayerInput(layers, 0, stream, heads, np.arange(task.n_ctx) * task.d_vocab, automaton, by_state=False)
@@ -82,7 +81,7 @@ def _after(setting: Setting, task: AutomatonTask, source: LayerInput, sizes: Int
     parts = [_attended(setting, task, source, position) for position in range(length)]
     stream = parts[0].concatenate(parts[1:], 0)
     if not layers.config.attn_only:
-        stream = stream + layers.mlp(layer, stream, partial(activated, layers.config.act_fn))
+        stream = layers.added(stream, layers.mlp(layer, stream, partial(activated, layers.config.act_fn)))
     layers.hold(stream.shape[0])
     heads = layers.heads(layer + 1, stream, np.repeat(np.arange(length), sizes[1:]))
     return LayerInput(layers, layer + 1, stream, heads, np.cumsum(sizes)[:-1] - 1, source.automaton, by_state=True)
@@ -103,6 +102,6 @@ def _attended(setting: Setting, task: AutomatonTask, source: LayerInput, positio
     place = np.full(boxes.shape[0], len(rows), np.int64)
     place[rows] = np.arange(len(rows))
     _, least, most = read.range
-    z = z.concatenate([least.up_to(most).reshape(1, -1)], 0)[place]
+    z = z.concatenate([read.averages(least.up_to(most))], 0)[place]
     state, query = np.divmod(read.reached[-1], len(queries))
     return (read.base[query] + z @ read.out).segment_hull(np.flatnonzero(np.diff(state, prepend=-1)))

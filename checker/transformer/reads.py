@@ -9,7 +9,7 @@ boxes that depend on the *symbols* at p and j only: classes of the tokens up to 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 
 import numpy as np
@@ -23,7 +23,7 @@ from checker.core.enclosed_weights import zeros
 from checker.core.enclosures import BoolArray, Enclosure
 from checker.core.facts import Fact, Setting
 from checker.transformer.activations import fraction
-from checker.transformer.forward import Forward, Heads, Layers
+from checker.transformer.forward import Forward, Heads, Layers, sizes_of_scores
 from checker.transformer.places import instead_of_hidden
 
 Counts = NDArray[np.object_]
@@ -212,9 +212,14 @@ class Read:
 
     def fallen(self, scores: Enclosure, position: int, head: int) -> Enclosure:
         """Less what keys at another position lose by being far away."""
+        falls = self._falls(position, head)
+        return scores if falls is None else scores - falls[0]
+
+    def _falls(self, position: int, head: int) -> Enclosure | None:
+        """What these are, "1 1 1", if any."""
         if self.config.positional_embedding_type != "alibi":
-            return scores
-        return scores - self.layers.falls(self.source.layer, self.position, np.array([[position]]))[0, [head]]
+            return None
+        return self.layers.falls(self.source.layer, self.position, np.array([[position]]))[:, [head]]
 
     @cached_property
     def largest(self) -> list[Enclosure]:
@@ -253,13 +258,30 @@ class Read:
         centre = ((least + most) * half).representative()
         return centre, least - centre, most - centre
 
+    def _largest_values(self) -> Enclosure:
+        """What values are at most, in magnitude, "1 h e"."""
+        centre, least, most = self.range
+        return abs(centre) + abs(least).maximum(abs(most))
+
+    def averages(self, z: Enclosure) -> Enclosure:
+        """Means of values, less c, "n h e" as "n z"."""
+        found = self.layers.mixed(z, len(self.symbols), self._largest_values)
+        return found.reshape(found.shape[0], self.out.shape[0])
+
     def weight(self, position: int, head: int) -> Enclosure:
         """The w of a position's symbols, "q c"."""
         scores = self.scores[position][head] - self.largest[head]
+        size = partial(self._size_of_scores, position, head)
         if not self._some_are_hidden:
-            return scores.exp()
+            return self.layers.tilted(scores.exp(), size)
         scores = scores.minimum(zeros(self.setting, 1, 1))  # as they are, but for those of what is hidden
-        return scores.exp().times(self.visible(position).astype(np.int64))
+        return self.layers.tilted(scores.exp(), size).times(self.visible(position).astype(np.int64))
+
+    def _size_of_scores(self, position: int, head: int) -> Enclosure:
+        """The largest of a position's symbols, "q 1"."""
+        query, key = self.source.heads.query[self.at(self.position)], self.source.heads.key[self.at(position)]
+        key = key[:, self.group[head]].reshape(1, 1, -1, self.config.d_head)
+        return sizes_of_scores(query[:, [head]], key, self._falls(position, head))[:, 0]
 
     def values(self, position: int) -> Enclosure:
         """The v - c of a position's symbols, "c h e"."""
@@ -273,9 +295,14 @@ class Read:
     @cached_property
     def base(self) -> Enclosure:
         """The residual stream at p, for each query "q d", if all heads read their c."""
-        written = self.range[0].reshape(1, -1) @ self.out
-        biased = self.layers.plus(written, f"blocks.{self.source.layer}.attn.b_O")
-        return self.source.stream[self.at(self.position)] + biased
+        written, bias = self.range[0].reshape(1, -1) @ self.out, f"blocks.{self.source.layer}.attn.b_O"
+        stream = self.source.stream[self.at(self.position)]
+
+        def size() -> Enclosure:
+            read = self._largest_values().reshape(1, -1)
+            return abs(stream) + self.layers.plus_size((read + read) @ abs(self.out), bias)
+
+        return self.layers.computed(stream + self.layers.plus(written, bias), self.out.shape[0] + 2, size)
 
     @property
     def width(self) -> int:
@@ -302,7 +329,7 @@ class Read:
         divisors = parts[:, :, 0].within(self.setting.arithmetic)  # rounded as in a division
         rows = np.flatnonzero(divisors.positive().all(axis=1))
         z = parts[rows, :, 1:].over(parts[rows, :, :1]).maximum(least).minimum(most)
-        return z.reshape(len(rows), self.out.shape[0]), rows
+        return self.averages(z), rows
 
     def symbol_of(self, node: IntArray, token: IntArray) -> IntArray:
         """What is read in a step, from the token and the node after it."""

@@ -103,4 +103,4 @@ def regions(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> RightAt
     scale, width = hints["scale"], finer.read.out.shape[0]
     if not 0 <= cuts <= _MOST_CUTS or len(scale) != width or np.any(scale < 1) or np.any(scale > _LARGEST_SCALE):
         raise Refused(f"there are 0 to {_MOST_CUTS} cuts, and {width} scales from 1 to {_LARGEST_SCALE}")
-    return finer.right(_leads(finer, _sums(finer), Cuts(cuts, scale)))
+    return finer.right(_leads(finer, _sums(finer), Cuts(cuts, scale)), finer.read.layers.deployed)

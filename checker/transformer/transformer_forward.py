@@ -23,7 +23,7 @@ from checker.core.enclosed_weights import plus_margin
 from checker.core.enclosures import BoolArray
 from checker.core.errors import Refused
 from checker.core.facts import Classifier, Fact, Setting, take_hints, take_parameters
-from checker.transformer.forward import Forward
+from checker.transformer.forward import Forward, Layers
 
 _BLOCK = 2**18
 """Elements in the largest array of one block of inputs, most places being shared."""
@@ -35,6 +35,7 @@ class EvaluatedTransformer(Classifier):
 
     forward: Forward
     per_block: int
+    deployed: str | None = None
     unexplained_dimension: int = 0
 
     @property
@@ -79,9 +80,14 @@ def transformer_forward(setting: Setting, step: Step, premises: tuple[Fact, ...]
     """Apply the rule. Takes no premises, parameters or hints."""
     take_parameters(step)
     take_hints(setting, step)
-    config = setting.model.config
-    if premises or not isinstance(config, Transformer):
-        raise Refused("transformer-forward takes no premises, and is about the architecture `transformer` only")
+    if premises or not isinstance(setting.model.config, Transformer):
+        raise Refused(f"{step.rule} takes no premises, and is about the architecture `transformer` only")
+    return evaluated(Layers(setting, setting.model.config))
+
+
+def evaluated(layers: Layers) -> EvaluatedTransformer:
+    """The forward pass that consists of these layers."""
+    config = layers.config
     alone = 1 if config.attention_dir == "causal" else config.n_ctx  # places of an input that it shares with none before it
     widest = max(config.n_ctx * config.n_heads * config.d_head, alone * max(config.d_model, config.d_mlp), config.d_vocab_out)
-    return EvaluatedTransformer(Forward(setting, config), max(1, _BLOCK // widest))
+    return EvaluatedTransformer(Forward(layers), max(1, _BLOCK // widest), layers.deployed)

@@ -14,6 +14,7 @@ from certificates.automaton import Automaton
 from certificates.tensor_file import IntArray
 from checker import verify
 from prover.attention.tasks import OrderStatistic, parse_task
+from prover.deployed import FORMATS
 from prover.problem import BoolArray, Problem
 from prover.strategy import DoesNotFit
 from prover.transformer.forward import transformer_logits
@@ -22,15 +23,20 @@ from prover.weights import Weights, load_weights
 
 _BLOCK = 2**22
 """Numbers in the largest array of a block of inputs."""
-_LOST, _SURE = 6, 46
-"""Bits of sums that rounding takes; and the bits of precision from which on float64 would not tell."""
+_LOST, _SURE, _ROUNDINGS = 6, 46, 4
+"""Bits of sums that rounding takes; those of precision from which on float64 would not tell; what executions take more."""
 _SAMPLE, _PROBED = 2**13, 200
 """Random inputs, and about how many of them the checker is asked at once."""
 
 
 @dataclass(frozen=True)
 class TransformerProblem(Problem):
-    """How well a transformer finds the n-th largest of its tokens, or does a task of one's own."""
+    """How well a transformer finds the n-th largest of its tokens, or does a task of one's own.
+
+    deployed: in every execution in this format, too.
+    """
+
+    deployed: str | None = None
 
     @cached_property
     def task(self) -> OrderStatistic:
@@ -67,7 +73,8 @@ class TransformerProblem(Problem):
     @property
     def room(self) -> float:
         """How far a sum is from zero, relative to the greatest of its terms, that the checker surely proves to be positive."""
-        return 2.0 ** (_LOST - min(self.precision, _SURE))
+        bits = self.precision if self.deployed is None else min(self.precision, FORMATS[self.deployed].bits - _ROUNDINGS)
+        return 2.0 ** (_LOST - min(bits, _SURE))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -82,6 +89,8 @@ class TransformerProblem(Problem):
     @property
     def classifier(self) -> Step:
         """The forward pass."""
+        if self.deployed is not None:
+            return Step("executed-forward", (), {"format": FORMATS[self.deployed].number})
         return Step("transformer-forward")
 
     def outputs_of(self, inputs: IntArray) -> IntArray:

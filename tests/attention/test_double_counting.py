@@ -22,7 +22,7 @@ from checker.core.errors import OverBudget, Refused
 from checker.core.facts import CertifiedInputs, Fact, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
-from checker.rules import RULES
+from checker.registry import RULES
 
 TASK = {"name": "max-of-k"}
 

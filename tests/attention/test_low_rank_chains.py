@@ -27,8 +27,8 @@ from checker.core.facts import CertifiedInputs, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
 from checker.crosscheck.mpmath_intervals import MpmathArithmetic
+from checker.registry import RULES
 from checker.reporting.verdict import ARITHMETICS
-from checker.rules import RULES
 from checker.rules.projections import UNIT_BITS, Basis, hinted
 from prover.attention import low_rank_bounds
 from prover.attention.sequence_problem import SequenceProblem

@@ -16,8 +16,8 @@ from checker.core.decide import check_proof, parse_task
 from checker.core.facts import CertifiedInputs, Fact, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
+from checker.registry import RULES
 from checker.reporting.verdict import ARITHMETICS
-from checker.rules import RULES
 from prover.attention.sequence_problem import SequenceProblem
 from prover.proving import prove
 from prover.strategies.interpretation import Interpretation

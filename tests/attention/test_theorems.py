@@ -32,8 +32,8 @@ from checker.core.facts import CertifiedInputs, Fact, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
 from checker.crosscheck.mpmath_intervals import MpmathArithmetic
+from checker.registry import RULES
 from checker.reporting.verdict import ARITHMETICS
-from checker.rules import RULES
 from prover.attention import chain_counts as prover_counts
 from prover.attention.sequence_problem import SequenceProblem
 from prover.proving import prove

@@ -24,9 +24,9 @@ from checker import verify
 from checker.core.errors import CheckError
 from checker.core.in_order import in_turn
 from checker.core.meter import Budget, Meter
+from checker.registry import RULES
 from checker.reporting.decimals import floor_decimal
 from checker.reporting.progress import shown
-from checker.rules import RULES
 from prover.attention.sequence_problem import SequenceProblem
 from prover.commands import options
 from prover.importing import import_model

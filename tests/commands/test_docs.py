@@ -23,7 +23,7 @@ import prover.commands
 from certificates import read_model, write_certificate, write_model
 from certificates.automaton import read_automaton
 from checker.core.decide import check_proof
-from checker.rules import RULES
+from checker.registry import RULES
 from prover.attention.sequence_problem import SequenceProblem
 from prover.commands.explain import explained, legend
 from prover.layouts import mapped, read_mapping

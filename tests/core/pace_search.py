@@ -39,7 +39,7 @@ from checker.core import decide
 from checker.core.errors import CheckError
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledIntegers
-from checker.rules import RULES
+from checker.registry import RULES
 
 LIMIT = 0.8
 """Seconds for each effort, at most, in those of `brute-force` for each operation."""

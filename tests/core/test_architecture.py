@@ -183,7 +183,7 @@ def __getattr__(name: str) -> Any:
 PACKAGE_FILES = [path for path in sources("certificates", "checker") if path.name == "__init__.py"]
 
 
-@pytest.mark.parametrize("path", [p for p in PACKAGE_FILES if name_of(p) != trusted_size.REGISTRY], ids=name_of)
+@pytest.mark.parametrize("path", PACKAGE_FILES, ids=name_of)
 def test_packages_only_pass_names_on(path: Path) -> None:
     """So they need not be counted; and what is trusted names the files that it needs."""
     package = path.parent.name

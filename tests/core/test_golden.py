@@ -21,7 +21,7 @@ from certificates import AttentionOnly, Certificate, MLPStatement, Model, Statem
 from certificates.certificate import read_certificate
 from checker import covers, verify
 from checker.core.decide import check_proof
-from checker.rules import RULES
+from checker.registry import RULES
 
 FOLDER = make_golden.FOLDER
 VERDICTS: list[dict[str, Any]] = json.loads((FOLDER / "verdicts.json").read_text())

@@ -33,7 +33,7 @@ from checker.core.errors import OverBudget
 from checker.core.facts import CertifiedInputs, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
-from checker.rules import RULES
+from checker.registry import RULES
 from checker.rules.disjoint_sum import disjoint_sum
 from checker.rules.further_inputs import further_inputs
 

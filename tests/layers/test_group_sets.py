@@ -20,8 +20,8 @@ from checker.layers import set_output
 from checker.layers.facts import HiddenTables
 from checker.layers.group_laws import Group
 from checker.layers.set_output import ideal_margin
+from checker.registry import RULES
 from checker.reporting.verdict import ARITHMETICS
-from checker.rules import RULES
 from prover.layers.group_actions import coset_action, generated, inverses, subgroup_classes
 
 GROUPS = [*(f"cyclic:{n}" for n in (2, 3, 4, 5, 6)), "symmetric:3", "product(cyclic:2,cyclic:2)", "dihedral:3"]

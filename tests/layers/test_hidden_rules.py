@@ -60,8 +60,8 @@ from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
 from checker.layers.composition import Composition
 from checker.layers.facts import HiddenTables
+from checker.registry import RULES
 from checker.reporting.verdict import ARITHMETICS
-from checker.rules import RULES
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.proving import prove
 from prover.strategies.all_inputs import Enumerate

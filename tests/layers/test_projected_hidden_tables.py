@@ -17,8 +17,8 @@ from certificates import RawTensor, Step
 from checker.core.decide import check_proof
 from checker.core.errors import OverBudget, Refused
 from checker.core.meter import Budget
+from checker.registry import RULES
 from checker.reporting.verdict import ARITHMETICS
-from checker.rules import RULES
 from checker.rules.projections import Basis
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.proving import prove

@@ -24,8 +24,8 @@ from checker.core.decide import check_proof
 from checker.core.errors import CheckError, OverBudget, Refused
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
+from checker.registry import RULES
 from checker.reporting.verdict import ARITHMETICS
-from checker.rules import RULES
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.proving import prove
 from prover.strategies.fourier_output import Fourier

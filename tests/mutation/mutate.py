@@ -35,7 +35,7 @@ from certificates import (
 from certificates.canonical_json import dumps
 from certificates.tensor_file import parse_tensor_file
 from certificates.writing import serialize_certificate
-from checker.rules import RULES
+from checker.registry import RULES
 from prover.attention.sequence_problem import SequenceProblem
 from prover.proving import prove
 from prover.strategies import ATTENTION_STRATEGIES

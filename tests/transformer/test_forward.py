@@ -13,7 +13,7 @@ from certificates import Model
 from checker.core.facts import Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
-from checker.transformer.forward import Forward
+from checker.transformer.forward import Forward, Layers
 
 
 def setting_of(model: Model, precision: int = 30) -> Setting:
@@ -27,7 +27,7 @@ def all_inputs(model: Model) -> np.ndarray:
 
 def bounds(setting: Setting, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper ends of the logits, as fractions."""
-    found = Forward(setting, setting.model.config).logits(inputs, (inputs.shape[1] - 1,))[:, 0]
+    found = Forward(Layers(setting, setting.model.config)).logits(inputs, (inputs.shape[1] - 1,))[:, 0]
     unit = Fraction(2) ** -found.shift
     return found.lo.astype(object) * unit, found.hi.astype(object) * unit
 
