@@ -52,8 +52,9 @@ bench: $(STAMP)
 	$(BIN)/prover bench -o bench-out
 	$(BIN)/python tests/verified/relative_times.py
 
+DEPLOYED := addition-10 balanced-brackets-32
 float32: $(STAMP)
-	$(BIN)/prover deployed $(wildcard certificates/models/*.safetensors) -o float32-out
+	$(BIN)/prover deployed $(wildcard certificates/models/*.safetensors) $(DEPLOYED:%=certificates/transformers/%.safetensors) -o float32-out
 
 pace: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m timed tests/core/test_pace.py

@@ -53,12 +53,15 @@ def prove(problem: Problem, strategy: Strategy, deployed: str | None = None) -> 
     """
     if problem.automaton is not None and not strategy.any_task:
         raise DoesNotFit(f"{strategy.name} is about tasks with a name; for others there is --strategy enumerate")
+    general = isinstance(problem, TransformerProblem)
+    if deployed is not None and general and "executed-forward" not in strategy.rules:
+        raise DoesNotFit(f"{strategy.name} knows nothing of executions in floating point: use regions, or enumerate")
     task = problem.stated_task
     evidence = strategy.prove(problem)
     statement = evidence.statement(problem.model.digest(), task, problem.total, problem.margin)
     steps = evidence.steps
     if deployed is not None and isinstance(statement, Statement):
         statement = replace(statement, deployed=deployed)
-    if deployed is not None and not isinstance(problem, TransformerProblem):
+    if deployed is not None and isinstance(statement, Statement) and not general:
         steps = (*steps, Step("float-execution", (len(steps) - 1,), {"format": FORMATS[deployed].number}))
     return Certificate(statement, problem.precision, steps, problem.given_tensors), evidence

@@ -90,7 +90,7 @@ def _resumed(search: Strategy, output: Path) -> Iterator[Path | None]:
 @click.option(
     "--deployed",
     type=click.Choice(list(FORMATS)),
-    help="Prove it of every execution in this floating-point format, too, with the margin that this takes.",
+    help="Prove it of every execution in this floating-point format, too.",
 )
 @click.option("--precision", type=click.IntRange(12, 256), default=30, help="Bits to which the checker rounds.")
 @click.option("--check", is_flag=True, help="Run the checker on what was written.")

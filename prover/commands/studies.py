@@ -222,7 +222,7 @@ def deployed_command(models: tuple[Path, ...], inputs: int, device: str, output:
     batches of several sizes. The exit status is 1 if one was classified wrongly, or was further off than the bound says.
     """
     with progress_bars() as track:
-        problems = {path: problem_about(read_model(path), pick_device(device), track=track) for path in models}
+        problems = {path: problem_of(path, read_model(path), None, device, track) for path in models}
         table, fine = float_runs_table(problems, output, inputs)
     print_table(table, CONSOLE)
     write_table(table, output / "float32.table.json")

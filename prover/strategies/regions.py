@@ -35,6 +35,7 @@ class Regions(Strategy):
     summary: ClassVar[str] = "all inputs that a transformer treats alike, at once: for tasks of one's own"
     rules: ClassVar[tuple[str, ...]] = (
         "transformer-forward",
+        "executed-forward",
         "prefix-classes",
         "regions",
         "all-reads",

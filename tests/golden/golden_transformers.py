@@ -18,7 +18,9 @@ from transformer_oracle import exact_logits, torch_logits
 
 from certificates import Certificate, Model, Statement, Step
 from certificates.architectures import parse_config
+from certificates.certificate import parse_certificate
 from certificates.model_file import build_model
+from certificates.tensor_file import parse_tensor_file
 
 SIZES = {"architecture": "transformer", "d_model": 3, "d_vocab": 2, "n_ctx": 3, "d_mlp": 4}
 CONFIGS: dict[str, dict[str, Any]] = {
@@ -60,6 +62,11 @@ CONFIGS: dict[str, dict[str, Any]] = {
     },
 }
 FORWARD = Step("transformer-forward")
+
+
+def executed(number: int = 0) -> Step:
+    """The forward pass of executions in a format, by its number."""
+    return Step("executed-forward", (), {"format": number})
 
 
 @cache
@@ -457,6 +464,38 @@ def add_pair_tables(corpus: Corpus) -> None:
     corpus.add("pairs-one-layer", first, 1, "a model with one layer", "transformer-one-head")
 
 
+def add_executions(corpus: Corpus) -> None:
+    """The same about executions in floating point: certificates that are in the corpus already, with another first step."""
+
+    def add(name: str, exit_code: int, why: str, like: str, step: Step, deployed: str | None = "float32") -> None:
+        (case,) = (case for case in corpus.cases if case.certificate == f"{like}.cert")
+        certificate = parse_certificate(parse_tensor_file(case.content))
+        assert isinstance(certificate.statement, Statement)
+        statement = replace(certificate.statement, deployed=deployed)
+        proof = replace(certificate, statement=statement, steps=(step, *certificate.steps[1:]))
+        corpus.add(f"executed-{name}", proof, exit_code, why, case.model.removesuffix(".safetensors"))
+
+    for like in ("transformer-encoder-every", "regions", "joint-reads"):
+        add(like.removeprefix("transformer-").removesuffix("-every"), 0, "in every execution in float32, too", like, executed())
+    add("float64", 0, "in every execution in float64, too", "regions", executed(1), "float64")
+    for like in ("transformer-decoder-every", "transformer-turning-every", "classes"):
+        name = like.removeprefix("transformer-").removesuffix("-every")
+        add(name, 0, "in every execution in float64, too", like, executed(1), "float64")
+    add("decoder-float32", 1, "a norm may divide by too little for float32", "transformer-decoder-every", executed())
+    add("turning-float32", 1, "it leads by too little for float32", "transformer-turning-every", executed())
+    add("classes-float32", 1, "one leads by too little for float32", "classes", executed())
+    add("unsaid", 1, "the statement does not name the format", "regions", executed(), None)
+    add("unproved", 1, "nothing is about executions", "regions", FORWARD)
+    add("other", 1, "proved of another format", "regions", executed(1))
+    add("tf32", 1, "not of this format", "regions", executed(2), "tf32")
+    add("unknown", 1, "no such format", "regions", executed(4))
+    add("negative", 1, "no such format", "regions", executed(-1))
+    add("format-missing", 1, "a format must be named", "regions", Step("executed-forward"))
+    add("potentials", 1, "potentials know nothing of executions", "potentials", executed())
+    add("pairs", 1, "pair-tables know nothing of executions", "pairs", executed())
+    add("padded", 1, "a model with padding", "transformer-padded-every", executed())
+
+
 def model_files() -> dict[str, bytes]:
     """Every model of this part, by file name."""
     files = {f"transformer-{name}": model_file({**SIZES, **CONFIGS[name]}, stored(weights(name)), TASK) for name in CONFIGS}
@@ -496,6 +535,7 @@ def add_cases(corpus: Corpus) -> None:
     add_potentials(corpus)
     add_pair_tables(corpus)
     add_prefix_classes(corpus)
+    add_executions(corpus)
     there = "transformer-decoder"
     corpus.add("transformer-premise", proof("decoder", 0, FORWARD, Step("transformer-forward", (0,))), 1, "a premise", there)
     corpus.add("transformer-tables", proof("decoder", 0, Step("additive-tables"), every()), 1, "it has no tables", there)
