@@ -326,6 +326,7 @@ def list_sums(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> Right
     _require_families(task, number, families)
     proved = np.zeros(count, np.bool_)
     setting.meter.scripting(count)
+    setting.meter.gathering(count * task.d_vocab // 4)  # targets are looked for one by one
     if count:
         queries, asked = np.unique(families[:, 0], return_inverse=True)
         source, position = LayerInput.of_tokens(forward, task.relaxed), task.reads[number]

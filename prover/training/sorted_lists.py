@@ -6,7 +6,6 @@ Lists are drawn at random. The rate rises for some steps, then falls to zero.
 from dataclasses import dataclass
 from fractions import Fraction
 
-import numpy as np
 import torch
 
 from certificates import Model
@@ -15,10 +14,10 @@ from prover.problem import Track, silent
 from prover.training.own_task import KNOWN_NORMS
 from prover.training.random_weights import random_weights
 from prover.transformer.forward import transformer_logits
-from prover.transformer.sorted_lists import SORTED_LISTS, sorted_lists
+from prover.transformer.sorted_lists import SORTED_LISTS
 from prover.weights import raw_tensor
 
-_WARMUP, _BATCHES_AT_ONCE = 100, 50
+_WARMUP = 100
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class SortedListsRecipe:
     d_head: int = 48
     norm: str = "LN"
     seed: int = 0
-    steps: int = 4000
+    steps: int = 5000
     batch: int = 512
     rate: float = 1e-3
     decay: float = 0.005
@@ -42,16 +41,13 @@ def train_sorted_lists(recipe: SortedListsRecipe, device: torch.device, track: T
     """Train a model to continue a list in increasing order; its weights are stored in float32. Raises ValueError."""
     if recipe.length > recipe.numbers:
         raise ValueError(f"a list has at most as many numbers as there are: {recipe.numbers}")
-    rng, config = np.random.default_rng(recipe.seed), _config(recipe)
-    generator = torch.Generator().manual_seed(recipe.seed)
+    config, generator = _config(recipe), torch.Generator().manual_seed(recipe.seed)
     weights = {name: weight.to(device).requires_grad_() for name, weight in random_weights(config, generator).items()}
     optimizer = torch.optim.AdamW(list(weights.values()), lr=recipe.rate, betas=(0.9, 0.98), weight_decay=recipe.decay)
-    pool: list[torch.Tensor] = []
+    separator = torch.full((recipe.batch, 1), recipe.numbers)
     for step in track(range(recipe.steps), "training"):
-        if not pool:
-            listed = rng.random((_BATCHES_AT_ONCE * recipe.batch, recipe.numbers)).argsort(1)[:, : recipe.length]
-            pool = list(torch.as_tensor(sorted_lists(listed, recipe.numbers), device=device).split(recipe.batch))
-        inputs = pool.pop()
+        listed = torch.rand(recipe.batch, recipe.numbers, generator=generator).argsort(1)[:, : recipe.length]
+        inputs = torch.cat([listed, separator, listed.sort(1).values], 1).to(device)
         optimizer.param_groups[0]["lr"] = recipe.rate * min(1.0, (step + 1) / _WARMUP) * (1 - step / recipe.steps)
         found = transformer_logits(config, weights, inputs)[:, recipe.length : -1]
         loss = torch.nn.functional.cross_entropy(found.flatten(0, 1), inputs[:, recipe.length + 1 :].flatten())

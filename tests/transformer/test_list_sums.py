@@ -322,4 +322,6 @@ def test_models_that_the_task_does_not_fit() -> None:
         parse_sorted_lists(TASK, config, {"table": RawTensor.of_integers(np.zeros((1, 1), np.int64))}, Meter(Budget()))
     with pytest.raises(FormatError, match="unknown"):
         parse_sorted_lists({"name": "sorted-lists", "n": 3}, config, {}, Meter(Budget()))
-    assert not isinstance(config, AttentionOnly)
+    plain = AttentionOnly(d_model=2, d_head=2, d_vocab=4, d_vocab_out=4, n_ctx=5)
+    with pytest.raises(FormatError, match="for the architecture"):
+        parse_sorted_lists(TASK, plain, {}, Meter(Budget()))
