@@ -36,15 +36,15 @@ from checker.rules.further_inputs import further_inputs
 from checker.transformer.all_reads import all_reads
 from checker.transformer.executed_forward import executed_forward
 from checker.transformer.joint_reads import joint_reads
+from checker.transformer.list_sums import list_sums
 from checker.transformer.pair_tables import pair_tables
 from checker.transformer.potentials import potentials
 from checker.transformer.prefix_classes import prefix_classes
 from checker.transformer.regions import regions
+from checker.transformer.sorted_lists import parse_sorted_lists
 from checker.transformer.transformer_forward import transformer_forward
 
-Rule = Callable[[Setting, Step, tuple[Fact, ...]], Fact]
-
-RULES: Mapping[str, Rule] = {
+RULES: Mapping[str, Callable[[Setting, Step, tuple[Fact, ...]], Fact]] = {
     "additive-tables": additive_tables,
     "all-inputs": all_inputs,
     "all-reads": all_reads,
@@ -57,6 +57,7 @@ RULES: Mapping[str, Rule] = {
     "group-chains": group_chains,
     "hidden-tables": hidden_tables,
     "joint-reads": joint_reads,
+    "list-sums": list_sums,
     "low-rank-chains": low_rank_chains,
     "mlp-quadrature": mlp_quadrature,
     "pair-tables": pair_tables,
@@ -71,16 +72,15 @@ RULES: Mapping[str, Rule] = {
 }
 """Every rule a certificate can name."""
 
-TaskParser = Callable[[Json, ModelConfig, Given, Meter], Task]
-
-TASKS: Mapping[type[ModelConfig] | type[Automaton], TaskParser] = {
+TASKS: Mapping[type[ModelConfig] | type[Automaton] | str, Callable[[Json, ModelConfig, Given, Meter], Task]] = {
     AttentionOnly: parse_sequence_task,
     Automaton: parse_automaton,
     GroupMLP: parse_pair_task,
     Transformer: parse_sequence_task,
     UniformAttention: parse_pair_task,
+    "sorted-lists": parse_sorted_lists,
 }
-"""The tasks with names of every architecture, and those without, which are automata."""
+"""The tasks with names of every architecture, those without, which are automata, and those that go by their name alone."""
 
 STATEMENTS: Mapping[type[OtherStatement], Callable[[OtherStatement, Fact, Pins], None]] = {MLPStatement: require_quadrature}
 """Statements about something else than a number of inputs: what refuses unless the last fact is what one says, and it what is

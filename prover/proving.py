@@ -15,6 +15,7 @@ from prover.layers.two_input_problem import TwoInputProblem
 from prover.problem import Problem, Track, silent
 from prover.strategy import DoesNotFit, Evidence, MLPEvidence, Strategy
 from prover.transformer.problem import TransformerProblem
+from prover.transformer.sorted_lists import SORTED_LISTS, SortedListsProblem
 
 
 def problem_about(
@@ -33,7 +34,9 @@ def problem_about(
     if isinstance(model.config, AttentionOnly):
         return SequenceProblem(model, device, precision, track, task, margin, automaton)
     if isinstance(model.config, Transformer):
-        return TransformerProblem(model, device, precision, track, task, margin, automaton)
+        listed = automaton is None and (model.task if task is None else task) == SORTED_LISTS
+        kind = SortedListsProblem if listed else TransformerProblem
+        return kind(model, device, precision, track, task, margin, automaton)
     return TwoInputProblem(model, device, precision, track, task, margin, automaton, given)
 
 

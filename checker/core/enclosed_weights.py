@@ -36,8 +36,7 @@ def dyadic(setting: Setting, number: Fraction, up: bool = False) -> Enclosure:
     exponent = min(52 - number.numerator.bit_length() + number.denominator.bit_length() - 1, 1100)
     scaled = number * Fraction(2) ** exponent
     floor, ceiling = scaled.numerator // scaled.denominator, -(-scaled.numerator // scaled.denominator)
-    mantissa = ceiling if up else floor
-    return setting.arithmetic.exact(np.full((1, 1), mantissa, np.int64), np.full((1, 1), -exponent, np.int64))
+    return setting.arithmetic.exact(np.full((1, 1), ceiling if up else floor, np.int64), np.full((1, 1), -exponent, np.int64))
 
 
 def plus_margin(setting: Setting, value: Enclosure, times: int) -> Enclosure:

@@ -26,8 +26,6 @@ def decode(name: str, tensor: RawTensor) -> tuple[IntArray, IntArray]:
     negative = (bits >> (fraction_bits + exponent_bits)) & 1
     if np.any(biased == (1 << exponent_bits) - 1):
         raise FormatError(f"tensor {name!r} has a NaN or infinite weight")
-    normal = biased > 0
-    magnitude = np.where(normal, fraction + (1 << fraction_bits), fraction)
-    bias = (1 << (exponent_bits - 1)) - 1
-    exponents = np.maximum(biased, 1) - bias - fraction_bits
+    magnitude = np.where(biased > 0, fraction + (1 << fraction_bits), fraction)
+    exponents = np.maximum(biased, 1) - ((1 << (exponent_bits - 1)) - 1) - fraction_bits
     return np.where(negative == 1, -magnitude, magnitude), exponents

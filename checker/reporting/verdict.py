@@ -30,6 +30,7 @@ from checker.reporting.second_checker import second_program, second_verdict
 from checker.reporting.shards import combined, read_shard
 from checker.reporting.theorem import theorem
 from checker.reporting.trusted_lines import trusted_lines
+from checker.transformer.sorted_lists import SortedLists
 
 
 def _mpmath(precision: int, meter: Meter) -> Arithmetic:
@@ -145,6 +146,8 @@ def near_rule(name: str) -> str | None:
 
 
 def _tasks(proof: Proof) -> str:
+    if isinstance(proof.task, SortedLists):
+        return "sorted-lists"
     return "automata" if isinstance(proof.task, AutomatonTask) else proof.model.config.architecture
 
 

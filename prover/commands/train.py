@@ -22,6 +22,7 @@ from prover.training.group_composition import GroupRecipe
 from prover.training.max_of_k import MaxOfKRecipe, sampled_accuracy, train_max_of_k
 from prover.training.modular_addition import PizzaRecipe
 from prover.training.own_task import NORMS, POSITIONS, OwnTaskRecipe, train_own_task
+from prover.training.sorted_lists import SortedListsRecipe, train_sorted_lists
 from prover.weights import load_weights
 
 
@@ -158,6 +159,44 @@ def train_own_task_command(task: Path, device: str, output: Path, **recipe: Any)
     with progress_bars() as track:
         model = train_own_task(OwnTaskRecipe(**recipe), automaton, where, track)
     _write_with_task(output, model, automaton, where, 20_000, "inputs right, half of them with rare states")
+
+
+@train.command(
+    "sorted-lists",
+    short_help="Train a one-layer transformer to sort a list.",
+    epilog="Example: prover train sorted-lists --length 10 --numbers 51 -o model.safetensors",
+)
+@click.option("--length", type=click.IntRange(1, 127), default=SortedListsRecipe.length, show_default=True)
+@click.option("--numbers", type=click.IntRange(1, 2047), default=SortedListsRecipe.numbers, help="Numbers from 0 on, so many.")
+@click.option("--heads", type=click.IntRange(1, 16), default=SortedListsRecipe.heads)
+@click.option("--d-model", type=click.IntRange(1, 512), default=SortedListsRecipe.d_model)
+@click.option("--d-head", type=click.IntRange(1, 512), default=SortedListsRecipe.d_head)
+@click.option("--norm", type=click.Choice(NORMS), default=SortedListsRecipe.norm, help="Normalisation, also before the logits.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=SortedListsRecipe.seed)
+@click.option("--steps", type=click.IntRange(0), default=SortedListsRecipe.steps)
+@click.option("--batch", type=click.IntRange(1), default=SortedListsRecipe.batch)
+@click.option("--rate", type=click.FloatRange(0, min_open=True), default=SortedListsRecipe.rate, help="Learning rate.")
+@click.option("--decay", type=click.FloatRange(0), default=SortedListsRecipe.decay, help="Weight decay.")
+@DEVICE
+@OUTPUT
+def train_sorted_lists_command(device: str, output: Path, **recipe: Any) -> None:
+    """Train a transformer without MLP on different numbers in any order, a separator, and the same in increasing order.
+
+    It is to foretell each number behind the separator. Ten minutes for the default sizes.
+    """
+    where = pick_device(device)
+    try:
+        with progress_bars() as track:
+            model = train_sorted_lists(SortedListsRecipe(**recipe), where, track)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    write_model(output, model)
+    examples = varied_examples(problem_about(model, where), 20_000, torch.Generator().manual_seed(0))
+    right = count_right(problem_about(model, where), load_weights(model, where), examples)
+    click.echo(
+        f"wrote {output}: {right} of {len(examples)} random lists right, half of them of numbers near each other (no bound)"
+    )
+    click.echo(f"  model digest {model.digest()}")
 
 
 @train.command(

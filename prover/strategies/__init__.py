@@ -14,6 +14,7 @@ from prover.strategies.exact import Exact
 from prover.strategies.fourier_output import Fourier
 from prover.strategies.group_sets import Cosets, RhoSets
 from prover.strategies.interpretation import Interpretation
+from prover.strategies.list_sums import ListSums
 from prover.strategies.low_rank_chains import LowRankChains
 from prover.strategies.low_rank_output import LowRankOutput
 from prover.strategies.mlp_quadrature import MLPQuadrature
@@ -55,7 +56,7 @@ FOR_ANY_TASK: Mapping[str, type[Strategy]] = {Enumerate.name: Enumerate}
 """Strategies for every architecture, and for tasks of one's own."""
 
 TRANSFORMER_STRATEGIES: Mapping[str, type[Strategy]] = {
-    strategy.name: strategy for strategy in (Regions, Potentials, PairTables)
+    strategy.name: strategy for strategy in (Regions, Potentials, PairTables, ListSums)
 }
 """Strategies for transformers of the architecture `transformer`, and tasks of one's own."""
 

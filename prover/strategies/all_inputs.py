@@ -21,7 +21,13 @@ class Enumerate(Strategy):
     name: ClassVar[str] = "enumerate"
     cost: ClassVar[str] = "V^K K out"
     summary: ClassVar[str] = "every input, one by one: for any task, with or without a name"
-    rules: ClassVar[tuple[str, ...]] = ("additive-tables", "hidden-tables", "transformer-forward", "executed-forward", "all-inputs")
+    rules: ClassVar[tuple[str, ...]] = (
+        "additive-tables",
+        "hidden-tables",
+        "transformer-forward",
+        "executed-forward",
+        "all-inputs",
+    )
     origin: ClassVar[str] = "A baseline of this project."
     vacuous: ClassVar[str] = (
         "Only if no input is right, or rounding hides that it is. Try `--precision 50`, and see with `prover "

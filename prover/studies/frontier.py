@@ -29,6 +29,7 @@ from prover.studies.runs import Misfit, Result, Run, carry_out, certificate_name
 from prover.studies.sole_use import sole_use
 from prover.studies.tables import terminal_table
 from prover.studies.workers import Workers
+from prover.transformer.sorted_lists import SORTED_LISTS
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,13 @@ class Frontier:
     automaton: Automaton | None = None
 
     @property
+    def is_about_order(self) -> bool:
+        """Whether the model should find the largest token, or the like: then every input is in a cell with its true output."""
+        return self.automaton is None and self.model.task != SORTED_LISTS
+
+    @property
     def task(self) -> OrderStatistic:
-        """What the model was trained for, if the task is no automaton. Raises FormatError if it is unknown."""
+        """What the model was trained for, if that is about order. Raises FormatError if it is unknown."""
         return parse_task(self.model.task, self.model.config)
 
     @property

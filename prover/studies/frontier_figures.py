@@ -276,7 +276,7 @@ def _hover(result: Result) -> str:
 
 def stages_for(frontier: Frontier) -> tuple[tuple[str, str, dict[str, int]], ...]:
     """Those for its task."""
-    return STAGES if frontier.automaton is None else OWN_STAGES
+    return STAGES if frontier.is_about_order else OWN_STAGES
 
 
 def staged_results(frontier: Frontier) -> list[tuple[str, Result]]:

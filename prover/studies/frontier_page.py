@@ -61,8 +61,10 @@ def report_page(frontier: Frontier) -> str:
 def _task(frontier: Frontier) -> str:
     """What the model should do, in words."""
     config, automaton = frontier.model.config, frontier.automaton
-    if automaton is None:
+    if frontier.is_about_order:
         return f"name the {_true_output(frontier)} of {config.n_ctx} tokens out of {config.d_vocab}"
+    if automaton is None:
+        return f"sort lists of {config.n_ctx // 2} out of {config.d_vocab - 1} numbers"
     reads = len(automaton.reads)
     where = "at the end" if reads == 1 else f"at {reads} positions"
     return (
@@ -138,7 +140,7 @@ def _waterfall(frontier: Frontier) -> str:
 def _cells(frontier: Frontier) -> str:
     best = {result.name for result in frontier.best}
     known = [result for result in frontier.accepted if result.cells is not None]
-    if frontier.automaton is not None:
+    if not frontier.is_about_order:
         return paragraphs(
             "Of a task of one's own, <code>prover attack --regions</code> lists what <code>regions</code> does not prove, and "
             "<code>checker covers</code> tells of single inputs whether a certificate proves them."
@@ -196,7 +198,7 @@ def _merged(cells: np.ndarray) -> list[list[int]]:
 
 def _cell_data(frontier: Frontier) -> dict[str, object]:
     """Shares of inputs not certified for every certificate, rows by true output, columns by query; null without inputs."""
-    if frontier.automaton is not None:
+    if not frontier.is_about_order:
         return {"ticks": [], "missing": {}}
     config = frontier.model.config
     task = frontier.task

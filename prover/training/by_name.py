@@ -19,6 +19,7 @@ from prover.training.group_composition import GroupRecipe, train_group_compositi
 from prover.training.max_of_k import MaxOfKRecipe, train_max_of_k
 from prover.training.modular_addition import PizzaRecipe, TiedRecipe, train_pizza_addition, train_tied_addition
 from prover.training.own_task import OwnTaskRecipe, train_own_task
+from prover.training.sorted_lists import SortedListsRecipe, train_sorted_lists
 from prover.weights import raw_tensor
 
 
@@ -41,6 +42,7 @@ RECIPES: Mapping[str, type] = {
     "modular-addition": PizzaRecipe,
     "addition": AdditionRecipe,
     "own-task": OwnTaskRecipe,
+    "sorted-lists": SortedListsRecipe,
 }
 """What `trained` takes, by the commands of `prover train`."""
 
@@ -76,6 +78,8 @@ def trained(
             if automaton is None:
                 raise ValueError("recipe own-task needs a task: an automaton")
             return train_own_task(recipe, automaton, device, track), automaton
+        case SortedListsRecipe():
+            return train_sorted_lists(recipe, device, track), None
         case PizzaRecipe():
             return _modular_addition(recipe, track), None
     return _composition(recipe, track), None

@@ -21,9 +21,9 @@ from prover.transformer.walks import walks
 from prover.weights import raw_tensor
 
 _WARMUP, _BATCHES_AT_ONCE = 100, 50
-_NORMS = {"none": None, "LN": "LN", "RMS": "RMS"}
-NORMS = tuple(_NORMS)
-"""What `norm` may be."""
+KNOWN_NORMS = {"none": None, "LN": "LN", "RMS": "RMS"}
+"""By what `norm` may be, the names of architectures."""
+NORMS = tuple(KNOWN_NORMS)
 POSITIONS = ("standard", "rotary", "alibi", "none")
 """What `positions` may be: learned, turned by, taken from scores (the slopes are trained, too), or none."""
 
@@ -93,7 +93,7 @@ def _config(recipe: OwnTaskRecipe, automaton: Automaton) -> Transformer:
             "d_vocab": automaton.transitions.shape[2],
             "d_vocab_out": max(2, int(automaton.outputs.max()) + 1),
             "act_fn": "relu",
-            "normalization_type": _NORMS[recipe.norm],
+            "normalization_type": KNOWN_NORMS[recipe.norm],
             "positional_embedding_type": recipe.positions,
             "rotary_base": 10000,
             "pad_token": recipe.pad_token,

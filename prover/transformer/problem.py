@@ -15,7 +15,7 @@ from certificates.tensor_file import IntArray
 from checker import verify
 from prover.attention.tasks import OrderStatistic, parse_task
 from prover.deployed import FORMATS
-from prover.problem import BoolArray, Problem
+from prover.problem import BoolArray, Problem, Task
 from prover.strategy import DoesNotFit
 from prover.transformer.forward import transformer_logits
 from prover.transformer.walks import walks
@@ -39,8 +39,12 @@ class TransformerProblem(Problem):
     deployed: str | None = None
 
     @cached_property
-    def task(self) -> OrderStatistic:
+    def task(self) -> Task:
         """The task. Raises FormatError if it is unknown or the model is unfit for it."""
+        return self._order
+
+    @cached_property
+    def _order(self) -> OrderStatistic:
         if self.automaton is not None:
             raise FormatError("the task has no name")
         return parse_task(self.model.task if self.task_json is None else self.task_json, self.model.config)
@@ -97,7 +101,7 @@ class TransformerProblem(Problem):
         """True outputs "n r" of sequences "n k" at the reads, in the task's numbers; -1: no input."""
         if self.automaton is not None:
             return self.automaton.outputs_of(inputs)
-        return np.sort(inputs, axis=1)[:, self.shape[0] - self.task.rank, None]
+        return np.sort(inputs, axis=1)[:, self.shape[0] - self._order.rank, None]
 
     def decide(self, inputs: IntArray, outputs: IntArray) -> tuple[BoolArray, BoolArray]:
         """Which inputs "n k" (in the task's numbers) the checker surely proves, and which it surely does not."""
@@ -110,8 +114,7 @@ class TransformerProblem(Problem):
 
     def leads(self, inputs: IntArray, outputs: IntArray) -> np.ndarray:
         """The same at each read, "n r"."""
-        if self.automaton is None and self.task.reverse:
-            inputs, outputs = self.shape[1] - 1 - inputs, self.shape[1] - 1 - outputs
+        inputs, outputs = self.as_tokens(inputs), self.as_tokens(outputs)
         config = self.model.config
         widest = config.n_ctx * max(config.d_mlp, config.n_heads * max(config.d_head, config.n_ctx), config.d_model)
         pairs = (torch.as_tensor(array, device=self.device).split(max(1, _BLOCK // widest)) for array in (inputs, outputs))
@@ -120,7 +123,7 @@ class TransformerProblem(Problem):
 
     def as_tokens(self, numbers: IntArray) -> IntArray:
         """The tokens with these numbers in the task."""
-        return self.shape[1] - 1 - numbers if self.automaton is None and self.task.reverse else numbers
+        return self.shape[1] - 1 - numbers if self.automaton is None and self._order.reverse else numbers
 
     def answers(self, tokens: IntArray) -> IntArray:
         """What the model answers to tokens "n k" at the reads, "n r", in float64."""
@@ -159,12 +162,14 @@ class TransformerProblem(Problem):
             raise DoesNotFit("the checker cannot tell any margin of a sample from zero; try --precision 50, which takes longer")
         return 1.0
 
+    def cells(self, inputs: IntArray, outputs: IntArray) -> list[IntArray]:
+        """Those of inputs, the last key first: the last token; if the task has a name, also output and free copies of it."""
+        copies = [] if self.automaton is not None else [(inputs[:, :-1] == outputs).sum(axis=1), outputs[:, 0]]
+        return [*copies, inputs[:, -1]]
+
     def _claim(self, inputs: IntArray, outputs: IntArray) -> Certificate:
-        """That these are right: cell by cell (the last token; if the task has a name, also output and free copies of it)."""
-        cells = [inputs[:, -1]]
-        if self.automaton is None:
-            cells = [(inputs[:, :-1] == outputs).sum(axis=1), outputs[:, 0], inputs[:, -1]]
-        listed = inputs[np.lexsort([*inputs.T[::-1], *cells])]
+        """That these are right: cell by cell."""
+        listed = inputs[np.lexsort([*inputs.T[::-1], *self.cells(inputs, outputs)])]
         further = Step("further-inputs", (0, 1), {}, {"inputs": RawTensor.of_integers(listed)})
         statement = Statement(self.model.digest(), self.stated_task, len(inputs), self.total, self.margin)
         return Certificate(statement, self.precision, (self.classifier, Step("disjoint-sum"), further), self.given_tensors)

@@ -39,7 +39,7 @@ def evidence_of_reads(problem: TransformerProblem, reads: Sequence[Step], layer:
     not proved at some read are counted once, if that is affordable: several reads may leave the same ones.
     Raises DoesNotFit if the checker refuses the steps, as it does if scores are out of its range.
     """
-    if len(reads) > 1:
+    if len(reads) > 1 and problem.automaton is not None:
         with suppress(DoesNotFit):
             found = _together(problem, _with_all(problem, reads, layer, "joint-reads"), Budget())
             if found.correct < problem.total:

@@ -121,6 +121,8 @@ def inputs_are_right(entry: dict[str, Any]) -> None:
     length, vocab = model.config.input_shape
     rows = np.array(list(itertools.product(range(vocab), repeat=length)))
     counted = covers(FOLDER / entry["certificate"], FOLDER / entry["model"], rows) >= 0
+    if statement.task == {"name": "sorted-lists"}:
+        return lists_are_right(certificate, model, rows[counted])
     if "reads" in certificate.given:
         return inputs_are_right_at_reads(certificate, model, rows, counted)
     own = "automaton" in statement.task
@@ -141,6 +143,20 @@ def inputs_are_right_at_reads(certificate: Certificate, model: Model, rows: np.n
     assert isinstance(certificate.statement, Statement) and certificate.statement.total == np.count_nonzero(outputs[:, 0] >= 0)
     assert np.all((own - logits.max(2))[counted] > float(certificate.statement.margin) + 1e-9)
     assert np.all(outputs[counted] >= 0) and np.count_nonzero(counted) >= certificate.statement.correct
+
+
+def lists_are_right(certificate: Certificate, model: Model, counted: np.ndarray) -> None:
+    """At least as many as stated, at every read."""
+    statement, (positions, vocab) = certificate.statement, model.config.input_shape
+    length = positions // 2
+    every = [(*one, vocab - 1, *sorted(one)) for one in itertools.permutations(range(vocab - 1), length)]
+    assert (
+        isinstance(statement, Statement) and statement.total == len(every) and set(map(tuple, counted.tolist())) <= set(every)
+    )
+    logits = torch_logits(vars(model.config), stored_weights(model), counted).numpy()[:, length:-1]
+    own = np.take_along_axis(logits, counted[:, length + 1 :, None], 2)[..., 0]
+    np.put_along_axis(logits, counted[:, length + 1 :, None], -np.inf, 2)
+    assert np.all(own - logits.max(2) > float(statement.margin) + 1e-9) and len(counted) >= statement.correct
 
 
 def pairs_are_right(entry: dict[str, Any]) -> None:

@@ -576,7 +576,8 @@ def claim_members(subject: str, step: Step, more: int = 0) -> Certificate:
 
 def cases() -> list[Case]:
     """The corpus."""
-    import golden_pairs  # noqa: PLC0415 - which is written with the functions of this file
+    import golden_lists  # noqa: PLC0415 - which is written with the functions of this file
+    import golden_pairs  # noqa: PLC0415 - likewise
     import golden_statements  # noqa: PLC0415 - likewise
     import golden_transformers  # noqa: PLC0415 - likewise
 
@@ -595,6 +596,7 @@ def cases() -> list[Case]:
         part(corpus)
     golden_pairs.add_cases(corpus)
     golden_transformers.add_cases(corpus)
+    golden_lists.add_lists(corpus)
     golden_statements.add_cases(corpus)
     return sorted(corpus.cases, key=lambda case: case.certificate)
 
@@ -1166,10 +1168,12 @@ def unread(corpus: Corpus) -> None:
 def main(folder: Path) -> None:
     """Write the corpus. Raises ValueError if the checker's verdict is not the one stated here."""
     folder.mkdir(parents=True, exist_ok=True)
+    import golden_lists  # noqa: PLC0415 - as above
     import golden_pairs  # noqa: PLC0415 - as above
     import golden_transformers  # noqa: PLC0415 - as above
 
-    for name, content in (model_files() | golden_pairs.model_files() | golden_transformers.model_files()).items():
+    parts = (golden_pairs.model_files(), golden_transformers.model_files(), golden_lists.model_files())
+    for name, content in model_files().items() | {item for part in parts for item in part.items()}:
         (folder / name).write_bytes(content)
     verdicts = []
     for case in cases():

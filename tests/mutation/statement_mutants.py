@@ -127,7 +127,7 @@ _EXECUTIONS = (
     ("checker/rules/float_execution.py", "off @ written + sizes.gamma(count) * size", "off @ written"),
     ("checker/rules/float_execution.py", "+ _total(final),\n        _total(attended),", "+ _total(final),"),
     ("checker/rules/float_execution.py", "sizes.upper(Fraction(2**40))", "sizes.upper(Fraction(config.d_head))"),
-    ("checker/core/enclosed_weights.py", "mantissa = ceiling if up else floor", "mantissa = floor"),
+    ("checker/core/enclosed_weights.py", "ceiling if up else floor", "floor"),
 )  # fmt: skip
 ALL = (
     *((*mutant, (GOLDEN, GREEDY, LISTED, PAIRS, LOW_RANK)) for mutant in _MARGINS),
