@@ -1,7 +1,7 @@
-"""Executions of a transformer in floating point, simulated: what rule executed-forward must enclose, with an adversary's choices.
+"""Executions of a transformer in floating point, simulated: what rule executed-forward must enclose.
 
-Numbers are float64, every result is multiplied by 1 + e, |e| <= u, for a coarser u. How sums are arranged, how norms, scores and
-softmax are computed, and the errors themselves are drawn, or are always the largest. It shares no code with the checker.
+Numbers are float64, every result is multiplied by 1 + e, |e| <= u, for a coarser u. How sums are arranged, how norms, scores
+and softmax are computed, and the errors themselves are drawn, or are always the largest. It shares no code with the checker.
 """
 
 from collections.abc import Callable, Mapping
