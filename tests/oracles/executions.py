@@ -149,8 +149,11 @@ class Simulated:
         return found
 
     def attention(self, own: str, x: Array) -> Array:
+        return self.attended(own, *(self.heads(own, letter, x) for letter in "QKV"))
+
+    def attended(self, own: str, query: Array, key: Array, value: Array) -> Array:
+        """What is added to the residual stream, "n k d", of heads."""
         config, run = self.config, self.run
-        query, key, value = (self.heads(own, letter, x) for letter in "QKV")
         group = np.arange(config["n_heads"]) // (config["n_heads"] // key.shape[2])
         key, value = key[:, :, group], value[:, :, group]
         scale = config["d_head"] ** -0.5 if config["attn_scale"] == "-1" else float(1 / Fraction(config["attn_scale"]))
@@ -162,8 +165,8 @@ class Simulated:
         elif where == 2:
             query, key = (run.off(y * run.off(np.sqrt(scale), 3)) for y in (query, key))
         parts = []
-        for j in range(x.shape[1]):
-            seen = j + 1 if config["attention_dir"] == "causal" else x.shape[1]
+        for j in range(query.shape[1]):
+            seen = j + 1 if config["attention_dir"] == "causal" else query.shape[1]
             dots = run.sum([run.off(query[:, j, None, :, i] * key[:, :seen, :, i]) for i in range(config["d_head"])])
             score = run.off(dots * run.off(scale, 3)) if where == 3 else dots
             if config["positional_embedding_type"] == "alibi":

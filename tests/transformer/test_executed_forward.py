@@ -4,6 +4,7 @@ A coarse format makes errors visible.
 """
 
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +47,14 @@ from checker.rules.disjoint_sum import disjoint_sum
 from checker.rules.float_execution import float_execution
 from checker.rules.float_formats import FORMATS, Format
 from checker.rules.further_inputs import further_inputs
+from checker.transformer.activations import ACTIVATIONS
 from checker.transformer.all_reads import all_reads
 from checker.transformer.executed_forward import ExecutedLayers, executed_forward
 from checker.transformer.finer import RightAtRead
+from checker.transformer.forward import Heads
 from checker.transformer.joint_reads import joint_reads
 from checker.transformer.pair_tables import pair_tables
+from checker.transformer.places import Places
 from checker.transformer.potentials import potentials
 from checker.transformer.prefix_classes import prefix_classes
 from checker.transformer.regions import regions
@@ -129,7 +133,7 @@ def test_all_inputs_of_proved_regions_are_right_in_executions(seed: int) -> None
     """Of every kind of model and task."""
     rng, model = np.random.default_rng(seed), one_layer(seed, pad_token=-1)
     automaton, bits = draw_automaton(model, rng), (9, 12, 16, 22)[seed // 2 % 4]
-    rows, setting = every_input(automaton), setting_for(model, automaton, (30, 64)[seed % 2])
+    rows, setting = every_input(automaton), setting_for(model, automaton, (30, 64, 12, 31)[seed % 4])
     try:
         forward = executed(setting, bits)
     except Refused:
@@ -152,7 +156,7 @@ def test_streams_and_leads_of_executions_are_in_the_boxes_of_classes(seed: int) 
     """And the inputs of proved regions are right."""
     rng, model = np.random.default_rng(seed), deep(seed) if THOROUGH else deep(seed, n_ctx=2 + seed % 2)
     automaton, bits = in_order(model, rng), (12, 16, 22, 28)[seed // 2 % 4]
-    rows, setting = every_input(automaton), setting_for(model, automaton, (30, 64)[seed % 2])
+    rows, setting = every_input(automaton), setting_for(model, automaton, (30, 64, 12, 31)[seed % 4])
     classes, finer = draw_classes(automaton, rng, int(rng.choice([1, 2, 60])))
     try:
         layer = prefix_classes(setting, classes_step(classes), (executed(setting, bits),))
@@ -299,6 +303,98 @@ def test_logits_of_pytorch_are_enclosed(seed: int) -> None:
     found.append(torch.cat([torch_logits(config, weights, inputs[i : i + 1], torch.float32) for i in range(len(inputs))]))
     for logits in found:
         assert np.all((low <= logits.numpy()) & (logits.numpy() <= high))
+
+
+def known(setting: Setting, array: np.ndarray) -> Enclosure:
+    """Of numbers with up to 20 binary digits after the point."""
+    return setting.arithmetic.exact(np.rint(array * 2**20).astype(np.int64), np.full(array.shape, -20))
+
+
+@pytest.mark.parametrize("seed", parts(64))
+def test_each_part_encloses_what_executions_make_of_known_numbers(seed: int) -> None:
+    """Norms, attention and MLPs, one by one: where nothing else makes intervals wide."""
+    kind, act = ("LN", "RMS", "LNPre", "RMSPre")[seed % 4], ("relu", "gelu", "gelu_new", "silu")[seed // 4 % 4]
+    fixed = {"normalization_type": kind, "act_fn": act, "attn_only": False, "attn_scale": 1, "n_layers": 1, "n_ctx": 3}
+    position = {"positional_embedding_type": ("standard", "alibi")[seed // 8 % 2], "gated_mlp": seed % 3 == 0, "eps": "1/10"}
+    model = draw_model(seed, pad_token=-1, use_qk_norm=False, attention_dir="causal", **fixed, **position)
+    bits, setting, rng = (15, 18, 21)[seed % 3], setting_of(model, 64), np.random.default_rng(seed)
+    layers, config = ExecutedLayers(setting, model.config, coarse(bits)), model.config
+    x = np.rint(rng.normal(size=(5, config.d_model)) * 2**20) / 2**20 * rng.choice([1, 4])
+    heads = [
+        np.rint(rng.normal(size=(2, 3, count, config.d_head)) * 2**20) / 2**20 * rng.choice([1, 3])
+        for count in (config.n_heads, config.n_key_value_heads, config.n_key_value_heads)
+    ]
+    places = Places.of(setting.meter, np.array([[0, 0, 0], [1, 1, 1]]), True, config.d_vocab)
+    order = places.position + 3 * (places.token > 0)
+    of_heads = Heads(*(known(setting, part.reshape(6, *part.shape[2:])[order]) for part in heads))
+    normed = sides(layers.norm("ln_final", known(setting, x)))
+    attended = sides(layers.attention(0, of_heads, places, np.arange(6)))
+    layers.norm = lambda _, read: read  # type: ignore[method-assign]
+    written = sides(layers.mlp(0, known(setting, x), ACTIVATIONS[act]))
+    closest = np.zeros(3)
+    for number, run in enumerate(runs(some(64), bits)):
+        part = simulated(model, run)
+        found = part.norm("ln_final", x), part.attended("blocks.0.attn.", *heads).reshape(6, -1)[order]
+        found = *found, part.mlp("blocks.0.mlp.", x)
+        bounds = enumerate(zip(found, (normed, attended, written), strict=True))
+        closest = np.maximum(closest, [require_inside(own, *ends, (number, which)) for which, (own, ends) in bounds])
+    assert closest[0] > 0.1 and closest[2] > 0.1
+
+
+@pytest.mark.parametrize("kind", [None, "LN", "RMSPre"])
+def test_intervals_are_as_wide_as_the_rule_says(kind: str | None) -> None:
+    """No narrower, and hardly wider: of some numbers, by its formulas."""
+    fixed = {"normalization_type": kind, "positional_embedding_type": "rotary", "d_head": 6, "d_model": 5, "eps": "1/10"}
+    model = draw_model(1, pad_token=-1, tie_word_embeddings=False, act_fn="gelu", attn_only=False, **fixed)
+    setting, config, w = setting_of(model, 64), model.config, stored_weights(model)
+    layers, u, n = ExecutedLayers(setting, config, coarse(20)), 2.0**-20, 5
+    rng = np.random.default_rng(0)
+
+    def gamma(roundings: int) -> float:
+        return roundings * u / (1 - roundings * u)
+
+    def require(found: Enclosure, value: Any, off: Any) -> None:
+        low, high = sides(found)
+        assert np.all(low <= value - off * (1 - 1e-7)) and np.all(low >= value - off * (1 + 1e-3))
+        assert np.all(high >= value + off * (1 - 1e-7)) and np.all(high <= value + off * (1 + 1e-3))
+
+    x, y, zero = (np.rint(rng.normal(size=(3, n)) * 2**20) / 2**20 for _ in range(3))
+    product = layers.linear(known(setting, x), known(setting, y.T), "none")
+    require(product, x @ y.T, gamma(6) * abs(x) @ abs(y.T))
+    require(layers.added(known(setting, x), known(setting, y)), x + y, u * abs(x + y))
+    e = gamma(6 + 12) * abs(x)
+    tilt = e + gamma(4) * 2 * (abs(x) + e) + gamma(8)
+    low, high = sides(layers.tilted(known(setting, 1 + 0 * x), lambda: abs(known(setting, x))))
+    assert np.all(abs(np.log(high) / tilt - 1) < 1e-3) and np.all(abs(np.log(low) / tilt + 1) < 1e-3)
+    require(layers.mixed(known(setting, x), 7, lambda: abs(known(setting, y))), x, gamma(26) * abs(y))
+    position, bits = np.array([0, 2, 50]), int(Fraction(config.rotary_base)).bit_length()
+    tables = (4 + (8 + bits) * position) * u + 2 * gamma(3)
+    shape = (3, n, 1)
+    turned = layers.of_turns(*(known(setting, a.reshape(shape)) for a in (zero, x, y)), position)
+    require(turned, zero.reshape(shape), tables[:, None, None] * (abs(x) + abs(y)).reshape(shape))
+    require(layers.of_activation(known(setting, x), known(setting, y)), x, 16 * u * abs(y))
+    unembed, bias = abs(w["unembed.W_U"]), abs(w.get("unembed.b_U", np.zeros(config.d_vocab_out)))
+    if kind is None:
+        _, high = sides(layers.lost(lambda: known(setting, x), None, None) or known(setting, x))
+        assert np.all(abs(high / (gamma(6) * (abs(x) @ unembed + bias)) - 1) < 1e-3)
+        return
+    mean = x.mean(1, keepdims=True) * (kind == "LN")
+    square = ((x - mean) ** 2).mean(1, keepdims=True) + 0.1
+    root, size = np.sqrt(square), abs(x) + abs(x).mean(1, keepdims=True) * (kind == "LN")
+    b = gamma(8 * n + 32) * (1 + mean**2 / square)
+    a, own = 2 * (gamma(n + 8) + b + gamma(8)), {"ln_final.w": 1, "ln_final.b": 0} | w
+    weight, added = (abs(own[f"ln_final.{name}"]) for name in "wb")
+    parts = 2 * size / root * weight + added
+    require(
+        layers.norm("ln_final", known(setting, x)),
+        (x - mean) / root * own["ln_final.w"] + own["ln_final.b"],
+        a * size / root * weight + gamma(6) * parts,
+    )
+    times = n if kind == "LN" else 1
+    total, sigma = n * times**2 * square, times * root
+    off = (a + gamma(6) + 2 * gamma(n + 1)) * (parts @ unembed + bias)
+    low, high = sides(layers.lost(lambda: known(setting, x), known(setting, total), known(setting, sigma)) or known(setting, x))
+    assert np.all(abs(high / (sigma * off) - 1) < 1e-3) and np.all(low <= high)
 
 
 # --- what is refused, and what is concluded -------------------------------------------------------------------------------
