@@ -10,13 +10,14 @@ are computed = exact (1 + e) + f, |e| <= u, |f| <= eta (f: underflow, gradual or
   The mean square of x, or of x less the mean, plus eps is within gamma(8 n + 32) (mean x^2 + eps), so it may be found in one
   pass or in two. Its root and a quotient, or its reciprocal root and a product, are within 8 u. Weights and biases come last,
   or weights are multiplied with the reciprocal root first.
-- Cosines and sines of rotary positions are within 4 u + (4 + l) u t, t being the angle and l the number of bits of the base's
-  integer part: the angle may come from a power of the base that has a rounded exponent.
+- Cosines and sines of rotary positions are within 4 u + (8 + l) u t, t being the angle and l the number of bits of the base's
+  integer part: the angle may come from a power of the base, within 4 units in the last place, that has a rounded exponent.
 - Scores are scaled by constants that are right up to 3 u: by one anywhere, or by its root on both sides. Softmax subtracts some
   number that is no larger in magnitude than scores are, or none, scales the difference by log2(e) or not, takes exp or exp2
   within 4 units in the last place, and divides by the sum of these exponentials, or multiplies by its reciprocal, before or
   after the sum over values; keys come in one block; those that a query does not see get the weight zero. The sum of
-  exponentials is between 2^-40 and 2^40, as it is if the largest score is subtracted.
+  exponentials is between 2^-40 and 2^40, as it is if the largest score is subtracted. (So not where keys come in blocks, or
+  products are made of parts in TF32, as PyTorch's memory-efficient attention does on GPUs.)
 - ReLU is exact; other activations are within 16 u |z| + eta, z being what they are given.
 
 *Theorem.* Every number that `forward` and `after_attention` enclose, up to logits and their leads, is enclosed together with
@@ -27,28 +28,30 @@ execution as well.
 and then comes what rounding adds. gamma(n) = n u / (1 - n u) bounds what n roundings make of a number (Higham, Lemma 3.1);
 n < 2^16, so it is below 2^-7.
 
-*Sizes.* The sum of absolute values in every sum of products (a score, what a unit reads, ..), weights of norms, what norms read
-and the reciprocals of roots are below 2^30, scale and reciprocal scale below 2^20: *checked*. So nothing overflows, products of
-a query and a key before they are scaled being below 2^50, sums of exponentials times values below 2^70, and sums of squares
-below 2^70. Each f (there are fewer than 2^16 of them in one formula) is multiplied afterwards by at most 2 for roundings, and
-with no more than two such sizes, or one and 2^40: so it adds at most `tiny` = 2^16 2^62 eta < 2^80 eta to a result.
+*Sizes.* The sum of absolute values in every sum of products (a score, what a unit reads, ..), weights of norms, what norms
+read, the reciprocals of roots, eps and the base of rotary positions are below 2^30, scale and reciprocal scale below 2^20:
+*checked*. So nothing overflows, products of a query and a key before they are scaled being below 2^50, sums of exponentials
+times values below 2^70, and sums of squares below 2^70. All f add at most `tiny` = 2^80 eta to a result: there are fewer than
+2^16 in one formula, each multiplied afterwards by at most 2 for roundings and two such sizes, 2^77 in all; and in softmax, of
+up to 2^8 exponentials, by the difference of two values and 2^40, and of as many sums of them, by a value and 2^40: 2^79 + 2^78.
 
 *Sums* of n products have the absolute error gamma(n) (sum of absolute values) + tiny.
 
-*Softmax.* Let S be the size of scores of a query. A computed score is off by E = gamma(e + 12) S + tiny, with e numbers in a
-head: e + 2 for the sum and what is subtracted for distance, 8 for scaling. The logarithm of an exponential is off by t = E +
-gamma(4) (2 S + 2 E) + gamma(8) + tiny, beside a number that all keys have in common, which cancels. So weights are multiplied
-by a number from exp(-t) to exp(t), each. What a head reads is a mean of values with such weights, and has gamma(2 n_ctx + 12)
-max |v| + tiny more, for the sums, products, and the quotient.
+*Softmax.* Let S be the largest size of a query's scores, of all keys. A computed score is off by E = gamma(e + 12) S + tiny,
+with e numbers in a head: e + 2 for the sum and what is subtracted for distance, 8 for scaling. The logarithm of an exponential
+is off by t = E + gamma(4) (2 S + 2 E) + gamma(8) + tiny, beside a number that all keys have in common, which cancels. So
+weights are multiplied by a number from exp(-t) to exp(t), each. What a head reads is a mean of values with such weights, and
+has gamma(2 n_ctx + 12) max |v| + tiny more, for the sums, products, and the quotient.
 
 *Norms.* Let v >= 1 / I^2 be the mean square plus eps (in LN, of x less its mean m), for the computed x; in LN let s_i = |x_i| +
 mean |x|, else s_i = |x_i|. x_i - m is off by gamma(n + 8) s_i, however it is formed. As mean x^2 + eps = v + m^2, what is
 computed for v is off by at most b v, b = gamma(8 n + 32) (1 + m^2 I^2) + tiny, with m = 0 but in LN. If b <= 1/4 (*checked*),
 1 / root is off by a factor within 1 +- b, since |1 / sqrt(1 + y) - 1| <= |y| for |y| <= 1/2; and by gamma(8). As the three are
 at most 1/4, the product is off by at most a = 2 (gamma(n + 8) + b + gamma(8)) times s_i I, and its parts are below 2 s_i I in
-size. Weights w and a bias b' have six roundings more at most: gamma(6) (2 s_i I |w| + |b'|), and tiny.
+size. Weights w and a bias b' have six roundings more at most: gamma(6) (2 s_i I |w| + |b'|), and tiny. As |x_i - m| is at most
+sqrt(n) times the root, n <= 2^9, and b <= 1/4 bounds gamma(n + 8) |m| I, what comes out is at most 2^6 |w| + |b'|.
 
-*Turns.* A computed cosine is within k = 4 u + (4 + l) u j of one that is at most 1, as angles are at most the position j. So
+*Turns.* A computed cosine is within k = 4 u + (8 + l) u j of one that is at most 1, as angles are at most the position j. So
 x cos - y sin is off by at most (|x| + |y|) (k + 2 gamma(3)) + tiny.
 
 *Leads* (`after_attention`) are sums over what comes after the norm, times its root. With U the unembedding, b_U its bias, and
@@ -74,7 +77,7 @@ import numpy as np
 from certificates.certificate import Step
 from certificates.tensor_file import IntArray
 from certificates.transformer import Transformer
-from checker.core.enclosed_weights import dyadic
+from checker.core.enclosed_weights import dyadic, ones
 from checker.core.enclosures import Arithmetic, BoolArray, Enclosure
 from checker.core.errors import Refused
 from checker.core.facts import Fact, Setting, take_hints, take_parameters
@@ -82,7 +85,7 @@ from checker.rules.float_formats import Format, require_stored, taken_format
 from checker.transformer.forward import Layers, widened
 from checker.transformer.transformer_forward import EvaluatedTransformer, evaluated
 
-_LARGEST_BITS, _LARGEST_SCALE_BITS, _TINY_BITS = 30, 20, 80
+_LARGEST_BITS, _LARGEST_SCALE_BITS, _NORMED_BITS, _TINY_BITS = 30, 20, 6, 80
 
 
 def executed_forward(setting: Setting, step: Step, premises: tuple[Fact, ...]) -> EvaluatedTransformer:
@@ -108,6 +111,8 @@ class ExecutedLayers(Layers):
         low, high = (self._number(Fraction(2) ** bits) for bits in (-_LARGEST_SCALE_BITS, _LARGEST_SCALE_BITS))
         if not ((self.scale - low).positive() & (high - self.scale).positive()).all():
             raise Refused(f"the scale of scores is not between 2^-{_LARGEST_SCALE_BITS} and 2^{_LARGEST_SCALE_BITS}")
+        if max(Fraction(config.eps), Fraction(config.rotary_base)) >= 2**_LARGEST_BITS:
+            raise Refused(f"eps or the base of rotary positions is not below 2^{_LARGEST_BITS}")
 
     def in_arithmetic(self, arithmetic: Arithmetic) -> Layers:
         """See Layers."""
@@ -132,7 +137,7 @@ class ExecutedLayers(Layers):
     def of_turns(self, value: Enclosure, first: Enclosure, second: Enclosure, position: IntArray) -> Enclosure:
         """See "Turns"."""
         bits = int(Fraction(self.config.rotary_base)).bit_length()
-        tables = self._roundoff(1).reshape(1, 1, 1).times((4 + (4 + bits) * position)[:, None, None])
+        tables = self._roundoff(1).reshape(1, 1, 1).times((4 + (8 + bits) * position)[:, None, None])
         tables = tables + self._gamma(3) + self._gamma(3)
         return widened(value, tables * self._bounded(abs(first) + abs(second)) + self._tiny)
 
@@ -169,8 +174,12 @@ class ExecutedLayers(Layers):
         one, sums = self._gamma(x.shape[1] + 1), "unembed.b_U"
         if total is None or sigma is None:
             return one * self._bounded(self.plus_size(abs(x) @ unembed, sums)) + self._tiny
+        most = self._number(Fraction(2) ** _NORMED_BITS) * ones(self.setting, 1, x.shape[1])
+        if "ln_final.w" in self.weights:
+            most = most * self._bounded(abs(self.weights["ln_final.w"]))
+        self._bounded(self.plus_size(self.plus_size(most, "ln_final.b") @ unembed, sums))
         subtracts = self.config.normalization_type in ("LN", "LNPre")
-        inverse, parts = self._inverse(total, x, subtracts), self._parts(x, subtracts)
+        inverse, parts = self._inverse(total, x, subtracts), self._bounded(self._parts(x, subtracts))
         k = self._share(x, inverse, subtracts) + self._gamma(6) + one + one
         parts, root = parts + parts, sigma
         if subtracts:  # sigma is d times the root

@@ -9,7 +9,7 @@ boxes that depend on the *symbols* at p and j only: classes of the tokens up to 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -271,17 +271,23 @@ class Read:
     def weight(self, position: int, head: int) -> Enclosure:
         """The w of a position's symbols, "q c"."""
         scores = self.scores[position][head] - self.largest[head]
-        size = partial(self._size_of_scores, position, head)
         if not self._some_are_hidden:
-            return self.layers.tilted(scores.exp(), size)
+            return self.layers.tilted(scores.exp(), lambda: self._sizes_of_scores[head])
         scores = scores.minimum(zeros(self.setting, 1, 1))  # as they are, but for those of what is hidden
-        return self.layers.tilted(scores.exp(), size).times(self.visible(position).astype(np.int64))
+        tilted = self.layers.tilted(scores.exp(), lambda: self._sizes_of_scores[head])
+        return tilted.times(self.visible(position).astype(np.int64))
 
-    def _size_of_scores(self, position: int, head: int) -> Enclosure:
-        """The largest of a position's symbols, "q 1"."""
-        query, key = self.source.heads.query[self.at(self.position)], self.source.heads.key[self.at(position)]
-        key = key[:, self.group[head]].reshape(1, 1, -1, self.config.d_head)
-        return sizes_of_scores(query[:, [head]], key, self._falls(position, head))[:, 0]
+    @cached_property
+    def _sizes_of_scores(self) -> list[Enclosure]:
+        """The largest of all symbols at all positions, "q 1" for each head: that of what is subtracted is no larger."""
+        query, found = self.source.heads.query[self.at(self.position)], list[Enclosure]()
+        for head, group in enumerate(self.group.tolist()):
+            sizes = list[Enclosure]()
+            for position in range(len(self.symbols)):
+                key = self.source.heads.key[self.at(position)][:, group].reshape(1, 1, -1, self.config.d_head)
+                sizes.append(sizes_of_scores(query[:, [head]], key, self._falls(position, head))[:, 0])
+            found.append(sizes[0].concatenate(sizes[1:], 1).max(1).reshape(-1, 1))
+        return found
 
     def values(self, position: int) -> Enclosure:
         """The v - c of a position's symbols, "c h e"."""

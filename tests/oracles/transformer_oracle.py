@@ -5,7 +5,7 @@ torch.nn.functional and complex numbers, in float64. Both take a configuration a
 weights by TransformerLens' names as nested lists or arrays; absent biases are zero.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -148,9 +148,15 @@ class _Exact:
         ]
 
 
-def torch_logits(config: Mapping[str, Any], weights: Weights, tokens: np.ndarray) -> torch.Tensor:
-    """Logits at every position, "n k out", from torch.nn.functional (float64)."""
-    w = {name: torch.as_tensor(np.asarray(value, np.float64)) for name, value in weights.items()}
+def torch_logits(
+    config: Mapping[str, Any],
+    weights: Weights,
+    tokens: np.ndarray,
+    dtype: torch.dtype = torch.float64,
+    attend: Callable[..., torch.Tensor] = F.scaled_dot_product_attention,
+) -> torch.Tensor:
+    """Logits at every position, "n k out", from torch.nn.functional."""
+    w = {name: torch.as_tensor(np.asarray(value, np.float64)).to(dtype) for name, value in weights.items()}
     inputs, k = torch.as_tensor(tokens), tokens.shape[1]
     x = F.embedding(inputs, w["embed.W_E"])
     if "pos_embed.W_pos" in w:
@@ -169,9 +175,9 @@ def torch_logits(config: Mapping[str, Any], weights: Weights, tokens: np.ndarray
         axis = -1 if config["rotary_adjacent_pairs"] else -2
         planes = torch.complex(pairs.select(axis, 0), pairs.select(axis, 1))
         rate = torch.tensor(
-            [float(Fraction(config["rotary_base"])) ** (-2 * i / width) for i in range(width // 2)], dtype=torch.float64
+            [float(Fraction(config["rotary_base"])) ** (-2 * i / width) for i in range(width // 2)], dtype=dtype
         )
-        planes = planes * torch.polar(torch.ones(k, width // 2).double(), torch.arange(k)[:, None] * rate)
+        planes = planes * torch.polar(torch.ones(k, width // 2, dtype=dtype), torch.arange(k)[:, None] * rate)
         return torch.cat([torch.stack([planes.real, planes.imag], axis).flatten(-2), y[..., width:]], -1)
 
     acts = {"relu": F.relu, "gelu": F.gelu, "gelu_new": lambda y: F.gelu(y, approximate="tanh"), "silu": F.silu}
@@ -191,14 +197,14 @@ def torch_logits(config: Mapping[str, Any], weights: Weights, tokens: np.ndarray
         causal, mask = config["attention_dir"] == "causal", None
         if config["positional_embedding_type"] == "alibi":
             far = torch.tensor([[abs(i - j) for j in range(k)] for i in range(k)])
-            mask = -torch.einsum("h,ij->hij", w[f"{own}attn.slopes"], far.double())
+            mask = -torch.einsum("h,ij->hij", w[f"{own}attn.slopes"], far.to(dtype))
             mask, causal = mask.masked_fill(torch.ones(k, k).triu(1).bool() & causal, -torch.inf), False
         if config.get("pad_token", -1) >= 0:
-            mask = torch.zeros(k, k).double() if mask is None else mask
+            mask = torch.zeros(k, k, dtype=dtype) if mask is None else mask
             mask = mask.masked_fill(torch.ones(k, k).triu(1).bool() & causal, -torch.inf)
             padding = (inputs == config["pad_token"])[:, None, None]
             mask, causal = torch.where(padding, -torch.inf, mask), False
-        mixed = F.scaled_dot_product_attention(
+        mixed = attend(
             split("Q", heads),
             split("K", groups),
             split("V", groups),
@@ -211,7 +217,7 @@ def torch_logits(config: Mapping[str, Any], weights: Weights, tokens: np.ndarray
         x = x + F.linear(mixed.transpose(1, 2).flatten(2), out.T, w.get(f"{own}attn.b_O"))
         if not config["attn_only"]:
             y, act = norm(own + "ln2", x), acts[config["act_fn"]]
-            bias = w.get(f"{own}mlp.b_in", torch.zeros(config["d_mlp"]).double())
+            bias = w.get(f"{own}mlp.b_in", torch.zeros(config["d_mlp"], dtype=dtype))
             inner = y @ w[f"{own}mlp.W_in"]
             hidden = act(y @ w[f"{own}mlp.W_gate"]) * inner + bias if config["gated_mlp"] else act(inner + bias)
             x = x + F.linear(hidden, w[f"{own}mlp.W_out"].T, w.get(f"{own}mlp.b_out"))
