@@ -2,7 +2,7 @@
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
 From CompactProofs Require Import Semantics Counting PrefixChains QuickExponential Vectors Attention Transformers Automata
   Forward EveryInput Floats
-  TransformerCounts ReadingOrder OneLayer Regions AllReads.
+  TransformerCounts ReadingOrder OneLayer Regions OneRead AllReads.
 Import ListNotations.
 Open Scope Z_scope.
 
@@ -76,9 +76,9 @@ Definition count_one_read : Z :=
     let base := base_of A e p T at_position first centre in
     let ready := memo1 V (fun q => if asked q then base q else base q) in
     let F := finer_of claim term in
-    let ending q := going_on A M r states term q (K - steps M r) (steps M r) in
+    let ending q := going_on A M r states (n_heads A * S dh) term q (K - steps M r) (steps M r) in
     let endings := memo1 V (fun q => if asked q then ending q else fun s => ending q s) in
-    count_read A e p mn md M r range after (most_cuts claim) (cut_at claim) (query_starts claim) (leads_to F) (stands_for F)
+    count_read_by_regions A e p mn md M r range after (most_cuts claim) (cut_at claim) (query_starts claim) (leads_to F) (stands_for F)
       (of_query F) (sum_bounds F)
       (state_sizes F) term ready endings
   else 0.
@@ -113,7 +113,7 @@ Proof.
   apply all_reads_le; auto.
   - apply (inputs_le A M states back S5).
   - intros r Hr. unfold count_one_read. destruct (readable A M r back) eqn:Rd; [|lia]. cbv zeta.
-    eapply (count_read_le A e p mn md T) with (back := back)
+    eapply (count_read_by_regions_le A e p mn md T) with (back := back)
       (first := memo2 K V (fun j t => prepare_by A e p (blocks T O) j (embedded A e p T j t)))
       (reference := memo2 V (n_heads A) (reference_of T (memo2 K V (fun j t => prepare_by A e p (blocks T O) j (embedded A e p
         T j t))) r (position M r)))

@@ -40,14 +40,13 @@ Variable expo : Z -> Z * Z.
 Variable M : automaton.
 Variable number : nat.   (* of the read *)
 Variable states : nat.   (* the automaton's are below; more are not looked up in tables *)
-Notation V := (d_vocab A). Notation K := (n_ctx A). Notation W := (n_heads A * S (d_head A))%nat.
+Variable W : nat.   (* so many numbers are summed up *)
+Notation V := (d_vocab A). Notation K := (n_ctx A).
 Definition position : nat := fst (nth number (reads M) (O, O)).
 Definition steps : nat := snd (nth number (reads M) (O, O)).
 
 Variable term : nat -> nat -> nat -> option box.   (* of a query, a token and a position *)
-Variable ready : nat -> option (vector * vector).   (* what is known of a query after attention *)
-Variable leads : vector * vector -> nat -> box -> bool.
-Variable read : box -> option box.
+Variable leads : nat -> nat -> nat -> box -> bool.   (* of a query, a region, its output, and bounds of the sums *)
 
 (* The finer automaton: where a query starts; where a state leads with a token after some steps;
   what states stand for: a state of the
@@ -81,9 +80,9 @@ Fixpoint going_on (q n i : nat) : nat -> Z * box :=
        hull_all W (flat_map (fun t => match taken t with Some (_, b) => [b] | None => [] end) (seq 0 V))))
   end.
 Definition region_proved (q u : nat) (rest : box) : bool :=
-  match output M number (label steps u), ready q, read (add_boxes W (bounds steps u) rest) with
-  | Some best, Some base, Some b => (best <? d_vocab_out A)%nat && leads base best b
-  | _, _, _ => false
+  match output M number (label steps u) with
+  | Some best => (best <? d_vocab_out A)%nat && leads q u best (add_boxes W (bounds steps u) rest)
+  | None => false
   end.
 Definition edge (i u t : nat) : option nat :=
   match finer i u t with
