@@ -88,48 +88,63 @@ Definition simple : bool :=
   (n_layers A =? 1)%nat && match normalization_type A with No_norm => true | _ => false end &&
   (attn_only A || negb (gated_mlp A) && match act_fn A with Relu => true | _ => false end) && (0 <? length (reads M))%nat &&
   inverse K back (order M).
+Definition weights_as_integers : transformer Z := weights_of (integers e) A tied W.
+Definition first_layer (T : transformer Z) : nat -> nat -> option spot :=
+  let prepare := prepare_by A e p (blocks T O) in memo2 K V (fun j t => prepare j (embedded A e p T j t)).
 Definition count_regions_at_reads : Z :=
   if fits A W e p md && simple then
-    let T := weights_of (integers e) A tied W in
+    let T := weights_as_integers in
     let expo := quick_exp p g terms in
-    let prepare := prepare_by A e p (blocks T O) in
-    let first := memo2 K V (fun j t => prepare j (embedded A e p T j t)) in
+    let first := first_layer T in
     let after := products_of A p T in
     let total := ways A M states K O O in
     total - zsum (length (reads M)) (fun r => total - count_one_read T expo first after r)
   else 0.
 
-Theorem count_regions_sound :
-  count_regions_at_reads <= n_right_inputs (By_automaton M) A (float_transformer A tied W) (IZR mn / IZR md).
+Notation margin := (IZR mn / IZR md)%R.
+Lemma fitting : fits A W e p md && simple = true ->
+  ((0 <= e) /\ (8 <= p) /\ (0 < md)) /\ ((0 < d_model A) /\ (0 < d_head A) /\ (0 < n_key_value_heads A <= n_heads A))%nat /\
+  (0 <= fst (eps A) /\ 0 < snd (eps A)) /\ match attn_scale A with None => True | Some (a, b) => 0 < b end /\
+  (forall t, In t (all_tensors W) -> exact e t = true) /\ n_layers A = 1%nat /\ normalization_type A = No_norm /\
+  (attn_only A = true \/ gated_mlp A = false /\ act_fn A = Relu) /\ (0 < length (reads M))%nat /\ inverse K back (order M) = true.
 Proof.
-  unfold count_regions_at_reads. destruct (fits A W e p md && simple) eqn:F; [|unfold n_right_inputs; lia].
-  apply andb_prop in F as [F Sm].
+  intros F. apply andb_prop in F as [F Sm].
   unfold fits in F. rewrite !andb_true_iff in F. destruct F as [[[[[[[[[[F1 F2] F3] F4] F5] F6] F7] F8] F9] F10] F11].
   apply Z.leb_le in F1, F2, F8. apply Z.ltb_lt in F3, F9. apply Nat.ltb_lt in F4, F5, F6. apply Nat.leb_le in F7.
   rewrite forallb_forall in F11.
   unfold simple in Sm. rewrite !andb_true_iff in Sm. destruct Sm as [[[[S1 S2] S3] S4] S5]. apply Nat.eqb_eq in S1.
-  apply Nat.ltb_lt in S4.
-  rewrite <- (transformer_same A tied W e F1 F11). cbv zeta. set (T := weights_of (integers e) A tied W).
-  apply all_reads_le; auto.
+  apply Nat.ltb_lt in S4. repeat split; auto.
+  - destruct (attn_scale A) as [[a b]|]; auto. now apply Z.ltb_lt.
+  - destruct (normalization_type A); auto; discriminate.
+  - destruct (attn_only A); auto. right. cbn [orb] in S3. apply andb_prop in S3 as [S3 S6].
+    split; [now destruct (gated_mlp A)|]. destruct (act_fn A); auto; discriminate.
+Qed.
+Theorem count_one_read_le r : fits A W e p md && simple = true -> (r < length (reads M))%nat ->
+  let T := weights_as_integers in
+  count_one_read T (quick_exp p g terms) (first_layer T) (products_of A p T) r <=
+  Z.of_nat (length (filter (right_read M A (float_transformer A tied W) margin r) (all_lists V K))).
+Proof.
+  intros F Hr. cbv zeta. destruct (fitting F) as ((F1 & F2 & F3) & (F4 & F5 & F6) & F8 & F9 & F10 & S1 & S2 & S3 & S4 & S5).
+  rewrite <- (transformer_same A tied W e F1 F10). fold weights_as_integers. set (T := weights_as_integers).
+  unfold count_one_read. destruct (readable A M r back) eqn:Rd; [|lia]. cbv zeta.
+  eapply (count_read_by_regions_le A e p mn md T) with (back := back) (first := first_layer T)
+    (reference := memo2 V (n_heads A) (reference_of T (first_layer T) r (position M r)))
+    (centre := memo1 (n_heads A * d_head A) (centre_of (first_layer T) r (position M r)))
+    (expo := quick_exp p g terms)
+    (states := states); auto; try lia.
+  - intros y Hy. now apply quick_exp_ok.
+  - intros j t. unfold first_layer. now rewrite memo2_eq.
+  - intros q t j. rewrite memo1_eq. destruct (query_starts (claims r) q); [now rewrite memo2_eq|reflexivity].
+  - intros q. rewrite memo1_eq. now destruct (query_starts (claims r) q).
+  - intros q s. rewrite memo1_eq. now destruct (query_starts (claims r) q).
+Qed.
+
+Theorem count_regions_sound :
+  count_regions_at_reads <= n_right_inputs (By_automaton M) A (float_transformer A tied W) margin.
+Proof.
+  unfold count_regions_at_reads. destruct (fits A W e p md && simple) eqn:F; [|unfold n_right_inputs; lia].
+  destruct (fitting F) as (_ & _ & _ & _ & _ & _ & _ & _ & S4 & S5). cbv zeta. apply all_reads_le; auto.
   - apply (inputs_le A M states back S5).
-  - intros r Hr. unfold count_one_read. destruct (readable A M r back) eqn:Rd; [|lia]. cbv zeta.
-    eapply (count_read_by_regions_le A e p mn md T) with (back := back)
-      (first := memo2 K V (fun j t => prepare_by A e p (blocks T O) j (embedded A e p T j t)))
-      (reference := memo2 V (n_heads A) (reference_of T (memo2 K V (fun j t => prepare_by A e p (blocks T O) j (embedded A e p
-        T j t))) r (position M r)))
-      (centre := memo1 (n_heads A * d_head A) (centre_of (memo2 K V (fun j t => prepare_by A e p (blocks T O) j (embedded A e p
-        T j t))) r (position M r)))
-      (expo := quick_exp p g terms)
-      (states := states); auto; try lia.
-    + intros y Hy. now apply quick_exp_ok.
-    + destruct (attn_scale A) as [[a b]|]; auto. now apply Z.ltb_lt.
-    + destruct (normalization_type A); auto; discriminate.
-    + destruct (attn_only A); auto. right. cbn [orb] in S3. apply andb_prop in S3 as [S3 S6].
-      split; [now destruct (gated_mlp A)|].
-      destruct (act_fn A); auto; discriminate.
-    + intros j t. now rewrite memo2_eq.
-    + intros q t j. rewrite memo1_eq. destruct (query_starts (claims r) q); [now rewrite memo2_eq|reflexivity].
-    + intros q. rewrite memo1_eq. now destruct (query_starts (claims r) q).
-    + intros q s. rewrite memo1_eq. now destruct (query_starts (claims r) q).
+  - intros r Hr. now apply count_one_read_le.
 Qed.
 End Counts.

@@ -89,6 +89,11 @@ let established (model : Model.t) (found : Transformers.t) (task : Counts.task) 
           match task with
           | By_automaton automaton -> Region (Regions.parse step automaton ~states config)
           | _ -> unfounded "regions is about a task that is an automaton")
+      | "potentials" -> (
+          need (premises = [ Forward ]) "potentials takes one premise: a forward pass";
+          match task with
+          | By_automaton automaton -> Region (Potentials.parse step automaton ~states config)
+          | _ -> unfounded "potentials is about a task that is an automaton")
       | "all-reads" ->
           Certificate.taken step [] [];
           let about = function Region claim -> claim | _ -> malformed "all-reads needs facts about reads" in
@@ -115,14 +120,19 @@ let established (model : Model.t) (found : Transformers.t) (task : Counts.task) 
               shared) looked_at),
           "count_transformer_sound" )
     | Reads claims, By_automaton automaton ->
+        let potentials = Array.of_list (List.map (fun (claim : Regions.claim) -> claim.by_potentials) claims) in
         let claims = Array.of_list (List.map (fun (claim : Regions.claim) -> claim.of_read) claims) in
         let steps = Array.make positions 0 in
         for i = 0 to positions - 1 do steps.(automaton.order i) <- i done;
-        ( (fun (precision, halvings, terms) ->
+        let count (precision, halvings, terms) =
+          if Array.for_all Option.is_none potentials then
             Counts.count_regions_at_reads automaton states (Array.get steps) (Array.get claims) config found.tied tensors (z e)
-              (z precision) mn md
-              halvings terms),
-          "count_regions_sound" )
+              (z precision) mn md halvings terms
+          else
+            Counts.count_potentials automaton states (Array.get steps) (Array.get claims) (Array.get potentials) config found.tied
+              tensors (z e) (z precision) mn md halvings terms
+        in
+        (count, if Array.for_all Option.is_none potentials then "count_regions_sound" else "count_potentials_sound")
     | _ -> malformed "the last step says nothing about inputs"
   in
   let rec most best = function
