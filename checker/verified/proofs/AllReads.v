@@ -76,6 +76,7 @@ Proof.
   apply count_read_le with (p := p) (states := states) (back := back)
     (total := fun x k j => real_term A e p T at_position reference centre x k j); auto.
   - intros x j b At J Tm. rewrite Hterm in Tm. eapply term_ok; eauto.
+  - intros x j k U. unfold real_term. now rewrite unseen_sees.
   - intros x u best b At Ts Sums Lb Ld. unfold leads_region in Ld.
     destruct (ready (nth at_position x O)) as [base|] eqn:Rq; [|discriminate].
     destruct (read_box A p range b) as [z|] eqn:Rb; [|discriminate]. rewrite Hready in Rq.
@@ -123,9 +124,7 @@ Hypothesis Inverse : inverse K back (order M) = true.
 Definition in_order (x : list nat) : list nat := unread K (order M) x.
 Lemma run_due x found : run M x K = Some found -> forall i s, (i <= K)%nat -> state_after M x i = Some s -> due M i s = true.
 Proof.
-  unfold run. destruct (state_after M x K); [|discriminate]. intros F i s Hi S. unfold due. apply forallb_forall. intros r Hr.
-  apply in_seq in Hr.
-  destruct (Nat.eqb_spec (snd (nth r (reads M) (O, O))) i) as [E|]; auto. cbn [negb orb].
+  unfold run. destruct (state_after M x K); [|discriminate]. intros F i s Hi S. apply due_iff. intros r Hr E.
   assert (G : forall l r0 found, outputs_from M x r0 l = Some found -> forall j, (j < length l)%nat -> exists s' o, state_after
     M x (snd (nth j l (O, O))) = Some s' /\
     output M (r0 + j) s' = Some o).
@@ -137,7 +136,7 @@ Proof.
       (s2 & o2 & S2 & O2).
     exists s2, o2. split; auto. now replace (r0 + Datatypes.S j)%nat with (Datatypes.S r0 + j)%nat by lia. }
   destruct (G (reads M) O found F r ltac:(lia)) as (s' & o & S' & O'). cbn [Nat.add] in O'. rewrite E in S'.
-  assert (s' = s) by congruence. subst s'. now rewrite O'.
+  assert (s' = s) by congruence. subst s'. congruence.
 Qed.
 Lemma run_alive x i : forall n, state_after M x (i + n) <> None -> state_after M x i <> None.
 Proof. induction n as [|n IH]; [now rewrite Nat.add_0_r|]. rewrite Nat.add_succ_r. cbn [state_after]. intros N E.

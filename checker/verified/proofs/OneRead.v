@@ -44,12 +44,18 @@ Variable total : list nat -> nat -> nat -> R.   (* of an input: what is added up
 Hypothesis Readable : readable = true.
 Hypothesis Term : forall x j b, (at_position < K)%nat -> (j < K)%nat -> term (nth at_position x O) (nth j x O) j = Some b ->
   inside p W b (fun k => total x k j).
+Hypothesis Unseen : forall x j k, unseen A M number j = true -> total x k j = 0%R.
 Hypothesis Leads : forall x u best b, (at_position < K)%nat ->
   (forall j, (j < K)%nat -> exists c, term (nth at_position x O) (nth j x O) j = Some c) ->
   inside p W b (fun k => rsum K (total x k)) -> (best < d_vocab_out A)%nat -> leads (nth at_position x O) u best b = true ->
   right_at A RT x margin at_position best = true.
 Hypothesis Hendings : forall q s, endings q s = going_on A M number states W term q (K - steps) steps s.
 
+Lemma unseen_sees x j : unseen A M number j = true -> sees A x at_position j = false.
+Proof.
+  unfold unseen, sees. intros U. apply andb_prop in U as [B L]. apply negb_true_iff in B. apply Nat.ltb_lt in L. rewrite B.
+  now rewrite (proj2 (Nat.leb_gt j at_position) L).
+Qed.
 Lemma readable_parts : inverse K (order M) back = true /\ (0 < K)%nat /\ (number < length (reads M))%nat /\ (at_position <
   K)%nat /\
   forallb (fun rd => (1 <=? snd rd)%nat && (snd rd <=? K)%nat) (reads M) = true.
@@ -71,7 +77,7 @@ Proof.
     symmetry. now apply (unread_nth K (order M) back Inv). }
   assert (Sk : (steps <= K)%nat).
   { assert (X := reads_within A M Rds number Nr). exact (proj2 X). }
-  destruct (follows_ok A p M number states W term leads finer label owner bounds x (total x) (fun j b => Term x j b At) Ord
+  destruct (follows_ok A p M number states W term leads finer label owner bounds x (total x) (fun j b => Term x j b At) (fun j k => Unseen x j k) Ord
     steps O u y (Nat.add_0_r steps) Sk Rd Fo
     ltac:(cbn [state_after]; now rewrite Bl)) as (v & Sv & Ov & Rp & Al & Qs & Ts & Sm).
   subst q. set (q := owner O u) in *.

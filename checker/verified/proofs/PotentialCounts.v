@@ -97,6 +97,8 @@ Theorem count_read_by_potentials_le :
 Proof.
   apply count_read_le with (p := p) (states := states) (back := back) (total := summand); auto.
   - intros x j b At J. now apply summand_ok.
+  - intros x j k U. unfold summand, function. rewrite (rsum_ext size _ (fun _ => 0%R)); [apply rsum_0|]. intros i _.
+    unfold real_term. rewrite (unseen_sees A M number x j U). ring.
   - intros x u best b At _ Sums Lb Ld.
     assert (Lead := leads_by_potentials_ok A e p mn md T at_position reference centre claim through Hp He Hmd Hd Hdh HG Hnorm
       Hlayers Hmlp Hthrough x At u best b).
