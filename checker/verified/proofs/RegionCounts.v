@@ -42,7 +42,7 @@ Definition reference_of (at_position q h : nat) : Z :=
   match query_starts (claims r) q, first at_position q with
   | Some _, Some sq =>
     let size := zsum dh (fun c => Z.abs (mid (asks sq) (h * dh + c)%nat)) in
-    over_present false (fun j t => if looks_at A at_position j t then
+    over_present false (fun j t => if looks_at A at_position j t && (negb (j =? at_position)%nat || (t =? q)%nat) then
       match first j t with
       | Some st => let '(s, e') := score_of p dh (h * dh) (group_of A h) e (slopes (blocks T O) h) at_position (asks sq) size
         (own st) in Some (s + e')
