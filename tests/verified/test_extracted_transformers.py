@@ -138,16 +138,19 @@ BASES = {
     "one-layer": "transformer-one-layer-skip",
     "one-head": "transformer-one-head-every",
     "automaton": "reads-every",
+    "sums": "potentials",
+    "sums-of-every-state": "potentials-every-state",
+    "boxes": "potentials-two-boxes",
 }
 """Golden certificates by rules that have theorems in Coq."""
-OTHERS = (b"disjoint-sum", b"further-inputs")
+OTHERS = (b"disjoint-sum", b"further-inputs", b"joint-reads")
 """Rules that Python knows of transformers, too."""
 
 
 @pytest.mark.parametrize("name", BASES)
 def test_mutants_are_judged_alike(name: str, tmp_path: Path) -> None:
     document = Document.of((GOLDEN / f"{BASES[name]}.cert").read_bytes())
-    subject = "one-layer" if name == "automaton" else name
+    subject = {"automaton": "one-layer", "sums": "one-head", "sums-of-every-state": "one-head", "boxes": "two-heads"}.get(name, name)
     base = SequenceBase(name, (GOLDEN / f"transformer-{subject}.safetensors").read_bytes(), document)
     each = -(-MUTANTS // (8 * len(FAMILIES)))
     mutants = (mutate.sample(family(base), each, seed=number) for number, family in enumerate(FAMILIES))

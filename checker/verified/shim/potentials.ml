@@ -67,6 +67,7 @@ let parse (step : Certificate.step) (automaton : Counts.automaton) ~states (conf
   let box x = List.fold_left (fun at o -> (at * gaps) + digit x o) 0 (List.init others Fun.id) in
   let number_of = Array.make config.d_vocab 0 in
   Array.iteri (fun c q -> number_of.(q) <- c) finer.queries;
+  let output_of k = if k < count then outputs.(k) else 0 (* which is asked if there is no pattern at all *) in
   let edge_of q o i = Z.of_int ratios.((((number_of.(q) * others) + o) * (gaps + 1)) + i) in
   let enforced_of q x y o =
     let of_lead = y - units in
@@ -85,7 +86,7 @@ let parse (step : Certificate.step) (automaton : Counts.automaton) ~states (conf
   { Regions.number = finer.number;
     by_potentials =
       Some
-        { Counts.patterns = count; output_of = Array.get outputs; slope_of = (fun k n -> Z.of_int slopes.((k * units) + n)); gaps_of = gaps; edge_of;
+        { Counts.patterns = count; output_of; slope_of = (fun k n -> Z.of_int slopes.((k * units) + n)); gaps_of = gaps; edge_of;
           enforced_of; pattern_in; first_gap; last_gap };
     of_read =
       { Counts.query_starts = Finer.number_of finer; present = (fun j t -> finer.present.(j).(t)); most_cuts = 0; cut_at = (fun _ -> 0);
