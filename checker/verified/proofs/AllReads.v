@@ -13,7 +13,6 @@ Variable T : transformer Z.
 Variable expo : Z -> Z * Z.
 Variable M : automaton.
 Variables number states : nat.
-Variable back : nat -> nat.   (* the step in which a position is read *)
 Variable first : nat -> nat -> option spot.
 Variable reference : nat -> nat -> Z.
 Variable centre : nat -> Z.
@@ -21,11 +20,6 @@ Variable range : box.
 Variable after : products_after.
 Variable cuts : nat.
 Variable where_to_cut : box -> nat.
-Variable starts : nat -> option nat.
-Variable finer : nat -> nat -> nat -> option nat.
-Variables label owner : nat -> nat -> nat.
-Variable bounds : nat -> nat -> box.
-Variable sizes : nat -> nat.
 Variable term : nat -> nat -> nat -> option box.
 Variable ready : nat -> option (vector * vector).
 Variable endings : nat -> nat -> Z * box.
@@ -38,9 +32,6 @@ Definition leads_region (q u best : nat) (sums : box) : bool :=
   | Some base, Some b => leads_cut A e p mn md after where_to_cut cuts base best b
   | _, _ => false
   end.
-Definition count_read_by_regions : Z :=
-  count_read A M number W term leads_region starts finer label owner bounds sizes endings.
-
 Hypothesis Hp : (0 <= p)%Z.
 Hypothesis He : (0 <= e)%Z.
 Hypothesis Hmd : (0 < md)%Z.
@@ -59,7 +50,6 @@ Hypothesis Hafter : after = products_of A p T.
 Hypothesis Hterm : forall q t j, term q t j = term_of A e p T expo at_position first reference centre range q t j.
 Hypothesis Hready : forall q, ready q = base_of A e p T at_position first centre q.
 Hypothesis Hendings : forall q s, endings q s = going_on A M number states W term q (K - steps) steps s.
-Hypothesis Readable : readable A M number back = true.
 Notation RT := (map_transformer (real e) T).
 Notation margin := (IZR mn / IZR md)%R.
 
@@ -70,11 +60,9 @@ Proof.
   intros l _. now rewrite IH, N, orb_true_r.
 Qed.
 
-Theorem count_read_by_regions_le :
-  count_read_by_regions <= Z.of_nat (length (filter (right_read M A RT margin number) (all_lists V K))).
+Theorem regions_faithful : faithful A p M number states RT margin W term leads_region endings.
 Proof.
-  apply count_read_le with (p := p) (states := states) (back := back)
-    (total := fun x k j => real_term A e p T at_position reference centre x k j); auto.
+  exists (fun x k j => real_term A e p T at_position reference centre x k j). refine (conj _ (conj _ (conj _ Hendings))).
   - intros x j b At J Tm. rewrite Hterm in Tm. eapply term_ok; eauto.
   - intros x j k U. unfold real_term. now rewrite unseen_sees.
   - intros x u best b At Ts Sums Lb Ld. unfold leads_region in Ld.

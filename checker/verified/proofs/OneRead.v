@@ -132,3 +132,17 @@ Proof.
   unfold P. rewrite Key, St, Bg. unfold fol. rewrite Fo. now rewrite Nat.eqb_refl.
 Qed.
 End OneRead.
+
+(* That terms, sums and endings are what is meant: of an input, there are numbers that positions add. *)
+Definition faithful (A : architecture) (p : Z) (M : automaton) (number states : nat) (RT : transformer R) (margin : R) (W : nat)
+  (term : nat -> nat -> nat -> option box) (leads : nat -> nat -> nat -> box -> bool) (endings : nat -> nat -> Z * box) : Prop :=
+  let K := n_ctx A in let at_position := position M number in
+  exists total : list nat -> nat -> nat -> R,
+    (forall x j b, (at_position < K)%nat -> (j < K)%nat -> term (nth at_position x O) (nth j x O) j = Some b ->
+      inside p W b (fun k => total x k j)) /\
+    (forall x j k, unseen A M number j = true -> total x k j = 0%R) /\
+    (forall x u best b, (at_position < K)%nat ->
+      (forall j, (j < K)%nat -> exists c, term (nth at_position x O) (nth j x O) j = Some c) ->
+      inside p W b (fun k => rsum K (total x k)) -> (best < d_vocab_out A)%nat -> leads (nth at_position x O) u best b = true ->
+      right_at A RT x margin at_position best = true) /\
+    (forall q s, endings q s = going_on A M number states W term q (K - steps M number) (steps M number) s).

@@ -15,17 +15,11 @@ Variable T : transformer Z.
 Variable expo : Z -> Z * Z.
 Variable M : automaton.
 Variables number states : nat.
-Variable back : nat -> nat.
 Variable first : nat -> nat -> option spot.
 Variable reference : nat -> nat -> Z.
 Variable centre : nat -> Z.
 Variable range : box.
 Variable claim : potentials_claim.
-Variable starts : nat -> option nat.
-Variable finer : nat -> nat -> nat -> option nat.
-Variables label owner : nat -> nat -> nat.
-Variable bounds : nat -> nat -> box.
-Variable sizes : nat -> nat.
 Variables columns : nat -> nat -> Z.
 Variable constants : nat -> Z.
 Variable through : nat -> nat -> Z.
@@ -45,8 +39,6 @@ Definition added (q : nat) : nat -> nat -> option box :=
   fun t j =>
     if looks_at A at_position j t then option_map of_query (term_of A e p T expo at_position first reference centre range q t j)
     else Some zero_box.
-Definition count_read_by_potentials : Z :=
-  count_read A M number n_sums term (fun _ => leads_by_potentials A e claim through) starts finer label owner bounds sizes endings.
 
 Hypothesis Hp : 0 <= p.
 Hypothesis He : 0 <= e.
@@ -67,7 +59,6 @@ Hypothesis Hcolumns : columns = columns_by A e T claim through.
 Hypothesis Hconstants : constants = constants_by A e mn md T claim through.
 Hypothesis Hterm : forall q t j, term q t j = added q t j.
 Hypothesis Hendings : forall q s, endings q s = going_on A M number states n_sums term q (K - steps M number) (steps M number) s.
-Hypothesis Readable : readable A M number back = true.
 Notation RT := (map_transformer (real e) T).
 Notation margin := (IZR mn / IZR md)%R.
 
@@ -92,10 +83,10 @@ Proof.
       A)).
     rewrite (rsum_ext size _ (fun _ => 0%R)); [rewrite rsum_0; lra|]. intros i _. unfold real_term. rewrite See. ring.
 Qed.
-Theorem count_read_by_potentials_le :
-  count_read_by_potentials <= Z.of_nat (length (filter (right_read M A RT margin number) (all_lists V K))).
+Theorem potentials_faithful :
+  faithful A p M number states RT margin n_sums term (fun _ => leads_by_potentials A e claim through) endings.
 Proof.
-  apply count_read_le with (p := p) (states := states) (back := back) (total := summand); auto.
+  exists summand. refine (conj _ (conj _ (conj _ Hendings))).
   - intros x j b At J. now apply summand_ok.
   - intros x j k U. unfold summand, function. rewrite (rsum_ext size _ (fun _ => 0%R)); [apply rsum_0|]. intros i _.
     unfold real_term. rewrite (unseen_sees A M number x j U). ring.
@@ -129,8 +120,8 @@ Variable expo : Z -> Z * Z.
 Variable first : nat -> nat -> option spot.
 Variable through : nat -> nat -> Z.
 Variable r : nat.
-Definition count_one_by_potentials (claim : potentials_claim) : Z :=
-  if readable A M r back then
+Definition read_by_potentials {X} (claim : potentials_claim) (use : nat -> (nat -> nat -> nat -> option box) -> (nat -> nat -> nat
+  -> box -> bool) -> finer_automaton -> (nat -> nat -> Z * box) -> X) : X :=
     let at_position := position M r in
     let reference := memo2 V (n_heads A) (reference_of claims A e p T first r at_position) in
     let centre := memo1 size (centre_of claims A first r at_position) in
@@ -144,9 +135,9 @@ Definition count_one_by_potentials (claim : potentials_claim) : Z :=
     let n := n_sums A claim in
     let ending q := going_on A M r states n term q (K - steps M r) (steps M r) in
     let endings := memo1 V (fun q => if asked q then ending q else fun s => ending q s) in
-    count_read_by_potentials A e M r claim (query_starts (claims r)) (leads_to F) (stands_for F) (of_query F) (sum_bounds F)
-      (state_sizes F) through term endings
-  else 0.
+    use n term (fun _ => leads_by_potentials A e claim through) F endings.
+Definition count_one_by_potentials (claim : potentials_claim) : Z :=
+  if readable A M r back then read_by_potentials claim (count_by M claims A r) else 0.
 End Read.
 
 Definition count_potentials : Z :=
@@ -165,28 +156,40 @@ Definition count_potentials : Z :=
   else 0.
 
 Notation margin := (IZR mn / IZR md)%R.
-Theorem count_potentials_sound :
-  count_potentials <= n_right_inputs (By_automaton M) A (float_transformer A tied W) margin.
+Notation RT := (float_transformer A tied W).
+Theorem read_by_potentials_ok {X} (Q : X -> Prop) r claim use : fits A W e p md && simple M back A = true ->
+  (forall n term leads F endings, faithful A p M r states RT margin n term leads endings -> Q (use n term leads F endings)) ->
+  let T := weights_as_integers A tied W e in
+  Q (read_by_potentials T (quick_exp p g terms) (first_layer A e p T) (unit_to_logits A T) r claim use).
 Proof.
-  unfold count_potentials. destruct (fits A W e p md && simple M back A) eqn:F; [|unfold n_right_inputs; lia].
-  destruct (fitting M back A W e p md F) as ((F1 & F2 & F3) & (F4 & F5 & F6) & F8 & F9 & F10 & S1 & S2 & S3 & S4 & S5).
-  cbv zeta. apply all_reads_le; auto; [apply (inputs_le A M states back S5)|].
-  intros r Hr. destruct (potentials r) as [claim|]; [|now apply count_one_read_le].
+  intros F U. cbv zeta. destruct (fitting M back A W e p md F) as ((F1 & F2 & F3) & (F4 & F5 & F6) & F8 & F9 & F10 & S1 & S2 & S3 &
+    S4 & S5).
+  unfold read_by_potentials. cbv zeta. apply U.
   rewrite <- (transformer_same A tied W e F1 F10). fold (weights_as_integers A tied W e). set (T := weights_as_integers A tied W e).
-  unfold count_one_by_potentials. destruct (readable A M r back) eqn:Rd; [|lia]. cbv zeta.
-  eapply (count_read_by_potentials_le A e p mn md T) with (back := back) (first := first_layer A e p T)
+  eapply (potentials_faithful A e p mn md T) with (first := first_layer A e p T)
     (reference := memo2 V (n_heads A) (reference_of claims A e p T (first_layer A e p T) r (position M r)))
     (centre := memo1 size (centre_of claims A (first_layer A e p T) r (position M r)))
     (range := memo1 size (range_of claims A (first_layer A e p T) r (position M r) (memo1 size (centre_of claims A (first_layer A e p
       T) r (position M r)))))
     (columns := memo2 (d_model A) (functions A claim) (columns_by A e T claim (unit_to_logits A T)))
     (constants := memo1 (functions A claim) (constants_by A e mn md T claim (unit_to_logits A T)))
-    (expo := quick_exp p g terms) (states := states); auto; try lia.
+    (expo := quick_exp p g terms); auto; try lia.
   - intros y Hy. now apply quick_exp_ok.
   - intros j t. unfold first_layer. now rewrite memo2_eq.
   - apply memo2_id.
   - apply memo1_id.
   - intros q t j. rewrite memo1_eq. destruct (query_starts (claims r) q); [now rewrite memo2_eq|reflexivity].
   - intros q s. rewrite memo1_eq. now destruct (query_starts (claims r) q).
+Qed.
+Theorem count_potentials_sound :
+  count_potentials <= n_right_inputs (By_automaton M) A RT margin.
+Proof.
+  unfold count_potentials. destruct (fits A W e p md && simple M back A) eqn:F; [|unfold n_right_inputs; lia].
+  destruct (fitting M back A W e p md F) as (_ & _ & _ & _ & _ & _ & _ & _ & S4 & S5).
+  cbv zeta. apply all_reads_le; auto; [apply (inputs_le A M states back S5)|].
+  intros r Hr. destruct (potentials r) as [claim|]; [|now apply count_one_read_le].
+  unfold count_one_by_potentials. destruct (readable A M r back) eqn:Rd; [|lia].
+  apply (read_by_potentials_ok (fun z => z <= _) r claim _ F). intros n term leads G endings Fa.
+  now apply count_by_le with (p := p) (states := states) (back := back).
 Qed.
 End Counts.

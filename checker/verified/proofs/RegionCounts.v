@@ -63,8 +63,8 @@ Definition range_of (at_position : nat) (centre : nat -> Z) (k : nat) : Z * Z :=
     | None => None
     end else None in
   (over_present true (ends true), over_present false (ends false)).
-Definition count_one_read : Z :=
-  if readable A M r back then
+Definition read_by_regions {X} (use : nat -> (nat -> nat -> nat -> option box) -> (nat -> nat -> nat -> box -> bool) ->
+  finer_automaton -> (nat -> nat -> Z * box) -> X) : X :=
     let claim := claims r in
     let at_position := position M r in
     let reference := memo2 V (n_heads A) (reference_of at_position) in
@@ -78,10 +78,12 @@ Definition count_one_read : Z :=
     let F := finer_of claim term in
     let ending q := going_on A M r states (n_heads A * S dh) term q (K - steps M r) (steps M r) in
     let endings := memo1 V (fun q => if asked q then ending q else fun s => ending q s) in
-    count_read_by_regions A e p mn md M r range after (most_cuts claim) (cut_at claim) (query_starts claim) (leads_to F) (stands_for F)
-      (of_query F) (sum_bounds F)
-      (state_sizes F) term ready endings
-  else 0.
+    use (n_heads A * S dh)%nat term (leads_region A e p mn md range after (most_cuts claim) (cut_at claim) ready) F endings.
+Definition count_by (W : nat) (term : nat -> nat -> nat -> option box) (leads : nat -> nat -> nat -> box -> bool)
+  (F : finer_automaton) (endings : nat -> nat -> Z * box) : Z :=
+  count_read A M r W term leads (query_starts (claims r)) (leads_to F) (stands_for F) (of_query F) (sum_bounds F) (state_sizes F)
+    endings.
+Definition count_one_read : Z := if readable A M r back then read_by_regions count_by else 0.
 End Read.
 
 Definition simple : bool :=
@@ -119,24 +121,36 @@ Proof.
   - destruct (attn_only A); auto. right. cbn [orb] in S3. apply andb_prop in S3 as [S3 S6].
     split; [now destruct (gated_mlp A)|]. destruct (act_fn A); auto; discriminate.
 Qed.
-Theorem count_one_read_le r : fits A W e p md && simple = true -> (r < length (reads M))%nat ->
-  let T := weights_as_integers in
-  count_one_read T (quick_exp p g terms) (first_layer T) (products_of A p T) r <=
-  Z.of_nat (length (filter (right_read M A (float_transformer A tied W) margin r) (all_lists V K))).
+(* What is used of a read is faithful. *)
+Notation RT := (float_transformer A tied W).
+Theorem read_by_regions_ok {X} (Q : X -> Prop) r use : fits A W e p md && simple = true ->
+  (forall n term leads F endings, faithful A p M r states RT margin n term leads endings -> Q (use n term leads F endings)) ->
+  let T := weights_as_integers in Q (read_by_regions T (quick_exp p g terms) (first_layer T) (products_of A p T) r use).
 Proof.
-  intros F Hr. cbv zeta. destruct (fitting F) as ((F1 & F2 & F3) & (F4 & F5 & F6) & F8 & F9 & F10 & S1 & S2 & S3 & S4 & S5).
+  intros F U. cbv zeta. destruct (fitting F) as ((F1 & F2 & F3) & (F4 & F5 & F6) & F8 & F9 & F10 & S1 & S2 & S3 & S4 & S5).
+  unfold read_by_regions. cbv zeta. apply U.
   rewrite <- (transformer_same A tied W e F1 F10). fold weights_as_integers. set (T := weights_as_integers).
-  unfold count_one_read. destruct (readable A M r back) eqn:Rd; [|lia]. cbv zeta.
-  eapply (count_read_by_regions_le A e p mn md T) with (back := back) (first := first_layer T)
+  eapply (regions_faithful A e p mn md T) with (first := first_layer T)
     (reference := memo2 V (n_heads A) (reference_of T (first_layer T) r (position M r)))
     (centre := memo1 (n_heads A * d_head A) (centre_of (first_layer T) r (position M r)))
-    (expo := quick_exp p g terms)
-    (states := states); auto; try lia.
+    (expo := quick_exp p g terms); auto; try lia.
   - intros y Hy. now apply quick_exp_ok.
   - intros j t. unfold first_layer. now rewrite memo2_eq.
   - intros q t j. rewrite memo1_eq. destruct (query_starts (claims r) q); [now rewrite memo2_eq|reflexivity].
   - intros q. rewrite memo1_eq. now destruct (query_starts (claims r) q).
   - intros q s. rewrite memo1_eq. now destruct (query_starts (claims r) q).
+Qed.
+Lemma count_by_le r n term leads F endings : readable A M r back = true ->
+  faithful A p M r states RT margin n term leads endings ->
+  count_by r n term leads F endings <= Z.of_nat (length (filter (right_read M A RT margin r) (all_lists V K))).
+Proof. intros Rd (total & F1 & F2 & F3 & F4). now apply count_read_le with (p := p) (states := states) (back := back) (total := total). Qed.
+Theorem count_one_read_le r : fits A W e p md && simple = true ->
+  let T := weights_as_integers in
+  count_one_read T (quick_exp p g terms) (first_layer T) (products_of A p T) r <=
+  Z.of_nat (length (filter (right_read M A RT margin r) (all_lists V K))).
+Proof.
+  intros F. cbv zeta. unfold count_one_read. destruct (readable A M r back) eqn:Rd; [|lia].
+  apply (read_by_regions_ok (fun z => z <= _) r _ F). intros n term leads G endings Fa. now apply count_by_le.
 Qed.
 
 Theorem count_regions_sound :

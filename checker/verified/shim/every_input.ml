@@ -10,8 +10,9 @@ let precisions layers = List.map (fun p -> (p, 7, (p / 5) + 4)) (let least = 32 
   4 * least ])
 
 (* looked: of every sequence, in lexicographic order, a byte: whether it is to be counted if it is found right. *)
-(* Region: what is claimed of a read. Reads: of all, in their order. *)
-type fact = Forward | Inputs of Bytes.t | Region of Regions.claim | Reads of Regions.claim list
+(* Region: what is claimed of a read. Reads: of all, in their order, and whether each input is to
+   be counted once. *)
+type fact = Forward | Inputs of Bytes.t | Region of Regions.claim | Reads of Regions.claim list * bool
 
 let accepted (task : Counts.task) positions x = Counts.truth task positions x <> None
 
@@ -94,14 +95,14 @@ let established (model : Model.t) (found : Transformers.t) (task : Counts.task) 
           match task with
           | By_automaton automaton -> Region (Potentials.parse step automaton ~states config)
           | _ -> unfounded "potentials is about a task that is an automaton")
-      | "all-reads" ->
+      | "all-reads" | "joint-reads" ->
           Certificate.taken step [] [];
-          let about = function Region claim -> claim | _ -> malformed "all-reads needs facts about reads" in
+          let about = function Region claim -> claim | _ -> malformed "%s needs facts about reads" step.rule in
           let claims = List.map about premises in
           let reads = match task with By_automaton automaton -> List.length automaton.reads | _ -> 1 in
           if List.map (fun (claim : Regions.claim) -> claim.number) claims <> List.init reads Fun.id then
-            unfounded "all-reads needs a premise about each read, in their order";
-          Reads claims
+            unfounded "%s needs a premise about each read, in their order" step.rule;
+          Reads (claims, step.rule = "joint-reads")
       | rule -> unsupported "rule %s about this architecture" rule)
   in
   Array.iteri apply certificate.steps;
@@ -119,20 +120,25 @@ let established (model : Model.t) (found : Transformers.t) (task : Counts.task) 
             Counts.count_transformer task config found.tied tensors (z e) (z precision) mn md halvings terms (fst shared) (snd
               shared) looked_at),
           "count_transformer_sound" )
-    | Reads claims, By_automaton automaton ->
+    | Reads (claims, once), By_automaton automaton ->
+        let finer = Array.of_list (List.map (fun (claim : Regions.claim) -> claim.finer) claims) in
         let potentials = Array.of_list (List.map (fun (claim : Regions.claim) -> claim.by_potentials) claims) in
         let claims = Array.of_list (List.map (fun (claim : Regions.claim) -> claim.of_read) claims) in
         let steps = Array.make positions 0 in
         for i = 0 to positions - 1 do steps.(automaton.order i) <- i done;
         let count (precision, halvings, terms) =
-          if Array.for_all Option.is_none potentials then
+          if once then
+            Counts.count_joint_reads automaton states (Array.get steps) (Array.get claims) (Array.get potentials)
+              (fun r -> Joint_reads.watch finer.(r) ~positions) (Joint_reads.joint automaton ~positions ~vocab) config found.tied tensors
+              (z e) (z precision) mn md halvings terms
+          else if Array.for_all Option.is_none potentials then
             Counts.count_regions_at_reads automaton states (Array.get steps) (Array.get claims) config found.tied tensors (z e)
               (z precision) mn md halvings terms
           else
             Counts.count_potentials automaton states (Array.get steps) (Array.get claims) (Array.get potentials) config found.tied
               tensors (z e) (z precision) mn md halvings terms
         in
-        (count, if Array.for_all Option.is_none potentials then "count_regions_sound" else "count_potentials_sound")
+        (count, if once then "count_joint_reads_sound" else if Array.for_all Option.is_none potentials then "count_regions_sound" else "count_potentials_sound")
     | _ -> malformed "the last step says nothing about inputs"
   in
   let rec most best = function

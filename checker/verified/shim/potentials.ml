@@ -83,7 +83,7 @@ let parse (step : Certificate.step) (automaton : Counts.automaton) ~states (conf
   let last_gap u o = List.fold_left (fun most x -> Int.max most (digit x o + 1)) 0 claimed.(u) in
   let size = (boxes * (units + (count * outs)) * corners) + (others * (gaps + 1)) in
   if size * Array.fold_left ( + ) 0 finer.before > most_sums then unsupported "more than %d sums" most_sums;
-  { Regions.number = finer.number;
+  { Regions.number = finer.number; finer;
     by_potentials =
       Some
         { Counts.patterns = count; output_of; slope_of = (fun k n -> Z.of_int slopes.((k * units) + n)); gaps_of = gaps; edge_of;

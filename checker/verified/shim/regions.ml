@@ -2,7 +2,7 @@
 open Refused
 
 (* by_potentials: if it is proved by rule potentials. *)
-type claim = { number : int; of_read : Counts.read_claim; by_potentials : Counts.potentials_claim option }
+type claim = { number : int; finer : Finer.t; of_read : Counts.read_claim; by_potentials : Counts.potentials_claim option }
 
 let largest_scale, most_cuts = (1 lsl 20, 64)
 
@@ -29,6 +29,6 @@ let parse (step : Certificate.step) (automaton : Counts.automaton) ~states (conf
     done;
     !widest
   in
-  { number = finer.number; by_potentials = None;
+  { number = finer.number; finer; by_potentials = None;
     of_read = { Counts.query_starts = Finer.number_of finer; present = (fun j t -> finer.present.(j).(t)); most_cuts = cuts; cut_at;
       finer_of = Finer.bounded finer ~size } }
