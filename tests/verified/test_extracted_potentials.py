@@ -23,6 +23,9 @@ from thorough import some
 from certificates import Certificate, Model, RawTensor, Statement, Step, write_certificate, write_model
 from certificates.automaton import Automaton
 from checker import verify
+from checker.transformer.all_reads import all_reads
+from checker.transformer.finer import RightAtRead
+from checker.transformer.joint_reads import joint_reads
 from prover.known_tasks import running_sum_sign
 from prover.proving import problem_about, prove
 from prover.strategies.potentials import Potentials
@@ -63,26 +66,28 @@ def test_potentials_are_judged_alike(seed: int, tmp_path: Path) -> None:
     positive = leads[leads > 0]
     margin = Fraction(float(rng.choice(positive))).limit_denominator(10**6) if len(positive) and seed % 3 == 0 else Fraction(0)
     margin = Fraction(str(round(float(margin), 6)))
-    setting, steps, known, alone = setting_for(model, automaton, 30, margin), [Step("transformer-forward")], [], True
+    setting, steps, facts, alone = setting_for(model, automaton, 30, margin), [Step("transformer-forward")], list[RightAtRead](), True
     for read in range(len(automaton.reads)):
         memory = int(rng.choice([1, 2, 5, 10**9]))
         if seed % 5 == 0 and rng.random() < 0.5:
             hints = draw_hints(automaton, read, rng, memory, width(model))
             steps.append(region_step(read, hints, 2))
-            known.append(by_regions(setting, read, hints, 2).correct)
+            facts.append(by_regions(setting, read, hints, 2))
         else:
             claims = draw_claims(model, automaton, read, rng, memory)
             steps.append(step_of(read, claims))
-            known.append(applied(setting, read, claims).correct)
+            facts.append(applied(setting, read, claims))
             alone = False
-    steps.append(Step("all-reads", tuple(range(1, len(steps)))))
-    correct = max(0, len(rows) - sum(len(rows) - number for number in known))
+    once = bool(rng.integers(2))
+    steps.append(Step("joint-reads" if once else "all-reads", tuple(range(1, len(steps)))))
+    correct = (joint_reads if once else all_reads)(setting, replace(steps[-1], premises=()), tuple(facts)).correct
     write_model(tmp_path / "model", model)
     write_certificate(tmp_path / "cert", stated(model, automaton, steps, correct, len(rows), margin))
     status, answer = asked(tmp_path / "cert", tmp_path / "model")
     assert status == 0, answer
     assert int(answer["established"]) <= np.count_nonzero(leads.min(1) > float(margin) - 1e-9)
-    assert answer["theorem"] == ("count_regions_sound" if alone else "count_potentials_sound")
+    by_read = "count_regions_sound" if alone else "count_potentials_sound"
+    assert answer["theorem"] == ("count_joint_reads_sound" if once else by_read)
 
 
 @pytest.mark.parametrize("seed", range(some(30)))
@@ -132,7 +137,7 @@ def test_wrong_claims_prove_nothing_wrong(seed: int, tmp_path: Path) -> None:
     for read in range(len(automaton.reads)):
         claims = draw_claims(model, automaton, read, rng, int(rng.choice([1, 3, 10**9])))
         steps.append(step_of(read, spoiled_claims(claims, rng)))
-    steps.append(Step("all-reads", tuple(range(1, len(steps)))))
+    steps.append(Step(("all-reads", "joint-reads")[seed % 2], tuple(range(1, len(steps)))))
     write_model(tmp_path / "model", model)
     certificate = stated(model, automaton, steps, 0, len(rows), Fraction(0))
     write_certificate(tmp_path / "cert", certificate)
