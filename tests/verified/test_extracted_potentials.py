@@ -20,8 +20,9 @@ from test_regions import draw_automaton, draw_hints, every_input, setting_for, t
 from test_regions import step_of as region_step
 from thorough import some
 
-from certificates import Certificate, Model, RawTensor, Statement, Step, write_certificate, write_model
-from certificates.automaton import Automaton
+import certificates
+from certificates import Certificate, Model, RawTensor, Statement, Step, read_model, write_certificate, write_model
+from certificates.automaton import Automaton, read_automaton
 from checker import verify
 from checker.transformer.all_reads import all_reads
 from checker.transformer.finer import RightAtRead
@@ -56,8 +57,8 @@ def stated(model: Model, automaton: Automaton, steps: list[Step], correct: int, 
 
 @pytest.mark.parametrize("seed", range(some(60)))
 def test_potentials_are_judged_alike(seed: int, tmp_path: Path) -> None:
-    """Random claims about each read, of one head and several, with boxes of ratios, multipliers and margins; some reads are proved
-    by regions: it proves at least as much as Python does, and nothing that is not so.
+    """Random claims about each read, of one head and several, with boxes of ratios, multipliers and margins; some reads are
+    proved by regions: it proves at least as much as Python does, and nothing that is not so.
     """
     rng, model = np.random.default_rng(seed), plain(seed)
     automaton = drawn_task(model, rng)
@@ -66,7 +67,8 @@ def test_potentials_are_judged_alike(seed: int, tmp_path: Path) -> None:
     positive = leads[leads > 0]
     margin = Fraction(float(rng.choice(positive))).limit_denominator(10**6) if len(positive) and seed % 3 == 0 else Fraction(0)
     margin = Fraction(str(round(float(margin), 6)))
-    setting, steps, facts, alone = setting_for(model, automaton, 30, margin), [Step("transformer-forward")], list[RightAtRead](), True
+    setting, alone = setting_for(model, automaton, 30, margin), True
+    steps, facts = [Step("transformer-forward")], list[RightAtRead]()
     for read in range(len(automaton.reads)):
         memory = int(rng.choice([1, 2, 5, 10**9]))
         if seed % 5 == 0 and rng.random() < 0.5:
@@ -107,8 +109,9 @@ def test_what_the_prover_finds_is_accepted(seed: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", range(some(12)))
 def test_sums_of_tokens_are_accepted(seed: int, tmp_path: Path) -> None:
     """Numbers of states, and multipliers: of several reads, and of one head and two."""
+    kind = {"attention_dir": "causal", "pad_token": -1, "tie_word_embeddings": False}
     heads = {"n_heads": 1 + seed % 2, "n_key_value_heads": 1 + seed % 2}
-    model = plain(seed, d_vocab=3, n_ctx=4, d_vocab_out=3, attention_dir="causal", pad_token=-1, tie_word_embeddings=False, **heads)
+    model = plain(seed, d_vocab=3, n_ctx=4, d_vocab_out=3, **kind, **heads)
     problem = problem_about(model, CPU, automaton=running_sum_sign(4, 1))
     found, evidence = prove(problem, Potentials())
     write_model(tmp_path / "model", model)
@@ -116,6 +119,17 @@ def test_sums_of_tokens_are_accepted(seed: int, tmp_path: Path) -> None:
     status, answer = asked(tmp_path / "cert", tmp_path / "model")
     assert status == 0, answer
     assert evidence.correct <= int(answer["established"])
+
+
+def test_every_running_sum_is_right(tmp_path: Path) -> None:
+    """The shipped model: 11^20 sequences, at 20 positions."""
+    subject = Path(certificates.__file__).parent / "transformers" / "running-sum-20.safetensors"
+    problem = problem_about(read_model(subject), CPU, automaton=read_automaton(subject.with_suffix(".json")))
+    found, _ = prove(problem, Potentials())
+    for rule in ("all-reads", "joint-reads"):
+        write_certificate(tmp_path / "cert", replace(found, steps=(*found.steps[:-1], replace(found.steps[-1], rule=rule))))
+        status, answer = asked(tmp_path / "cert", subject)
+        assert status == 0 and int(answer["established"]) == 11**20, answer
 
 
 def spoiled_claims(claims: Hints, rng: np.random.Generator) -> Hints:
@@ -144,7 +158,7 @@ def test_wrong_claims_prove_nothing_wrong(seed: int, tmp_path: Path) -> None:
     status, answer = asked(tmp_path / "cert", tmp_path / "model")
     if status == 0:
         assert int(answer["established"]) <= np.count_nonzero(leads.min(1) > -1e-9)
-        write_certificate(tmp_path / "cert", replace(certificate, statement=replace(certificate.statement, total=len(rows) + 1)))
+        write_certificate(tmp_path / "cert", stated(model, automaton, steps, 0, len(rows) + 1, Fraction(0)))
         assert asked(tmp_path / "cert", tmp_path / "model")[0] == 1
     else:
         assert not verify(tmp_path / "cert", tmp_path / "model").accepted, answer

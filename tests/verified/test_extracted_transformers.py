@@ -147,6 +147,7 @@ BASES = {
     "sums-of-every-state": "potentials-every-state",
     "boxes": "potentials-two-boxes",
 }
+SUBJECTS = {"automaton": "one-layer", "sums": "one-head", "sums-of-every-state": "one-head", "boxes": "two-heads"}
 """Golden certificates by rules that have theorems in Coq."""
 OTHERS = (b"disjoint-sum", b"further-inputs")
 """Rules that Python knows of transformers, too."""
@@ -155,7 +156,7 @@ OTHERS = (b"disjoint-sum", b"further-inputs")
 @pytest.mark.parametrize("name", BASES)
 def test_mutants_are_judged_alike(name: str, tmp_path: Path) -> None:
     document = Document.of((GOLDEN / f"{BASES[name]}.cert").read_bytes())
-    subject = {"automaton": "one-layer", "sums": "one-head", "sums-of-every-state": "one-head", "boxes": "two-heads"}.get(name, name)
+    subject = SUBJECTS.get(name, name)
     base = SequenceBase(name, (GOLDEN / f"transformer-{subject}.safetensors").read_bytes(), document)
     each = -(-MUTANTS // (8 * len(FAMILIES)))
     mutants = (mutate.sample(family(base), each, seed=number) for number, family in enumerate(FAMILIES))
