@@ -1,5 +1,5 @@
-(* What the extracted checker calls about several reads of which each input is counted once: rule joint-reads, after rules regions
-   and potentials for each read. *)
+(* What the extracted checker calls about several reads of which each input is counted once: rule joint-reads, after rules
+   regions and potentials for each read. *)
 From Coq Require Import Reals Lia ZArith List Arith Bool.
 From CompactProofs Require Import Semantics Counting PrefixChains QuickExponential Vectors Attention Transformers Automata
   Forward EveryInput Floats
@@ -25,10 +25,12 @@ Definition watch_by (r n : nat) (term : nat -> nat -> nat -> option box) (leads 
   (F : finer_automaton) (endings : nat -> nat -> Z * box) : option watch :=
   let edges := memo1 (steps M r) (fun i => memo2 (state_sizes F i) V (edge M r n term (leads_to F) (stands_for F) (of_query F)
     (sum_bounds F) i)) in
-  let proved := memo1 (state_sizes F (steps M r)) (proved_region A M r n leads (stands_for F) (of_query F) (sum_bounds F) endings) in
+  let proved := memo1 (state_sizes F (steps M r)) (proved_region A M r n leads (stands_for F) (of_query F) (sum_bounds F)
+    endings) in
   let found := watches r proved in
   if watched A M r n term (stands_for F) (of_query F) (sum_bounds F) found edges proved then Some found else None.
-Definition no_watch : watch := Watch O (fun _ => O) (fun _ => O) (fun _ _ _ => None) (fun _ _ _ => O) (fun _ _ => O) (fun _ _ _ => None).
+Definition no_watch : watch := Watch O (fun _ => O) (fun _ => O) (fun _ _ _ => None) (fun _ _ _ => O) (fun _ _ => O) (fun _ _ _
+  => None).
 Definition watch_read (T : transformer Z) (expo : Z -> Z * Z) (first : nat -> nat -> option spot) (after : products_after)
   (through : nat -> nat -> Z) (r : nat) : option watch :=
   if readable A M r back then
@@ -59,7 +61,8 @@ Lemma watch_by_right r n term leads F endings C : readable A M r back = true ->
   right_read M A RT margin r (unread K back y) = true.
 Proof.
   intros Rd Fa Wt y. unfold watch_by in Wt. cbv zeta in Wt. destruct (watched _ _ _ _ _ _ _ _ _ _ _) eqn:Wd; [|discriminate].
-  injection Wt as <-. eapply (watched_right A p M r states back n term leads (leads_to F) (stands_for F) (of_query F) (sum_bounds F)
+  injection Wt as <-. eapply (watched_right A p M r states back n term leads (leads_to F) (stands_for F) (of_query F)
+    (sum_bounds F)
     endings); [| |destruct Fa as (? & _ & _ & _ & En); exact En|exact Wd|exact Rd|exact Fa].
   - intros i u t. rewrite memo1_eq. now rewrite memo2_eq.
   - intros u. now rewrite memo1_eq.
@@ -75,7 +78,8 @@ Proof.
   { intros r C E. unfold found, watch_read in E. destruct (readable A M r back) eqn:Rd; [|discriminate]. split; auto. revert E.
     set (right_then := fun o : option watch => o = Some C -> forall y, In y (all_lists V K) -> class_run C K O O y = true ->
       runs M K O O y = true -> right_read M A RT margin r (unread K back y) = true).
-    assert (Use : forall n term leads G endings, faithful A p M r states RT margin n term leads endings -> right_then (watch_by r n
+    assert (Use : forall n term leads G endings, faithful A p M r states RT margin n term leads endings -> right_then (watch_by
+      r n
       term leads G endings)).
     { intros n term leads G endings Fa Ww. now apply (watch_by_right r n term leads G endings C). }
     destruct (potentials r) as [claim|].
@@ -83,7 +87,8 @@ Proof.
     - exact (read_by_regions_ok M states back claims A tied W e p mn md g terms right_then r _ F Use). }
   assert (R0 := All O ltac:(apply in_seq; lia)). destruct (found O) as [C|] eqn:F0; [|discriminate].
   apply (joint_count_le A M back); auto.
-  { assert (Rd := proj1 (Each O C F0)). unfold readable in Rd. rewrite !andb_true_iff in Rd. now destruct Rd as [[[[[Rd _] _] _] _] _]. }
+  { assert (Rd := proj1 (Each O C F0)). unfold readable in Rd. rewrite !andb_true_iff in Rd. now destruct Rd as [[[[[Rd _] _] _]
+    _] _]. }
   intros r y Hr. specialize (All r ltac:(apply in_seq; lia)). destruct (found r) as [Cr|] eqn:Fr; [|discriminate].
   now apply (proj2 (Each r Cr Fr)).
 Qed.

@@ -1,15 +1,16 @@
-(* Rule joint-reads (FORMAT.md 5.17): inputs that are in a proved region at each of several reads, of which each is counted once.
-   What is claimed: records, which tell for each query of a read to which state of its finer automaton the tokens so far lead;
-   classes of records from which no further tokens fail where others do not; and states that stand for one of the task's automaton
-   and a class for each read. Nothing is believed: a step that does not fit is none. *)
+(* Rule joint-reads (FORMAT.md 5.17): inputs that are in a proved region at each of several reads, of which each is counted
+   once. What is claimed: records, which tell for each query of a read to which state of its finer automaton the tokens so far
+   lead; classes of records from which no further tokens fail where others do not; and states that stand for one of the task's
+   automaton and a class for each read. Nothing is believed: a step that does not fit is none. *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
-From CompactProofs Require Import Semantics Counting Labels PrefixChains Attention Transformers Automata Forward ReadingOrder OneLayer
+From CompactProofs Require Import Semantics Counting Labels PrefixChains Attention Transformers Automata Forward ReadingOrder
+  OneLayer
   Regions OneRead AllReads.
 Import ListNotations.
 Open Scope Z_scope.
 
-(* Of a read: how many queries, and which; after a number of steps so many records, of each the state of a query (after the read's
-   steps, the last one), and with a token the record that follows; the class of a record, and the class that follows. *)
+(* Of a read: how many queries, and which; after a number of steps so many records, of each the state of a query (after the
+   read's steps, the last one), and with a token the record that follows; the class of a record, and the class that follows. *)
 Record watch := Watch { queries : nat; query : nat -> nat; records : nat -> nat; record_state : nat -> nat -> nat -> option nat;
   follow : nat -> nat -> nat -> nat; class_of : nat -> nat -> nat; class_next : nat -> nat -> nat -> option nat }.
 
@@ -54,11 +55,14 @@ Definition record_fits (i k t : nat) : bool :=
   end.
 Definition watched : bool :=
   (steps <=? K)%nat && (0 <? records C O)%nat && (class_of C O O =? O)%nat &&
-  forallb (fun c => match record_state C O O c with None => true | Some u => begins W label owner bounds (query C c) u end) (seq 0 (queries C))
+  forallb (fun c => match record_state C O O c with None => true | Some u => begins W label owner bounds (query C c) u end) (seq
+    0 (queries C))
   && forallb (fun i => forallb (fun k => forallb (record_fits i k) (seq 0 V)) (seq 0 (records C i))) (seq 0 K)
-  && forallb (fun k => forallb (fun c => match record_state C steps k c with None => true | Some u => proved u end) (seq 0 (queries C)))
+  && forallb (fun k => forallb (fun c => match record_state C steps k c with None => true | Some u => proved u end) (seq 0
+    (queries C)))
     (seq 0 (records C steps))
-  && forallb (fun k => existsb (fun c => match record_state C K k c with None => false | Some _ => true end) (seq 0 (queries C)))
+  && forallb (fun k => existsb (fun c => match record_state C K k c with None => false | Some _ => true end) (seq 0 (queries
+    C)))
     (seq 0 (records C K)).
 Fixpoint class_run (n i c : nat) (f : list nat) : bool :=
   match n, f with
@@ -78,7 +82,8 @@ Lemma watched_parts : (steps <= K)%nat /\ (0 < records C O)%nat /\ class_of C O 
     region_proved A M number W leads label bounds (owner steps u) u (snd (endings (owner steps u) (label steps u))) = true) /\
   (forall k, (k < records C K)%nat -> exists c u, (c < queries C)%nat /\ record_state C K k c = Some u).
 Proof.
-  assert (Wt := Watched). unfold watched in Wt. cbv zeta in Wt. rewrite !andb_true_iff in Wt. destruct Wt as [[[[[[W1 W2] W3] W4] W5] W6] W7].
+  assert (Wt := Watched). unfold watched in Wt. cbv zeta in Wt. rewrite !andb_true_iff in Wt. destruct Wt as [[[[[[W1 W2] W3]
+    W4] W5] W6] W7].
   apply Nat.leb_le in W1. apply Nat.ltb_lt in W2. apply Nat.eqb_eq in W3. rewrite forallb_forall in W4, W5, W6, W7.
   split; [exact W1|]. split; [exact W2|]. split; [exact W3|]. split; [|split; [|split]].
   - intros c u Lc E. specialize (W4 c ltac:(apply in_seq; lia)). now rewrite E in W4.
@@ -91,7 +96,8 @@ Proof.
 Qed.
 Lemma step_back i k t c' : (i < K)%nat -> (k < records C i)%nat -> (t < V)%nat -> class_next C i (class_of C i k) t = Some c' ->
   (follow C i k t < records C (S i))%nat /\ class_of C (S i) (follow C i k t) = c' /\
-  forall c u', (c < queries C)%nat -> record_state C (S i) (follow C i k t) c = Some u' -> exists u, record_state C i k c = Some u /\ goes_on i c t u u'
+  forall c u', (c < queries C)%nat -> record_state C (S i) (follow C i k t) c = Some u' -> exists u, record_state C i k c = Some
+    u /\ goes_on i c t u u'
     = true.
 Proof.
   intros Li Lk Lt E. destruct watched_parts as (_ & _ & _ & _ & F & _). specialize (F i k t Li Lk Lt). unfold record_fits in F.
@@ -99,7 +105,8 @@ Proof.
   apply Nat.eqb_eq in F2. rewrite forallb_forall in F3. split; [exact F1|]. split; [exact F2|]. intros c u' Lc Eu.
   specialize (F3 c ltac:(apply in_seq; lia)). rewrite Eu in F3. destruct (record_state C i k c) as [u|]; [eauto|discriminate].
 Qed.
-Lemma late n : forall i k f s, (n + i = K)%nat -> (steps <= i)%nat -> (k < records C i)%nat -> Forall (fun t => (t < V)%nat) f ->
+Lemma late n : forall i k f s, (n + i = K)%nat -> (steps <= i)%nat -> (k < records C i)%nat -> Forall (fun t => (t < V)%nat) f
+  ->
   class_run n i (class_of C i k) f = true -> runs M n i s f = true ->
   exists c u, (c < queries C)%nat /\ record_state C i k c = Some u /\ accepted M number term (query C c) n i s f = true.
 Proof.
@@ -112,7 +119,8 @@ Proof.
     destruct (transition M i s t) as [s'|] eqn:Tr; [|discriminate]. apply andb_prop in Rn as [Du Rn].
     destruct (IH (S i) (follow C i k t) f s' ltac:(lia) ltac:(lia) Lk' Fv' Cr Rn) as (c & u' & Lc & Eu' & Ac).
     destruct (Back c u' Lc Eu') as (u & Eu & G). exists c, u. split; auto. split; auto. cbn [accepted]. unfold step. rewrite Tr.
-    unfold goes_on in G. rewrite (proj2 (Nat.ltb_ge i steps) L) in G. apply andb_prop in G as [G Gt]. apply andb_prop in G as [_ Gq].
+    unfold goes_on in G. rewrite (proj2 (Nat.ltb_ge i steps) L) in G. apply andb_prop in G as [G Gt]. apply andb_prop in G as [_
+      Gq].
     destruct (term (query C c) t (order M i)) as [b|]; [|discriminate]. now rewrite Du, Gq.
 Qed.
 Lemma early n : forall i k f s, (n + i = steps)%nat -> (k < records C i)%nat -> Forall (fun t => (t < V)%nat) f ->
@@ -122,7 +130,8 @@ Lemma early n : forall i k f s, (n + i = steps)%nat -> (k < records C i)%nat -> 
 Proof.
   destruct watched_parts as (Sk & _ & _ & _ & _ & Pr & _).
   induction n as [|n IH]; intros i k f s E Lk Fv Cr Rn.
-  - cbn [Nat.add] in *. subst i. destruct (late (K - steps) steps k f s ltac:(lia) (le_n _) Lk Fv Cr Rn) as (c & u & Lc & Eu & Ac).
+  - cbn [Nat.add] in *. subst i. destruct (late (K - steps) steps k f s ltac:(lia) (le_n _) Lk Fv Cr Rn) as (c & u & Lc & Eu &
+    Ac).
     exists c, u. split; auto. split; auto. intros Ls Ow. cbn [follows]. cbv zeta. specialize (Pr k c u Lk Lc Eu).
     rewrite Endings in Pr. rewrite Pr, Ow, Ls. exact Ac.
   - cbn [Nat.add] in *. destruct f as [|t f]; [discriminate|]. cbn [class_run] in Cr. cbn [runs] in Rn.
@@ -151,7 +160,8 @@ Proof.
   destruct (early steps O O y O) as (c & u & Lc & Eu & Fo); auto; try lia.
   { rewrite C0. now replace (steps + (K - steps))%nat with K by lia. }
   { now replace (steps + (K - steps))%nat with K by lia. }
-  assert (B := Bg c u Lc Eu). assert (B' := B). unfold begins in B'. apply andb_prop in B' as [B' _]. apply andb_prop in B' as [B1 B2].
+  assert (B := Bg c u Lc Eu). assert (B' := B). unfold begins in B'. apply andb_prop in B' as [B' _]. apply andb_prop in B' as
+    [B1 B2].
   apply Nat.eqb_eq in B1, B2.
   exact (proj2 (proved_input A p M number states back W term leads finer label owner bounds RT margin total Rd F1 F2 F3
     y (query C c) u Iy B (Fo B2 B1))).
@@ -174,7 +184,8 @@ Definition joint_edge (i j t : nat) : option nat :=
   | Some j' =>
     let s' := task_state J (S i) j' in
     if match transition M i (task_state J i j) t with Some s => (s =? s')%nat | None => false end && due M (S i) s' &&
-      forallb (fun r => match class_next (watches r) i (class_at J i j r) t with Some c => (c =? class_at J (S i) j' r)%nat | None => false
+      forallb (fun r => match class_next (watches r) i (class_at J i j r) t with Some c => (c =? class_at J (S i) j' r)%nat |
+        None => false
         end) (seq 0 n_reads) then Some j' else None
   end.
 Fixpoint joint_ways (n i : nat) : nat -> Z :=
@@ -214,7 +225,8 @@ Theorem joint_count_le RT margin : inverse K (order M) back = true -> (0 < n_rea
   joint_count <= n_right_inputs (By_automaton M) A RT margin.
 Proof.
   intros Inv Pos Each. unfold joint_count. destruct (_ && _) eqn:Z0; [|unfold n_right_inputs; lia].
-  apply andb_prop in Z0 as [S0 C0]. apply Nat.eqb_eq in S0. rewrite forallb_forall in C0. rewrite joint_cnt. unfold n_right_inputs.
+  apply andb_prop in Z0 as [S0 C0]. apply Nat.eqb_eq in S0. rewrite forallb_forall in C0. rewrite joint_cnt. unfold
+    n_right_inputs.
   apply (count_unread V K (order M) back Inv). intros y Iy R. destruct (joint_run_ok K O O y R) as [R1 R2]. rewrite S0 in R1.
   assert (All : forall r, (r < n_reads)%nat -> right_read M A RT margin r (unread K back y) = true).
   { intros r Hr. apply Each; auto. specialize (R2 r Hr). specialize (C0 r ltac:(apply in_seq; lia)). apply Nat.eqb_eq in C0.

@@ -77,7 +77,8 @@ Proof.
     symmetry. now apply (unread_nth K (order M) back Inv). }
   assert (Sk : (steps <= K)%nat).
   { assert (X := reads_within A M Rds number Nr). exact (proj2 X). }
-  destruct (follows_ok A p M number states W term leads finer label owner bounds x (total x) (fun j b => Term x j b At) (fun j k => Unseen x j k) Ord
+  destruct (follows_ok A p M number states W term leads finer label owner bounds x (total x) (fun j b => Term x j b At) (fun j k
+    => Unseen x j k) Ord
     steps O u y (Nat.add_0_r steps) Sk Rd Fo
     ltac:(cbn [state_after]; now rewrite Bl)) as (v & Sv & Ov & Rp & Al & Qs & Ts & Sm).
   subst q. set (q := owner O u) in *.
@@ -135,7 +136,8 @@ End OneRead.
 
 (* That terms, sums and endings are what is meant: of an input, there are numbers that positions add. *)
 Definition faithful (A : architecture) (p : Z) (M : automaton) (number states : nat) (RT : transformer R) (margin : R) (W : nat)
-  (term : nat -> nat -> nat -> option box) (leads : nat -> nat -> nat -> box -> bool) (endings : nat -> nat -> Z * box) : Prop :=
+  (term : nat -> nat -> nat -> option box) (leads : nat -> nat -> nat -> box -> bool) (endings : nat -> nat -> Z * box) : Prop
+    :=
   let K := n_ctx A in let at_position := position M number in
   exists total : list nat -> nat -> nat -> R,
     (forall x j b, (at_position < K)%nat -> (j < K)%nat -> term (nth at_position x O) (nth j x O) j = Some b ->

@@ -1,5 +1,5 @@
-(* What the extracted checker calls about sums over positions of a transformer of one layer: rules potentials and all-reads, of which
-   some reads may be proved by rule regions. *)
+(* What the extracted checker calls about sums over positions of a transformer of one layer: rules potentials and all-reads, of
+   which some reads may be proved by rule regions. *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
 From CompactProofs Require Import Semantics Counting PrefixChains QuickExponential Vectors Attention Transformers Automata
   Forward EveryInput Floats
@@ -58,12 +58,14 @@ Hypothesis Hthrough : through = unit_to_logits A T.
 Hypothesis Hcolumns : columns = columns_by A e T claim through.
 Hypothesis Hconstants : constants = constants_by A e mn md T claim through.
 Hypothesis Hterm : forall q t j, term q t j = added q t j.
-Hypothesis Hendings : forall q s, endings q s = going_on A M number states n_sums term q (K - steps M number) (steps M number) s.
+Hypothesis Hendings : forall q s, endings q s = going_on A M number states n_sums term q (K - steps M number) (steps M number)
+  s.
 Notation RT := (map_transformer (real e) T).
 Notation margin := (IZR mn / IZR md)%R.
 
 Definition summand (x : list nat) (k j : nat) : R :=
-  function size (unit_of_sums e p f) coefficients (nth at_position x O) (fun i => real_term A e p T at_position reference centre x
+  function size (unit_of_sums e p f) coefficients (nth at_position x O) (fun i => real_term A e p T at_position reference centre
+    x
     i j) k.
 Lemma summand_ok x j b : (at_position < K)%nat -> (j < K)%nat -> term (nth at_position x O) (nth j x O) j = Some b ->
   inside p n_sums b (fun k => summand x k j).
@@ -74,12 +76,15 @@ Proof.
   - destruct (term_of A e p T expo at_position first reference centre range (nth at_position x O) (nth j x O) j) as [c|] eqn:Tm;
       [|discriminate].
     intros E. injection E as <-. unfold summand.
-    apply (image_ok p size n_sums (unit_of_sums e p f) coefficients HF _ c (fun i => real_term A e p T at_position reference centre x
+    apply (image_ok p size n_sums (unit_of_sums e p f) coefficients HF _ c (fun i => real_term A e p T at_position reference
+      centre x
       i j)).
-    now apply (term_ok A e p T expo at_position first reference centre range Hp He expo_ok Hd Hdh HG Heps Hscale Hfirst Hlayers x
+    now apply (term_ok A e p T expo at_position first reference centre range Hp He expo_ok Hd Hdh HG Heps Hscale Hfirst Hlayers
+      x
       At j c J).
   - intros E. injection E as <-. intros k _. unfold summand, function. cbn [zero_box fst snd].
-    assert (See : sees A x at_position j = false) by (rewrite <- L; unfold looks_at, sees, is_pad, token; now destruct (pad_token
+    assert (See : sees A x at_position j = false) by (rewrite <- L; unfold looks_at, sees, is_pad, token; now destruct
+      (pad_token
       A)).
     rewrite (rsum_ext size _ (fun _ => 0%R)); [rewrite rsum_0; lra|]. intros i _. unfold real_term. rewrite See. ring.
 Qed.
@@ -120,7 +125,8 @@ Variable expo : Z -> Z * Z.
 Variable first : nat -> nat -> option spot.
 Variable through : nat -> nat -> Z.
 Variable r : nat.
-Definition read_by_potentials {X} (claim : potentials_claim) (use : nat -> (nat -> nat -> nat -> option box) -> (nat -> nat -> nat
+Definition read_by_potentials {X} (claim : potentials_claim) (use : nat -> (nat -> nat -> nat -> option box) -> (nat -> nat ->
+  nat
   -> box -> bool) -> finer_automaton -> (nat -> nat -> Z * box) -> X) : X :=
     let at_position := position M r in
     let reference := memo2 V (n_heads A) (reference_of claims A e p T first r at_position) in
@@ -162,14 +168,17 @@ Theorem read_by_potentials_ok {X} (Q : X -> Prop) r claim use : fits A W e p md 
   let T := weights_as_integers A tied W e in
   Q (read_by_potentials T (quick_exp p g terms) (first_layer A e p T) (unit_to_logits A T) r claim use).
 Proof.
-  intros F U. cbv zeta. destruct (fitting M back A W e p md F) as ((F1 & F2 & F3) & (F4 & F5 & F6) & F8 & F9 & F10 & S1 & S2 & S3 &
+  intros F U. cbv zeta. destruct (fitting M back A W e p md F) as ((F1 & F2 & F3) & (F4 & F5 & F6) & F8 & F9 & F10 & S1 & S2 &
+    S3 &
     S4 & S5).
   unfold read_by_potentials. cbv zeta. apply U.
-  rewrite <- (transformer_same A tied W e F1 F10). fold (weights_as_integers A tied W e). set (T := weights_as_integers A tied W e).
+  rewrite <- (transformer_same A tied W e F1 F10). fold (weights_as_integers A tied W e). set (T := weights_as_integers A tied W
+    e).
   eapply (potentials_faithful A e p mn md T) with (first := first_layer A e p T)
     (reference := memo2 V (n_heads A) (reference_of claims A e p T (first_layer A e p T) r (position M r)))
     (centre := memo1 size (centre_of claims A (first_layer A e p T) r (position M r)))
-    (range := memo1 size (range_of claims A (first_layer A e p T) r (position M r) (memo1 size (centre_of claims A (first_layer A e p
+    (range := memo1 size (range_of claims A (first_layer A e p T) r (position M r) (memo1 size (centre_of claims A (first_layer
+      A e p
       T) r (position M r)))))
     (columns := memo2 (d_model A) (functions A claim) (columns_by A e T claim (unit_to_logits A T)))
     (constants := memo1 (functions A claim) (constants_by A e mn md T claim (unit_to_logits A T)))

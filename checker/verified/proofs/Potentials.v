@@ -1,6 +1,6 @@
 (* Rule potentials (FORMAT.md 5.18), of one layer without norms: an output's lead over another one, times the sum of the first
-   head's weights, is at least a linear function of the residual stream after attention, in which slopes stand for relu, less what
-   the slopes may be off; and that is bounded by sums over positions (ResidualSums.v). *)
+   head's weights, is at least a linear function of the residual stream after attention, in which slopes stand for relu, less
+   what the slopes may be off; and that is bounded by sums over positions (ResidualSums.v). *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
 From CompactProofs Require Import Semantics Counting PrefixChains Exponential MatrixProduct Vectors Attention Transformers
   Forward EveryInput OneLayer TokenSums RatioBoxes ResidualSums.
@@ -26,8 +26,8 @@ Proof.
   unfold Rmax. destruct (Rle_dec 0 t) as [Q|Q]; destruct (Rle_dec (IZR s) 256) as [S|S], (Rle_dec 0 (IZR s)) as [S'|S']; nra.
 Qed.
 
-(* What is claimed: outputs and slopes (in units of 2^-8) of patterns; gaps between edges of ratios, and what enforces them, as in
-   ResidualSums.v; of a region the pattern in each box, if there is one, and which gaps the ratios are in, from one to before
+(* What is claimed: outputs and slopes (in units of 2^-8) of patterns; gaps between edges of ratios, and what enforces them, as
+   in ResidualSums.v; of a region the pattern in each box, if there is one, and which gaps the ratios are in, from one to before
    another. *)
 Record potentials_claim := Claim_potentials { patterns : nat; output_of : nat -> nat; slope_of : nat -> nat -> Z; gaps_of : nat;
   edge_of : nat -> nat -> nat -> Z; enforced_of : nat -> nat -> nat -> nat -> Z; pattern_in : nat -> nat -> option nat;
@@ -87,7 +87,8 @@ Definition box_leads (b pattern best : nat) (sums : box) : bool :=
     (0 <? Z.shiftl (least_sum sums b (lead_number pattern r)) (2 * e + 8)
       + zsum units (fun n => Z.min 0 (influence through best r n) * bent n))%Z) (seq 0 outs).
 Definition within_gaps (u b : nat) : bool :=
-  forallb (fun o => let i := digit gaps b o in (first_gap claim u o <=? i)%nat && (i <? last_gap claim u o)%nat) (seq 0 (others A)).
+  forallb (fun o => let i := digit gaps b o in (first_gap claim u o <=? i)%nat && (i <? last_gap claim u o)%nat) (seq 0 (others
+    A)).
 Definition leads_by_potentials (u best : nat) (sums : box) : bool :=
   forallb (fun o => let a := first_gap claim u o in let z := last_gap claim u o in
     (a <? z)%nat && (z <=? gaps)%nat && (0 <? fst (sums (edge_number o a)))%Z && (snd (sums (edge_number o z)) <? 0)%Z)
@@ -126,7 +127,8 @@ Definition influence_value (o r n : nat) : R := IZR (influence through o r n) / 
 (* A check of a box, as it is meant: of numbers V that are between the sums' bounds. *)
 Lemma box_leads_ok b pattern best sums r (V : nat -> R) : box_leads b pattern best sums = true -> (r < outs)%nat -> r <> best ->
   (forall y, (y < functions)%nat -> IZR (least_sum sums b y) <= V y * P <= IZR (greatest_sum sums b y)) ->
-  0 < V (lead_number pattern r) + rsum units (fun n => influence_value best r n * (Rmax 0 (V n) - IZR (slope pattern n) / 256 * V
+  0 < V (lead_number pattern r) + rsum units (fun n => influence_value best r n * (Rmax 0 (V n) - IZR (slope pattern n) / 256 *
+    V
     n)).
 Proof.
   intros L Hr Nr Bd. unfold box_leads in L. cbv zeta in L. apply andb_prop in L as [L F]. apply andb_prop in L as [L1 L2].
@@ -212,7 +214,8 @@ Proof.
   rewrite U. unfold straight.
   assert (Bo : IZR (if attn_only A then 0 else Z.shiftl (biases_written o r) (e + 8)) / IZR
     (2 ^ f) = if attn_only A then 0 else rsum d (fun i => real e (b_out B i) * (real e (W_U T i o) - real e (W_U T i r)))).
-  { destruct (attn_only A); [unfold Rdiv; ring|]. unfold Rdiv, biases_written. rewrite shiftl_IZR, <- rsum_IZR, <- !rsum_scal_r by lia. apply rsum_ext; intros i _.
+  { destruct (attn_only A); [unfold Rdiv; ring|]. unfold Rdiv, biases_written. rewrite shiftl_IZR, <- rsum_IZR, <- !rsum_scal_r
+    by lia. apply rsum_ext; intros i _.
     rewrite mult_IZR, minus_IZR, P1, P3. unfold real. field. lra. }
   rewrite Bo. assert (Bu : IZR (Z.shiftl (b_U T o - b_U T r) (2 * e + 8)) / IZR (2 ^ f) = real e (b_U T o) - real e (b_U T r)).
   { rewrite shiftl_IZR, P1, P2, minus_IZR by lia. unfold real. field. lra. }
@@ -248,12 +251,15 @@ Proof.
       (rsum m (fun n => Rmax 0 (unit_value n) * (real e (W_out B n i) * (real e (W_U T i o) - real e (W_U T i r)))) +
        real e (b_out B i) * (real e (W_U T i o) - real e (W_U T i r))))).
     + rewrite !rsum_plus, rsum_swap. rewrite (rsum_ext m (fun n => influence_value o r n * Rmax 0 (unit_value n))
-        (fun n => rsum d (fun i => Rmax 0 (unit_value n) * (real e (W_out B n i) * (real e (W_U T i o) - real e (W_U T i r)))))).
+        (fun n => rsum d (fun i => Rmax 0 (unit_value n) * (real e (W_out B n i) * (real e (W_U T i o) - real e (W_U T i
+          r)))))).
       * ring.
-      * intros n Hn. rewrite influence_is by (unfold units; now rewrite Only). rewrite <- rsum_scal_r. apply rsum_ext; intros i _.
+      * intros n Hn. rewrite influence_is by (unfold units; now rewrite Only). rewrite <- rsum_scal_r. apply rsum_ext; intros i
+        _.
         ring.
     + intros i _. unfold after_block. rewrite Only. cbn [Transformers.W_out Transformers.b_out map_block].
-      rewrite (rsum_ext m (fun n => Transformers.unit A x RB r0 at_position n * real e (W_out B n i)) (fun n => Rmax 0 (unit_value
+      rewrite (rsum_ext m (fun n => Transformers.unit A x RB r0 at_position n * real e (W_out B n i)) (fun n => Rmax 0
+        (unit_value
         n) * real e (W_out B n i))) by (intros; now rewrite Un).
       rewrite (rsum_ext m (fun n => Rmax 0 (unit_value n) * (real e (W_out B n i) * _)) (fun n => Rmax 0 (unit_value n) * real e
         (W_out B n i) * (real e (W_U T i o) - real e (W_U T i r)))) by (intros; ring).
@@ -274,7 +280,8 @@ Proof.
   destruct (existsb (sees A x at_position) (seq 0 K)) eqn:S.
   - left. intros h Hh. apply existsb_exists in S as (l & L & S). apply in_seq in L.
     unfold ResidualSums.weights, real_sum. assert (Z1 : ((h * W) mod W = 0)%nat) by (apply Nat.mod_mul; lia).
-    set (u k := if sees A x at_position k then exp (score A RB r0 (h * W / W) at_position k - IZR (reference q0 (h * W / W)%nat) /
+    set (u k := if sees A x at_position k then exp (score A RB r0 (h * W / W) at_position k - IZR (reference q0 (h * W / W)%nat)
+      /
       P) else 0).
     assert (G : forall k, real_term A e p T at_position reference centre x (h * W) k = u k).
     { intros k. unfold real_term, u. cbv zeta. rewrite Z1. destruct (sees A x at_position k); [now rewrite Rmult_1_r|

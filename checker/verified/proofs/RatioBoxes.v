@@ -1,5 +1,5 @@
-(* Boxes of ratios, by number: their places, and their corners, are digits. What is linear in each ratio is between its values at
-   corners; a number between the first and the last of some edges is in one of the gaps between them. *)
+(* Boxes of ratios, by number: their places, and their corners, are digits. What is linear in each ratio is between its values
+   at corners; a number between the first and the last of some edges is in one of the gaps between them. *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
 From CompactProofs Require Import Semantics.
 Open Scope R_scope.
@@ -11,7 +11,8 @@ Proof.
   induction n as [|n IH]; intros f L; [exists O; cbn; split; [lia|intros; lia]|].
   destruct (IH f ltac:(auto)) as (x & Lx & D). assert (Ln := L n ltac:(lia)). assert (P : (base ^ n <> 0)%nat) by
     (apply Nat.pow_nonzero; lia).
-  exists (x + f n * base ^ n)%nat. split; [cbn [Nat.pow]; set (b := (base ^ n)%nat) in *; assert (f n * b + b <= base * b)%nat by nia; lia|]. intros h Hh. unfold digit.
+  exists (x + f n * base ^ n)%nat. split; [cbn [Nat.pow]; set (b := (base ^ n)%nat) in *; assert (f n * b + b <= base * b)%nat
+    by nia; lia|]. intros h Hh. unfold digit.
   destruct (Nat.eq_dec h n) as [->|N].
   - rewrite Nat.div_add, (Nat.div_small x) by auto. rewrite Nat.mod_small; lia.
   - rewrite <- (D h) by lia. unfold digit. assert (Ph : (base ^ h <> 0)%nat) by (apply Nat.pow_nonzero; lia).

@@ -81,7 +81,8 @@ Definition read_by_regions {X} (use : nat -> (nat -> nat -> nat -> option box) -
     use (n_heads A * S dh)%nat term (leads_region A e p mn md range after (most_cuts claim) (cut_at claim) ready) F endings.
 Definition count_by (W : nat) (term : nat -> nat -> nat -> option box) (leads : nat -> nat -> nat -> box -> bool)
   (F : finer_automaton) (endings : nat -> nat -> Z * box) : Z :=
-  count_read A M r W term leads (query_starts (claims r)) (leads_to F) (stands_for F) (of_query F) (sum_bounds F) (state_sizes F)
+  count_read A M r W term leads (query_starts (claims r)) (leads_to F) (stands_for F) (of_query F) (sum_bounds F) (state_sizes
+    F)
     endings.
 Definition count_one_read : Z := if readable A M r back then read_by_regions count_by else 0.
 End Read.
@@ -108,7 +109,8 @@ Lemma fitting : fits A W e p md && simple = true ->
   ((0 <= e) /\ (8 <= p) /\ (0 < md)) /\ ((0 < d_model A) /\ (0 < d_head A) /\ (0 < n_key_value_heads A <= n_heads A))%nat /\
   (0 <= fst (eps A) /\ 0 < snd (eps A)) /\ match attn_scale A with None => True | Some (a, b) => 0 < b end /\
   (forall t, In t (all_tensors W) -> exact e t = true) /\ n_layers A = 1%nat /\ normalization_type A = No_norm /\
-  (attn_only A = true \/ gated_mlp A = false /\ act_fn A = Relu) /\ (0 < length (reads M))%nat /\ inverse K back (order M) = true.
+  (attn_only A = true \/ gated_mlp A = false /\ act_fn A = Relu) /\ (0 < length (reads M))%nat /\ inverse K back (order M) =
+    true.
 Proof.
   intros F. apply andb_prop in F as [F Sm].
   unfold fits in F. rewrite !andb_true_iff in F. destruct F as [[[[[[[[[[F1 F2] F3] F4] F5] F6] F7] F8] F9] F10] F11].
@@ -143,7 +145,8 @@ Qed.
 Lemma count_by_le r n term leads F endings : readable A M r back = true ->
   faithful A p M r states RT margin n term leads endings ->
   count_by r n term leads F endings <= Z.of_nat (length (filter (right_read M A RT margin r) (all_lists V K))).
-Proof. intros Rd (total & F1 & F2 & F3 & F4). now apply count_read_le with (p := p) (states := states) (back := back) (total := total). Qed.
+Proof. intros Rd (total & F1 & F2 & F3 & F4). now apply count_read_le with (p := p) (states := states) (back := back) (total :=
+  total). Qed.
 Theorem count_one_read_le r : fits A W e p md && simple = true ->
   let T := weights_as_integers in
   count_one_read T (quick_exp p g terms) (first_layer T) (products_of A p T) r <=

@@ -67,10 +67,12 @@ Variable sizes : nat -> nat.
 Fixpoint due_from (r : nat) (l : list (nat * nat)) (i s : nat) : bool :=
   match l with
   | [] => true
-  | rd :: rest => (negb (snd rd =? i)%nat || match output M r s with Some _ => true | None => false end) && due_from (S r) rest i s
+  | rd :: rest => (negb (snd rd =? i)%nat || match output M r s with Some _ => true | None => false end) && due_from (S r) rest
+    i s
   end.
 Definition due (i s : nat) : bool := due_from O (reads M) i s.
-Lemma due_iff i s : due i s = true <-> forall r, (r < length (reads M))%nat -> snd (nth r (reads M) (O, O)) = i -> output M r s <>
+Lemma due_iff i s : due i s = true <-> forall r, (r < length (reads M))%nat -> snd (nth r (reads M) (O, O)) = i -> output M r s
+  <>
   None.
 Proof.
   unfold due. assert (G : forall l r0, due_from r0 l i s = true <-> forall r, (r < length l)%nat -> snd (nth r l (O, O)) = i ->
@@ -103,7 +105,8 @@ Fixpoint going_on (q n i : nat) : nat -> Z * box :=
     let nothing := silent i in
     memo1 states (fun s =>
       let taken t := match step q i s t with
-        | Some (s', b) => let '(ways, rest) := next s' in if 0 <? ways then Some (ways, if nothing then zero_box else add_boxes W b rest)
+        | Some (s', b) => let '(ways, rest) := next s' in if 0 <? ways then Some (ways, if nothing then zero_box else add_boxes
+          W b rest)
           else None
         | None => None end in
       (zsum V (fun t => match taken t with Some (ways, _) => ways | None => 0 end),
@@ -121,7 +124,8 @@ Definition edge (i u t : nat) : option nat :=
   | Some u' =>
     match step (owner i u) i (label i u) t with
     | None => None
-    | Some (s', b) => if (s' =? label (S i) u')%nat && (owner (S i) u' =? owner i u)%nat && sum_contained W (bounds i u) b (bounds (S i)
+    | Some (s', b) => if (s' =? label (S i) u')%nat && (owner (S i) u' =? owner i u)%nat && sum_contained W (bounds i u) b
+      (bounds (S i)
       u') then Some u' else None
     end
   end.
@@ -227,7 +231,8 @@ Proof.
   specialize (C k ltac:(apply in_seq; lia)).
   apply andb_prop in C as [C1 C2]. apply Z.leb_le, IZR_le in C1, C2. lra.
 Qed.
-Lemma inside_sum n a b c f g : sum_contained n a b c = true -> inside p n a f -> inside p n b g -> inside p n c (fun k => f k + g
+Lemma inside_sum n a b c f g : sum_contained n a b c = true -> inside p n a f -> inside p n b g -> inside p n c (fun k => f k +
+  g
   k)%R.
 Proof.
   intros C F G k Hk. specialize (F k Hk). specialize (G k Hk). induction n as [|n IH]; [lia|]. cbn [sum_contained] in C.
@@ -268,7 +273,8 @@ Proof.
     + intros Eq. specialize (In0 Eq). cbn [going_on]. rewrite memo1_eq. cbn [snd].
       destruct (silent i) eqn:Sil.
       { unfold silent in Sil. rewrite forallb_forall in Sil. intros k _. unfold sum_from.
-        rewrite (rsum_ext (Datatypes.S n) _ (fun _ => 0%R)); [rewrite rsum_0; cbn; lra|]. intros l Hl. apply Unseen, Sil, in_seq.
+        rewrite (rsum_ext (Datatypes.S n) _ (fun _ => 0%R)); [rewrite rsum_0; cbn; lra|]. intros l Hl. apply Unseen, Sil,
+          in_seq.
         lia. }
       assert (C := going_on_cnt q n (Datatypes.S i) s'). set (next := going_on q n (Datatypes.S i)) in *.
       apply inside_hull with (b := add_boxes W b (snd (next s'))).
@@ -301,7 +307,8 @@ Proof.
   - cbn [follows] in Fo. destruct f as [|t f]; [discriminate|]. destruct (reads_on_cons i t f R) as (Li & Ht & Tv & R').
     destruct (edge i u t) as [u'|] eqn:Ed; [|discriminate]. unfold edge in Ed. destruct (finer i u t) as [w|]; [|discriminate].
     destruct (step (owner i u) i (label i u) t) as [[s' b]|] eqn:St; [|discriminate].
-    destruct ((s' =? label (Datatypes.S i) w)%nat && (owner (Datatypes.S i) w =? owner i u)%nat && sum_contained W (bounds i u) b (bounds
+    destruct ((s' =? label (Datatypes.S i) w)%nat && (owner (Datatypes.S i) w =? owner i u)%nat && sum_contained W (bounds i u)
+      b (bounds
       (Datatypes.S i) w)) eqn:C; [|discriminate].
     injection Ed as ->. apply andb_prop in C as [C In0]. apply andb_prop in C as [C1 C2]. apply Nat.eqb_eq in C1, C2. subst s'.
     destruct (step_ok _ i _ t _ b St Ht S) as (S' & D & Q & Te).

@@ -1,6 +1,6 @@
-(* Linear functions of the residual stream after attention, in a transformer of one layer: each, times the sum of the first head's
-   weights, is a linear function of what attention sums up (OneLayer.v) with one head; with several, it is between some of these,
-   at the corners of a box in which the ratios of the heads' sums of weights are (rule potentials, FORMAT.md 5.18). *)
+(* Linear functions of the residual stream after attention, in a transformer of one layer: each, times the sum of the first
+   head's weights, is a linear function of what attention sums up (OneLayer.v) with one head; with several, it is between some
+   of these, at the corners of a box in which the ratios of the heads' sums of weights are (rule potentials, FORMAT.md 5.18). *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
 From CompactProofs Require Import Semantics Counting PrefixChains Exponential MatrixProduct Vectors Attention Transformers
   Forward EveryInput OneLayer TokenSums RatioBoxes.
@@ -139,9 +139,11 @@ Proof.
   rewrite Ff. unfold base_part, force. fold (weights h). rewrite sums_unit.
   destruct (Nat.eqb_spec h 0) as [->|N].
   - rewrite plus_IZR, !shiftl_IZR, !pw_add by lia. change (2 ^ 48)%Z with (2 ^ (24 + 24))%Z. rewrite (pw_add 24 24) by lia.
-    set (g := IZR (zsum _ _)). set (u := IZR (corner _ _ _ _)). set (v := IZR (enforcing _ _ _ _)). set (w := IZR (base_function _ _)).
+    set (g := IZR (zsum _ _)). set (u := IZR (corner _ _ _ _)). set (v := IZR (enforcing _ _ _ _)). set (w := IZR (base_function
+      _ _)).
     set (hp := head_part 0 y). field. lra.
-  - rewrite !pw_add by lia. set (u := IZR (corner _ _ _ _)). set (v := IZR (enforcing _ _ _ _)). set (hp := head_part h y). field. lra.
+  - rewrite !pw_add by lia. set (u := IZR (corner _ _ _ _)). set (v := IZR (enforcing _ _ _ _)). set (hp := head_part h y).
+    field. lra.
 Qed.
 Theorem sum_at_edge o i : (o < others)%nat -> (i <= gaps)%nat ->
   sum_of (edge_number o i) = weights O - IZR (edge q0 o i) / M * weights (S o).

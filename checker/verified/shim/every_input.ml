@@ -20,8 +20,8 @@ let all_inputs step (task : Counts.task) ~positions ~vocab =
   Certificate.taken step [] [ "ranges"; "skip" ];
   let _, range = Certificate.hint step "ranges" [ positions; 2 ] in
   for j = 0 to positions - 1 do
-    need (0 <= range (2 * j) && range (2 * j) < range ((2 * j) + 1) && range ((2 * j) + 1) <= vocab) "a range is empty, or not
-      within the tokens"
+    need (0 <= range (2 * j) && range (2 * j) < range ((2 * j) + 1) && range ((2 * j) + 1) <= vocab)
+      "a range is empty, or not within the tokens"
   done;
   let shape, edge = Certificate.hint step "skip" [ -1; 2 ] in
   let edges = 2 * shape.(0) in
@@ -126,19 +126,18 @@ let established (model : Model.t) (found : Transformers.t) (task : Counts.task) 
         let claims = Array.of_list (List.map (fun (claim : Regions.claim) -> claim.of_read) claims) in
         let steps = Array.make positions 0 in
         for i = 0 to positions - 1 do steps.(automaton.order i) <- i done;
+        let in_steps = Array.get steps and claimed = Array.get claims and of_sums = Array.get potentials in
+        let by_regions = Array.for_all Option.is_none potentials in
         let count (precision, halvings, terms) =
+          let counted count = count config found.tied tensors (z e) (z precision) mn md halvings terms in
           if once then
-            Counts.count_joint_reads automaton states (Array.get steps) (Array.get claims) (Array.get potentials)
-              (fun r -> Joint_reads.watch finer.(r) ~positions) (Joint_reads.joint automaton ~positions ~vocab) config found.tied tensors
-              (z e) (z precision) mn md halvings terms
-          else if Array.for_all Option.is_none potentials then
-            Counts.count_regions_at_reads automaton states (Array.get steps) (Array.get claims) config found.tied tensors (z e)
-              (z precision) mn md halvings terms
-          else
-            Counts.count_potentials automaton states (Array.get steps) (Array.get claims) (Array.get potentials) config found.tied
-              tensors (z e) (z precision) mn md halvings terms
+            let watch r = Joint_reads.watch finer.(r) ~positions and joint = Joint_reads.joint automaton ~positions ~vocab in
+            counted (Counts.count_joint_reads automaton states in_steps claimed of_sums watch joint)
+          else if by_regions then counted (Counts.count_regions_at_reads automaton states in_steps claimed)
+          else counted (Counts.count_potentials automaton states in_steps claimed of_sums)
         in
-        (count, if once then "count_joint_reads_sound" else if Array.for_all Option.is_none potentials then "count_regions_sound" else "count_potentials_sound")
+        let theorem = if once then "count_joint_reads" else if by_regions then "count_regions" else "count_potentials" in
+        (count, theorem ^ "_sound")
     | _ -> malformed "the last step says nothing about inputs"
   in
   let rec most best = function

@@ -3,8 +3,19 @@
 open Refused
 
 (* Of a read by its number; `nodes` are what states stand for, and `present` says which tokens inputs have at a position. *)
-type t = { number : int; position : int; steps : int; queries : int array; before : int array; target : int -> int -> int -> int;
-  nodes : int array array; present : bool array array; order : int -> int; vocab : int; outputs : int -> int option }
+type t = {
+  number : int;
+  position : int;
+  steps : int;
+  queries : int array;
+  before : int array;
+  target : int -> int -> int -> int;
+  nodes : int array array;
+  present : bool array array;
+  order : int -> int;
+  vocab : int;
+  outputs : int -> int option;
+}
 
 (* For each step, state of the automaton, query and token: the state after it, or -1 if no input goes on like this. *)
 let followers (automaton : Counts.automaton) ~positions ~vocab ~states position queries =
@@ -40,8 +51,8 @@ let parse (step : Certificate.step) (automaton : Counts.automaton) ~states (conf
   let queries = array "queries" [ -1 ] and sizes = array "sizes" [ steps ] in
   let shape, finer = Certificate.hint step "finer" [ -1; vocab ] in
   need (queries <> [||]) "there are no queries";
-  Array.iteri (fun c q -> need ((if c = 0 then -1 else queries.(c - 1)) < q && q < vocab) "queries are tokens, in increasing
-    order") queries;
+  Array.iteri (fun c q -> need ((if c = 0 then -1 else queries.(c - 1)) < q && q < vocab)
+    "queries are tokens, in increasing order") queries;
   Array.iter (fun n -> need (1 <= n && n <= shape.(0) * vocab) "there are states after each step") sizes;
   let count = Array.length queries in
   let before = Array.append [| count |] sizes in
@@ -51,8 +62,8 @@ let parse (step : Certificate.step) (automaton : Counts.automaton) ~states (conf
   let target i u t = finer (((starts.(i) + u) * vocab) + t) in
   let after = followers automaton ~positions ~vocab ~states position queries in
   let nodes = Array.map (fun n -> Array.make n (-1)) before in
-  Array.iteri (fun c _ -> nodes.(0).(c) <- c; need (Array.exists (fun node -> node >= 0) after.(0).(c)) "no input has one of
-    the queries") queries;
+  Array.iteri (fun c _ -> nodes.(0).(c) <- c; need (Array.exists (fun node -> node >= 0) after.(0).(c))
+    "no input has one of the queries") queries;
   for i = 0 to steps - 1 do
     for u = 0 to before.(i) - 1 do
       for t = 0 to vocab - 1 do
@@ -61,8 +72,8 @@ let parse (step : Certificate.step) (automaton : Counts.automaton) ~states (conf
         if led >= 0 then begin
           let node = after.(i).(nodes.(i).(u)).(t) in
           if node < 0 then unfounded "the finer automaton leads where no input goes";
-          if nodes.(i + 1).(led) >= 0 && nodes.(i + 1).(led) <> node then unfounded "the finer automaton leads to a state it
-            does not stand for";
+          if nodes.(i + 1).(led) >= 0 && nodes.(i + 1).(led) <> node then unfounded
+            "the finer automaton leads to a state it does not stand for";
           nodes.(i + 1).(led) <- node
         end
       done
@@ -124,4 +135,5 @@ let bounded finer ~size term =
   let zero = Array.make size (Z.zero, Z.zero) in
   { Counts.leads_to = (fun i u t -> let led = target i u t in if led < 0 then None else Some led);
     stands_for = (fun i u -> nodes.(i).(u) / count); of_query = (fun i u -> queries.(nodes.(i).(u) mod count));
-    sum_bounds = (fun i u -> Array.get (if Array.length bounds.(i).(u) < size then zero else bounds.(i).(u))); state_sizes = Array.get before }
+    sum_bounds = (fun i u -> Array.get (if Array.length bounds.(i).(u) < size then zero else bounds.(i).(u)));
+    state_sizes = Array.get before }

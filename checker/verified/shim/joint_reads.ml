@@ -1,4 +1,5 @@
-(* Rule `joint-reads` (FORMAT.md 5.17): what is claimed of several reads together. The extracted functions believe nothing of it. *)
+(* Rule `joint-reads` (FORMAT.md 5.17): what is claimed of several reads together. The extracted functions believe nothing of
+   it. *)
 
 let key row =
   let buffer = Buffer.create (4 * Array.length row) in
@@ -50,7 +51,8 @@ let watch (finer : Finer.t) ~positions proved =
     class_next.(i) <- found ()
   done;
   (* Without those that are dead. *)
-  let kept = Array.map (fun own -> List.filter (fun k -> own.(k) >= 0) (List.init (Array.length own) Fun.id) |> Array.of_list) classes in
+  let kept = Array.map (fun own -> List.filter (fun k -> own.(k) >= 0) (List.init (Array.length own) Fun.id) |> Array.of_list)
+    classes in
   let place = Array.map (fun own -> let last = ref (-1) in Array.map (fun c -> if c >= 0 then incr last; !last) own) classes in
   let some n = if n < 0 then None else Some n in
   { Counts.queries = count; query = Array.get queries; records = (fun i -> Array.length kept.(i));

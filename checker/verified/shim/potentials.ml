@@ -1,5 +1,5 @@
-(* Rule `potentials` (FORMAT.md 5.18), checked as the format asks: what is claimed of a read. The extracted functions believe nothing
-   of it. They bound sums over all ways to each region, without numbers of states and multipliers. *)
+(* Rule `potentials` (FORMAT.md 5.18), checked as the format asks: what is claimed of a read. The extracted functions believe
+   nothing of it. They bound sums over all ways to each region, without numbers of states and multipliers. *)
 open Refused
 
 let most_heads, most_boxes, steepest = (6, 64, 256)
@@ -39,22 +39,26 @@ let parse (step : Certificate.step) (automaton : Counts.automaton) ~states (conf
   Array.iter (fun o -> need (0 <= o && o < outs) "a pattern has an output of the model") outputs;
   Array.iter (fun s -> need (0 <= s && s <= steepest) "slopes are from 0 to %d" steepest) slopes;
   let gaps = edges.(2) - 1 in
-  need (1 <= gaps && (others = 0 || gaps <= most_boxes) && power gaps others <= most_boxes) "ratios make 1 to %d boxes" most_boxes;
+  need (1 <= gaps && (others = 0 || gaps <= most_boxes) && power gaps others <= most_boxes) "ratios make 1 to %d boxes"
+    most_boxes;
   let boxes = power gaps others and functions = units + (count * rivals) in
   need (Array.length pattern = boxes * regions) "every region has a pattern for each box, or -1";
   Array.iter (fun k -> need (-1 <= k && k < count) "there is no such pattern") pattern;
-  need (edges.(0) = queries && sums.(0) = queries && sums.(1) = functions * boxes) "there are ratios of every query, and of each
-    sum what enforces them";
+  need (edges.(0) = queries && sums.(0) = queries && sums.(1) = functions * boxes)
+    "there are ratios of every query, and of each sum what enforces them";
   let within largest = Array.for_all (fun z -> -largest <= z && z <= largest) in
   need (within largest_multiplier ratios && within largest_multiplier enforced) "a ratio, or what enforces it, is too large";
   Array.iteri
     (fun at k ->
-      if k >= 0 && finer.outputs (at mod regions) <> Some outputs.(k) then unfounded "a region has a pattern with another output")
+      if k >= 0 && finer.outputs (at mod regions) <> Some outputs.(k) then unfounded
+        "a region has a pattern with another output")
     pattern;
   if numbers <> [||] && Array.exists (fun k -> k >= 0) pattern then begin
-    need (Array.length numbers = Array.fold_left ( + ) 0 finer.before && within largest_number numbers) "every state has a number";
+    need (Array.length numbers = Array.fold_left ( + ) 0 finer.before && within largest_number numbers)
+      "every state has a number";
     let families key =
-      let of_box x = List.filter_map (fun u -> let k = pattern.((x * regions) + u) in if k < 0 then None else Some (key u k)) (List.init regions Fun.id) in
+      let claimed x u = let k = pattern.((x * regions) + u) in if k < 0 then None else Some (key u k) in
+      let of_box x = List.filter_map (claimed x) (List.init regions Fun.id) in
       List.fold_left (fun n x -> n + List.length (List.sort_uniq compare (of_box x))) 0 (List.init boxes Fun.id)
     in
     let query u = finer.nodes.(finer.steps).(u) mod queries in
@@ -72,7 +76,11 @@ let parse (step : Certificate.step) (automaton : Counts.automaton) ~states (conf
   let enforced_of q x y o =
     let of_lead = y - units in
     let k = of_lead / outs and r = of_lead mod outs in
-    let column = if y < units then Some y else if r = outputs.(k) then None else Some (units + (k * rivals) + ((r - outputs.(k) - 1 + outs) mod outs)) in
+    let column =
+      if y < units then Some y
+      else if r = outputs.(k) then None
+      else Some (units + (k * rivals) + ((r - outputs.(k) - 1 + outs) mod outs))
+    in
     match column with
     | None -> Z.zero
     | Some column -> Z.of_int enforced.((((number_of.(q) * boxes * functions) + (box x * functions) + column) * others) + o)
@@ -86,8 +94,8 @@ let parse (step : Certificate.step) (automaton : Counts.automaton) ~states (conf
   { Regions.number = finer.number; finer;
     by_potentials =
       Some
-        { Counts.patterns = count; output_of; slope_of = (fun k n -> Z.of_int slopes.((k * units) + n)); gaps_of = gaps; edge_of;
-          enforced_of; pattern_in; first_gap; last_gap };
+        { Counts.patterns = count; output_of; slope_of = (fun k n -> Z.of_int slopes.((k * units) + n)); gaps_of = gaps;
+          edge_of; enforced_of; pattern_in; first_gap; last_gap };
     of_read =
-      { Counts.query_starts = Finer.number_of finer; present = (fun j t -> finer.present.(j).(t)); most_cuts = 0; cut_at = (fun _ -> 0);
-        finer_of = Finer.bounded finer ~size } }
+      { Counts.query_starts = Finer.number_of finer; present = (fun j t -> finer.present.(j).(t)); most_cuts = 0;
+        cut_at = (fun _ -> 0); finer_of = Finer.bounded finer ~size } }

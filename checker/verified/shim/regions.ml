@@ -11,8 +11,8 @@ let parse (step : Certificate.step) (automaton : Counts.automaton) ~states (conf
   let width = config.n_heads * config.d_head in
   if config.n_layers <> 1 then unfounded "regions is about a transformer with one layer";
   if config.normalization_type <> Counts.No_norm then unsupported "regions of a transformer with norms";
-  if not (config.attn_only || (config.act_fn = Counts.Relu && not config.gated_mlp)) then unsupported "regions of a transformer
-    whose units are not relu";
+  if not (config.attn_only || (config.act_fn = Counts.Relu && not config.gated_mlp)) then unsupported
+    "regions of a transformer whose units are not relu";
   let cuts = List.assoc "cuts" step.parameters in
   let finer = Finer.parse step automaton ~states config in
   let shape, at = Certificate.hint step "scale" [ -1 ] in
@@ -30,5 +30,5 @@ let parse (step : Certificate.step) (automaton : Counts.automaton) ~states (conf
     !widest
   in
   { number = finer.number; finer; by_potentials = None;
-    of_read = { Counts.query_starts = Finer.number_of finer; present = (fun j t -> finer.present.(j).(t)); most_cuts = cuts; cut_at;
-      finer_of = Finer.bounded finer ~size } }
+    of_read = { Counts.query_starts = Finer.number_of finer; present = (fun j t -> finer.present.(j).(t)); most_cuts = cuts;
+      cut_at; finer_of = Finer.bounded finer ~size } }
