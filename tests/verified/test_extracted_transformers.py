@@ -147,10 +147,9 @@ BASES = {
     "sums-of-every-state": "potentials-every-state",
     "boxes": "potentials-two-boxes",
 }
-SUBJECTS = {"automaton": "one-layer", "sums": "one-head", "sums-of-every-state": "one-head", "boxes": "two-heads"}
 """Golden certificates by rules that have theorems in Coq."""
-OTHERS = (b"disjoint-sum", b"further-inputs")
-"""Rules that Python knows of transformers, too."""
+SUBJECTS = {"automaton": "one-layer", "sums": "one-head", "sums-of-every-state": "one-head", "boxes": "two-heads"}
+"""Their models."""
 
 
 @pytest.mark.parametrize("name", BASES)
@@ -160,8 +159,7 @@ def test_mutants_are_judged_alike(name: str, tmp_path: Path) -> None:
     base = SequenceBase(name, (GOLDEN / f"transformer-{subject}.safetensors").read_bytes(), document)
     each = -(-MUTANTS // (8 * len(FAMILIES)))
     mutants = (mutate.sample(family(base), each, seed=number) for number, family in enumerate(FAMILIES))
-    covered = (mutant for mutant in chain.from_iterable(mutants) if not any(rule in mutant.certificate for rule in OTHERS))
-    outcomes = judged_alike(covered, tmp_path, ("its proof shows",))
+    outcomes = judged_alike(chain.from_iterable(mutants), tmp_path, ("its proof shows", "is not proved correct"))
     assert outcomes["False 1"] + outcomes["False 2"] > 5, outcomes
 
 

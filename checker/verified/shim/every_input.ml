@@ -2,59 +2,13 @@
   right. *)
 open Refused
 
-let most_sequences = 1 lsl 27
-
 (* Bits after the point, and how exp is computed. Errors grow by some 20 bits in a layer; the further ones are for what those
    before do not find. *)
 let precisions layers = List.map (fun p -> (p, 7, (p / 5) + 4)) (let least = 32 + (16 * layers) in [ least; 2 * least;
   4 * least ])
 
-(* looked: of every sequence, in lexicographic order, a byte: whether it is to be counted if it is found right. *)
-(* Region: what is claimed of a read. Reads: of all, in their order, and whether each input is to
-   be counted once. *)
-type fact = Forward | Inputs of Bytes.t | Region of Regions.claim | Reads of Regions.claim list * bool
-
-let accepted (task : Counts.task) positions x = Counts.truth task positions x <> None
-
-let all_inputs step (task : Counts.task) ~positions ~vocab =
-  Certificate.taken step [] [ "ranges"; "skip" ];
-  let _, range = Certificate.hint step "ranges" [ positions; 2 ] in
-  for j = 0 to positions - 1 do
-    need (0 <= range (2 * j) && range (2 * j) < range ((2 * j) + 1) && range ((2 * j) + 1) <= vocab)
-      "a range is empty, or not within the tokens"
-  done;
-  let shape, edge = Certificate.hint step "skip" [ -1; 2 ] in
-  let edges = 2 * shape.(0) in
-  let sizes = Array.init positions (fun j -> range ((2 * j) + 1) - range (2 * j)) in
-  let within = Array.fold_left (fun product n -> Z.mul product (Z.of_int n)) Z.one sizes in
-  need (Z.lt within (Z.shift_left Z.one 62)) "too many sequences have tokens in the ranges";
-  for i = 0 to edges - 1 do need (edge i > if i > 0 then edge (i - 1) else -1) "runs of skipped inputs do not increase" done;
-  need (edges = 0 || Z.leq (Z.of_int (edge (edges - 1))) within) "more inputs are skipped than there are";
-  let every = Z.pow (Z.of_int vocab) positions in
-  if Z.gt every (Z.of_int most_sequences) then unsupported "more than %d sequences" most_sequences;
-  let looked = Bytes.make (Z.to_int every) '\000' in
-  let x = Array.init positions (fun j -> range (2 * j)) and next_edge = ref 0 in
-  for place = 0 to Z.to_int within - 1 do
-    while !next_edge < edges && edge !next_edge <= place do incr next_edge done;
-    if !next_edge mod 2 = 0 && accepted task positions (Array.to_list x) then
-      Bytes.set looked (Array.fold_left (fun at t -> (at * vocab) + t) 0 x) '\001';
-    (* The next sequence. *)
-    let j = ref (positions - 1) in
-    while !j >= 0 && x.(!j) = range ((2 * !j) + 1) - 1 do x.(!j) <- range (2 * !j); decr j done;
-    if !j >= 0 then x.(!j) <- x.(!j) + 1
-  done;
-  Inputs looked
-
-(* Whether sequences are looked at that begin with some tokens, the last one first. *)
-let beginnings looked ~positions ~vocab =
-  let shorter known = Bytes.init (Bytes.length known / vocab) (fun at -> if Bytes.contains_from (Bytes.sub known (at * vocab)
-    vocab) 0 '\001' then '\001' else '\000') in
-  let levels = Array.make (positions + 1) looked in
-  for n = positions - 1 downto 0 do levels.(n) <- shorter levels.(n + 1) done;
-  fun prefix ->
-    let rec place = function [] -> (0, 0) | t :: before -> let n, at = place before in (n + 1, (at * vocab) + t) in
-    let n, at = place prefix in
-    Bytes.get levels.(n) at = '\001'
+(* Region: what is claimed of a read. Reads: of all, in their order, and whether each input is to be counted once. *)
+type fact = Forward | Inputs of Listed.t | Region of Regions.claim | Reads of Regions.claim list * bool
 
 let tensors (model : Model.t) layers =
   let w = Model.tensor model in
@@ -76,6 +30,7 @@ let tensors (model : Model.t) layers =
 let established (model : Model.t) (found : Transformers.t) (task : Counts.task) ~states (certificate : Certificate.t) =
   let config = found.config in
   let positions = config.n_ctx and vocab = config.d_vocab in
+  let about = { Listed.task; positions; vocab } in
   let facts = Array.make (Array.length certificate.steps) Forward in
   let apply i (step : Certificate.step) =
     let premises = List.map (Array.get facts) step.premises in
@@ -83,8 +38,21 @@ let established (model : Model.t) (found : Transformers.t) (task : Counts.task) 
       (match step.rule with
       | "transformer-forward" -> need (premises = []) "transformer-forward takes no premise"; Certificate.taken step [] [];
         Forward
-      | "all-inputs" -> need (premises = [ Forward ]) "all-inputs takes one premise: a forward pass";
-        all_inputs step task ~positions ~vocab
+      | "all-inputs" ->
+          need (premises = [ Forward ]) "all-inputs takes one premise: a forward pass";
+          Inputs (Listed.all_inputs step about)
+      | "further-inputs" -> (
+          match premises with
+          | [ Forward; Inputs fact ] -> Inputs (Listed.further_inputs step about fact)
+          | [ Forward; Reads _ ] -> unsupported "further-inputs beside facts about reads"
+          | _ -> malformed "further-inputs takes two premises: a forward pass, and a fact about inputs")
+      | "disjoint-sum" ->
+          let inputs = function
+            | Inputs fact -> fact
+            | Reads _ -> unsupported "disjoint-sum of facts about reads"
+            | _ -> malformed "disjoint-sum adds facts about inputs"
+          in
+          Inputs (Listed.disjoint_sum step about (List.map inputs premises))
       | "regions" -> (
           need (premises = [ Forward ]) "regions takes one premise: a forward pass";
           match task with
@@ -111,9 +79,9 @@ let established (model : Model.t) (found : Transformers.t) (task : Counts.task) 
   let mn = Q.num certificate.margin and md = Q.den certificate.margin in
   let count, theorem =
     match (facts.(Array.length facts - 1), task) with
-    | Inputs looked, _ ->
-        let looked_at = beginnings looked ~positions ~vocab in
-        let inputs = Bytes.fold_left (fun n c -> if c = '\001' then n + 1 else n) 0 looked in
+    | Inputs fact, _ ->
+        let looked_at = Listed.beginnings fact about in
+        let inputs = Bytes.fold_left (fun n c -> if c = Listed.yes then n + 1 else n) 0 fact.looked in
         (* What the first layer makes of a token is computed once if it is computed often. *)
         let shared = if inputs > vocab * positions then (positions, vocab) else (0, 0) in
         ( (fun (precision, halvings, terms) ->
