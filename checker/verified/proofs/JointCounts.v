@@ -36,7 +36,8 @@ Definition watch_read (T : transformer Z) (expo : Z -> Z * Z) (first : nat -> na
   if readable A M r back then
     match potentials r with
     | None => read_by_regions M states claims A e p mn md T expo first after r (watch_by r)
-    | Some claim => read_by_potentials M states claims A e p mn md T expo first through r claim (watch_by r)
+    | Some claim =>
+      if of_potentials A then read_by_potentials M states claims A e p mn md T expo first through r claim (watch_by r) else None
     end
   else None.
 Definition count_joint_reads : Z :=
@@ -83,7 +84,8 @@ Proof.
       term leads G endings)).
     { intros n term leads G endings Fa Ww. now apply (watch_by_right r n term leads G endings C). }
     destruct (potentials r) as [claim|].
-    - exact (read_by_potentials_ok M states back claims A tied W e p mn md g terms right_then r claim _ F Use).
+    - destruct (of_potentials A) eqn:Of; [|unfold right_then; discriminate].
+      exact (read_by_potentials_ok M states back claims A tied W e p mn md g terms right_then r claim _ F Of Use).
     - exact (read_by_regions_ok M states back claims A tied W e p mn md g terms right_then r _ F Use). }
   assert (R0 := All O ltac:(apply in_seq; lia)). destruct (found O) as [C|] eqn:F0; [|discriminate].
   apply (joint_count_le A M back); auto.

@@ -146,6 +146,9 @@ Definition count_one_by_potentials (claim : potentials_claim) : Z :=
   if readable A M r back then read_by_potentials claim (count_by M claims A r) else 0.
 End Read.
 
+Definition of_potentials : bool :=
+  match normalization_type A with No_norm => true | _ => false end &&
+  (attn_only A || negb (gated_mlp A) && match act_fn A with Relu => true | _ => false end).
 Definition count_potentials : Z :=
   if fits A W e p md && simple M back A then
     let T := weights_as_integers A tied W e in
@@ -157,20 +160,20 @@ Definition count_potentials : Z :=
     total - zsum (length (reads M)) (fun r => total -
       match potentials r with
       | None => count_one_read M states back claims A e p mn md T expo first after r
-      | Some claim => count_one_by_potentials T expo first through r claim
+      | Some claim => if of_potentials then count_one_by_potentials T expo first through r claim else 0
       end)
   else 0.
 
 Notation margin := (IZR mn / IZR md)%R.
 Notation RT := (float_transformer A tied W).
 Theorem read_by_potentials_ok {X} (Q : X -> Prop) r claim use : fits A W e p md && simple M back A = true ->
+  of_potentials = true ->
   (forall n term leads F endings, faithful A p M r states RT margin n term leads endings -> Q (use n term leads F endings)) ->
   let T := weights_as_integers A tied W e in
   Q (read_by_potentials T (quick_exp p g terms) (first_layer A e p T) (unit_to_logits A T) r claim use).
 Proof.
-  intros F U. cbv zeta. destruct (fitting M back A W e p md F) as ((F1 & F2 & F3) & (F4 & F5 & F6) & F8 & F9 & F10 & S1 & S2 &
-    S3 &
-    S4 & S5).
+  intros F Of U. unfold of_potentials in Of. apply andb_prop in Of as [Of1 Of2].
+  cbv zeta. destruct (fitting M back A W e p md F) as ((F1 & F2 & F3) & (F4 & F5 & F6) & F8 & F9 & F10 & S1 & _).
   unfold read_by_potentials. cbv zeta. apply U.
   rewrite <- (transformer_same A tied W e F1 F10). fold (weights_as_integers A tied W e). set (T := weights_as_integers A tied W
     e).
@@ -184,6 +187,9 @@ Proof.
     (constants := memo1 (functions A claim) (constants_by A e mn md T claim (unit_to_logits A T)))
     (expo := quick_exp p g terms); auto; try lia.
   - intros y Hy. now apply quick_exp_ok.
+  - now destruct (normalization_type A).
+  - destruct (attn_only A); auto. right. cbn [orb] in Of2. apply andb_prop in Of2 as [O1 O2].
+    split; [now destruct (gated_mlp A)|now destruct (act_fn A)].
   - intros j t. unfold first_layer. now rewrite memo2_eq.
   - apply memo2_id.
   - apply memo1_id.
@@ -197,8 +203,9 @@ Proof.
   destruct (fitting M back A W e p md F) as (_ & _ & _ & _ & _ & _ & _ & _ & S4 & S5).
   cbv zeta. apply all_reads_le; auto; [apply (inputs_le A M states back S5)|].
   intros r Hr. destruct (potentials r) as [claim|]; [|now apply count_one_read_le].
+  destruct of_potentials eqn:Of; [|lia].
   unfold count_one_by_potentials. destruct (readable A M r back) eqn:Rd; [|lia].
-  apply (read_by_potentials_ok (fun z => z <= _) r claim _ F). intros n term leads G endings Fa.
+  apply (read_by_potentials_ok (fun z => z <= _) r claim _ F Of). intros n term leads G endings Fa.
   now apply count_by_le with (p := p) (states := states) (back := back).
 Qed.
 End Counts.
