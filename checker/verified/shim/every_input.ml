@@ -44,15 +44,23 @@ let established (model : Model.t) (found : Transformers.t) (task : Counts.task) 
       | "further-inputs" -> (
           match premises with
           | [ Forward; Inputs fact ] -> Inputs (Listed.further_inputs step about fact)
-          | [ Forward; Reads _ ] -> unsupported "further-inputs beside facts about reads"
+          | [ Forward; (Reads _ as fact) ] ->
+              if Listed.number step about > 0 then unsupported "further-inputs beside facts about reads";
+              fact
           | _ -> malformed "further-inputs takes two premises: a forward pass, and a fact about inputs")
-      | "disjoint-sum" ->
+      | "disjoint-sum" -> (
+          let of_reads = List.filter (function Reads _ -> true | _ -> false) premises in
           let inputs = function
-            | Inputs fact -> fact
-            | Reads _ -> unsupported "disjoint-sum of facts about reads"
+            | Inputs fact -> Some fact
+            | Reads _ -> None
             | _ -> malformed "disjoint-sum adds facts about inputs"
           in
-          Inputs (Listed.disjoint_sum step about (List.map inputs premises))
+          let sum = Listed.disjoint_sum step about (List.filter_map inputs premises) in
+          (* Facts about reads have all cells. *)
+          match of_reads with
+          | [] -> Inputs sum
+          | [ fact ] when not (Listed.has_cells sum) -> fact
+          | _ -> unfounded "two premises both count inputs of a cell")
       | "regions" -> (
           need (premises = [ Forward ]) "regions takes one premise: a forward pass";
           match task with

@@ -43,8 +43,8 @@ let cell_number about = function
   | [ q; m; c ] -> (((q * about.vocab) + m) * about.positions) + c
   | cell -> List.hd cell
 
-let nothing about = { looked = Bytes.make (sequences about) no; may = Bytes.make (sequences about) no; cells = no_cells about;
-  last = None }
+(* No bytes stand for as many that say no. *)
+let bytes about known = if Bytes.length known = 0 then Bytes.make (sequences about) no else Bytes.copy known
 
 let all_inputs step about =
   let { positions; vocab; _ } = about in
@@ -79,10 +79,17 @@ let all_inputs step about =
   Bytes.fill cells (range (2 * last) * own) (sizes.(last) * own) yes;
   { looked; may = looked; cells; last = None }
 
+(* How many inputs are listed. *)
+let number step about =
+  Certificate.taken step [] [ "inputs" ];
+  (fst (Certificate.hint step "inputs" [ -1; about.positions ])).(0)
+
+let has_cells fact = Bytes.contains fact.cells yes
+
 let further_inputs step about fact =
   Certificate.taken step [] [ "inputs" ];
   let shape, token = Certificate.hint step "inputs" [ -1; about.positions ] in
-  let looked = Bytes.copy fact.looked and cells = Bytes.copy fact.cells in
+  let looked = bytes about fact.looked and may = bytes about fact.may and cells = Bytes.copy fact.cells in
   let add last i =
     let numbers = List.init about.positions (fun j -> token ((i * about.positions) + j)) in
     List.iter (fun t -> need (0 <= t && t < about.vocab) "an input has a token out of range") numbers;
@@ -90,39 +97,40 @@ let further_inputs step about fact =
     let own = (cell_of about numbers, numbers) in
     if (match last with Some before -> compare before own >= 0 | None -> false) then
       unfounded "inputs do not increase strictly, cell by cell";
-    if Bytes.get fact.may (place about numbers) = yes then unfounded "an input may have been counted already";
+    if Bytes.get may (place about numbers) = yes then unfounded "an input may have been counted already";
     Bytes.set looked (place about numbers) yes;
     Bytes.set cells (cell_number about (fst own)) yes;
     Some own
   in
   let last = List.fold_left add fact.last (List.init shape.(0) Fun.id) in
-  { fact with looked; cells; last }
+  { looked; may; cells; last }
 
 let disjoint_sum step about facts =
   Certificate.taken step [] [];
-  let union a b = Bytes.iteri (fun at c -> if c = yes then Bytes.set a at yes) b in
-  let sum = nothing about in
-  let add last fact =
-    Bytes.iteri (fun at c -> if c = yes && Bytes.get sum.cells at = yes then unfounded
-      "two premises both count inputs of a cell")
+  let cells = no_cells about in
+  let add fact =
+    Bytes.iteri (fun at c -> if c = yes && Bytes.get cells at = yes then unfounded "two premises both count inputs of a cell")
       fact.cells;
-    if not (Bytes.contains fact.cells yes) then last
-    else begin
-      union sum.looked fact.looked;
-      union sum.may fact.may;
-      union sum.cells fact.cells;
-      max last fact.last
-    end
+    Bytes.iteri (fun at c -> if c = yes then Bytes.set cells at yes) fact.cells
   in
-  let last = List.fold_left add None facts in
-  { sum with last }
+  List.iter add facts;
+  let parts = List.filter has_cells facts in
+  let union = function
+    | [] -> Bytes.empty
+    | first :: rest ->
+        let all = Bytes.copy first in
+        List.iter (Bytes.iteri (fun at c -> if c = yes then Bytes.set all at yes)) rest;
+        all
+  in
+  { looked = union (List.map (fun fact -> fact.looked) parts); may = union (List.map (fun fact -> fact.may) parts); cells;
+    last = List.fold_left (fun last fact -> max last fact.last) None parts }
 
 (* Whether sequences of tokens are looked at that begin with some, the last one first. *)
 let beginnings fact about =
   let { positions; vocab; _ } = about in
   let some known at = Bytes.contains_from (Bytes.sub known (at * vocab) vocab) 0 yes in
   let shorter known = Bytes.init (Bytes.length known / vocab) (fun at -> if some known at then yes else no) in
-  let levels = Array.make (positions + 1) fact.looked in
+  let levels = Array.make (positions + 1) (bytes about fact.looked) in
   for n = positions - 1 downto 0 do levels.(n) <- shorter levels.(n + 1) done;
   fun prefix ->
     let rec place = function [] -> (0, 0) | t :: before -> let n, at = place before in (n + 1, (at * vocab) + t) in
