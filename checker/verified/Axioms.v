@@ -1,7 +1,7 @@
 (* What the theorems are, and what they rest on: printed by `make verified`, compared by tests/verified. *)
 From Coq Require Import Reals ZArith.
 From CompactProofs Require Import Semantics PrefixChains Projections Projected Tables Tasks Floats Counts Executions ExecutionErrors Deployed OrdinaryRuns CodedOutput SetOutput CellOutput PairCounts PairErrors
-  UniformErrors PairDeployed TransformerCounts RegionCounts.
+  UniformErrors PairDeployed TransformerCounts RegionCounts PotentialCounts JointCounts.
 
 Check @clear_denominator.
 Check @left_out_bound.
@@ -42,6 +42,8 @@ Check @deployed_mlp_pairs_sound.
 Check @deployed_uniform_pairs_sound.
 Check @count_transformer_sound.
 Check @count_regions_sound.
+Check @count_potentials_sound.
+Check @count_joint_reads_sound.
 Print Assumptions clear_denominator.
 Print Assumptions left_out_bound.
 Print Assumptions table_bounds_ok.
@@ -77,3 +79,5 @@ Print Assumptions deployed_mlp_pairs_sound.
 Print Assumptions deployed_uniform_pairs_sound.
 Print Assumptions count_transformer_sound.
 Print Assumptions count_regions_sound.
+Print Assumptions count_potentials_sound.
+Print Assumptions count_joint_reads_sound.

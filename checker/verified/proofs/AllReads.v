@@ -2,25 +2,17 @@
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
 From CompactProofs Require Import Semantics Counting Labels PrefixChains Exponential Vectors Attention Transformers Automata
   Forward EveryInput
-  ReadingOrder OneLayer Regions.
+  ReadingOrder OneLayer Regions OneRead.
 Import ListNotations.
 Open Scope Z_scope.
 
-(* Right at the read with a number. *)
-Definition right_read (M : automaton) (A : architecture) (T : transformer R) (margin : R) (r : nat) (x : list nat) : bool :=
-  match run M x (n_ctx A) with
-  | None => false
-  | Some found => match nth_error found r with Some (position, o) => right_at A T x margin position o | None => false end
-  end.
-
-Section OneRead.
+Section RegionsOfOneRead.
 Variable A : architecture.
 Variables e p mn md : Z.
 Variable T : transformer Z.
 Variable expo : Z -> Z * Z.
 Variable M : automaton.
 Variables number states : nat.
-Variable back : nat -> nat.   (* the step in which a position is read *)
 Variable first : nat -> nat -> option spot.
 Variable reference : nat -> nat -> Z.
 Variable centre : nat -> Z.
@@ -28,11 +20,6 @@ Variable range : box.
 Variable after : products_after.
 Variable cuts : nat.
 Variable where_to_cut : box -> nat.
-Variable starts : nat -> option nat.
-Variable finer : nat -> nat -> nat -> option nat.
-Variables label owner : nat -> nat -> nat.
-Variable bounds : nat -> nat -> box.
-Variable sizes : nat -> nat.
 Variable term : nat -> nat -> nat -> option box.
 Variable ready : nat -> option (vector * vector).
 Variable endings : nat -> nat -> Z * box.
@@ -40,15 +27,11 @@ Notation V := (d_vocab A). Notation K := (n_ctx A).
 Notation at_position := (position M number).
 Notation steps := (steps M number).
 Notation W := (n_heads A * S (d_head A))%nat.
-Notation leads := (leads_cut A e p mn md after where_to_cut cuts).
-Notation read := (read_box A p range).
-Definition readable : bool :=
-  inverse K (order M) back && inverse K back (order M) && (0 <? K)%nat && (number <? length (reads M))%nat && (at_position <?
-    K)%nat &&
-  forallb (fun rd => (1 <=? snd rd)%nat && (snd rd <=? K)%nat) (reads M).
-Definition count_read : Z :=
-  count_regions A M number term ready leads read starts finer label owner bounds sizes endings.
-
+Definition leads_region (q u best : nat) (sums : box) : bool :=
+  match ready q, read_box A p range sums with
+  | Some base, Some b => leads_cut A e p mn md after where_to_cut cuts base best b
+  | _, _ => false
+  end.
 Hypothesis Hp : (0 <= p)%Z.
 Hypothesis He : (0 <= e)%Z.
 Hypothesis Hmd : (0 < md)%Z.
@@ -66,8 +49,7 @@ Hypothesis Hfirst : forall j t, first j t = prepare_by A e p (blocks T O) j (emb
 Hypothesis Hafter : after = products_of A p T.
 Hypothesis Hterm : forall q t j, term q t j = term_of A e p T expo at_position first reference centre range q t j.
 Hypothesis Hready : forall q, ready q = base_of A e p T at_position first centre q.
-Hypothesis Hendings : forall q s, endings q s = going_on A M number states term q (K - steps) steps s.
-Hypothesis Readable : readable = true.
+Hypothesis Hendings : forall q s, endings q s = going_on A M number states W term q (K - steps) steps s.
 Notation RT := (map_transformer (real e) T).
 Notation margin := (IZR mn / IZR md)%R.
 
@@ -78,97 +60,25 @@ Proof.
   intros l _. now rewrite IH, N, orb_true_r.
 Qed.
 
-Lemma readable_parts : inverse K (order M) back = true /\ (0 < K)%nat /\ (number < length (reads M))%nat /\ (at_position <
-  K)%nat /\
-  forallb (fun rd => (1 <=? snd rd)%nat && (snd rd <=? K)%nat) (reads M) = true.
+Theorem regions_faithful : faithful A p M number states RT margin W term leads_region endings.
 Proof.
-  unfold readable in Readable. rewrite !andb_true_iff in Readable. destruct Readable as [[[[[A1 A2] A3] A4] A5] A6].
-  apply Nat.ltb_lt in A3, A4, A5. auto.
+  exists (fun x k j => real_term A e p T at_position reference centre x k j). refine (conj _ (conj _ (conj _ Hendings))).
+  - intros x j b At J Tm. rewrite Hterm in Tm. eapply term_ok; eauto.
+  - intros x j k U. unfold real_term. now rewrite unseen_sees.
+  - intros x u best b At Ts Sums Lb Ld. unfold leads_region in Ld.
+    destruct (ready (nth at_position x O)) as [base|] eqn:Rq; [|discriminate].
+    destruct (read_box A p range b) as [z|] eqn:Rb; [|discriminate]. rewrite Hready in Rq.
+    assert (Vd : forall j, (j < K)%nat -> valued A e p T at_position centre range x j).
+    { intros j J. destruct (Ts j J) as [c Tc]. rewrite Hterm in Tc. eapply term_valued; eauto. }
+    destruct (read_box_ok A e p T at_position reference centre range Hp Hd Hdh HG Heps Hlayers x At b z Vd Sums Rb) as [Ib Pos].
+    assert (Lead := leads_cut_ok A e p mn md T at_position first reference centre after where_to_cut Hp He Hmd Hd Hdh HG Heps
+      Hscale Hfirst Hafter
+      Hnorm Hlayers Hmlp x At base best Rq Lb Pos cuts z Ib Ld).
+    apply right_at_iff. repeat split; auto.
+    + rewrite Hlayers. apply always_defined.
+    + unfold norm_defined. now rewrite Hnorm.
 Qed.
-
-Lemma proved_input y q u : In y (all_lists V K) -> begins A label owner bounds q u = true ->
-  follows A M number states term ready leads read finer label owner bounds steps O u y = true ->
-  nth at_position (unread K back y) O = q /\ right_read M A RT margin number (unread K back y) = true.
-Proof.
-  destruct readable_parts as (Inv & Kp & Nr & At & Rds). intros Iy Bg Fo. set (x := unread K back y).
-  assert (Fw := forth_ok K (order M) back Inv). assert (Bw := back_ok K (order M) back Inv).
-  unfold begins in Bg. apply andb_prop in Bg as [Bg B0]. apply andb_prop in Bg as [Bo Bl]. apply Nat.eqb_eq in Bo, Bl.
-  set (total k j := real_term A e p T at_position reference centre x k j).
-  assert (Term : forall j b, (j < K)%nat -> term (nth at_position x O) (nth j x O) j = Some b -> inside p W b (fun k => total k
-    j)).
-  { intros j b J Tm. rewrite Hterm in Tm. unfold total. eapply term_ok; eauto. }
-  assert (Ord : forall i, (i < K)%nat -> (order M i < K)%nat) by (intros i Hi; now destruct (Fw i Hi)).
-  assert (Rd : reads_on A M x O y).
-  { apply all_lists_spec in Iy as [L F]. unfold reads_on. rewrite Nat.sub_0_r. repeat split; auto. intros k Hk. cbn [Nat.add].
-    symmetry. now apply (unread_nth K (order M) back Inv). }
-  assert (Sk : (steps <= K)%nat).
-  { assert (X := reads_within A M Rds number Nr). exact (proj2 X). }
-  destruct (follows_ok A p M number states term ready leads read finer label owner bounds x total Term Ord steps O u y
-    (Nat.add_0_r steps) Sk Rd Fo
-    ltac:(cbn [state_after]; now rewrite Bl)) as (v & Sv & Ov & Rp & Al & Qs & Ts & Sm).
-  subst q. set (q := owner O u) in *.
-  assert (Eq : nth at_position x O = q).
-  { destruct (Bw at_position At) as [B1 B2]. apply (Qs (back at_position)); auto. lia. }
-  split; auto.
-  assert (Vd : forall j, (j < K)%nat -> valued A e p T at_position centre range x j).
-  { intros j J. destruct (Bw j J) as [B1 B2]. destruct (Ts (back j) ltac:(lia)) as [c Tc]. rewrite B2, Hterm, <- Eq in Tc.
-    eapply term_valued; eauto. }
-  (* The sums. *)
-  assert (Zero : inside p W (bounds O u) (fun _ => 0%R)).
-  { apply (inside_contained p W zero_box); auto. intros k _. cbn. lra. }
-  destruct (Sm Eq (fun _ => 0%R) Zero) as [In1 In2].
-  set (rest := snd (going_on A M number states term q (K - steps) steps (label steps v))) in *.
-  assert (Sums : inside p W (add_boxes W (bounds steps v) rest) (real_sum A e p T at_position reference centre x)).
-  { assert (Both := inside_add p W _ _ _ _ In1 In2). intros k Hk. specialize (Both k Hk). cbn beta in Both.
-    replace (real_sum A e p T at_position reference centre x k) with (0 + sum_from M total 0 steps k + sum_from M total steps
-      (K - steps) k)%R; [exact Both|].
-    unfold real_sum. change (rsum K (real_term A e p T at_position reference centre x k)) with (rsum K (fun j => total k j)).
-    rewrite (rsum_steps K (order M) back Inv (fun j => total k j)). rewrite Rplus_0_l. unfold sum_from.
-    replace (rsum K (fun i => total k (order M i))) with (rsum (steps + (K - steps)) (fun i => total k (order M i))) by
-      (f_equal; lia).
-    rewrite rsum_app. reflexivity. }
-  unfold region_proved in Rp. destruct (output M number (label steps v)) as [best|] eqn:Ob; [|discriminate].
-  destruct (ready q) as [base|] eqn:Rq; [|discriminate]. destruct (read (add_boxes W (bounds steps v) rest)) as [b|] eqn:Rb;
-    [|discriminate].
-  apply andb_prop in Rp as [Lb Ld]. apply Nat.ltb_lt in Lb. rewrite Hready, <- Eq in Rq.
-  destruct (read_box_ok A e p T at_position reference centre range Hp Hd Hdh HG Heps Hlayers x At _ b Vd Sums Rb) as [Ib Pos].
-  assert (Lead := leads_cut_ok A e p mn md T at_position first reference centre after where_to_cut Hp He Hmd Hd Hdh HG Heps
-    Hscale Hfirst Hafter
-    Hnorm Hlayers Hmlp x At base best Rq Lb Pos cuts b Ib Ld).
-  destruct (alive_all_runs A M x Rds Kp Al) as (found & Run & Out).
-  unfold right_read. rewrite Run. rewrite (Out number (label steps v) best Nr Sv Ob).
-  change (fst (nth number (reads M) (O, O))) with at_position.
-  apply right_at_iff. repeat split; auto.
-  - rewrite Hlayers. apply always_defined.
-  - unfold norm_defined. now rewrite Hnorm.
-Qed.
-
-Theorem count_read_le : count_read <= Z.of_nat (length (filter (right_read M A RT margin number) (all_lists V K))).
-Proof.
-  destruct readable_parts as (Inv & Kp & Nr & At & Rds).
-  assert (Sk : (steps <= K)%nat) by (assert (X := reads_within A M Rds number Nr); exact (proj2 X)).
-  set (fol u y := follows A M number states term ready leads read finer label owner bounds steps O u y).
-  set (P y := match starts (nth (back at_position) y O) with
-              | Some u => begins A label owner bounds (nth (back at_position) y O) u && fol u y
-              | None => false end).
-  apply Z.le_trans with (cnt V all K P).
-  2:{ apply (count_unread V K (order M) back Inv). intros y Iy Py. unfold P in Py. destruct (starts _) as [u|]; [|discriminate].
-      apply andb_prop in Py as [Bg Fo]. exact (proj2 (proved_input y _ u Iy Bg Fo)). }
-  eapply Z.le_trans; [|apply (cnt_key V all K P (fun y => nth (back at_position) y O) V)]. unfold count_read, count_regions.
-  cbv zeta. apply zsum_le. intros q Hq.
-  destruct (starts q) as [u|] eqn:St; [|apply cnt_nonneg]. destruct (begins A label owner bounds q u) eqn:Bg;
-    [|apply cnt_nonneg].
-  rewrite (good_cnt A M number states term ready leads read finer label owner bounds sizes endings Hendings steps O u
-    (Nat.add_0_r steps)).
-  replace (steps + (K - steps))%nat with K by lia. apply cnt_mono. intros y [Ly Fy] Fo. assert (Iy : In y (all_lists V K)).
-  { apply all_lists_spec. split; auto. eapply Forall_impl; [|exact Fy]. cbn. tauto. }
-  destruct (proved_input y q u Iy Bg Fo) as [Eq _].
-  assert (Key : nth (back at_position) y O = q).
-  { destruct (back_ok K (order M) back Inv at_position At) as [B1 B2]. rewrite <- Eq. rewrite <- B2 at 2. symmetry.
-    now apply (unread_nth K (order M) back Inv). }
-  unfold P. rewrite Key, St, Bg. unfold fol. rewrite Fo. now rewrite Nat.eqb_refl.
-Qed.
-End OneRead.
+End RegionsOfOneRead.
 
 (* How many inputs there are, at most. *)
 Section Number.
@@ -202,9 +112,7 @@ Hypothesis Inverse : inverse K back (order M) = true.
 Definition in_order (x : list nat) : list nat := unread K (order M) x.
 Lemma run_due x found : run M x K = Some found -> forall i s, (i <= K)%nat -> state_after M x i = Some s -> due M i s = true.
 Proof.
-  unfold run. destruct (state_after M x K); [|discriminate]. intros F i s Hi S. unfold due. apply forallb_forall. intros r Hr.
-  apply in_seq in Hr.
-  destruct (Nat.eqb_spec (snd (nth r (reads M) (O, O))) i) as [E|]; auto. cbn [negb orb].
+  unfold run. destruct (state_after M x K); [|discriminate]. intros F i s Hi S. apply due_iff. intros r Hr E.
   assert (G : forall l r0 found, outputs_from M x r0 l = Some found -> forall j, (j < length l)%nat -> exists s' o, state_after
     M x (snd (nth j l (O, O))) = Some s' /\
     output M (r0 + j) s' = Some o).
@@ -216,7 +124,7 @@ Proof.
       (s2 & o2 & S2 & O2).
     exists s2, o2. split; auto. now replace (r0 + Datatypes.S j)%nat with (Datatypes.S r0 + j)%nat by lia. }
   destruct (G (reads M) O found F r ltac:(lia)) as (s' & o & S' & O'). cbn [Nat.add] in O'. rewrite E in S'.
-  assert (s' = s) by congruence. subst s'. now rewrite O'.
+  assert (s' = s) by congruence. subst s'. congruence.
 Qed.
 Lemma run_alive x i : forall n, state_after M x (i + n) <> None -> state_after M x i <> None.
 Proof. induction n as [|n IH]; [now rewrite Nat.add_0_r|]. rewrite Nat.add_succ_r. cbn [state_after]. intros N E.

@@ -14,6 +14,13 @@ Definition hull_of (n : nat) (a b : box) : box := memo1 n (fun k => (Z.min (fst 
   k)))).
 Definition contained (n : nat) (a b : box) : bool := forallb (fun k => (fst (b k) <=? fst (a k)) && (snd (a k) <=? snd (b k)))
   (seq 0 n).
+(* Whether the sum of two boxes is contained in another one. *)
+Fixpoint sum_contained (n : nat) (a b c : box) : bool :=
+  match n with
+  | O => true
+  | S k => let (low, high) := a k in let (less, more) := b k in let (least, most) := c k in
+    (least <=? low + less) && (high + more <=? most) && sum_contained k a b c
+  end.
 Lemma zsum_at n f t : (t < n)%nat -> (forall i, 0 <= f i) -> f t <= zsum n f.
 Proof.
   induction n as [|n IH]; intros L N; [lia|]. cbn [zsum]. assert (0 <= zsum n f) by (apply zsum_nonneg; auto).
@@ -40,14 +47,13 @@ Variable expo : Z -> Z * Z.
 Variable M : automaton.
 Variable number : nat.   (* of the read *)
 Variable states : nat.   (* the automaton's are below; more are not looked up in tables *)
-Notation V := (d_vocab A). Notation K := (n_ctx A). Notation W := (n_heads A * S (d_head A))%nat.
+Variable W : nat.   (* so many numbers are summed up *)
+Notation V := (d_vocab A). Notation K := (n_ctx A).
 Definition position : nat := fst (nth number (reads M) (O, O)).
 Definition steps : nat := snd (nth number (reads M) (O, O)).
 
 Variable term : nat -> nat -> nat -> option box.   (* of a query, a token and a position *)
-Variable ready : nat -> option (vector * vector).   (* what is known of a query after attention *)
-Variable leads : vector * vector -> nat -> box -> bool.
-Variable read : box -> option box.
+Variable leads : nat -> nat -> nat -> box -> bool.   (* of a query, a region, its output, and bounds of the sums *)
 
 (* The finer automaton: where a query starts; where a state leads with a token after some steps;
   what states stand for: a state of the
@@ -58,32 +64,59 @@ Variables label owner : nat -> nat -> nat.
 Variable bounds : nat -> nat -> box.
 Variable sizes : nat -> nat.
 
-Definition due (i s : nat) : bool :=
-  forallb (fun r => negb (snd (nth r (reads M) (O, O)) =? i)%nat || match output M r s with Some _ => true | None => false end)
-    (seq 0 (length (reads M))).
+Fixpoint due_from (r : nat) (l : list (nat * nat)) (i s : nat) : bool :=
+  match l with
+  | [] => true
+  | rd :: rest => (negb (snd rd =? i)%nat || match output M r s with Some _ => true | None => false end) && due_from (S r) rest
+    i s
+  end.
+Definition due (i s : nat) : bool := due_from O (reads M) i s.
+Lemma due_iff i s : due i s = true <-> forall r, (r < length (reads M))%nat -> snd (nth r (reads M) (O, O)) = i -> output M r s
+  <>
+  None.
+Proof.
+  unfold due. assert (G : forall l r0, due_from r0 l i s = true <-> forall r, (r < length l)%nat -> snd (nth r l (O, O)) = i ->
+    output M (r0 + r) s <> None); [|apply (G (reads M) O)].
+  induction l as [|rd l IH]; intros r0; cbn [due_from length]; [split; [lia|auto]|].
+  rewrite andb_true_iff, IH, orb_true_iff, negb_true_iff, Nat.eqb_neq. split.
+  - intros [A1 A2] [|r] L E; cbn [nth] in E.
+    + rewrite Nat.add_0_r. destruct A1 as [A1|A1]; [easy|]. now destruct (output M r0 s).
+    + replace (r0 + S r)%nat with (S r0 + r)%nat by lia. apply A2; auto. lia.
+  - intros F. split.
+    + destruct (Nat.eq_dec (snd rd) i) as [E|N]; auto. right. specialize (F O ltac:(lia) E). rewrite Nat.add_0_r in F.
+      now destruct (output M r0 s).
+    + intros r L E. replace (S r0 + r)%nat with (r0 + S r)%nat by lia. apply F; auto. lia.
+Qed.
 (* A step of the task's automaton that inputs with a query may take, and what it adds. *)
 Definition step (q i s t : nat) : option (nat * box) :=
   match transition M i s t, term q t (order M i) with
   | Some s', Some b => if due (S i) s' && (negb (order M i =? position)%nat || (t =? q)%nat) then Some (s', b) else None
   | _, _ => None
   end.
+(* Positions at which nothing is added, since they are not looked at; and steps after which this is so in all. *)
+Definition unseen (j : nat) : bool := negb (bidirectional A) && (position <? j)%nat.
+Definition silent (i : nat) : bool := forallb (fun l => unseen (order M l)) (seq i (K - i)).
 (* How many ways there are to go on to the end, and bounds of what they add. *)
 Fixpoint going_on (q n i : nat) : nat -> Z * box :=
   match n with
   | O => fun _ => (1, zero_box)
   | S k =>
     let next := going_on q k (S i) in
+    let nothing := silent i in
     memo1 states (fun s =>
       let taken t := match step q i s t with
-        | Some (s', b) => let '(ways, rest) := next s' in if 0 <? ways then Some (ways, add_boxes W b rest) else None
+        | Some (s', b) => let '(ways, rest) := next s' in if 0 <? ways then Some (ways, if nothing then zero_box else add_boxes
+          W b rest)
+          else None
         | None => None end in
       (zsum V (fun t => match taken t with Some (ways, _) => ways | None => 0 end),
-       hull_all W (flat_map (fun t => match taken t with Some (_, b) => [b] | None => [] end) (seq 0 V))))
+       if nothing then zero_box
+       else hull_all W (flat_map (fun t => match taken t with Some (_, b) => [b] | None => [] end) (seq 0 V))))
   end.
 Definition region_proved (q u : nat) (rest : box) : bool :=
-  match output M number (label steps u), ready q, read (add_boxes W (bounds steps u) rest) with
-  | Some best, Some base, Some b => (best <? d_vocab_out A)%nat && leads base best b
-  | _, _, _ => false
+  match output M number (label steps u) with
+  | Some best => (best <? d_vocab_out A)%nat && leads q u best (add_boxes W (bounds steps u) rest)
+  | None => false
   end.
 Definition edge (i u t : nat) : option nat :=
   match finer i u t with
@@ -91,8 +124,9 @@ Definition edge (i u t : nat) : option nat :=
   | Some u' =>
     match step (owner i u) i (label i u) t with
     | None => None
-    | Some (s', b) => if (s' =? label (S i) u')%nat && (owner (S i) u' =? owner i u)%nat && contained W (add_boxes W (bounds i
-      u) b) (bounds (S i) u') then Some u' else None
+    | Some (s', b) => if (s' =? label (S i) u')%nat && (owner (S i) u' =? owner i u)%nat && sum_contained W (bounds i u) b
+      (bounds (S i)
+      u') then Some u' else None
     end
   end.
 Variable endings : nat -> nat -> Z * box.   (* of a query and a state, after the read's steps *)
@@ -156,6 +190,7 @@ Variable total : nat -> nat -> R.   (* what position j adds to coordinate k *)
 Notation P := (IZR (2 ^ p)).
 Notation tok j := (nth j x O).
 Hypothesis Term : forall j b, (j < K)%nat -> term (tok position) (tok j) j = Some b -> inside p W b (fun k => total k j).
+Hypothesis Unseen : forall j k, unseen j = true -> total k j = 0%R.
 Hypothesis Order : forall i, (i < K)%nat -> (order M i < K)%nat.
 Definition reads_on (i : nat) (f : list nat) : Prop := length f = (K - i)%nat /\ Forall (fun t => (t < V)%nat) f /\ forall k,
   (i + k < K)%nat -> nth k f O = tok (order M (i + k)).
@@ -196,6 +231,16 @@ Proof.
   specialize (C k ltac:(apply in_seq; lia)).
   apply andb_prop in C as [C1 C2]. apply Z.leb_le, IZR_le in C1, C2. lra.
 Qed.
+Lemma inside_sum n a b c f g : sum_contained n a b c = true -> inside p n a f -> inside p n b g -> inside p n c (fun k => f k +
+  g
+  k)%R.
+Proof.
+  intros C F G k Hk. specialize (F k Hk). specialize (G k Hk). induction n as [|n IH]; [lia|]. cbn [sum_contained] in C.
+  destruct (Nat.eq_dec k n) as [->|N].
+  - destruct (a n), (b n), (c n). cbn [fst snd] in *. apply andb_prop in C as [C _]. apply andb_prop in C as [C1 C2].
+    apply Z.leb_le, IZR_le in C1, C2. rewrite plus_IZR in C1, C2. lra.
+  - apply IH; [|lia]. destruct (a n), (b n), (c n). now apply andb_prop in C as [_ C].
+Qed.
 Lemma inside_hull n found b f : In b found -> inside p n b f -> inside p n (hull_all n found) f.
 Proof.
   induction found as [|a [|c l] IH]; intros I F; [destruct I|destruct I as [->|[]]; exact F|].
@@ -226,6 +271,11 @@ Proof.
     + intros l Hl Ol. destruct (Nat.eq_dec l i) as [->|]; [auto|apply (Qs l); auto; lia].
     + intros l Hl. destruct (Nat.eq_dec l i) as [->|]; [exists b; now rewrite <- Ht|apply Ts; lia].
     + intros Eq. specialize (In0 Eq). cbn [going_on]. rewrite memo1_eq. cbn [snd].
+      destruct (silent i) eqn:Sil.
+      { unfold silent in Sil. rewrite forallb_forall in Sil. intros k _. unfold sum_from.
+        rewrite (rsum_ext (Datatypes.S n) _ (fun _ => 0%R)); [rewrite rsum_0; cbn; lra|]. intros l Hl. apply Unseen, Sil,
+          in_seq.
+        lia. }
       assert (C := going_on_cnt q n (Datatypes.S i) s'). set (next := going_on q n (Datatypes.S i)) in *.
       apply inside_hull with (b := add_boxes W b (snd (next s'))).
       * apply in_flat_map. exists t. split.
@@ -257,8 +307,9 @@ Proof.
   - cbn [follows] in Fo. destruct f as [|t f]; [discriminate|]. destruct (reads_on_cons i t f R) as (Li & Ht & Tv & R').
     destruct (edge i u t) as [u'|] eqn:Ed; [|discriminate]. unfold edge in Ed. destruct (finer i u t) as [w|]; [|discriminate].
     destruct (step (owner i u) i (label i u) t) as [[s' b]|] eqn:St; [|discriminate].
-    destruct ((s' =? label (Datatypes.S i) w)%nat && (owner (Datatypes.S i) w =? owner i u)%nat && contained W (add_boxes W
-      (bounds i u) b) (bounds (Datatypes.S i) w)) eqn:C; [|discriminate].
+    destruct ((s' =? label (Datatypes.S i) w)%nat && (owner (Datatypes.S i) w =? owner i u)%nat && sum_contained W (bounds i u)
+      b (bounds
+      (Datatypes.S i) w)) eqn:C; [|discriminate].
     injection Ed as ->. apply andb_prop in C as [C In0]. apply andb_prop in C as [C1 C2]. apply Nat.eqb_eq in C1, C2. subst s'.
     destruct (step_ok _ i _ t _ b St Ht S) as (S' & D & Q & Te).
     destruct (IH (Datatypes.S i) u' f ltac:(lia) Le R' Fo S') as (v & Sv & Ov & Rp & Al & Qs & Ts & Sm). rewrite C2 in *.
@@ -268,7 +319,7 @@ Proof.
     + intros l Hl. destruct (Nat.eq_dec l i) as [->|]; [exists b; now rewrite <- Ht|apply Ts; lia].
     + intros Eq g Gg. assert (Tm := Term (order M i) b (Order i Li)). rewrite Eq, <- Ht in Tm. specialize (Tm Te).
       assert (G : inside p W (bounds (Datatypes.S i) u') (fun k => g k + total k (order M i))%R).
-      { apply (inside_contained W _ _ _ In0). now apply inside_add. }
+      { now apply (inside_sum W _ _ _ _ _ In0). }
       destruct (Sm Eq (fun k => g k + total k (order M i))%R G) as [Sm1 Sm2]. split; auto. intros k Hk. specialize (Sm1 k Hk).
       cbn beta in Sm1.
       rewrite sum_from_S, <- Rplus_assoc. exact Sm1.
@@ -306,9 +357,8 @@ Lemma alive_all_runs : (0 < K)%nat -> (forall l, (0 < l <= K)%nat -> alive l) ->
 Proof.
   intros Kp Al. unfold run. destruct (Al K ltac:(lia)) as (s & -> & _). destruct (outputs_exist (reads M) O) as (found & F & N).
   - intros i Hi. destruct (reads_within i Hi) as [L1 L2]. destruct (Al (snd (nth i (reads M) (O, O))) ltac:(lia)) as (s1 & S1 &
-    D). unfold due in D. rewrite forallb_forall in D.
-    specialize (D i ltac:(apply in_seq; lia)). rewrite Nat.eqb_refl in D. cbn [negb orb] in D. cbn [Nat.add].
-    destruct (output M i s1) as [o|] eqn:Ou; [|discriminate]. eauto.
+    D). cbn [Nat.add].
+    assert (N0 := proj1 (due_iff _ s1) D i Hi eq_refl). destruct (output M i s1) as [o|] eqn:Ou; [|easy]. eauto.
   - eauto.
 Qed.
 End Input.
