@@ -23,7 +23,7 @@ from checker.core.enclosed_weights import zeros
 from checker.core.enclosures import BoolArray, Enclosure
 from checker.core.facts import Fact, Setting
 from checker.transformer.activations import fraction
-from checker.transformer.forward import Forward, Heads, Layers, sizes_of_scores
+from checker.transformer.forward import Forward, Heads, Layers
 from checker.transformer.places import instead_of_hidden
 
 Counts = NDArray[np.object_]
@@ -280,12 +280,13 @@ class Read:
     @cached_property
     def _sizes_of_scores(self) -> list[Enclosure]:
         """The largest of all symbols at all positions, "q 1" for each head: that of what is subtracted is no larger."""
-        query, found = self.source.heads.query[self.at(self.position)], list[Enclosure]()
+        query, found = abs(self.source.heads.query[self.at(self.position)]), list[Enclosure]()
         for head, group in enumerate(self.group.tolist()):
             sizes = list[Enclosure]()
             for position in range(len(self.symbols)):
-                key = self.source.heads.key[self.at(position)][:, group].reshape(1, 1, -1, self.config.d_head)
-                sizes.append(sizes_of_scores(query[:, [head]], key, self._falls(position, head))[:, 0])
+                key, falls = abs(self.source.heads.key[self.at(position)][:, group]), self._falls(position, head)
+                size = (query[:, head] @ key.T).max(1).reshape(-1, 1)
+                sizes.append(size if falls is None else size + abs(falls[0]))
             found.append(sizes[0].concatenate(sizes[1:], 1).max(1).reshape(-1, 1))
         return found
 

@@ -111,7 +111,8 @@ class Simulated:
             v = run.off(run.sum(apart) / n)
             v = run.off(v - run.off(mean**2)) if kind == 1 and subtracts else v
             v = run.off(v + run.off(eps))
-        over = run.off(1 / np.sqrt(v), 7)
+        with np.errstate(invalid="ignore"):  # a sum of squares that is lost: no number is right then
+            over = run.off(1 / np.sqrt(v), 7)
         w, b = self.weights.get(f"{name}.w"), self.bias(f"{name}.b")
         kind = run.either(3)
         if w is not None and kind == 2:
