@@ -153,12 +153,8 @@ def parse_certificate(file: TensorFile) -> Certificate:
         hints[int(match[1])][match[2]] = tensor
     steps = tuple(_parse_step(raw, index, hints[index]) for index, raw in enumerate(raw_steps))
     precision = integer(proof["precision"], "proof: precision")
-    return Certificate(
-        _parse_statement(metadata["statement"]),
-        precision,
-        steps,
-        {name: file.tensors[name] for name in _GIVEN & set(file.tensors)},
-    )
+    given = {name: file.tensors[name] for name in _GIVEN & set(file.tensors)}
+    return Certificate(_parse_statement(metadata["statement"]), precision, steps, given)
 
 
 def read_certificate(path: Path) -> tuple[Certificate, int]:

@@ -115,8 +115,8 @@ def table(root: Path = ROOT) -> dict[str, Any]:
     rules, tasks, (defined, names) = registered("RULES", root), registered("TASKS", root), architectures(root)
     core = closure(DECIDING, {*rules.values(), *tasks.values(), *statements(root), *defined, AUTOMATA}, root)
     of_rules = {rule: closure(file, core, root) for rule, file in rules.items()}
-    names = {**names, "Automaton": "automata"}
-    of_tasks = {names.get(kind, kind): closure(file, core, root) for kind, file in tasks.items()}
+    names = {**names, "Automaton": "automata", '{"name":"sorted-lists"}': "sorted-lists"}
+    of_tasks = {names[kind]: closure(file, core, root) for kind, file in tasks.items()}
     processes = closure(PARALLEL, core, root)
     files = sorted(core.union(*of_rules.values(), *of_tasks.values(), processes))
     return {

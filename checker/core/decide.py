@@ -106,9 +106,8 @@ def check_proof(
 
 def parse_task(task: Json, config: ModelConfig, given: Given, meter: Meter) -> Task:
     """The task that a statement names, for a model of these sizes; given: what came with the certificate."""
-    unnamed, name = isinstance(task, dict) and "automaton" in task, task.get("name") if isinstance(task, dict) else None
-    by_name = isinstance(name, str) and name in TASKS
-    return TASKS[Automaton if unnamed else str(name) if by_name else type(config)](task, config, given, meter)
+    unnamed = isinstance(task, dict) and "automaton" in task
+    return TASKS.get(dumps(task), TASKS[Automaton if unnamed else type(config)])(task, config, given, meter)
 
 
 def _require_order(certificate: Certificate, allowed: frozenset[str] | None) -> None:

@@ -80,9 +80,9 @@ TASKS: Mapping[type[ModelConfig] | type[Automaton] | str, TaskParser] = {
     GroupMLP: parse_pair_task,
     Transformer: parse_sequence_task,
     UniformAttention: parse_pair_task,
-    "sorted-lists": parse_sorted_lists,
+    '{"name":"sorted-lists"}': parse_sorted_lists,
 }
-"""The tasks with names of every architecture, those without, which are automata, and those that go by their name alone."""
+"""The tasks with names of every architecture, those without, which are automata, and those of their own, by their JSON."""
 
 STATEMENTS: Mapping[type[OtherStatement], Callable[[OtherStatement, Fact, Pins], None]] = {MLPStatement: require_quadrature}
 """Statements about something else than a number of inputs: what refuses unless the last fact is what one says, and it what is

@@ -92,12 +92,10 @@ class SortedLists:
 
 
 def parse_sorted_lists(task: Json, config: ModelConfig, given: Given, meter: Meter) -> SortedLists:
-    """The task, for a model of these sizes. Raises FormatError if it is another one, or the model is unfit for it."""
+    """The task, for a model of these sizes. Raises FormatError if the model is unfit for it."""
     length, vocab = config.input_shape
-    if task != NAME or not isinstance(config, Transformer):
-        raise FormatError(
-            f"task {dumps(task)} is unknown; the one of this name is {dumps(NAME)}, for the architecture `transformer`"
-        )
+    if not isinstance(config, Transformer):
+        raise FormatError(f"{dumps(task)} is for the architecture `transformer`: the model has {config.architecture}")
     if given:
         raise FormatError(f"the tensors {sorted(given)} came with a certificate whose task needs none")
     if length % 2 == 0 or length // 2 >= vocab or config.d_vocab_out < vocab - 1:

@@ -14,6 +14,7 @@ from transformer_models import draw_model, stored_weights
 from transformer_oracle import torch_logits
 
 from certificates import AttentionOnly, FormatError, Model, RawTensor, Step, Transformer
+from checker.core.decide import parse_task
 from checker.core.errors import OverBudget, Refused
 from checker.core.facts import Setting
 from checker.core.meter import Budget, Meter
@@ -320,8 +321,9 @@ def test_models_that_the_task_does_not_fit() -> None:
             parse_sorted_lists(TASK, replace(config, **change), {}, Meter(Budget()))
     with pytest.raises(FormatError, match="needs none"):
         parse_sorted_lists(TASK, config, {"table": RawTensor.of_integers(np.zeros((1, 1), np.int64))}, Meter(Budget()))
-    with pytest.raises(FormatError, match="unknown"):
-        parse_sorted_lists({"name": "sorted-lists", "n": 3}, config, {}, Meter(Budget()))
     plain = AttentionOnly(d_model=2, d_head=2, d_vocab=4, d_vocab_out=4, n_ctx=5)
     with pytest.raises(FormatError, match="for the architecture"):
-        parse_sorted_lists(TASK, plain, {}, Meter(Budget()))
+        parse_task(TASK, plain, {}, Meter(Budget()))
+    for task in ({**TASK, "n": 3}, "sorted-lists", ["sorted-lists"], {"name": ["sorted-lists"]}):
+        with pytest.raises(FormatError, match="unknown"):
+            parse_task(task, config, {}, Meter(Budget()))
