@@ -29,8 +29,9 @@ from checker.core.errors import Refused
 from checker.core.facts import CertifiedInputs, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
-from checker.rules.float_execution import FORMATS as OF_RULE
-from checker.rules.float_execution import Format, errors_in, float_execution
+from checker.rules.float_execution import errors_in, float_execution
+from checker.rules.float_formats import FORMATS as OF_RULE
+from checker.rules.float_formats import Format
 from prover.deployed import FORMATS, required_margin
 from prover.weights import load_weights
 
