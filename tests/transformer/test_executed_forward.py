@@ -246,6 +246,25 @@ def test_what_is_subtracted_from_scores_may_be_as_large_as_those_of_other_positi
     assert proved == {False, True}
 
 
+@pytest.mark.parametrize(("kind", "units"), [("stream", 16), ("mlp", 26), ("attention", 42)])
+def test_regions_are_proved_from_the_lead_on_that_rounding_takes(kind: str, units: int) -> None:
+    """The stream is (1, 1), and the logits 1 + x, 1: the sum that makes the stream takes 6 u, the logits 2 gamma(5), some 10 u.
+
+    An MLP of 3 units, which adds nothing, takes 2 gamma(5) more. If attention writes the first 1, that takes gamma(3) once
+    more, values gamma(5), and their mean gamma(18).
+    """
+    unit, proved = np.eye(4), []
+    for share in (0.95, 1.05):
+        stream = unit[1] + (unit[2] if kind == "attention" else unit[0])
+        attention = {"W_V": unit[2:3].T, "W_O": unit[:1]} if kind == "attention" else {}
+        unembed = np.stack([(1 + share * units * 2.0**-12) * unit[0], unit[1]], 1)
+        mlp = {"attn_only": False, "d_mlp": 3, "act_fn": "relu", "gated_mlp": False} if kind == "mlp" else {}
+        weights = {f"blocks__0__attn__{name}": weight for name, weight in attention.items()}
+        model = handmade(mlp | {"positional_embedding_type": "none"}, embed__W_E=stream, unembed__W_U=unembed, **weights)
+        proved.append(region_of_all(model, coarse(12)).correct)
+    assert proved == [0, 8]
+
+
 def test_logits_that_overflow_are_refused() -> None:
     """After a last norm, logits of 2^129 are infinite in float32. Once accepted."""
     norm = {"normalization_type": "RMS", "eps": "1/100000"}
