@@ -265,6 +265,23 @@ def test_regions_are_proved_from_the_lead_on_that_rounding_takes(kind: str, unit
     assert proved == [0, 8]
 
 
+def test_regions_allow_for_what_norms_before_an_mlp_lose() -> None:
+    """The unit reads y - (1 - x) y of a norm, which is off by 2 (gamma(12) + gamma(64) + gamma(8)) and 12 u: some 370 u."""
+    unit, proved = np.eye(4), []
+    norm = {"normalization_type": "RMSPre", "eps": "1/10", "positional_embedding_type": "none"}
+    mlp = {"attn_only": False, "d_mlp": 1, "act_fn": "relu", "gated_mlp": False}
+    for times in (330, 500):
+        model = handmade(
+            norm | mlp,
+            embed__W_E=unit[0] + unit[1],
+            blocks__0__mlp__W_in=(unit[:1] - (1 - times * 2.0**-12) * unit[1:2]).T,
+            blocks__0__mlp__W_out=unit[3:],
+            unembed__W_U=np.stack([unit[3], 0 * unit[3]], 1),
+        )
+        proved.append(region_of_all(model, coarse(12)).correct)
+    assert proved == [0, 8]
+
+
 def test_logits_that_overflow_are_refused() -> None:
     """After a last norm, logits of 2^129 are infinite in float32. Once accepted."""
     norm = {"normalization_type": "RMS", "eps": "1/100000"}
