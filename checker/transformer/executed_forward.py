@@ -16,9 +16,11 @@ are computed = exact (1 + e) + f, |e| <= u, |f| <= eta (f: underflow, gradual or
   number that is no larger in magnitude than scores are, or none, scales the difference by log2(e) or not, takes exp or exp2
   within 4 units in the last place, and divides by the sum of these exponentials, or multiplies by its reciprocal, before or
   after the sum over values; keys come in one block; those that a query does not see get the weight zero. The sum of
-  exponentials is between 2^-40 and 2^40, as it is if the largest score is subtracted. (So not where keys come in blocks, or
-  products are made of parts in TF32, as PyTorch's memory-efficient attention does on GPUs.)
+  exponentials is between 2^-40 and 2^40, as it is if the largest score is subtracted.
 - ReLU is exact; other activations are within 16 u |z| + eta, z being what they are given.
+
+So these are no executions: attention that takes keys in blocks, or makes products of parts in TF32, as PyTorch's
+memory-efficient kernels do on GPUs; and, in float64, libraries that compute softmax, norms or angles in float32.
 
 *Theorem.* Every number that `forward` and `after_attention` enclose, up to logits and their leads, is enclosed together with
 the numbers that executions compute for it. So where an output is proved to lead, on an input or a region, it leads in every

@@ -246,6 +246,42 @@ def test_what_is_subtracted_from_scores_may_be_as_large_as_those_of_other_positi
     assert proved == {False, True}
 
 
+@pytest.mark.parametrize(("kind", "units"), [("stream", 16), ("mlp", 26), ("attention", 42)])
+def test_regions_are_proved_from_the_lead_on_that_rounding_takes(kind: str, units: int) -> None:
+    """The stream is (1, 1), and the logits 1 + x, 1: the sum that makes the stream takes 6 u, the logits 2 gamma(5), some 10 u.
+
+    An MLP of 3 units, which adds nothing, takes 2 gamma(5) more. If attention writes the first 1, that takes gamma(3) once
+    more, values gamma(5), and their mean gamma(18).
+    """
+    unit, proved = np.eye(4), []
+    for share in (0.95, 1.05):
+        stream = unit[1] + (unit[2] if kind == "attention" else unit[0])
+        attention = {"W_V": unit[2:3].T, "W_O": unit[:1]} if kind == "attention" else {}
+        unembed = np.stack([(1 + share * units * 2.0**-12) * unit[0], unit[1]], 1)
+        mlp = {"attn_only": False, "d_mlp": 3, "act_fn": "relu", "gated_mlp": False} if kind == "mlp" else {}
+        weights = {f"blocks__0__attn__{name}": weight for name, weight in attention.items()}
+        model = handmade(mlp | {"positional_embedding_type": "none"}, embed__W_E=stream, unembed__W_U=unembed, **weights)
+        proved.append(region_of_all(model, coarse(12)).correct)
+    assert proved == [0, 8]
+
+
+def test_regions_allow_for_what_norms_before_an_mlp_lose() -> None:
+    """The unit reads y - (1 - x) y of a norm, which is off by 2 (gamma(12) + gamma(64) + gamma(8)) and 12 u: some 370 u."""
+    unit, proved = np.eye(4), []
+    norm = {"normalization_type": "RMSPre", "eps": "1/10", "positional_embedding_type": "none"}
+    mlp = {"attn_only": False, "d_mlp": 1, "act_fn": "relu", "gated_mlp": False}
+    for times in (330, 500):
+        model = handmade(
+            norm | mlp,
+            embed__W_E=unit[0] + unit[1],
+            blocks__0__mlp__W_in=(unit[:1] - (1 - times * 2.0**-12) * unit[1:2]).T,
+            blocks__0__mlp__W_out=unit[3:],
+            unembed__W_U=np.stack([unit[3], 0 * unit[3]], 1),
+        )
+        proved.append(region_of_all(model, coarse(12)).correct)
+    assert proved == [0, 8]
+
+
 def test_logits_that_overflow_are_refused() -> None:
     """After a last norm, logits of 2^129 are infinite in float32. Once accepted."""
     norm = {"normalization_type": "RMS", "eps": "1/100000"}
