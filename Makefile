@@ -54,7 +54,8 @@ bench: $(STAMP)
 
 DEPLOYED := addition-10 balanced-brackets-32
 float32: $(STAMP)
-	$(BIN)/prover deployed $(wildcard certificates/models/*.safetensors) $(DEPLOYED:%=certificates/transformers/%.safetensors) -o float32-out
+	$(BIN)/prover deployed $(wildcard certificates/models/*.safetensors) -o float32-out
+	$(BIN)/prover deployed $(DEPLOYED:%=certificates/transformers/%.safetensors) --inputs 100000 -o float32-out/transformers
 
 pace: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m timed tests/core/test_pace.py
