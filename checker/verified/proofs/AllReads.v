@@ -1,7 +1,7 @@
 (* One read proved for regions, all reads together (rules regions and all-reads), and how many inputs a task has. *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
 From CompactProofs Require Import Semantics Counting Labels PrefixChains Exponential Vectors Attention Transformers Automata
-  Forward EveryInput
+  HeadVectors Forward EveryInput
   ReadingOrder OneLayer Regions.
 Import ListNotations.
 Open Scope Z_scope.
@@ -71,13 +71,6 @@ Hypothesis Readable : readable = true.
 Notation RT := (map_transformer (real e) T).
 Notation margin := (IZR mn / IZR md)%R.
 
-Lemma always_defined x n : forall j, Transformers.defined A RT x n j = true.
-Proof.
-  assert (N : forall v, norm_defined A v = true) by (intros; unfold norm_defined; now rewrite Hnorm).
-  induction n as [|n IH]; intros j; cbn [Transformers.defined]; auto. rewrite N, orb_true_r, andb_true_r. apply forallb_forall.
-  intros l _. now rewrite IH, N, orb_true_r.
-Qed.
-
 Lemma readable_parts : inverse K (order M) back = true /\ (0 < K)%nat /\ (number < length (reads M))%nat /\ (at_position <
   K)%nat /\
   forallb (fun rd => (1 <=? snd rd)%nat && (snd rd <=? K)%nat) (reads M) = true.
@@ -139,7 +132,14 @@ Proof.
   unfold right_read. rewrite Run. rewrite (Out number (label steps v) best Nr Sv Ob).
   change (fst (nth number (reads M) (O, O))) with at_position.
   apply right_at_iff. repeat split; auto.
-  - rewrite Hlayers. apply always_defined.
+  - rewrite Hlayers. cbn [Transformers.defined]. unfold norm_defined. rewrite Hnorm, orb_true_r, andb_true_r.
+    apply forallb_forall. intros l Hl. apply in_seq in Hl. destruct (sees A x at_position l) eqn:See; cbn [orb negb andb].
+    + assert (Ll : (l < K)%nat) by lia. destruct (Bw l Ll) as [B1 B2]. destruct (Ts (back l) ltac:(lia)) as [c Tc].
+      rewrite B2, Hterm, <- Eq in Tc.
+      exact (term_defined A e p T expo at_position first reference centre range Hp He Hd Hdh HG Heps Hscale Hfirst x l c Ll Tc
+        See).
+    + destruct (Nat.eqb_spec l at_position) as [->|]; auto. 
+      exact (base_defined A e p T at_position first centre Hp He Hd Hdh HG Heps Hscale Hfirst x At base Rq).
   - unfold norm_defined. now rewrite Hnorm.
 Qed.
 

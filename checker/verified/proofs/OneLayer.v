@@ -3,7 +3,7 @@
    an output leads, for all that the heads may read in a box (rule regions, FORMAT.md 5.17). *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
 From CompactProofs Require Import Semantics Counting PrefixChains Exponential MatrixProduct Vectors Attention Transformers
-  Forward EveryInput.
+  HeadVectors Forward EveryInput.
 Import ListNotations.
 Open Scope R_scope.
 
@@ -288,6 +288,15 @@ Proof.
   rewrite Rmult_minus_distr_r. replace (IZR (centre k) / P * P) with (IZR (centre k)) by (field; lra). lra.
 Qed.
 
+Lemma term_defined j b : (j < K)%nat -> term_of q0 (tok j) j = Some b -> sees A x at_position j = true ->
+  heads_defined A RB r0 j = true.
+Proof.
+  intros J. unfold term_of. assert (Sees : looks_at j (tok j) = sees A x at_position j).
+  { unfold looks_at, sees, is_pad, token. now destruct (pad_token A). }
+  rewrite Sees. intros F See. rewrite See in F. destruct (first at_position q0) as [sq|]; [|discriminate].
+  destruct (first j (tok j)) as [st|] eqn:Ft; [|discriminate]. now destruct (first_spot _ _ J Ft) as (_ & _ & _ & _ & D & _).
+Qed.
+
 (* From the sums to what heads read. *)
 Definition real_sum (k : nat) : R := rsum K (real_term k).
 Definition real_read (k : nat) : R := real_sum (k / dh * W + S (k mod dh))%nat / real_sum (k / dh * W)%nat.
@@ -451,6 +460,12 @@ Proof.
   { eapply holds_ext; [|apply plus_holds; [exact R0|exact (linear_holds p Hp e (H * dh) d W_O_flat (b_O B) _ _ He C)]].
     intros i _. cbn beta. unfold base_value, real. ring. }
   split; [exact (linear_holds p Hp e d outs _ _ _ _ He Bv)|exact (linear_holds p Hp e d m _ _ _ _ He Bv)].
+Qed.
+
+Lemma base_defined base : base_of q0 = Some base -> heads_defined A RB r0 at_position = true.
+Proof.
+  unfold base_of. cbv zeta. destruct (first at_position q0) as [s|] eqn:F; [|discriminate]. intros _.
+  now destruct (first_spot _ _ Hat F) as (_ & _ & _ & _ & D & _).
 Qed.
 
 Lemma leads_in_ok base best b : base_of q0 = Some base -> (best < outs)%nat -> inside (H * dh) b real_read ->
