@@ -2,7 +2,7 @@
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
 From CompactProofs Require Import Semantics Counting Labels PrefixChains Exponential Vectors Attention Transformers Automata
   HeadVectors Forward EveryInput
-  ReadingOrder OneLayer Regions.
+  ReadingOrder Boxes OneLayer AfterAttention Regions.
 Import ListNotations.
 Open Scope Z_scope.
 
@@ -25,7 +25,7 @@ Variable first : nat -> nat -> option spot.
 Variable reference : nat -> nat -> Z.
 Variable centre : nat -> Z.
 Variable range : box.
-Variable after : products_after.
+Variable after : functions.
 Variable cuts : nat.
 Variable where_to_cut : box -> nat.
 Variable starts : nat -> option nat.
@@ -34,7 +34,7 @@ Variables label owner : nat -> nat -> nat.
 Variable bounds : nat -> nat -> box.
 Variable sizes : nat -> nat.
 Variable term : nat -> nat -> nat -> option box.
-Variable ready : nat -> option (vector * vector).
+Variable ready : nat -> option known.
 Variable endings : nat -> nat -> Z * box.
 Notation V := (d_vocab A). Notation K := (n_ctx A).
 Notation at_position := (position M number).
@@ -59,13 +59,12 @@ Hypothesis Hdh : (0 < d_head A)%nat.
 Hypothesis HG : (0 < n_key_value_heads A <= n_heads A)%nat.
 Hypothesis Heps : (0 <= fst (eps A))%Z /\ (0 < snd (eps A))%Z.
 Hypothesis Hscale : match attn_scale A with None => True | Some (a, b) => (0 < b)%Z end.
-Hypothesis Hnorm : normalization_type A = No_norm.
 Hypothesis Hlayers : n_layers A = 1%nat.
-Hypothesis Hmlp : attn_only A = true \/ gated_mlp A = false /\ act_fn A = Relu.
+Hypothesis Hpositive : positive A.
 Hypothesis Hfirst : forall j t, first j t = prepare_by A e p (blocks T O) j (embedded A e p T j t).
-Hypothesis Hafter : after = products_of A p T.
+Hypothesis Hafter : after = functions_of A e p T expo.
 Hypothesis Hterm : forall q t j, term q t j = term_of A e p T expo at_position first reference centre range q t j.
-Hypothesis Hready : forall q, ready q = base_of A e p T at_position first centre q.
+Hypothesis Hready : forall q, ready q = known_of A e p T at_position first centre q.
 Hypothesis Hendings : forall q s, endings q s = going_on A M number states term q (K - steps) steps s.
 Hypothesis Readable : readable = true.
 Notation RT := (map_transformer (real e) T).
@@ -124,23 +123,22 @@ Proof.
   destruct (ready q) as [base|] eqn:Rq; [|discriminate]. destruct (read (add_boxes W (bounds steps v) rest)) as [b|] eqn:Rb;
     [|discriminate].
   apply andb_prop in Rp as [Lb Ld]. apply Nat.ltb_lt in Lb. rewrite Hready, <- Eq in Rq.
-  destruct (read_box_ok A e p T at_position reference centre range Hp Hd Hdh HG Heps Hlayers x At _ b Vd Sums Rb) as [Ib Pos].
-  assert (Lead := leads_cut_ok A e p mn md T at_position first reference centre after where_to_cut Hp He Hmd Hd Hdh HG Heps
-    Hscale Hfirst Hafter
-    Hnorm Hlayers Hmlp x At base best Rq Lb Pos cuts b Ib Ld).
+  destruct (read_box_ok A e p T at_position reference centre range Hp Hd Hdh HG Heps x At _ b Vd Sums Rb) as [Ib Pos].
+  destruct (known_ok A e p T at_position first centre Hp He Hd Hdh HG Heps Hscale Hfirst x At base Rq) as (Def & v0 & -> & Bv).
+  assert (Lead := leads_cut_ok A e p mn md T expo after where_to_cut Hp He Hmd expo_ok Hd Heps Hpositive Hlayers Hafter x at_position
+    _ _ (fun i => attention_value A e p T at_position reference centre Hd Hdh HG x At i Pos) v0 Bv best Lb cuts b Ib Ld).
   destruct (alive_all_runs A M x Rds Kp Al) as (found & Run & Out).
   unfold right_read. rewrite Run. rewrite (Out number (label steps v) best Nr Sv Ob).
   change (fst (nth number (reads M) (O, O))) with at_position.
   apply right_at_iff. repeat split; auto.
-  - rewrite Hlayers. cbn [Transformers.defined]. unfold norm_defined. rewrite Hnorm, orb_true_r, andb_true_r.
+  - rewrite Hlayers. cbn [Transformers.defined]. rewrite (norms_defined A Hd Heps Hpositive), orb_true_r, andb_true_r.
     apply forallb_forall. intros l Hl. apply in_seq in Hl. destruct (sees A x at_position l) eqn:See; cbn [orb negb andb].
     + assert (Ll : (l < K)%nat) by lia. destruct (Bw l Ll) as [B1 B2]. destruct (Ts (back l) ltac:(lia)) as [c Tc].
       rewrite B2, Hterm, <- Eq in Tc.
       exact (term_defined A e p T expo at_position first reference centre range Hp He Hd Hdh HG Heps Hscale Hfirst x l c Ll Tc
         See).
-    + destruct (Nat.eqb_spec l at_position) as [->|]; auto. 
-      exact (base_defined A e p T at_position first centre Hp He Hd Hdh HG Heps Hscale Hfirst x At base Rq).
-  - unfold norm_defined. now rewrite Hnorm.
+    + destruct (Nat.eqb_spec l at_position) as [->|]; [exact Def|auto].
+  - exact (norms_defined A Hd Heps Hpositive _).
 Qed.
 
 Theorem count_read_le : count_read <= Z.of_nat (length (filter (right_read M A RT margin number) (all_lists V K))).

@@ -81,6 +81,7 @@ Section Forward.
 Variable A : architecture.
 Variables e p : Z.
 Notation divided := (divided A p (d_model A)).
+Notation constant := (constant e p).
 Variable T : transformer Z.
 Variable expo : Z -> Z * Z.
 Notation P := (IZR (2 ^ p)).
@@ -129,7 +130,6 @@ Definition prepare_by (B : block Z) : nat -> vector -> option spot :=
 Definition head_at (B : block Z) (h : nat) (s : spot) : list entry -> option vector :=
   head_of p expo dh (h * dh) (h * G / H) e (slopes B h) (place (own s)) (asks s).
 Definition joined (B : block Z) (s : spot) (entries : list entry) : option vector := by_heads A H (fun h => head_at B h s entries).
-Definition constant (n : nat) (b : nat -> Z) : vector := Vector (memo1 n (fun i => fshr (Z.shiftl (b i) p) e)) 1.
 Definition acted (v : vector) : vector :=
   match act_fn A with Relu => relu_of m v | Silu => gathered m (fun n => silu_of p expo (mid v n, err v)) end.
 Definition mlp_by (B : block Z) : vector -> option vector :=
@@ -278,13 +278,6 @@ Proof.
   now apply (head_at_ok h j s entries).
 Qed.
 
-Lemma constant_holds n b : holds p n (constant n b) (fun i => real (b i)).
-Proof.
-  intros i Hi. unfold constant. cbn [mid err]. rewrite memo1_eq. change 1%Z with (0 + 1)%Z.
-  replace 0%Z with (cshr 0 e) at 1 by (unfold cshr; cbn [Z.opp]; now rewrite Z.shiftr_0_l). apply rounded; auto.
-  rewrite Z.shiftl_mul_pow2, mult_IZR by lia. assert (X := pw_pos e He). unfold real.
-  match goal with |- Rabs ?t <= _ => replace t with 0 by (field; lra) end. rewrite Rabs_R0. lra.
-Qed.
 Lemma acted_holds v f : holds p m v f -> holds p m (acted v) (fun n => act (act_fn A) (f n)).
 Proof.
   intros F. unfold acted, act. destruct (act_fn A).
@@ -302,7 +295,7 @@ Proof.
   assert (U : holds p m units (unit A x RB r j)).
   { unfold units, unit. assert (In := fun b => linear_holds p Hp e d m (W_in B) b u _ He N).
     assert (Gate := linear_holds p Hp e d m (W_gate B) no_bias u _ He N). destruct (gated_mlp A).
-    - apply plus_holds; [|apply constant_holds]. apply products_holds; auto.
+    - apply plus_holds; [|now apply constant_holds]. apply products_holds; auto.
       + eapply holds_ext; [|apply acted_holds, Gate]. intros n _. cbn beta. unfold no_bias, Rdiv.
         now rewrite Rmult_0_l, Rplus_0_r.
       + eapply holds_ext; [|apply (In no_bias)]. intros n _. cbn beta. unfold no_bias, Rdiv. now rewrite Rmult_0_l, Rplus_0_r.

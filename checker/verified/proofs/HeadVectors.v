@@ -13,6 +13,17 @@ Proof. nia. Qed.
 Lemma holds_ext p n v f g : (forall i, (i < n)%nat -> f i = g i) -> holds p n v f -> holds p n v g.
 Proof. intros E F i Hi. rewrite <- E by auto. now apply F. Qed.
 
+(* Numbers in units of 2^-e. *)
+Definition real (e z : Z) : R := IZR z / IZR (2 ^ e).
+Definition constant (e p : Z) (n : nat) (b : nat -> Z) : vector := Vector (memo1 n (fun i => fshr (Z.shiftl (b i) p) e)) 1.
+Lemma constant_holds e p n b : (0 <= p)%Z -> (0 <= e)%Z -> holds p n (constant e p n b) (fun i => real e (b i)).
+Proof.
+  intros Hp He i Hi. unfold constant. cbn [mid err]. rewrite memo1_eq. change 1%Z with (0 + 1)%Z.
+  replace 0%Z with (cshr 0 e) at 1 by (unfold cshr; cbn [Z.opp]; now rewrite Z.shiftr_0_l). apply rounded; auto.
+  rewrite Z.shiftl_mul_pow2, mult_IZR by lia. assert (X := pw_pos e He). unfold real.
+  match goal with |- Rabs ?t <= _ => replace t with 0 by (field; lra) end. rewrite Rabs_R0. lra.
+Qed.
+
 Section HeadVectors.
 Variable A : architecture.
 Variables e p : Z.
@@ -73,6 +84,7 @@ Definition compared (heads : nat) (W : nat -> Z) : nat -> vector -> option vecto
 (* In real numbers. *)
 Hypothesis Hp : (0 <= p)%Z.
 Hypothesis He : (0 <= e)%Z.
+Notation real := (real e).
 Hypothesis Hdh : (0 < dh)%nat.
 Hypothesis Heps : (0 <= fst (eps A))%Z /\ (0 < snd (eps A))%Z.
 Lemma part_holds heads h v f : (h < heads)%nat -> holds p (heads * dh) v f -> holds p dh (part h v) (fun c => f (h * dh + c)%nat).
@@ -109,7 +121,6 @@ Proof.
   - now apply over_holds.
   - intros Z. rewrite Z, Rmult_0_l in B. apply IZR_lt in L. lra.
 Qed.
-Definition real (z : Z) : R := IZR z / IZR (2 ^ e).
 Lemma qk_normed_holds W v y f : holds p dh v f -> qk_normed_of W v = Some y ->
   holds p dh y (qk_normed A (fun c => real (W c)) f) /\ (use_qk_norm A = true -> root A dh f <> 0).
 Proof.

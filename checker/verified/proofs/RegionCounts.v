@@ -2,7 +2,7 @@
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
 From CompactProofs Require Import Semantics Counting PrefixChains QuickExponential Vectors Attention Transformers Automata
   Forward EveryInput Floats
-  TransformerCounts ReadingOrder OneLayer Regions AllReads.
+  TransformerCounts ReadingOrder Boxes OneLayer AfterAttention Regions AllReads.
 Import ListNotations.
 Open Scope Z_scope.
 
@@ -31,7 +31,7 @@ Section Read.
 Variable T : transformer Z.
 Variable expo : Z -> Z * Z.
 Variable first : nat -> nat -> option spot.
-Variable after : products_after.
+Variable after : functions.
 Variable r : nat.
 Notation dh := (d_head A).
 Definition over_present (least : bool) (f : nat -> nat -> option Z) : Z :=
@@ -73,7 +73,7 @@ Definition count_one_read : Z :=
     let terms_of q := term_of A e p T expo at_position first reference centre range q in
     let asked q := match query_starts claim q with Some _ => true | None => false end in
     let term := memo1 V (fun q => if asked q then memo2 V K (terms_of q) else terms_of q) in
-    let base := base_of A e p T at_position first centre in
+    let base := known_of A e p T at_position first centre in
     let ready := memo1 V (fun q => if asked q then base q else base q) in
     let F := finer_of claim term in
     let ending q := going_on A M r states term q (K - steps M r) (steps M r) in
@@ -85,16 +85,14 @@ Definition count_one_read : Z :=
 End Read.
 
 Definition simple : bool :=
-  (n_layers A =? 1)%nat && match normalization_type A with No_norm => true | _ => false end &&
-  (attn_only A || negb (gated_mlp A) && match act_fn A with Relu => true | _ => false end) && (0 <? length (reads M))%nat &&
-  inverse K back (order M).
+  (n_layers A =? 1)%nat && (negb (has_norm A) || (0 <? fst (eps A))) && (0 <? length (reads M))%nat && inverse K back (order M).
 Definition count_regions_at_reads : Z :=
   if fits A W e p md && simple then
     let T := weights_of (integers e) A tied W in
     let expo := quick_exp p g terms in
     let prepare := prepare_by A e p (blocks T O) in
     let first := memo2 K V (fun j t => prepare j (embedded A e p T j t)) in
-    let after := products_of A p T in
+    let after := functions_of A e p T expo in
     let total := ways A M states K O O in
     total - zsum (length (reads M)) (fun r => total - count_one_read T expo first after r)
   else 0.
@@ -107,7 +105,7 @@ Proof.
   unfold fits in F. rewrite !andb_true_iff in F. destruct F as [[[[[[[[[[F1 F2] F3] F4] F5] F6] F7] F8] F9] F10] F11].
   apply Z.leb_le in F1, F2, F8. apply Z.ltb_lt in F3, F9. apply Nat.ltb_lt in F4, F5, F6. apply Nat.leb_le in F7.
   rewrite forallb_forall in F11.
-  unfold simple in Sm. rewrite !andb_true_iff in Sm. destruct Sm as [[[[S1 S2] S3] S4] S5]. apply Nat.eqb_eq in S1.
+  unfold simple in Sm. rewrite !andb_true_iff in Sm. destruct Sm as [[[S1 S2] S4] S5]. apply Nat.eqb_eq in S1.
   apply Nat.ltb_lt in S4.
   rewrite <- (transformer_same A tied W e F1 F11). cbv zeta. set (T := weights_of (integers e) A tied W).
   apply all_reads_le; auto.
@@ -123,10 +121,7 @@ Proof.
       (states := states); auto; try lia.
     + intros y Hy. now apply quick_exp_ok.
     + destruct (attn_scale A) as [[a b]|]; auto. now apply Z.ltb_lt.
-    + destruct (normalization_type A); auto; discriminate.
-    + destruct (attn_only A); auto. right. cbn [orb] in S3. apply andb_prop in S3 as [S3 S6].
-      split; [now destruct (gated_mlp A)|].
-      destruct (act_fn A); auto; discriminate.
+    + intros N. rewrite N in S2. now apply Z.ltb_lt.
     + intros j t. now rewrite memo2_eq.
     + intros q t j. rewrite memo1_eq. destruct (query_starts (claims r) q); [now rewrite memo2_eq|reflexivity].
     + intros q. rewrite memo1_eq. now destruct (query_starts (claims r) q).

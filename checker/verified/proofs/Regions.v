@@ -4,7 +4,7 @@
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
 From CompactProofs Require Import Semantics Counting Labels PrefixChains Exponential Vectors Attention Transformers Automata
   Forward EveryInput
-  ReadingOrder OneLayer.
+  ReadingOrder Boxes AfterAttention.
 Import ListNotations.
 Open Scope Z_scope.
 
@@ -45,8 +45,8 @@ Definition position : nat := fst (nth number (reads M) (O, O)).
 Definition steps : nat := snd (nth number (reads M) (O, O)).
 
 Variable term : nat -> nat -> nat -> option box.   (* of a query, a token and a position *)
-Variable ready : nat -> option (vector * vector).   (* what is known of a query after attention *)
-Variable leads : vector * vector -> nat -> box -> bool.
+Variable ready : nat -> option known.   (* what is known of a query after attention *)
+Variable leads : known -> nat -> box -> bool.
 Variable read : box -> option box.
 
 (* The finer automaton: where a query starts; where a state leads with a token after some steps;
