@@ -155,6 +155,31 @@ def test_mutants_are_judged_alike(name: str, tmp_path: Path) -> None:
     assert outcomes["False 1"] + outcomes["False 2"] > 5, outcomes
 
 
+TURNING: dict[str, Any] = {
+    **{"n_layers": 1, "normalization_type": "RMS", "act_fn": "silu", "gated_mlp": True, "use_qk_norm": True, "attn_only": False},
+    **{"positional_embedding_type": "rotary", "d_vocab": 2, "n_ctx": 3, "d_vocab_out": 2, "pad_token": -1},
+}
+"""As Qwen3 models are, with one layer."""
+NORMED = TURNING | {"normalization_type": "LN", "act_fn": "relu", "gated_mlp": False, "positional_embedding_type": "standard"}
+
+
+@pytest.mark.parametrize("config", [TURNING, NORMED], ids=["turning", "normed"])
+def test_mutants_of_regions_are_judged_alike(config: dict[str, Any], tmp_path: Path) -> None:
+    rng, model = np.random.default_rng(3), drawn(3, **config)
+    automata = (one for one in iter(lambda: draw_automaton(model, rng), None) if len(one.reads) == 1)
+    tried = (prove(problem_about(model, CPU, 30, automaton=one), Regions(fine=8, cuts=2)) for one in automata)
+    found = next(certificate for certificate, evidence in tried if evidence.correct > 1)
+    write_model(tmp_path / "model", model)
+    write_certificate(tmp_path / "cert", found)
+    document = Document.of((tmp_path / "cert").read_bytes())
+    base = SequenceBase("regions", (tmp_path / "model").read_bytes(), document)
+    each = -(-MUTANTS // (8 * len(FAMILIES)))
+    mutants = (mutate.sample(family(base), each, seed=number) for number, family in enumerate(FAMILIES))
+    covered = (mutant for mutant in chain.from_iterable(mutants) if not any(rule in mutant.certificate for rule in OTHERS))
+    outcomes = judged_alike(covered, tmp_path, ("its proof shows",))
+    assert outcomes["False 1"] + outcomes["False 2"] > 5, outcomes
+
+
 class SequenceBase(mutate.Base):
     """Of two tokens at three positions."""
 
