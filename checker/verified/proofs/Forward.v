@@ -2,7 +2,7 @@
    finds encloses the residual stream and the logits of Transformers.v, and that they are defined. *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
 From CompactProofs Require Import Semantics Counting PrefixChains Exponential Vectors Attention Transformers
-  HeadVectors.
+  HeadVectors Gelu.
 Import ListNotations.
 Open Scope R_scope.
 
@@ -130,13 +130,18 @@ Definition prepare_by (B : block Z) : nat -> vector -> option spot :=
 Definition head_at (B : block Z) (h : nat) (s : spot) : list entry -> option vector :=
   head_of p expo dh (h * dh) (h * G / H) e (slopes B h) (place (own s)) (asks s).
 Definition joined (B : block Z) (s : spot) (entries : list entry) : option vector := by_heads A H (fun h => head_at B h s entries).
-Definition acted (v : vector) : vector :=
-  match act_fn A with Relu => relu_of m v | Silu => gathered m (fun n => silu_of p expo (mid v n, err v)) end.
+Definition acted : vector -> vector :=
+  match act_fn A with
+  | Relu => relu_of m
+  | Silu => fun v => gathered m (fun n => silu_of p expo (mid v n, err v))
+  | Gelu_new => let factor := gelu_factor p in fun v => gathered m (fun n => gelu_new_of p expo factor (mid v n, err v))
+  end.
 Definition mlp_by (B : block Z) : vector -> option vector :=
   let norm2 := normed (ln2 B) in
   let to_in := linear p e d m (W_in B) (if gated_mlp A then no_bias else b_in B) in
   let to_gate := linear p e d m (W_gate B) no_bias in
   let bias := constant m (b_in B) in
+  let acted := acted in
   let to_out := linear p e m d (W_out B) (b_out B) in
   fun r =>
     match norm2 r with
@@ -280,9 +285,10 @@ Qed.
 
 Lemma acted_holds v f : holds p m v f -> holds p m (acted v) (fun n => act (act_fn A) (f n)).
 Proof.
-  intros F. unfold acted, act. destruct (act_fn A).
+  intros F. unfold acted. destruct (act_fn A); cbn [act].
   - now apply relu_holds.
   - apply gathered_holds. intros n Hn. apply silu_ok; auto. now apply F.
+  - apply gathered_holds. intros n Hn. apply gelu_new_ok; auto. now apply F.
 Qed.
 
 Lemma mlp_ok j v w : holds p d v (after_attention A x RB r j) -> mlp_by B v = Some w ->

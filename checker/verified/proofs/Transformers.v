@@ -5,7 +5,7 @@ Import ListNotations.
 Open Scope R_scope.
 
 Inductive normalization := No_norm | LN | LNPre | RMS | RMSPre.
-Inductive activation := Relu | Silu.
+Inductive activation := Relu | Silu | Gelu_new.
 (* A configuration, by FORMAT.md's keys. Numbers are numerators with denominators; without a scale it is sqrt(d_head); without
    rotary positions rotary_dim is 0. *)
 Record architecture := Architecture {
@@ -32,7 +32,12 @@ Record transformer (A : Type) := Transformer {
 End Records.
 
 Definition ratio (number : Z * Z) : R := IZR (fst number) / IZR (snd number).
-Definition act (f : activation) (z : R) : R := match f with Relu => Rmax 0 z | Silu => z / (1 + exp (- z)) end.
+Definition act (f : activation) (z : R) : R :=
+  match f with
+  | Relu => Rmax 0 z
+  | Silu => z / (1 + exp (- z))
+  | Gelu_new => z * (1 + tanh (sqrt (2 / PI) * (z + 44715 / 10 ^ 6 * z ^ 3))) / 2
+  end.
 
 Section Transformers.
 Variable A : architecture.

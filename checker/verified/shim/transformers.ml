@@ -141,6 +141,7 @@ let parse config =
     match act with
     | Json.Null | Json.String "relu" -> Counts.Relu
     | Json.String "silu" -> Counts.Silu
+    | Json.String "gelu_new" -> Counts.Gelu_new
     | Json.String name -> unsupported "the activation %s" name
     | _ -> assert false
   in
