@@ -1,6 +1,6 @@
 (* Boxes of numbers, in units of 2^-p: sums of products, activations and norms of what may be anything in a box. *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
-From CompactProofs Require Import Semantics Counting PrefixChains Exponential MatrixProduct Vectors Attention Transformers Gelu.
+From CompactProofs Require Import Semantics Counting PrefixChains Exponential MatrixProduct Vectors Attention Transformers GeluBoxes.
 Import ListNotations.
 Open Scope R_scope.
 
@@ -286,14 +286,11 @@ Definition act_box (f : activation) : Z * Z -> Z * Z :=
   match f with
   | Relu => fun b => (Z.max 0 (fst b), Z.max 0 (snd b))
   | Silu => let V := silu_valley in silu_box V
-  | Gelu_new => fun b => product_of b (0%Z, Z.shiftl 1 p)
+  | Gelu_new => let V := valley_of p expo in gelu_box p expo V
   end.
 Lemma act_box_ok f b x : between_ b x -> between_ (act_box f b) (act f x).
 Proof.
-  intros H. destruct f; cbn [act_box]; [cbn [act]|now apply silu_box_ok|].
-  2:{ rewrite gelu_new_form. apply product_of_ok; auto. unfold between_. cbn [fst snd]. rewrite one_is_P. assert (W := P_pos p Hp).
-      set (u := 2 * _ * _). assert (X := exp_pos (- u)). assert (I : 0 < logistic u <= 1).
-      { unfold logistic. split; [apply Rinv_0_lt_compat; lra|]. rewrite <- Rinv_1. apply Rinv_le_contravar; lra. } nra. }
+  intros H. destruct f; cbn [act_box]; [cbn [act]|now apply silu_box_ok|now apply gelu_box_ok].
   unfold between_ in *. cbn [fst snd]. assert (W := P_pos p Hp).
   assert (Mx : forall v, IZR (Z.max 0 v) = Rmax 0 (IZR v)).
   { intros v. unfold Rmax. destruct (Rle_dec 0 (IZR v)) as [Q|Q]; destruct (Z.max_spec 0 v) as [[Q1 ->]|[Q1 ->]]; auto.

@@ -37,7 +37,6 @@ let parse (step : Certificate.step) (automaton : Counts.automaton) ~states (conf
   if config.n_layers <> 1 then unfounded "regions is about a transformer with one layer";
   if config.normalization_type <> Counts.No_norm && Z.sign (fst config.eps0) = 0 then
     unsupported "regions of a transformer whose norms have eps 0";
-  if (not config.attn_only) && config.act_fn = Counts.Gelu_new then unsupported "regions of a transformer whose units are gelu_new";
   let parameter name = List.assoc name step.parameters in
   let number = parameter "read" and cuts = parameter "cuts" in
   let reads = Array.of_list automaton.reads in
