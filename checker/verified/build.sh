@@ -8,7 +8,8 @@ for source in $(grep '[.]v$' _CoqProject); do
         changed=yes # and so has what builds on it
     fi
 done
-coqc -w none -Q proofs CompactProofs -o build/Axioms.vo Axioms.v | tee build/axioms.txt
+coqc -w none -Q proofs CompactProofs -o build/Axioms.vo Axioms.v > build/axioms.txt
+cat build/axioms.txt
 cd build
 coqc -w none -Q ../proofs CompactProofs -o Extract.vo ../extraction/Extract.v
 cp ../shim/*.ml .

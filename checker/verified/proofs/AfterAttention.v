@@ -1,9 +1,9 @@
-(* What follows the attention of a transformer of one layer, over boxes: by how much an output leads, for all that the heads may
-   read in a box (FORMAT.md 5.17). Where there are norms, that lead times the last norm's root is bounded: it is a sum of products
-   and of the root, times biases. *)
+(* What follows the attention of a transformer of one layer, over boxes: by how much an output leads, for all that the heads
+   may read in a box (FORMAT.md 5.17). Where there are norms, that lead times the last norm's root is bounded: it is a sum of
+   products and of the root, times biases. *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
-From CompactProofs Require Import Semantics Counting PrefixChains Exponential MatrixProduct Vectors Attention Transformers HeadVectors
-  Forward EveryInput Boxes OneLayer.
+From CompactProofs Require Import Semantics Counting PrefixChains Exponential MatrixProduct Vectors Attention Transformers
+  HeadVectors Forward EveryInput Boxes OneLayer.
 Import ListNotations.
 Open Scope R_scope.
 
@@ -34,8 +34,8 @@ Definition less_mean (v : vector) : vector := if subtracts then centred_of d v e
 Definition rows_less_mean (rows : nat) (M : nat -> nat -> Z) : nat -> nat -> Z :=
   if subtracts then let sums := memo1 rows (fun k => zsum d (M k)) in fun k i => (Z.of_nat d * M k i - sums k)%Z else M.
 
-(* What is known of a query, if all heads read the centre: what units read, the residual stream less its mean, before the MLP and
-   with its biases at the end, and the latter times the unembedding. *)
+(* What is known of a query, if all heads read the centre: what units read, the residual stream less its mean, before the MLP
+   and with its biases at the end, and the latter times the unembedding. *)
 Record known := Known { in_base : box; gate_base : box; before_mlp : box; at_end : box; as_logits : box }.
 Definition in_bias (n : nat) : Z := if gated_mlp A then 0%Z else b_in B n.
 Definition end_bias (i : nat) : Z := if attn_only A then 0%Z else b_out B i.
@@ -189,10 +189,12 @@ Proof.
     + intros k _. rewrite memo1_eq, minus_IZR, mult_IZR, <- INR_IZR_INZ, <- rsum_IZR, rsum_scal.
       unfold HeadVectors.real. rewrite (rsum_ext d (fun i => IZR (M k i) / E2) (fun i => IZR (M k i) * / E2)) by reflexivity.
       rewrite rsum_scal_r. field. lra.
-  - rewrite Z.mul_1_l. f_equal. unfold Rdiv. rewrite <- rsum_scal_r. apply rsum_ext. intros k _. unfold HeadVectors.real, Rdiv. ring.
+  - rewrite Z.mul_1_l. f_equal. unfold Rdiv. rewrite <- rsum_scal_r. apply rsum_ext. intros k _. unfold HeadVectors.real, Rdiv.
+      ring.
 Qed.
 Lemma compose n k (z : nat -> R) (M : nat -> nat -> Z) (N : nat -> Z) :
-  rsum n (fun i => rsum k (fun l => z l * IZR (M l i)) * IZR (N i)) = rsum k (fun l => z l * IZR (zsum n (fun i => M l i * N i)%Z)).
+  rsum n (fun i => rsum k (fun l => z l * IZR (M l i)) * IZR (N i)) = rsum k (fun l => z l * IZR (zsum n (fun i => M l i * N
+    i)%Z)).
 Proof.
   rewrite (rsum_ext n _ (fun i => rsum k (fun l => z l * IZR (M l i * N i)))).
   - rewrite rsum_swap. apply rsum_ext; intros l _. rewrite rsum_scal. now rewrite rsum_IZR.
@@ -224,7 +226,8 @@ Lemma through_norm W M b v n :
   HeadVectors.real (2 * e) (bias_through W M n + Z.shiftl b e).
 Proof.
   rewrite bias_real, <- Rplus_assoc. f_equal. unfold Rdiv. rewrite <- rsum_scal_r, <- rsum_plus. apply rsum_ext. intros i _.
-  rewrite norm_form. assert (E := weighed_real W M i n). unfold Rdiv in E. rewrite (Rmult_assoc (cen v i * / sigma v)), E. unfold Rdiv. ring.
+  rewrite norm_form. assert (E := weighed_real W M i n). unfold Rdiv in E. rewrite (Rmult_assoc (cen v i * / sigma v)), E.
+    unfold Rdiv. ring.
 Qed.
 
 (* What is known of a query. *)
@@ -238,7 +241,8 @@ Proof.
   intros I. rewrite Hfunctions. cbn [functions_of input_box known_by before_mlp].
   assert (U : (0 < factor * 2 ^ e)%Z) by (apply Z.mul_pos_pos; [apply factor_pos|now apply Z.pow_pos_nonneg]).
   intros i Hi. rewrite (cen_ext after _ i Attention), cen_affine.
-  exact (affine_ok p Hp _ _ _ (rows_less_mean width O_flat) _ b (cen base_value) read U (box_of_ok p _ _ _ (less_mean_holds _ _ Base)) I
+  exact (affine_ok p Hp _ _ _ (rows_less_mean width O_flat) _ b (cen base_value) read U (box_of_ok p _ _ _ (less_mean_holds _ _
+    Base)) I
     i Hi).
 Qed.
 Definition normed_input (b : box) : option box :=
@@ -259,18 +263,22 @@ Proof.
       Yo n Hn). cbn beta in Af. unfold sigma. rewrite N. rewrite Rplus_comm. exact Af.
   - intros Y. injection Y as <-. cbv zeta. intros n Hn.
     assert (Af := affine_ok p Hp (2 ^ (2 * e)) width m (matrix_product width d m O_flat W) _ b _ read
-      (Z.pow_pos_nonneg 2 (2 * e) ltac:(lia) ltac:(lia)) (box_of_ok p m _ _ (linear_holds p Hp e d m W bias v0 base_value He Base)) I n
+      (Z.pow_pos_nonneg 2 (2 * e) ltac:(lia) ltac:(lia)) (box_of_ok p m _ _ (linear_holds p Hp e d m W bias v0 base_value He
+        Base)) I n
       Hn). cbn beta in Af.
-    match type of Af with _ <= ?t * _ <= _ => replace (rsum d (fun i => norm A (map_norm real (ln2 B)) after i * real (W i n)) + real
+    match type of Af with _ <= ?t * _ <= _ => replace (rsum d (fun i => norm A (map_norm real (ln2 B)) after i * real (W i n))
+      + real
       (bias n)) with t; [exact Af|] end.
     rewrite (rsum_ext width (fun k => read k * IZR (matrix_product width d m O_flat W k n))
       (fun k => read k * IZR (zsum d (fun i => O_flat k i * W i n)%Z))) by (intros; now rewrite matrix_product_eq).
     rewrite <- compose. replace (2 * e)%Z with (e + e)%Z by lia. rewrite pw_add by lia.
     rewrite (rsum_ext d (fun i => norm A (map_norm real (ln2 B)) after i * real (W i n))
-      (fun i => base_value i * (IZR (W i n) / E2) + rsum width (fun k => read k * IZR (O_flat k i)) * IZR (W i n) * / (E2 * E2))).
+      (fun i => base_value i * (IZR (W i n) / E2) + rsum width (fun k => read k * IZR (O_flat k i)) * IZR (W i n) * / (E2 *
+        E2))).
     + rewrite rsum_plus, rsum_scal_r. unfold HeadVectors.real, Rdiv. ring.
     + intros i _. unfold norm. unfold has_norm in N. destruct (normalization_type A); try discriminate. rewrite Attention.
-      rewrite (rsum_ext width (fun k => read k * real (O_flat k i)) (fun k => read k * IZR (O_flat k i) * / E2)) by (intros; unfold
+      rewrite (rsum_ext width (fun k => read k * real (O_flat k i)) (fun k => read k * IZR (O_flat k i) * / E2)) by (intros;
+        unfold
         HeadVectors.real; field; lra).
       rewrite rsum_scal_r. unfold HeadVectors.real. field. lra.
 Qed.
@@ -281,7 +289,8 @@ Lemma units_ok b h : inside width b read -> units_in k0 b = Some h -> inside m h
 Proof.
   intros I. unfold units_in, hidden. destruct (attn_only A) eqn:Only.
   { intros E. apply some_same in E. subst h. intros n _. cbn. lra. }
-  change (if has_norm then normalised p d (fst (eps A)) (snd (eps A)) (input_box F (before_mlp k0) b) else Some b) with (normed_input
+  change (if has_norm then normalised p d (fst (eps A)) (snd (eps A)) (input_box F (before_mlp k0) b) else Some b) with
+    (normed_input
     b). destruct (normed_input b) as [y|] eqn:Y; [|discriminate].
   cbv zeta. intros E. apply some_same in E. subst h.
   assert (In := fun bias => reading_ok (W_in B) bias b y I Y). assert (Gate := reading_ok (W_gate B) no_bias b y I Y).
@@ -332,7 +341,8 @@ Qed.
 (* The logits, times the root. *)
 Notation U := (weighed (ln_final T) (W_U T)).
 Definition score_of_output (c : nat) : R := rsum d (fun i => cen final i * IZR (U i c)) / IZR (2 ^ f).
-Definition bias_of_output (c : nat) : R := HeadVectors.real (2 * e) (bias_through (ln_final T) (W_U T) c + Z.shiftl (b_U T c) e).
+Definition bias_of_output (c : nat) : R := HeadVectors.real (2 * e) (bias_through (ln_final T) (W_U T) c + Z.shiftl (b_U T c)
+  e).
 Lemma logit_value c : logit A RT x at_position c = score_of_output c / sigma final + bias_of_output c.
 Proof.
   unfold logit. rewrite Hlayers. change (stream A RT x 1 at_position) with final.
@@ -347,7 +357,8 @@ Lemma score_value c : (c < outs)%nat -> score_of_output c = rsum d (fun i => cen
 Proof.
   intros _. assert (X := E2_pos). assert (Fp := pw_pos f f_pos). assert (Fa := factor_pos). apply IZR_lt in Fa.
   rewrite (rsum_ext width (fun k => read k * IZR (matrix_product width d outs (rows_less_mean width O_flat) U k c))
-    (fun k => read k * IZR (zsum d (fun i => rows_less_mean width O_flat k i * U i c)%Z))) by (intros; now rewrite matrix_product_eq).
+    (fun k => read k * IZR (zsum d (fun i => rows_less_mean width O_flat k i * U i c)%Z))) by (intros; now rewrite
+      matrix_product_eq).
   rewrite (rsum_ext m (fun n => hidden n * IZR (matrix_product m d outs (rows_less_mean m (W_out B)) U n c))
     (fun n => hidden n * IZR (zsum d (fun i => rows_less_mean m (W_out B) n i * U i c)%Z))) by (intros; now rewrite
     matrix_product_eq).
@@ -375,7 +386,8 @@ Proof.
     { intros Z. unfold s. destruct has_norm eqn:N.
       - destruct (existsb _ (seq 0 outs)) eqn:Ex.
         + exact (sigma_ok b h low high I Hh N Sg).
-        + exfalso. assert (C : existsb (fun o => negb (o =? best)%nat && negb (beta o =? 0)%Z) (seq 0 outs) = true); [|congruence].
+        + exfalso. assert (C : existsb (fun o => negb (o =? best)%nat && negb (beta o =? 0)%Z) (seq 0 outs) = true);
+            [|congruence].
           apply existsb_exists. exists o. split; [apply in_seq; lia|]. rewrite (proj2 (Nat.eqb_neq o best) No). fold own.
           now rewrite (proj2 (Z.eqb_neq own 0) Z).
       - injection Sg as <- <-. unfold sigma. rewrite N, one_is_P. lra. }
@@ -395,7 +407,8 @@ Proof.
   { rewrite !score_value by auto. unfold lead. rewrite !plus_IZR, minus_IZR.
     assert (Lg := box_of_ok p outs _ _ (linear_holds p Hp f d outs U no_bias _ _ f_pos start_holds)).
     assert (L1 := Lg best Best). assert (L2 := Lg o Ho). cbn beta in L1, L2. unfold Rdiv in L1, L2.
-    change (IZR (no_bias best)) with 0 in L1. change (IZR (no_bias o)) with 0 in L2. rewrite Rmult_0_l, Rplus_0_r in L1, L2. cbn [known_by as_logits]. unfold Rdiv.
+    change (IZR (no_bias best)) with 0 in L1. change (IZR (no_bias o)) with 0 in L2. rewrite Rmult_0_l, Rplus_0_r in L1, L2.
+      cbn [known_by as_logits]. unfold Rdiv.
     match type of L1 with IZR (fst ?u) <= ?t * _ <= _ => set (a1 := t) in *; set (b1 := u) in * end.
     match type of L2 with IZR (fst ?u) <= ?t * _ <= _ => set (a2 := t) in *; set (b2 := u) in * end.
     rewrite Hfunctions. cbn [functions_of lead_read lead_units]. rewrite !memo1_eq, !sums_of_eq by auto.
@@ -409,26 +422,32 @@ Proof.
     set (l1 := low_sum width b _) in *. set (l2 := low_sum m h _) in *.
     assert (D := div_le (l1 + l2) (2 * unit_of_lead) ltac:(lia)). rewrite plus_IZR, mult_IZR in D.
     assert (Ur : 0 < IZR unit_of_lead) by now apply IZR_lt. set (un := IZR unit_of_lead) in *.
-    set (s1 := rsum width (fun k => read k * IZR (TU k best))) in *. set (s2 := rsum width (fun k => read k * IZR (TU k o))) in *.
+    set (s1 := rsum width (fun k => read k * IZR (TU k best))) in *. set (s2 := rsum width (fun k => read k * IZR (TU k o))) in
+      *.
     set (s3 := rsum m (fun k => hidden k * IZR (OU k best))) in *. set (s4 := rsum m (fun k => hidden k * IZR (OU k o))) in *.
     assert (Q : IZR ((l1 + l2) / (2 * unit_of_lead)) <= ((s1 + s3) * / un - (s2 + s4) * / un) * P).
     { apply Rmult_le_reg_r with (2 * un); [lra|].
-      replace (((s1 + s3) * / un - (s2 + s4) * / un) * P * (2 * un)) with (2 * P * (s1 - s2) + 2 * P * (s3 - s4)) by (field; lra).
+      replace (((s1 + s3) * / un - (s2 + s4) * / un) * P * (2 * un)) with (2 * P * (s1 - s2) + 2 * P * (s3 - s4)) by (field;
+        lra).
       lra. }
     lra. }
   apply Z.ltb_lt, IZR_lt in Ld. rewrite plus_IZR, Z.shiftl_mul_pow2, !mult_IZR in Ld by lia.
   replace (2 * e)%Z with (e + e)%Z in Ld by lia. rewrite pw_add in Ld by lia. rewrite mult_IZR in Side. rewrite Own in *.
   assert (EE : 0 < E2 * E2) by nra. set (q := IZR md * (E2 * E2)) in *. assert (Qp : 0 < q) by (unfold q; nra).
-  assert (Pos : 0 < q * P * ((score_of_output best - score_of_output o) + s * (bias_of_output best - bias_of_output o - IZR mn / IZR
+  assert (Pos : 0 < q * P * ((score_of_output best - score_of_output o) + s * (bias_of_output best - bias_of_output o - IZR mn
+    / IZR
     md))).
   { assert (Sc : q * IZR lead <= q * ((score_of_output best - score_of_output o) * P)) by (apply Rmult_le_compat_l; lra).
     replace (IZR md * IZR lead * (E2 * E2)) with (q * IZR lead) in Ld by (unfold q; ring). lra. }
-  assert (Pos' : 0 < (score_of_output best - score_of_output o) + s * (bias_of_output best - bias_of_output o - IZR mn / IZR md)).
+  assert (Pos' : 0 < (score_of_output best - score_of_output o) + s * (bias_of_output best - bias_of_output o - IZR mn / IZR
+    md)).
   { apply Rnot_le_lt. intros C. assert (0 < q * P) by nra. nra. }
   rewrite !logit_value. fold s. apply Rmult_lt_reg_r with s; auto.
-  replace ((score_of_output o / s + bias_of_output o + IZR mn / IZR md) * s) with (score_of_output o + s * (bias_of_output o + IZR mn
+  replace ((score_of_output o / s + bias_of_output o + IZR mn / IZR md) * s) with (score_of_output o + s * (bias_of_output o +
+    IZR mn
     / IZR md)) by (field; lra).
-  replace ((score_of_output best / s + bias_of_output best) * s) with (score_of_output best + s * bias_of_output best) by (field;
+  replace ((score_of_output best / s + bias_of_output best) * s) with (score_of_output best + s * bias_of_output best) by
+    (field;
     lra). lra.
 Qed.
 
@@ -464,7 +483,8 @@ Notation d := (d_model A). Notation width := (n_heads A * d_head A)%nat.
 Definition known_of : nat -> option known :=
   let to_o := linear p e width d (W_O_flat A T) (b_O (blocks T O)) in
   let known_by := known_by A e p T in
-  fun q => match first at_position q with None => None | Some s => Some (known_by (plus d (here s) (to_o (Vector centre 0)))) end.
+  fun q => match first at_position q with None => None | Some s => Some (known_by (plus d (here s) (to_o (Vector centre 0))))
+    end.
 
 Hypothesis Hp : (0 <= p)%Z.
 Hypothesis He : (0 <= e)%Z.
@@ -486,7 +506,8 @@ Proof.
   eexists. split; [exact E|]. assert (C : holds p width (Vector centre 0) (centre_value p centre)).
   { intros k' _. cbn [mid err]. unfold within, centre_value. assert (Pp := P_pos p Hp).
     replace (IZR (centre k') / P * P - IZR (centre k')) with 0 by (field; lra). rewrite Rabs_R0. lra. }
-  eapply holds_ext; [|apply plus_holds; [exact R0|exact (linear_holds p Hp e width d (W_O_flat A T) (b_O (blocks T O)) _ _ He C)]].
+  eapply holds_ext; [|apply plus_holds; [exact R0|exact (linear_holds p Hp e width d (W_O_flat A T) (b_O (blocks T O)) _ _ He
+    C)]].
   intros i _. cbn beta. unfold base_value, real. ring.
 Qed.
 End Query.

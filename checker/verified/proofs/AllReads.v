@@ -63,10 +63,11 @@ Proof.
     assert (Vd : forall j, (j < K)%nat -> valued A e p T at_position centre range x j).
     { intros j J. destruct (Ts j J) as [c Tc]. rewrite Hterm in Tc. eapply term_valued; eauto. }
     destruct (read_box_ok A e p T at_position reference centre range Hp Hd Hdh HG Heps x At b z Vd Sums Rb) as [Ib Pos].
-    destruct (known_ok A e p T at_position first centre Hp He Hd Hdh HG Heps Hscale Hfirst x At base Rq) as (Def & v0 & -> & Bv).
+    destruct (known_ok A e p T at_position first centre Hp He Hd Hdh HG Heps Hscale Hfirst x At base Rq) as
+      (Def & v0 & -> & Bv).
     assert (Lead := leads_cut_ok A e p mn md T expo after where_to_cut Hp He Hmd expo_ok Hd Heps Hpositive Hlayers Hafter x
-      at_position _ _ (fun i => attention_value A e p T at_position reference centre Hd Hdh HG x At i Pos) v0 Bv best Lb cuts z Ib
-      Ld).
+      at_position _ _ (fun i => attention_value A e p T at_position reference centre Hd Hdh HG x At i Pos) v0 Bv best Lb cuts z
+      Ib Ld).
     apply right_at_iff. repeat split; auto.
     + rewrite Hlayers. cbn [Transformers.defined]. rewrite (norms_defined A Hd Heps Hpositive), orb_true_r, andb_true_r.
       apply forallb_forall. intros l Hl. apply in_seq in Hl. destruct (sees A x at_position l) eqn:See; cbn [orb negb andb].

@@ -1,6 +1,7 @@
 (* Boxes of numbers, in units of 2^-p: sums of products, activations and norms of what may be anything in a box. *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
-From CompactProofs Require Import Semantics Counting PrefixChains Exponential MatrixProduct Vectors Attention Transformers GeluBoxes.
+From CompactProofs Require Import Semantics Counting PrefixChains Exponential MatrixProduct Vectors Attention Transformers
+  GeluBoxes.
 Import ListNotations.
 Open Scope R_scope.
 
@@ -50,8 +51,8 @@ Proof. intros [H|H]; (eapply Rle_trans; [exact H|]); apply IZR_le; lia. Qed.
 Lemma min_IZR_le r u v : IZR u <= r \/ IZR v <= r -> IZR (Z.min u v) <= r.
 Proof. intros [H|H]; (eapply Rle_trans; [|exact H]); apply IZR_le; lia. Qed.
 
-(* silu falls up to a point where 1 + x + exp x is 0, and rises from there; and it is at least -c, if c is at least
-   exp (- (1 + c)). *)
+(* silu falls up to a point where 1 + x + exp x is 0, and rises from there; and it is at least -c, if c is at least exp (- (1 +
+   c)). *)
 Definition silu (x : R) : R := x / (1 + exp (- x)).
 Lemma silu_rises a b : a <= b -> 0 <= 1 + a + exp a -> silu a <= silu b.
 Proof.
@@ -62,12 +63,14 @@ Proof.
   assert (T1 : t <= 1).
   { unfold t. rewrite <- exp_0. destruct (Req_dec (- h) 0) as [->|]; [lra|left; apply exp_increasing; unfold h in *; lra]. }
   assert (K : 0 <= h * exp a + a * (1 - t) + h).
-  { assert (H0 : 0 <= h) by (unfold h; lra). destruct (Rle_dec 0 a) as [A0|A0]; [assert (0 <= a * (1 - t)) by (apply Rmult_le_pos;
+  { assert (H0 : 0 <= h) by (unfold h; lra). destruct (Rle_dec 0 a) as [A0|A0]; [assert (0 <= a * (1 - t)) by (apply
+      Rmult_le_pos;
     lra); nra|]. assert (a * h <= a * (1 - t)) by nra. nra. }
   assert (K2 : 0 <= b * (1 + s) - a * (1 + exp (- b))).
   { rewrite E. replace (b * (1 + s) - a * (1 + s * t)) with (h + s * (a * (1 - t) + h)) by (unfold h; ring).
     replace h with (h * (exp a * s)) at 1 by (rewrite M; ring).
-    replace (h * (exp a * s) + s * (a * (1 - t) + h)) with (s * (h * exp a + a * (1 - t) + h)) by ring. apply Rmult_le_pos; lra. }
+    replace (h * (exp a * s) + s * (a * (1 - t) + h)) with (s * (h * exp a + a * (1 - t) + h)) by ring. apply Rmult_le_pos;
+      lra. }
   apply Rmult_le_reg_r with ((1 + s) * (1 + exp (- b))); [nra|].
   replace (a / (1 + s) * ((1 + s) * (1 + exp (- b)))) with (a * (1 + exp (- b))) by (field; lra).
   replace (b / (1 + exp (- b)) * ((1 + s) * (1 + exp (- b)))) with (b * (1 + s)) by (field; lra). lra.
@@ -96,7 +99,8 @@ Proof.
   assert (I := exp_ineq1_le (- (x + 1 + c))). assert (C1 : 1 <= c * exp (1 + c)) by nra.
   assert (K : 0 <= x + c + c * exp (- x)).
   { destruct (Rle_dec 0 (x + c)) as [P|N]; [nra|]. assert (Q : - (x + c) <= exp (- (x + 1 + c))) by lra.
-    rewrite E. set (u := exp (- (x + 1 + c))) in *. assert (1 * u <= c * exp (1 + c) * u) by (apply Rmult_le_compat_r; lra). lra. }
+    rewrite E. set (u := exp (- (x + 1 + c))) in *. assert (1 * u <= c * exp (1 + c) * u) by (apply Rmult_le_compat_r; lra).
+      lra. }
   apply Rmult_le_reg_r with (1 + exp (- x)); [lra|]. unfold Rdiv. rewrite Rmult_assoc, Rinv_l by lra. lra.
 Qed.
 
@@ -111,7 +115,8 @@ Proof.
     replace (v / sqrt (v ^ 2 + c) * (sqrt (u ^ 2 + c) * sqrt (v ^ 2 + c))) with (v * sqrt (u ^ 2 + c)) by (field; lra).
     apply Rsqr_incr_0; [|apply Rmult_le_pos; lra|apply Rmult_le_pos; lra].
     unfold Rsqr. replace (u * sqrt (v ^ 2 + c) * (u * sqrt (v ^ 2 + c))) with (u * u * (sqrt (v ^ 2 + c) * sqrt (v ^ 2 + c))) by
-      ring. replace (v * sqrt (u ^ 2 + c) * (v * sqrt (u ^ 2 + c))) with (v * v * (sqrt (u ^ 2 + c) * sqrt (u ^ 2 + c))) by ring.
+      ring. replace (v * sqrt (u ^ 2 + c) * (v * sqrt (u ^ 2 + c))) with (v * v * (sqrt (u ^ 2 + c) * sqrt (u ^ 2 + c))) by
+        ring.
     rewrite !sqrt_sqrt by nra. assert (u * u * c <= v * v * c) by (apply Rmult_le_compat_r; nra). lra. }
   assert (Pos : forall u, 0 < sqrt (u ^ 2 + c)) by (intros; apply sqrt_lt_R0; nra).
   destruct (Rle_dec 0 a) as [A|A]; [apply G; lra|]. destruct (Rle_dec 0 b) as [B|B].
@@ -225,7 +230,8 @@ Proof.
     assert (M : exp (- (IZR t / P)) <= exp x) by (destruct (Req_dec (- (IZR t / P)) x) as [->|]; [lra|left; apply
       exp_increasing; lra]).
     assert (0 <= (1 + - (IZR t / P) + exp (- (IZR t / P)))); [|lra].
-    apply Rmult_le_reg_r with P; auto. replace ((1 + - (IZR t / P) + exp (- (IZR t / P))) * P) with (P - IZR t + P * exp (- (IZR t
+    apply Rmult_le_reg_r with P; auto. replace ((1 + - (IZR t / P) + exp (- (IZR t / P))) * P) with (P - IZR t + P * exp (-
+      (IZR t
       / P))) by (field; lra). lra.
   - apply IZR_le in L. assert (0 <= x) by nra. lra.
 Qed.
@@ -240,7 +246,8 @@ Proof.
     assert (M : exp x <= exp (- (IZR t / P))) by (destruct (Req_dec (- (IZR t / P)) x) as [->|]; [lra|left; apply
       exp_increasing; lra]).
     assert ((1 + - (IZR t / P) + exp (- (IZR t / P))) <= 0); [|lra].
-    apply Rmult_le_reg_r with P; auto. replace ((1 + - (IZR t / P) + exp (- (IZR t / P))) * P) with (P - IZR t + P * exp (- (IZR t
+    apply Rmult_le_reg_r with P; auto. replace ((1 + - (IZR t / P) + exp (- (IZR t / P))) * P) with (P - IZR t + P * exp (-
+      (IZR t
       / P))) by (field; lra). lra.
   - apply IZR_le in L. rewrite opp_IZR, mult_IZR, one_is_P in L. assert (X2 : x <= - 2) by (apply Rmult_le_reg_r with P; lra).
     assert (M : exp x <= 1) by (rewrite <- exp_0; left; apply exp_increasing; lra). lra.
@@ -250,7 +257,8 @@ Proof.
   assert (W := P_pos p Hp). unfold silu_valley. cbv zeta. cbn [least]. set (c := (27846455 * _ / _ + 1)%Z).
   destruct ((0 <? c)%Z && (snd (expo (Z.shiftl 1 p + c)) <=? c)%Z) eqn:C.
   - apply andb_prop in C as [C0 C1]. apply Z.ltb_lt in C0. apply Z.leb_le, IZR_le in C1.
-    assert (T := expo_ok (Z.shiftl 1 p + c) ltac:(rewrite Z.shiftl_1_l; assert (0 <= 2 ^ p)%Z by (now apply Z.pow_nonneg); lia)).
+    assert (T := expo_ok (Z.shiftl 1 p + c) ltac:(rewrite Z.shiftl_1_l; assert (0 <= 2 ^ p)%Z by (now apply Z.pow_nonneg);
+      lia)).
     rewrite plus_IZR, one_is_P in T. apply IZR_lt in C0. assert (H := silu_least (IZR c / P) x).
     assert (- (IZR c / P) <= silu x).
     { apply H; [apply Rmult_lt_0_compat; [auto|now apply Rinv_0_lt_compat]|].
@@ -303,7 +311,8 @@ Qed.
 Variables (n : nat) (en ed : Z).
 Hypothesis Hn : (0 < n)%nat.
 Hypothesis Heps : (0 < en)%Z /\ (0 < ed)%Z.
-Definition least_square (b : Z * Z) : Z := if (0 <? fst b)%Z then (fst b * fst b)%Z else if (snd b <? 0)%Z then (snd b * snd b)%Z else
+Definition least_square (b : Z * Z) : Z := if (0 <? fst b)%Z then (fst b * fst b)%Z else if (snd b <? 0)%Z then (snd b * snd
+  b)%Z else
   0%Z.
 Definition most_square (b : Z * Z) : Z := Z.max (fst b * fst b) (snd b * snd b).
 Definition low_root (squares : Z) : Z := Z.sqrt (squares / Z.of_nat n + Z.shiftl en (2 * p) / ed).
@@ -360,13 +369,15 @@ Proof.
     eapply Rle_trans; [|now apply Z_cdiv_ge]. apply Rmult_le_compat_r; lra.
 Qed.
 Lemma squares_ok b f : inside n b f ->
-  IZR (zsum n (fun i => least_square (b i))) <= rsum n (fun i => f i ^ 2) * (P * P) <= IZR (zsum n (fun i => most_square (b i))).
+  IZR (zsum n (fun i => least_square (b i))) <= rsum n (fun i => f i ^ 2) * (P * P) <= IZR (zsum n (fun i => most_square (b
+    i))).
 Proof.
   intros F. rewrite <- !rsum_IZR, <- rsum_scal_r. split; apply rsum_le; intros i Hi; now apply (square_ok (b i) (f i)), F.
 Qed.
 Lemma squares_nonneg f : 0 <= rsum n (fun i => f i ^ 2).
 Proof. rewrite <- (rsum_0 n). apply rsum_le. intros. apply pow2_ge_0. Qed.
-Lemma root_box_ok b f : inside n b f -> IZR (fst (root_box b)) <= root_at (rsum n (fun i => f i ^ 2)) * P <= IZR (snd (root_box b)).
+Lemma root_box_ok b f : inside n b f -> IZR (fst (root_box b)) <= root_at (rsum n (fun i => f i ^ 2)) * P <= IZR (snd (root_box
+  b)).
 Proof.
   intros F. destruct (squares_ok b f F) as [S0 S1]. destruct (roots_ok _ (squares_nonneg f)) as [R0 R1]. cbn [root_box fst snd].
   split; auto.
@@ -390,7 +401,8 @@ Proof.
   rewrite mult_IZR in D. assert (Rr : 0 < IZR root) by now apply IZR_lt. set (q := IZR (cdiv (a * 2 ^ p) root)) in *.
   apply Rmult_le_reg_r with (r * P); [nra|]. replace (IZR a / P / r * P * (r * P)) with (IZR a * P) by (field; lra).
   destruct (Z.leb_spec 0 a) as [L|L].
-  - apply IZR_le in L. assert (0 <= IZR a * P) by (apply Rmult_le_pos; lra). assert (0 <= q) by (apply Rnot_lt_le; intros N; nra).
+  - apply IZR_le in L. assert (0 <= IZR a * P) by (apply Rmult_le_pos; lra). assert (0 <= q) by (apply Rnot_lt_le; intros N;
+      nra).
     nra.
   - apply IZR_lt in L. assert (Ap : IZR a * P < 0) by nra. assert (0 < r * P) by nra.
     destruct (Rle_dec q 0) as [Q|Q]; [assert (q * IZR root <= q * (r * P)) by nra; lra|].
@@ -412,7 +424,8 @@ Theorem normalised_ok b y f : inside n b f -> normalised b = Some y ->
   inside n y (fun i => f i / root_at (rsum n (fun i => f i ^ 2))).
 Proof.
   intros F. unfold normalised. cbv zeta. set (low := zsum n (fun i => least_square (b i))).
-  set (high := zsum n (fun i => most_square (b i))). set (parts := memo1 n _). destruct (forallb _ (seq 0 n)) eqn:All; [|discriminate].
+  set (high := zsum n (fun i => most_square (b i))). set (parts := memo1 n _). destruct (forallb _ (seq 0 n)) eqn:All;
+    [|discriminate].
   intros E. injection E as <-. intros i Hi. rewrite memo1_eq. rewrite forallb_forall in All.
   specialize (All i ltac:(apply in_seq; lia)). destruct (parts i) as [found|] eqn:Pi; [|discriminate]. clear All.
   unfold parts in Pi. rewrite memo1_eq in Pi. cbv beta in Pi. assert (Fi := F i Hi).

@@ -2,7 +2,8 @@
   be
    right about. Causal ones share the work on what they have in common at the beginning. *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
-From CompactProofs Require Import Semantics Counting Labels Tasks PrefixChains Vectors Attention Transformers Automata HeadVectors
+From CompactProofs Require Import Semantics Counting Labels Tasks PrefixChains Vectors Attention Transformers Automata
+  HeadVectors
   Forward.
 Import ListNotations.
 

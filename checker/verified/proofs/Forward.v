@@ -12,7 +12,8 @@ Definition map_norm {A B} (f : A -> B) (W : norm_weights A) : norm_weights B := 
 Definition map_block {A B} (f : A -> B) (W : block A) : block B :=
   Block (map_norm f (ln1 W)) (fun h i c => f (W_Q W h i c)) (fun h c => f (b_Q W h c)) (fun h i c => f (W_K W h i c))
     (fun h c => f (b_K W h c)) (fun h i c => f (W_V W h i c)) (fun h c => f (b_V W h c)) (fun h c i => f (W_O W h c i))
-    (fun i => f (b_O W i)) (fun h => f (slopes W h)) (fun c => f (q_norm W c)) (fun c => f (k_norm W c)) (map_norm f (ln2 W)) (fun i n => f (W_in W i n)) (fun i n => f (W_gate W i
+    (fun i => f (b_O W i)) (fun h => f (slopes W h)) (fun c => f (q_norm W c)) (fun c => f (k_norm W c)) (map_norm f (ln2 W))
+      (fun i n => f (W_in W i n)) (fun i n => f (W_gate W i
       n))
     (fun n => f (b_in W n)) (fun n i => f (W_out W n i)) (fun i => f (b_out W i)).
 Definition map_transformer {A B} (f : A -> B) (T : transformer A) : transformer B :=
@@ -129,7 +130,8 @@ Definition prepare_by (B : block Z) : nat -> vector -> option spot :=
     end.
 Definition head_at (B : block Z) (h : nat) (s : spot) : list entry -> option vector :=
   head_of p expo dh (h * dh) (h * G / H) e (slopes B h) (place (own s)) (asks s).
-Definition joined (B : block Z) (s : spot) (entries : list entry) : option vector := by_heads A H (fun h => head_at B h s entries).
+Definition joined (B : block Z) (s : spot) (entries : list entry) : option vector := by_heads A H (fun h => head_at B h s
+  entries).
 Definition acted : vector -> vector :=
   match act_fn A with
   | Relu => relu_of m

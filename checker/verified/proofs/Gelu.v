@@ -1,5 +1,5 @@
-(* gelu in the form with tanh (gelu_new), in fixed point: z / (1 + exp (- 2 u)), u being sqrt (2 / pi) (z + 0.044715 z^3). Nothing
-   is believed of pi: of a number that comes near it the sine is still positive, and of the next one it is negative. *)
+(* gelu in the form with tanh (gelu_new), in fixed point: z / (1 + exp (- 2 u)), u being sqrt (2 / pi) (z + 0.044715 z^3).
+   Nothing is believed of pi: of a number that comes near it the sine is still positive, and of the next one it is negative. *)
 From Coq Require Import Reals Lra Lia ZArith Arith Bool.
 From CompactProofs Require Import Semantics PrefixChains Exponential Vectors Attention Transformers Turns.
 Open Scope R_scope.
@@ -21,7 +21,8 @@ Proof.
   rewrite Rinv_mult. apply Rmult_eq_reg_r with (exp (- u)); [|lra].
   replace (/ exp (- u) * / (exp u + exp (- u)) * exp (- u)) with (/ (exp u + exp (- u))) by (field; lra).
   apply Rmult_eq_reg_r with (exp u + exp (- u)); [|lra]. rewrite Rinv_l by lra.
-  replace ((1 + (exp u - exp (- u)) / 2 / ((exp u + exp (- u)) / 2)) / 2 * exp (- u) * (exp u + exp (- u))) with (exp u * exp (- u))
+  replace ((1 + (exp u - exp (- u)) / 2 / ((exp u + exp (- u)) / 2)) / 2 * exp (- u) * (exp u + exp (- u))) with (exp u * exp
+    (- u))
     by (field; lra). exact M.
 Qed.
 Lemma gelu_new_form x : act Gelu_new x = x * logistic (2 * sqrt (2 / PI) * (x * (1 + 44715 / 10 ^ 6 * (x * x)))).
@@ -81,7 +82,8 @@ Proof.
   assert (Wh := pw_pos h Hh). assert (Wg := pw_pos g Gp). assert (Wgh := pw_pos (g - h) ltac:(unfold g; lia)).
   assert (Wq := pw_pos (g + Z.of_nat k) ltac:(lia)). assert (P3 := three_pi). assert (P4 := PI_4).
   assert (Same : forall z, IZR (Z.shiftl z (g - h)) / IZR (2 ^ g) = IZR z / IZR (2 ^ h)).
-  { intros z. rewrite Z.shiftl_mul_pow2, mult_IZR by (unfold g; lia). replace (2 ^ g)%Z with (2 ^ (h + (g - h)))%Z by (f_equal; lia).
+  { intros z. rewrite Z.shiftl_mul_pow2, mult_IZR by (unfold g; lia). replace (2 ^ g)%Z with (2 ^ (h + (g - h)))%Z by (f_equal;
+      lia).
     rewrite pw_add by (try lia; unfold g; lia). field. lra. }
   rewrite Same in S1, S2. cbn [fst snd]. split.
   - destruct ((0 <? s - r)%Z && (Z.shiftl 3 h <=? c - 1)%Z && (c - 1 <=? Z.shiftl 4 h)%Z) eqn:E.
@@ -149,7 +151,8 @@ Lemma gelu_new_ok x a : within p x (fst a) (snd a) ->
   within p (act Gelu_new x) (fst (gelu_new_of gelu_factor a)) (snd (gelu_new_of gelu_factor a)).
 Proof.
   intros H. assert (W := pw_pos p Hp).
-  rewrite gelu_new_form. unfold gelu_new_of. apply times_ok; auto. apply logistic_ok; auto. apply times_ok; auto; [apply gelu_factor_ok|].
+  rewrite gelu_new_form. unfold gelu_new_of. apply times_ok; auto. apply logistic_ok; auto. apply times_ok; auto; [apply
+    gelu_factor_ok|].
   apply times_ok; auto.
   assert (C : within p (44715 / 10 ^ 6) (fst cubic) (snd cubic)).
   { unfold cubic. cbn [fst snd]. apply within_iff. assert (D1 := div_le (44715 * Z.shiftl 1 p) (10 ^ 6) ltac:(lia)).

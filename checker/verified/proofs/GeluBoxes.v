@@ -1,5 +1,5 @@
-(* gelu_new of what may be anything in an interval. For y >= 0 it is - y / (1 + exp (w y)) at - y, and 1 + exp (w y) is convex; so
-   over an interval it is at most what it is at one of the ends, and it falls up to a point and rises from there. *)
+(* gelu_new of what may be anything in an interval. For y >= 0 it is - y / (1 + exp (w y)) at - y, and 1 + exp (w y) is convex;
+   so over an interval it is at most what it is at one of the ends, and it falls up to a point and rises from there. *)
 From Coq Require Import Reals Lra Lia ZArith Arith Bool List.
 From CompactProofs Require Import Semantics PrefixChains Exponential Vectors Attention Transformers Gelu.
 Open Scope R_scope.
@@ -53,7 +53,8 @@ Proof.
     replace (exp (inner z)) with (exp (inner y) * exp (inner z - inner y)) by (rewrite <- exp_plus; f_equal; ring).
     apply Rmult_le_compat_l; lra. }
   assert (Cubic : 0 <= (inner u - inner y) * (v - y) + (inner v - inner y) * (y - u)).
-  { replace ((inner u - inner y) * (v - y) + (inner v - inner y) * (y - u)) with (slope * k * ((y - u) * (v - y) * (v - u) * (u + y +
+  { replace ((inner u - inner y) * (v - y) + (inner v - inner y) * (y - u)) with (slope * k * ((y - u) * (v - y) * (v - u) * (u
+      + y +
       v))) by (unfold inner; fold k; ring).
     apply Rmult_le_pos; [nra|]. apply Rmult_le_pos; [|lra]. apply Rmult_le_pos; [|lra]. apply Rmult_le_pos; lra. }
   assert (T1 := Tangent u). assert (T2 := Tangent v). set (E := exp (inner y)) in *. assert (Ep : 0 < E) by apply exp_pos.
@@ -159,7 +160,8 @@ Lemma gelu_box_ok b x : IZR (fst b) <= x * P <= IZR (snd b) ->
 Proof.
   destruct b as [lo hi]. cbn [fst snd]. intros [L H]. assert (W := P_pos p Hp). unfold gelu_box.
   assert (Fa : factor_of valley_of = gelu_factor p).
-  { unfold valley_of. cbv zeta. destruct (gelu_new_of _ _ _ _). destruct (gelu_new_of _ _ _ _). now destruct (gelu_new_of _ _ _ _). }
+  { unfold valley_of. cbv zeta. destruct (gelu_new_of _ _ _ _). destruct (gelu_new_of _ _ _ _). now destruct (gelu_new_of _ _ _
+      _). }
   rewrite Fa.
   assert (At : forall z, let '(m, r) := gelu_new_of p expo (gelu_factor p) (z, 0%Z) in
     IZR m - IZR r <= gelu (IZR z / P) * P <= IZR m + IZR r).
@@ -211,7 +213,8 @@ Proof.
       * apply IZR_lt in R0. destruct (Rle_dec 0 x) as [X|X].
         -- assert (S := proj1 (gelu_sign x) X). nra.
         -- assert (S := gelu_below_0 x ltac:(lra)). nra.
-  - assert (U := gelu_upper (IZR lo / P) x (IZR hi / P) (Rmax (gelu (IZR lo / P)) (gelu (IZR hi / P))) (conj A B) (Rmax_l _ _) (Rmax_r _
+  - assert (U := gelu_upper (IZR lo / P) x (IZR hi / P) (Rmax (gelu (IZR lo / P)) (gelu (IZR hi / P))) (conj A B) (Rmax_l _ _)
+      (Rmax_r _
       _)). assert (M1 : IZR (m0 + r0) <= IZR (Z.max (m0 + r0) (m1 + r1))) by (apply IZR_le; lia).
     assert (M2 : IZR (m1 + r1) <= IZR (Z.max (m0 + r0) (m1 + r1))) by (apply IZR_le; lia). rewrite plus_IZR in M1, M2.
     assert (gelu x * P <= Rmax (gelu (IZR lo / P)) (gelu (IZR hi / P)) * P) by (apply Rmult_le_compat_r; lra).

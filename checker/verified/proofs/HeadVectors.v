@@ -87,7 +87,8 @@ Hypothesis He : (0 <= e)%Z.
 Notation real := (real e).
 Hypothesis Hdh : (0 < dh)%nat.
 Hypothesis Heps : (0 <= fst (eps A))%Z /\ (0 < snd (eps A))%Z.
-Lemma part_holds heads h v f : (h < heads)%nat -> holds p (heads * dh) v f -> holds p dh (part h v) (fun c => f (h * dh + c)%nat).
+Lemma part_holds heads h v f : (h < heads)%nat -> holds p (heads * dh) v f -> holds p dh (part h v) (fun c => f (h * dh +
+  c)%nat).
 Proof. intros Hh F c Hc. cbn [part mid err]. apply F. nia. Qed.
 Lemma by_heads_holds n f z g : by_heads n f = Some z -> (forall h v, (h < n)%nat -> f h = Some v -> holds p dh v (g h)) ->
   holds p (n * dh) z (fun i => g (i / dh)%nat (i mod dh)%nat).
@@ -115,7 +116,8 @@ Qed.
 Lemma divided_holds n v y r : (0 < n)%nat -> holds p n v r -> divided n v = Some y ->
   holds p n y (fun i => r i / root A n r) /\ root A n r <> 0.
 Proof.
-  intros Hn F. unfold divided. destruct (root_of p n _ _ v) as [[low high]|] eqn:E; [|discriminate]. intros S. injection S as <-.
+  intros Hn F. unfold divided. destruct (root_of p n _ _ v) as [[low high]|] eqn:E; [|discriminate]. intros S. injection S as
+    <-.
   destruct (root_of_holds p Hp n _ _ v r low high Hn (proj1 Heps) (proj2 Heps) F E) as [L B].
   change (root_mean n (fst (eps A)) (snd (eps A)) r) with (root A n r) in B. split.
   - now apply over_holds.
@@ -139,7 +141,8 @@ Proof.
   { intros S. injection S as <-. eapply holds_ext; [|exact F]. intros i _. now rewrite Z. }
   destruct ((w <=? dh)%nat && Nat.even w) eqn:E; [|discriminate]. apply andb_prop in E as [E1 E2]. apply Nat.leb_le in E1.
   apply Nat.even_spec in E2 as [half E2].
-  intros S. injection S as <-. apply gathered_holds. intros c Hc. cbv beta zeta. destruct (Nat.ltb_spec c w) as [L|L]; [|now apply F].
+  intros S. injection S as <-. apply gathered_holds. intros c Hc. cbv beta zeta. destruct (Nat.ltb_spec c w) as [L|L]; [|now
+    apply F].
   destruct (turns_ok j (pair_of A c)) as [C S].
   assert (Half : (w / 2 = half)%nat) by (rewrite E2, Nat.mul_comm; now apply Nat.div_mul).
   destruct (is_first A c) eqn:Fi.
@@ -166,8 +169,10 @@ Proof.
     split; [|congruence]. eapply holds_ext; [|exact F]. intros i _. unfold turned, qk_normed. now rewrite E1, E2. }
   cbv zeta. intros B.
   assert (Part : forall h, (h < heads)%nat -> holds p dh (part h v) (f h)).
-  { intros h Hh. eapply holds_ext; [|exact (part_holds heads h v _ Hh F)]. intros c Hc. cbn beta. now rewrite flat_div, flat_mod. }
-  assert (Each : forall h u, (h < heads)%nat -> match qk_normed_of W (part h v) with None => None | Some y => turned_of turns j y
+  { intros h Hh. eapply holds_ext; [|exact (part_holds heads h v _ Hh F)]. intros c Hc. cbn beta. now rewrite flat_div,
+      flat_mod. }
+  assert (Each : forall h u, (h < heads)%nat -> match qk_normed_of W (part h v) with None => None | Some y => turned_of turns j
+    y
     end = Some u -> holds p dh u (turned A j (qk_normed A (fun c => real (W c)) (f h))) /\ (use_qk_norm A = true -> root A dh (f
     h) <> 0)).
   { intros h u Hh U. destruct (qk_normed_of W (part h v)) as [n|] eqn:N; [|discriminate].

@@ -3,7 +3,8 @@
 From Coq Require Import Reals Lia ZArith List Arith Bool.
 From CompactProofs Require Import Semantics Counting PrefixChains QuickExponential Vectors Attention Transformers Automata
   HeadVectors Forward EveryInput Floats
-  TransformerCounts ReadingOrder Boxes OneLayer AfterAttention Regions OneRead AllReads RegionCounts Potentials PotentialCounts JointReads.
+  TransformerCounts ReadingOrder Boxes OneLayer AfterAttention Regions OneRead AllReads RegionCounts Potentials PotentialCounts
+  JointReads.
 Import ListNotations.
 Open Scope Z_scope.
 
@@ -31,7 +32,8 @@ Definition watch_by (r n : nat) (term : nat -> nat -> nat -> option box) (leads 
   if watched A M r n term (stands_for F) (of_query F) (sum_bounds F) found edges proved then Some found else None.
 Definition no_watch : watch := Watch O (fun _ => O) (fun _ => O) (fun _ _ _ => None) (fun _ _ _ => O) (fun _ _ => O) (fun _ _ _
   => None).
-Definition watch_read (T : transformer Z) (expo : Z -> Z * Z) (first : nat -> nat -> option spot) (after : AfterAttention.functions)
+Definition watch_read (T : transformer Z) (expo : Z -> Z * Z) (first : nat -> nat -> option spot)
+  (after : AfterAttention.functions)
   (through : nat -> nat -> Z) (r : nat) : option watch :=
   if readable A M r back then
     match potentials r with

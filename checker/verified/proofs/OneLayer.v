@@ -1,5 +1,5 @@
-(* A transformer of one layer, read at a position: what its attention sums up there, token by token, and from these sums bounds of
-   what heads read (rule regions, FORMAT.md 5.17). *)
+(* A transformer of one layer, read at a position: what its attention sums up there, token by token, and from these sums bounds
+   of what heads read (rule regions, FORMAT.md 5.17). *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
 From CompactProofs Require Import Semantics Counting PrefixChains Exponential MatrixProduct Vectors Attention Transformers
   HeadVectors Forward EveryInput

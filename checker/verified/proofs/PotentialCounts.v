@@ -3,7 +3,8 @@
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
 From CompactProofs Require Import Semantics Counting PrefixChains QuickExponential Vectors Attention Transformers Automata
   HeadVectors Forward EveryInput Floats
-  TransformerCounts ReadingOrder Boxes OneLayer AfterAttention Regions OneRead AllReads RegionCounts TokenSums RatioBoxes ResidualSums Potentials.
+  TransformerCounts ReadingOrder Boxes OneLayer AfterAttention Regions OneRead AllReads RegionCounts TokenSums RatioBoxes
+  ResidualSums Potentials.
 Import ListNotations.
 Open Scope Z_scope.
 
@@ -113,8 +114,8 @@ Proof.
           by (rewrite <- See; unfold looks_at, sees, is_pad, token; now destruct (pad_token A)).
         rewrite Lk in Tc. destruct (term_of A e p T expo at_position first reference centre range _ _ _) as [c'|] eqn:Tm;
           [|discriminate].
-        exact (term_defined A e p T expo at_position first reference centre range Hp He Hd Hdh HG Heps Hscale Hfirst x l c' Ll Tm
-          See).
+        exact (term_defined A e p T expo at_position first reference centre range Hp He Hd Hdh HG Heps Hscale Hfirst x l c' Ll
+          Tm See).
       - destruct (Nat.eqb_spec l at_position) as [->|]; [|auto].
         now destruct (first_spot A e p T first Hp He Hd Hdh HG Heps Hscale Hfirst x _ sq At Fq) as (_ & _ & _ & _ & D & _). }
     split; [unfold norm_defined; now rewrite Hnorm|]. split; [exact Lb|]. intros o Ho No.

@@ -5,7 +5,8 @@ Open Scope R_scope.
 
 (* Cosine, sine, and how far both may be off. *)
 Record turn := Turn { cosine : Z; sine : Z; off : Z }.
-Definition turn_ok (p : Z) (a : R) (t : turn) : Prop := within p (cos a) (cosine t) (off t) /\ within p (sin a) (sine t) (off t).
+Definition turn_ok (p : Z) (a : R) (t : turn) : Prop := within p (cos a) (cosine t) (off t) /\ within p (sin a) (sine t) (off
+  t).
 
 Section Doubling.
 Variable q : Z.
@@ -17,7 +18,8 @@ Definition doubled (t : turn) : turn :=
 Lemma doubled_ok a t : turn_ok q a t -> turn_ok q (2 * a) (doubled t).
 Proof.
   destruct t as [c s r]. unfold turn_ok. cbn [cosine sine off doubled]. intros [C S]. unfold within in C, S.
-  assert (W := pw_pos q Hq). assert (Bc := COS_bound a). assert (Bs := SIN_bound a). assert (R0 := Rabs_pos (cos a * Q - IZR c)).
+  assert (W := pw_pos q Hq). assert (Bc := COS_bound a). assert (Bs := SIN_bound a). assert (R0 := Rabs_pos (cos a * Q - IZR
+    c)).
   set (X := cos a * Q) in *. set (Y := sin a * Q) in *. set (rho := IZR r) in *.
   assert (Xb : Rabs X <= Q) by (unfold X; apply Rabs_le; split; nra).
   assert (Yb : Rabs Y <= Q) by (unfold Y; apply Rabs_le; split; nra).
@@ -39,7 +41,8 @@ Proof.
   - assert (G := rounded q q (cos (2 * a) + 1) (2 * (c * c)) (Z.shiftl (4 * r) q + 2 * (r * r)) Hq).
     assert (H : within q (cos (2 * a) + 1) (fshr (2 * (c * c)) q) (cshr (Z.shiftl (4 * r) q + 2 * (r * r)) q + 1)).
     { apply G. rewrite E, !mult_IZR, cos_2a_cos.
-      replace ((2 * cos a * cos a - 1 + 1) * Q * Q - 2 * (IZR c * IZR c)) with (2 * (X * X - IZR c * IZR c)) by (unfold X; ring).
+      replace ((2 * cos a * cos a - 1 + 1) * Q * Q - 2 * (IZR c * IZR c)) with (2 * (X * X - IZR c * IZR c)) by (unfold X;
+        ring).
       rewrite Rabs_mult, (Rabs_pos_eq 2) by lra. lra. }
     apply within_iff in H. apply within_iff. rewrite minus_IZR, Z.shiftl_1_l. lra.
   - apply rounded; auto. rewrite E, !mult_IZR, sin_2a.
@@ -51,7 +54,8 @@ Lemma often_doubled_ok k : forall a t, turn_ok q a t -> turn_ok q (IZR (2 ^ Z.of
 Proof.
   induction k as [|k IH]; intros a t H; [rewrite Rmult_1_l; exact H|]. cbn [often_doubled].
   assert (X := IH (2 * a) (doubled t) (doubled_ok a t H)).
-  rewrite Nat2Z.inj_succ, Z.pow_succ_r, mult_IZR by lia. replace (2 * IZR (2 ^ Z.of_nat k) * a) with (IZR (2 ^ Z.of_nat k) * (2 *
+  rewrite Nat2Z.inj_succ, Z.pow_succ_r, mult_IZR by lia. replace (2 * IZR (2 ^ Z.of_nat k) * a) with (IZR (2 ^ Z.of_nat k) * (2
+    *
     a)) by ring. exact X.
 Qed.
 
@@ -112,7 +116,8 @@ Proof.
   rewrite Rpower_Ropp, Rpower_pow by auto. unfold Rdiv. rewrite Rpow_mult_distr, pow_inv.
   field. split; apply pow_nonzero; lra.
 Qed.
-Lemma at_most_iff l : (0 <= l)%Z -> (at_most num den g w s l = true -> IZR l <= theta * G) /\ (at_most num den g w s l = false ->
+Lemma at_most_iff l : (0 <= l)%Z -> (at_most num den g w s l = true -> IZR l <= theta * G) /\ (at_most num den g w s l = false
+  ->
   theta * G <= IZR l).
 Proof.
   intros L. assert (W := pw_pos g Hg). assert (N : 0 < IZR num) by now apply IZR_lt. apply IZR_le in L.
@@ -153,7 +158,8 @@ Definition turn_of (root : option Z) (j : nat) : turn :=
   end.
 Lemma unknown_ok a : turn_ok p a unknown.
 Proof.
-  assert (W := pw_pos p Hp). assert (B := COS_bound a). assert (C := SIN_bound a). unfold turn_ok. cbn [unknown cosine sine off].
+  assert (W := pw_pos p Hp). assert (B := COS_bound a). assert (C := SIN_bound a). unfold turn_ok. cbn [unknown cosine sine
+    off].
   rewrite Z.shiftl_1_l. split; apply within_iff; nra.
 Qed.
 Lemma cos_lipschitz a b : Rabs (cos a - cos b) <= Rabs (a - b) /\ Rabs (sin a - sin b) <= Rabs (a - b).
@@ -172,7 +178,8 @@ Proof.
   assert (A1 : Rabs (sin ((a + b) / 2)) <= 1) by (apply Rabs_le; lra). assert (A2 : Rabs (cos ((a + b) / 2)) <= 1) by (apply
     Rabs_le; lra).
   assert (Z0 := Rabs_pos (sin ((a - b) / 2))). split.
-  - rewrite form2, !Rabs_mult. replace (Rabs (-2)) with 2 by (rewrite Rabs_left; lra). assert (X := Rabs_pos (sin ((a + b) / 2))). nra.
+  - rewrite form2, !Rabs_mult. replace (Rabs (-2)) with 2 by (rewrite Rabs_left; lra). assert (X := Rabs_pos (sin ((a + b) /
+      2))). nra.
   - rewrite form4, !Rabs_mult, (Rabs_pos_eq 2) by lra. assert (X := Rabs_pos (cos ((a + b) / 2))). nra.
 Qed.
 Theorem turn_of_ok j s : turn_ok p (INR j * Rpower (IZR num / IZR den) (- (2 * INR s / INR w))) (turn_of (root_of_base s) j).
@@ -184,7 +191,8 @@ Proof.
   assert (Gp : (0 <= fine)%Z) by (unfold fine; lia). assert (W := pw_pos p Hp). assert (Wg := pw_pos fine Gp).
   assert (Lo := proj1 (at_most_iff num den fine w s E1 E2 Gp E3 l E4) E5).
   assert (Hi := proj2 (at_most_iff num den fine w s E1 E2 Gp E3 (l + 1) ltac:(lia)) E6). rewrite plus_IZR in Hi.
-  set (theta := Rpower _ _) in *. cbn [turn_of]. cbv zeta. set (y := (Z.of_nat j * l)%Z). set (q := (fine + Z.of_nat halvings)%Z).
+  set (theta := Rpower _ _) in *. cbn [turn_of]. cbv zeta. set (y := (Z.of_nat j * l)%Z). set (q := (fine + Z.of_nat
+    halvings)%Z).
   destruct (Z.leb_spec y (Z.shiftl 1 q)) as [Y|]; [|apply unknown_ok]. rewrite Z.shiftl_1_l in Y.
   assert (Hq : (0 <= q)%Z) by (unfold q; lia). assert (Wq := pw_pos q Hq).
   assert (T := often_doubled_ok q Hq halvings _ _ (small_ok q Hq y ltac:(unfold y; nia))).
@@ -215,6 +223,7 @@ Proof.
       ((f a * IZR (2 ^ p) - IZR (fshr m (q - p))) + (f (INR j * theta) - f a) * IZR (2 ^ p)) by ring.
     eapply Rle_trans; [apply Rabs_triang|]. apply Rplus_le_compat; auto. rewrite Rabs_mult, (Rabs_pos_eq (IZR (2 ^ p))) by lra.
     eapply Rle_trans; [|exact D]. apply Rmult_le_compat_r; lra. }
-  destruct (cos_lipschitz (INR j * theta) a) as [Lc Ls]. split; cbn [cosine sine off]; [now apply (Near cos)|now apply (Near sin)].
+  destruct (cos_lipschitz (INR j * theta) a) as [Lc Ls]. split; cbn [cosine sine off]; [now apply (Near cos)|now apply (Near
+    sin)].
 Qed.
 End Angles.
