@@ -36,8 +36,8 @@ CPU = torch.device("cpu")
 
 
 def plain(seed: int, **fixed: Any) -> Model:
-    """One layer without norms, as potentials have a theorem about it."""
-    kind: dict[str, Any] = {"positional_embedding_type": POSITIONS[seed % 3], "use_qk_norm": False, "normalization_type": None}
+    """One layer without norms but those of queries and keys, as potentials have a theorem about it."""
+    kind: dict[str, Any] = {"positional_embedding_type": POSITIONS[seed % len(POSITIONS)], "normalization_type": None}
     return draw_fitting(seed, **{**kind, **fixed})
 
 

@@ -1,8 +1,8 @@
 (* One read proved for regions, all reads together (rules regions and all-reads), and how many inputs a task has. *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
 From CompactProofs Require Import Semantics Counting Labels PrefixChains Exponential Vectors Attention Transformers Automata
-  Forward EveryInput
-  ReadingOrder OneLayer Regions OneRead.
+  HeadVectors Forward EveryInput
+  ReadingOrder Boxes OneLayer AfterAttention Regions OneRead.
 Import ListNotations.
 Open Scope Z_scope.
 
@@ -17,11 +17,11 @@ Variable first : nat -> nat -> option spot.
 Variable reference : nat -> nat -> Z.
 Variable centre : nat -> Z.
 Variable range : box.
-Variable after : products_after.
+Variable after : functions.
 Variable cuts : nat.
 Variable where_to_cut : box -> nat.
 Variable term : nat -> nat -> nat -> option box.
-Variable ready : nat -> option (vector * vector).
+Variable ready : nat -> option known.
 Variable endings : nat -> nat -> Z * box.
 Notation V := (d_vocab A). Notation K := (n_ctx A).
 Notation at_position := (position M number).
@@ -42,41 +42,40 @@ Hypothesis Hdh : (0 < d_head A)%nat.
 Hypothesis HG : (0 < n_key_value_heads A <= n_heads A)%nat.
 Hypothesis Heps : (0 <= fst (eps A))%Z /\ (0 < snd (eps A))%Z.
 Hypothesis Hscale : match attn_scale A with None => True | Some (a, b) => (0 < b)%Z end.
-Hypothesis Hnorm : normalization_type A = No_norm.
 Hypothesis Hlayers : n_layers A = 1%nat.
-Hypothesis Hmlp : attn_only A = true \/ gated_mlp A = false /\ act_fn A = Relu.
+Hypothesis Hpositive : positive A.
 Hypothesis Hfirst : forall j t, first j t = prepare_by A e p (blocks T O) j (embedded A e p T j t).
-Hypothesis Hafter : after = products_of A p T.
+Hypothesis Hafter : after = functions_of A e p T expo.
 Hypothesis Hterm : forall q t j, term q t j = term_of A e p T expo at_position first reference centre range q t j.
-Hypothesis Hready : forall q, ready q = base_of A e p T at_position first centre q.
+Hypothesis Hready : forall q, ready q = known_of A e p T at_position first centre q.
 Hypothesis Hendings : forall q s, endings q s = going_on A M number states W term q (K - steps) steps s.
 Notation RT := (map_transformer (real e) T).
 Notation margin := (IZR mn / IZR md)%R.
-
-Lemma always_defined x n : forall j, Transformers.defined A RT x n j = true.
-Proof.
-  assert (N : forall v, norm_defined A v = true) by (intros; unfold norm_defined; now rewrite Hnorm).
-  induction n as [|n IH]; intros j; cbn [Transformers.defined]; auto. rewrite N, orb_true_r, andb_true_r. apply forallb_forall.
-  intros l _. now rewrite IH, N, orb_true_r.
-Qed.
 
 Theorem regions_faithful : faithful A p M number states RT margin W term leads_region endings.
 Proof.
   exists (fun x k j => real_term A e p T at_position reference centre x k j). refine (conj _ (conj _ (conj _ Hendings))).
   - intros x j b At J Tm. rewrite Hterm in Tm. eapply term_ok; eauto.
-  - intros x j k U. unfold real_term. now rewrite unseen_sees.
+  - intros x j k U. unfold real_term. now rewrite (unseen_sees A M number x j U).
   - intros x u best b At Ts Sums Lb Ld. unfold leads_region in Ld.
     destruct (ready (nth at_position x O)) as [base|] eqn:Rq; [|discriminate].
     destruct (read_box A p range b) as [z|] eqn:Rb; [|discriminate]. rewrite Hready in Rq.
     assert (Vd : forall j, (j < K)%nat -> valued A e p T at_position centre range x j).
     { intros j J. destruct (Ts j J) as [c Tc]. rewrite Hterm in Tc. eapply term_valued; eauto. }
-    destruct (read_box_ok A e p T at_position reference centre range Hp Hd Hdh HG Heps Hlayers x At b z Vd Sums Rb) as [Ib Pos].
-    assert (Lead := leads_cut_ok A e p mn md T at_position first reference centre after where_to_cut Hp He Hmd Hd Hdh HG Heps
-      Hscale Hfirst Hafter
-      Hnorm Hlayers Hmlp x At base best Rq Lb Pos cuts z Ib Ld).
+    destruct (read_box_ok A e p T at_position reference centre range Hp Hd Hdh HG Heps x At b z Vd Sums Rb) as [Ib Pos].
+    destruct (known_ok A e p T at_position first centre Hp He Hd Hdh HG Heps Hscale Hfirst x At base Rq) as
+      (Def & v0 & -> & Bv).
+    assert (Lead := leads_cut_ok A e p mn md T expo after where_to_cut Hp He Hmd expo_ok Hd Heps Hpositive Hlayers Hafter x
+      at_position _ _ (fun i => attention_value A e p T at_position reference centre Hd Hdh HG x At i Pos) v0 Bv best Lb cuts z
+      Ib Ld).
     apply right_at_iff. repeat split; auto.
-    + rewrite Hlayers. apply always_defined.
-    + unfold norm_defined. now rewrite Hnorm.
+    + rewrite Hlayers. cbn [Transformers.defined]. rewrite (norms_defined A Hd Heps Hpositive), orb_true_r, andb_true_r.
+      apply forallb_forall. intros l Hl. apply in_seq in Hl. destruct (sees A x at_position l) eqn:See; cbn [orb negb andb].
+      * assert (Ll : (l < K)%nat) by lia. destruct (Ts l Ll) as [c Tc]. rewrite Hterm in Tc.
+        exact (term_defined A e p T expo at_position first reference centre range Hp He Hd Hdh HG Heps Hscale Hfirst x l c Ll Tc
+          See).
+      * destruct (Nat.eqb_spec l at_position) as [->|]; [exact Def|auto].
+    + exact (norms_defined A Hd Heps Hpositive _).
 Qed.
 End RegionsOfOneRead.
 

@@ -2,7 +2,9 @@
   be
    right about. Causal ones share the work on what they have in common at the beginning. *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
-From CompactProofs Require Import Semantics Counting Labels Tasks PrefixChains Vectors Attention Transformers Automata Forward.
+From CompactProofs Require Import Semantics Counting Labels Tasks PrefixChains Vectors Attention Transformers Automata
+  HeadVectors
+  Forward.
 Import ListNotations.
 
 (* All lists of tokens that are looked at, some function that goes on token by token, and a verdict. *)
@@ -167,7 +169,8 @@ Notation defined := (defined A RT x).
 Notation spot_at i := (spot_ok A e p (blocks T i) (stream i)).
 Notation visible := (visible A x).
 
-Definition whole (i l : nat) : Prop := defined i l = true /\ norm_defined A (stream i l) = true.
+Definition whole (i l : nat) : Prop := defined i l = true /\
+  heads_defined A (map_block (real e) (blocks T i)) (stream i) l = true.
 Definition cache_ok (n i : nat) (c : list entry) : Prop :=
   entries_ok A e p x (blocks T i) (stream i) n c /\ forall l, In l (visible n) -> whole i l.
 Fixpoint caches_ok (n i : nat) (cs : list (list entry)) : Prop :=
@@ -190,7 +193,7 @@ Lemma defined_next i j : (j < K)%nat -> (forall l, In l (visible (horizon A j)) 
   attn_only A || norm_defined A (after_attention A x (map_block (real e) (blocks T i)) (stream i) j) = true -> defined (S i) j
     = true.
 Proof.
-  intros J Vs Own Mid. cbn [Transformers.defined]. apply andb_true_intro. split; [|exact Mid].
+  intros J Vs Own Mid. cbn [Transformers.defined map_transformer blocks]. apply andb_true_intro. split; [|exact Mid].
   apply forallb_forall. intros l Hl. apply in_seq in Hl. destruct (sees A x j l) eqn:S; cbn [orb negb].
   - apply (sees_iff A x j l J) in S; [|lia]. destruct (Vs l S) as [D N]. now rewrite D, N.
   - destruct (Nat.eqb_spec l j) as [->|]; auto. destruct Own as [D N]. now rewrite D, N.

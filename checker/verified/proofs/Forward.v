@@ -1,7 +1,8 @@
 (* The forward pass of a transformer on enclosures: at a position, from the entries of the positions that it looks at. What it
    finds encloses the residual stream and the logits of Transformers.v, and that they are defined. *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
-From CompactProofs Require Import Semantics Counting PrefixChains Exponential Vectors Attention Transformers.
+From CompactProofs Require Import Semantics Counting PrefixChains Exponential Vectors Attention Transformers
+  HeadVectors Gelu.
 Import ListNotations.
 Open Scope R_scope.
 
@@ -11,7 +12,8 @@ Definition map_norm {A B} (f : A -> B) (W : norm_weights A) : norm_weights B := 
 Definition map_block {A B} (f : A -> B) (W : block A) : block B :=
   Block (map_norm f (ln1 W)) (fun h i c => f (W_Q W h i c)) (fun h c => f (b_Q W h c)) (fun h i c => f (W_K W h i c))
     (fun h c => f (b_K W h c)) (fun h i c => f (W_V W h i c)) (fun h c => f (b_V W h c)) (fun h c i => f (W_O W h c i))
-    (fun i => f (b_O W i)) (fun h => f (slopes W h)) (map_norm f (ln2 W)) (fun i n => f (W_in W i n)) (fun i n => f (W_gate W i
+    (fun i => f (b_O W i)) (fun h => f (slopes W h)) (fun c => f (q_norm W c)) (fun c => f (k_norm W c)) (map_norm f (ln2 W))
+      (fun i n => f (W_in W i n)) (fun i n => f (W_gate W i
       n))
     (fun n => f (b_in W n)) (fun n i => f (W_out W n i)) (fun i => f (b_out W i)).
 Definition map_transformer {A B} (f : A -> B) (T : transformer A) : transformer B :=
@@ -26,13 +28,6 @@ Proof.
 Qed.
 Lemma rsum_flat n m f : rsum (n * m) f = rsum n (fun h => rsum m (fun c => f (h * m + c)%nat)).
 Proof. induction n; cbn [rsum]; auto. rewrite Nat.mul_succ_l, rsum_app, IHn. reflexivity. Qed.
-Lemma flat_div h m c : (c < m)%nat -> ((h * m + c) / m = h)%nat.
-Proof. intros L. rewrite Nat.div_add_l, Nat.div_small by lia. lia. Qed.
-Lemma flat_mod h m c : (c < m)%nat -> ((h * m + c) mod m = c)%nat.
-Proof. intros L. rewrite Nat.add_comm, Nat.mod_add, Nat.mod_small by lia. reflexivity. Qed.
-Lemma flat_lt h n m c : (h < n)%nat -> (c < m)%nat -> (h * m + c < n * m)%nat.
-Proof. nia. Qed.
-
 Fixpoint downto (n : nat) : list nat := match n with O => [] | S k => k :: downto k end.
 Lemma in_downto n l : In l (downto n) <-> (l < n)%nat.
 Proof. induction n as [|n IH]; cbn; [lia|]. rewrite IH. lia. Qed.
@@ -86,6 +81,8 @@ End Visible.
 Section Forward.
 Variable A : architecture.
 Variables e p : Z.
+Notation divided := (divided A p (d_model A)).
+Notation constant := (constant e p).
 Variable T : transformer Z.
 Variable expo : Z -> Z * Z.
 Notation P := (IZR (2 ^ p)).
@@ -93,8 +90,6 @@ Notation d := (d_model A). Notation dh := (d_head A). Notation H := (n_heads A).
 Notation K := (n_ctx A). Notation m := (d_mlp A).
 
 (* Norms. *)
-Definition divided (v : vector) : option vector :=
-  match root_of p d (fst (eps A)) (snd (eps A)) v with None => None | Some (low, high) => Some (over p d v low high) end.
 Definition normed (W : norm_weights Z) : vector -> option vector :=
   let weighed := scaled_by p e d (w_norm W) (match normalization_type A with LN => b_norm W | _ => fun _ => 0%Z end) in
   match normalization_type A with
@@ -108,7 +103,6 @@ Definition normed (W : norm_weights Z) : vector -> option vector :=
 (* A position in some layer: its residual stream, its queries divided by the scale, and its entry. *)
 Record spot := Spot { here : vector; asks : vector; own : entry }.
 Definition scale_bounds : Z * Z := match attn_scale A with None => root_of_size p dh | Some (a, b) => quotient p a b end.
-Definition no_bias (_ : nat) : Z := 0.
 
 (* What is computed of a block once, and then works on positions. *)
 Record layer := Layer { prepare : nat -> vector -> option spot; after : spot -> list entry -> option vector }.
@@ -121,29 +115,35 @@ Definition prepare_by (B : block Z) : nat -> vector -> option spot :=
     dh)%nat) in
   let to_v := linear p e d (G * dh) (fun i j => W_V B (j / dh)%nat i (j mod dh)%nat) (fun j => b_V B (j / dh)%nat (j mod
     dh)%nat) in
+  let asked := compared A e p H (q_norm B) in
+  let looked_up := compared A e p G (k_norm B) in
   let '(low, high) := scale_bounds in
   fun l r =>
     match norm1 r with
     | None => None
-    | Some y => if (0 <? low)%Z then Some (Spot r (over p (H * dh) (to_q y) low high) (entry_of G dh l (to_k y) (to_v y))) else
-      None
+    | Some y =>
+      match asked l (to_q y), looked_up l (to_k y) with
+      | Some q, Some k =>
+        if (0 <? low)%Z then Some (Spot r (over p (H * dh) q low high) (entry_of G dh l k (to_v y))) else None
+      | _, _ => None
+      end
     end.
 Definition head_at (B : block Z) (h : nat) (s : spot) : list entry -> option vector :=
   head_of p expo dh (h * dh) (h * G / H) e (slopes B h) (place (own s)) (asks s).
-Definition joined (B : block Z) (s : spot) (entries : list entry) : option vector :=
-  let heads := memo1 H (fun h => head_at B h s entries) in
-  let head h := match heads h with Some v => v | None => Vector no_bias 0 end in
-  if forallb (fun h => match heads h with Some _ => true | None => false end) (seq 0 H) then
-    Some (Vector (memo1 (H * dh) (fun i => mid (head (i / dh)%nat) (i mod dh)%nat)) (zmax H (fun h => err (head h))))
-  else None.
-Definition constant (n : nat) (b : nat -> Z) : vector := Vector (memo1 n (fun i => fshr (Z.shiftl (b i) p) e)) 1.
-Definition acted (v : vector) : vector :=
-  match act_fn A with Relu => relu_of m v | Silu => gathered m (fun n => silu_of p expo (mid v n, err v)) end.
+Definition joined (B : block Z) (s : spot) (entries : list entry) : option vector := by_heads A H (fun h => head_at B h s
+  entries).
+Definition acted : vector -> vector :=
+  match act_fn A with
+  | Relu => relu_of m
+  | Silu => fun v => gathered m (fun n => silu_of p expo (mid v n, err v))
+  | Gelu_new => let factor := gelu_factor p in fun v => gathered m (fun n => gelu_new_of p expo factor (mid v n, err v))
+  end.
 Definition mlp_by (B : block Z) : vector -> option vector :=
   let norm2 := normed (ln2 B) in
   let to_in := linear p e d m (W_in B) (if gated_mlp A then no_bias else b_in B) in
   let to_gate := linear p e d m (W_gate B) no_bias in
   let bias := constant m (b_in B) in
+  let acted := acted in
   let to_out := linear p e m d (W_out B) (b_out B) in
   fun r =>
     match norm2 r with
@@ -183,38 +183,26 @@ Hypothesis Hdh : (0 < dh)%nat.
 Hypothesis HG : (0 < G <= H)%nat.
 Hypothesis Heps : (0 <= fst (eps A))%Z /\ (0 < snd (eps A))%Z.
 Hypothesis Hscale : match attn_scale A with None => True | Some (a, b) => (0 < b)%Z end.
-Definition real (z : Z) : R := IZR z / IZR (2 ^ e).
+Notation real := (real e).
 Notation RT := (map_transformer real T).
 Variable x : list nat.
 
-Lemma holds_ext n v f g : (forall i, (i < n)%nat -> f i = g i) -> holds p n v f -> holds p n v g.
-Proof. intros E F i Hi. rewrite <- E by auto. now apply F. Qed.
-
-Lemma divided_holds v y r : holds p d v r -> divided v = Some y ->
-  holds p d y (fun i => r i / root A r) /\ root A r <> 0.
-Proof.
-  intros F. unfold divided. destruct (root_of p d _ _ v) as [[low high]|] eqn:E; [|discriminate]. intros S. injection S as <-.
-  destruct (root_of_holds p Hp d _ _ v r low high Hd (proj1 Heps) (proj2 Heps) F E) as [L B].
-  change (root_mean d (fst (eps A)) (snd (eps A)) r) with (root A r) in B. split.
-  - now apply over_holds.
-  - intros Z. rewrite Z, Rmult_0_l in B. apply IZR_lt in L. lra.
-Qed.
 Lemma normed_holds W v y r : holds p d v r -> normed W v = Some y ->
   holds p d y (norm A (map_norm real W) r) /\ norm_defined A r = true.
 Proof.
   intros F. unfold normed. cbv zeta.
   assert (C := centred_holds p Hp d v r F). change (fun i => r i - rsum d r / INR d) with (centred A r) in C.
-  unfold norm, norm_defined. destruct (normalization_type A); cbn [w_norm b_norm map_norm].
+  unfold norm, norm_defined, nonzero. destruct (normalization_type A); cbn [w_norm b_norm map_norm].
   - intros S. injection S as <-. auto.
   - destruct (divided (centred_of d v)) as [c|] eqn:E; [|discriminate]. intros S. injection S as <-.
-    destruct (divided_holds _ _ _ C E) as [D N]. split; [now apply (scaled_by_holds p Hp e d _ _ c)|].
+    destruct (divided_holds A p Hp Heps _ _ _ _ Hd C E) as [D N]. split; [now apply (scaled_by_holds p Hp e d _ _ c)|].
     now destruct (Req_EM_T _ 0).
-  - intros E. destruct (divided_holds _ _ _ C E) as [D N]. split; auto. now destruct (Req_EM_T _ 0).
+  - intros E. destruct (divided_holds A p Hp Heps _ _ _ _ Hd C E) as [D N]. split; auto. now destruct (Req_EM_T _ 0).
   - destruct (divided v) as [c|] eqn:E; [|discriminate]. intros S. injection S as <-.
-    destruct (divided_holds _ _ _ F E) as [D N]. split; [|now destruct (Req_EM_T _ 0)].
+    destruct (divided_holds A p Hp Heps _ _ _ _ Hd F E) as [D N]. split; [|now destruct (Req_EM_T _ 0)].
     eapply holds_ext; [|exact (scaled_by_holds p Hp e d _ _ c _ He D)]. intros i _. cbn beta. unfold real, Rdiv.
     rewrite Rmult_0_l. ring.
-  - intros E. destruct (divided_holds _ _ _ F E) as [D N]. split; auto. now destruct (Req_EM_T _ 0).
+  - intros E. destruct (divided_holds A p Hp Heps _ _ _ _ Hd F E) as [D N]. split; auto. now destruct (Req_EM_T _ 0).
 Qed.
 
 Lemma scale_ok : let '(low, high) := scale_bounds in IZR low <= scale A * P <= IZR high.
@@ -234,18 +222,31 @@ Definition flat_value (l i : nat) : R := value A RB r l (i / dh)%nat (i mod dh)%
 Definition spot_ok (l : nat) (s : spot) : Prop :=
   place (own s) = l /\ holds p d (here s) (r l) /\
   holds p (H * dh) (asks s) (fun i => query A RB r l (i / dh)%nat (i mod dh)%nat / scale A) /\
-  entry_ok p dh flat_key flat_value G (own s) /\ norm_defined A (r l) = true /\ scale A <> 0.
+  entry_ok p dh flat_key flat_value G (own s) /\ heads_defined A RB r l = true /\ scale A <> 0.
 
 Lemma prepare_ok l v s : holds p d v (r l) -> prepare_by B l v = Some s -> spot_ok l s.
 Proof.
   intros F. unfold prepare_by. cbv zeta. assert (Sc := scale_ok). destruct scale_bounds as [low high].
-  destruct (normed (ln1 B) v) as [y|] eqn:E; [|discriminate]. destruct (Z.ltb_spec 0 low) as [L|]; [|discriminate].
-  intros S. injection S as <-. destruct (normed_holds _ _ _ _ F E) as [N D].
+  destruct (normed (ln1 B) v) as [y|] eqn:E; [|discriminate]. destruct (normed_holds _ _ _ _ F E) as [N D].
+  match goal with |- context [compared A e p H (q_norm B) l ?v] => set (vq := v) end.
+  match goal with |- context [compared A e p G (k_norm B) l ?v] => set (vk := v) end.
+  assert (Hvq : holds p (H * dh) vq (fun i => projected A RB r (W_Q RB) (b_Q RB) l (i / dh)%nat (i mod dh)%nat))
+    by exact (linear_holds p Hp e d (H * dh) _ _ y _ He N).
+  assert (Hvk : holds p (G * dh) vk (fun i => projected A RB r (W_K RB) (b_K RB) l (i / dh)%nat (i mod dh)%nat))
+    by exact (linear_holds p Hp e d (G * dh) _ _ y _ He N).
+  destruct (compared A e p H (q_norm B) l vq) as [q|] eqn:Eq; [|discriminate].
+  destruct (compared A e p G (k_norm B) l vk) as [k|] eqn:Ek; [|discriminate].
+  destruct (Z.ltb_spec 0 low) as [L|]; [|discriminate]. intros S. injection S as <-.
+  destruct (compared_holds A e p Hp He Hdh Heps H (q_norm B) l vq q _ Hvq Eq) as [Q1 Q2].
+  destruct (compared_holds A e p Hp He Hdh Heps G (k_norm B) l vk k _ Hvk Ek) as [K1 K2].
   unfold spot_ok. cbn [own here asks place entry_of]. repeat split; auto.
-  - apply over_holds; auto. exact (linear_holds p Hp e d (H * dh) _ _ y _ He N).
-  - exact (linear_holds p Hp e d (G * dh) _ _ y _ He N).
+  - apply over_holds; auto.
   - exact (linear_holds p Hp e d (G * dh) _ _ y _ He N).
   - intros g _. cbn [key_sizes keys entry_of]. now rewrite memo1_eq.
+  - unfold heads_defined. rewrite D. cbn [andb]. destruct (use_qk_norm A); auto. cbn [negb orb].
+    apply andb_true_intro. split; apply forallb_forall; intros h Hh; apply in_seq in Hh; unfold nonzero.
+    + destruct (Req_EM_T _ 0) as [Z|]; auto. exfalso. apply (Q2 eq_refl h ltac:(lia)). exact Z.
+    + destruct (Req_EM_T _ 0) as [Z|]; auto. exfalso. apply (K2 eq_refl h ltac:(lia)). exact Z.
   - intros Z. rewrite Z, Rmult_0_l in Sc. apply IZR_lt in L. lra.
 Qed.
 
@@ -280,33 +281,16 @@ Qed.
 Lemma joined_ok j s entries z : (j < K)%nat -> spot_ok j s -> entries_ok (horizon A j) entries -> joined B s entries = Some z ->
   holds p (H * dh) z (fun i => mixed A x RB r (i / dh)%nat j (i mod dh)%nat).
 Proof.
-  intros J Sp Es. unfold joined. cbv zeta. set (heads := memo1 H _).
-  destruct (forallb _ (seq 0 H)) eqn:F; [|discriminate]. intros S. injection S as <-. intros i Hi. cbn [mid err].
-  rewrite memo1_eq.
-  rewrite forallb_forall in F. assert (Hh : (i / dh < H)%nat) by (apply Nat.div_lt_upper_bound; lia).
-  specialize (F (i / dh)%nat ltac:(apply in_seq; lia)). set (head h := match heads h with Some v => v | None => Vector no_bias
-    0 end).
-  assert (Q : heads (i / dh)%nat = head_at B (i / dh) s entries) by exact (memo1_eq H (fun h => head_at B h s entries) _).
-  assert (Hm : mid (head (i / dh)%nat) = mid (match heads (i / dh)%nat with Some v => v | None => Vector no_bias 0 end)) by
-    reflexivity.
-  destruct (heads (i / dh)%nat) as [v|] eqn:E; [|discriminate].
-  assert (X := head_at_ok _ j s entries v Hh J Sp Es (eq_sym Q) (i mod dh)%nat ltac:(apply Nat.mod_upper_bound; lia)).
-  eapply Rle_trans; [exact X|]. apply Rle_trans with (IZR (err (head (i / dh)%nat))); [unfold head; rewrite E; lra|].
-  apply (zmax_IZR H (fun h => err (head h))); auto.
+  intros J Sp Es Z. apply (by_heads_holds A p Hdh H _ z (fun h => mixed A x RB r h j) Z). intros h v Hh V.
+  now apply (head_at_ok h j s entries).
 Qed.
 
-Lemma constant_holds n b : holds p n (constant n b) (fun i => real (b i)).
-Proof.
-  intros i Hi. unfold constant. cbn [mid err]. rewrite memo1_eq. change 1%Z with (0 + 1)%Z.
-  replace 0%Z with (cshr 0 e) at 1 by (unfold cshr; cbn [Z.opp]; now rewrite Z.shiftr_0_l). apply rounded; auto.
-  rewrite Z.shiftl_mul_pow2, mult_IZR by lia. assert (X := pw_pos e He). unfold real.
-  match goal with |- Rabs ?t <= _ => replace t with 0 by (field; lra) end. rewrite Rabs_R0. lra.
-Qed.
 Lemma acted_holds v f : holds p m v f -> holds p m (acted v) (fun n => act (act_fn A) (f n)).
 Proof.
-  intros F. unfold acted, act. destruct (act_fn A).
+  intros F. unfold acted. destruct (act_fn A); cbn [act].
   - now apply relu_holds.
   - apply gathered_holds. intros n Hn. apply silu_ok; auto. now apply F.
+  - apply gathered_holds. intros n Hn. apply gelu_new_ok; auto. now apply F.
 Qed.
 
 Lemma mlp_ok j v w : holds p d v (after_attention A x RB r j) -> mlp_by B v = Some w ->
@@ -319,7 +303,7 @@ Proof.
   assert (U : holds p m units (unit A x RB r j)).
   { unfold units, unit. assert (In := fun b => linear_holds p Hp e d m (W_in B) b u _ He N).
     assert (Gate := linear_holds p Hp e d m (W_gate B) no_bias u _ He N). destruct (gated_mlp A).
-    - apply plus_holds; [|apply constant_holds]. apply products_holds; auto.
+    - apply plus_holds; [|now apply constant_holds]. apply products_holds; auto.
       + eapply holds_ext; [|apply acted_holds, Gate]. intros n _. cbn beta. unfold no_bias, Rdiv.
         now rewrite Rmult_0_l, Rplus_0_r.
       + eapply holds_ext; [|apply (In no_bias)]. intros n _. cbn beta. unfold no_bias, Rdiv. now rewrite Rmult_0_l, Rplus_0_r.

@@ -2,8 +2,9 @@
    regions and potentials for each read. *)
 From Coq Require Import Reals Lia ZArith List Arith Bool.
 From CompactProofs Require Import Semantics Counting PrefixChains QuickExponential Vectors Attention Transformers Automata
-  Forward EveryInput Floats
-  TransformerCounts ReadingOrder OneLayer Regions OneRead AllReads RegionCounts Potentials PotentialCounts JointReads.
+  HeadVectors Forward EveryInput Floats
+  TransformerCounts ReadingOrder Boxes OneLayer AfterAttention Regions OneRead AllReads RegionCounts Potentials PotentialCounts
+  JointReads.
 Import ListNotations.
 Open Scope Z_scope.
 
@@ -31,7 +32,8 @@ Definition watch_by (r n : nat) (term : nat -> nat -> nat -> option box) (leads 
   if watched A M r n term (stands_for F) (of_query F) (sum_bounds F) found edges proved then Some found else None.
 Definition no_watch : watch := Watch O (fun _ => O) (fun _ => O) (fun _ _ _ => None) (fun _ _ _ => O) (fun _ _ => O) (fun _ _ _
   => None).
-Definition watch_read (T : transformer Z) (expo : Z -> Z * Z) (first : nat -> nat -> option spot) (after : products_after)
+Definition watch_read (T : transformer Z) (expo : Z -> Z * Z) (first : nat -> nat -> option spot)
+  (after : AfterAttention.functions)
   (through : nat -> nat -> Z) (r : nat) : option watch :=
   if readable A M r back then
     match potentials r with
@@ -45,7 +47,7 @@ Definition count_joint_reads : Z :=
     let T := weights_as_integers A tied W e in
     let expo := quick_exp p g terms in
     let first := first_layer A e p T in
-    let after := products_of A p T in
+    let after := functions_of A e p T expo in
     let through := unit_to_logits A T in
     let found := memo1 (length (reads M)) (watch_read T expo first after through) in
     if forallb (fun r => match found r with Some _ => true | None => false end) (seq 0 (length (reads M))) then
@@ -71,7 +73,7 @@ Qed.
 Theorem count_joint_reads_sound : count_joint_reads <= n_right_inputs (By_automaton M) A RT margin.
 Proof.
   unfold count_joint_reads. destruct (fits A W e p md && simple M back A) eqn:F; [|unfold n_right_inputs; lia].
-  destruct (fitting M back A W e p md F) as (_ & _ & _ & _ & _ & _ & _ & _ & S4 & S5). cbv zeta. rewrite memo1_id.
+  destruct (fitting M back A W e p md F) as (_ & _ & _ & _ & _ & _ & _ & S4 & S5). cbv zeta. rewrite memo1_id.
   set (found := watch_read _ _ _ _ _).
   destruct (forallb _ _) eqn:All; [|unfold n_right_inputs; lia]. rewrite forallb_forall in All. rewrite memo1_id.
   assert (Each : forall r C, found r = Some C -> readable A M r back = true /\ forall y, In y (all_lists V K) ->

@@ -4,7 +4,7 @@
    automaton and a class for each read. Nothing is believed: a step that does not fit is none. *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
 From CompactProofs Require Import Semantics Counting Labels PrefixChains Attention Transformers Automata Forward ReadingOrder
-  OneLayer
+  Boxes OneLayer
   Regions OneRead AllReads.
 Import ListNotations.
 Open Scope Z_scope.

@@ -1,66 +1,27 @@
-(* A transformer of one layer without norms, read at a position: what its attention sums up there, token by token;
-  and by how much
-   an output leads, for all that the heads may read in a box (rule regions, FORMAT.md 5.17). *)
+(* A transformer of one layer, read at a position: what its attention sums up there, token by token, and from these sums bounds
+   of what heads read (rule regions, FORMAT.md 5.17). *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
 From CompactProofs Require Import Semantics Counting PrefixChains Exponential MatrixProduct Vectors Attention Transformers
-  Forward EveryInput.
+  HeadVectors Forward EveryInput
+  Boxes.
 Import ListNotations.
 Open Scope R_scope.
 
 Lemma some_same {X} (a b : X) : Some a = Some b -> b = a.
 Proof. intros E. now injection E. Qed.
 
-Definition box : Type := nat -> Z * Z.
-(* Bounds, in units of 2^-k, of a sum of numbers z i, which are between bounds, times w i: twice the bounds. *)
-Definition low_sum (n : nat) (b : box) (w : nat -> Z) : Z := zsum n (fun i => (fst (b i) + snd (b i)) * w i - (snd (b i) - fst
-  (b i)) * Z.abs (w i))%Z.
-Lemma low_sum_le n b w z u : (forall i, (i < n)%nat -> IZR (fst (b i)) <= z i * u <= IZR (snd (b i))) ->
-  IZR (low_sum n b w) <= 2 * u * rsum n (fun i => z i * IZR (w i)).
-Proof.
-  intros H. unfold low_sum. rewrite <- rsum_IZR, <- rsum_scal. apply rsum_le. intros i Hi. specialize (H i Hi).
-  rewrite minus_IZR, !mult_IZR, plus_IZR, minus_IZR, abs_IZR. set (lo := IZR (fst (b i))) in *.
-  set (hi := IZR (snd (b i))) in *.
-  set (v := IZR (w i)). set (y := z i * u) in *. replace (2 * u * (z i * v)) with (2 * (y * v)) by (unfold y; ring).
-  unfold Rabs. destruct (Rcase_abs v).
-  - assert (0 <= (hi - y) * - v) by (apply Rmult_le_pos; lra). lra.
-  - assert (0 <= (y - lo) * v) by (apply Rmult_le_pos; lra). lra.
-Qed.
-Lemma low_sum_ge n b w z u : (forall i, (i < n)%nat -> IZR (fst (b i)) <= z i * u <= IZR (snd (b i))) ->
-  2 * u * rsum n (fun i => z i * IZR (w i)) <= IZR (- low_sum n b (fun i => - w i)%Z).
-Proof.
-  intros H. rewrite opp_IZR. assert (L := low_sum_le n b (fun i => (- w i)%Z) z u H). cbn beta in L.
-  replace (rsum n (fun i => z i * IZR (- w i))) with (- rsum n (fun i => z i * IZR (w i))) in L; [lra|].
-  clear. induction n; cbn [rsum]; [ring|]. rewrite <- IHn, opp_IZR. ring.
-Qed.
-(* Of all columns at once, packed. *)
-Definition low_sums (w spread : Z) (n O : nat) (W : nat -> nat -> Z) : box -> nat -> Z :=
-  let plain := packed_product w spread n O W (fun _ => 0%Z) in
-  let absolute := packed_product w spread n O (fun i o => Z.abs (W i o)) (fun _ => 0%Z) in
-  fun b =>
-    let s := plain (fun i => fst (b i) + snd (b i))%Z in
-    let t := absolute (fun i => snd (b i) - fst (b i))%Z in
-    fun o => (s o - t o)%Z.
-Definition spread_of (n O : nat) (W : nat -> nat -> Z) : Z := zmax O (fun o => zsum n (fun i => Z.abs (W i o))).
-Lemma low_sums_eq w n O W b o : (o < O)%nat -> low_sums w (spread_of n O W) n O W b o = low_sum n b (fun i => W i o).
-Proof.
-  intros L. assert (S : forall y, (y < O)%nat -> (zsum n (fun i => Z.abs (W i y)) <= spread_of n O W)%Z).
-  { intros y Y. now apply (zmax_ge O (fun o => zsum n (fun i => Z.abs (W i o)))). }
-  unfold low_sums. cbv zeta. rewrite !packed_product_eq; auto.
-  - unfold low_sum. rewrite !Z.add_0_r. clear. induction n; cbn [zsum]; lia.
-  - intros y Y. rewrite (zsum_ext n _ (fun i => Z.abs (W i y))); auto. intros; lia.
-Qed.
-
 Section OneLayer.
 Variable A : architecture.
-Variables e p mn md : Z.
+Variables e p : Z.
 Variable T : transformer Z.
 Variable expo : Z -> Z * Z.
 Variable at_position : nat.   (* where it is read *)
 Notation P := (IZR (2 ^ p)).
 Notation E2 := (IZR (2 ^ e)).
 Notation d := (d_model A). Notation dh := (d_head A). Notation H := (n_heads A). Notation G := (n_key_value_heads A).
-Notation K := (n_ctx A). Notation m := (d_mlp A). Notation outs := (d_vocab_out A).
+Notation K := (n_ctx A).
 Notation B := (blocks T O).
+Notation inside := (inside p).
 
 Variable first : nat -> nat -> option spot.
 Variable reference : nat -> nat -> Z.   (* of a query and a head; and any vector that values are taken relative to *)
@@ -72,7 +33,6 @@ Notation W := (S dh).
 
 (* What is summed up for a query q at the position and token t at position j: for each head a weight, and the weight times each
    coordinate of the value less the centre. *)
-Definition zero_box : box := fun _ => (0%Z, 0%Z).
 Definition head_weight (q h : nat) (sq st : spot) : option (Z * Z) :=
   let size := zsum dh (fun c => Z.abs (mid (asks sq) (h * dh + c)%nat)) in
   let '(s, r) := score_of p dh (h * dh) (group_of h) e (slopes B h) at_position (asks sq) size (own st) in
@@ -116,68 +76,12 @@ Definition read_box (sums : box) : option box :=
        Z.min (snd (range k)) (cdiv (Z.shiftl nh p) (if (0 <=? nh)%Z then zl else zh)))%Z))
   else None.
 
-(* Products of matrices after attention, in units of 2^-2e. *)
+(* What heads write, as one matrix. *)
 Definition W_O_flat (k i : nat) : Z := W_O B (k / dh)%nat (k mod dh)%nat i.
-Record products_after := Products { to_units : box -> nat -> Z; to_units_high : box -> nat -> Z;
-  read_to_outputs : nat -> box -> nat -> Z; units_to_outputs : nat -> box -> nat -> Z; biases_out : nat -> Z }.
-Definition difference (M : nat -> nat -> Z) (best : nat) : nat -> nat -> Z := fun k o => (M k best - M k o)%Z.
-Definition width_for (spread : Z) : Z := (p + 20 + Z.log2 spread)%Z.
-Definition sums_of (n c : nat) (M : nat -> nat -> Z) : box -> nat -> Z :=
-  let spread := spread_of n c M in low_sums (width_for spread) spread n c M.
-Definition products_of : products_after :=
-  let through_in := matrix_product (H * dh) d m W_O_flat (W_in B) in
-  let through_u := matrix_product (H * dh) d outs W_O_flat (W_U T) in
-  let out_u := matrix_product m d outs (W_out B) (W_U T) in
-  Products (sums_of (H * dh) m through_in) (sums_of (H * dh) m (fun k n => - through_in k n)%Z)
-    (memo1 outs (fun best => sums_of (H * dh) outs (difference through_u best)))
-    (memo1 outs (fun best => sums_of m outs (difference out_u best)))
-    (memo1 outs (fun o => zsum d (fun i => b_out B i * W_U T i o)%Z)).
-(* Of a query: the residual stream if all heads read the centre, as logits and as what units read. *)
-Definition base_of : nat -> option (vector * vector) :=
-  let to_o := linear p e (H * dh) d W_O_flat (b_O B) in
-  let to_u := linear p e d outs (W_U T) (b_U T) in
-  let to_in := linear p e d m (W_in B) (b_in B) in
-  fun q => match first at_position q with
-           | None => None
-           | Some s => let base := plus d (here s) (to_o (Vector centre 0)) in Some (to_u base, to_in base)
-           end.
-Variable after : products_after.
-(* Whether output best leads all others, for all that heads may read in a box. *)
-Definition leads_in (base : vector * vector) (best : nat) (b : box) : bool :=
-  let '(logits, inner) := base in
-  let unit_box : box :=
-    if attn_only A then zero_box
-    else
-      let low := to_units after b in
-      let high := to_units_high after b in
-      memo1 m (fun n => (Z.max 0 (mid inner n - err inner + fshr (low n) (2 * e + 1)),
-        Z.max 0 (mid inner n + err inner + cshr (- high n) (2 * e + 1)))%Z) in
-  let from_read := read_to_outputs after best b in
-  let from_units := if attn_only A then fun _ => 0%Z else
-    let found := units_to_outputs after best unit_box in
-    fun o => (found o + Z.shiftl (biases_out after best - biases_out after o) (p + 1))%Z in
-  let need := Z.shiftl mn (p + 2 * e + 1) in
-  forallb (fun o => (o =? best)%nat ||
-    (need <? md * (Z.shiftl (mid logits best - mid logits o - 2 * err logits) (2 * e + 1) + from_read o + from_units o))%Z)
-      (seq 0 outs).
-(* Boxes in which it does not are cut in halves, some times. *)
-Variable where_to_cut : box -> nat.
-Fixpoint leads_cut (cuts : nat) (base : vector * vector) (best : nat) (b : box) : bool :=
-  leads_in base best b ||
-  match cuts with
-  | O => false
-  | S fewer =>
-    let k := where_to_cut b in
-    let '(lo, hi) := b k in
-    let middle := ((lo + hi) / 2)%Z in
-    leads_cut fewer base best (memo1 (H * dh) (fun i => if (i =? k)%nat then (lo, middle) else b i)) &&
-    leads_cut fewer base best (memo1 (H * dh) (fun i => if (i =? k)%nat then (middle, hi) else b i))
-  end.
 
 (* In real numbers. *)
 Hypothesis Hp : (0 <= p)%Z.
 Hypothesis He : (0 <= e)%Z.
-Hypothesis Hmd : (0 < md)%Z.
 Hypothesis expo_ok : forall y, (0 <= y)%Z -> IZR (fst (expo y)) <= P * exp (- (IZR y / P)) <= IZR (snd (expo y)).
 Hypothesis Hd : (0 < d)%nat.
 Hypothesis Hdh : (0 < dh)%nat.
@@ -185,10 +89,6 @@ Hypothesis HG : (0 < G <= H)%nat.
 Hypothesis Heps : (0 <= fst (eps A))%Z /\ (0 < snd (eps A))%Z.
 Hypothesis Hscale : match attn_scale A with None => True | Some (a, b) => (0 < b)%Z end.
 Hypothesis Hfirst : forall j t, first j t = prepare_by A e p B j (embedded A e p T j t).
-Hypothesis Hafter : after = products_of.
-Hypothesis Hnorm : normalization_type A = No_norm.
-Hypothesis Hlayers : n_layers A = 1%nat.
-Hypothesis Hmlp : attn_only A = true \/ gated_mlp A = false /\ act_fn A = Relu.
 Notation RT := (map_transformer (real e) T).
 Notation RB := (map_block (real e) B).
 Variable x : list nat.
@@ -209,11 +109,6 @@ Definition real_term (k j : nat) : R :=
     exp (score A RB r0 h at_position j - IZR (reference q0 h) / P) *
     match (k mod W)%nat with O => 1 | S c => value A RB r0 j (group_of h) c - IZR (centre (h * dh + c)%nat) / P end
   else 0.
-Definition inside (n : nat) (b : box) (f : nat -> R) : Prop := forall k, (k < n)%nat -> IZR (fst (b k)) <= f k * P <= IZR (snd
-  (b k)).
-
-Lemma within_bounds y a : within p y (fst a) (snd a) -> IZR (fst a - snd a) <= y * P <= IZR (fst a + snd a).
-Proof. intros F. apply within_iff in F. rewrite minus_IZR, plus_IZR. exact F. Qed.
 Theorem term_ok j b : (j < K)%nat -> term_of q0 (tok j) j = Some b -> inside (H * W) b (fun k => real_term k j).
 Proof.
   intros J. unfold term_of. assert (Sees : looks_at j (tok j) = sees A x at_position j).
@@ -249,7 +144,7 @@ Proof.
   { unfold real_score, score. f_equal. unfold Rdiv at 2. rewrite <- rsum_scal_r. apply rsum_ext. intros i Hi.
     unfold flat_key, group, group_of. rewrite !flat_div, !flat_mod by auto. field. auto. }
   rewrite Real in Wk. unfold real_term. rewrite See. cbv zeta. fold h. destruct (k mod W)%nat as [|c] eqn:Km.
-  - rewrite Rmult_1_r. apply (within_bounds _ (m0, w0)). exact Wk.
+  - rewrite Rmult_1_r. apply (within_bounds p _ (m0, w0)). exact Wk.
   - assert (Hc : (c < dh)%nat) by (assert (X := Nat.mod_upper_bound k W ltac:(lia)); lia).
     destruct Et as (_ & Hv & _). rewrite Pt in Hv.
     assert (Hgc : (group_of h * dh + c < G * dh)%nat) by nia. specialize (Hv (group_of h * dh + c)%nat Hgc). cbn beta in Hv.
@@ -261,7 +156,7 @@ Proof.
       replace (IZR cc / P * P) with (IZR cc) by (field; lra). lra. }
     assert (Tm := times_ok p Hp _ _ (m0, w0) (_, _) Wk Hv'). fold cc.
     destruct (times p (m0, w0) (mid (values (own st)) (group_of h * dh + c)%nat - cc, err (values (own st)))%Z) as [m1 w1'].
-    now apply (within_bounds _ (m1, w1')).
+    now apply (within_bounds p _ (m1, w1')).
 Qed.
 
 (* Values less the centre are in the range. *)
@@ -286,6 +181,15 @@ Proof.
   rewrite flat_div, flat_mod in Hv by auto.
   apply within_iff in Hv. rewrite !minus_IZR in R1. rewrite plus_IZR, minus_IZR in R2. assert (Pp := P_pos p Hp).
   rewrite Rmult_minus_distr_r. replace (IZR (centre k) / P * P) with (IZR (centre k)) by (field; lra). lra.
+Qed.
+
+Lemma term_defined j b : (j < K)%nat -> term_of q0 (tok j) j = Some b -> sees A x at_position j = true ->
+  heads_defined A RB r0 j = true.
+Proof.
+  intros J. unfold term_of. assert (Sees : looks_at j (tok j) = sees A x at_position j).
+  { unfold looks_at, sees, is_pad, token. now destruct (pad_token A). }
+  rewrite Sees. intros F See. rewrite See in F. destruct (first at_position q0) as [sq|]; [|discriminate].
+  destruct (first j (tok j)) as [st|] eqn:Ft; [|discriminate]. now destruct (first_spot _ _ J Ft) as (_ & _ & _ & _ & D & _).
 Qed.
 
 (* From the sums to what heads read. *)
@@ -404,20 +308,7 @@ Proof.
       destruct (Rle_dec (IZR (cdiv (nh * 2 ^ p) zh)) 0) as [Q|Q]; [nra|]. nra.
 Qed.
 
-(* What follows attention. *)
-Lemma pw_2e : IZR (2 ^ (2 * e + 1)) = 2 * (E2 * E2).
-Proof.
-  replace (2 * e + 1)%Z with (1 + (e + e))%Z by lia. rewrite !pw_add by lia. reflexivity.
-Qed.
-Lemma compose n k (z : nat -> R) (M : nat -> nat -> Z) (N : nat -> Z) :
-  rsum n (fun i => rsum k (fun l => z l * real e (M l i)) * real e (N i)) * (E2 * E2) =
-  rsum k (fun l => z l * IZR (zsum n (fun i => M l i * N i)%Z)).
-Proof.
-  assert (X := pw_pos e He). rewrite <- rsum_scal_r.
-  rewrite (rsum_ext n _ (fun i => rsum k (fun l => z l * IZR (M l i * N i)))).
-  - rewrite rsum_swap. apply rsum_ext; intros l _. rewrite rsum_scal. now rewrite rsum_IZR.
-  - intros i _. rewrite <- !rsum_scal_r. apply rsum_ext; intros l _. unfold real. rewrite mult_IZR. field. lra.
-Qed.
+(* The residual stream after attention. *)
 Definition centre_value (k : nat) : R := IZR (centre k) / P.
 Definition base_value (i : nat) : R := r0 at_position i + rsum (H * dh) (fun k => centre_value k * real e (W_O_flat k i)) +
   real e (b_O B i).
@@ -433,162 +324,5 @@ Proof.
     rewrite rsum_plus. cbn [Transformers.b_O map_block]. ring.
   - intros h Hh. apply rsum_ext; intros c Hc. rewrite (mixed_read h c Hh Hc (Pos h Hh)). unfold centre_value, W_O_flat.
     rewrite flat_div, flat_mod by auto. reflexivity.
-Qed.
-Lemma norm_none Wn v i : norm A Wn v i = v i.
-Proof. unfold norm. now rewrite Hnorm. Qed.
-Lemma base_ok logits inner : base_of q0 = Some (logits, inner) ->
-  holds p outs logits (fun o => rsum d (fun i => base_value i * real e (W_U T i o)) + real e (b_U T o)) /\
-  holds p m inner (fun n => rsum d (fun i => base_value i * real e (W_in B i n)) + real e (b_in B n)).
-Proof.
-  unfold base_of. cbv zeta. destruct (first at_position q0) as [s|] eqn:F; [|discriminate]. intros E. apply some_same in E.
-  injection E as -> ->.
-  assert (S := first_spot _ _ Hat F). destruct S as (_ & R0 & _).
-  assert (C : holds p (H * dh) (Vector centre 0) centre_value).
-  { intros k _. cbn [mid err]. unfold within, centre_value. assert (Pp := P_pos p Hp).
-    replace (IZR (centre k) / P * P - IZR (centre k)) with 0 by (field; lra).
-    rewrite Rabs_R0. lra. }
-  assert (Bv : holds p d (plus d (here s) (linear p e (H * dh) d W_O_flat (b_O B) (Vector centre 0))) base_value).
-  { eapply holds_ext; [|apply plus_holds; [exact R0|exact (linear_holds p Hp e (H * dh) d W_O_flat (b_O B) _ _ He C)]].
-    intros i _. cbn beta. unfold base_value, real. ring. }
-  split; [exact (linear_holds p Hp e d outs _ _ _ _ He Bv)|exact (linear_holds p Hp e d m _ _ _ _ He Bv)].
-Qed.
-
-Lemma leads_in_ok base best b : base_of q0 = Some base -> (best < outs)%nat -> inside (H * dh) b real_read ->
-  (forall h, (h < H)%nat -> 0 < real_sum (h * W)) -> leads_in base best b = true ->
-  forall o, (o < outs)%nat -> o <> best -> logit A RT x at_position o + IZR mn / IZR md < logit A RT x at_position best.
-Proof.
-  intros Fb Best I Pos Ld o Ho No. destruct base as [logits inner]. destruct (base_ok _ _ Fb) as [Hl Hi].
-  unfold leads_in in Ld. cbv zeta in Ld. rewrite forallb_forall in Ld. specialize (Ld o ltac:(apply in_seq; lia)).
-  rewrite (proj2 (Nat.eqb_neq o best) No) in Ld. cbn [orb] in Ld. apply Z.ltb_lt in Ld.
-  assert (Pp := P_pos p Hp). assert (Ep := pw_pos e He). assert (EE : 0 < E2 * E2) by nra.
-  set (aa i := base_value i + rsum (H * dh) (fun k => real_read k * real e (W_O_flat k i))).
-  assert (Aa : forall i, after_attention A x RB r0 at_position i = aa i) by (intros; now apply attention_value).
-  (* What reads of heads add to a lead. *)
-  set (rd c := rsum d (fun i => rsum (H * dh) (fun k => real_read k * real e (W_O_flat k i)) * real e (W_U T i c))).
-  assert (Read : IZR (read_to_outputs after best b o) <= 2 * P * (rd best * (E2 * E2) - rd o * (E2 * E2))).
-  { unfold rd. rewrite !compose, <- rsum_minus. rewrite Hafter. unfold products_of. cbn [read_to_outputs]. rewrite memo1_eq.
-    unfold sums_of. cbv zeta. rewrite low_sums_eq by auto.
-    eapply Rle_trans; [apply (low_sum_le (H * dh) b _ real_read P I)|]. right. f_equal. apply rsum_ext; intros k _.
-    unfold difference.
-    rewrite !matrix_product_eq, minus_IZR. ring. }
-  set (lb c := rsum d (fun i => base_value i * real e (W_U T i c)) + real e (b_U T c)).
-  assert (Base : IZR (mid logits best - mid logits o - 2 * err logits) <= (lb best - lb o) * P).
-  { assert (X := Hl best Best). assert (Y := Hl o Ho). apply within_iff in X, Y. rewrite !minus_IZR, mult_IZR. unfold lb. lra. }
-  assert (Need : forall rest lead, IZR rest <= 2 * P * (E2 * E2) * lead ->
-    (Z.shiftl mn (p + 2 * e + 1) < md * (Z.shiftl (mid logits best - mid logits o - 2 * err logits) (2 * e + 1) +
-      read_to_outputs after best b o + rest))%Z ->
-    IZR mn / IZR md < (lb best - lb o) + (rd best - rd o) + lead).
-  { intros rest lead Rs Lt. apply IZR_lt in Lt. rewrite !Z.shiftl_mul_pow2, !mult_IZR, !plus_IZR, mult_IZR in Lt by lia.
-    replace (p + 2 * e + 1)%Z with (p + (2 * e + 1))%Z in Lt by lia. rewrite (pw_add p (2 * e + 1)) in Lt by lia.
-    rewrite pw_2e in Lt.
-    assert (M : 0 < IZR md) by now apply IZR_lt. set (S := (lb best - lb o) + (rd best - rd o) + lead).
-    assert (Up : IZR (mid logits best - mid logits o - 2 * err logits) * (2 * (E2 * E2)) + IZR (read_to_outputs after best b o)
-      + IZR rest <= 2 * P * (E2 * E2) * S).
-    { unfold S. assert (IZR (mid logits best - mid logits o - 2 * err logits) * (2 * (E2 * E2)) <= (lb best - lb o) * P * (2 *
-      (E2 * E2))) by (apply Rmult_le_compat_r; lra). lra. }
-    apply Rmult_lt_reg_r with (IZR md * (2 * P * (E2 * E2))); [apply Rmult_lt_0_compat; nra|].
-    replace (IZR mn / IZR md * (IZR md * (2 * P * (E2 * E2)))) with (IZR mn * (P * (2 * (E2 * E2)))) by (field; lra).
-    eapply Rlt_le_trans; [exact Lt|]. replace (S * (IZR md * (2 * P * (E2 * E2)))) with (IZR md * (2 * P * (E2 * E2) * S)) by
-      ring.
-    apply Rmult_le_compat_l; lra. }
-  unfold logit. rewrite Hlayers. change (stream A RT x 1 at_position) with (after_block A x RB r0 at_position).
-  assert (Split : forall c, rsum d (fun i => aa i * real e (W_U T i c)) + real e (b_U T c) = lb c + rd c).
-  { intros c. unfold lb, rd, aa. rewrite (rsum_ext d _ (fun i => base_value i * real e (W_U T i c) + rsum (H * dh) (fun k =>
-    real_read k * real e (W_O_flat k i)) * real e (W_U T i c))) by (intros; ring).
-    rewrite rsum_plus. ring. }
-  cbn [Transformers.W_U Transformers.b_U map_transformer].
-  destruct (attn_only A) eqn:Only.
-  - assert (Lg : forall c, rsum d (fun i => norm A (ln_final RT) (after_block A x RB r0 at_position) i * real e (W_U T i c)) +
-    real e (b_U T c) = lb c + rd c).
-    { intros c. rewrite <- Split. f_equal. apply rsum_ext; intros i _. rewrite norm_none. unfold after_block.
-      rewrite Only, Aa. reflexivity. }
-    cbn [map_transformer ln_final] in Lg. rewrite !Lg. assert (N := Need 0%Z 0 ltac:(lra)). rewrite Z.add_0_r in Ld.
-    rewrite Z.add_0_r in N. specialize (N Ld). lra.
-  - destruct Hmlp as [C|[Ng Rl]]; [congruence|].
-    set (ub := memo1 m _) in Ld. set (un n := Transformers.unit A x RB r0 at_position n).
-    assert (Units : inside m ub un).
-    { intros n Hn. unfold ub. rewrite memo1_eq. cbn [fst snd]. unfold un, Transformers.unit. rewrite Ng, Rl. cbn [act].
-      set (u := reading A x RB r0 (Transformers.W_in RB) at_position n + Transformers.b_in RB n).
-      assert (U : u = (rsum d (fun i => base_value i * real e (W_in B i n)) + real e (b_in B n))
-        + rsum d (fun i => rsum (H * dh) (fun k => real_read k * real e (W_O_flat k i)) * real e (W_in B i n))).
-      { unfold u, reading. cbn [Transformers.W_in Transformers.b_in map_block].
-        rewrite (rsum_ext d _ (fun i => base_value i * real e (W_in B i n) + rsum (H * dh) (fun k => real_read k * real e
-          (W_O_flat k i)) * real e (W_in B i n))).
-        - rewrite rsum_plus. ring.
-        - intros i _. rewrite norm_none, Aa. unfold aa. ring. }
-      set (zi := rsum d (fun i => rsum (H * dh) (fun k => real_read k * real e (W_O_flat k i)) * real e (W_in B i n))) in *.
-      assert (Cz := compose d (H * dh) real_read W_O_flat (fun i => W_in B i n)). cbv beta in Cz. fold zi in Cz.
-      assert (Lo : IZR (to_units after b n) <= 2 * P * (zi * (E2 * E2))).
-      { rewrite Cz, Hafter. unfold products_of. cbn [to_units]. unfold sums_of. cbv zeta. rewrite low_sums_eq by auto.
-        eapply Rle_trans; [apply (low_sum_le (H * dh) b _ real_read P I)|]. right. f_equal. apply rsum_ext; intros k _.
-        now rewrite matrix_product_eq. }
-      assert (Hi2 : 2 * P * (zi * (E2 * E2)) <= IZR (- to_units_high after b n)).
-      { rewrite Cz, Hafter. unfold products_of. cbn [to_units_high]. unfold sums_of. cbv zeta. rewrite low_sums_eq by auto.
-        eapply Rle_trans; [|apply (low_sum_ge (H * dh) b (fun k => matrix_product (H * dh) d m W_O_flat (W_in B) k n) real_read
-          P I)].
-        right. f_equal. apply rsum_ext; intros k _. now rewrite matrix_product_eq. }
-      assert (F1 := fshr_le (to_units after b n) (2 * e + 1) ltac:(lia)).
-      assert (F2 := cshr_ge (- to_units_high after b n) (2 * e + 1) ltac:(lia)).
-      rewrite pw_2e in F1, F2. specialize (Hi n Hn). apply within_iff in Hi.
-      set (f1 := IZR (fshr (to_units after b n) (2 * e + 1))) in *. set (f2 := IZR (cshr (- to_units_high after b n) (2 * e +
-        1))) in *.
-      assert (G1 : f1 <= zi * P) by (apply Rmult_le_reg_r with (2 * (E2 * E2)); lra).
-      assert (G2 : zi * P <= f2) by (apply Rmult_le_reg_r with (2 * (E2 * E2)); lra).
-      assert (Ub : IZR (mid inner n - err inner + fshr (to_units after b n) (2 * e + 1)) <= u * P <=
-                   IZR (mid inner n + err inner + cshr (- to_units_high after b n) (2 * e + 1))).
-      { rewrite !plus_IZR, minus_IZR. fold f1 f2. rewrite U, Rmult_plus_distr_r. lra. }
-      set (ul := (mid inner n - err inner + fshr (to_units after b n) (2 * e + 1))%Z) in *.
-      set (uh := (mid inner n + err inner + cshr (- to_units_high after b n) (2 * e + 1))%Z) in *.
-      assert (Mx : forall v, IZR (Z.max 0 v) = Rmax 0 (IZR v)).
-      { intros v. unfold Rmax. destruct (Rle_dec 0 (IZR v)) as [Q|Q]; destruct (Z.max_spec 0 v) as [[Q1 ->]|[Q1 ->]]; auto.
-        - apply le_IZR in Q. replace v with 0%Z by lia. reflexivity.
-        - apply IZR_lt in Q1. lra. }
-      rewrite !Mx. unfold Rmax. destruct (Rle_dec 0 u), (Rle_dec 0 (IZR ul)), (Rle_dec 0 (IZR uh)); nra. }
-    set (ad c := rsum d (fun i => rsum m (fun n => un n * real e (W_out B n i)) * real e (W_U T i c)) + rsum d (fun i => real e
-      (b_out B i) * real e (W_U T i c))).
-    assert (Lg : forall c, rsum d (fun i => norm A (ln_final RT) (after_block A x RB r0 at_position) i * real e (W_U T i c)) +
-      real e (b_U T c) = lb c + rd c + ad c).
-    { intros c. rewrite <- Split. unfold ad. rewrite (rsum_ext d _ (fun i => aa i * real e (W_U T i c) + (rsum m (fun n => un n
-      * real e (W_out B n i)) * real e (W_U T i c) + real e (b_out B i) * real e (W_U T i c)))).
-      - rewrite !rsum_plus. ring.
-      - intros i _. rewrite norm_none. unfold after_block. rewrite Only, Aa.
-        cbn [Transformers.W_out Transformers.b_out map_block]. unfold un. ring. }
-    cbn [map_transformer ln_final] in Lg. rewrite !Lg. set (rest := (units_to_outputs after best ub o + Z.shiftl (biases_out
-      after best - biases_out after o) (p + 1))%Z) in Ld.
-    enough (Rs : IZR rest <= 2 * P * (E2 * E2) * (ad best - ad o)) by (assert (N := Need rest _ Rs Ld); lra).
-    unfold rest. rewrite plus_IZR, Z.shiftl_mul_pow2, mult_IZR, (pw_add p 1), minus_IZR by lia. change (IZR (2 ^ 1)) with 2.
-    assert (Uu : IZR (units_to_outputs after best ub o) <= 2 * P * (rsum d (fun i => rsum m (fun n => un n * real e (W_out B n
-      i)) * real e (W_U T i best)) * (E2 * E2)
-        - rsum d (fun i => rsum m (fun n => un n * real e (W_out B n i)) * real e (W_U T i o)) * (E2 * E2))).
-    { rewrite !compose, <- rsum_minus. rewrite Hafter. unfold products_of. cbn [units_to_outputs]. rewrite memo1_eq.
-      unfold sums_of. cbv zeta. rewrite low_sums_eq by auto.
-      eapply Rle_trans; [apply (low_sum_le m ub _ un P Units)|]. right. f_equal. apply rsum_ext; intros k _. unfold difference.
-      rewrite !matrix_product_eq, minus_IZR. ring. }
-    assert (Bo : forall c, (c < outs)%nat -> IZR (biases_out after c) = rsum d (fun i => real e (b_out B i) * real e (W_U T i
-      c)) * (E2 * E2)).
-    { intros c _. rewrite Hafter. unfold products_of. cbn [biases_out]. rewrite memo1_eq, <- rsum_IZR, <- rsum_scal_r.
-      apply rsum_ext; intros i _.
-      unfold real. rewrite mult_IZR. field. lra. }
-    rewrite !Bo by auto. unfold ad. lra.
-Qed.
-
-Theorem leads_cut_ok base best : base_of q0 = Some base -> (best < outs)%nat -> (forall h, (h < H)%nat -> 0 < real_sum (h * W))
-  ->
-  forall cuts b, inside (H * dh) b real_read -> leads_cut cuts base best b = true ->
-  forall o, (o < outs)%nat -> o <> best -> logit A RT x at_position o + IZR mn / IZR md < logit A RT x at_position best.
-Proof.
-  intros Fb Best Pos. induction cuts as [|cuts IH]; intros b I L; cbn [leads_cut] in L; apply orb_prop in L as [L|L];
-    try discriminate;
-    try exact (leads_in_ok base best b Fb Best I Pos L).
-  cbv zeta in L. set (k := where_to_cut b) in *. destruct (b k) as [lo hi] eqn:Bk. apply andb_prop in L as [L1 L2].
-  set (middle := ((lo + hi) / 2)%Z) in *.
-  destruct (Nat.lt_ge_cases k (H * dh)) as [Lk|Lk].
-  - assert (Ik := I k Lk). rewrite Bk in Ik. cbn [fst snd] in Ik. destruct (Rle_dec (real_read k * P) (IZR middle)) as [M|M].
-    + refine (IH _ _ L1).
-      intros i Hi. rewrite memo1_eq. destruct (Nat.eqb_spec i k) as [->|]; [cbn [fst snd]; lra|now apply I].
-    + refine (IH _ _ L2).
-      intros i Hi. rewrite memo1_eq. destruct (Nat.eqb_spec i k) as [->|]; [cbn [fst snd]; lra|now apply I].
-  - refine (IH _ _ L1).
-    intros i Hi. rewrite memo1_eq. destruct (Nat.eqb_spec i k) as [->|]; [lia|now apply I].
 Qed.
 End OneLayer.

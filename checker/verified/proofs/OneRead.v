@@ -2,7 +2,7 @@
    what leads, to a number of inputs that are right at the read (rules regions and potentials). *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
 From CompactProofs Require Import Semantics Counting Labels PrefixChains Exponential Vectors Attention Transformers Automata
-  Forward EveryInput ReadingOrder OneLayer Regions.
+  HeadVectors Forward EveryInput ReadingOrder Boxes OneLayer AfterAttention Regions.
 Import ListNotations.
 Open Scope Z_scope.
 

@@ -2,8 +2,9 @@
    which some reads may be proved by rule regions. *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
 From CompactProofs Require Import Semantics Counting PrefixChains QuickExponential Vectors Attention Transformers Automata
-  Forward EveryInput Floats
-  TransformerCounts ReadingOrder OneLayer Regions OneRead AllReads RegionCounts TokenSums RatioBoxes ResidualSums Potentials.
+  HeadVectors Forward EveryInput Floats
+  TransformerCounts ReadingOrder Boxes OneLayer AfterAttention Regions OneRead AllReads RegionCounts TokenSums RatioBoxes
+  ResidualSums Potentials.
 Import ListNotations.
 Open Scope Z_scope.
 
@@ -33,6 +34,9 @@ Notation gaps := (gaps_of claim).
 Definition n_sums : nat := how_many A (functions A claim) gaps.
 Definition coefficients : nat -> nat -> nat -> Z :=
   coefficient A e p T at_position centre f (functions A claim) columns constants gaps (edge_of claim) (enforced_of claim).
+(* Queries whose norms are not defined lead nowhere. *)
+Definition leads_potential (q u best : nat) (sums : box) : bool :=
+  match first at_position q with Some _ => leads_by_potentials A e claim through u best sums | None => false end.
 (* What a token at a position adds to all sums. *)
 Definition added (q : nat) : nat -> nat -> option box :=
   let of_query := image p size n_sums (unit_of_sums e p f) coefficients q in
@@ -79,7 +83,7 @@ Proof.
     apply (image_ok p size n_sums (unit_of_sums e p f) coefficients HF _ c (fun i => real_term A e p T at_position reference
       centre x
       i j)).
-    now apply (term_ok A e p T expo at_position first reference centre range Hp He expo_ok Hd Hdh HG Heps Hscale Hfirst Hlayers
+    now apply (term_ok A e p T expo at_position first reference centre range Hp He expo_ok Hd Hdh HG Heps Hscale Hfirst
       x
       At j c J).
   - intros E. injection E as <-. intros k _. unfold summand, function. cbn [zero_box fst snd].
@@ -89,17 +93,31 @@ Proof.
     rewrite (rsum_ext size _ (fun _ => 0%R)); [rewrite rsum_0; lra|]. intros i _. unfold real_term. rewrite See. ring.
 Qed.
 Theorem potentials_faithful :
-  faithful A p M number states RT margin n_sums term (fun _ => leads_by_potentials A e claim through) endings.
+  faithful A p M number states RT margin n_sums term leads_potential endings.
 Proof.
   exists summand. refine (conj _ (conj _ (conj _ Hendings))).
   - intros x j b At J. now apply summand_ok.
   - intros x j k U. unfold summand, function. rewrite (rsum_ext size _ (fun _ => 0%R)); [apply rsum_0|]. intros i _.
     unfold real_term. rewrite (unseen_sees A M number x j U). ring.
-  - intros x u best b At _ Sums Lb Ld.
+  - intros x u best b At Ts Sums Lb Ld. unfold leads_potential in Ld.
+    destruct (first at_position (nth at_position x O)) as [sq|] eqn:Fq; [|discriminate].
     assert (Lead := leads_by_potentials_ok A e p mn md T at_position reference centre claim through Hp He Hmd Hd Hdh HG Hnorm
       Hlayers Hmlp Hthrough x At u best b).
     rewrite <- Hcolumns, <- Hconstants in Lead. fold coefficients n_sums in Lead.
-    apply right_at_iff. split; [rewrite Hlayers; now apply always_defined|].
+    apply right_at_iff. split.
+    { rewrite Hlayers. cbn [Transformers.defined]. assert (N : forall v, norm_defined A v = true) by (intros v; unfold
+        norm_defined; now rewrite Hnorm).
+      rewrite N, orb_true_r, andb_true_r. apply forallb_forall. intros l Hl. apply in_seq in Hl.
+      destruct (sees A x at_position l) eqn:See; cbn [orb negb andb].
+      - assert (Ll : (l < K)%nat) by lia. destruct (Ts l Ll) as [c Tc]. rewrite Hterm in Tc. unfold added in Tc. cbv zeta in Tc.
+        assert (Lk : looks_at A at_position l (nth l x O) = true)
+          by (rewrite <- See; unfold looks_at, sees, is_pad, token; now destruct (pad_token A)).
+        rewrite Lk in Tc. destruct (term_of A e p T expo at_position first reference centre range _ _ _) as [c'|] eqn:Tm;
+          [|discriminate].
+        exact (term_defined A e p T expo at_position first reference centre range Hp He Hd Hdh HG Heps Hscale Hfirst x l c' Ll
+          Tm See).
+      - destruct (Nat.eqb_spec l at_position) as [->|]; [|auto].
+        now destruct (first_spot A e p T first Hp He Hd Hdh HG Heps Hscale Hfirst x _ sq At Fq) as (_ & _ & _ & _ & D & _). }
     split; [unfold norm_defined; now rewrite Hnorm|]. split; [exact Lb|]. intros o Ho No.
     apply Lead; auto. intros k Hk. specialize (Sums k Hk). cbn beta in Sums. unfold summand in Sums.
     rewrite <- function_sum in Sums. exact Sums.
@@ -141,7 +159,7 @@ Definition read_by_potentials {X} (claim : potentials_claim) (use : nat -> (nat 
     let n := n_sums A claim in
     let ending q := going_on A M r states n term q (K - steps M r) (steps M r) in
     let endings := memo1 V (fun q => if asked q then ending q else fun s => ending q s) in
-    use n term (fun _ => leads_by_potentials A e claim through) F endings.
+    use n term (leads_potential A e M r first claim through) F endings.
 Definition count_one_by_potentials (claim : potentials_claim) : Z :=
   if readable A M r back then read_by_potentials claim (count_by M claims A r) else 0.
 End Read.
@@ -154,7 +172,7 @@ Definition count_potentials : Z :=
     let T := weights_as_integers A tied W e in
     let expo := quick_exp p g terms in
     let first := first_layer A e p T in
-    let after := products_of A p T in
+    let after := functions_of A e p T expo in
     let through := unit_to_logits A T in
     let total := ways A M states K O O in
     total - zsum (length (reads M)) (fun r => total -
@@ -200,7 +218,7 @@ Theorem count_potentials_sound :
   count_potentials <= n_right_inputs (By_automaton M) A RT margin.
 Proof.
   unfold count_potentials. destruct (fits A W e p md && simple M back A) eqn:F; [|unfold n_right_inputs; lia].
-  destruct (fitting M back A W e p md F) as (_ & _ & _ & _ & _ & _ & _ & _ & S4 & S5).
+  destruct (fitting M back A W e p md F) as (_ & _ & _ & _ & _ & _ & _ & S4 & S5).
   cbv zeta. apply all_reads_le; auto; [apply (inputs_le A M states back S5)|].
   intros r Hr. destruct (potentials r) as [claim|]; [|now apply count_one_read_le].
   destruct of_potentials eqn:Of; [|lia].

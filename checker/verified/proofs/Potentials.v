@@ -3,9 +3,12 @@
    what the slopes may be off; and that is bounded by sums over positions (ResidualSums.v). *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
 From CompactProofs Require Import Semantics Counting PrefixChains Exponential MatrixProduct Vectors Attention Transformers
-  Forward EveryInput OneLayer TokenSums RatioBoxes ResidualSums.
+  HeadVectors Forward EveryInput Boxes OneLayer TokenSums RatioBoxes ResidualSums.
 Import ListNotations.
 Open Scope R_scope.
+
+Lemma norm_none A Wn v i : normalization_type A = No_norm -> norm A Wn v i = v i.
+Proof. intros N. unfold norm. now rewrite N. Qed.
 
 (* relu t - s t is at most the greater one of its values at the ends of an interval; here times 256, as s is an integer. *)
 Definition off_by (s low high : Z) : Z := Z.max (256 * Z.max 0 high - s * high) (256 * Z.max 0 low - s * low).

@@ -2,7 +2,7 @@
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
 From CompactProofs Require Import Semantics Counting PrefixChains QuickExponential Vectors Attention Transformers Automata
   Forward EveryInput Floats
-  TransformerCounts ReadingOrder OneLayer Regions OneRead AllReads.
+  TransformerCounts ReadingOrder Boxes OneLayer AfterAttention Regions OneRead AllReads.
 Import ListNotations.
 Open Scope Z_scope.
 
@@ -31,7 +31,7 @@ Section Read.
 Variable T : transformer Z.
 Variable expo : Z -> Z * Z.
 Variable first : nat -> nat -> option spot.
-Variable after : products_after.
+Variable after : functions.
 Variable r : nat.
 Notation dh := (d_head A).
 Definition over_present (least : bool) (f : nat -> nat -> option Z) : Z :=
@@ -73,7 +73,7 @@ Definition read_by_regions {X} (use : nat -> (nat -> nat -> nat -> option box) -
     let terms_of q := term_of A e p T expo at_position first reference centre range q in
     let asked q := match query_starts claim q with Some _ => true | None => false end in
     let term := memo1 V (fun q => if asked q then memo2 V K (terms_of q) else terms_of q) in
-    let base := base_of A e p T at_position first centre in
+    let base := known_of A e p T at_position first centre in
     let ready := memo1 V (fun q => if asked q then base q else base q) in
     let F := finer_of claim term in
     let ending q := going_on A M r states (n_heads A * S dh) term q (K - steps M r) (steps M r) in
@@ -88,9 +88,7 @@ Definition count_one_read : Z := if readable A M r back then read_by_regions cou
 End Read.
 
 Definition simple : bool :=
-  (n_layers A =? 1)%nat && match normalization_type A with No_norm => true | _ => false end &&
-  (attn_only A || negb (gated_mlp A) && match act_fn A with Relu => true | _ => false end) && (0 <? length (reads M))%nat &&
-  inverse K back (order M).
+  (n_layers A =? 1)%nat && (negb (has_norm A) || (0 <? fst (eps A))) && (0 <? length (reads M))%nat && inverse K back (order M).
 Definition weights_as_integers : transformer Z := weights_of (integers e) A tied W.
 Definition first_layer (T : transformer Z) : nat -> nat -> option spot :=
   let prepare := prepare_by A e p (blocks T O) in memo2 K V (fun j t => prepare j (embedded A e p T j t)).
@@ -99,7 +97,7 @@ Definition count_regions_at_reads : Z :=
     let T := weights_as_integers in
     let expo := quick_exp p g terms in
     let first := first_layer T in
-    let after := products_of A p T in
+    let after := functions_of A e p T expo in
     let total := ways A M states K O O in
     total - zsum (length (reads M)) (fun r => total - count_one_read T expo first after r)
   else 0.
@@ -108,28 +106,26 @@ Notation margin := (IZR mn / IZR md)%R.
 Lemma fitting : fits A W e p md && simple = true ->
   ((0 <= e) /\ (8 <= p) /\ (0 < md)) /\ ((0 < d_model A) /\ (0 < d_head A) /\ (0 < n_key_value_heads A <= n_heads A))%nat /\
   (0 <= fst (eps A) /\ 0 < snd (eps A)) /\ match attn_scale A with None => True | Some (a, b) => 0 < b end /\
-  (forall t, In t (all_tensors W) -> exact e t = true) /\ n_layers A = 1%nat /\ normalization_type A = No_norm /\
-  (attn_only A = true \/ gated_mlp A = false /\ act_fn A = Relu) /\ (0 < length (reads M))%nat /\ inverse K back (order M) =
-    true.
+  (forall t, In t (all_tensors W) -> exact e t = true) /\ n_layers A = 1%nat /\ positive A /\ (0 < length (reads M))%nat /\
+  inverse K back (order M) = true.
 Proof.
   intros F. apply andb_prop in F as [F Sm].
   unfold fits in F. rewrite !andb_true_iff in F. destruct F as [[[[[[[[[[F1 F2] F3] F4] F5] F6] F7] F8] F9] F10] F11].
   apply Z.leb_le in F1, F2, F8. apply Z.ltb_lt in F3, F9. apply Nat.ltb_lt in F4, F5, F6. apply Nat.leb_le in F7.
   rewrite forallb_forall in F11.
-  unfold simple in Sm. rewrite !andb_true_iff in Sm. destruct Sm as [[[[S1 S2] S3] S4] S5]. apply Nat.eqb_eq in S1.
+  unfold simple in Sm. rewrite !andb_true_iff in Sm. destruct Sm as [[[S1 S2] S4] S5]. apply Nat.eqb_eq in S1.
   apply Nat.ltb_lt in S4. repeat split; auto.
   - destruct (attn_scale A) as [[a b]|]; auto. now apply Z.ltb_lt.
-  - destruct (normalization_type A); auto; discriminate.
-  - destruct (attn_only A); auto. right. cbn [orb] in S3. apply andb_prop in S3 as [S3 S6].
-    split; [now destruct (gated_mlp A)|]. destruct (act_fn A); auto; discriminate.
+  - intros N. rewrite N in S2. now apply Z.ltb_lt.
 Qed.
 (* What is used of a read is faithful. *)
 Notation RT := (float_transformer A tied W).
 Theorem read_by_regions_ok {X} (Q : X -> Prop) r use : fits A W e p md && simple = true ->
   (forall n term leads F endings, faithful A p M r states RT margin n term leads endings -> Q (use n term leads F endings)) ->
-  let T := weights_as_integers in Q (read_by_regions T (quick_exp p g terms) (first_layer T) (products_of A p T) r use).
+  let T := weights_as_integers in let expo := quick_exp p g terms in
+  Q (read_by_regions T expo (first_layer T) (functions_of A e p T expo) r use).
 Proof.
-  intros F U. cbv zeta. destruct (fitting F) as ((F1 & F2 & F3) & (F4 & F5 & F6) & F8 & F9 & F10 & S1 & S2 & S3 & S4 & S5).
+  intros F U. cbv zeta. destruct (fitting F) as ((F1 & F2 & F3) & (F4 & F5 & F6) & F8 & F9 & F10 & S1 & S2 & S4 & S5).
   unfold read_by_regions. cbv zeta. apply U.
   rewrite <- (transformer_same A tied W e F1 F10). fold weights_as_integers. set (T := weights_as_integers).
   eapply (regions_faithful A e p mn md T) with (first := first_layer T)
@@ -148,8 +144,8 @@ Lemma count_by_le r n term leads F endings : readable A M r back = true ->
 Proof. intros Rd (total & F1 & F2 & F3 & F4). now apply count_read_le with (p := p) (states := states) (back := back) (total :=
   total). Qed.
 Theorem count_one_read_le r : fits A W e p md && simple = true ->
-  let T := weights_as_integers in
-  count_one_read T (quick_exp p g terms) (first_layer T) (products_of A p T) r <=
+  let T := weights_as_integers in let expo := quick_exp p g terms in
+  count_one_read T expo (first_layer T) (functions_of A e p T expo) r <=
   Z.of_nat (length (filter (right_read M A RT margin r) (all_lists V K))).
 Proof.
   intros F. cbv zeta. unfold count_one_read. destruct (readable A M r back) eqn:Rd; [|lia].
@@ -160,7 +156,7 @@ Theorem count_regions_sound :
   count_regions_at_reads <= n_right_inputs (By_automaton M) A (float_transformer A tied W) margin.
 Proof.
   unfold count_regions_at_reads. destruct (fits A W e p md && simple) eqn:F; [|unfold n_right_inputs; lia].
-  destruct (fitting F) as (_ & _ & _ & _ & _ & _ & _ & _ & S4 & S5). cbv zeta. apply all_reads_le; auto.
+  destruct (fitting F) as (_ & _ & _ & _ & _ & _ & _ & S4 & S5). cbv zeta. apply all_reads_le; auto.
   - apply (inputs_le A M states back S5).
   - intros r Hr. now apply count_one_read_le.
 Qed.

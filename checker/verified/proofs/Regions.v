@@ -4,7 +4,7 @@
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
 From CompactProofs Require Import Semantics Counting Labels PrefixChains Exponential Vectors Attention Transformers Automata
   Forward EveryInput
-  ReadingOrder OneLayer.
+  ReadingOrder Boxes AfterAttention.
 Import ListNotations.
 Open Scope Z_scope.
 

@@ -3,7 +3,7 @@
    of these, at the corners of a box in which the ratios of the heads' sums of weights are (rule potentials, FORMAT.md 5.18). *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
 From CompactProofs Require Import Semantics Counting PrefixChains Exponential MatrixProduct Vectors Attention Transformers
-  Forward EveryInput OneLayer TokenSums RatioBoxes.
+  HeadVectors Forward EveryInput Boxes OneLayer TokenSums RatioBoxes.
 Import ListNotations.
 Open Scope R_scope.
 
@@ -198,7 +198,7 @@ Proof.
   rewrite (rsum_ext d _ (fun i => base_value A e p T at_position centre x i * (IZR (columns i y) / F2) +
     rsum (H * dh) (fun k => real_read A e p T at_position reference centre x k * real e (W_O_flat A T k i)) * (IZR (columns i y)
       / F2))).
-  2:{ intros i _. rewrite (attention_value A e p T at_position reference centre Hd Hdh HG Hlayers x Hat i Pos). ring. }
+  2:{ intros i _. rewrite (attention_value A e p T at_position reference centre Hd Hdh HG x Hat i Pos). ring. }
   rewrite rsum_plus. set (base := rsum d (fun i => base_value A e p T at_position centre x i * _)).
   enough (Eq : weights O * rsum d (fun i => rsum (H * dh) (fun k => real_read A e p T at_position reference centre x k * real e
     (W_O_flat A T k i)) * (IZR (columns i y) / F2)) = rsum H (fun h => rate h * head_part h y)) by lra.

@@ -1,7 +1,7 @@
 (* Linear functions of what attention sums up (OneLayer.v), with coefficients for each query: bounds of what each token adds. *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
 From CompactProofs Require Import Semantics Counting PrefixChains Exponential MatrixProduct Vectors Attention Transformers
-  Forward EveryInput OneLayer.
+  HeadVectors Forward EveryInput Boxes OneLayer.
 Import ListNotations.
 Open Scope R_scope.
 

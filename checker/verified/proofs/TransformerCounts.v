@@ -1,14 +1,15 @@
 (* What the extracted checker calls about transformers of any depth: from the bits of the weights to the number of inputs. *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool FunctionalExtensionality.
 From CompactProofs Require Import Semantics Counting PrefixChains QuickExponential Vectors Attention Transformers Automata
-  Forward EveryInput Floats.
+  HeadVectors Forward EveryInput Floats.
 Import ListNotations.
 
 (* Tensors, by their names in the file; of those with three dimensions, the rows of one head follow those of the one before. One
    that is absent has no rows, so that all its entries are 0. *)
 Record block_tensors := BlockTensors {
   ln1_w : tensor; ln1_b : tensor; attn_W_Q : tensor; attn_b_Q : tensor; attn_W_K : tensor; attn_b_K : tensor; attn_W_V : tensor;
-  attn_b_V : tensor; attn_W_O : tensor; attn_b_O : tensor; attn_slopes : tensor; ln2_w : tensor; ln2_b : tensor;
+  attn_b_V : tensor; attn_W_O : tensor; attn_b_O : tensor; attn_slopes : tensor;
+  attn_q_norm : tensor; attn_k_norm : tensor; ln2_w : tensor; ln2_b : tensor;
     mlp_W_in : tensor;
   mlp_W_gate : tensor; mlp_b_in : tensor; mlp_W_out : tensor; mlp_b_out : tensor }.
 Record tensors := Tensors {
@@ -17,7 +18,7 @@ Record tensors := Tensors {
 Definition absent : tensor := Tensor 23 8 0 0 (fun _ _ => 0%Z).
 Definition no_block : block_tensors :=
   BlockTensors absent absent absent absent absent absent absent absent absent absent absent absent absent absent absent absent
-    absent absent.
+    absent absent absent absent.
 
 (* The weights, if entry (i, j) of a tensor has some value. *)
 Section Weights.
@@ -32,7 +33,7 @@ Definition block_of (B : block_tensors) : block N :=
   let d := d_model A in
   Block (Norm (value (ln1_w B) O) (value (ln1_b B) O)) (by_head d (attn_W_Q B)) (value (attn_b_Q B)) (by_head d (attn_W_K B))
     (value (attn_b_K B)) (by_head d (attn_W_V B)) (value (attn_b_V B)) (by_head (d_head A) (attn_W_O B)) (value (attn_b_O B) O)
-    (value (attn_slopes B) O) (Norm (value (ln2_w B) O) (value (ln2_b B) O)) (value (mlp_W_in B)) (value (mlp_W_gate B))
+    (value (attn_slopes B) O) (value (attn_q_norm B) O) (value (attn_k_norm B) O) (Norm (value (ln2_w B) O) (value (ln2_b B) O)) (value (mlp_W_in B)) (value (mlp_W_gate B))
     (value (mlp_b_in B) O) (value (mlp_W_out B)) (value (mlp_b_out B) O).
 Definition weights_of : transformer N :=
   let embed := value (embed_W_E W) in
@@ -50,7 +51,7 @@ Definition float_transformer (A : architecture) (tied : bool) (W : tensors) : tr
 Definition tensors_of (B : block_tensors) : list tensor :=
   [ln1_w B; ln1_b B; attn_W_Q B; attn_b_Q B; attn_W_K B; attn_b_K B; attn_W_V B; attn_b_V B; attn_W_O B; attn_b_O B;
     attn_slopes B;
-   ln2_w B; ln2_b B; mlp_W_in B; mlp_W_gate B; mlp_b_in B; mlp_W_out B; mlp_b_out B].
+   attn_q_norm B; attn_k_norm B; ln2_w B; ln2_b B; mlp_W_in B; mlp_W_gate B; mlp_b_in B; mlp_W_out B; mlp_b_out B].
 Definition all_tensors (W : tensors) : list tensor :=
   embed_W_E W :: pos_embed_W_pos W :: ln_final_w W :: ln_final_b W :: unembed_W_U W :: unembed_b_U W :: flat_map tensors_of
     (all_blocks W).
@@ -94,7 +95,7 @@ Qed.
 Lemma block_same B : (0 <= e)%Z -> (forall t, In t (tensors_of B) -> exact e t = true) ->
   map_block real (block_of (integers e) A B) = block_of float A B.
 Proof.
-  intros E X. unfold map_block, block_of, map_norm. cbn [w_norm b_norm ln1 ln2 W_Q b_Q W_K b_K W_V b_V W_O b_O slopes W_in
+  intros E X. unfold map_block, block_of, map_norm. cbn [w_norm b_norm ln1 ln2 W_Q b_Q W_K b_K W_V b_V W_O b_O slopes q_norm k_norm W_in
     W_gate b_in W_out b_out].
   rewrite !heads_same, !table_same, !row_same by (auto; apply X; cbn; tauto). reflexivity.
 Qed.

@@ -18,6 +18,7 @@ let tensors (model : Model.t) layers =
     { Counts.ln1_w = norm "ln1.w"; ln1_b = norm "ln1.b"; attn_W_Q = attn "W_Q"; attn_b_Q = attn "b_Q"; attn_W_K = attn "W_K";
       attn_b_K = attn "b_K";
       attn_W_V = attn "W_V"; attn_b_V = attn "b_V"; attn_W_O = attn "W_O"; attn_b_O = attn "b_O"; attn_slopes = attn "slopes";
+      attn_q_norm = attn "q_norm.w"; attn_k_norm = attn "k_norm.w";
         ln2_w = norm "ln2.w";
       ln2_b = norm "ln2.b"; mlp_W_in = mlp "W_in"; mlp_W_gate = mlp "W_gate"; mlp_b_in = mlp "b_in"; mlp_W_out = mlp "W_out";
         mlp_b_out = mlp "b_out" }

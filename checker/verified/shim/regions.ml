@@ -10,9 +10,8 @@ let parse (step : Certificate.step) (automaton : Counts.automaton) ~states (conf
   Certificate.taken step [ "cuts"; "read" ] [ "finer"; "queries"; "scale"; "sizes" ];
   let width = config.n_heads * config.d_head in
   if config.n_layers <> 1 then unfounded "regions is about a transformer with one layer";
-  if config.normalization_type <> Counts.No_norm then unsupported "regions of a transformer with norms";
-  if not (config.attn_only || (config.act_fn = Counts.Relu && not config.gated_mlp)) then unsupported
-    "regions of a transformer whose units are not relu";
+  if config.normalization_type <> Counts.No_norm && Z.sign (fst config.eps0) = 0 then
+    unsupported "regions of a transformer whose norms have eps 0";
   let cuts = List.assoc "cuts" step.parameters in
   let finer = Finer.parse step automaton ~states config in
   let shape, at = Certificate.hint step "scale" [ -1 ] in

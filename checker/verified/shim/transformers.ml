@@ -133,12 +133,15 @@ let parse config =
   let pad = match List.assoc_opt "pad_token" config with None | Some Json.Null -> -1 | value -> Keys.size "pad_token" (-1, n
     "d_vocab" - 1) value in
   let scale = if yes "use_attn_scale" then scale config (n "d_head") else Some Q.one in
-  if position = Json.String "rotary" then unsupported "rotary positions";
-  if qk_norm then unsupported "norms of queries and keys";
+  let rotary = position = Json.String "rotary" in
+  need ((not rotary) || (n "rotary_dim" mod 2 = 0 && n "rotary_dim" <= n "d_head")) "rotary_dim must be even, and at most d_head";
+  let adjacent = rotary && yes "rotary_adjacent_pairs" in
+  let base = if rotary then number config "rotary_base" 1 else Q.zero in
   let act_fn =
     match act with
     | Json.Null | Json.String "relu" -> Counts.Relu
     | Json.String "silu" -> Counts.Silu
+    | Json.String "gelu_new" -> Counts.Gelu_new
     | Json.String name -> unsupported "the activation %s" name
     | _ -> assert false
   in
@@ -159,7 +162,8 @@ let parse config =
         | _ -> Counts.No_norm);
       eps0 = pair eps; bidirectional = (chosen "attention_dir" = Json.String "bidirectional");
         pad_token = (if pad < 0 then None else Some pad);
-      attn_scale = Option.map pair scale;
+      attn_scale = Option.map pair scale; use_qk_norm = qk_norm; rotary_dim = n "rotary_dim"; rotary_base = pair base;
+      rotary_adjacent_pairs = adjacent;
     }
   in
   let fraction q = Json.String (Q.to_string q) in
@@ -169,8 +173,8 @@ let parse config =
         ("act_fn", act); ("attention_dir", chosen "attention_dir"); ("attn_only", Bool attn_only);
         ("attn_scale", match scale with None -> String "-1" | Some q -> fraction q); ("eps", fraction eps);
           ("gated_mlp", Bool gated);
-        ("normalization_type", kind); ("positional_embedding_type", position); ("rotary_adjacent_pairs", Bool false);
-          ("rotary_base", String "0");
+        ("normalization_type", kind); ("positional_embedding_type", position); ("rotary_adjacent_pairs", Bool adjacent);
+          ("rotary_base", fraction base);
         ("tie_word_embeddings", Bool tied); ("use_qk_norm", Bool qk_norm);
       ]
     @ (if pad < 0 then [] else [ ("pad_token", Json.Int (Z.of_int pad)) ])
@@ -186,10 +190,12 @@ let parse config =
     let block = Printf.sprintf "blocks.%d." i in
     let attn = ( ^ ) (block ^ "attn.") and mlp = ( ^ ) (block ^ "mlp.") in
     let projection letter heads = [ (attn ("W_" ^ letter), [ heads; d; h ]); (attn ("b_" ^ letter), [ heads; h ]) ] in
+    let qk_norms = if qk_norm then [ (attn "q_norm.w", [ h ]); (attn "k_norm.w", [ h ]) ] else [] in
     norm (block ^ "ln1") @ projection "Q" (n "n_heads") @ projection "K" (n "n_key_value_heads") @ projection "V" (n
       "n_key_value_heads")
     @ [ (attn "W_O", [ n "n_heads"; h; d ]); (attn "b_O", [ d ]) ]
     @ (if position = Json.String "alibi" then [ (attn "slopes", [ n "n_heads" ]) ] else [])
+    @ qk_norms
     @
     if attn_only then []
     else
