@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
-from thorough import some
+from thorough import THOROUGH, some
 
 import certificates
 from certificates import read_model, write_certificate
@@ -25,6 +26,7 @@ SUMS, SIGNS = (FOLDER / f"running-sum-20.{ending}" for ending in ("safetensors",
 COPIES, COPYING = (FOLDER / f"in-context-copying-26.{ending}" for ending in ("safetensors", "json"))
 BRACKETS, BALANCED = (FOLDER / f"balanced-brackets-32.{ending}" for ending in ("safetensors", "json"))
 INPUTS = some(24_000)
+by_the_demo = pytest.mark.skipif(not THOROUGH, reason="make demo proves it, too")
 
 
 def test_every_sum_is_proved() -> None:
@@ -47,6 +49,7 @@ def test_what_is_covered_runs_right() -> None:
         assert found.tolist() == digits
 
 
+@by_the_demo
 def test_every_running_sum_is_proved(tmp_path: Path) -> None:
     """All 11^20 sequences, at all 20 positions; and what runs say of some, with sums by Python."""
     model, task, rng = read_model(SUMS), read_automaton(SIGNS), np.random.default_rng(0)
@@ -64,6 +67,7 @@ def test_every_running_sum_is_proved(tmp_path: Path) -> None:
     assert np.array_equal(found.numpy(), 1 + np.sign(total))
 
 
+@by_the_demo
 def test_every_copy_is_proved(tmp_path: Path) -> None:
     """All 26 x 8 x 25^8 sequences; and what runs say of some: which token followed the last one where it occurred before."""
     model, task, rng = read_model(COPIES), read_automaton(COPYING), np.random.default_rng(0)
@@ -84,6 +88,7 @@ def _number(digits: list[int]) -> int:
     return int("".join(map(str, digits[::-1])))
 
 
+@by_the_demo
 def test_all_brackets_are_proved(tmp_path: Path) -> None:
     """All 2^32 sequences; and what runs say of some, with depths by numpy."""
     model, task, rng = read_model(BRACKETS), read_automaton(BALANCED), np.random.default_rng(0)
