@@ -1,5 +1,5 @@
 #!/bin/sh -e
-# Builds the proofs, prints what the theorems say and rest on, and makes build/compact-proofs-verified. About half a minute.
+# Builds the proofs, prints what the theorems say and rest on, and makes build/compact-proofs-verified. Some minutes.
 cd "$(dirname "$0")"
 mkdir -p build
 for source in $(grep '[.]v$' _CoqProject); do
