@@ -18,7 +18,7 @@ from test_potentials import Hints, applied, draw_claims, draw_fitting, reads_tha
 from test_regions import applied as by_regions
 from test_regions import draw_automaton, draw_hints, every_input, setting_for, true_leads, width
 from test_regions import step_of as region_step
-from thorough import some
+from thorough import THOROUGH, some
 
 import certificates
 from certificates import Certificate, Model, RawTensor, Statement, Step, read_model, write_certificate, write_model
@@ -121,6 +121,7 @@ def test_sums_of_tokens_are_accepted(seed: int, tmp_path: Path) -> None:
     assert evidence.correct <= int(answer["established"])
 
 
+@pytest.mark.skipif(not THOROUGH, reason="half a minute")
 def test_every_running_sum_is_right(tmp_path: Path) -> None:
     """The shipped model: 11^20 sequences, at 20 positions."""
     subject = Path(certificates.__file__).parent / "transformers" / "running-sum-20.safetensors"

@@ -7,6 +7,8 @@ let formats = Counts.[| ("float32", float32); ("float64", float64); ("tf32", tf3
 let split (certificate : Certificate.t) =
   let last = Array.length certificate.steps - 1 in
   let step = certificate.steps.(last) in
+  if Array.exists (fun (step : Certificate.step) -> step.rule = "executed-forward") certificate.steps then
+    unsupported "rule executed-forward";
   if step.rule <> "float-execution" then begin
     if certificate.deployed <> None then unfounded "no step is about executions in floating point";
     (None, certificate)
