@@ -65,6 +65,6 @@ def prove(problem: Problem, strategy: Strategy, deployed: str | None = None) -> 
     steps = evidence.steps
     if deployed is not None and isinstance(statement, Statement):
         statement = replace(statement, deployed=deployed)
-    if deployed is not None and isinstance(statement, Statement) and not general:
-        steps = (*steps, Step("float-execution", (len(steps) - 1,), {"format": FORMATS[deployed].number}))
+        if not general:
+            steps = (*steps, Step("float-execution", (len(steps) - 1,), {"format": FORMATS[deployed].number}))
     return Certificate(statement, problem.precision, steps, problem.given_tensors), evidence
