@@ -177,13 +177,13 @@ class Layers:
             falls = self.falls(layer, position, looks_at) if config.positional_embedding_type == "alibi" else None
             scores = scores if falls is None else scores - falls
             weights = (scores - scores.max(2).reshape(*shape, 1).representative()).exp()
-            weights = self.tilted(weights, partial(sizes_of_scores, heads.query[here], key, falls))
+            weights = self.tilted(weights, partial(_sizes_of_scores, heads.query[here], key, falls))
             if config.pad_token >= 0:
                 weights, blind = weights.times(visible[:, None].astype(np.int64)), ~visible.any(axis=1)[:, None]
             mixed, total = (weights.reshape(*shape, 1, seen) @ value).reshape(*shape, config.d_head), weights.sum(2)
             if config.pad_token >= 0:
                 total = total + self.setting.arithmetic.exact(blind.astype(np.int64), np.zeros(blind.shape, np.int64))
-            means = self.mixed(mixed.over(total.reshape(*shape, 1)), seen, partial(_largest_size, value, 2))
+            means = self.mixed(mixed.over(total.reshape(*shape, 1)), seen, partial(_largest_size, value))
             parts.append(means.reshape(len(here), -1))
         joined = parts[0].concatenate(parts[1:], 0)
         return self.linear(joined, self.weights[f"blocks.{layer}.attn.W_O"], f"blocks.{layer}.attn.b_O")
@@ -275,15 +275,15 @@ def widened(value: Enclosure, off: Enclosure) -> Enclosure:
     return value + (off - off - off).up_to(off)
 
 
-def sizes_of_scores(query: Enclosure, key: Enclosure, falls: Enclosure | None) -> Enclosure:
+def _sizes_of_scores(query: Enclosure, key: Enclosure, falls: Enclosure | None) -> Enclosure:
     """The largest sum of absolute values of what is added up in a score: "p h 1", of "p h e", "p h k e", and "p h k"."""
     size = (abs(key) @ abs(query).reshape(*query.shape, 1)).max(2)
     return size if falls is None else size + abs(falls).max(2).reshape(*falls.shape[:2], 1)
 
 
-def _largest_size(values: Enclosure, axis: int) -> Enclosure:
-    """Along an axis."""
-    return abs(values).max(axis)
+def _largest_size(values: Enclosure) -> Enclosure:
+    """Of values "p h k e", that of all keys."""
+    return abs(values).max(2)
 
 
 class Forward:
