@@ -200,14 +200,18 @@ _LIMITED = f"""
 import atexit, resource, sys
 resource.setrlimit(resource.RLIMIT_AS, ({MEMORY}, {MEMORY}))
 resource.setrlimit(resource.RLIMIT_CPU, ({CPU_SECONDS}, {CPU_SECONDS}))
-atexit.register(lambda: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr))
+peak = lambda: next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
+atexit.register(lambda: print(peak(), file=sys.stderr))
 from checker.reporting.cli import main
 main(["verify", *sys.argv[1:], "--json"])
 """
 
 
 def limited_check(folder: Path, *options: str) -> dict[str, Any]:
-    """The verdict on folder/certificate and folder/model from a process with little memory and time."""
+    """The verdict on folder/certificate and folder/model from a process with little memory and time.
+
+    Its peak is read from /proc: what getrusage tells starts at the peak of the process that it was forked from.
+    """
     command = [sys.executable, "-c", _LIMITED, str(folder / "certificate"), "--model", str(folder / "model"), *options]
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, check=False)
