@@ -44,6 +44,8 @@ NOT_RUN: Mapping[str, str] = {
     "prover train group-composition": "a minute; tests/studies trains smaller ones",
     "prover train addition": "minutes; tests/training trains smaller ones",
     "prover train modular-addition": "minutes; tests/studies trains smaller ones",
+    "prover train sorted-lists": "a quarter of an hour; tests/transformer trains smaller ones",
+    "prover prove sorter.safetensors": "minutes; tests/transformer proves smaller ones",
     "prover finetune": "a minute or more, however few the steps; tests/training moves smaller models",
 }
 """Beginnings of lines that are not run, and why."""
@@ -153,6 +155,12 @@ def test_lines_that_are_not_run_or_shorter_are_there() -> None:
     every = [line for page in PAGES for line in lines_of(page)]
     for known in (NOT_RUN, SHORTER, MADE):
         assert all(any(line.startswith(one) for line in every) for one in known), known
+
+
+def test_no_line_trains_as_long_as_it_says() -> None:
+    for page in PAGES:
+        for line in lines_of(page):
+            assert not line.startswith("prover train") or beginning(line, {**NOT_RUN, **SHORTER}), line
 
 
 def test_what_make_is_told_to_make_is_in_the_makefile() -> None:
