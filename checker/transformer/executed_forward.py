@@ -71,8 +71,9 @@ is no padding.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 
@@ -109,8 +110,8 @@ class ExecutedLayers(Layers):
     def __init__(self, setting: Setting, config: Transformer, form: Format) -> None:
         super().__init__(setting, config)
         self.form, self.deployed = form, form.name
-        self._tiny = self._number(form.smallest * 2**_TINY_BITS)
-        low, high = (self._number(Fraction(2) ** bits) for bits in (-_LARGEST_SCALE_BITS, _LARGEST_SCALE_BITS))
+        self.tiny = self.number(form.smallest * 2**_TINY_BITS)
+        low, high = (self.number(Fraction(2) ** bits) for bits in (-_LARGEST_SCALE_BITS, _LARGEST_SCALE_BITS))
         if not ((self.scale - low).positive() & (high - self.scale).positive()).all():
             raise Refused(f"the scale of scores is not between 2^-{_LARGEST_SCALE_BITS} and 2^{_LARGEST_SCALE_BITS}")
         if max(Fraction(config.eps), Fraction(config.rotary_base)) >= 2**_LARGEST_BITS:
@@ -122,68 +123,64 @@ class ExecutedLayers(Layers):
 
     def off(self, roundings: int, size: Callable[[], Enclosure]) -> Enclosure | None:
         """See "Sums"."""
-        return self._gamma(roundings) * self._bounded(size()) + self._tiny
+        return self.gamma(roundings) * self.below(size()) + self.tiny
 
     def tilted(self, weights: Enclosure, size: Callable[[], Enclosure]) -> Enclosure:
         """See "Softmax"."""
-        scores = self._bounded(size())
-        off = self._gamma(self.config.d_head + 12) * scores + self._tiny
+        scores = self.below(size())
+        off = self.gamma(self.config.d_head + 12) * scores + self.tiny
         both = scores + off
-        t = (off + self._gamma(4) * (both + both) + self._gamma(8) + self._tiny).representative()
+        t = (off + self.gamma(4) * (both + both) + self.gamma(8) + self.tiny).representative()
         return weights * (t - t - t).exp().up_to(t.exp())
 
     def mixed(self, value: Enclosure, keys: int, size: Callable[[], Enclosure]) -> Enclosure:
         """See "Softmax"."""
-        return widened(value, self._gamma(2 * keys + 12) * self._bounded(size()) + self._tiny)
+        return widened(value, self.gamma(2 * keys + 12) * self.below(size()) + self.tiny)
 
     def of_turns(self, value: Enclosure, first: Enclosure, second: Enclosure, position: IntArray) -> Enclosure:
         """See "Turns"."""
         bits = int(Fraction(self.config.rotary_base)).bit_length()
         tables = self._roundoff(1).reshape(1, 1, 1).times((4 + (8 + bits) * position)[:, None, None])
-        tables = tables + self._gamma(3) + self._gamma(3)
-        return widened(value, tables * self._bounded(abs(first) + abs(second)) + self._tiny)
+        tables = tables + self.gamma(3) + self.gamma(3)
+        return widened(value, tables * self.below(abs(first) + abs(second)) + self.tiny)
 
     def of_activation(self, value: Enclosure, given: Enclosure) -> Enclosure:
         """See "Executions"."""
-        return value if self.config.act_fn == "relu" else widened(value, self._roundoff(16) * abs(given) + self._tiny)
+        return value if self.config.act_fn == "relu" else widened(value, self._roundoff(16) * abs(given) + self.tiny)
 
     def of_norm(
         self, name: str, value: Enclosure, total: Enclosure, read: Callable[[], Enclosure], subtracts: bool
     ) -> Enclosure:
         """See "Norms"."""
-        x = read()
-        if not self.bounded(total, lambda: x, subtracts).all():
+        norm = _Norm(self, read(), total, subtracts)
+        if not norm.fine.all():
             raise Refused(f"{name} may divide by so little that rounding has no bound")
-        inverse, size = self._inverse(total, x, subtracts), self._bounded(self._parts(x, subtracts))
-        share, parts = self._share(x, inverse, subtracts) * size * inverse, size * inverse
-        parts = self._bounded(parts + parts)
+        parts = self.below(norm.sizes) * norm.inverse
+        share, parts = norm.share * parts, self.below(parts + parts)
         if f"{name}.w" in self.weights:
-            weight = self._bounded(abs(self.weights[f"{name}.w"]))
+            weight = self.below(abs(self.weights[f"{name}.w"]))
             share, parts = share * weight, parts * weight
-        parts = self._bounded(self.plus_size(parts, f"{name}.b"))
-        return widened(value, share + self._gamma(6) * parts + self._tiny)
+        parts = self.below(self.plus_size(parts, f"{name}.b"))
+        return widened(value, share + self.gamma(6) * parts + self.tiny)
 
     def bounded(self, total: Enclosure, read: Callable[[], Enclosure], subtracts: bool) -> BoolArray:
         """Where b <= 1/4, and 1 / root is not too large."""
-        x = read()
-        inverse = self._inverse(total, x, subtracts)
-        fine = (self._number(Fraction(2) ** _LARGEST_BITS) - inverse).positive()
-        return np.asarray((fine & (self._number(Fraction(1, 4)) - self._b(x, inverse, subtracts)).positive())[..., 0], np.bool_)
+        return _Norm(self, read(), total, subtracts).fine
 
     def lost(self, read: Callable[[], Enclosure], total: Enclosure | None, sigma: Enclosure | None) -> Enclosure | None:
         """See "Leads"."""
-        x, unembed = read(), self._bounded(abs(self.unembedding()))
-        one, sums = self._gamma(x.shape[1] + 1), "unembed.b_U"
+        x, unembed = read(), self.below(abs(self.unembedding()))
+        one, sums = self.gamma(x.shape[1] + 1), "unembed.b_U"
         if total is None or sigma is None:
-            return one * self._bounded(self.plus_size(abs(x) @ unembed, sums)) + self._tiny
-        most = self._number(Fraction(2) ** _NORMED_BITS) * ones(self.setting, 1, x.shape[1])
+            return one * self.below(self.plus_size(abs(x) @ unembed, sums)) + self.tiny
+        most = self.number(Fraction(2) ** _NORMED_BITS) * ones(self.setting, 1, x.shape[1])
         if "ln_final.w" in self.weights:
-            most = most * self._bounded(abs(self.weights["ln_final.w"]))
-        self._bounded(self.plus_size(self.plus_size(most, "ln_final.b") @ unembed, sums))
+            most = most * self.below(abs(self.weights["ln_final.w"]))
+        self.below(self.plus_size(self.plus_size(most, "ln_final.b") @ unembed, sums))
         subtracts = self.config.normalization_type in ("LN", "LNPre")
-        inverse, parts = self._inverse(total, x, subtracts), self._bounded(self._parts(x, subtracts))
-        k = self._share(x, inverse, subtracts) + self._gamma(6) + one + one
-        parts, root = parts + parts, sigma
+        norm, root = _Norm(self, x, total, subtracts), sigma
+        k, parts = norm.share + self.gamma(6) + one + one, self.below(norm.sizes)
+        parts = parts + parts
         if subtracts:  # sigma is d times the root
             parts = parts.times(np.full((1, 1), x.shape[1], np.int64))
         if "ln_final.w" in self.weights:
@@ -193,42 +190,66 @@ class ExecutedLayers(Layers):
         own = k * (parts @ unembed)
         if sums in self.weights:
             own = own + root * (k * abs(self.weights[sums]))
-        return own + root * (self._tiny + self._tiny * unembed.sum(0).reshape(1, -1))
+        return own + root * (self.tiny + self.tiny * unembed.sum(0).reshape(1, -1))
 
-    def _inverse(self, total: Enclosure, x: Enclosure, subtracts: bool) -> Enclosure:
-        """I, from n sum of squares (of d times x less its mean, if means are subtracted), plus eps."""
-        size = x.shape[-1]
-        root = self.setting.arithmetic.reciprocal_sqrt(size).times(np.full((1, 1), size * (size if subtracts else 1), np.int64))
-        return (total.inverse_sqrt() * root).representative()
-
-    def _parts(self, x: Enclosure, subtracts: bool) -> Enclosure:
-        """s_i."""
-        size = abs(x)
-        return size + size.sum(1).reshape(-1, 1) * self._number(Fraction(1, x.shape[1])) if subtracts else size
-
-    def _b(self, x: Enclosure, inverse: Enclosure, subtracts: bool) -> Enclosure:
-        one = ratio = self._number(Fraction(1))
-        if subtracts:
-            mean = abs(x.sum(1).reshape(-1, 1)) * self._number(Fraction(1, x.shape[1]))
-            ratio = one + (mean * inverse).square()
-        return (self._gamma(8 * x.shape[-1] + 32) * ratio + self._tiny).representative()
-
-    def _share(self, x: Enclosure, inverse: Enclosure, subtracts: bool) -> Enclosure:
-        """A."""
-        half = self._gamma(x.shape[-1] + 8) + self._b(x, inverse, subtracts) + self._gamma(8)
-        return half + half
-
-    def _bounded(self, size: Enclosure) -> Enclosure:
-        if not (self._number(Fraction(2) ** _LARGEST_BITS) - size).positive().all():
+    def below(self, size: Enclosure) -> Enclosure:
+        """A size, which must not be too large."""
+        if not (self.number(Fraction(2) ** _LARGEST_BITS) - size).positive().all():
             raise Refused(f"a number may exceed 2^{_LARGEST_BITS}")
         return size
 
-    def _gamma(self, roundings: int) -> Enclosure:
-        return self._number(self.form.gamma(roundings))
+    def gamma(self, roundings: int) -> Enclosure:
+        """See "Proof"."""
+        return self.number(self.form.gamma(roundings))
 
     def _roundoff(self, times: int) -> Enclosure:
-        return self._number(Fraction(times, 2**self.form.bits))
+        return self.number(Fraction(times, 2**self.form.bits))
 
-    def _number(self, value: Fraction) -> Enclosure:
+    def number(self, value: Fraction) -> Enclosure:
         """A number, or a bit more, "1 1"."""
         return dyadic(self.setting, value, up=True)
+
+
+@dataclass(frozen=True)
+class _Norm:
+    """See "Norms": of vectors x, "n d" or (without means) "p head e"; total: as `Layers.of_norm` has it."""
+
+    layers: ExecutedLayers
+    x: Enclosure
+    total: Enclosure
+    subtracts: bool
+
+    @cached_property
+    def inverse(self) -> Enclosure:
+        """The number I."""
+        size = self.x.shape[-1]
+        factor = np.full((1, 1), size * (size if self.subtracts else 1), np.int64)
+        return (self.total.inverse_sqrt() * self.x.arithmetic.reciprocal_sqrt(size).times(factor)).representative()
+
+    @cached_property
+    def sizes(self) -> Enclosure:
+        """s_i."""
+        size = abs(self.x)
+        return size + self._mean(size) if self.subtracts else size
+
+    @cached_property
+    def share(self) -> Enclosure:
+        """The number a."""
+        half = self.layers.gamma(self.x.shape[-1] + 8) + self._b + self.layers.gamma(8)
+        return half + half
+
+    @property
+    def fine(self) -> BoolArray:
+        """Where b <= 1/4, and 1 / root is not too large: "n", or "p head"."""
+        small = (self.layers.number(Fraction(2) ** _LARGEST_BITS) - self.inverse).positive()
+        return np.asarray((small & (self.layers.number(Fraction(1, 4)) - self._b).positive())[..., 0], np.bool_)
+
+    @cached_property
+    def _b(self) -> Enclosure:
+        ratio = self.layers.number(Fraction(1))
+        if self.subtracts:
+            ratio = ratio + (abs(self._mean(self.x)) * self.inverse).square()
+        return (self.layers.gamma(8 * self.x.shape[-1] + 32) * ratio + self.layers.tiny).representative()
+
+    def _mean(self, x: Enclosure) -> Enclosure:
+        return x.sum(1).reshape(-1, 1) * self.layers.number(Fraction(1, x.shape[1]))
