@@ -38,7 +38,7 @@ FIGURES = {
     ("max-of-10", "sampling"): (0.99 * 100_000 / 64**10, None, 13_568),
 }
 
-SLOW = {("max-of-4", "brute-force"), ("max-of-10", "classes"), ("max-of-10", "thresholds")}
+SLOW = {("max-of-4", "brute-force"), ("max-of-4", "exact"), ("max-of-10", "classes"), ("max-of-10", "thresholds")}
 """Left to `make thorough`."""
 
 
@@ -84,6 +84,7 @@ def test_golden_operation_count():
     assert proof_of("max-of-4", "pessimized").operations == 1_603_922
 
 
+@pytest.mark.skipif(not THOROUGH, reason="make demo shows it, too")
 def test_exact_proves_what_brute_force_does():
     """But for inputs so close to a tie that neither can tell."""
     exact, brute_force = (proof_of("max-of-4", strategy).result.correct for strategy in ("exact", "brute-force"))

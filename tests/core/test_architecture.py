@@ -23,6 +23,7 @@ import mutants
 import numpy as np
 import pytest
 import trusted_size
+from thorough import THOROUGH
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("certificates", "checker", "prover")
@@ -820,6 +821,7 @@ def test_facts_are_frozen() -> None:
 def test_no_mutant_is_stale() -> None:
     """Every one replaces something that is there, by something that Python can read."""
     sources = {file: (ROOT / file).read_text(encoding="utf-8") for file in {mutant.file for mutant in mutants.MUTANTS}}
-    for mutant in mutants.MUTANTS:
+    for number, mutant in enumerate(mutants.MUTANTS):
         assert mutant.old in sources[mutant.file], mutant
-        compile(sources[mutant.file].replace(mutant.old, mutant.new), mutant.file, "exec", ast.PyCF_ONLY_AST)
+        if THOROUGH or number % 4 == 0:
+            compile(sources[mutant.file].replace(mutant.old, mutant.new), mutant.file, "exec", ast.PyCF_ONLY_AST)

@@ -170,8 +170,8 @@ class Referee:
         return "\n".join([*lines, f"slowest: {self.slowest[0]:.2f} s, {self.slowest[1]}"])
 
 
-MOST = {"documents": 200, "configurations": 120, "metadata": 40, "headers": 60, "damaged": 120, "weights": 200}
-"""How many mutants of a family are tried on each base (of the others: 250)."""
+MOST = {"documents": 120, "configurations": 80, "metadata": 40, "headers": 60, "damaged": 80, "weights": 120}
+"""How many mutants of a family are tried on each base (of the others: 160)."""
 
 
 def attack_base(base: mutate.Base, referee: Referee) -> None:
@@ -179,7 +179,7 @@ def attack_base(base: mutate.Base, referee: Referee) -> None:
     assert referee.attack(Mutant("unchanged", base.document.content(), base.model)).accepted
     for number, family in enumerate((*mutate.STRUCTURED, *mutate.DAMAGED)):
         referee.family = family.__name__
-        for mutant in mutate.sample(family(base), some(MOST.get(family.__name__, 250)), seed=number):
+        for mutant in mutate.sample(family(base), some(MOST.get(family.__name__, 160)), seed=number):
             referee.attack(mutant)
 
 

@@ -18,6 +18,7 @@ import torch
 from hidden_oracle import HiddenModel, pack
 from test_hidden_rules import Check, of_integers, tables_step
 from test_quadrature import transformer
+from thorough import parts
 
 from certificates import Certificate, RawTensor, Step
 from checker.core.decide import check_proof
@@ -201,7 +202,7 @@ def most_favour(tiny: HiddenModel, chosen: list[int], said: Hints, rival: int, a
 
 
 @pytest.mark.parametrize("angles", [0, 1])
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", parts(8))
 def test_acceptance_ends_where_the_theorem_does(part: int, angles: int) -> None:
     """An output is favoured by so much that the inequality just holds, or just fails."""
     some = ideal = 0
@@ -235,7 +236,7 @@ def extreme(said: Hints, rng: random.Random) -> Hints:
 
 
 @pytest.mark.parametrize("angles", [0, 1])
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", parts(8))
 def test_whatever_the_hints_say_nothing_false_is_accepted(part: int, angles: int) -> None:
     """Networks with weights of all sizes and with ties; entries, buckets and claims at random, then with one changed."""
     accepted = 0

@@ -18,6 +18,7 @@ import pytest
 from click.testing import CliRunner
 from cluster import Cluster
 from test_frontier import sticking_out, told
+from thorough import THOROUGH
 
 import prover.commands
 import prover.commands.study
@@ -434,6 +435,7 @@ def test_a_cluster_writes_the_same_bytes_and_survives_a_worker(
     assert (output / "study.json").read_bytes() == (finished / "study.json").read_bytes()
 
 
+@pytest.mark.skipif(not THOROUGH, reason="half a minute, most of it waiting")
 def test_a_scheduler_that_goes_away(plan: Path, finished: Path, tmp_path: Path, cluster: Cluster) -> None:
     output = tmp_path / "out"
     for worker in cluster.workers[1:]:
