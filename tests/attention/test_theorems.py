@@ -371,7 +371,7 @@ def test_prefix_chains_enlarged_greedily_are_true(part, place):
         fact = claim(model, precision, TABLES, chains.step(best), margin=margin)
         if fact is not None:  # arrays of other cells may cost a little precision
             assert np.array_equal(assert_true(fact, truth), chains.members(inputs, best))
-    assert accepted > 30 and refused > 50, (accepted, refused)
+    assert accepted > 15 and refused > 50, (accepted, refused)
 
 
 Claimed = dict[tuple[int, int, int, int], tuple[tuple[int, ...], tuple[list[int], list[int]]]]
@@ -486,7 +486,7 @@ def test_group_chains_enlarged_greedily_are_true(part, place):
                     greedy.attempt(key, trial)
         greedy.check(greedy.best)
         accepted, refused = accepted + greedy.accepted, refused + greedy.refused
-    assert accepted > 25 and refused > 100, (accepted, refused)
+    assert accepted > 15 and refused > 100, (accepted, refused)
 
 
 def test_classes_in_cells_without_inputs_are_refused():

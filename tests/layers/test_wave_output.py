@@ -267,7 +267,7 @@ def test_whatever_the_hints_say_nothing_false_is_accepted(part: int, angles: int
                 check.assert_true(fact.cells)
                 assert np.array_equal(fact.cells, cells_of(tried, mirrored))
                 accepted += bool(fact.correct)
-    assert accepted > 20 - 10 * angles
+    assert accepted > 9
 
 
 @pytest.mark.parametrize("p", [2, 3, 4, 5, 6, 7])
