@@ -52,7 +52,7 @@ Qed.
 End Enum.
 
 Section Brute.
-Variables (V K O : nat) (p : Z) (g terms : nat).
+Variables (V K O : nat) (p : Z) (expo : Z -> Z * Z).
 Variables tslo tshi pslo pshi dl du tl tu pl : nat -> nat -> Z.
 Variable slack : Z.
 
@@ -60,7 +60,7 @@ Definition gap (q m t j o : nat) : Z := (dl q m - du q o) + (tl t m - tu t o) + 
 Definition bref (q m : nat) : Z := zmax (S m) (tshi q) + zmax K (pshi q).
 Definition rivals (m : nat) : list nat := filter (fun o => negb (o =? m)%nat) (seq 0 O).
 Definition hrow (q m : nat) (ref : Z) (rv : list nat) (j t : nat) : list Z :=
-  let w := wpair p g terms (tslo q t + pslo q j - ref) (tshi q t + pshi q j - ref) in
+  let w := wpair expo (tslo q t + pslo q j - ref) (tshi q t + pshi q j - ref) in
   map (fun o => fshr (lowprod (gap q m t j o) w) p) rv.
 Definition cell_count (q m : nat) : Z :=
   let ref := bref q m in let rv := rivals m in
@@ -72,8 +72,10 @@ End Brute.
 Section Sound.
 Variable M : model.
 Notation V := (nV M). Notation K := (nK M). Notation O := (nO M).
-Variables (p : Z) (g terms : nat).
+Variables (p : Z) (expo : Z -> Z * Z).
 Hypothesis Hp : 0 <= p.
+Hypothesis expo_ok :
+  forall y, (0 <= y)%Z -> (IZR (fst (expo y)) <= IZR (2 ^ p) * exp (- (IZR y / IZR (2 ^ p))) <= IZR (snd (expo y)))%R.
 Hypothesis HK : (0 < K)%nat.
 Variables tslo tshi pslo pshi dl du tl tu pl : nat -> nat -> Z.
 Variable slack : Z.
@@ -89,7 +91,7 @@ Hypothesis Hslack : P * margin M <= IZR slack.
 
 (* ref: at least the score of the token t at position j. *)
 Definition hlo q ref m t j o : Z := fshr (lowprod (gap dl du tl tu pl slack q m t j o)
-  (wpair p g terms (tslo q t + pslo q j - ref) (tshi q t + pshi q j - ref))) p.
+  (wpair expo (tslo q t + pslo q j - ref) (tshi q t + pshi q j - ref))) p.
 
 Lemma bref_ge q m t j : (t <= m)%nat -> (j < K)%nat -> (tshi q t + pshi q j <= bref K tshi pshi q m)%Z.
 Proof.
@@ -111,7 +113,7 @@ Proof.
     assert (H5 := Hpv j m); assert (H6 := Hpv j o). lra.
 Qed.
 
-Theorem brute_sound : (brute_total V K O p g terms tslo tshi pslo pshi dl du tl tu pl slack <= n_correct M)%Z.
+Theorem brute_sound : (brute_total V K O p expo tslo tshi pslo pshi dl du tl tu pl slack <= n_correct M)%Z.
 Proof.
   unfold n_correct_nth. rewrite <- cnt_spec. replace K with (S (K - 1)) at 2 by lia. rewrite cnt_last. unfold brute_total.
   apply zsum_le; intros q _.
@@ -131,7 +133,7 @@ Proof.
   rewrite Hlast. replace K with (S (K - 1)) at 1 by lia. cbn [rsum].
   rewrite app_nth2, Hlen, Nat.sub_diag by lia. cbn [nth].
   rewrite memo2_eq in H3.
-  change (hrow p g terms tslo tshi pslo pshi dl du tl tu pl slack q m (bref K tshi pshi q m) (rivals O m) (K - 1) q)
+  change (hrow p expo tslo tshi pslo pshi dl du tl tu pl slack q m (bref K tshi pshi q m) (rivals O m) (K - 1) q)
     with (map (fun o => hlo q (bref K tshi pshi q m) m q (K - 1)%nat o) (rivals O m)) in H3.
   rewrite (sums_map _ (fun j t o => hlo q (bref K tshi pshi q m) m t j o)) in H3 by (intros; rewrite memo2_eq; reflexivity).
   rewrite forallb_forall in H3.

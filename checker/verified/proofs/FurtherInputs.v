@@ -53,7 +53,7 @@ Proof.
 Qed.
 
 Section Rows.
-Variables (V K O : nat) (p : Z) (g terms : nat).
+Variables (V K O : nat) (p : Z) (expo : Z -> Z * Z).
 Variables tslo tshi pslo pshi dl du tl tu pl : nat -> nat -> Z.
 Variable slack : Z.
 Variable passed : nat.
@@ -61,11 +61,11 @@ Variable passed : nat.
 (* The greatest score of a row's positions, and, relative to it, at least w (v(m) - v(o) - margin), in units of 2^-p. *)
 Definition row_reference (q : nat) (x : list nat) : Z := zmax K (fun j => tshi q (nth j x 0%nat) + pshi q j)%Z.
 Definition term_lo (q : nat) (ref : Z) (m t j o : nat) : Z := fshr (lowprod (gap dl du tl tu pl slack q m t j o)
-  (wpair p g terms (tslo q t + pslo q j - ref) (tshi q t + pshi q j - ref))) p.
+  (wpair expo (tslo q t + pslo q j - ref) (tshi q t + pshi q j - ref))) p.
 (* The same for all positions of a row at once: weights are computed once for all rivals. *)
 Definition row_weights (q : nat) (x : list nat) : nat -> Z * Z :=
   let ref := row_reference q x in
-  memo1 K (fun j => let t := nth j x 0%nat in wpair p g terms (tslo q t + pslo q j - ref)%Z (tshi q t + pshi q j - ref)%Z).
+  memo1 K (fun j => let t := nth j x 0%nat in wpair expo (tslo q t + pslo q j - ref)%Z (tshi q t + pshi q j - ref)%Z).
 Definition right_row (q m : nat) (x : list nat) : bool :=
   let ws := row_weights q x in
   forallb (fun o => (0 <? zsum K (fun j => fshr (lowprod (gap dl du tl tu pl slack q m (nth j x 0%nat) j o) (ws j)) p))%Z) (rivals O m).
@@ -86,8 +86,10 @@ End Rows.
 Section Sound.
 Variable M : model.
 Notation V := (nV M). Notation K := (nK M). Notation O := (nO M).
-Variables (p : Z) (g terms : nat).
+Variables (p : Z) (expo : Z -> Z * Z).
 Hypothesis Hp : (0 <= p)%Z.
+Hypothesis expo_ok :
+  forall y, (0 <= y)%Z -> (IZR (fst (expo y)) <= IZR (2 ^ p) * exp (- (IZR y / IZR (2 ^ p))) <= IZR (snd (expo y)))%R.
 Hypothesis HK : (0 < K)%nat.
 Variables tslo tshi pslo pshi dl du tl tu pl : nat -> nat -> Z.
 Variable slack : Z.
@@ -101,7 +103,7 @@ Hypothesis Hd : forall q o, IZR (dl q o) <= P * (direct M q o - cd q) <= IZR (du
 Hypothesis Ht : forall t o, IZR (tl t o) <= P * (token_value M t o - ct t) <= IZR (tu t o).
 Hypothesis Hpv : forall j o, IZR (pl j o) <= P * position_value M j o <= IZR (pl j o) + 1.
 Hypothesis Hslack : P * margin M <= IZR slack.
-Notation ok := (row_ok V K O p g terms tslo tshi pslo pshi dl du tl tu pl slack passed).
+Notation ok := (row_ok V K O p expo tslo tshi pslo pshi dl du tl tu pl slack passed).
 
 Lemma row_right is_member x : ok is_member x = true ->
   In x (all_lists V K) /\ correct_nth passed M x = true /\ is_member x = false.
@@ -117,7 +119,7 @@ Proof.
     specialize (H3 o Hr). apply Z.ltb_lt, IZR_lt in H3.
     rewrite <- rsum_IZR in H3. apply Rmult_lt_reg_l with P; [lra|]. rewrite Rmult_0_r, <- rsum_scal.
     eapply Rlt_le_trans; [exact H3|]. apply rsum_le. intros j Hj.
-    apply (hlo_ok M p g terms Hp HK tslo tshi pslo pshi dl du tl tu pl slack cs cd ct Hts Hps Hd Ht Hpv Hslack q _ m (nth j x 0%nat) j o).
+    apply (hlo_ok M p expo Hp expo_ok HK tslo tshi pslo pshi dl du tl tu pl slack cs cd ct Hts Hps Hd Ht Hpv Hslack q _ m (nth j x 0%nat) j o).
     exact (zmax_ge K (fun j => tshi q (nth j x 0%nat) + pshi q j)%Z j Hj).
 Qed.
 
@@ -125,7 +127,7 @@ Local Open Scope Z_scope.
 (* Members are counted in one way, rows in another: no input is counted twice. *)
 Theorem listed_sound is_member rows count :
   count <= cnt V all K (fun x => correct_nth passed M x && is_member x) ->
-  count + listed_total V K O p g terms tslo tshi pslo pshi dl du tl tu pl slack passed is_member rows <= n_correct_nth passed M.
+  count + listed_total V K O p expo tslo tshi pslo pshi dl du tl tu pl slack passed is_member rows <= n_correct_nth passed M.
 Proof.
   rewrite cnt_spec. intros H. unfold listed_total. set (A := filter (fun x => correct_nth passed M x && is_member x) (all_lists V K)) in *.
   assert (Apart : forall rows', NoDup rows' -> (forall x, In x rows' -> ok is_member x = true) ->

@@ -109,7 +109,7 @@ Definition selects (above : bool) (m : nat) (gr : nat -> nat) (i t : nat) : bool
   (if above then m <? t else t <? m)%nat && (0 <? gr t)%nat && (gr t <=? i)%nat.
 
 Section Core.
-Variables (V K : nat) (p : Z) (g terms : nat).
+Variables (V K : nat) (expo : Z -> Z * Z).
 Variables tslo tshi pslo pshi dl du tl tu pl : nat -> nat -> Z.
 Variable common : nat -> Z.
 Variable slack : Z.
@@ -129,7 +129,7 @@ Section Cell.
 Variables (flo fhi : nat -> Z) (phi : nat -> nat -> Z) (bs : nat -> list block_terms).
 Definition harm (m q : nat) (ref : Z) (ws : nat -> Z * Z) (b : block_terms) : Z * Z * (nat -> Z) :=
   let D := tD b q in
-  (lowprod (D + tLast b q) (wpair p g terms (tslo q q + pslo q (K - 1)%nat - ref) (tshi q q + pshi q (K - 1)%nat - ref)),
+  (lowprod (D + tLast b q) (wpair expo (tslo q q + pslo q (K - 1)%nat - ref) (tshi q q + pshi q (K - 1)%nat - ref)),
    lowprod (D + tT b m) (ws m), memo1 (S (top m)) (fun t => lowprod (D + tT b t) (ws t))).
 Definition least (above : bool) (m : nat) (gr : nat -> nat) (H : nat -> Z) (i : nat) : Z :=
   match omin (S (top m)) (selects above m gr i) H with Some z => z | None => 0 end.
@@ -144,7 +144,7 @@ Definition gclass_size (m c a : nat) (G : grouped) : Z :=
     * gc (gsizes V (selects false m (level G)) (need G) (fun t => other t && negb (m <? t)%nat)) 0 (K - 1 - c - a)).
 Definition gcell_total (m q : nat) : Z :=
   let ref := reference K tshi pshi fhi phi (top m) q in
-  let ws := memo1 (S (top m)) (fun t => wpair p g terms (tslo q t + flo q - ref) (tshi q t + fhi q - ref)) in
+  let ws := memo1 (S (top m)) (fun t => wpair expo (tslo q t + flo q - ref) (tshi q t + fhi q - ref)) in
   let hs := memo1 steps (fun s => map (harm m q ref ws) (bs s)) in
   zsum K (fun c => zsum (S passed) (fun a => match claim q m c a with
     | None => 0
@@ -183,8 +183,10 @@ Proof. induction l as [|a l IH]; intros H; [reflexivity|]. cbn. rewrite (H a), I
 Section Sound.
 Variable M : model.
 Notation V := (nV M). Notation K := (nK M).
-Variables (p : Z) (g terms : nat).
+Variables (p : Z) (expo : Z -> Z * Z).
 Hypothesis Hp : 0 <= p.
+Hypothesis expo_ok :
+  forall y, (0 <= y)%Z -> (IZR (fst (expo y)) <= IZR (2 ^ p) * exp (- (IZR y / IZR (2 ^ p))) <= IZR (snd (expo y)))%R.
 Hypothesis HK : (0 < K)%nat.
 Variables tslo tshi pslo pshi dl du tl tu pl : nat -> nat -> Z.
 Variable common : nat -> Z.
@@ -212,7 +214,7 @@ Hypothesis Hfhi : forall q, fhi q = zmax (K - 1) (pshi q).
 Hypothesis Hphi : forall q s, phi q s = zmax s (tshi q).
 Notation ref m q := (reference K tshi pshi fhi phi (top m) q).
 Notation mk m := (mk_terms K dl du tl tu pl common slack (top m) m).
-Notation wt m q t := (wpair p g terms (tslo q t + flo q - ref m q) (tshi q t + fhi q - ref m q)).
+Notation wt m q t := (wpair expo (tslo q t + flo q - ref m q) (tshi q t + fhi q - ref m q)).
 
 Lemma token_ok m B q t j o : In o B -> o <> m -> (t <= top m)%nat -> (j < K - 1)%nat ->
   IZR (lowprod (tD (mk m B) q + tT (mk m B) t) (wt m q t)) <= P * P * h M (IZR (ref m q) / P + cs q) q t j m o.
@@ -229,7 +231,7 @@ Proof.
   - unfold mk_terms; cbn [tD tT]. rewrite !memo1_eq. eapply gap_ok; eauto. apply zmin_le; auto.
 Qed.
 
-Notation harms m q B := (harm V K p g terms tslo tshi pslo pshi passed m q (ref m q) (memo1 (S (top m)) (fun t => wt m q t)) (mk m B)).
+Notation harms m q B := (harm V K expo tslo tshi pslo pshi passed m q (ref m q) (memo1 (S (top m)) (fun t => wt m q t)) (mk m B)).
 
 (* A token of a class contributes at least the bound of its level. *)
 Lemma grouped_ok above m G H lv f t : gfits (selects above m (level G)) lv 0 f = true -> In t f -> (t <= top m)%nat ->
@@ -246,7 +248,7 @@ Qed.
 
 Lemma gclass_right s m c G q f : (s < steps)%nat -> (m < V)%nat -> length f = (K - 1)%nat -> (count (fun t => t =? m)%nat f = c)%nat ->
   Forall (fun t => (t <= top m)%nat) f -> in_groups m G f = true ->
-  forallb (gclass_ok V passed m c G) (map (fun b => harm V K p g terms tslo tshi pslo pshi passed m q (ref m q) (memo1 (S (top m)) (fun t => wt m q t)) b)
+  forallb (gclass_ok V passed m c G) (map (fun b => harm V K expo tslo tshi pslo pshi passed m q (ref m q) (memo1 (S (top m)) (fun t => wt m q t)) b)
                                  (map (mk m) (filter (has_rival m) (blocks s m)))) = true ->
   predicts M (f ++ [q]) m.
 Proof.
@@ -255,7 +257,7 @@ Proof.
   rewrite forallb_forall in Hb. specialize (Hb (harms m q B)).
   assert (HR : In (mk m B) (map (mk m) (filter (has_rival m) (blocks s m)))).
   { apply in_map, filter_In. split; auto. apply existsb_exists. exists o. split; auto. now rewrite (proj2 (Nat.eqb_neq o m)). }
-  specialize (Hb (in_map (fun b => harm V K p g terms tslo tshi pslo pshi passed m q (ref m q) (memo1 (S (top m)) (fun t => wt m q t)) b) _ _ HR)). unfold gclass_ok, harm in Hb. apply Z.ltb_lt in Hb. rewrite memo1_eq in Hb.
+  specialize (Hb (in_map (fun b => harm V K expo tslo tshi pslo pshi passed m q (ref m q) (memo1 (S (top m)) (fun t => wt m q t)) b) _ _ HR)). unfold gclass_ok, harm in Hb. apply Z.ltb_lt in Hb. rewrite memo1_eq in Hb.
   set (r := IZR (ref m q) / P + cs q). apply (clear_denominator M (f ++ [q]) m o r HK).
   assert (Hlast : last M (f ++ [q]) = q) by (unfold last; rewrite app_nth2, Hlen, Nat.sub_diag by lia; reflexivity).
   rewrite Hlast.
@@ -291,7 +293,7 @@ Proof.
     - unfold b. rewrite (proj2 (Nat.eqb_eq t m) E), E. unfold C. apply token_ok; auto. now rewrite E in Tt.
     - apply Rle_trans with (IZR (H t)); [apply IZR_le; auto|]. unfold H. rewrite !memo1_eq. apply token_ok; auto. }
   assert (S3 : IZR (lowprod (tD (mk m B) q + tLast (mk m B) q)
-        (wpair p g terms (tslo q q + pslo q (K - 1)%nat - ref m q) (tshi q q + pshi q (K - 1)%nat - ref m q)))
+        (wpair expo (tslo q q + pslo q (K - 1)%nat - ref m q) (tshi q q + pshi q (K - 1)%nat - ref m q)))
      <= P * P * h M r q q (K - 1) m o) by (unfold r; eapply own_ok; eauto).
   set (ow := lowprod (tD (mk m B) q + tLast (mk m B) q) _) in *.
   assert (S4 : (0 < ow + lsum b f)%Z) by lia.
@@ -315,7 +317,7 @@ Proof.
 Qed.
 
 Theorem group_members_sound :
-  group_total V K p g terms tslo tshi pslo pshi dl du tl tu pl common slack passed steps blocks claim
+  group_total V K expo tslo tshi pslo pshi dl du tl tu pl common slack passed steps blocks claim
   <= cnt V all K (fun x => correct_nth passed M x && member K passed claim x).
 Proof.
   replace K with (S (K - 1)) at 2 by lia. rewrite cnt_last. unfold group_total.
@@ -372,7 +374,7 @@ Proof.
 Qed.
 
 Theorem group_sound :
-  group_total V K p g terms tslo tshi pslo pshi dl du tl tu pl common slack passed steps blocks claim <= n_correct_nth passed M.
+  group_total V K expo tslo tshi pslo pshi dl du tl tu pl common slack passed steps blocks claim <= n_correct_nth passed M.
 Proof.
   etransitivity; [apply group_members_sound|]. unfold n_correct_nth. rewrite <- cnt_spec. apply cnt_mono.
   intros x _ H. now apply andb_prop in H.

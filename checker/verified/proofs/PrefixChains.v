@@ -41,7 +41,7 @@ Qed.
 Definition levels := list (nat * nat).
 
 Section Core.
-Variables (V K : nat) (p : Z) (g terms : nat).
+Variables (V K : nat) (expo : Z -> Z * Z).
 Variables tslo tshi pslo pshi dl du tl tu pl : nat -> nat -> Z.
 Variable common : nat -> Z.
 Variable slack : Z.   (* at least the margin, in units of 2^-p *)
@@ -49,7 +49,7 @@ Variable blocks : nat -> list (list nat).   (* of every label *)
 Variable claim : nat -> nat -> nat -> option levels.
 
 Definition wpair (a b : Z) : Z * Z :=
-  (fst (exp_neg p g terms (Z.max 0 (- a))), snd (exp_neg p g terms (Z.max 0 (- b)))).
+  (fst (expo (Z.max 0 (- a))), snd (expo (Z.max 0 (- b)))).
 Definition lowprod (gap : Z) (w : Z * Z) : Z := if 0 <=? gap then fst w * gap else snd w * gap.
 
 Record block_terms := BT { tD : nat -> Z; tT : nat -> Z; tLast : nat -> Z; tLeast : nat -> Z }.
@@ -196,8 +196,10 @@ Qed.
 Section Sound.
 Variable M : model.
 Notation V := (nV M). Notation K := (nK M).
-Variables (p : Z) (g terms : nat).
+Variables (p : Z) (expo : Z -> Z * Z).
 Hypothesis Hp : 0 <= p.
+Hypothesis expo_ok :
+  forall y, (0 <= y)%Z -> (IZR (fst (expo y)) <= IZR (2 ^ p) * exp (- (IZR y / IZR (2 ^ p))) <= IZR (snd (expo y)))%R.
 Hypothesis HK : (0 < K)%nat.
 Variables tslo tshi pslo pshi dl du tl tu pl : nat -> nat -> Z.
 Variable common : nat -> Z.
@@ -218,13 +220,13 @@ Hypothesis Hblocks : forall m o, (m < V)%nat -> (o < nO M)%nat -> exists B, In B
 
 Lemma wpair_ok a b x gap z :
   IZR a <= P * x <= IZR b -> (b <= 0)%Z -> IZR z <= P * gap ->
-  IZR (lowprod z (wpair p g terms a b)) <= P * P * (exp x * gap).
+  IZR (lowprod z (wpair expo a b)) <= P * P * (exp x * gap).
 Proof.
   intros [Ha Hb] Hb0 Hz. assert (PP := pw_pos p Hp). unfold lowprod, wpair; cbn [fst snd].
   assert (EX := exp_pos x).
-  destruct (exp_neg_ok p g terms Hp (Z.max 0 (- a)) ltac:(lia)) as [L _].
-  destruct (exp_neg_ok p g terms Hp (Z.max 0 (- b)) ltac:(lia)) as [_ U].
-  set (l := fst (exp_neg p g terms (Z.max 0 (- a)))) in *. set (u := snd (exp_neg p g terms (Z.max 0 (- b)))) in *.
+  destruct (expo_ok (Z.max 0 (- a))%Z ltac:(lia)) as [L _].
+  destruct (expo_ok (Z.max 0 (- b))%Z ltac:(lia)) as [_ U].
+  set (l := fst (expo (Z.max 0 (- a)))) in *. set (u := snd (expo (Z.max 0 (- b)))) in *.
   assert (L' : IZR l <= P * exp x).
   { apply Rle_trans with (1 := L). apply Rmult_le_compat_l; [lra|].
     assert (A : - (IZR (Z.max 0 (- a)) / P) <= x).
@@ -275,7 +277,7 @@ Hypothesis Hplo : forall q s, plo q s = zmin s (tslo q).
 Hypothesis Hphi : forall q s, phi q s = zmax s (tshi q).
 Notation ref m q := (reference K tshi pshi fhi phi m q).
 Notation mk := (mk_terms K dl du tl tu pl common slack).
-Notation weights := (with_weights p g terms flo fhi plo phi).
+Notation weights := (with_weights expo flo fhi plo phi).
 
 Definition h (r : R) (q t j m o : nat) : R := w M r q t j * (v M q t j m - v M q t j o - margin M).
 
@@ -305,7 +307,7 @@ Qed.
 
 Lemma level_ok m B q t j o s : In o B -> o <> m -> (t < s)%nat -> (s <= m)%nat -> (j < K - 1)%nat ->
   IZR (lowprod (tD (mk m m B) q + tLeast (mk m m B) s)
-         (wpair p g terms (plo q s + flo q - ref m q) (phi q s + fhi q - ref m q)))
+         (wpair expo (plo q s + flo q - ref m q) (phi q s + fhi q - ref m q)))
   <= P * P * h (IZR (ref m q) / P + cs q) q t j m o.
 Proof.
   intros HB Hom Hts' Hsm Hj. destruct (score_low q t j s m Hts' ltac:(lia) Hj) as [E F].
@@ -314,7 +316,7 @@ Proof.
 Qed.
 
 Lemma copy_ok m B q j o : In o B -> o <> m -> (j < K - 1)%nat ->
-  IZR (lowprod (tD (mk m m B) q + tT (mk m m B) m) (wpair p g terms (tslo q m + flo q - ref m q) (tshi q m + fhi q - ref m q)))
+  IZR (lowprod (tD (mk m m B) q + tT (mk m m B) m) (wpair expo (tslo q m + flo q - ref m q) (tshi q m + fhi q - ref m q)))
   <= P * P * h (IZR (ref m q) / P + cs q) q m j m o.
 Proof.
   intros HB Hom Hj. assert (PP := pw_pos p Hp).
@@ -331,7 +333,7 @@ Qed.
 
 Lemma own_ok n m B q o : In o B -> o <> m ->
   IZR (lowprod (tD (mk n m B) q + tLast (mk n m B) q)
-        (wpair p g terms (tslo q q + pslo q (K - 1) - ref n q) (tshi q q + pshi q (K - 1) - ref n q)))
+        (wpair expo (tslo q q + pslo q (K - 1) - ref n q) (tshi q q + pshi q (K - 1) - ref n q)))
   <= P * P * h (IZR (ref n q) / P + cs q) q q (K - 1) m o.
 Proof.
   intros HB Hom. assert (PP := pw_pos p Hp).
@@ -361,8 +363,8 @@ Qed.
 
 Lemma class_right m c lv q f : (m < V)%nat -> length f = (K - 1)%nat -> ascending 0 lv m = true -> in_class m c lv f = true ->
   forallb (fun b => block_ok b q m c
-      (wpair p g terms (tslo q q + pslo q (K - 1) - ref m q) (tshi q q + pshi q (K - 1) - ref m q))
-      (wpair p g terms (tslo q m + flo q - ref m q) (tshi q m + fhi q - ref m q))
+      (wpair expo (tslo q q + pslo q (K - 1) - ref m q) (tshi q q + pshi q (K - 1) - ref m q))
+      (wpair expo (tslo q m + flo q - ref m q) (tshi q m + fhi q - ref m q))
       (weights q (ref m q) lv)) (map (mk m m) (filter (has_rival m) (blocks m))) = true ->
   predicts M (f ++ [q]) m.
 Proof.
@@ -398,7 +400,7 @@ Proof.
         apply in_map_iff in X as ([[s2 k2] b2] & E & X). injection E as -> ->. exists s, k, b2. auto. }
       apply bounds_in in I' as (w' & I' & Hb'). apply in_map_iff in I' as ([s3 k3] & E & I3).
       cbn [fst snd] in E. injection E as -> -> <-.
-      apply Rle_trans with (IZR (bnd s' (wpair p g terms (plo q s' + flo q - ref m q) (phi q s' + fhi q - ref m q))));
+      apply Rle_trans with (IZR (bnd s' (wpair expo (plo q s' + flo q - ref m q) (phi q s' + fhi q - ref m q))));
         [now apply IZR_le|]. unfold bnd. apply level_ok; auto. eapply ascending_in; eauto. }
   assert (S3 := own_ok m m B q o HoB Hom). fold r in S3.
   set (ow := lowprod (tD (mk m m B) q + tLast (mk m m B) q) _) in *.
@@ -410,7 +412,7 @@ End OneCell.
 
 Local Open Scope Z_scope.
 Theorem prefix_members_sound :
-  core_total V K p g terms tslo tshi pslo pshi dl du tl tu pl common slack blocks claim
+  core_total V K expo tslo tshi pslo pshi dl du tl tu pl common slack blocks claim
   <= cnt V all K (fun x => correctb M x && in_prefix_class K claim x).
 Proof.
   replace K with (S (K - 1)) at 2 by lia. rewrite cnt_last. unfold core_total.
@@ -444,7 +446,7 @@ Proof.
 Qed.
 
 Theorem core_sound :
-  core_total V K p g terms tslo tshi pslo pshi dl du tl tu pl common slack blocks claim <= n_correct M.
+  core_total V K expo tslo tshi pslo pshi dl du tl tu pl common slack blocks claim <= n_correct M.
 Proof.
   etransitivity; [apply prefix_members_sound|]. unfold n_correct_nth. rewrite <- cnt_spec. apply cnt_mono.
   intros x _ H. now apply andb_prop in H.

@@ -71,18 +71,19 @@ Proof.
 Qed.
 
 Definition whole : nat := 64.
+Definition few : nat := Z.to_nat (q / 8). (* terms of the series that are enough here: each is less than 2^-8 of the one before *)
 Definition bounds_of (y : Z) : Z * Z := exp_neg q g terms y.
 Definition quick_exp : Z -> Z * Z :=
   let wholes := memo1 whole (fun i => bounds_of (Z.shiftl (Z.of_nat i) q)) in
   let parts := memo1 256 (fun j => bounds_of (Z.shiftl (Z.of_nat j) (q - 8))) in
-  let off := series_off terms (Z.shiftl 1 q) in
+  let off := series_off few (Z.shiftl 1 q) in
   let most := Z.shiftl (Z.of_nat whole) p in
   fun y =>
     if (y <? most)%Z then
       let i := Z.shiftr y p in let f := (y - Z.shiftl i p)%Z in
       let j := Z.shiftr f (p - 8) in let z := Z.shiftl (f - Z.shiftl j (p - 8)) 12 in
       let '(l1, h1) := wholes (Z.to_nat i) in let '(l2, h2) := parts (Z.to_nat j) in
-      let a := series z terms 0 in
+      let a := series z few 0 in
       let l := (Z.max 0 l1 * Z.max 0 l2)%Z in let h := (h1 * h2)%Z in
       (fshr (fshr l q * Z.max 0 (a - off)) (q + 12), cshr (cshr h q * (a + off)) (q + 12))
     else exp_neg p g terms y.
@@ -118,10 +119,10 @@ Proof.
   { rewrite Zz, Qp, P88, mult_IZR. assert (IZR z <= IZR (2 ^ (p - 8))) by (apply IZR_le; lia). nra. }
   assert (Z0 : (0 <= zz)%Z) by (unfold zz; apply Z.shiftl_nonneg; lia).
   assert (Y0 : 0 <= IZR zz / Q) by (apply Rmult_le_pos; [now apply (IZR_le 0)|left; now apply Rinv_0_lt_compat]).
-  destruct (exp_hor (IZR zz / Q) terms Y0) as (h & Hh & Eh).
-  assert (Sr := series_ok zz terms Z0 Z1 0 (Z.shiftl 1 q) h). rewrite Z.shiftl_1_l in Sr.
+  destruct (exp_hor (IZR zz / Q) few Y0) as (h & Hh & Eh).
+  assert (Sr := series_ok zz few Z0 Z1 0 (Z.shiftl 1 q) h). rewrite Z.shiftl_1_l in Sr.
   specialize (Sr ltac:(rewrite Rminus_0_l, Rabs_Ropp, Rabs_pos_eq; nra)). rewrite <- Eh in Sr.
-  rewrite Z.shiftl_1_l. set (a := series zz terms 0) in *. set (off := series_off terms (2 ^ q)) in *.
+  rewrite Z.shiftl_1_l. set (a := series zz few 0) in *. set (off := series_off few (2 ^ q)) in *.
   set (x1 := exp (- (IZR (Z.shiftl i q) / Q))) in *. set (x2 := exp (- (IZR (Z.shiftl j (q - 8)) / Q))) in *.
   set (x3 := exp (- (IZR zz / Q))) in *.
   assert (Prod : exp (- (IZR y / IZR (2 ^ p))) = x1 * x2 * x3).
@@ -165,3 +166,9 @@ Proof.
     apply Rmult_le_compat; try lra; nra.
 Qed.
 End Quick.
+
+(* The same for every precision; of few digits, as far as they go. *)
+Definition exponential (p : Z) (g terms : nat) : Z -> Z * Z := if (8 <=? p)%Z then quick_exp p g terms else exp_neg p g terms.
+Theorem exponential_ok p g terms : (0 <= p)%Z -> forall y, (0 <= y)%Z ->
+  IZR (fst (exponential p g terms y)) <= IZR (2 ^ p) * exp (- (IZR y / IZR (2 ^ p))) <= IZR (snd (exponential p g terms y)).
+Proof. unfold exponential. intros Hp. destruct (Z.leb_spec 8 p); intros; [now apply quick_exp_ok|now apply exp_neg_ok]. Qed.

@@ -2,7 +2,8 @@
    the functions' theorems.
    Weights are z 2^-e, the margin is mn / md; p, rp, g and terms only say how exactly to compute. *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
-From CompactProofs Require Import Semantics Counting Labels Exponential PrefixChains Enumeration GroupChains FurtherInputs Projected.
+From CompactProofs Require Import Semantics Counting Labels Exponential PrefixChains Enumeration GroupChains FurtherInputs Projected
+  QuickExponential.
 Import ListNotations.
 
 Section Weights.
@@ -105,19 +106,22 @@ Variable source : option projections.
 Variable rows : list (list nat).
 (* Classes of prefixes, and rows beside them. *)
 Definition certified : Z :=
+  let expo := exponential p g terms in
   if covered blocks then with_tables source (fun tslo tshi pslo pshi dl du tl tu pl common slack =>
-    core_total V K p g terms tslo tshi pslo pshi dl du tl tu pl common slack blocks claim
-    + listed_total V K O p g terms tslo tshi pslo pshi dl du tl tu pl slack 0 (in_prefix_class K claim) rows) else 0.
+    core_total V K expo tslo tshi pslo pshi dl du tl tu pl common slack blocks claim
+    + listed_total V K O p expo tslo tshi pslo pshi dl du tl tu pl slack 0 (in_prefix_class K claim) rows) else 0.
 Variables passed steps : nat.
 Variable gblocks : nat -> nat -> list (list nat).
 Variable gclaim : nat -> nat -> nat -> nat -> option grouped.
 Definition gcovered : bool := forallb (fun s => covered (gblocks s)) (seq 0 steps).
 Definition certified_groups : Z :=
+  let expo := exponential p g terms in
   if gcovered then with_tables source (fun tslo tshi pslo pshi dl du tl tu pl common slack =>
-    group_total V K p g terms tslo tshi pslo pshi dl du tl tu pl common slack passed steps gblocks gclaim
-    + listed_total V K O p g terms tslo tshi pslo pshi dl du tl tu pl slack passed (member K passed gclaim) rows) else 0.
+    group_total V K expo tslo tshi pslo pshi dl du tl tu pl common slack passed steps gblocks gclaim
+    + listed_total V K O p expo tslo tshi pslo pshi dl du tl tu pl slack passed (member K passed gclaim) rows) else 0.
 Definition certified_brute : Z :=
-  with_tables source (fun tslo tshi pslo pshi dl du tl tu pl _ slack => brute_total V K O p g terms tslo tshi pslo pshi dl du tl tu pl slack).
+  let expo := exponential p g terms in
+  with_tables source (fun tslo tshi pslo pshi dl du tl tu pl _ slack => brute_total V K O p expo tslo tshi pslo pshi dl du tl tu pl slack).
 
 Close Scope Z_scope.
 Open Scope R_scope.
@@ -375,7 +379,7 @@ Theorem certified_sound :
   (certified V O K d dh e p rp mn md g terms zWE zWP zWQ zWK zWV zWO zWU zbQ zbV zbO zbU blocks claim source rows <= n_correct M)%Z.
 Proof.
   assert (N := n_correct_nonneg 0 M). unfold certified. destruct (covered V O blocks) eqn:H; [|exact N]. apply with_tables_sound; [exact N|].
-  intros ? ? ? ? ? ? ? ? ? ? ? cs cd ct Hp HK ? ? ? ? ? ?. apply (listed_sound M p g terms Hp HK _ _ _ _ _ _ _ _ _ _ _ cs cd ct); auto. apply (prefix_members_sound M p g terms Hp HK _ _ _ _ _ _ _ _ _ _ _ _ _ cs cd ct); auto.
+  intros ? ? ? ? ? ? ? ? ? ? ? cs cd ct Hp HK ? ? ? ? ? ?. apply (listed_sound M p _ Hp (exponential_ok p g terms Hp) HK _ _ _ _ _ _ _ _ _ _ _ cs cd ct); auto. apply (prefix_members_sound M p _ Hp (exponential_ok p g terms Hp) HK _ _ _ _ _ _ _ _ _ _ _ _ _ cs cd ct); auto.
   intros m o Hm Ho. exact (covered_in V O blocks m o H Hm Ho).
 Qed.
 
@@ -387,7 +391,7 @@ Theorem certified_groups_sound :
    <= n_correct_nth passed M)%Z.
 Proof.
   assert (N := n_correct_nonneg passed M). unfold certified_groups. destruct (gcovered V O steps gblocks) eqn:H; [|exact N]. apply with_tables_sound; [exact N|].
-  intros ? ? ? ? ? ? ? ? ? ? ? cs cd ct Hp HK ? ? ? ? ? ?. apply (listed_sound M p g terms Hp HK _ _ _ _ _ _ _ _ _ _ _ cs cd ct); auto. apply (group_members_sound M p g terms Hp HK _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ cs cd ct); auto.
+  intros ? ? ? ? ? ? ? ? ? ? ? cs cd ct Hp HK ? ? ? ? ? ?. apply (listed_sound M p _ Hp (exponential_ok p g terms Hp) HK _ _ _ _ _ _ _ _ _ _ _ cs cd ct); auto. apply (group_members_sound M p _ Hp (exponential_ok p g terms Hp) HK _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ cs cd ct); auto.
   intros s m o Hs Hm Ho. unfold gcovered in H. rewrite forallb_forall in H.
   exact (covered_in V O (gblocks s) m o (H s ltac:(apply in_seq; lia)) Hm Ho).
 Qed.
@@ -395,6 +399,6 @@ Qed.
 Theorem certified_brute_sound :
   (certified_brute V O K d dh e p rp mn md g terms zWE zWP zWQ zWK zWV zWO zWU zbQ zbV zbO zbU source <= n_correct M)%Z.
 Proof.
-  apply with_tables_sound; [apply n_correct_nonneg|]. intros ? ? ? ? ? ? ? ? ? ? ? cs cd ct Hp HK ? ? ? ? ? ?. apply (brute_sound M p g terms Hp HK _ _ _ _ _ _ _ _ _ _ cs cd ct); auto.
+  apply with_tables_sound; [apply n_correct_nonneg|]. intros ? ? ? ? ? ? ? ? ? ? ? cs cd ct Hp HK ? ? ? ? ? ?. apply (brute_sound M p _ Hp (exponential_ok p g terms Hp) HK _ _ _ _ _ _ _ _ _ _ cs cd ct); auto.
 Qed.
 End Final.
