@@ -8,31 +8,26 @@ from certificates.errors import FormatError
 Values: TypeAlias = dict[str, tuple[Any, Any]]
 """Configuration keys that change what a model computes: the one value that is implemented, and what an absent key means."""
 
+# fmt: off
+_FALSE = (
+    "load_in_4bit", "parallel_attn_mlp", "post_embedding_ln", "scale_attn_by_inverse_layer_idx", "use_local_attn",
+    "use_normalization_before_and_after", "use_qk_norm",
+)
+_NONE = (
+    "attn_types", "experts_per_token", "n_key_value_heads", "num_experts", "relative_attention_max_distance",
+    "relative_attention_num_buckets", "window_size",
+)
 TRANSFORMER: Values = {  # absent keys: TransformerLens' defaults
     "attention_dir": ("causal", "causal"),
-    "attn_types": (None, None),
     "attn_scores_soft_cap": (-1, -1),
-    "experts_per_token": (None, None),
-    "load_in_4bit": (False, False),
-    "n_key_value_heads": (None, None),
     "n_layers": (1, None),
     "normalization_type": (None, "LN"),
-    "num_experts": (None, None),
     "output_logits_soft_cap": (-1, -1),
-    "parallel_attn_mlp": (False, False),
     "positional_embedding_type": ("standard", "standard"),
-    "post_embedding_ln": (False, False),
-    "relative_attention_max_distance": (None, None),
-    "relative_attention_num_buckets": (None, None),
-    "scale_attn_by_inverse_layer_idx": (False, False),
     "use_attn_scale": (True, True),
-    "use_local_attn": (False, False),
-    "use_normalization_before_and_after": (False, False),
-    "use_qk_norm": (False, False),
-    "window_size": (None, None),
+    **dict.fromkeys(_FALSE, (False, False)),
+    **dict.fromkeys(_NONE, (None, None)),
 }
-
-# fmt: off
 WITHOUT_INFLUENCE = frozenset({
     "NTK_by_parts_factor", "NTK_by_parts_high_freq_factor", "NTK_by_parts_low_freq_factor", "NTK_original_ctx_len",
     "checkpoint_index", "checkpoint_label_type", "checkpoint_value", "decoder_start_token_id",

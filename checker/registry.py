@@ -1,6 +1,7 @@
 """The rules: theorems whose hypotheses the checker can verify, one file each. And the kinds of tasks, and of statements."""
 
 from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 from certificates.architectures import ModelConfig
 from certificates.attention_only import AttentionOnly
@@ -44,33 +45,16 @@ from checker.transformer.regions import regions
 from checker.transformer.sorted_lists import parse_sorted_lists
 from checker.transformer.transformer_forward import transformer_forward
 
-RULES: Mapping[str, Callable[[Setting, Step, tuple[Fact, ...]], Fact]] = {
-    "additive-tables": additive_tables,
-    "all-inputs": all_inputs,
-    "all-reads": all_reads,
-    "coded-output": coded_output,
-    "disjoint-sum": disjoint_sum,
-    "enumeration": enumeration,
-    "executed-forward": executed_forward,
-    "float-execution": float_execution,
-    "further-inputs": further_inputs,
-    "group-chains": group_chains,
-    "hidden-tables": hidden_tables,
-    "joint-reads": joint_reads,
-    "list-sums": list_sums,
-    "low-rank-chains": low_rank_chains,
-    "mlp-quadrature": mlp_quadrature,
-    "pair-tables": pair_tables,
-    "potentials": potentials,
-    "prefix-chains": prefix_chains,
-    "prefix-classes": prefix_classes,
-    "projected-tables": projected_tables,
-    "regions": regions,
-    "set-output": set_output,
-    "transformer-forward": transformer_forward,
-    "wave-output": wave_output,
-}
-"""Every rule a certificate can name."""
+Rule: TypeAlias = Callable[[Setting, Step, tuple[Fact, ...]], Fact]
+_FAMILIES: tuple[tuple[Rule, ...], ...] = (
+    (all_inputs, disjoint_sum, float_execution, further_inputs),
+    (additive_tables, enumeration, group_chains, low_rank_chains, prefix_chains, projected_tables),
+    (coded_output, hidden_tables, mlp_quadrature, set_output, wave_output),
+    (executed_forward, transformer_forward),
+    (all_reads, joint_reads, list_sums, pair_tables, potentials, prefix_classes, regions),
+)
+RULES: Mapping[str, Rule] = {rule.__name__.replace("_", "-"): rule for family in _FAMILIES for rule in family}
+"""Every rule a certificate can name. The function `some_rule` applies the rule `some-rule`."""
 
 TASKS: Mapping[type[ModelConfig] | type[Automaton] | str, Callable[[Json, ModelConfig, Given, Meter], Task]] = {
     AttentionOnly: parse_sequence_task,

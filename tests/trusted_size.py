@@ -62,15 +62,35 @@ def _files(modules: set[str], root: Path) -> Iterator[str]:
 
 def registered(name: str, root: Path = ROOT) -> dict[str, str]:
     """The entries of a table in the registry (keys as written there), and the files of what they name."""
-    tree = ast.parse((root / REGISTRY).read_text(encoding="utf-8"))
-    modules = {alias.name: str(node.module) for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
-    (found,) = (node.value for node in tree.body if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == name)
+    modules, found = _registry(name, root)
     assert isinstance(found, ast.Dict)
     return {
-        ast.unparse(key).strip("'"): modules[ast.unparse(value)].replace(".", "/") + ".py"
+        ast.unparse(key).strip("'"): modules[ast.unparse(value)]
         for key, value in zip(found.keys, found.values, strict=True)
         if key is not None
     }
+
+
+def rules(root: Path = ROOT) -> dict[str, str]:
+    """The rules, by their names, and the files of the functions that apply them."""
+    modules, families = _registry("_FAMILIES", root)
+    functions = [node.id for node in ast.walk(families) if isinstance(node, ast.Name)]
+    return {function.replace("_", "-"): modules[function] for function in sorted(functions)}
+
+
+def _registry(name: str, root: Path) -> tuple[dict[str, str], ast.expr]:
+    """The files of what the registry imports, and a value that it defines."""
+    tree = ast.parse((root / REGISTRY).read_text(encoding="utf-8"))
+    modules = {
+        alias.name: str(node.module).replace(".", "/") + ".py"
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    values = {ast.unparse(node.target): node.value for node in tree.body if isinstance(node, ast.AnnAssign)}
+    found = values[name]
+    assert found is not None
+    return modules, found
 
 
 def statements(root: Path = ROOT) -> set[str]:
@@ -112,9 +132,9 @@ def closure(start: str, without: set[str], root: Path = ROOT) -> set[str]:
 
 def table(root: Path = ROOT) -> dict[str, Any]:
     """The files of the core, those that each rule and each kind of task needs beyond it, and the lines of each file."""
-    rules, tasks, (defined, names) = registered("RULES", root), registered("TASKS", root), architectures(root)
-    core = closure(DECIDING, {*rules.values(), *tasks.values(), *statements(root), *defined, AUTOMATA}, root)
-    of_rules = {rule: closure(file, core, root) for rule, file in rules.items()}
+    of_functions, tasks, (defined, names) = rules(root), registered("TASKS", root), architectures(root)
+    core = closure(DECIDING, {*of_functions.values(), *tasks.values(), *statements(root), *defined, AUTOMATA}, root)
+    of_rules = {rule: closure(file, core, root) for rule, file in of_functions.items()}
     names = {**names, "Automaton": "automata", '{"name":"sorted-lists"}': "sorted-lists"}
     of_tasks = {names[kind]: closure(file, core, root) for kind, file in tasks.items()}
     processes = closure(PARALLEL, core, root)

@@ -209,6 +209,7 @@ def test_the_table_of_trusted_lines_is_up_to_date() -> None:
         (2000, "attention-only", {"additive-tables", "prefix-chains", "further-inputs"}),
         (2000, "attention-only", {"additive-tables", "group-chains", "further-inputs"}),
         (2000, "attention-only", {"additive-tables", "group-chains", "disjoint-sum"}),
+        (2000, "attention-only", {"additive-tables", "group-chains", "disjoint-sum", "further-inputs"}),
         (2200, "attention-only", {"projected-tables", "group-chains", "further-inputs"}),
         (2200, "attention-only", {"low-rank-chains"}),
         (2300, "group-mlp", {"hidden-tables", "coded-output", "set-output", "disjoint-sum"}),
