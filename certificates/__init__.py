@@ -24,6 +24,7 @@ __all__ = [
     "Step",
     "Transformer",
     "UniformAttention",
+    "integer_tensor",
     "read_certificate",
     "read_model",
     "write_certificate",

@@ -14,7 +14,7 @@ from certificates.model_file import Model, read_model
 from certificates.tensor_file import RawTensor
 from certificates.transformer import Transformer
 from certificates.two_inputs import GroupMLP, UniformAttention
-from certificates.writing import write_certificate, write_model
+from certificates.writing import integer_tensor, write_certificate, write_model
 
 __all__ = [
     "AttentionOnly",
@@ -30,6 +30,7 @@ __all__ = [
     "Step",
     "Transformer",
     "UniformAttention",
+    "integer_tensor",
     "read_certificate",
     "read_model",
     "write_certificate",

@@ -33,7 +33,7 @@ ITEM_BYTES = {
     "F32": 4,
     "F64": 8,
 }
-_INTEGER_TYPES = {"U8": "<u1", "I8": "<i1", "I16": "<i2", "I32": "<i4", "I64": "<i8"}
+INTEGER_TYPES = {"U8": "<u1", "I8": "<i1", "I16": "<i2", "I32": "<i4", "I64": "<i8"}
 _MAX_RANK = 8
 MAX_FILE_BYTES = 2**28
 """No model or certificate of this version is larger; a larger file is refused before it is read."""
@@ -58,19 +58,9 @@ class RawTensor:
 
     def integers(self) -> IntArray:
         """The values of an integer tensor. Raises FormatError on any other dtype."""
-        if self.dtype not in _INTEGER_TYPES:
+        if self.dtype not in INTEGER_TYPES:
             raise FormatError(f"expected an integer tensor, found {self.dtype}")
-        return np.frombuffer(self.data, _INTEGER_TYPES[self.dtype]).astype(np.int64).reshape(self.shape)
-
-    @staticmethod
-    def of_integers(values: NDArray[np.generic]) -> "RawTensor":
-        """Store integers with the narrowest dtype that holds them all."""
-        low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
-        for name, code in _INTEGER_TYPES.items():
-            limits = np.iinfo(code)
-            if limits.min <= low and high <= limits.max:
-                return RawTensor(name, values.shape, np.ascontiguousarray(values.astype(code)).tobytes())
-        raise FormatError("integers beyond 64 bits cannot be stored in a tensor")
+        return np.frombuffer(self.data, INTEGER_TYPES[self.dtype]).astype(np.int64).reshape(self.shape)
 
 
 @dataclass(frozen=True)

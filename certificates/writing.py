@@ -10,6 +10,9 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from certificates.attention_only import AttentionOnly
 from certificates.canonical_json import Json, dumps
 from certificates.certificate import FORMAT_NAME, VERSION, Certificate, Statement
@@ -17,9 +20,19 @@ from certificates.decimals import decimal
 from certificates.errors import FormatError
 from certificates.mlp_statement import MLPStatement
 from certificates.model_file import Model, stated
-from certificates.tensor_file import RawTensor
+from certificates.tensor_file import INTEGER_TYPES, RawTensor
 from certificates.transformer import Transformer
 from certificates.two_inputs import GroupMLP
+
+
+def integer_tensor(values: NDArray[np.generic]) -> RawTensor:
+    """Integers, stored with the narrowest dtype that holds them all. Raises FormatError if they have more than 64 bits."""
+    low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
+    for name, code in INTEGER_TYPES.items():
+        limits = np.iinfo(code)
+        if limits.min <= low and high <= limits.max:
+            return RawTensor(name, values.shape, np.ascontiguousarray(values.astype(code)).tobytes())
+    raise FormatError("integers beyond 64 bits cannot be stored in a tensor")
 
 
 def serialize_tensor_file(metadata: Mapping[str, str], tensors: Mapping[str, RawTensor]) -> bytes:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from certificates import Model, RawTensor, Step
+from certificates import Model, RawTensor, Step, integer_tensor
 from certificates.automaton import Automaton
 from certificates.canonical_json import Json
 from certificates.tensor_file import IntArray
@@ -93,4 +93,4 @@ class Problem(ABC):
 
 def tensors_of(automaton: Automaton) -> dict[str, RawTensor]:
     """The tables of an automaton as a certificate brings them along."""
-    return {name: RawTensor.of_integers(table) for name, table in automaton.tables.items()}
+    return {name: integer_tensor(table) for name, table in automaton.tables.items()}

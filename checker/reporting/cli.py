@@ -343,12 +343,12 @@ def refute_command(model: Path, tokens: str, answers: str, task: str) -> None:
     The exit status is 0 if it is proved and wrong, 1 if not.
     """
     from certificates.model_file import read_model
-    from certificates.tensor_file import RawTensor
+    from certificates.writing import integer_tensor
     from checker.reporting.refutation import true_and_proved
 
     stated, automaton = _task(task)
     tables = automaton.tables if automaton else {}
-    given = {name: RawTensor.of_integers(table) for name, table in tables.items()}
+    given = {name: integer_tensor(table) for name, table in tables.items()}
     asked, said = _integers(tokens), _integers(answers)
     true, proved = true_and_proved(read_model(model), stated, given, asked, said)
     wrong = true.tolist() != said

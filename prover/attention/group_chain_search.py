@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from certificates import RawTensor, Step
+from certificates import Step, integer_tensor
 from prover.attention.chain_counts import fitting_tuples
 from prover.attention.pessimistic_tables import LabelTerms, ValueLeads, contiguous_blocks
 from prover.attention.sequence_problem import SequenceProblem
@@ -77,7 +77,7 @@ class Claims:
             "numbers": kinds[:, 1:].reshape(-1, self.sides, _LEVELS),
             "grouping": grouping,
         }
-        stored = {name: RawTensor.of_integers(hint) for name, hint in hints.items()}
+        stored = {name: integer_tensor(hint) for name, hint in hints.items()}
         return Step("group-chains", (0,), {"joint": int(joint)}, stored)
 
     def count(self) -> np.ndarray:

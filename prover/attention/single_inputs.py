@@ -3,7 +3,7 @@
 import numpy as np
 from torch import Tensor
 
-from certificates import RawTensor, Step
+from certificates import Step, integer_tensor
 from prover.attention.sequence_problem import SequenceProblem
 
 
@@ -27,4 +27,4 @@ def further_inputs(problem: SequenceProblem, step: int, numbers: Tensor) -> Step
     true = np.sort(rows, axis=1)[:, problem.n_ctx - problem.task.rank]
     copies = (rows[:, :-1] == true[:, None]).sum(1)
     in_order = rows[np.lexsort((copies, true, rows[:, -1]))]  # cell by cell; np.unique has sorted them lexicographically
-    return Step("further-inputs", (0, step), {}, {"inputs": RawTensor.of_integers(in_order)})
+    return Step("further-inputs", (0, step), {}, {"inputs": integer_tensor(in_order)})

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from certificates import RawTensor, Step
+from certificates import Step, integer_tensor
 from certificates.tensor_file import IntArray
 from prover.layers.group_actions import BoolArray, FloatArray, GroupSet, generators, inverses, side_by_side
 from prover.layers.hidden_layer import HiddenLayer
@@ -71,7 +71,7 @@ def sets_step(table: IntArray, blocks: Sequence[SetBlock]) -> Step:
         "gamma": np.concatenate(gamma),
         "t": np.rint(np.ldexp(t, scale)).astype(np.int64),
     }
-    return Step("set-output", (0,), {"scale": scale}, {name: RawTensor.of_integers(hint) for name, hint in hints.items()})
+    return Step("set-output", (0,), {"scale": scale}, {name: integer_tensor(hint) for name, hint in hints.items()})
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from certificates import RawTensor
+from certificates import RawTensor, integer_tensor
 from certificates.tensor_file import IntArray
 from prover.layers.examined_pairs import ExaminedPairs, leads_of_all
 from prover.layers.group_actions import BoolArray, FloatArray
@@ -73,7 +73,7 @@ class Factors:
             parts["left_features"], parts["right_features"] = features[0][:, :, used]
         hints = {name: np.rint(np.ldexp(part, scale)).astype(np.int64) for name, part in parts.items()}
         hints["atoms"] = numbers.reshape(listed.shape)
-        return {name: RawTensor.of_integers(hint) for name, hint in hints.items()}
+        return {name: integer_tensor(hint) for name, hint in hints.items()}
 
 
 def mean_size(hidden: Hidden) -> FloatArray:

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from certificates import FormatError, GroupMLP, RawTensor, Step, UniformAttention
+from certificates import FormatError, GroupMLP, RawTensor, Step, UniformAttention, integer_tensor
 from certificates.canonical_json import dumps
 from certificates.groups import group_table, table_digest
 from certificates.tensor_file import IntArray
@@ -127,7 +127,7 @@ class TwoInputProblem(Problem):
     @property
     def given_tensors(self) -> dict[str, RawTensor]:
         """The table that was given, or the automaton."""
-        return super().given_tensors if self.given is None else {"table": RawTensor.of_integers(self.given)}
+        return super().given_tensors if self.given is None else {"table": integer_tensor(self.given)}
 
     @property
     def mirrored(self) -> bool:
@@ -218,11 +218,11 @@ class TwoInputProblem(Problem):
 
     def hidden_step(self, neurons: IntArray) -> Step:
         """The first step of every proof."""
-        chosen = {"neurons": RawTensor.of_integers(neurons)}
+        chosen = {"neurons": integer_tensor(neurons)}
         if self.bases is None:
             return Step("hidden-tables", (), {}, chosen)
         reading, writing = self.bases.reading, self.bases.writing
-        hints = {"reading": RawTensor.of_integers(reading.hint), "writing": RawTensor.of_integers(writing.hint)}
+        hints = {"reading": integer_tensor(reading.hint), "writing": integer_tensor(writing.hint)}
         return Step("hidden-tables", (), {"tilt": min(reading.tilt, writing.tilt)}, chosen | hints)
 
 

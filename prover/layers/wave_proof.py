@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from certificates import RawTensor, Step
+from certificates import Step, integer_tensor
 from certificates.tensor_file import IntArray
 from prover.layers.examined_pairs import ExaminedPairs
 from prover.layers.hidden_layer import hidden_layer
@@ -139,7 +139,7 @@ class WaveProof:
         first, second = (part.cpu().numpy()[right] for part in (self.pairs.first, self.pairs.second))
         bucket = np.full((p, p), -1)
         bucket[first, second] = 0 if self.angles else self.bucket.cpu().numpy()[right]
-        tensors = {name: RawTensor.of_integers(hint) for name, hint in {"bucket": bucket, **hints}.items()}
+        tensors = {name: integer_tensor(hint) for name, hint in {"bucket": bucket, **hints}.items()}
         cells = bucket >= 0
         cells = cells | cells.T if problem.mirrored else cells
         parameters = {"angles": int(self.angles), "mirrored": int(problem.mirrored), "scale": scale}

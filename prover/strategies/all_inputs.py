@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from certificates import RawTensor, Step
+from certificates import Step, integer_tensor
 from prover.problem import Problem
 from prover.strategy import MACHINE_PRECISION, DoesNotFit, Evidence, Strategy
 
@@ -60,7 +60,7 @@ class Enumerate(Strategy):
             unclear.append(places[~sure & ~wrong])
         skip = runs(np.concatenate(unclear))
         hints = {"ranges": np.array([[0, tokens]] * length), "skip": skip}
-        step = Step("all-inputs", (0,), {}, {name: RawTensor.of_integers(hint) for name, hint in hints.items()})
+        step = Step("all-inputs", (0,), {}, {name: integer_tensor(hint) for name, hint in hints.items()})
         return Evidence((problem.classifier, step), int(cells.sum()), problem.total, cells)
 
 

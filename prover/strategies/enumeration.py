@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from certificates import RawTensor, Step
+from certificates import Step, integer_tensor
 from prover.attention.full_prefixes import full_prefixes
 from prover.attention.pessimistic_tables import Tables
 from prover.attention.sequence_problem import SequenceProblem
@@ -227,6 +227,6 @@ def _enumerate(problem: SequenceProblem, ranges: np.ndarray) -> tuple[Evidence, 
     widths = (ranges[:-1, 1] - ranges[:-1, 0]).tolist()
     strides = np.array([math.prod(widths[j + 1 :]) for j in range(len(widths))])
     places = (skipped.cpu().numpy() - ranges[:-1, 0]) @ strides
-    hints = {"ranges": RawTensor.of_integers(ranges), "skip": RawTensor.of_integers(runs(np.sort(places)))}
+    hints = {"ranges": integer_tensor(ranges), "skip": integer_tensor(runs(np.sort(places)))}
     steps = (Step("additive-tables"), Step("enumeration", (0,), {}, hints))
     return Evidence(steps, int(cells.sum()), math.prod(widths), cells), skipped

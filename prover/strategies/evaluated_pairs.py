@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from certificates import RawTensor, Step
+from certificates import RawTensor, Step, integer_tensor
 from prover.layers.examined_pairs import ExaminedPairs, surrogate_by_pairs
 from prover.layers.hidden_layer import HiddenLayer
 from prover.layers.two_input_problem import TwoInputProblem
@@ -61,6 +61,6 @@ def pairs_evidence(
     """Evidence of a rule that looks at pairs, those marked in `right` "a b"; the first step establishes the tables."""
     marked = problem.marked(right)
     certified = marked | marked.T if problem.mirrored else marked
-    pairs = {"pairs": RawTensor.of_integers(marked.astype(np.uint8))}
+    pairs = {"pairs": integer_tensor(marked.astype(np.uint8))}
     step = Step(rule, (0,), {"mirrored": int(problem.mirrored), **parameters}, {**hints, **pairs})
     return Evidence((*steps, step), int(certified.sum()), problem.total, certified)

@@ -14,7 +14,7 @@ from typing import ClassVar, Self
 
 from torch import Tensor
 
-from certificates import RawTensor, Step
+from certificates import Step, integer_tensor
 from prover.attention.direction_search import improved_directions
 from prover.attention.full_prefixes import require_extreme
 from prover.attention.projected_claims import ProjectedClaims
@@ -94,6 +94,6 @@ class Interpretation(Strategy):
             projected = ProjectedTables.of(problem, ranks, self.residual, diagonal, directions)
             found.append((projected, *claim_chains(self, problem, projected.tables, 1, self.levels, self.joint)))
         projected, step, cells = max(found, key=lambda one: int(one[2].sum()))
-        stored = {name: RawTensor.of_integers(hint) for name, hint in projected.hints.items()}
+        stored = {name: integer_tensor(hint) for name, hint in projected.hints.items()}
         steps = (Step("projected-tables", (), projected.parameters, stored), step)
         return Evidence(steps, int(cells.sum()), problem.total, cells)

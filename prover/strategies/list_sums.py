@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from certificates import RawTensor, Step, Transformer
+from certificates import Step, Transformer, integer_tensor
 from certificates.tensor_file import IntArray
 from prover.problem import Problem
 from prover.strategy import DoesNotFit, Evidence, Strategy, switch
@@ -88,7 +88,7 @@ class ListSums(Strategy):
             "ratios": np.stack([found[own][0] for own in families]).reshape(len(families), others, self.bins + 1),
             "enforced": np.stack([found[own][1] for own in families]).reshape(len(families), self.bins**others, rivals, others),
         }
-        return Step("list-sums", (0,), {"read": number}, {name: RawTensor.of_integers(hint) for name, hint in hints.items()})
+        return Step("list-sums", (0,), {"read": number}, {name: integer_tensor(hint) for name, hint in hints.items()})
 
     def _of_target(self, tables: Sequence[ListTables], target: int, queries: list[int]) -> tuple[IntArray, IntArray, bool]:
         """For each query ratios "q h 1+B", all the same if nothing proves it, and what enforces them "q x r h"; and whether

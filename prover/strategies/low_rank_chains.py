@@ -13,7 +13,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from certificates import RawTensor, Step
+from certificates import Step, integer_tensor
 from prover.attention.chain_counts import fitting_tuples
 from prover.attention.factored_logits import FactoredLogits
 from prover.attention.low_rank_bounds import Leads, Scores, bands_of
@@ -101,7 +101,7 @@ class LowRankChains(Strategy):
             "size": size,
         }
         parameters = leads.parameters | {"scale": grid.scale, "key_tilt": scores.tilt}
-        stored = {name: RawTensor.of_integers(hint) for name, hint in hints.items()}
+        stored = {name: integer_tensor(hint) for name, hint in hints.items()}
         return Evidence((Step(self.name, (), parameters, stored),), int(cells.sum()), problem.total, cells)
 
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from certificates import FrequencyClaim, RawTensor, Step
+from certificates import FrequencyClaim, Step, integer_tensor
 from prover.layers.mlp_bound import Bound, Interpretation, Layer, bound_of
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.strategy import DoesNotFit, MLPEvidence, Strategy, switch
@@ -65,7 +65,7 @@ class MLPQuadrature(Strategy):
             "bias": np.rint(np.ldexp(said.bias, _UNIT)),
             "basis": np.rint(np.ldexp(said.basis, _UNIT)),
         }
-        stored = {name: RawTensor.of_integers(hint.astype(np.int64)) for name, hint in hints.items()}
+        stored = {name: integer_tensor(hint.astype(np.int64)) for name, hint in hints.items()}
         step = Step("mlp-quadrature", (), {"parts": self.parts, "scale": _SCALE, "tilt": said.tilt}, stored)
         claims = zip(said.frequency.tolist(), amplitude.astype(int).tolist(), error.astype(int).tolist(), strict=True)
         return MLPEvidence((step,), _SCALE, tuple(FrequencyClaim(*claim) for claim in claims))

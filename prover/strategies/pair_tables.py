@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from certificates import RawTensor, Step, Transformer
+from certificates import Step, Transformer, integer_tensor
 from prover.problem import Problem
 from prover.strategy import DoesNotFit, Evidence, Strategy, switch
 from prover.surrogate import Surrogate
@@ -48,7 +48,7 @@ class PairTables(Strategy):
         observed = Observed(about)
         head = observed.head() if self.head < 0 else self.head
         means = np.asarray(np.rint(observed.means(head) * 2**_MEAN_BITS), np.int64)
-        hints = {"means": RawTensor.of_integers(means), "references": RawTensor.of_integers(observed.references(head))}
+        hints = {"means": integer_tensor(means), "references": integer_tensor(observed.references(head))}
         step = Step("pair-tables", (0,), {"before": self.before, "head": head}, hints)
         return evidence_of_reads(about, [step])
 

@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from certificates import RawTensor, Step, Transformer
+from certificates import Step, Transformer, integer_tensor
 from certificates.tensor_file import IntArray
 from prover.problem import Problem
 from prover.strategy import DoesNotFit, Evidence, Strategy, switch
@@ -155,7 +155,7 @@ def potentials_step(read: int, boxes: RatioBoxes, multipliers: Sequence[Multipli
         "inner": _stacked([part for box in multipliers or () for part in box.inner], 2 * (units * corners + others)),
         "outer": _stacked([part for box in multipliers or () for part in box.outer], rivals * corners),
     }
-    return Step("potentials", (0,), {"read": read}, {name: RawTensor.of_integers(hint) for name, hint in hints.items()})
+    return Step("potentials", (0,), {"read": read}, {name: integer_tensor(hint) for name, hint in hints.items()})
 
 
 def _stacked(parts: Sequence[np.ndarray], columns: int) -> IntArray:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from certificates import RawTensor, Step
+from certificates import Step, integer_tensor
 from prover.attention.chain_counts import fitting_tuples
 from prover.attention.full_prefixes import full_prefixes
 from prover.attention.pessimistic_tables import LabelTerms, Tables, ValueLeads, contiguous_blocks
@@ -131,7 +131,7 @@ def claim_chains(
             chains = _best_chains(terms, slice(first, label + 1), copies, numbers[copies])
             size[first : label + 1, label, copies] = chains.cpu().numpy()
     hints = {"rivals": block, "numbers": np.array(numbers), "size": size}
-    stored = {name: RawTensor.of_integers(hint) for name, hint in hints.items()}
+    stored = {name: integer_tensor(hint) for name, hint in hints.items()}
     return Step("prefix-chains", (0,), {"joint": joint}, stored), _count(size, numbers)
 
 

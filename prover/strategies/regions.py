@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from certificates import RawTensor, Step, Transformer
+from certificates import Step, Transformer, integer_tensor
 from certificates.tensor_file import IntArray
 from prover.problem import BoolArray, Problem
 from prover.strategy import DoesNotFit, Evidence, Strategy, switch
@@ -137,6 +137,4 @@ def regions_step(number: int, found: Mapping[int, Tables], cuts: int, scale: Int
     """The rule's step for a read by its number, for finer automata by their queries."""
     every = [found[query] for query in sorted(found)]
     hints = {"queries": np.array(sorted(found)), **merged_tables(every), "scale": scale}
-    return Step(
-        "regions", (0,), {"cuts": cuts, "read": number}, {name: RawTensor.of_integers(hint) for name, hint in hints.items()}
-    )
+    return Step("regions", (0,), {"cuts": cuts, "read": number}, {name: integer_tensor(hint) for name, hint in hints.items()})

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from certificates import RawTensor
+from certificates import integer_tensor
 from certificates.tensor_file import IntArray
 from prover.layers.examined_pairs import ExaminedPairs, leads_of_all, surrogate_by_pairs
 from prover.layers.group_actions import BoolArray, FloatArray, generators, identity, inverses, is_group, side_by_side
@@ -125,7 +125,7 @@ class StructuredOutput(Strategy):
             "gamma": writers.gamma,
             "t": np.rint(np.ldexp(writers.t, scale)).astype(np.int64),
         }
-        stored = {name: RawTensor.of_integers(hint) for name, hint in hints.items()}
+        stored = {name: integer_tensor(hint) for name, hint in hints.items()}
         steps = (problem.hidden_step(writers.neurons),)
         return pairs_evidence(problem, steps, "set-output", right, {"scale": scale}, stored)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from certificates import FormatError, RawTensor, __version__
+from certificates import FormatError, __version__, integer_tensor
 from certificates.tensor_file import IntArray, read_tensor_file
 from certificates.writing import serialize_tensor_file, write_atomically
 from prover.problem import Problem
@@ -79,7 +79,7 @@ class KeptSearches:
     def _write(self) -> None:
         for (read, query), found in self._waiting.items():
             hints = {"sizes": np.array(found.sizes), "finer": np.concatenate(found.tables)}
-            tensors = {name: RawTensor.of_integers(hint) for name, hint in hints.items()}
+            tensors = {name: integer_tensor(hint) for name, hint in hints.items()}
             assert self._folder is not None
             write_atomically(
                 _file(self._folder, read, query), serialize_tensor_file({"key": self._key_of(read, query)}, tensors)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from certificates import RawTensor, Step, Transformer
+from certificates import Step, Transformer, integer_tensor
 from certificates.automaton import Automaton
 from certificates.tensor_file import IntArray
 from prover.strategy import DoesNotFit
@@ -131,7 +131,7 @@ class PrefixClasses:
         """What it works on: of one prefix of each class."""
         config, (tables, states, prefixes) = self.problem.model.config, self.found
         hints = {"sizes": np.array([len(own) for own in states]), "classes": np.concatenate(tables)}
-        step = Step("prefix-classes", (0,), {}, {name: RawTensor.of_integers(hint) for name, hint in hints.items()})
+        step = Step("prefix-classes", (0,), {}, {name: integer_tensor(hint) for name, hint in hints.items()})
         return LastLayer(config, self.automaton, prefixes, *_activations(config, self.problem.weights, prefixes), step)
 
 

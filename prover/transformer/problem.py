@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from certificates import Certificate, FormatError, RawTensor, Statement, Step, write_certificate, write_model
+from certificates import Certificate, FormatError, Statement, Step, integer_tensor, write_certificate, write_model
 from certificates.automaton import Automaton
 from certificates.tensor_file import IntArray
 from checker import verify
@@ -170,6 +170,6 @@ class TransformerProblem(Problem):
     def _claim(self, inputs: IntArray, outputs: IntArray) -> Certificate:
         """That these are right: cell by cell."""
         listed = inputs[np.lexsort([*inputs.T[::-1], *self.cells(inputs, outputs)])]
-        further = Step("further-inputs", (0, 1), {}, {"inputs": RawTensor.of_integers(listed)})
+        further = Step("further-inputs", (0, 1), {}, {"inputs": integer_tensor(listed)})
         statement = Statement(self.model.digest(), self.stated_task, len(inputs), self.total, self.margin)
         return Certificate(statement, self.precision, (self.classifier, Step("disjoint-sum"), further), self.given_tensors)

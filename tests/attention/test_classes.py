@@ -15,7 +15,7 @@ from test_attacks import random_model
 from test_theorems import as_model
 
 import certificates
-from certificates import AttentionOnly, Model, RawTensor, Step
+from certificates import AttentionOnly, Model, RawTensor, Step, integer_tensor
 from checker import verify
 from checker.attention import cell_classes
 from checker.attention import group_chains as of_groups
@@ -63,7 +63,7 @@ def prefix_step(vocab: int, n_ctx: int) -> Step:
     free = n_ctx - 1 - np.arange(n_ctx)
     numbers = np.stack([free - 3 * (free // 4), *[free // 4] * 3], axis=1)
     hints = {"rivals": np.zeros((1, vocab)), "numbers": numbers, "size": np.where(possible[..., None], sizes, -1)}
-    stored = {name: RawTensor.of_integers(hint.astype(np.int64)) for name, hint in hints.items()}
+    stored = {name: integer_tensor(hint.astype(np.int64)) for name, hint in hints.items()}
     return Step("prefix-chains", (0,), {"joint": 0}, stored)
 
 
@@ -86,7 +86,7 @@ def group_step(vocab: int, n_ctx: int, groupings: int) -> Step:
         numbers[rows, 1, 0] = a
         kind[:, :, c, a] = np.where(possible[:, :, c, a], rows[rng.integers(0, len(rows), (vocab, vocab))], -1)
     hints = {"rivals": np.zeros((1, vocab)), "levels": levels, "numbers": numbers, "grouping": kind}
-    stored = {name: RawTensor.of_integers(hint.astype(np.int64)) for name, hint in hints.items()}
+    stored = {name: integer_tensor(hint.astype(np.int64)) for name, hint in hints.items()}
     return Step("group-chains", (0,), {"joint": 0}, stored)
 
 

@@ -13,7 +13,7 @@ import oracle
 import pytest
 from make_golden import SUBJECTS, TABLES, by_cell, correct_in_ranges, enumeration, everything, further
 
-from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement, Step
+from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement, Step, integer_tensor
 from checker import CheckError
 from checker.attention.order_statistic import order_statistic
 from checker.attention.tables import AdditiveTables
@@ -64,7 +64,7 @@ def test_further_inputs_do_not_repeat_what_an_enumeration_counted(depth: float, 
     added = []
     for row in every[~listable]:
         try:
-            facts(Step("further-inputs", (0, 1), {}, {"inputs": RawTensor.of_integers(row[None])}))
+            facts(Step("further-inputs", (0, 1), {}, {"inputs": integer_tensor(row[None])}))
             added.append(row)
         except CheckError:
             continue

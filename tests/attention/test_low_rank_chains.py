@@ -17,7 +17,7 @@ import pytest
 import torch
 from thorough import parts, some
 
-from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement, Step
+from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement, Step, integer_tensor
 from checker.attention.ball_covers import Balls
 from checker.attention.factored_logits import FactoredLogits
 from checker.attention.low_rank_chains import Claims, _check_band, _check_leads, _Scores, _Shares
@@ -194,7 +194,7 @@ def every_band(vocab: int) -> list[list[int]]:
 
 
 def with_hint(step: Step, name: str, values: np.ndarray) -> Step:
-    return replace(step, hints=dict(step.hints) | {name: RawTensor.of_integers(values)})
+    return replace(step, hints=dict(step.hints) | {name: integer_tensor(values)})
 
 
 LEAD_HINTS = (

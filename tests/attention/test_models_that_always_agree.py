@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement, Step
+from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement, Step, integer_tensor
 from certificates.automaton import Automaton
 from checker.attention.classes import fitting_tuples
 from checker.core.decide import check_proof
@@ -38,7 +38,7 @@ def listed(rows: list[tuple[int, ...]]) -> tuple[Step, ...]:
 
 
 def tensor(values: object) -> RawTensor:
-    return RawTensor.of_integers(np.array(values))
+    return integer_tensor(np.array(values))
 
 
 def check(model: Model, task: object, count: int, total: int, steps: tuple[Step, ...], given: object = None) -> int:

@@ -9,7 +9,7 @@ import oracle
 import pytest
 import torch
 
-from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement, Step
+from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement, Step, integer_tensor
 from checker import CheckError
 from checker.attention.tables import AdditiveTables
 from checker.core.decide import check_proof, parse_task
@@ -111,7 +111,7 @@ def test_changed_hints_are_refused_or_still_true() -> None:
             numbers[place] = rng.choice(
                 (0, -1, numbers[place] // 2, numbers[place] * 2, numbers[place] - 1, numbers[place] + 2**20)
             )
-            changed = replace(tables, hints={**tables.hints, name: RawTensor.of_integers(numbers)})
+            changed = replace(tables, hints={**tables.hints, name: integer_tensor(numbers)})
             facts = established(model, 30, (changed, chains))
             if facts is None:
                 refused += 1

@@ -23,7 +23,17 @@ from hypothesis import strategies as st
 from make_golden import chains, sizes_of
 from thorough import parts, some
 
-from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement, Step, write_certificate, write_model
+from certificates import (
+    AttentionOnly,
+    Certificate,
+    Model,
+    RawTensor,
+    Statement,
+    Step,
+    integer_tensor,
+    write_certificate,
+    write_model,
+)
 from checker import CheckError, InvalidInput, covers, verify
 from checker.attention.classes import fitting_tuples
 from checker.attention.order_statistic import OrderStatistic
@@ -253,7 +263,7 @@ TABLES = Step("additive-tables")
 
 
 def hints_of(**hints: object) -> dict[str, RawTensor]:
-    return {name: RawTensor.of_integers(np.array(hint, np.int64)) for name, hint in hints.items()}
+    return {name: integer_tensor(np.array(hint, np.int64)) for name, hint in hints.items()}
 
 
 def split(rng: random.Random, number: int, parts: int) -> list[int]:
@@ -585,12 +595,12 @@ def test_parts_of_an_enumeration_count_what_the_whole_does():
 
 def enumeration_step(ranges: Sequence[Sequence[int]], skip: Sequence[Sequence[int]]) -> Step:
     hints = {"ranges": np.array(ranges, np.int64), "skip": np.array(skip, np.int64).reshape(-1, 2)}
-    return Step("enumeration", (0,), {}, {name: RawTensor.of_integers(hint) for name, hint in hints.items()})
+    return Step("enumeration", (0,), {}, {name: integer_tensor(hint) for name, hint in hints.items()})
 
 
 def further_step(step: int, inputs: Sequence[Sequence[int]], n_ctx: int) -> Step:
     hint = np.array(inputs, np.int64).reshape(-1, n_ctx)
-    return Step("further-inputs", (0, step), {}, {"inputs": RawTensor.of_integers(hint)})
+    return Step("further-inputs", (0, step), {}, {"inputs": integer_tensor(hint)})
 
 
 def in_order(inputs: Iterable[Sequence[int]], tiny: oracle.TinyModel) -> list[tuple[int, ...]]:

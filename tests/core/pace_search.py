@@ -31,7 +31,7 @@ import mutate
 import numpy as np
 from primitive_pace import brute_force_pace
 
-from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement, Step, read_model
+from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement, Step, integer_tensor, read_model
 from certificates.architectures import ModelConfig, UniformAttention
 from certificates.certificate import parse_certificate, read_certificate
 from certificates.tensor_file import MAX_FILE_BYTES, parse_tensor_file
@@ -260,7 +260,7 @@ def grown(tensor: RawTensor, shape: tuple[int, ...], rng: random.Random, growth:
             empty = values.shape[axis] == 0
             values = np.zeros((*values.shape[:axis], size, *values.shape[axis + 1 :]), np.int64) if empty else values
             values = (growth or rng.choice(GROWTHS))(values, axis, size, rng)
-    return RawTensor.of_integers(values)
+    return integer_tensor(values)
 
 
 def grown_model(model: Model, sizes: Mapping[str, int]) -> Model:

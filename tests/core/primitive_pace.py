@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from certificates import AttentionOnly, RawTensor, Step
+from certificates import AttentionOnly, RawTensor, Step, integer_tensor
 from certificates.model_file import Model
 from checker.attention.additive_tables import additive_tables
 from checker.attention.enumeration import enumeration
@@ -60,7 +60,7 @@ def brute_force_pace(vocab: int = 64, length: int = 4, queries: int = 2, tries: 
     model, best = Model(config, tensors, None), math.inf
     ranges = [(0, vocab)] * (length - 1) + [(vocab // 2, vocab // 2 + queries), (0, vocab)]
     hints = {"ranges": np.array(ranges), "skip": np.zeros((0, 2), np.int64)}
-    step = Step("enumeration", (0,), {}, {name: RawTensor.of_integers(hint) for name, hint in hints.items()})
+    step = Step("enumeration", (0,), {}, {name: integer_tensor(hint) for name, hint in hints.items()})
     for _ in range(tries):
         meter = Meter(_AMPLE)
         setting = Setting(model, parse_task({"name": "max-of-k"}, config, {}, meter), ScaledArithmetic(30, meter), meter)

@@ -12,7 +12,16 @@ from test_regions import draw_automaton, setting_for
 from thorough import parts
 from transformer_models import draw_model
 
-from certificates import Certificate, GroupMLP, Model, RawTensor, Statement, Step, write_certificate, write_model
+from certificates import (
+    Certificate,
+    GroupMLP,
+    Model,
+    Statement,
+    Step,
+    integer_tensor,
+    write_certificate,
+    write_model,
+)
 from checker import verify
 from checker.attention.additive_tables import additive_tables
 from checker.core.errors import Refused
@@ -32,7 +41,7 @@ from prover.weights import raw_tensor
 
 def every(length: int, vocab: int, skip: list[list[int]]) -> Step:
     hints = {"ranges": np.array([[0, vocab]] * length), "skip": np.array(skip, np.int64).reshape(-1, 2)}
-    return Step("all-inputs", (0,), {}, {name: RawTensor.of_integers(hint) for name, hint in hints.items()})
+    return Step("all-inputs", (0,), {}, {name: integer_tensor(hint) for name, hint in hints.items()})
 
 
 def require_no_more_than_done(setting: Setting, classifier: Classifier, rng: np.random.Generator) -> None:
@@ -112,7 +121,7 @@ def test_nor_by_a_hidden_layer(precision: int) -> None:
     shapes = config.tensor_shapes()
     tensors = {name: raw_tensor(torch.tensor(rng.normal(size=shape), dtype=torch.float32)) for name, shape in shapes.items()}
     setting = setting_for(Model(config, tensors, None), sortedness(2, 6), precision)
-    hints = {"neurons": RawTensor.of_integers(np.arange(24))}
+    hints = {"neurons": integer_tensor(np.arange(24))}
     tables = hidden_tables(setting, Step("hidden-tables", (), {}, hints), ())
     require_no_more_than_done(setting, tables, np.random.default_rng(precision))
 

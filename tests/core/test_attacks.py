@@ -26,7 +26,17 @@ import pytest
 from mutate import Document, Mutant
 from thorough import some
 
-from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement, Step, write_certificate, write_model
+from certificates import (
+    AttentionOnly,
+    Certificate,
+    Model,
+    RawTensor,
+    Statement,
+    Step,
+    integer_tensor,
+    write_certificate,
+    write_model,
+)
 from certificates.canonical_json import dumps
 from certificates.certificate import MAX_STEPS
 from certificates.tensor_file import parse_tensor_file
@@ -279,7 +289,7 @@ def _many_patterns() -> tuple[Step, ...]:
 
 def _unused_groupings(count: int) -> tuple[Step, ...]:
     step = make_golden.groups(np.zeros((0, 8)), np.zeros((0, 4)), np.zeros((0, 1)), range(8), vocab=8)
-    levels, numbers = (RawTensor.of_integers(np.zeros(shape, np.int64)) for shape in ((count, 8), (count, 1, 1)))
+    levels, numbers = (integer_tensor(np.zeros(shape, np.int64)) for shape in ((count, 8), (count, 1, 1)))
     return TABLES, replace(step, hints={**step.hints, "levels": levels, "numbers": numbers})
 
 

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from certificates import AttentionOnly, FormatError, GroupMLP, RawTensor, Step, UniformAttention
+from certificates import AttentionOnly, FormatError, GroupMLP, RawTensor, Step, UniformAttention, integer_tensor
 from certificates.automaton import TABLES, Automaton, read_automaton
 from certificates.groups import group_table
 from checker import CheckError
@@ -401,7 +401,7 @@ def test_ranges_are_within_the_tokens_and_cells_are_last_tokens() -> None:
 
     def counted(*ranges: tuple[int, int], skip: Sequence[tuple[int, int]] = ()) -> CertifiedInputs:
         hints = {"ranges": np.array(ranges), "skip": np.array(skip, np.int64).reshape(-1, 2)}
-        stored = {name: RawTensor.of_integers(hint) for name, hint in hints.items()}
+        stored = {name: integer_tensor(hint) for name, hint in hints.items()}
         return all_inputs(setting, Step("all-inputs", (0,), {}, stored), (tables,))
 
     free = [(0, vocab)] * (length - 1)

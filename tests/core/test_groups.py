@@ -27,6 +27,7 @@ from certificates import (
     Statement,
     Step,
     UniformAttention,
+    integer_tensor,
 )
 from certificates.canonical_json import dumps
 from certificates.groups import group_table, table_digest
@@ -218,7 +219,7 @@ def attention(tokens: int, outputs: int) -> UniformAttention:
 
 def parsed(task: object, config: ModelConfig, table: np.ndarray | None = None, budget: Budget = Budget()) -> Task:  # noqa: B008
     """As `parse_task`, of a table of integers."""
-    return parse_task(task, config, {} if table is None else {"table": RawTensor.of_integers(table)}, Meter(budget))  # type: ignore[arg-type]
+    return parse_task(task, config, {} if table is None else {"table": integer_tensor(table)}, Meter(budget))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("config", [mlp(6), mlp(6, 9), attention(7, 6), attention(7, 7)])
@@ -339,7 +340,7 @@ def test_no_table_is_made_that_is_larger_than_the_model_s() -> None:
         *(({"name": COMPOSITION, "table": digest}, large) for digest in ("0" * 64, table_digest(large))),
     ]
     for task, table in tasks:
-        stored = {} if table is None else {"table": RawTensor.of_integers(table)}
+        stored = {} if table is None else {"table": integer_tensor(table)}
         tracemalloc.start()
         with pytest.raises(FormatError):
             parse_task(task, mlp(5), stored, Meter(Budget(memory=2**20)))  # type: ignore[arg-type]
@@ -355,7 +356,7 @@ def test_the_memory_that_a_task_takes_is_announced(name: str | None) -> None:
     """Of what is made for the largest table, of its digest, and of what rules ask of it, before any of it is made."""
     table = group_table("cyclic:360" if name is None else name)
     size = len(table)
-    stored = {"table": RawTensor.of_integers(table)} if name is None else {}
+    stored = {"table": integer_tensor(table)} if name is None else {}
     task = {"name": COMPOSITION, "table": table_digest(table)} if name is None else {"name": COMPOSITION, "group": name}
     for memory, fits in ((60 * size**2, False), (68 * size**2, True)):
         tracemalloc.start()

@@ -15,7 +15,17 @@ import pytest
 from golden_statements import digest
 from test_golden import FOLDER, Labelled, labelled
 
-from certificates import AttentionOnly, Certificate, FormatError, Model, RawTensor, Statement, read_certificate, read_model
+from certificates import (
+    AttentionOnly,
+    Certificate,
+    FormatError,
+    Model,
+    RawTensor,
+    Statement,
+    integer_tensor,
+    read_certificate,
+    read_model,
+)
 from certificates.automaton import TABLES, Automaton
 from certificates.certificate import parse_certificate
 from certificates.tensor_file import parse_tensor_file
@@ -51,7 +61,7 @@ def changed(rng: random.Random, tensor: RawTensor) -> RawTensor:
             values[index] = rng.choice((-1, 0, 1, values.max()))
         else:
             values[index[0]] = values[other[0]]
-    return RawTensor.of_integers(values)
+    return integer_tensor(values)
 
 
 def with_automaton(certificate: Certificate, tables: Mapping[str, RawTensor]) -> Certificate:

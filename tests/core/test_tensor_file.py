@@ -23,7 +23,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from certificates import AttentionOnly
+from certificates import AttentionOnly, integer_tensor
 from certificates.canonical_json import dumps, loads, loads_config, loads_relaxed
 from certificates.certificate import Certificate, Statement, Step, parse_certificate, read_certificate
 from certificates.errors import FormatError
@@ -130,7 +130,7 @@ def test_files_of_the_numpy_and_torch_front_ends(tmp_path: Path) -> None:
 @given(values=st.lists(st.integers(-(2**63), 2**63 - 1), max_size=5), limit=st.sampled_from([1, 200, 2**15, 2**31, 2**63]))
 def test_integer_tensors_keep_their_values(values: list[int], limit: int) -> None:
     array = np.array([v % limit if v > 0 else -(-v % limit) for v in values], np.int64)
-    tensor = RawTensor.of_integers(array)
+    tensor = integer_tensor(array)
     assert tensor.integers().dtype == np.int64 and np.array_equal(tensor.integers(), array)
     assert len(tensor.data) == ITEM_BYTES[tensor.dtype] * len(array)
 
@@ -140,7 +140,7 @@ def test_integer_tensors_refuse_other_types_and_sizes() -> None:
         with pytest.raises(FormatError):
             RawTensor(dtype, (1,), bytes(ITEM_BYTES[dtype])).integers()
     with pytest.raises(FormatError):
-        RawTensor.of_integers(np.array([2**63], np.uint64))
+        integer_tensor(np.array([2**63], np.uint64))
 
 
 # --- anything else is a FormatError ---------------------------------------------------------------------------------------
@@ -465,7 +465,7 @@ def tiny_model() -> Model:
 
 
 def tiny_certificate(model: Model) -> Certificate:
-    hints = {"skip": RawTensor.of_integers(np.zeros((0, 2), np.int64)), "more": RawTensor.of_integers(np.array([[1, -300]]))}
+    hints = {"skip": integer_tensor(np.zeros((0, 2), np.int64)), "more": integer_tensor(np.array([[1, -300]]))}
     steps = (Step("additive-tables"), Step("enumeration", (0,), {"joint": 1, "scale": 9}, hints))
     return Certificate(Statement(model.digest(), {"name": "max-of-k"}, 0, 9), 30, steps)
 

@@ -27,6 +27,7 @@ from certificates import (
     Statement,
     Step,
     UniformAttention,
+    integer_tensor,
 )
 
 MLP = "blocks.0.mlp."
@@ -113,7 +114,7 @@ def given_task(table: np.ndarray) -> dict[str, str]:
 def with_table(subject: PairSubject, table: Any) -> PairSubject:
     """The same network with a task that comes with its table."""
     array = np.array(table, np.int64)
-    return replace(subject, task=given_task(array), given=RawTensor.of_integers(array))
+    return replace(subject, task=given_task(array), given=integer_tensor(array))
 
 
 # --- networks --------------------------------------------------------------------------------------------------------

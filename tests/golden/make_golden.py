@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement, Step
+from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement, Step, integer_tensor
 from certificates.canonical_json import dumps
 from certificates.certificate import FORMAT_NAME
 from certificates.tensor_file import parse_tensor_file
@@ -312,7 +312,7 @@ SECOND_FURTHER = ((1, 2, 3, 0), (3, 2, 2, 0), (0, 0, 1, 2), (0, 3, 1, 2), (2, 1,
 def tensor(values: Any, shape: tuple[int, ...] | None = None) -> RawTensor:
     """An integer hint."""
     array = np.array(values, np.int64)
-    return RawTensor.of_integers(array if shape is None else array.reshape(shape))
+    return integer_tensor(array if shape is None else array.reshape(shape))
 
 
 def sizes_of(sizes: Sizes, vocab: int, n_ctx: int, levels: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from certificates import Certificate, GroupMLP, Model, RawTensor, Statement, Step
+from certificates import Certificate, GroupMLP, Model, RawTensor, Statement, Step, integer_tensor
 from certificates.groups import group_table, table_digest
 from checker import CheckError
 from checker.core.decide import check_proof, parse_task
@@ -90,14 +90,14 @@ class Case:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        stored = {name: RawTensor.of_integers(hint) for name, hint in self.hints.items()}
-        tables = Step("hidden-tables", (), {}, {"neurons": RawTensor.of_integers(self.chosen)})
+        stored = {name: integer_tensor(hint) for name, hint in self.hints.items()}
+        tables = Step("hidden-tables", (), {}, {"neurons": integer_tensor(self.chosen)})
         return tables, Step("set-output", (0,), {"scale": 20}, stored)
 
     @property
     def certificate(self) -> Certificate:
         total = self.table.size
-        given = {"table": RawTensor.of_integers(self.table)} if self.group is None else {}
+        given = {"table": integer_tensor(self.table)} if self.group is None else {}
         return Certificate(Statement(self.model.digest(), self.task, total, total), 30, self.steps, given)
 
 
@@ -272,7 +272,7 @@ class Established:
 def established(case: Case) -> Established:
     """What the rule establishes on its way."""
     model, meter = case.model, Meter(Budget())
-    table = {"table": RawTensor.of_integers(case.table)} if case.group is None else {}
+    table = {"table": integer_tensor(case.table)} if case.group is None else {}
     task = parse_task(case.task, model.config, table, Meter(Budget()))
     setting = Setting(model, task, ScaledArithmetic(30, meter), meter)
     tables, step = case.steps
@@ -399,7 +399,7 @@ def sound_case() -> Case:
 def changed(case: Case, **hints: Array | None) -> Certificate:
     """The certificate with hints replaced, or taken away."""
     tables, step = case.steps
-    stored = {**step.hints, **{name: RawTensor.of_integers(hint) for name, hint in hints.items() if hint is not None}}
+    stored = {**step.hints, **{name: integer_tensor(hint) for name, hint in hints.items() if hint is not None}}
     stored = {name: tensor for name, tensor in stored.items() if hints.get(name, 0) is not None}
     return replace(case.certificate, steps=(tables, replace(step, hints=stored)))
 

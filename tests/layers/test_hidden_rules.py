@@ -48,6 +48,7 @@ from certificates import (
     Statement,
     Step,
     UniformAttention,
+    integer_tensor,
     write_certificate,
     write_model,
 )
@@ -93,7 +94,7 @@ def as_model(tiny: HiddenModel) -> Model:
 
 
 def of_integers(numbers: Any) -> RawTensor:
-    return RawTensor.of_integers(np.array(numbers, np.int64))
+    return integer_tensor(np.array(numbers, np.int64))
 
 
 @dataclass(frozen=True)
@@ -724,7 +725,7 @@ def test_wrong_hints_are_refused(name: str, numbers: Any) -> None:
     steps = [simple_factors(check).step(marks)] + ([evaluated(marks)] if name == "pairs" else [])
     check_proof(check.certificate((tables_step([0, 1, 2]), steps[0]), 0), check.model)
     for step in steps:
-        wrong = replace(step, hints={**step.hints, name: RawTensor.of_integers(np.array(numbers).astype(np.int64))})
+        wrong = replace(step, hints={**step.hints, name: integer_tensor(np.array(numbers).astype(np.int64))})
         assert "step 1" in refusal(check, tables_step([0, 1, 2]), wrong)
         without = {key: value for key, value in step.hints.items() if key != name}
         assert "step 1 (coded-output)" in refusal(check, tables_step([0, 1, 2]), replace(step, hints=without))

@@ -31,6 +31,7 @@ from certificates import (
     Statement,
     Step,
     UniformAttention,
+    integer_tensor,
     read_certificate,
     read_model,
     write_certificate,
@@ -152,7 +153,7 @@ def claim(model: Model, said: Interpretation, amplitude: np.ndarray, error: np.n
         "bias": np.rint(np.ldexp(said.bias, 30)),
         "basis": np.rint(np.ldexp(said.basis, 30)),
     }
-    hints = {n: RawTensor.of_integers(np.asarray(h).astype(np.int64)) for n, h in integers.items()}
+    hints = {n: integer_tensor(np.asarray(h).astype(np.int64)) for n, h in integers.items()}
     claims = tuple(FrequencyClaim(*map(int, one)) for one in zip(said.frequency, amplitude, error, strict=True))
     step = Step("mlp-quadrature", (), {"parts": said.parts, "scale": scale, "tilt": said.tilt}, hints)
     return Certificate(MLPStatement(model.digest(), model.task, scale, claims), 60, (step,))
@@ -343,7 +344,7 @@ def small() -> tuple[Certificate, Model]:
 
 def with_hint(certificate: Certificate, **changed: Any) -> Certificate:
     (step,) = certificate.steps
-    hints = {name: RawTensor.of_integers(np.asarray(value)) for name, value in changed.items()}
+    hints = {name: integer_tensor(np.asarray(value)) for name, value in changed.items()}
     return replace(certificate, steps=(replace(step, hints={**step.hints, **hints}),))
 
 
@@ -394,8 +395,8 @@ def test_a_statement_of_one_kind_is_not_proved_by_the_other() -> None:
     accuracy = Statement(model.digest(), model.task, 0, 25)
     with pytest.raises(Refused, match="number of correctly classified inputs"):
         check_proof(replace(certificate, statement=accuracy), model)
-    pairs = {"pairs": RawTensor.of_integers(np.zeros((5, 5), np.int64))}
-    neurons = {"neurons": RawTensor.of_integers(np.arange(12))}
+    pairs = {"pairs": integer_tensor(np.zeros((5, 5), np.int64))}
+    neurons = {"neurons": integer_tensor(np.arange(12))}
     steps = (Step("hidden-tables", (), {}, neurons), Step("coded-output", (0,), {"mirrored": 0}, pairs))
     check_proof(Certificate(accuracy, 30, steps), model)
     with pytest.raises(Refused, match="does not establish anything"):
@@ -465,7 +466,7 @@ def test_only_addition_by_uniform_attention() -> None:
     task = {"name": "group-composition", "table": table_digest(table)}
     statement = replace(certificate.statement, task=task)
     with pytest.raises(Refused, match="is about addition"):
-        check_proof(replace(certificate, statement=statement, given={"table": RawTensor.of_integers(table)}), model)
+        check_proof(replace(certificate, statement=statement, given={"table": integer_tensor(table)}), model)
     for p, outputs in ((2, 2), (5, 6)):
         other = wild(p, 0, outputs)
         hidden = other.config.d_mlp  # type: ignore[union-attr]

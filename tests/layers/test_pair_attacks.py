@@ -18,7 +18,7 @@ from mutate import Document, Mutant
 from test_attacks import Referee
 from thorough import some
 
-from certificates import Certificate, RawTensor, read_certificate
+from certificates import Certificate, RawTensor, integer_tensor, read_certificate
 from certificates.tensor_file import parse_tensor_file
 from certificates.writing import serialize_certificate
 
@@ -128,7 +128,7 @@ def claims(base: PairBase) -> Iterator[Mutant]:
         if values.ndim == 2:
             changes.append(("transposed", values.T))
         for what, changed in changes:
-            document = replace(base.document, tensors={**base.document.tensors, name: RawTensor.of_integers(changed)})
+            document = replace(base.document, tensors={**base.document.tensors, name: integer_tensor(changed)})
             if name == "table":
                 document = replace(document, statement={**document.statement, "task": golden_pairs.given_task(changed)})
             marked = document.tensors[name].integers() if name.endswith(".pairs") else values

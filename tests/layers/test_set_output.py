@@ -12,7 +12,7 @@ import numpy as np
 import pair_oracle as oracle
 import pytest
 
-from certificates import GroupMLP, Model, RawTensor, Step
+from certificates import GroupMLP, Model, RawTensor, Step, integer_tensor
 from certificates.groups import group_table, table_digest
 from checker import CheckError
 from checker.core.decide import parse_task
@@ -49,12 +49,12 @@ class Network:
         """What the rule establishes with these hints as well, if anything."""
         size, width = self.weights["embed_left.W_E"].shape
         model, meter = Model(GroupMLP(width, size, size), self.tensors, None), Meter(Budget())
-        stored = {"table": RawTensor.of_integers(self.table)}
+        stored = {"table": integer_tensor(self.table)}
         named = {"name": "group-composition", "table": table_digest(self.table)}
         task = parse_task(named, model.config, stored, Meter(Budget()))
         setting = Setting(model, task, ScaledArithmetic(30, meter), meter)
-        stored_hints = {name: RawTensor.of_integers(hint) for name, hint in {**self.hints, **hints}.items()}
-        chosen = {"neurons": RawTensor.of_integers(np.arange(len(self.hints["beta"])))}
+        stored_hints = {name: integer_tensor(hint) for name, hint in {**self.hints, **hints}.items()}
+        chosen = {"neurons": integer_tensor(np.arange(len(self.hints["beta"])))}
         tables = hidden_tables(setting, Step("hidden-tables", (), {}, chosen), ())
         parameters = {"scale": 6} | ({"mirrored": 0} if "pairs" in hints else {})
         with contextlib.suppress(CheckError):

@@ -30,6 +30,7 @@ from certificates import (
     Statement,
     Step,
     UniformAttention,
+    integer_tensor,
     read_model,
 )
 from certificates.canonical_json import dumps
@@ -174,7 +175,7 @@ def _proved(model: Model, strategy: str, precision: int = 30, **settings: str) -
 def _only(step: Step, kept: np.ndarray) -> Step:
     """A step of prefix-chains that claims only some cells "q m c"."""
     size = np.where(kept[..., None], step.hints["size"].integers(), -1)
-    return replace(step, hints={**step.hints, "size": RawTensor.of_integers(size)})
+    return replace(step, hints={**step.hints, "size": integer_tensor(size)})
 
 
 def _split_by_query(model: Model) -> Certificate:
@@ -196,7 +197,7 @@ def _mixed(model: Model) -> Certificate:
     classes = _proved(model, "classes", blocks="0", fine="0").steps[1]
     grouping = classes.hints["grouping"].integers()
     fewer = np.where(((query > 0) & (label >= 3))[..., None, None], grouping, -1)
-    by_groups = replace(classes, hints={**classes.hints, "grouping": RawTensor.of_integers(fewer)})
+    by_groups = replace(classes, hints={**classes.hints, "grouping": integer_tensor(fewer)})
     first = make_golden.enumeration([(0, vocab)] * (n_ctx - 1) + [(0, 1)])
     members = make_golden.members_of_chains(by_chains, inputs) | make_golden.members_of_groups(by_groups, inputs)
     weights = {name: decoded(tensor) for name, tensor in model.tensors.items()}
@@ -601,7 +602,7 @@ def claims(base: Base) -> Iterator[Mutant]:
         elif hint == "rivals":
             changes = _claimed_blocks(values)
         for what, changed in changes:
-            tensors = {**base.document.tensors, name: RawTensor.of_integers(changed)}
+            tensors = {**base.document.tensors, name: integer_tensor(changed)}
             document = replace(base.document, tensors=tensors)
             amount = claimed(document, base.inputs, base.rank)
             if amount is None:  # a part of the proof is an enumeration: the harness puts the count right

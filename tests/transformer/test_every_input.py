@@ -13,7 +13,7 @@ from test_regions import draw_automaton, every_input, true_leads
 from transformer_models import draw_model, stored_weights
 from transformer_oracle import exact_logits
 
-from certificates import Certificate, Model, RawTensor, Statement, Step, write_certificate, write_model
+from certificates import Certificate, Model, RawTensor, Statement, Step, integer_tensor, write_certificate, write_model
 from checker import covers, verify
 from prover.known_tasks import modular_addition
 from prover.proving import problem_about, prove
@@ -38,7 +38,7 @@ def true_margins(model: Model, rank: int) -> np.ndarray:
 def certificate(model: Model, correct: int, skip: list[list[int]], steps: tuple[Step, ...] = ()) -> Certificate:
     length, vocab = model.config.input_shape
     hints = {"ranges": np.array([[0, vocab]] * length), "skip": np.array(skip, np.int64).reshape(-1, 2)}
-    every = Step("all-inputs", (0,), {}, {name: RawTensor.of_integers(hint) for name, hint in hints.items()})
+    every = Step("all-inputs", (0,), {}, {name: integer_tensor(hint) for name, hint in hints.items()})
     steps, total = steps or (Step("transformer-forward"), every), vocab**length
     return Certificate(Statement(model.digest(), {"name": "max-of-k"}, correct, total), 30, steps)
 

@@ -35,7 +35,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformer_models import ALL, draw_config, draw_model, stored_weights
 from transformer_oracle import torch_logits
 
-from certificates import Model, RawTensor, Statement, Step, write_certificate, write_model
+from certificates import Model, RawTensor, Statement, Step, integer_tensor, write_certificate, write_model
 from certificates.architectures import parse_config
 from certificates.automaton import Automaton
 from checker import verify
@@ -515,11 +515,11 @@ def test_only_facts_about_executions_lead_to_facts_about_executions() -> None:
             for second in facts:
                 found = rule(setting, Step("all-reads"), (first, replace(second, read=1)))
                 assert found.deployed == (first.deployed if first.deployed == second.deployed else None)
-    ranges = {"ranges": RawTensor.of_integers(np.array([[0, 2], [0, 2]])), "skip": RawTensor.of_integers(np.zeros((0, 2), int))}
+    ranges = {"ranges": integer_tensor(np.array([[0, 2], [0, 2]])), "skip": integer_tensor(np.zeros((0, 2), int))}
     counted = [all_inputs_rule(setting, Step("all-inputs", (0,), {}, ranges), (forward,)) for forward in (float32, real)]
     assert [fact.deployed for fact in counted] == ["float32", None]
     assert disjoint_sum(setting, Step("disjoint-sum"), (counted[0],)).deployed is None
-    none = {"inputs": RawTensor.of_integers(np.zeros((0, 2), int))}
+    none = {"inputs": integer_tensor(np.zeros((0, 2), int))}
     assert further_inputs(setting, Step("further-inputs", (0, 1), {}, none), (float32, counted[0])).deployed is None
     with pytest.raises(Refused):
         float_execution(setting, Step("float-execution", (0,), {"format": 0}), (counted[1],))

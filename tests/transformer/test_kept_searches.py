@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from test_regions import one_layer
 
 import prover.transformer.kept_searches
-from certificates import Model, RawTensor, write_model
+from certificates import Model, integer_tensor, write_model
 from certificates.tensor_file import read_tensor_file
 from certificates.writing import serialize_tensor_file
 from prover.commands import cli
@@ -90,7 +90,7 @@ def test_other_settings_and_other_files_are_refused(model: Path, monkeypatch: py
     file.unlink()
     kept = read_tensor_file(prover.transformer.kept_searches.kept_in(folder)[0])
     for name, shape in (("sizes", (0,)), ("sizes", (2, 1)), ("finer", (1,)), ("finer", (3, 9))):
-        tensors = {**kept.tensors, name: RawTensor.of_integers(np.zeros(shape, np.int64))}
+        tensors = {**kept.tensors, name: integer_tensor(np.zeros(shape, np.int64))}
         file.write_bytes(serialize_tensor_file(kept.metadata, tensors))
         wrong = run(model)
         assert wrong.exit_code != 0 and "keeps no search" in str(wrong.exception)

@@ -13,7 +13,7 @@ from thorough import parts
 from transformer_models import draw_model, stored_weights
 from transformer_oracle import torch_logits
 
-from certificates import AttentionOnly, FormatError, Model, RawTensor, Step, Transformer
+from certificates import AttentionOnly, FormatError, Model, RawTensor, Step, Transformer, integer_tensor
 from checker.core.decide import parse_task
 from checker.core.errors import OverBudget, Refused
 from checker.core.facts import Setting
@@ -79,7 +79,7 @@ def setting_for(model: Model, precision: int = 30, margin: Fraction = Fraction(0
 
 
 def established(setting: Setting, read: int, hints: Hints) -> RightAtRead:
-    step = Step("list-sums", (0,), {"read": read}, {name: RawTensor.of_integers(hint) for name, hint in hints.items()})
+    step = Step("list-sums", (0,), {"read": read}, {name: integer_tensor(hint) for name, hint in hints.items()})
     return list_sums(setting, step, (transformer_forward(setting, Step("transformer-forward"), ()),))
 
 
@@ -320,7 +320,7 @@ def test_models_that_the_task_does_not_fit() -> None:
         with pytest.raises(FormatError, match="sorted-lists"):
             parse_sorted_lists(TASK, replace(config, **change), {}, Meter(Budget()))
     with pytest.raises(FormatError, match="needs none"):
-        parse_sorted_lists(TASK, config, {"table": RawTensor.of_integers(np.zeros((1, 1), np.int64))}, Meter(Budget()))
+        parse_sorted_lists(TASK, config, {"table": integer_tensor(np.zeros((1, 1), np.int64))}, Meter(Budget()))
     plain = AttentionOnly(d_model=2, d_head=2, d_vocab=4, d_vocab_out=4, n_ctx=5)
     with pytest.raises(FormatError, match="for the architecture"):
         parse_task(TASK, plain, {}, Meter(Budget()))

@@ -13,7 +13,7 @@ from test_regions import SURE, every_input, setting_for, true_leads
 from thorough import parts
 from transformer_models import draw_model, stored_weights
 
-from certificates import Model, RawTensor, Step
+from certificates import Model, RawTensor, Step, integer_tensor
 from certificates.automaton import Automaton
 from checker.core.errors import OverBudget, Refused
 from checker.core.facts import Setting
@@ -66,7 +66,7 @@ Hints = dict[str, np.ndarray]
 
 
 def step_of(head: int, before: int, hints: Hints) -> Step:
-    tensors = {name: RawTensor.of_integers(hint) for name, hint in hints.items()}
+    tensors = {name: integer_tensor(hint) for name, hint in hints.items()}
     return Step("pair-tables", (0,), {"before": before, "head": head}, tensors)
 
 

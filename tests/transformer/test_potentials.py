@@ -24,7 +24,7 @@ from test_regions import (
 from thorough import parts
 from transformer_models import draw_model, stored_weights
 
-from certificates import AttentionOnly, Model, RawTensor, Step
+from certificates import AttentionOnly, Model, RawTensor, Step, integer_tensor
 from certificates.automaton import Automaton
 from checker.core.errors import OverBudget, Refused
 from checker.core.facts import Setting
@@ -157,7 +157,7 @@ def draw_claims(
 
 
 def step_of(read: int, hints: Hints) -> Step:
-    tensors = {name: RawTensor.of_integers(np.asarray(hint, np.int64)) for name, hint in hints.items()}
+    tensors = {name: integer_tensor(np.asarray(hint, np.int64)) for name, hint in hints.items()}
     return Step("potentials", (0,), {"read": read}, tensors)
 
 
@@ -553,7 +553,7 @@ def test_the_same_regions_are_proved_by_boxes_or_by_sums() -> None:
         length, vocab = model.config.input_shape
         automaton = Automaton.of(np.arange(length), np.zeros((1, 1, vocab), np.int64), np.array([1]))
         hints, setting = draw_hints(automaton, 0, rng, 10**9, model.config.d_head), setting_for(model, automaton, 64)
-        regional = {name: RawTensor.of_integers(np.asarray(hint, np.int64)) for name, hint in hints.items()}
+        regional = {name: integer_tensor(np.asarray(hint, np.int64)) for name, hint in hints.items()}
         forward = transformer_forward(setting, Step("transformer-forward"), ())
         boxes = regions(setting, Step("regions", (0,), {"cuts": 0, "read": 0}, regional), (forward,))
         claims = with_claims(model, automaton, 0, hints, np.zeros(int(hints["sizes"][-1]), int), [1], np.zeros((1, 0)))

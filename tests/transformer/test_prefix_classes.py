@@ -26,7 +26,7 @@ from test_regions import (
 from thorough import parts
 from transformer_models import draw_model
 
-from certificates import Model, RawTensor, Step
+from certificates import Model, Step, integer_tensor
 from certificates.automaton import Automaton
 from checker.core.errors import OverBudget, Refused
 from checker.core.facts import Setting
@@ -102,7 +102,7 @@ def draw_classes(automaton: Automaton, rng: np.random.Generator, memory: int) ->
 
 
 def classes_step(hints: Hints) -> Step:
-    return Step("prefix-classes", (0,), {}, {name: RawTensor.of_integers(np.asarray(h, np.int64)) for name, h in hints.items()})
+    return Step("prefix-classes", (0,), {}, {name: integer_tensor(np.asarray(h, np.int64)) for name, h in hints.items()})
 
 
 def applied(setting: Setting, hints: Hints) -> LayerInput:

@@ -15,7 +15,7 @@ from thorough import parts
 from transformer_models import draw_model, stored_weights
 from transformer_oracle import torch_logits
 
-from certificates import Model, RawTensor, Step
+from certificates import Model, RawTensor, Step, integer_tensor
 from certificates.automaton import Automaton
 from checker.core.automata import parse_automaton
 from checker.core.errors import OverBudget, Refused
@@ -62,7 +62,7 @@ def draw_automaton(model: Model, rng: np.random.Generator) -> Automaton:
 
 def setting_for(model: Model, automaton: Automaton, precision: int = 30, margin: Fraction = Fraction(0)) -> Setting:
     meter = Meter(Budget(operations=10**11))
-    given = {name: RawTensor.of_integers(table) for name, table in automaton.tables.items()}
+    given = {name: integer_tensor(table) for name, table in automaton.tables.items()}
     task = parse_automaton({"automaton": automaton.digest}, model.config, given, meter)
     return Setting(model, task, ScaledArithmetic(precision, meter), meter, margin=margin)
 
@@ -130,7 +130,7 @@ def draw_hints(
 
 
 def step_of(read: int, hints: dict[str, np.ndarray], cuts: int = 2) -> Step:
-    tensors = {name: RawTensor.of_integers(np.asarray(hint, np.int64)) for name, hint in hints.items()}
+    tensors = {name: integer_tensor(np.asarray(hint, np.int64)) for name, hint in hints.items()}
     return Step("regions", (0,), {"cuts": cuts, "read": read}, tensors)
 
 

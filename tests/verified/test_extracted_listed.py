@@ -14,7 +14,7 @@ from test_extracted_transformers import drawn
 from test_regions import draw_automaton, every_input, true_leads
 from thorough import some
 
-from certificates import Certificate, Model, RawTensor, Statement, Step, write_certificate, write_model
+from certificates import Certificate, Model, RawTensor, Statement, Step, integer_tensor, write_certificate, write_model
 from checker import Budget, CheckError, shows
 
 __all__ = ["pytestmark"]
@@ -22,7 +22,7 @@ TASKS = ("max-of-k", "min-of-k", "nth-max-of-k", "automaton")
 
 
 def step_of(rule: str, premises: tuple[int, ...], **hints: np.ndarray) -> Step:
-    tensors = {name: RawTensor.of_integers(np.asarray(hint, np.int64)) for name, hint in hints.items()}
+    tensors = {name: integer_tensor(np.asarray(hint, np.int64)) for name, hint in hints.items()}
     return Step(rule, premises, {}, tensors)
 
 
@@ -70,7 +70,7 @@ def test_listed_inputs_are_judged_alike(seed: int, tmp_path: Path) -> None:
         rows = every_input(automaton)
         leads = true_leads(model, automaton, rows).min(1)
         task = {"automaton": automaton.digest}
-        tensors = {part: RawTensor.of_integers(table) for part, table in automaton.tables.items()}
+        tensors = {part: integer_tensor(table) for part, table in automaton.tables.items()}
     else:
         leads = true_margins(model, RANKED[name] or length)
         rows = np.array([*np.ndindex(*(3,) * length)])

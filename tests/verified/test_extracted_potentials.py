@@ -21,7 +21,16 @@ from test_regions import step_of as region_step
 from thorough import THOROUGH, some
 
 import certificates
-from certificates import Certificate, Model, RawTensor, Statement, Step, read_model, write_certificate, write_model
+from certificates import (
+    Certificate,
+    Model,
+    Statement,
+    Step,
+    integer_tensor,
+    read_model,
+    write_certificate,
+    write_model,
+)
 from certificates.automaton import Automaton, read_automaton
 from checker import verify
 from checker.transformer.all_reads import all_reads
@@ -50,7 +59,7 @@ def drawn_task(model: Model, rng: np.random.Generator) -> Automaton:
 
 
 def stated(model: Model, automaton: Automaton, steps: list[Step], correct: int, total: int, margin: Fraction) -> Certificate:
-    given = {name: RawTensor.of_integers(table) for name, table in automaton.tables.items()}
+    given = {name: integer_tensor(table) for name, table in automaton.tables.items()}
     statement = Statement(model.digest(), {"automaton": automaton.digest}, correct, total, margin)
     return Certificate(statement, 30, tuple(steps), given)
 

@@ -25,7 +25,17 @@ from test_regions import applied, draw_automaton, draw_hints, every_input, setti
 from thorough import some
 from transformer_models import draw_model
 
-from certificates import Certificate, FormatError, Model, RawTensor, Statement, Step, read_model, write_certificate, write_model
+from certificates import (
+    Certificate,
+    FormatError,
+    Model,
+    Statement,
+    Step,
+    integer_tensor,
+    read_model,
+    write_certificate,
+    write_model,
+)
 from certificates.tensor_file import parse_tensor_file
 from checker import verify
 from checker.transformer.all_reads import all_reads
@@ -110,7 +120,7 @@ def test_regions_are_judged_alike(seed: int, tmp_path: Path) -> None:
     last = replace(steps[-1], premises=())
     correct = (joint_reads if once else all_reads)(setting_for(model, automaton), last, tuple(facts)).correct
     task = {"automaton": automaton.digest}
-    given = {name: RawTensor.of_integers(table) for name, table in automaton.tables.items()}
+    given = {name: integer_tensor(table) for name, table in automaton.tables.items()}
     statement = Statement(model.digest(), task, correct, len(rows), Fraction(str(round(float(margin), 6))))
     write_model(tmp_path / "model", model)
     write_certificate(tmp_path / "cert", Certificate(statement, 30, tuple(steps), given))
