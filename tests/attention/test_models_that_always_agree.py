@@ -86,6 +86,16 @@ def test_chains_are_about_the_largest_token_only() -> None:
         check(model, {"name": "nth-max-of-k", "n": 2}, 6, VOCAB**LENGTH, steps)
 
 
+def test_enumeration_is_about_the_largest_token_only() -> None:
+    """The same: it takes the largest token for the true output."""
+    hints = {"ranges": tensor([[0, VOCAB]] * (LENGTH + 1)), "skip": tensor(np.zeros((0, 2), np.int64))}
+    steps = Step("additive-tables"), Step("enumeration", (0,), {}, hints)
+    model, right = constant_model(VOCAB - 1), VOCAB**LENGTH - (VOCAB - 1) ** LENGTH
+    assert check(model, {"name": "max-of-k"}, right, VOCAB**LENGTH, steps) == right
+    with pytest.raises(Refused, match="largest or smallest token only"):
+        check(model, {"name": "nth-max-of-k", "n": 2}, right, VOCAB**LENGTH, steps)
+
+
 def test_counting_tuples_takes_effort() -> None:
     """Forty levels take some ten thousand products of large integers."""
     meter = Meter(Budget())

@@ -438,7 +438,7 @@ MUTANTS = [
     Mutant("checker/core/ordering.py", "before != after", "before <= after", DOUBLE),
     Mutant("checker/core/ordering.py", "before[first] < after[first]", "before[first] <= after[first]", RULES),
     *(
-        Mutant("checker/attention/enumeration.py", old, new, (*DOUBLE, *RULES))
+        Mutant("checker/attention/enumeration.py", old, new, (*DOUBLE, *AGREEING, *RULES))
         for old, new in (
             ("margin.min(0).positive()", "margin.max(0).positive()"),
             (" & ~self.skipped(place)", ""),
