@@ -1,8 +1,13 @@
 (* What the theorems are, and what they rest on: printed by `make verified`, compared by tests/verified. *)
-From Coq Require Import Reals ZArith.
-From CompactProofs Require Import Semantics PrefixChains Projections Projected Tables Tasks Floats Counts Executions ExecutionErrors Deployed OrdinaryRuns CodedOutput SetOutput CellOutput PairCounts PairErrors
+From Coq Require Import String Reals ZArith.
+From CompactProofs Require Import Bytes Sha256 Semantics PrefixChains Projections Projected Tables Tasks Floats Counts Executions ExecutionErrors Deployed OrdinaryRuns CodedOutput SetOutput CellOutput PairCounts PairErrors
   UniformErrors PairDeployed TransformerCounts RegionCounts PotentialCounts JointCounts.
 
+Check @root_spec.
+Check @word_below.
+Check @sha256_of_nothing.
+Check @sha256_of_abc.
+Check @sha256_of_two_blocks.
 Check @clear_denominator.
 Check @left_out_bound.
 Check @table_bounds_ok.
@@ -44,6 +49,11 @@ Check @count_transformer_sound.
 Check @count_regions_sound.
 Check @count_potentials_sound.
 Check @count_joint_reads_sound.
+Print Assumptions root_spec.
+Print Assumptions word_below.
+Print Assumptions sha256_of_nothing.
+Print Assumptions sha256_of_abc.
+Print Assumptions sha256_of_two_blocks.
 Print Assumptions clear_denominator.
 Print Assumptions left_out_bound.
 Print Assumptions table_bounds_ok.

@@ -163,7 +163,7 @@ let digest model =
     [ block (Json.spelled (List [ String name; String t.dtype; List (List.map number t.shape) ])); block (Container.bytes t) ]
   in
   let sorted = List.sort (fun (a, _) (b, _) -> String.compare a b) model.weights in
-  Sha256.digest (String.concat "" (block "compact-proof-model-1" :: block (Json.spelled (Object sizes)) :: List.concat_map weight sorted))
+  Texts.digest (String.concat "" (block "compact-proof-model-1" :: block (Json.spelled (Object sizes)) :: List.concat_map weight sorted))
 
 (* A number e, at least some number, such that the weights of these names are z 2^-e for integers z. What is counted is 0 if it is
    too small. *)

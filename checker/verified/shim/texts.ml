@@ -1,0 +1,6 @@
+(* Strings as the extracted functions take them and give them. *)
+let bytes text = { Counts.n_bytes = String.length text; byte_at = String.get text }
+let of_bytes found = String.of_seq (List.to_seq found)
+
+(* SHA-256, in lower-case hexadecimal. *)
+let digest text = of_bytes (Counts.in_hex (Counts.sha256 (bytes text)))
