@@ -1,6 +1,6 @@
 (* What the theorems are, and what they rest on: printed by `make verified`, compared by tests/verified. *)
 From Coq Require Import String Reals ZArith.
-From CompactProofs Require Import Bytes Sha256 Semantics PrefixChains Projections Projected Tables Tasks Floats Counts Executions ExecutionErrors Deployed OrdinaryRuns CodedOutput SetOutput CellOutput PairCounts PairErrors
+From CompactProofs Require Import Bytes Utf8 Sha256 Json Semantics PrefixChains Projections Projected Tables Tasks Floats Counts Executions ExecutionErrors Deployed OrdinaryRuns CodedOutput SetOutput CellOutput PairCounts PairErrors
   UniformErrors PairDeployed TransformerCounts RegionCounts PotentialCounts JointCounts.
 
 Check @root_spec.
@@ -8,6 +8,14 @@ Check @word_below.
 Check @sha256_of_nothing.
 Check @sha256_of_abc.
 Check @sha256_of_two_blocks.
+Check @code_point_complete.
+Check @code_point_sound.
+Check @read_utf8_sound.
+Check @parse_write.
+Check @write_injective.
+Check @spelled_write.
+Check @read_canonical_spec.
+Check @distinct_sound.
 Check @clear_denominator.
 Check @left_out_bound.
 Check @table_bounds_ok.
@@ -54,6 +62,14 @@ Print Assumptions word_below.
 Print Assumptions sha256_of_nothing.
 Print Assumptions sha256_of_abc.
 Print Assumptions sha256_of_two_blocks.
+Print Assumptions code_point_complete.
+Print Assumptions code_point_sound.
+Print Assumptions read_utf8_sound.
+Print Assumptions parse_write.
+Print Assumptions write_injective.
+Print Assumptions spelled_write.
+Print Assumptions read_canonical_spec.
+Print Assumptions distinct_sound.
 Print Assumptions clear_denominator.
 Print Assumptions left_out_bound.
 Print Assumptions table_bounds_ok.

@@ -29,7 +29,6 @@ let parse content =
   let size = Int64.to_int declared in
   need (size <= total - 8) "the file is truncated: its header is longer than the file";
   let text = String.sub content 8 size in
-  Utf8.check text 0;
   let header = Json.members "the header" (Json.parse text) in
   let metadata =
     match List.assoc_opt "__metadata__" header with
