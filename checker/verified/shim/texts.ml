@@ -1,5 +1,8 @@
 (* Strings as the extracted functions take them and give them. *)
-let bytes text = { Counts.n_bytes = String.length text; byte_at = String.get text }
+let bytes text =
+  let size = String.length text in
+  { Counts.n_bytes = size; byte_at = (fun i -> if i < size then text.[i] else '\000') }
+
 let to_bytes text = List.init (String.length text) (String.get text)
 let of_bytes found = String.of_seq (List.to_seq found)
 
