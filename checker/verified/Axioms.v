@@ -1,6 +1,6 @@
 (* What the theorems are, and what they rest on: printed by `make verified`, compared by tests/verified. *)
 From Coq Require Import String Reals ZArith.
-From CompactProofs Require Import Bytes Utf8 Sha256 Json Container Semantics PrefixChains Projections Projected Tables Tasks Floats Counts Executions ExecutionErrors Deployed OrdinaryRuns CodedOutput SetOutput CellOutput PairCounts PairErrors
+From CompactProofs Require Import Bytes Utf8 Sha256 Json JsonGrammar Container Semantics PrefixChains Projections Projected Tables Tasks Floats Counts Executions ExecutionErrors Deployed OrdinaryRuns CodedOutput SetOutput CellOutput PairCounts PairErrors
   UniformErrors PairDeployed TransformerCounts RegionCounts PotentialCounts JointCounts.
 
 Check @root_spec.
@@ -16,6 +16,7 @@ Check @write_injective.
 Check @spelled_write.
 Check @read_canonical_spec.
 Check @distinct_sound.
+Check @parse_sound.
 Check @read_container_sound.
 Check @weight_bits.
 Check @clear_denominator.
@@ -72,6 +73,7 @@ Print Assumptions write_injective.
 Print Assumptions spelled_write.
 Print Assumptions read_canonical_spec.
 Print Assumptions distinct_sound.
+Print Assumptions parse_sound.
 Print Assumptions read_container_sound.
 Print Assumptions weight_bits.
 Print Assumptions clear_denominator.

@@ -11,8 +11,9 @@ Fixpoint lookup {A} (key : list Z) (l : list (list Z * A)) : option A :=
   match l with [] => None | (k, x) :: rest => if same_text k key then Some x else lookup key rest end.
 (* So many bytes from a place on, and the number that they are, the first being the lowest. *)
 Definition slice (s : bytes) (place n : nat) : list byte := map (fun i => byte_at s (place + i)%nat) (seq 0 n).
+Definition byte_base : Z := 256.
 Fixpoint little_endian (s : bytes) (place n : nat) : Z :=
-  match n with O => 0 | S m => number (byte_at s place) + 256 * little_endian s (S place) m end.
+  match n with O => 0 | S m => number (byte_at s place) + byte_base * little_endian s (S place) m end.
 
 Inductive dtype := BOOL | U8 | I8 | I16 | I32 | I64 | F16 | BF16 | F32 | F64.
 Definition dtypes : list (list Z * dtype) :=

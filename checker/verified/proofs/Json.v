@@ -168,6 +168,16 @@ Definition parse_number (s : list byte) : option (json * list byte) :=
       end
   end.
 
+Fixpoint without (word s : list byte) : option (list byte) :=
+  match word, s with [], _ => Some s | a :: w, b :: r => if Byte.eqb a b then without w r else None | _, [] => None end.
+Definition parse_word (s : list byte) : option (json * list byte) :=
+  match without (write Null) s, without (write (Truth true)) s, without (write (Truth false)) s with
+  | Some r, _, _ => Some (Null, r)
+  | _, Some r, _ => Some (Truth true, r)
+  | _, _, Some r => Some (Truth false, r)
+  | _, _, _ => parse_number s
+  end.
+
 Module TextOrder <: Orders.TotalLeBool.
   Definition t := list Z.
   Definition leb (a b : t) : bool := negb (text_below b a).
@@ -229,9 +239,6 @@ Fixpoint members (fuel : nat) (found : list (list Z * json)) (s : list byte) : o
 End Elements.
 Fixpoint value (levels : nat) (s : list byte) : option (json * list byte) :=
   match skip s, levels with
-  | "n"%byte :: "u"%byte :: "l"%byte :: "l"%byte :: r, _ => Some (Null, r)
-  | "t"%byte :: "r"%byte :: "u"%byte :: "e"%byte :: r, _ => Some (Truth true, r)
-  | "f"%byte :: "a"%byte :: "l"%byte :: "s"%byte :: "e"%byte :: r, _ => Some (Truth false, r)
   | x22 :: r, _ => match chars fuel [] r with Some (s, r) => Some (Text s, r) | None => None end
   | x5b :: r, S n =>
       match after x5d r with
@@ -247,7 +254,7 @@ Fixpoint value (levels : nat) (s : list byte) : option (json * list byte) :=
                 end
       end
   | (x5b | x7b) :: _, O => None
-  | r, _ => parse_number r
+  | r, _ => parse_word r
   end.
 End Fuel.
 Definition deepest : nat := 32.
