@@ -1,10 +1,10 @@
 (* OCaml code for the functions of Counts.v, Deployed.v, PairCounts.v, PairDeployed.v, TransformerCounts.v,
-   RegionCounts.v, PotentialCounts.v, JointCounts.v, Sha256.v, Json.v and Container.v. Natural numbers become machine integers (they are sizes, tokens
-   and positions), Z becomes Zarith's integers by shim/integers.ml, bytes become characters, words of 32 bits machine integers by
-   shim/words.ml, and memo1, proved to be the identity, an array. *)
+   RegionCounts.v, PotentialCounts.v, JointCounts.v, Sha256.v, Json.v and Container.v. Natural numbers become machine integers (they are
+   sizes, tokens and positions), Z becomes Zarith's integers by shim/integers.ml, bytes become characters, words of 32 bits machine
+   integers by shim/words.ml, and memo1, proved to be the identity, an array. *)
 From Coq Require Import ZArith Arith List Extraction ExtrOcamlBasic ExtrOcamlNatInt ExtrOcamlChar.
-From CompactProofs Require Import Bytes Utf8 Sha256 Json Container PrefixChains GroupChains Counts Executions Deployed PairCounts PairDeployed Automata TransformerCounts RegionCounts
-  PotentialCounts JointCounts.
+From CompactProofs Require Import Bytes Utf8 Sha256 Json Container PrefixChains GroupChains Counts Executions Deployed PairCounts PairDeployed
+  Automata TransformerCounts RegionCounts PotentialCounts JointCounts.
 Extract Inductive positive => "Integers.t" [ "Integers.twice_and_one" "Integers.twice" "Integers.one" ] "Integers.positive".
 Extract Inductive Z => "Integers.t" [ "Integers.zero" "" "Integers.neg" ] "Integers.sign".
 Extract Inlined Constant Z.add => "Integers.add".
