@@ -1,8 +1,24 @@
 (* What the theorems are, and what they rest on: printed by `make verified`, compared by tests/verified. *)
-From Coq Require Import Reals ZArith.
-From CompactProofs Require Import Semantics PrefixChains Projections Projected Tables Tasks Floats Counts Executions ExecutionErrors Deployed OrdinaryRuns CodedOutput SetOutput CellOutput PairCounts PairErrors
+From Coq Require Import String Reals ZArith.
+From CompactProofs Require Import Bytes Utf8 Sha256 Json JsonGrammar Container Semantics PrefixChains Projections Projected Tables Tasks Floats Counts Executions ExecutionErrors Deployed OrdinaryRuns CodedOutput SetOutput CellOutput PairCounts PairErrors
   UniformErrors PairDeployed TransformerCounts RegionCounts PotentialCounts JointCounts.
 
+Check @root_spec.
+Check @word_below.
+Check @sha256_of_nothing.
+Check @sha256_of_abc.
+Check @sha256_of_two_blocks.
+Check @code_point_complete.
+Check @code_point_sound.
+Check @read_utf8_sound.
+Check @parse_write.
+Check @write_injective.
+Check @spelled_write.
+Check @read_canonical_spec.
+Check @distinct_sound.
+Check @parse_sound.
+Check @read_container_sound.
+Check @weight_bits.
 Check @clear_denominator.
 Check @left_out_bound.
 Check @table_bounds_ok.
@@ -44,6 +60,22 @@ Check @count_transformer_sound.
 Check @count_regions_sound.
 Check @count_potentials_sound.
 Check @count_joint_reads_sound.
+Print Assumptions root_spec.
+Print Assumptions word_below.
+Print Assumptions sha256_of_nothing.
+Print Assumptions sha256_of_abc.
+Print Assumptions sha256_of_two_blocks.
+Print Assumptions code_point_complete.
+Print Assumptions code_point_sound.
+Print Assumptions read_utf8_sound.
+Print Assumptions parse_write.
+Print Assumptions write_injective.
+Print Assumptions spelled_write.
+Print Assumptions read_canonical_spec.
+Print Assumptions distinct_sound.
+Print Assumptions parse_sound.
+Print Assumptions read_container_sound.
+Print Assumptions weight_bits.
 Print Assumptions clear_denominator.
 Print Assumptions left_out_bound.
 Print Assumptions table_bounds_ok.

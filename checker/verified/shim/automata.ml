@@ -57,7 +57,7 @@ let of_tables (given : (string * Container.tensor) list) digest ~positions ~voca
   List.iter member ([ ("order", order); ("outputs", outputs) ] @ (if with_reads then [ ("reads", reads) ] else []) @ [
     ("transitions", transitions) ]);
   Buffer.add_char buffer '}';
-  need (Sha256.digest (Buffer.contents buffer) = digest) "the automaton with this certificate has another digest";
+  need (Texts.digest (Buffer.contents buffer) = digest) "the automaton with this certificate has another digest";
   let some n = if n < 0 then None else Some n in
   let target i s t = transitions.(((((if steps = 1 then 0 else i) * states) + s) * vocab) + t) in
   let due i s = List.for_all (fun r -> snd (read r) <> i || outputs.((r * states) + s) >= 0) (List.init number Fun.id) in

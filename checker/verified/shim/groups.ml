@@ -71,4 +71,4 @@ let table name size =
 
 let digest table =
   let spelled row = "[" ^ String.concat "," (List.map string_of_int (Array.to_list row)) ^ "]" in
-  Sha256.digest ("[" ^ String.concat "," (List.map spelled (Array.to_list table)) ^ "]")
+  Texts.digest ("[" ^ String.concat "," (List.map spelled (Array.to_list table)) ^ "]")

@@ -1,4 +1,4 @@
-(* Coq's Z as Zarith's integers, and memo1 as an array: what extraction/Extract.v says. All of it is trusted. *)
+(* Coq's Z as Zarith's integers, bytes as characters, and memo1 as an array: what extraction/Extract.v says. All of it is trusted. *)
 include Z
 
 let twice x = Z.shift_left x 1
@@ -37,3 +37,6 @@ let log2 a = Z.of_int (if Z.sign a > 0 then Int.pred (Z.numbits a) else 0)
 let memo n f =
   let known = Array.init n f in
   fun i -> if i < n then known.(i) else f i
+
+let of_byte b = Z.of_int (Char.code b)
+let to_byte z = Char.chr (Z.to_int (Z.extract z 0 8))

@@ -163,22 +163,26 @@ let digest model =
     [ block (Json.spelled (List [ String name; String t.dtype; List (List.map number t.shape) ])); block (Container.bytes t) ]
   in
   let sorted = List.sort (fun (a, _) (b, _) -> String.compare a b) model.weights in
-  Sha256.digest (String.concat "" (block "compact-proof-model-1" :: block (Json.spelled (Object sizes)) :: List.concat_map weight sorted))
+  Texts.digest (String.concat "" (block "compact-proof-model-1" :: block (Json.spelled (Object sizes)) :: List.concat_map weight sorted))
 
 (* A number e, at least some number, such that the weights of these names are z 2^-e for integers z. What is counted is 0 if it is
    too small. *)
 let scale_of model least names =
-  let needed fraction exponent bits =
-    let field = Z.to_int (Z.extract bits fraction exponent) in
-    need (field < (1 lsl exponent) - 1) "a weight is not finite";
-    let mantissa = Z.add (Z.extract bits 0 fraction) (if field > 0 then Z.shift_left Z.one fraction else Z.zero) in
-    if Z.equal mantissa Z.zero then least else (1 lsl (exponent - 1)) - 1 + fraction - max field 1 - Z.trailing_zeros mantissa
-  in
   let of_tensor e (name, tensor) =
     if not (List.mem name names) then e
-    else
-      let fraction, exponent = Container.format tensor and bits = Container.bits tensor in
-      List.fold_left (fun e i -> max e (needed fraction exponent (bits i))) e (List.init (Container.count tensor) Fun.id)
+    else begin
+      let { Counts.fraction_bits; exponent_bits; rows; columns; bits } = Container.weight tensor in
+      let fraction = Z.to_int fraction_bits and exponent = Z.to_int exponent_bits in
+      let needed bits =
+        let field = Z.to_int (Z.extract bits fraction exponent) in
+        need (field < (1 lsl exponent) - 1) "a weight is not finite";
+        let mantissa = Z.add (Z.extract bits 0 fraction) (if field > 0 then Z.shift_left Z.one fraction else Z.zero) in
+        if Z.equal mantissa Z.zero then least else (1 lsl (exponent - 1)) - 1 + fraction - max field 1 - Z.trailing_zeros mantissa
+      in
+      let most = ref e in
+      for i = 0 to rows - 1 do for j = 0 to columns - 1 do most := max !most (needed (bits i j)) done done;
+      !most
+    end
   in
   List.fold_left of_tensor least model.weights
 
@@ -188,8 +192,4 @@ let scale least model = scale_of model least (List.map fst model.weights)
 let tensor model name =
   match List.assoc_opt name model.weights with
   | None -> { Counts.fraction_bits = Z.of_int 23; exponent_bits = Z.of_int 8; rows = 0; columns = 0; bits = (fun _ _ -> Z.zero) }
-  | Some tensor ->
-      let fraction, exponent = Container.format tensor and bits = Container.bits tensor in
-      let columns = List.nth tensor.shape (List.length tensor.shape - 1) in
-      let rows = Container.count tensor / max columns 1 in
-      { Counts.fraction_bits = Z.of_int fraction; exponent_bits = Z.of_int exponent; rows; columns; bits = (fun i j -> bits ((i * columns) + j)) }
+  | Some tensor -> Container.weight tensor
