@@ -1,7 +1,7 @@
 (* What the theorems are, and what they rest on: printed by `make verified`, compared by tests/verified. *)
 From Coq Require Import Reals ZArith.
 From CompactProofs Require Import Semantics PrefixChains Projections Projected Tables Tasks Floats Counts Executions ExecutionErrors Deployed OrdinaryRuns CodedOutput SetOutput CellOutput PairCounts PairErrors
-  UniformErrors PairDeployed TransformerCounts RegionCounts PotentialCounts JointCounts.
+  UniformErrors PairDeployed TransformerCounts RegionCounts PotentialCounts JointCounts PrefixClasses PrefixClassCounts.
 
 Check @clear_denominator.
 Check @left_out_bound.
@@ -44,6 +44,9 @@ Check @count_transformer_sound.
 Check @count_regions_sound.
 Check @count_potentials_sound.
 Check @count_joint_reads_sound.
+Check @class_boxes_ok.
+Check @count_class_regions_sound.
+Check @count_class_joint_reads_sound.
 Print Assumptions clear_denominator.
 Print Assumptions left_out_bound.
 Print Assumptions table_bounds_ok.
@@ -81,3 +84,6 @@ Print Assumptions count_transformer_sound.
 Print Assumptions count_regions_sound.
 Print Assumptions count_potentials_sound.
 Print Assumptions count_joint_reads_sound.
+Print Assumptions class_boxes_ok.
+Print Assumptions count_class_regions_sound.
+Print Assumptions count_class_joint_reads_sound.

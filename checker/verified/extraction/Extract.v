@@ -1,9 +1,9 @@
 (* OCaml code for the functions of Counts.v, Deployed.v, PairCounts.v, PairDeployed.v, TransformerCounts.v,
-   RegionCounts.v, PotentialCounts.v and JointCounts.v. Natural numbers become machine integers (they are sizes, tokens and
+   RegionCounts.v, PotentialCounts.v, JointCounts.v and PrefixClassCounts.v. Natural numbers become machine integers (they are sizes, tokens and
    positions), Z becomes Zarith's integers by shim/integers.ml, and memo1, proved to be the identity, an array. *)
 From Coq Require Import ZArith Arith List Extraction ExtrOcamlBasic ExtrOcamlNatInt.
 From CompactProofs Require Import PrefixChains GroupChains Counts Executions Deployed PairCounts PairDeployed Automata TransformerCounts RegionCounts
-  PotentialCounts JointCounts.
+  PotentialCounts JointCounts PrefixClasses PrefixClassCounts.
 Extract Inductive positive => "Integers.t" [ "Integers.twice_and_one" "Integers.twice" "Integers.one" ] "Integers.positive".
 Extract Inductive Z => "Integers.t" [ "Integers.zero" "" "Integers.neg" ] "Integers.sign".
 Extract Inlined Constant Z.add => "Integers.add".
@@ -31,4 +31,5 @@ Extract Inlined Constant Nat.modulo => "Integers.rest".
 Extract Constant memo1 => "Integers.memo".
 Extraction "counts.ml" count_prefix_chains count_group_chains count_enumeration in_format float32 float64 tf32 bfloat16
   count_mlp_pairs count_uniform_pairs in_format_mlp in_format_uniform
-  count_transformer count_regions_at_reads count_potentials count_joint_reads.
+  count_transformer count_regions_at_reads count_potentials count_joint_reads refined count_class_regions
+  count_class_joint_reads.

@@ -118,7 +118,7 @@ Variable x : list nat.
 Hypothesis Hat : (at_position < K)%nat.
 Notation r0 := (stream A RT x 0).
 Notation q0 := (nth at_position x O).
-Notation sum := (real_sum A e p T at_position reference centre x).
+Notation sum := (real_sum A e p T O at_position reference centre x (token x)).
 Notation coefficient := (coefficient A e p T at_position centre f functions columns constants gaps (edge_of claim) (enforced_of
   claim)).
 Notation sum_of := (function (H * W) (unit_of_sums e p f) coefficient q0 sum).
@@ -286,7 +286,7 @@ Proof.
     set (u k := if sees A x at_position k then exp (score A RB r0 (h * W / W) at_position k - IZR (reference q0 (h * W / W)%nat)
       /
       P) else 0).
-    assert (G : forall k, real_term A e p T at_position reference centre x (h * W) k = u k).
+    assert (G : forall k, real_term A e p T O at_position reference centre x (token x) (h * W) k = u k).
     { intros k. unfold real_term, u. cbv zeta. rewrite Z1. destruct (sees A x at_position k); [now rewrite Rmult_1_r|
         reflexivity]. }
     rewrite (rsum_ext K _ u (fun k _ => G k)). assert (U0 : forall k, 0 <= u k).
