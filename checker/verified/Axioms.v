@@ -44,7 +44,7 @@ Check @count_transformer_sound.
 Check @count_regions_sound.
 Check @count_potentials_sound.
 Check @count_joint_reads_sound.
-Check @class_boxes_ok.
+Check @class_boxes_sound.
 Check @count_class_regions_sound.
 Check @count_class_joint_reads_sound.
 Print Assumptions clear_denominator.
@@ -84,6 +84,6 @@ Print Assumptions count_transformer_sound.
 Print Assumptions count_regions_sound.
 Print Assumptions count_potentials_sound.
 Print Assumptions count_joint_reads_sound.
-Print Assumptions class_boxes_ok.
+Print Assumptions class_boxes_sound.
 Print Assumptions count_class_regions_sound.
 Print Assumptions count_class_joint_reads_sound.

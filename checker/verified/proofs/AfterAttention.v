@@ -1,6 +1,6 @@
 (* What follows the attention of a layer of a transformer, over boxes: the residual stream, and, of the last layer, by how much an
-   output leads, for all that the heads may read in a box (FORMAT.md 5.17). Where there are norms, that lead times the last norm's root is bounded: it is a sum of
-   products and of the root, times biases. *)
+   output leads, for all that the heads may read in a box (FORMAT.md 5.17). Where there are norms, that lead times the last norm's
+   root is bounded: it is a sum of products and of the root, times biases. *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
 From CompactProofs Require Import Semantics Counting PrefixChains Exponential MatrixProduct Vectors Attention Transformers
   HeadVectors Forward EveryInput Boxes OneLayer.

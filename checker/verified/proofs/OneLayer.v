@@ -11,6 +11,45 @@ Open Scope R_scope.
 Lemma some_same {X} (a b : X) : Some a = Some b -> b = a.
 Proof. intros E. now injection E. Qed.
 
+(* An exponential of a score, relative to a reference that is no less: from one value if the error is small, else from both ends. *)
+Section Weights.
+Variable p : Z.
+Variable expo : Z -> Z * Z.
+Notation P := (IZR (2 ^ p)).
+Definition weight_between (reference : Z) (score : Z * Z) : Z * Z :=
+  let '(s, r) := score in
+  if (Z.shiftl r 4 <=? Z.shiftl 1 p)%Z then weight_of p expo reference score
+  else
+    let low := fst (expo (reference - (s - r))%Z) in
+    let high := snd (expo (reference - (s + r))%Z) in
+    let middle := ((low + high) / 2)%Z in (middle, high - middle)%Z.
+Hypothesis Hp : (0 <= p)%Z.
+Hypothesis expo_ok : forall y, (0 <= y)%Z -> IZR (fst (expo y)) <= P * exp (- (IZR y / P)) <= IZR (snd (expo y)).
+Lemma weight_between_ok x reference s r : within p x s r -> (s + r <= reference)%Z ->
+  let found := weight_between reference (s, r) in within p (exp (x - IZR reference / P)) (fst found) (snd found).
+Proof.
+  intros X L. cbv zeta. unfold weight_between. destruct (Z.shiftl r 4 <=? Z.shiftl 1 p)%Z; [now apply weight_ok|].
+  cbn [fst snd]. assert (W := P_pos p Hp). assert (N := err_nonneg p _ _ _ X). apply (le_IZR 0) in N. apply within_iff in X.
+  assert (E1 := expo_ok (reference - (s - r)) ltac:(lia)). assert (E2 := expo_ok (reference - (s + r)) ltac:(lia)).
+  set (low := fst (expo (reference - (s - r))%Z)) in *. set (high := snd (expo (reference - (s + r))%Z)) in *.
+  assert (Mono : forall a b, a <= b -> exp a <= exp b).
+  { intros a b [Lt| ->]; [left; now apply exp_increasing|right; reflexivity]. }
+  assert (Below : forall y, IZR y <= (IZR reference / P - x) * P -> exp (x - IZR reference / P) <= exp (- (IZR y / P))).
+  { intros y Hy. apply Mono. apply Rmult_le_reg_r with P; auto. replace (- (IZR y / P) * P) with (- IZR y) by (field; lra). lra. }
+  assert (Above : forall y, (IZR reference / P - x) * P <= IZR y -> exp (- (IZR y / P)) <= exp (x - IZR reference / P)).
+  { intros y Hy. apply Mono. apply Rmult_le_reg_r with P; auto. replace (- (IZR y / P) * P) with (- IZR y) by (field; lra). lra. }
+  assert (Eq : (IZR reference / P - x) * P = IZR reference - x * P) by (field; lra).
+  specialize (Below (reference - (s + r))%Z). specialize (Above (reference - (s - r))%Z). rewrite Eq in *.
+  rewrite minus_IZR, plus_IZR in Below. rewrite !minus_IZR in Above. specialize (Below ltac:(lra)). specialize (Above ltac:(lra)).
+  rewrite <- plus_IZR, <- minus_IZR in Below. rewrite <- !minus_IZR in Above.
+  assert (Lo : IZR low <= exp (x - IZR reference / P) * P) by nra. assert (Hi : exp (x - IZR reference / P) * P <= IZR high) by nra.
+  assert (D := Z.div_mod (low + high) 2 ltac:(lia)). assert (M := Z.mod_pos_bound (low + high) 2 ltac:(lia)).
+  set (middle := ((low + high) / 2)%Z) in *.
+  apply within_iff. rewrite minus_IZR. assert (Q : (middle - (high - middle) <= low)%Z) by lia. apply IZR_le in Q.
+  rewrite !minus_IZR in Q. lra.
+Qed.
+End Weights.
+
 Section OneLayer.
 Variable A : architecture.
 Variables e p : Z.
@@ -38,7 +77,7 @@ Notation W := (S dh).
 Definition head_weight (q h : nat) (sq st : spot) : option (Z * Z) :=
   let size := zsum dh (fun c => Z.abs (mid (asks sq) (h * dh + c)%nat)) in
   let '(s, r) := score_of p dh (h * dh) (group_of h) e (slopes B h) at_position (asks sq) size (own st) in
-  if (s + r <=? reference q h)%Z then Some (weight_of p expo (reference q h) (s, r)) else None.
+  if (s + r <=? reference q h)%Z then Some (weight_between p expo (reference q h) (s, r)) else None.
 Definition in_range (st : spot) : bool :=
   let v := values (own st) in
   forallb (fun k => let m0 := (mid v (group_of (k / dh) * dh + k mod dh)%nat - centre k)%Z in
@@ -131,11 +170,11 @@ Proof.
     G Gh (H * dh) Hq Qq (own st) Et). cbv zeta in Sc. rewrite Pt in Sc.
   destruct (score_of p dh (h * dh) (group_of h) e (slopes B h) at_position (asks sq) _ (own st)) as [s1 w1].
   destruct (Z.leb_spec (s1 + w1) (reference q0 h)) as [Le|]; [|discriminate].
-  assert (Wh' : weight_of p expo (reference q0 h) (s1, w1) = (m0, w0)) by congruence. clear Wh.
+  assert (Wh' : weight_between p expo (reference q0 h) (s1, w1) = (m0, w0)) by congruence. clear Wh.
   set (rs := real_score _ _ _ _ _ _ _ j) in Sc.
-  assert (Wk : within p (exp (rs - IZR (reference q0 h) / P)) (fst (weight_of p expo (reference q0 h) (s1, w1))) (snd
-    (weight_of p expo (reference q0 h) (s1, w1)))).
-  { apply (weight_ok p Hp expo expo_ok); auto. }
+  assert (Wk : within p (exp (rs - IZR (reference q0 h) / P)) (fst (weight_between p expo (reference q0 h) (s1, w1))) (snd
+    (weight_between p expo (reference q0 h) (s1, w1)))).
+  { apply (weight_between_ok p expo Hp expo_ok); auto. }
   rewrite Wh' in Wk. cbn [fst snd] in Wk. unfold rs in Wk.
   assert (Real : real_score dh (h * dh) (group_of h) at_position (fun i => query A RB r0 at_position (i / dh)%nat (i mod
     dh)%nat / scale A)
@@ -344,7 +383,7 @@ Variable first : nat -> nat -> option spot.
 Variable symbols : nat.
 Notation dh := (d_head A).
 Notation K := (n_ctx A).
-Definition over (present : nat -> nat -> bool) (least : bool) (f : nat -> spot -> option Z) : Z :=
+Definition over_present (present : nat -> nat -> bool) (least : bool) (f : nat -> spot -> option Z) : Z :=
   let one j t := if present j t && looks_at A at_position j t then match first j t with Some s => f t s | None => None end else
     None in
   let found := flat_map (fun j => flat_map (fun t => match one j t with Some z => [z] | None => [] end) (seq 0 symbols)) (seq 0 K)
@@ -354,7 +393,7 @@ Definition reference_of (on_the_way : nat -> nat -> nat -> bool) (q h : nat) : Z
   match first at_position q with
   | Some sq =>
     let size := zsum dh (fun c => Z.abs (mid (asks sq) (h * dh + c)%nat)) in
-    over (on_the_way q) false (fun t st => if negb (place (own st) =? at_position)%nat || (t =? q)%nat then
+    over_present (on_the_way q) false (fun t st => if negb (place (own st) =? at_position)%nat || (t =? q)%nat then
       let '(s, r) := score_of p dh (h * dh) (group_of A h) e (slopes (blocks T layer) h) at_position (asks sq) size (own st) in
       Some (s + r)%Z
       else None)
@@ -363,8 +402,8 @@ Definition reference_of (on_the_way : nat -> nat -> nat -> bool) (q h : nat) : Z
 Variable present : nat -> nat -> bool.
 Definition value_of (s : spot) (k : nat) : Z := mid (values (own s)) (group_of A (k / dh) * dh + k mod dh)%nat.
 Definition centre_of (k : nat) : Z :=
-  let value _ s := Some (value_of s k) in ((over present true value + over present false value) / 2)%Z.
+  let value _ s := Some (value_of s k) in ((over_present present true value + over_present present false value) / 2)%Z.
 Definition range_of (centre : nat -> Z) (k : nat) : Z * Z :=
-  (over present true (fun _ s => Some (value_of s k - centre k - err (values (own s)))%Z),
-   over present false (fun _ s => Some (value_of s k - centre k + err (values (own s)))%Z)).
+  (over_present present true (fun _ s => Some (value_of s k - centre k - err (values (own s)))%Z),
+   over_present present false (fun _ s => Some (value_of s k - centre k + err (values (own s)))%Z)).
 End Hints.

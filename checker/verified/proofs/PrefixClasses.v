@@ -225,7 +225,7 @@ Proof.
 Qed.
 End Position.
 
-Theorem class_boxes_ok j s b : (j < K)%nat -> state_after M x (S j) = Some s -> class_boxes j s = Some b ->
+Theorem class_boxes_sound j s b : (j < K)%nat -> state_after M x (S j) = Some s -> class_boxes j s = Some b ->
   inside p d b (stream A RT x (S layer) j) /\ Transformers.defined A RT x (S layer) j = true.
 Proof.
   intros J St. unfold class_boxes. cbv zeta. destruct steps_fit eqn:Fit; [|discriminate].
@@ -346,7 +346,7 @@ Proof.
     rewrite !memo1_eq in F. apply nth_row in F.
     destruct (class_boxes _ _ _ _ _ _ _ _ _ _ _ j s) as [b|] eqn:Bx; [|discriminate].
     assert (Ok : inside p d b (stream A RT x (S before) j) /\ Transformers.defined A RT x (S before) j = true).
-    { eapply (class_boxes_ok A e p T expo M claims before (later before) (symbols_at before) (spots_at before))
+    { eapply (class_boxes_sound A e p T expo M claims before (later before) (symbols_at before) (spots_at before))
         with (sym := symbol_at before x); eauto.
       intros i s0 Li S0. rewrite <- (Ord i Li) at 2. rewrite <- (symbol_at_ok before x i s0 (or_intror Dp) Li S0).
       now rewrite (Ord i Li). }
