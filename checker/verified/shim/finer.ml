@@ -6,7 +6,7 @@ open Refused
 type source = { automaton : Counts.automaton; states : int; by_state : bool }
 
 (* Of a read by its number; `nodes` are what states stand for, and `on_the_way` says of each query which symbols inputs have at a
-   position. *)
+   position (of tokens: with any query). *)
 type t = {
   number : int;
   position : int;
@@ -89,7 +89,8 @@ let parse (step : Certificate.step) source (config : Counts.architecture) =
   done;
   (* The symbols that inputs have at each position. *)
   let symbol node t = if by_state then node / count else t in
-  let on_the_way = Array.init count (fun _ -> Array.make_matrix positions (if by_state then states else vocab) false) in
+  let table () = Array.make_matrix positions (if by_state then states else vocab) false in
+  let on_the_way = if by_state then Array.init count (fun _ -> table ()) else Array.make count (table ()) in
   let reached = ref (Array.init (states * count) (fun node -> node < count)) in
   Array.iteri
     (fun i table ->
