@@ -63,6 +63,63 @@ Proof.
   rewrite minus_IZR in L, H. apply within_iff. lra.
 Qed.
 
+(* The norm of what may be anything in a box. *)
+Section Normed.
+Variable A : architecture.
+Variables e p : Z.
+Notation d := (d_model A).
+Definition centring (k i : nat) : Z := if (k =? i)%nat then Z.of_nat d - 1 else -1.
+Definition centred_box : box -> box := if subtracts A then affine p (Z.of_nat d) d d centring zero_box else fun b => b.
+Definition normed_box (W : norm_weights Z) : box -> option vector :=
+  let centred := centred_box in
+  let weighed := if has_weight A then scaled_by p e d (w_norm W) (if has_bias A then b_norm W else fun _ => 0) else fun v => v in
+  fun b => option_map (fun y => weighed (vector_of d y))
+    (if has_norm A then normalised p d (fst (eps A)) (snd (eps A)) (centred b) else Some b).
+Hypothesis Hp : 0 <= p.
+Hypothesis He : 0 <= e.
+Hypothesis Hd : (0 < d)%nat.
+Hypothesis Heps : 0 <= fst (eps A) /\ 0 < snd (eps A).
+Hypothesis Hpositive : positive A.
+Lemma centring_sum n (v : nat -> R) i : (i < n)%nat ->
+  rsum n (fun k => v k * IZR (centring k i))%R = (INR d * v i - rsum n v)%R.
+Proof.
+  intros L. assert (G : forall n, rsum n (fun k => v k * IZR (centring k i))%R =
+    ((if (i <? n)%nat then INR d * v i else 0) - rsum n v)%R).
+  { clear. induction n as [|n IH]; cbn [rsum]; [cbn; lra|]. rewrite IH. unfold centring.
+    destruct (Nat.eqb_spec n i) as [->|N].
+    - rewrite (proj2 (Nat.ltb_ge i i)), (proj2 (Nat.ltb_lt i (S i))) by lia. rewrite minus_IZR, <- INR_IZR_INZ. ring.
+    - destruct (Nat.ltb_spec i n); destruct (Nat.ltb_spec i (S n)); try lia; ring. }
+  rewrite G. now rewrite (proj2 (Nat.ltb_lt i n) L).
+Qed.
+Lemma centred_box_ok b v : inside p d b v -> inside p d (centred_box b) (cen A v).
+Proof.
+  intros I. unfold centred_box. destruct (subtracts A) eqn:S; intros i Hi.
+  - assert (Zero : inside p d zero_box (fun _ => 0%R)) by (intros k _; cbn; lra).
+    assert (Af := affine_ok p Hp (Z.of_nat d) d d centring zero_box b (fun _ => 0%R) v ltac:(lia) Zero I i Hi). cbn beta in Af.
+    rewrite (centring_sum d v i Hi), <- INR_IZR_INZ in Af. unfold cen. rewrite S. unfold centred.
+    assert (N : (0 < INR d)%R) by now apply lt_0_INR.
+    replace (v i - rsum d v / INR d)%R with (0 + (INR d * v i - rsum d v) / INR d)%R by (field; lra). exact Af.
+  - unfold cen. rewrite S. exact (I i Hi).
+Qed.
+Lemma normed_box_ok W b v y : inside p d b v -> normed_box W b = Some y ->
+  holds p d y (norm A (map_norm (real e) W) v) /\ norm_defined A v = true.
+Proof.
+  intros I E. split; [|exact (norms_defined A Hd Heps Hpositive v)]. unfold normed_box in E. cbv zeta in E.
+  destruct (if has_norm A then _ else _) as [u|] eqn:N; [|discriminate]. injection E as <-.
+  assert (Iu : inside p d u (fun i => cen A v i / sigma A v)%R).
+  { unfold sigma. destruct (has_norm A) eqn:Hn.
+    - exact (normalised_ok p Hp d _ _ Hd (conj (Hpositive Hn) (proj2 Heps)) _ _ _ (centred_box_ok b v I) N).
+    - injection N as <-. intros i Hi. unfold cen, subtracts. unfold has_norm in Hn. specialize (I i Hi).
+      destruct (normalization_type A); try discriminate. unfold Rdiv. now rewrite Rinv_1, Rmult_1_r. }
+  apply vector_of_ok in Iu. eapply holds_ext; [intros i _; symmetry; apply (norm_form A e)|].
+  unfold weight_of_norm, bias_of_norm, has_bias, has_weight. destruct (normalization_type A).
+  all: cbn beta iota.
+  all: first [now apply (scaled_by_holds p Hp e d _ _ _ _ He) |
+    (eapply holds_ext; [|exact (scaled_by_holds p Hp e d _ _ _ _ He Iu)]; intros i _; unfold real, Rdiv; ring) |
+    (eapply holds_ext; [|exact Iu]; intros i _; cbn beta; ring)].
+Qed.
+End Normed.
+
 (* What is claimed, in the first layer (false) or a later one (true): how many classes there are after so many steps; which symbols
    at positions belong to inputs with some query at a position (a hint on rounding); with which queries inputs arrive at a class;
    and, for a position and a query there, bounds of sums over the ways to classes, if these are on the way of such inputs. *)
@@ -295,10 +352,12 @@ Fixpoint spots_at (layer : nat) : nat -> nat -> option spot :=
   | O => first
   | S before =>
     let boxes := class_boxes A e p T expo M claims before (later before) (symbols_at before) (spots_at before) in
-    let prepare := prepare_by A e p (blocks T layer) in
+    let prepare := prepare_from A e p (blocks T layer) in
+    let normed := normed_box A e p (ln1 (blocks T layer)) in
     memo1 K (fun j =>
       let row := boxes j in
-      let found := map (fun s => match row s with None => None | Some b => prepare j (vector_of d b) end) (seq 0 states) in
+      let found := map (fun s => match row s with None => None | Some b => prepare j (vector_of d b) (normed b) end)
+        (seq 0 states) in
       memo1 states (fun s => nth s found None))
   end.
 Definition symbol_at (layer : nat) (x : list nat) (j : nat) : nat :=
@@ -351,6 +410,8 @@ Proof.
       intros i s0 Li S0. rewrite <- (Ord i Li) at 2. rewrite <- (symbol_at_ok before x i s0 (or_intror Dp) Li S0).
       now rewrite (Ord i Li). }
     destruct Ok as [Ib Def]. split; [|exact Def].
-    apply (prepare_ok A e p Hp He Hd Hdh HG Heps Hscale (blocks T (S before)) _ j (vector_of d b)); auto. now apply vector_of_ok.
+    apply (prepare_from_ok A e p Hp He Hd Hdh HG Heps Hscale (blocks T (S before)) _ j (vector_of d b)
+      (normed_box A e p (ln1 (blocks T (S before))) b)); auto; [now apply vector_of_ok|].
+    intros y E. now apply (normed_box_ok A e p Hp He Hd Heps Hpositive _ b).
 Qed.
 End Layers.
