@@ -1,5 +1,5 @@
-"""The extracted checker on transformers of several layers: classes of prefixes and regions of their automaton, against the checker
-in Python and an oracle. Both bound what layers work on, each in its own way.
+"""The extracted checker on transformers of several layers: classes of prefixes and regions of their automaton, against the
+checker in Python and an oracle. Both bound what layers work on, each in its own way.
 """
 
 from dataclasses import replace
@@ -49,8 +49,8 @@ def written(folder: Path, model: Model, automaton: Automaton, margin: Fraction, 
 
 @pytest.mark.parametrize("seed", range(some(60)))
 def test_classes_are_judged_alike(seed: int, tmp_path: Path) -> None:
-    """Random classes and finer automata, with cuts and margins: it proves at least as much as Python does with 30 bits where every
-    prefix has a class of its own, and nowhere what is not so.
+    """Random classes and finer automata, with cuts and margins: it proves nothing that is not so, and of two layers, where each
+    prefix has a class of its own, at least as much as Python does with 30 bits.
     """
     rng, model = np.random.default_rng(seed), layers(seed)
     automaton = task_of(model, rng)

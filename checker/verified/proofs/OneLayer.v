@@ -11,6 +11,13 @@ Open Scope R_scope.
 Lemma some_same {X} (a b : X) : Some a = Some b -> b = a.
 Proof. intros E. now injection E. Qed.
 
+Lemma rsum_pos n (u : nat -> R) l : (forall k, 0 <= u k) -> (l < n)%nat -> 0 < u l -> 0 < rsum n u.
+Proof.
+  intros U L Pos. induction n as [|n IH]; [lia|]. cbn [rsum]. destruct (Nat.eq_dec l n) as [->|N].
+  - assert (0 <= rsum n u) by (rewrite <- (rsum_0 n); apply rsum_le; auto). lra.
+  - specialize (IH ltac:(lia)). specialize (U n). lra.
+Qed.
+
 (* An exponential of a score, relative to a reference that is no less: from one value if the error is small, else from both ends. *)
 Section Weights.
 Variable p : Z.
@@ -296,6 +303,17 @@ Proof.
     y l)).
   split; apply Rmult_le_reg_r with (rsum K u); auto; replace (rsum K (fun l => u l * y l) / rsum K u * P * rsum K u) with (rsum
     K (fun l => u l * y l) * P) by (field; lra); auto.
+Qed.
+Lemma sum_positive h l : (l < K)%nat -> sees A x at_position l = true -> 0 < real_sum (h * W).
+Proof.
+  intros L See. unfold real_sum.
+  assert (Each : forall j, real_term (h * W) j =
+    if sees A x at_position j then exp (score A RB r0 h at_position j - IZR (reference q0 h) / P) else 0).
+  { intros j. unfold real_term. replace (h * W)%nat with (h * W + 0)%nat by lia. rewrite row_div, row_mod by lia.
+    destruct (sees A x at_position j); [|reflexivity]. cbv zeta. now rewrite Rmult_1_r. }
+  apply rsum_pos with l; auto.
+  - intros j. rewrite Each. destruct (sees A x at_position j); [left; apply exp_pos|lra].
+  - rewrite Each, See. apply exp_pos.
 Qed.
 Lemma read_box_ok sums b : (forall j, (j < K)%nat -> valued j) -> inside (H * W) sums real_sum -> read_box sums = Some b ->
   inside (H * dh) b real_read /\ forall h, (h < H)%nat -> 0 < real_sum (h * W).

@@ -292,12 +292,7 @@ Proof.
     rewrite (rsum_ext K _ u (fun k _ => G k)). assert (U0 : forall k, 0 <= u k).
     { intros k. unfold u. destruct (sees A x at_position k); [left; apply exp_pos|lra]. }
     assert (Ul : 0 < u l) by (unfold u; rewrite S; apply exp_pos).
-    assert (Q : forall n, (l < n)%nat -> 0 < rsum n u).
-    { assert (N0 : forall n, 0 <= rsum n u).
-      { induction n as [|n IH]; cbn [rsum]; [lra|]. specialize (U0 n). lra. }
-      induction n as [|n IH]; intros Ln; [lia|]. cbn [rsum]. specialize (N0 n). specialize (U0 n).
-      destruct (Nat.eq_dec l n) as [->|Nn]; [lra|]. specialize (IH ltac:(lia)). lra. }
-    apply Q. lia.
+    apply rsum_pos with l; auto; lia.
   - right. intros k. unfold real_sum. rewrite (rsum_ext K _ (fun _ => 0)); [apply rsum_0|]. intros j J. unfold real_term.
     destruct (sees A x at_position j) eqn:Sj; auto. exfalso.
     assert (N : existsb (sees A x at_position) (seq 0 K) = true); [|congruence].

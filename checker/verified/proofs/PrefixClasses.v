@@ -182,7 +182,8 @@ Definition class_boxes : nat -> nat -> option box :=
         if ways_fit j q term bounds then
           let k := known_by v in
           fun s => match bounds (S j) s with None => None | Some sums =>
-            match read_box A p range sums with None => None | Some z => option_map (to_stream v z) (units_in A p after k z) end end
+            let z := match read_box A p range sums with Some z => z | None => range end in
+            option_map (to_stream v z) (units_in A p after k z) end
         else fun _ => None
       end) in
     fun s => if fit then option_map (hull_all d) (gather (fun q => by_query q s) (arriving claims by_state j s)) else None.
@@ -298,7 +299,8 @@ Proof.
   destruct (base_of A e p T layer j first centre (sym j)) as [v|] eqn:Bs; [|discriminate]. rewrite memo2_id in Ob.
   set (reference := memo1 H _) in Ob. set (bounds := way_bounds claims by_state j (sym j) _) in Ob.
   destruct (ways_fit j (sym j) _ bounds) eqn:Wf; [|discriminate].
-  destruct (bounds (S j) s) as [sums|] eqn:Bd; [|discriminate]. destruct (read_box A p range sums) as [z|] eqn:Rb; [|discriminate].
+  destruct (bounds (S j) s) as [sums|] eqn:Bd; [|discriminate]. cbv zeta in Ob.
+  set (z := match read_box A p range sums with Some z => z | None => range end) in Ob.
   destruct (units_in A p _ _ z) as [h|] eqn:Un; [|discriminate]. injection Ob as <-.
   assert (Sp := fun i found => spots j s J St i found).
   assert (Sp' : forall i found, matters A j x i -> first i (sym i) = Some found -> spot_ok A e p B (stream A RT x layer) i found)
@@ -310,7 +312,12 @@ Proof.
   assert (Vd : forall i, (i < K)%nat -> valued A e p T layer j centre range x i).
   { intros i L Se. assert (Le := proj1 (sees_iff_before j i L) Se). destruct (Ts i ltac:(lia)) as [c Tc].
     exact (term_valued A e p T expo layer j first (fun _ => reference) centre range Hp Hd Hdh HG Heps x J sym (pads) Sp' i c L Tc Se). }
-  destruct (read_box_ok A e p T layer j (fun _ => reference) centre range Hp Hd Hdh HG Heps x J sym sums z Vd Sums Rb) as [Iz Pos].
+  assert (Pos : forall h0, (h0 < H)%nat -> (0 < real_sum A e p T layer j (fun _ => reference) centre x sym (h0 * S dh))%R).
+  { intros h0 _. apply (sum_positive A e p T layer j) with (l := j); auto. now apply sees_iff_before. }
+  assert (Iz : inside p (H * dh) z (real_read A e p T layer j (fun _ => reference) centre x sym)).
+  { unfold z. destruct (read_box A p range sums) as [found|] eqn:Rb.
+    - exact (proj1 (read_box_ok A e p T layer j (fun _ => reference) centre range Hp Hd Hdh HG Heps x J sym sums found Vd Sums Rb)).
+    - intros k Hk. apply (range_read A e p T layer j); auto. apply Pos, Nat.div_lt_upper_bound; lia. }
   destruct (base_ok A e p T layer j first centre Hp He x sym J Sp' v Bs) as [Def Bv].
   assert (Att := fun i => attention_value A e p T layer j (fun _ => reference) centre Hd Hdh HG x J sym i Pos).
   assert (Hh := units_ok A e p T expo layer _ Hp He expo_ok Hd Heps Hpositive eq_refl x j _ _ Att v Bv z h Iz Un). split.
