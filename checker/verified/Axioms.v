@@ -1,7 +1,7 @@
 (* What the theorems are, and what they rest on: printed by `make verified`, compared by tests/verified. *)
 From Coq Require Import String Reals ZArith.
 From CompactProofs Require Import Bytes Utf8 Sha256 Json JsonGrammar Container Semantics PrefixChains Projections Projected Tables Tasks Floats Counts Executions ExecutionErrors Deployed OrdinaryRuns CodedOutput SetOutput CellOutput PairCounts PairErrors
-  UniformErrors PairDeployed TransformerCounts RegionCounts PotentialCounts JointCounts.
+  UniformErrors PairDeployed TransformerCounts RegionCounts PotentialCounts JointCounts PrefixClasses PrefixClassCounts.
 
 Check @root_spec.
 Check @word_below.
@@ -60,6 +60,9 @@ Check @count_transformer_sound.
 Check @count_regions_sound.
 Check @count_potentials_sound.
 Check @count_joint_reads_sound.
+Check @class_boxes_sound.
+Check @count_class_regions_sound.
+Check @count_class_joint_reads_sound.
 Print Assumptions root_spec.
 Print Assumptions word_below.
 Print Assumptions sha256_of_nothing.
@@ -113,3 +116,6 @@ Print Assumptions count_transformer_sound.
 Print Assumptions count_regions_sound.
 Print Assumptions count_potentials_sound.
 Print Assumptions count_joint_reads_sound.
+Print Assumptions class_boxes_sound.
+Print Assumptions count_class_regions_sound.
+Print Assumptions count_class_joint_reads_sound.

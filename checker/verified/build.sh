@@ -16,6 +16,6 @@ cp ../shim/*.ml .
 echo "let digest = \"$(sed 's/[[:space:]]\{1,\}/ /g' axioms.txt | sha256sum | cut -d' ' -f1)\"" > axioms.ml
 ocamlfind ocamlopt -O3 -inline 100 -w -a -package zarith -linkpkg axioms.ml integers.ml words.ml counts.mli counts.ml refused.ml texts.ml json.ml \
     container.ml keys.ml transformers.ml model.ml groups.ml certificate.ml fixed_point.ml prefixes.ml projections.ml low_rank.ml deployed.ml proof.ml codes.ml sets.ml pairs.ml \
-    automata.ml finer.ml regions.ml potentials.ml joint_reads.ml listed.ml every_input.ml main.ml \
+    automata.ml finer.ml prefix_classes.ml regions.ml potentials.ml joint_reads.ml listed.ml every_input.ml main.ml \
     -o compact-proofs-verified
 echo "made $(pwd)/compact-proofs-verified"

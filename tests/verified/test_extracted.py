@@ -53,7 +53,7 @@ OF_SEQUENCES = {
     *("low-rank-chains", "enumeration"),
 }
 COVERED = OF_SEQUENCES | {"float-execution", "hidden-tables", "coded-output", "set-output", "further-inputs", "disjoint-sum"}
-OF_TRANSFORMERS = {"transformer-forward", "all-inputs", "regions", "potentials", "all-reads", "joint-reads"}
+OF_TRANSFORMERS = {"transformer-forward", "all-inputs", "prefix-classes", "regions", "potentials", "all-reads", "joint-reads"}
 WITHOUT_THEOREM = {"transformer-encoder.safetensors", "transformer-lists.safetensors"}
 """Golden models with an activation, or a task, that is not in Coq."""
 BASES = (

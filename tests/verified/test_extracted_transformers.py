@@ -153,6 +153,7 @@ BASES = {
     "decoder": "transformer-decoder-every",
     "automaton": "reads-every",
     "joint": "joint-reads",
+    "classes": "classes",
     "sums": "potentials",
     "sums-of-every-state": "potentials-every-state",
     "boxes": "potentials-two-boxes",
@@ -161,6 +162,7 @@ BASES = {
 SUBJECTS = {
     "automaton": "one-layer",
     "joint": "one-layer",
+    "classes": "decoder",
     "sums": "one-head",
     "sums-of-every-state": "one-head",
     "boxes": "two-heads",

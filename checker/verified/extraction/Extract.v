@@ -1,10 +1,10 @@
-(* OCaml code for the functions of Counts.v, Deployed.v, PairCounts.v, PairDeployed.v, TransformerCounts.v,
-   RegionCounts.v, PotentialCounts.v, JointCounts.v, Sha256.v, Json.v and Container.v. Natural numbers become machine integers (they are
-   sizes, tokens and positions), Z becomes Zarith's integers by shim/integers.ml, bytes become characters, words of 32 bits machine
-   integers by shim/words.ml, and memo1, proved to be the identity, an array. *)
+(* OCaml code for the functions of Counts.v, Deployed.v, PairCounts.v, PairDeployed.v, TransformerCounts.v, RegionCounts.v, PotentialCounts.v,
+   JointCounts.v, PrefixClassCounts.v, Sha256.v, Json.v and Container.v. Natural numbers become machine integers (they are sizes, tokens and
+   positions), Z becomes Zarith's integers by shim/integers.ml, bytes become characters, words of 32 bits machine integers by shim/words.ml,
+   and memo1, proved to be the identity, an array. *)
 From Coq Require Import ZArith Arith List Extraction ExtrOcamlBasic ExtrOcamlNatInt ExtrOcamlChar.
 From CompactProofs Require Import Bytes Utf8 Sha256 Json Container PrefixChains GroupChains Counts Executions Deployed PairCounts PairDeployed
-  Automata TransformerCounts RegionCounts PotentialCounts JointCounts.
+  Automata TransformerCounts RegionCounts PotentialCounts JointCounts PrefixClasses PrefixClassCounts.
 Extract Inductive positive => "Integers.t" [ "Integers.twice_and_one" "Integers.twice" "Integers.one" ] "Integers.positive".
 Extract Inductive Z => "Integers.t" [ "Integers.zero" "" "Integers.neg" ] "Integers.sign".
 Extract Inlined Constant Z.add => "Integers.add".
@@ -45,5 +45,5 @@ Extract Inlined Constant Sha256.byte_of_word => "Words.byte".
 Extract Constant memo1 => "Integers.memo".
 Extraction "counts.ml" count_prefix_chains count_group_chains count_enumeration in_format float32 float64 tf32 bfloat16
   count_mlp_pairs count_uniform_pairs in_format_mlp in_format_uniform
-  count_transformer count_regions_at_reads count_potentials count_joint_reads Sha256.sha256 Sha256.in_hex Utf8.read_utf8 Json.parse
-  Json.read_canonical Json.spelled Container.read_container Container.weight.
+  count_transformer count_regions_at_reads count_potentials count_joint_reads refined count_class_regions count_class_joint_reads
+  Sha256.sha256 Sha256.in_hex Utf8.read_utf8 Json.parse Json.read_canonical Json.spelled Container.read_container Container.weight.

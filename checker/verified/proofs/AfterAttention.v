@@ -1,6 +1,6 @@
-(* What follows the attention of a transformer of one layer, over boxes: by how much an output leads, for all that the heads
-   may read in a box (FORMAT.md 5.17). Where there are norms, that lead times the last norm's root is bounded: it is a sum of
-   products and of the root, times biases. *)
+(* What follows the attention of a layer of a transformer, over boxes: the residual stream, and, of the last layer, by how much an
+   output leads, for all that the heads may read in a box (FORMAT.md 5.17). Where there are norms, that lead times the last norm's
+   root is bounded: it is a sum of products and of the root, times biases. *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
 From CompactProofs Require Import Semantics Counting PrefixChains Exponential MatrixProduct Vectors Attention Transformers
   HeadVectors Forward EveryInput Boxes OneLayer.
@@ -12,12 +12,13 @@ Variable A : architecture.
 Variables e p mn md : Z.
 Variable T : transformer Z.
 Variable expo : Z -> Z * Z.
+Variable layer : nat.
 Notation P := (IZR (2 ^ p)).
 Notation d := (d_model A). Notation dh := (d_head A). Notation H := (n_heads A). Notation m := (d_mlp A).
 Notation outs := (d_vocab_out A). Notation width := (H * dh)%nat.
-Notation B := (blocks T O).
+Notation B := (blocks T layer).
 Notation inside := (inside p).
-Notation O_flat := (W_O_flat A T).
+Notation O_flat := (W_O_flat A T layer).
 
 (* Norms: what they have; weights and biases go into the matrix that reads what is normed, and means out of those that write. *)
 Definition has_norm : bool := match normalization_type A with No_norm => false | _ => true end.
@@ -129,7 +130,6 @@ Hypothesis Hd : (0 < d)%nat.
 Hypothesis Heps : (0 <= fst (eps A))%Z /\ (0 < snd (eps A))%Z.
 Definition positive : Prop := has_norm = true -> (0 < fst (eps A))%Z.
 Hypothesis Hpositive : positive.
-Hypothesis Hlayers : n_layers A = 1%nat.
 Hypothesis Hfunctions : F = functions_of.
 Notation real := (real e).
 Notation RT := (map_transformer real T).
@@ -137,7 +137,7 @@ Notation RB := (map_block real B).
 Notation E2 := (IZR (2 ^ e)).
 Variable x : list nat.
 Variable at_position : nat.
-Notation r0 := (stream A RT x 0).
+Notation r0 := (stream A RT x layer).
 Variable base_value : nat -> R.
 Variable read : nat -> R.
 Notation after := (after_attention A x RB r0 at_position).
@@ -338,14 +338,32 @@ Proof.
   rewrite E in R. unfold sigma. rewrite N. exact R.
 Qed.
 
+(* The same from products of matrices. *)
+Definition stream_after : vector -> box -> box -> box :=
+  let writes := affine p (2 ^ e) width d O_flat in
+  let adds := affine p (2 ^ e) m d (W_out B) in
+  let out := constant e p d end_bias in
+  fun v read_in units => adds (writes (box_of d (plus d v out)) read_in) units.
+Lemma stream_after_ok b h : inside width b read -> inside m h hidden -> inside d (stream_after v0 b h) final.
+Proof.
+  intros I Hh i Hi. rewrite final_value. assert (E : (0 < 2 ^ e)%Z) by now apply Z.pow_pos_nonneg.
+  assert (Start : holds p d (plus d v0 (constant e p d end_bias)) start_of_end) by (apply plus_holds; auto; now apply constant_holds).
+  assert (Af := affine_ok p Hp _ _ _ (W_out B) _ h _ hidden E
+    (affine_ok p Hp _ _ _ O_flat _ b _ read E (box_of_ok p _ _ _ Start) I) Hh i Hi). cbn beta in Af.
+  assert (Same : forall n z (M : nat -> nat -> Z), rsum n (fun k => z k * real (M k i)) = rsum n (fun k => z k * IZR (M k i)) / E2).
+  { intros n z M. unfold Rdiv. rewrite <- rsum_scal_r. apply rsum_ext. intros k _. unfold HeadVectors.real, Rdiv. ring. }
+  rewrite !Same. exact Af.
+Qed.
+
 (* The logits, times the root. *)
+Hypothesis Hlayers : n_layers A = S layer.
 Notation U := (weighed (ln_final T) (W_U T)).
 Definition score_of_output (c : nat) : R := rsum d (fun i => cen final i * IZR (U i c)) / IZR (2 ^ f).
 Definition bias_of_output (c : nat) : R := HeadVectors.real (2 * e) (bias_through (ln_final T) (W_U T) c + Z.shiftl (b_U T c)
   e).
 Lemma logit_value c : logit A RT x at_position c = score_of_output c / sigma final + bias_of_output c.
 Proof.
-  unfold logit. rewrite Hlayers. change (stream A RT x 1 at_position) with final.
+  unfold logit. rewrite Hlayers. change (stream A RT x (S layer) at_position) with final.
   cbn [Transformers.W_U Transformers.b_U Transformers.ln_final map_transformer].
   rewrite (through_norm (ln_final T) (W_U T) (b_U T c) final c). f_equal. unfold score_of_output.
   assert (S := sigma_pos final). unfold Rdiv. rewrite Rmult_assoc, (Rmult_comm (/ IZR (2 ^ f))), <- Rmult_assoc. f_equal.
@@ -475,16 +493,19 @@ Section Query.
 Variable A : architecture.
 Variables e p : Z.
 Variable T : transformer Z.
+Variable layer : nat.
 Variable at_position : nat.
 Variable first : nat -> nat -> option spot.
 Variable centre : nat -> Z.
 Notation P := (IZR (2 ^ p)).
 Notation d := (d_model A). Notation width := (n_heads A * d_head A)%nat.
+Definition base_of : nat -> option vector :=
+  let to_o := linear p e width d (W_O_flat A T layer) (b_O (blocks T layer)) in
+  fun q => match first at_position q with None => None | Some s => Some (plus d (here s) (to_o (Vector centre 0))) end.
 Definition known_of : nat -> option known :=
-  let to_o := linear p e width d (W_O_flat A T) (b_O (blocks T O)) in
-  let known_by := known_by A e p T in
-  fun q => match first at_position q with None => None | Some s => Some (known_by (plus d (here s) (to_o (Vector centre 0))))
-    end.
+  let base := base_of in
+  let known_by := known_by A e p T layer in
+  fun q => option_map known_by (base q).
 
 Hypothesis Hp : (0 <= p)%Z.
 Hypothesis He : (0 <= e)%Z.
@@ -493,21 +514,29 @@ Hypothesis Hdh : (0 < d_head A)%nat.
 Hypothesis HG : (0 < n_key_value_heads A <= n_heads A)%nat.
 Hypothesis Heps : (0 <= fst (eps A))%Z /\ (0 < snd (eps A))%Z.
 Hypothesis Hscale : match attn_scale A with None => True | Some (a, b) => (0 < b)%Z end.
-Hypothesis Hfirst : forall j t, first j t = prepare_by A e p (blocks T O) j (embedded A e p T j t).
 Variable x : list nat.
+Variable sym : nat -> nat.
 Hypothesis Hat : (at_position < n_ctx A)%nat.
 Notation RT := (map_transformer (real e) T).
-Lemma known_ok k : known_of (nth at_position x O) = Some k ->
-  heads_defined A (map_block (real e) (blocks T O)) (stream A RT x 0) at_position = true /\
-  exists v0, k = known_by A e p T v0 /\ holds p d v0 (base_value A e p T at_position centre x).
+Notation B := (blocks T layer).
+Notation r0 := (stream A RT x layer).
+Hypothesis Spot : forall j s, matters A at_position x j -> first j (sym j) = Some s -> spot_ok A e p B r0 j s.
+Lemma base_ok v0 : base_of (sym at_position) = Some v0 ->
+  heads_defined A (map_block (real e) B) r0 at_position = true /\ holds p d v0 (base_value A e p T layer at_position centre x).
 Proof.
-  unfold known_of. cbv zeta. destruct (first at_position _) as [s|] eqn:F; [|discriminate]. intros E. apply some_same in E.
-  destruct (first_spot A e p T first Hp He Hd Hdh HG Heps Hscale Hfirst x _ s Hat F) as (_ & R0 & _ & _ & D & _). split; auto.
-  eexists. split; [exact E|]. assert (C : holds p width (Vector centre 0) (centre_value p centre)).
+  unfold base_of. cbv zeta. destruct (first at_position _) as [s|] eqn:F; [|discriminate]. intros E. apply some_same in E. subst v0.
+  destruct (Spot _ s (conj Hat (or_intror eq_refl)) F) as (_ & R0 & _ & _ & D & _). split; auto.
+  assert (C : holds p width (Vector centre 0) (centre_value p centre)).
   { intros k' _. cbn [mid err]. unfold within, centre_value. assert (Pp := P_pos p Hp).
     replace (IZR (centre k') / P * P - IZR (centre k')) with 0 by (field; lra). rewrite Rabs_R0. lra. }
-  eapply holds_ext; [|apply plus_holds; [exact R0|exact (linear_holds p Hp e width d (W_O_flat A T) (b_O (blocks T O)) _ _ He
-    C)]].
+  eapply holds_ext; [|apply plus_holds; [exact R0|exact (linear_holds p Hp e width d (W_O_flat A T layer) (b_O B) _ _ He C)]].
   intros i _. cbn beta. unfold base_value, real. ring.
+Qed.
+Lemma known_ok k : known_of (sym at_position) = Some k ->
+  heads_defined A (map_block (real e) B) r0 at_position = true /\
+  exists v0, k = known_by A e p T layer v0 /\ holds p d v0 (base_value A e p T layer at_position centre x).
+Proof.
+  unfold known_of. cbv zeta. destruct (base_of (sym at_position)) as [v0|] eqn:F; [|discriminate]. intros E.
+  apply some_same in E. destruct (base_ok v0 F). eauto.
 Qed.
 End Query.

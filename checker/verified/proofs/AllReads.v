@@ -11,8 +11,10 @@ Variable A : architecture.
 Variables e p mn md : Z.
 Variable T : transformer Z.
 Variable expo : Z -> Z * Z.
+Variable layer : nat.
 Variable M : automaton.
 Variables number states : nat.
+Variable by_state : bool.
 Variable first : nat -> nat -> option spot.
 Variable reference : nat -> nat -> Z.
 Variable centre : nat -> Z.
@@ -42,39 +44,53 @@ Hypothesis Hdh : (0 < d_head A)%nat.
 Hypothesis HG : (0 < n_key_value_heads A <= n_heads A)%nat.
 Hypothesis Heps : (0 <= fst (eps A))%Z /\ (0 < snd (eps A))%Z.
 Hypothesis Hscale : match attn_scale A with None => True | Some (a, b) => (0 < b)%Z end.
-Hypothesis Hlayers : n_layers A = 1%nat.
+Hypothesis Hlayers : n_layers A = S layer.
 Hypothesis Hpositive : positive A.
-Hypothesis Hfirst : forall j t, first j t = prepare_by A e p (blocks T O) j (embedded A e p T j t).
-Hypothesis Hafter : after = functions_of A e p T expo.
-Hypothesis Hterm : forall q t j, term q t j = term_of A e p T expo at_position first reference centre range q t j.
-Hypothesis Hready : forall q, ready q = known_of A e p T at_position first centre q.
-Hypothesis Hendings : forall q s, endings q s = going_on A M number states W term q (K - steps) steps s.
 Notation RT := (map_transformer (real e) T).
 Notation margin := (IZR mn / IZR md)%R.
+Variable sym : list nat -> nat -> nat.   (* of an input: the symbol at a position *)
+Hypothesis Symbol : forall x i s, (i < K)%nat -> state_after M x (S i) = Some s ->
+  symbol_of by_state s (nth (order M i) x O) = sym x (order M i).
+Hypothesis Pads : forall x j, is_pad A (sym x j) = is_pad A (token x j).
+Hypothesis Spot : forall x j s, In x (all_lists V K) /\ state_after M x K <> None -> (j < K)%nat -> first j (sym x j) = Some s ->
+  spot_ok A e p (blocks T layer) (stream A RT x layer) j s /\ Transformers.defined A RT x layer j = true.
+Hypothesis Hafter : after = functions_of A e p T expo layer.
+Hypothesis Hterm : forall q t j, term q t j = term_of A e p T expo layer at_position first reference centre range q t j.
+Hypothesis Hready : forall q, ready q = known_of A e p T layer at_position first centre q.
+Hypothesis Hendings : forall q s, endings q s = going_on A M number states W by_state term q (K - steps) steps s.
 
-Theorem regions_faithful : faithful A p M number states RT margin W term leads_region endings.
+Theorem regions_faithful : faithful A p M number states RT margin W by_state term leads_region endings.
 Proof.
-  exists (fun x k j => real_term A e p T at_position reference centre x k j). refine (conj _ (conj _ (conj _ Hendings))).
-  - intros x j b At J Tm. rewrite Hterm in Tm. eapply term_ok; eauto.
+  exists sym, (fun x k j => real_term A e p T layer at_position reference centre x (sym x) k j).
+  refine (conj Symbol (conj _ (conj _ (conj _ (conj _ Hendings))))).
+  - intros x j b Lv At J Tm. rewrite Hterm in Tm. eapply term_ok; eauto. intros i s [Hi _] Fi. now apply Spot.
+  - intros q y j U. rewrite Hterm. unfold term_of, looks_at. unfold unseen in U. apply andb_prop in U as [B L].
+    apply negb_true_iff in B. apply Nat.ltb_lt in L. rewrite B, (proj2 (Nat.leb_gt j at_position) L). cbn [orb andb]. eauto.
   - intros x j k U. unfold real_term. now rewrite (unseen_sees A M number x j U).
-  - intros x u best b At Ts Sums Lb Ld. unfold leads_region in Ld.
-    destruct (ready (nth at_position x O)) as [base|] eqn:Rq; [|discriminate].
+  - intros x u best b Lv At Ts Sums Lb Ld. unfold leads_region in Ld.
+    destruct (ready (sym x at_position)) as [base|] eqn:Rq; [|discriminate].
     destruct (read_box A p range b) as [z|] eqn:Rb; [|discriminate]. rewrite Hready in Rq.
-    assert (Vd : forall j, (j < K)%nat -> valued A e p T at_position centre range x j).
+    assert (Spots : forall j s, matters A at_position x j -> first j (sym x j) = Some s ->
+      spot_ok A e p (blocks T layer) (stream A RT x layer) j s) by (intros j s [J _] F; now apply Spot).
+    assert (Vd : forall j, (j < K)%nat -> valued A e p T layer at_position centre range x j).
     { intros j J. destruct (Ts j J) as [c Tc]. rewrite Hterm in Tc. eapply term_valued; eauto. }
-    destruct (read_box_ok A e p T at_position reference centre range Hp Hd Hdh HG Heps x At b z Vd Sums Rb) as [Ib Pos].
-    destruct (known_ok A e p T at_position first centre Hp He Hd Hdh HG Heps Hscale Hfirst x At base Rq) as
-      (Def & v0 & -> & Bv).
-    assert (Lead := leads_cut_ok A e p mn md T expo after where_to_cut Hp He Hmd expo_ok Hd Heps Hpositive Hlayers Hafter x
-      at_position _ _ (fun i => attention_value A e p T at_position reference centre Hd Hdh HG x At i Pos) v0 Bv best Lb cuts z
-      Ib Ld).
+    destruct (read_box_ok A e p T layer at_position reference centre range Hp Hd Hdh HG Heps x At (sym x) b z Vd Sums Rb) as [Ib
+      Pos].
+    destruct (known_ok A e p T layer at_position first centre Hp He x (sym x) At Spots base Rq) as (_ & v0 & -> & Bv).
+    assert (Lead := leads_cut_ok A e p mn md T expo layer after where_to_cut Hp He Hmd expo_ok Hd Heps Hpositive Hafter x
+      at_position _ _ (fun i => attention_value A e p T layer at_position reference centre Hd Hdh HG x At (sym x) i Pos) v0 Bv
+      Hlayers best Lb cuts z Ib Ld).
     apply right_at_iff. repeat split; auto.
     + rewrite Hlayers. cbn [Transformers.defined]. rewrite (norms_defined A Hd Heps Hpositive), orb_true_r, andb_true_r.
+      assert (Known : forall l, (l < K)%nat -> (exists s, first l (sym x l) = Some s) ->
+        Transformers.defined A RT x layer l && heads_defined A (map_block (real e) (blocks T layer)) (stream A RT x layer) l =
+          true).
+      { intros l Ll [s Fs]. destruct (Spot x l s Lv Ll Fs) as ((_ & _ & _ & _ & D & _) & D'). now rewrite D, D'. }
       apply forallb_forall. intros l Hl. apply in_seq in Hl. destruct (sees A x at_position l) eqn:See; cbn [orb negb andb].
-      * assert (Ll : (l < K)%nat) by lia. destruct (Ts l Ll) as [c Tc]. rewrite Hterm in Tc.
-        exact (term_defined A e p T expo at_position first reference centre range Hp He Hd Hdh HG Heps Hscale Hfirst x l c Ll Tc
-          See).
-      * destruct (Nat.eqb_spec l at_position) as [->|]; [exact Def|auto].
+      * destruct (Ts l ltac:(lia)) as [c Tc]. rewrite Hterm in Tc. apply Known; [lia|].
+        exact (term_spot A e p T expo layer at_position first reference centre range x (sym x) (Pads x) l c Tc See).
+      * destruct (Nat.eqb_spec l at_position) as [->|]; [|auto]. apply (Known at_position At). unfold known_of, base_of in Rq.
+        cbv zeta in Rq. destruct (first at_position (sym x at_position)) as [s|]; [eauto|discriminate].
     + exact (norms_defined A Hd Heps Hpositive _).
 Qed.
 End RegionsOfOneRead.

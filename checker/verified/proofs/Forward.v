@@ -107,8 +107,7 @@ Definition scale_bounds : Z * Z := match attn_scale A with None => root_of_size 
 (* What is computed of a block once, and then works on positions. *)
 Record layer := Layer { prepare : nat -> vector -> option spot; after : spot -> list entry -> option vector }.
 
-Definition prepare_by (B : block Z) : nat -> vector -> option spot :=
-  let norm1 := normed (ln1 B) in
+Definition prepare_from (B : block Z) : nat -> vector -> option vector -> option spot :=
   let to_q := linear p e d (H * dh) (fun i j => W_Q B (j / dh)%nat i (j mod dh)%nat) (fun j => b_Q B (j / dh)%nat (j mod
     dh)%nat) in
   let to_k := linear p e d (G * dh) (fun i j => W_K B (j / dh)%nat i (j mod dh)%nat) (fun j => b_K B (j / dh)%nat (j mod
@@ -118,8 +117,8 @@ Definition prepare_by (B : block Z) : nat -> vector -> option spot :=
   let asked := compared A e p H (q_norm B) in
   let looked_up := compared A e p G (k_norm B) in
   let '(low, high) := scale_bounds in
-  fun l r =>
-    match norm1 r with
+  fun l r normed_r =>
+    match normed_r with
     | None => None
     | Some y =>
       match asked l (to_q y), looked_up l (to_k y) with
@@ -128,6 +127,10 @@ Definition prepare_by (B : block Z) : nat -> vector -> option spot :=
       | _, _ => None
       end
     end.
+Definition prepare_by (B : block Z) : nat -> vector -> option spot :=
+  let norm1 := normed (ln1 B) in
+  let prepare := prepare_from B in
+  fun l r => prepare l r (norm1 r).
 Definition head_at (B : block Z) (h : nat) (s : spot) : list entry -> option vector :=
   head_of p expo dh (h * dh) (h * G / H) e (slopes B h) (place (own s)) (asks s).
 Definition joined (B : block Z) (s : spot) (entries : list entry) : option vector := by_heads A H (fun h => head_at B h s
@@ -224,10 +227,12 @@ Definition spot_ok (l : nat) (s : spot) : Prop :=
   holds p (H * dh) (asks s) (fun i => query A RB r l (i / dh)%nat (i mod dh)%nat / scale A) /\
   entry_ok p dh flat_key flat_value G (own s) /\ heads_defined A RB r l = true /\ scale A <> 0.
 
-Lemma prepare_ok l v s : holds p d v (r l) -> prepare_by B l v = Some s -> spot_ok l s.
+Lemma prepare_from_ok l v normed_v s : holds p d v (r l) ->
+  (forall y, normed_v = Some y -> holds p d y (norm A (map_norm real (ln1 B)) (r l)) /\ norm_defined A (r l) = true) ->
+  prepare_from B l v normed_v = Some s -> spot_ok l s.
 Proof.
-  intros F. unfold prepare_by. cbv zeta. assert (Sc := scale_ok). destruct scale_bounds as [low high].
-  destruct (normed (ln1 B) v) as [y|] eqn:E; [|discriminate]. destruct (normed_holds _ _ _ _ F E) as [N D].
+  intros F Fn. unfold prepare_from. cbv zeta. assert (Sc := scale_ok). destruct scale_bounds as [low high].
+  destruct normed_v as [y|]; [|discriminate]. destruct (Fn y eq_refl) as [N D].
   match goal with |- context [compared A e p H (q_norm B) l ?v] => set (vq := v) end.
   match goal with |- context [compared A e p G (k_norm B) l ?v] => set (vk := v) end.
   assert (Hvq : holds p (H * dh) vq (fun i => projected A RB r (W_Q RB) (b_Q RB) l (i / dh)%nat (i mod dh)%nat))
@@ -249,6 +254,9 @@ Proof.
     + destruct (Req_EM_T _ 0) as [Z|]; auto. exfalso. apply (K2 eq_refl h ltac:(lia)). exact Z.
   - intros Z. rewrite Z, Rmult_0_l in Sc. apply IZR_lt in L. lra.
 Qed.
+
+Lemma prepare_ok l v s : holds p d v (r l) -> prepare_by B l v = Some s -> spot_ok l s.
+Proof. intros F. unfold prepare_by. cbv zeta. apply prepare_from_ok; auto. intros y E. now apply (normed_holds _ v). Qed.
 
 (* The entries of the positions before position n, if they may be looked at. *)
 Definition entries_ok (n : nat) (entries : list entry) : Prop :=

@@ -21,6 +21,7 @@ Variable M : automaton.
 Variables number states : nat.
 Variable back : nat -> nat.
 Variable W : nat.
+Variable by_state : bool.
 Variable term : nat -> nat -> nat -> option box.
 Variable leads : nat -> nat -> nat -> box -> bool.
 Variable finer : nat -> nat -> nat -> option nat.
@@ -31,7 +32,7 @@ Variable C : watch.
 Notation V := (d_vocab A). Notation K := (n_ctx A).
 Notation at_position := (position M number).
 Notation steps := (steps M number).
-Notation edge := (edge M number W term finer label owner bounds).
+Notation edge := (edge M number W by_state term finer label owner bounds).
 
 Definition proved_region (u : nat) : bool :=
   let q := owner steps u in region_proved A M number W leads label bounds q u (snd (endings q (label steps u))).
@@ -41,8 +42,9 @@ Variable proved : nat -> bool.
 (* A query's state follows from the one before. *)
 Definition goes_on (i c t u u' : nat) : bool :=
   if (i <? steps)%nat then match edges i u t with Some v => (v =? u')%nat | None => false end
-  else (u =? u')%nat && (negb (order M i =? at_position)%nat || (t =? query C c)%nat) &&
-    match term (query C c) t (order M i) with Some _ => true | None => false end.
+  else (u =? u')%nat && (unseen A M number (order M i) ||
+    negb by_state && (negb (order M i =? at_position)%nat || (t =? query C c)%nat) &&
+    match term (query C c) t (order M i) with Some _ => true | None => false end).
 Definition record_fits (i k t : nat) : bool :=
   match class_next C i (class_of C i k) t with
   | None => true
@@ -73,7 +75,8 @@ Fixpoint class_run (n i c : nat) (f : list nat) : bool :=
 
 Hypothesis Edges : forall i u t, edges i u t = edge i u t.
 Hypothesis Proved : forall u, proved u = proved_region u.
-Hypothesis Endings : forall q s, endings q s = going_on A M number states W term q (K - steps) steps s.
+Hypothesis Endings : forall q s, endings q s = going_on A M number states W by_state term q (K - steps) steps s.
+Hypothesis Hidden : forall q y j, unseen A M number j = true -> exists b, term q y j = Some b.
 Hypothesis Watched : watched = true.
 Lemma watched_parts : (steps <= K)%nat /\ (0 < records C O)%nat /\ class_of C O O = O /\
   (forall c u, (c < queries C)%nat -> record_state C O O c = Some u -> begins W label owner bounds (query C c) u = true) /\
@@ -108,7 +111,7 @@ Qed.
 Lemma late n : forall i k f s, (n + i = K)%nat -> (steps <= i)%nat -> (k < records C i)%nat -> Forall (fun t => (t < V)%nat) f
   ->
   class_run n i (class_of C i k) f = true -> runs M n i s f = true ->
-  exists c u, (c < queries C)%nat /\ record_state C i k c = Some u /\ accepted M number term (query C c) n i s f = true.
+  exists c u, (c < queries C)%nat /\ record_state C i k c = Some u /\ accepted M number by_state term (query C c) n i s f = true.
 Proof.
   induction n as [|n IH]; intros i k f s E L Lk Fv Cr Rn; destruct f as [|t f]; try discriminate.
   - replace i with K in * by lia. destruct watched_parts as (_ & _ & _ & _ & _ & _ & F). destruct (F k Lk) as (c & u & Lc & Eu).
@@ -119,14 +122,18 @@ Proof.
     destruct (transition M i s t) as [s'|] eqn:Tr; [|discriminate]. apply andb_prop in Rn as [Du Rn].
     destruct (IH (S i) (follow C i k t) f s' ltac:(lia) ltac:(lia) Lk' Fv' Cr Rn) as (c & u' & Lc & Eu' & Ac).
     destruct (Back c u' Lc Eu') as (u & Eu & G). exists c, u. split; auto. split; auto. cbn [accepted]. unfold step. rewrite Tr.
-    unfold goes_on in G. rewrite (proj2 (Nat.ltb_ge i steps) L) in G. apply andb_prop in G as [G Gt]. apply andb_prop in G as [_
-      Gq].
-    destruct (term (query C c) t (order M i)) as [b|]; [|discriminate]. now rewrite Du, Gq.
+    unfold goes_on in G. rewrite (proj2 (Nat.ltb_ge i steps) L) in G. apply andb_prop in G as [_ G]. cbv zeta.
+    apply orb_prop in G as [U|G].
+    + destruct (Hidden (query C c) (symbol_of by_state s' t) (order M i) U) as [b ->]. rewrite Du.
+      unfold unseen in U. apply andb_prop in U as [_ U]. apply Nat.ltb_lt in U.
+      now rewrite (proj2 (Nat.eqb_neq (order M i) at_position)) by lia.
+    + apply andb_prop in G as [G Gt]. apply andb_prop in G as [Bs Gq]. destruct by_state; [discriminate|]. cbn [symbol_of].
+      destruct (term (query C c) t (order M i)) as [b|]; [|discriminate]. now rewrite Du, Gq.
 Qed.
 Lemma early n : forall i k f s, (n + i = steps)%nat -> (k < records C i)%nat -> Forall (fun t => (t < V)%nat) f ->
   class_run (n + (K - steps)) i (class_of C i k) f = true -> runs M (n + (K - steps)) i s f = true ->
   exists c u, (c < queries C)%nat /\ record_state C i k c = Some u /\ (label i u = s -> owner i u = query C c ->
-    follows A M number states W term leads finer label owner bounds n i u f = true).
+    follows A M number states W by_state term leads finer label owner bounds n i u f = true).
 Proof.
   destruct watched_parts as (Sk & _ & _ & _ & _ & Pr & _).
   induction n as [|n IH]; intros i k f s E Lk Fv Cr Rn.
@@ -144,18 +151,19 @@ Proof.
     unfold goes_on in G. rewrite (proj2 (Nat.ltb_lt i steps)) in G by lia. rewrite Edges in G.
     destruct (edge i u t) as [v|] eqn:Ed; [|discriminate]. apply Nat.eqb_eq in G. subst v. apply Ac; unfold Regions.edge in Ed;
     destruct (finer i u t) as [w|]; try discriminate;
-    destruct (Regions.step M number term (owner i u) i (label i u) t) as [[s1 b]|] eqn:St; try discriminate;
+    destruct (Regions.step M number by_state term (owner i u) i (label i u) t) as [[s1 b]|] eqn:St; try discriminate;
     destruct ((s1 =? label (S i) w)%nat && (owner (S i) w =? owner i u)%nat && _) eqn:Cd; try discriminate;
     injection Ed as ->; apply andb_prop in Cd as [Cd _]; apply andb_prop in Cd as [C1 C2]; apply Nat.eqb_eq in C1, C2.
-    + unfold Regions.step in St. rewrite Ls, Tr in St. destruct (term (owner i u) t (order M i)); [|discriminate].
+    + unfold Regions.step in St. rewrite Ls, Tr in St. cbv zeta in St.
+      destruct (term (owner i u) (symbol_of by_state s' t) (order M i)); [|discriminate].
       destruct (_ && _); [|discriminate]. injection St as <- _. now symmetry.
     + congruence.
 Qed.
 Theorem watched_right RT margin y : readable A M number back = true ->
-  faithful A p M number states RT margin W term leads endings -> In y (all_lists V K) ->
+  faithful A p M number states RT margin W by_state term leads endings -> In y (all_lists V K) ->
   class_run K O O y = true -> runs M K O O y = true -> right_read M A RT margin number (unread K back y) = true.
 Proof.
-  intros Rd (total & F1 & F2 & F3 & F4) Iy Cr Rn. destruct watched_parts as (Sk & R0 & C0 & Bg & _).
+  intros Rd (sym & total & F0 & F1 & _ & F2 & F3 & F4) Iy Cr Rn. destruct watched_parts as (Sk & R0 & C0 & Bg & _).
   assert (Fv : Forall (fun t => (t < V)%nat) y) by now apply all_lists_spec in Iy.
   destruct (early steps O O y O) as (c & u & Lc & Eu & Fo); auto; try lia.
   { rewrite C0. now replace (steps + (K - steps))%nat with K by lia. }
@@ -163,7 +171,7 @@ Proof.
   assert (B := Bg c u Lc Eu). assert (B' := B). unfold begins in B'. apply andb_prop in B' as [B' _]. apply andb_prop in B' as
     [B1 B2].
   apply Nat.eqb_eq in B1, B2.
-  exact (proj2 (proved_input A p M number states back W term leads finer label owner bounds RT margin total Rd F1 F2 F3
+  exact (proj2 (proved_input A p M number states back W by_state term leads finer label owner bounds RT margin sym total Rd F0 F1 F2 F3
     y (query C c) u Iy B (Fo B2 B1))).
 Qed.
 End Watched.

@@ -1,5 +1,6 @@
-(* A transformer of one layer, read at a position: what its attention sums up there, token by token, and from these sums bounds
-   of what heads read (rule regions, FORMAT.md 5.17). *)
+(* A layer of a transformer, read at a position: what its attention sums up there, symbol by symbol, and from these sums bounds
+   of what heads read (rule regions, FORMAT.md 5.17). A symbol stands for the token at a position: itself, in the first layer, or
+   a class of the tokens up to there. *)
 From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
 From CompactProofs Require Import Semantics Counting PrefixChains Exponential MatrixProduct Vectors Attention Transformers
   HeadVectors Forward EveryInput
@@ -10,33 +11,80 @@ Open Scope R_scope.
 Lemma some_same {X} (a b : X) : Some a = Some b -> b = a.
 Proof. intros E. now injection E. Qed.
 
+Lemma rsum_pos n (u : nat -> R) l : (forall k, 0 <= u k) -> (l < n)%nat -> 0 < u l -> 0 < rsum n u.
+Proof.
+  intros U L Pos. induction n as [|n IH]; [lia|]. cbn [rsum]. destruct (Nat.eq_dec l n) as [->|N].
+  - assert (0 <= rsum n u) by (rewrite <- (rsum_0 n); apply rsum_le; auto). lra.
+  - specialize (IH ltac:(lia)). specialize (U n). lra.
+Qed.
+
+(* An exponential of a score, relative to a reference that is no less: from one value if the error is small, else from both ends. *)
+Section Weights.
+Variable p : Z.
+Variable expo : Z -> Z * Z.
+Notation P := (IZR (2 ^ p)).
+Definition weight_between (reference : Z) (score : Z * Z) : Z * Z :=
+  let '(s, r) := score in
+  if (Z.shiftl r 4 <=? Z.shiftl 1 p)%Z then weight_of p expo reference score
+  else
+    let low := fst (expo (reference - (s - r))%Z) in
+    let high := snd (expo (reference - (s + r))%Z) in
+    let middle := ((low + high) / 2)%Z in (middle, high - middle)%Z.
+Hypothesis Hp : (0 <= p)%Z.
+Hypothesis expo_ok : forall y, (0 <= y)%Z -> IZR (fst (expo y)) <= P * exp (- (IZR y / P)) <= IZR (snd (expo y)).
+Lemma weight_between_ok x reference s r : within p x s r -> (s + r <= reference)%Z ->
+  let found := weight_between reference (s, r) in within p (exp (x - IZR reference / P)) (fst found) (snd found).
+Proof.
+  intros X L. cbv zeta. unfold weight_between. destruct (Z.shiftl r 4 <=? Z.shiftl 1 p)%Z; [now apply weight_ok|].
+  cbn [fst snd]. assert (W := P_pos p Hp). assert (N := err_nonneg p _ _ _ X). apply (le_IZR 0) in N. apply within_iff in X.
+  assert (E1 := expo_ok (reference - (s - r)) ltac:(lia)). assert (E2 := expo_ok (reference - (s + r)) ltac:(lia)).
+  set (low := fst (expo (reference - (s - r))%Z)) in *. set (high := snd (expo (reference - (s + r))%Z)) in *.
+  assert (Mono : forall a b, a <= b -> exp a <= exp b).
+  { intros a b [Lt| ->]; [left; now apply exp_increasing|right; reflexivity]. }
+  assert (Below : forall y, IZR y <= (IZR reference / P - x) * P -> exp (x - IZR reference / P) <= exp (- (IZR y / P))).
+  { intros y Hy. apply Mono. apply Rmult_le_reg_r with P; auto. replace (- (IZR y / P) * P) with (- IZR y) by (field; lra). lra. }
+  assert (Above : forall y, (IZR reference / P - x) * P <= IZR y -> exp (- (IZR y / P)) <= exp (x - IZR reference / P)).
+  { intros y Hy. apply Mono. apply Rmult_le_reg_r with P; auto. replace (- (IZR y / P) * P) with (- IZR y) by (field; lra). lra. }
+  assert (Eq : (IZR reference / P - x) * P = IZR reference - x * P) by (field; lra).
+  specialize (Below (reference - (s + r))%Z). specialize (Above (reference - (s - r))%Z). rewrite Eq in *.
+  rewrite minus_IZR, plus_IZR in Below. rewrite !minus_IZR in Above. specialize (Below ltac:(lra)). specialize (Above ltac:(lra)).
+  rewrite <- plus_IZR, <- minus_IZR in Below. rewrite <- !minus_IZR in Above.
+  assert (Lo : IZR low <= exp (x - IZR reference / P) * P) by nra. assert (Hi : exp (x - IZR reference / P) * P <= IZR high) by nra.
+  assert (D := Z.div_mod (low + high) 2 ltac:(lia)). assert (M := Z.mod_pos_bound (low + high) 2 ltac:(lia)).
+  set (middle := ((low + high) / 2)%Z) in *.
+  apply within_iff. rewrite minus_IZR. assert (Q : (middle - (high - middle) <= low)%Z) by lia. apply IZR_le in Q.
+  rewrite !minus_IZR in Q. lra.
+Qed.
+End Weights.
+
 Section OneLayer.
 Variable A : architecture.
 Variables e p : Z.
 Variable T : transformer Z.
 Variable expo : Z -> Z * Z.
+Variable layer : nat.
 Variable at_position : nat.   (* where it is read *)
 Notation P := (IZR (2 ^ p)).
 Notation E2 := (IZR (2 ^ e)).
 Notation d := (d_model A). Notation dh := (d_head A). Notation H := (n_heads A). Notation G := (n_key_value_heads A).
 Notation K := (n_ctx A).
-Notation B := (blocks T O).
+Notation B := (blocks T layer).
 Notation inside := (inside p).
 
 Variable first : nat -> nat -> option spot.
 Variable reference : nat -> nat -> Z.   (* of a query and a head; and any vector that values are taken relative to *)
 Variable centre : nat -> Z.
-Variable range : box.   (* of values less the centre: tokens with others are left out *)
+Variable range : box.   (* of values less the centre: symbols with others are left out *)
 Definition looks_at (j t : nat) : bool := (bidirectional A || (j <=? at_position)%nat) && negb (is_pad A t).
 Definition group_of (h : nat) : nat := (h * G / H)%nat.
 Notation W := (S dh).
 
-(* What is summed up for a query q at the position and token t at position j: for each head a weight, and the weight times each
+(* What is summed up for a query q at the position and symbol t at position j: for each head a weight, and the weight times each
    coordinate of the value less the centre. *)
 Definition head_weight (q h : nat) (sq st : spot) : option (Z * Z) :=
   let size := zsum dh (fun c => Z.abs (mid (asks sq) (h * dh + c)%nat)) in
   let '(s, r) := score_of p dh (h * dh) (group_of h) e (slopes B h) at_position (asks sq) size (own st) in
-  if (s + r <=? reference q h)%Z then Some (weight_of p expo (reference q h) (s, r)) else None.
+  if (s + r <=? reference q h)%Z then Some (weight_between p expo (reference q h) (s, r)) else None.
 Definition in_range (st : spot) : bool :=
   let v := values (own st) in
   forallb (fun k => let m0 := (mid v (group_of (k / dh) * dh + k mod dh)%nat - centre k)%Z in
@@ -88,35 +136,32 @@ Hypothesis Hdh : (0 < dh)%nat.
 Hypothesis HG : (0 < G <= H)%nat.
 Hypothesis Heps : (0 <= fst (eps A))%Z /\ (0 < snd (eps A))%Z.
 Hypothesis Hscale : match attn_scale A with None => True | Some (a, b) => (0 < b)%Z end.
-Hypothesis Hfirst : forall j t, first j t = prepare_by A e p B j (embedded A e p T j t).
 Notation RT := (map_transformer (real e) T).
 Notation RB := (map_block (real e) B).
 Variable x : list nat.
 Hypothesis Hat : (at_position < K)%nat.
-Notation r0 := (stream A RT x 0).
-Notation tok j := (nth j x 0%nat).
-Notation q0 := (tok at_position).
+Notation r0 := (stream A RT x layer).
+Variable sym : nat -> nat.   (* the symbol at a position *)
+Hypothesis Pads : forall j, is_pad A (sym j) = is_pad A (token x j).
+Definition matters (j : nat) : Prop := (j < K)%nat /\ (sees A x at_position j = true \/ j = at_position).
+Hypothesis Spot : forall j s, matters j -> first j (sym j) = Some s -> spot_ok A e p B r0 j s.
+Notation q0 := (sym at_position).
+Lemma looks_sees j : looks_at j (sym j) = sees A x at_position j.
+Proof. unfold looks_at. rewrite Pads. unfold sees, is_pad. now destruct (pad_token A). Qed.
 
-Lemma first_spot j s : (j < K)%nat -> first j (tok j) = Some s -> spot_ok A e p B r0 j s.
-Proof.
-  intros J F. rewrite Hfirst in F. eapply (prepare_ok A e p); eauto.
-  eapply holds_ext; [|eapply constant_holds; eauto]. intros i _. cbn beta. unfold real. rewrite plus_IZR. cbn.
-  unfold real, token, Rdiv. rewrite Rmult_plus_distr_r. reflexivity.
-Qed.
 Definition real_term (k j : nat) : R :=
   if sees A x at_position j then
     let h := (k / W)%nat in
     exp (score A RB r0 h at_position j - IZR (reference q0 h) / P) *
     match (k mod W)%nat with O => 1 | S c => value A RB r0 j (group_of h) c - IZR (centre (h * dh + c)%nat) / P end
   else 0.
-Theorem term_ok j b : (j < K)%nat -> term_of q0 (tok j) j = Some b -> inside (H * W) b (fun k => real_term k j).
+Theorem term_ok j b : (j < K)%nat -> term_of q0 (sym j) j = Some b -> inside (H * W) b (fun k => real_term k j).
 Proof.
-  intros J. unfold term_of. assert (Sees : looks_at j (tok j) = sees A x at_position j).
-  { unfold looks_at, sees, is_pad, token. now destruct (pad_token A). }
-  rewrite Sees. destruct (sees A x at_position j) eqn:See.
+  intros J. unfold term_of. rewrite looks_sees. destruct (sees A x at_position j) eqn:See.
   2:{ intros F. injection F as <-. intros k _. unfold real_term. rewrite See. cbn. lra. }
-  destruct (first at_position q0) as [sq|] eqn:Fq; [|discriminate]. destruct (first j (tok j)) as [st|] eqn:Ft; [|discriminate].
-  assert (Oq := first_spot _ _ Hat Fq). assert (Ot := first_spot _ _ J Ft). cbv zeta. set (weights := memo1 H _).
+  destruct (first at_position q0) as [sq|] eqn:Fq; [|discriminate]. destruct (first j (sym j)) as [st|] eqn:Ft; [|discriminate].
+  assert (Oq := Spot _ _ (conj Hat (or_intror eq_refl)) Fq).
+  assert (Ot := Spot _ _ (conj J (or_introl See)) Ft). cbv zeta. set (weights := memo1 H _).
   destruct (forallb _ (seq 0 H)) eqn:All; [|discriminate]. destruct (in_range st); [|discriminate]. cbn [andb].
   intros F. apply some_same in F. subst b. intros k Hk. rewrite memo1_eq. cbv beta zeta.
   rewrite forallb_forall in All. set (h := (k / W)%nat). assert (Hh : (h < H)%nat) by (apply Nat.div_lt_upper_bound; lia).
@@ -132,11 +177,11 @@ Proof.
     G Gh (H * dh) Hq Qq (own st) Et). cbv zeta in Sc. rewrite Pt in Sc.
   destruct (score_of p dh (h * dh) (group_of h) e (slopes B h) at_position (asks sq) _ (own st)) as [s1 w1].
   destruct (Z.leb_spec (s1 + w1) (reference q0 h)) as [Le|]; [|discriminate].
-  assert (Wh' : weight_of p expo (reference q0 h) (s1, w1) = (m0, w0)) by congruence. clear Wh.
+  assert (Wh' : weight_between p expo (reference q0 h) (s1, w1) = (m0, w0)) by congruence. clear Wh.
   set (rs := real_score _ _ _ _ _ _ _ j) in Sc.
-  assert (Wk : within p (exp (rs - IZR (reference q0 h) / P)) (fst (weight_of p expo (reference q0 h) (s1, w1))) (snd
-    (weight_of p expo (reference q0 h) (s1, w1)))).
-  { apply (weight_ok p Hp expo expo_ok); auto. }
+  assert (Wk : within p (exp (rs - IZR (reference q0 h) / P)) (fst (weight_between p expo (reference q0 h) (s1, w1))) (snd
+    (weight_between p expo (reference q0 h) (s1, w1)))).
+  { apply (weight_between_ok p expo Hp expo_ok); auto. }
   rewrite Wh' in Wk. cbn [fst snd] in Wk. unfold rs in Wk.
   assert (Real : real_score dh (h * dh) (group_of h) at_position (fun i => query A RB r0 at_position (i / dh)%nat (i mod
     dh)%nat / scale A)
@@ -162,16 +207,14 @@ Qed.
 (* Values less the centre are in the range. *)
 Definition valued (j : nat) : Prop := sees A x at_position j = true -> forall k, (k < H * dh)%nat ->
   IZR (fst (range k)) <= (value A RB r0 j (group_of (k / dh)) (k mod dh) - IZR (centre k) / P) * P <= IZR (snd (range k)).
-Lemma term_valued j b : (j < K)%nat -> term_of q0 (tok j) j = Some b -> valued j.
+Lemma term_valued j b : (j < K)%nat -> term_of q0 (sym j) j = Some b -> valued j.
 Proof.
-  intros J. unfold term_of. assert (Sees : looks_at j (tok j) = sees A x at_position j).
-  { unfold looks_at, sees, is_pad, token. now destruct (pad_token A). }
-  rewrite Sees. intros F See. rewrite See in F. destruct (first at_position q0) as [sq|]; [|discriminate].
-  destruct (first j (tok j)) as [st|] eqn:Ft; [|discriminate]. cbv zeta in F.
+  intros J. unfold term_of. rewrite looks_sees. intros F See. rewrite See in F. destruct (first at_position q0) as [sq|]; [|discriminate].
+  destruct (first j (sym j)) as [st|] eqn:Ft; [|discriminate]. cbv zeta in F.
   destruct (in_range st) eqn:Rg; [|now rewrite andb_false_r in F].
   clear F. intros k Hk. unfold in_range in Rg. cbv zeta in Rg. rewrite forallb_forall in Rg.
   specialize (Rg k ltac:(apply in_seq; lia)).
-  apply andb_prop in Rg as [R1 R2]. apply Z.leb_le, IZR_le in R1, R2. destruct (first_spot _ _ J Ft) as (Pt & _ & _ & Et & _ &
+  apply andb_prop in Rg as [R1 R2]. apply Z.leb_le, IZR_le in R1, R2. destruct (Spot _ _ (conj J (or_introl See)) Ft) as (Pt & _ & _ & Et & _ &
     _).
   destruct Et as (_ & Hv & _). rewrite Pt in Hv. set (h := (k / dh)%nat) in *.
   assert (Hh : (h < H)%nat) by (apply Nat.div_lt_upper_bound; lia).
@@ -183,13 +226,10 @@ Proof.
   rewrite Rmult_minus_distr_r. replace (IZR (centre k) / P * P) with (IZR (centre k)) by (field; lra). lra.
 Qed.
 
-Lemma term_defined j b : (j < K)%nat -> term_of q0 (tok j) j = Some b -> sees A x at_position j = true ->
-  heads_defined A RB r0 j = true.
+Lemma term_spot j b : term_of q0 (sym j) j = Some b -> sees A x at_position j = true -> exists s, first j (sym j) = Some s.
 Proof.
-  intros J. unfold term_of. assert (Sees : looks_at j (tok j) = sees A x at_position j).
-  { unfold looks_at, sees, is_pad, token. now destruct (pad_token A). }
-  rewrite Sees. intros F See. rewrite See in F. destruct (first at_position q0) as [sq|]; [|discriminate].
-  destruct (first j (tok j)) as [st|] eqn:Ft; [|discriminate]. now destruct (first_spot _ _ J Ft) as (_ & _ & _ & _ & D & _).
+  unfold term_of. rewrite looks_sees. intros F See. rewrite See in F. destruct (first at_position q0) as [sq|]; [|discriminate].
+  destruct (first j (sym j)) as [st|]; [eauto|discriminate].
 Qed.
 
 (* From the sums to what heads read. *)
@@ -264,6 +304,17 @@ Proof.
   split; apply Rmult_le_reg_r with (rsum K u); auto; replace (rsum K (fun l => u l * y l) / rsum K u * P * rsum K u) with (rsum
     K (fun l => u l * y l) * P) by (field; lra); auto.
 Qed.
+Lemma sum_positive h l : (l < K)%nat -> sees A x at_position l = true -> 0 < real_sum (h * W).
+Proof.
+  intros L See. unfold real_sum.
+  assert (Each : forall j, real_term (h * W) j =
+    if sees A x at_position j then exp (score A RB r0 h at_position j - IZR (reference q0 h) / P) else 0).
+  { intros j. unfold real_term. replace (h * W)%nat with (h * W + 0)%nat by lia. rewrite row_div, row_mod by lia.
+    destruct (sees A x at_position j); [|reflexivity]. cbv zeta. now rewrite Rmult_1_r. }
+  apply rsum_pos with l; auto.
+  - intros j. rewrite Each. destruct (sees A x at_position j); [left; apply exp_pos|lra].
+  - rewrite Each, See. apply exp_pos.
+Qed.
 Lemma read_box_ok sums b : (forall j, (j < K)%nat -> valued j) -> inside (H * W) sums real_sum -> read_box sums = Some b ->
   inside (H * dh) b real_read /\ forall h, (h < H)%nat -> 0 < real_sum (h * W).
 Proof.
@@ -326,3 +377,51 @@ Proof.
     rewrite flat_div, flat_mod by auto. reflexivity.
 Qed.
 End OneLayer.
+
+(* In the first layer symbols are tokens. *)
+Lemma token_spot A e p T first (x : list nat) j s : (0 <= p)%Z -> (0 <= e)%Z -> (0 < d_model A)%nat -> (0 < d_head A)%nat ->
+  (0 < n_key_value_heads A <= n_heads A)%nat -> (0 <= fst (eps A))%Z /\ (0 < snd (eps A))%Z ->
+  match attn_scale A with None => True | Some (a, b) => (0 < b)%Z end ->
+  (forall j t, first j t = prepare_by A e p (blocks T O) j (embedded A e p T j t)) -> (j < n_ctx A)%nat ->
+  first j (token x j) = Some s -> spot_ok A e p (blocks T O) (stream A (map_transformer (real e) T) x 0) j s.
+Proof.
+  intros Hp He Hd Hdh HG Heps Hscale Hfirst J F. rewrite Hfirst in F. eapply (prepare_ok A e p); eauto.
+  eapply holds_ext; [|eapply constant_holds; eauto]. intros i _. cbn beta. unfold real. rewrite plus_IZR. cbn.
+  unfold real, token, Rdiv. rewrite Rmult_plus_distr_r. reflexivity.
+Qed.
+
+(* Hints on rounding: the greatest score of a query, the middle between the least and the greatest value, and these less that, of
+   what inputs have at positions. *)
+Section Hints.
+Variable A : architecture.
+Variables e p : Z.
+Variable T : transformer Z.
+Variables layer at_position : nat.
+Variable first : nat -> nat -> option spot.
+Variable symbols : nat.
+Notation dh := (d_head A).
+Notation K := (n_ctx A).
+Definition over_present (present : nat -> nat -> bool) (least : bool) (f : nat -> spot -> option Z) : Z :=
+  let one j t := if present j t && looks_at A at_position j t then match first j t with Some s => f t s | None => None end else
+    None in
+  let found := flat_map (fun j => flat_map (fun t => match one j t with Some z => [z] | None => [] end) (seq 0 symbols)) (seq 0 K)
+    in
+  match found with [] => 0%Z | z :: rest => fold_left (if least then Z.min else Z.max) rest z end.
+Definition reference_of (on_the_way : nat -> nat -> nat -> bool) (q h : nat) : Z :=
+  match first at_position q with
+  | Some sq =>
+    let size := zsum dh (fun c => Z.abs (mid (asks sq) (h * dh + c)%nat)) in
+    over_present (on_the_way q) false (fun t st => if negb (place (own st) =? at_position)%nat || (t =? q)%nat then
+      let '(s, r) := score_of p dh (h * dh) (group_of A h) e (slopes (blocks T layer) h) at_position (asks sq) size (own st) in
+      Some (s + r)%Z
+      else None)
+  | None => 0%Z
+  end.
+Variable present : nat -> nat -> bool.
+Definition value_of (s : spot) (k : nat) : Z := mid (values (own s)) (group_of A (k / dh) * dh + k mod dh)%nat.
+Definition centre_of (k : nat) : Z :=
+  let value _ s := Some (value_of s k) in ((over_present present true value + over_present present false value) / 2)%Z.
+Definition range_of (centre : nat -> Z) (k : nat) : Z * Z :=
+  (over_present present true (fun _ s => Some (value_of s k - centre k - err (values (own s)))%Z),
+   over_present present false (fun _ s => Some (value_of s k - centre k + err (values (own s)))%Z)).
+End Hints.

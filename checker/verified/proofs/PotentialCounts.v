@@ -4,7 +4,7 @@ From Coq Require Import Reals Lra Lia ZArith List Arith Bool.
 From CompactProofs Require Import Semantics Counting PrefixChains QuickExponential Vectors Attention Transformers Automata
   HeadVectors Forward EveryInput Floats
   TransformerCounts ReadingOrder Boxes OneLayer AfterAttention Regions OneRead AllReads RegionCounts TokenSums RatioBoxes
-  ResidualSums Potentials.
+  ResidualSums Potentials PrefixClasses.
 Import ListNotations.
 Open Scope Z_scope.
 
@@ -41,7 +41,7 @@ Definition leads_potential (q u best : nat) (sums : box) : bool :=
 Definition added (q : nat) : nat -> nat -> option box :=
   let of_query := image p size n_sums (unit_of_sums e p f) coefficients q in
   fun t j =>
-    if looks_at A at_position j t then option_map of_query (term_of A e p T expo at_position first reference centre range q t j)
+    if looks_at A at_position j t then option_map of_query (term_of A e p T expo O at_position first reference centre range q t j)
     else Some zero_box.
 
 Hypothesis Hp : 0 <= p.
@@ -62,30 +62,28 @@ Hypothesis Hthrough : through = unit_to_logits A T.
 Hypothesis Hcolumns : columns = columns_by A e T claim through.
 Hypothesis Hconstants : constants = constants_by A e mn md T claim through.
 Hypothesis Hterm : forall q t j, term q t j = added q t j.
-Hypothesis Hendings : forall q s, endings q s = going_on A M number states n_sums term q (K - steps M number) (steps M number)
+Hypothesis Hendings : forall q s, endings q s = going_on A M number states n_sums false term q (K - steps M number) (steps M number)
   s.
 Notation RT := (map_transformer (real e) T).
 Notation margin := (IZR mn / IZR md)%R.
 
 Definition summand (x : list nat) (k j : nat) : R :=
-  function size (unit_of_sums e p f) coefficients (nth at_position x O) (fun i => real_term A e p T at_position reference centre
-    x
-    i j) k.
+  function size (unit_of_sums e p f) coefficients (nth at_position x O) (fun i => real_term A e p T O at_position reference centre
+    x (token x) i j) k.
 Lemma summand_ok x j b : (at_position < K)%nat -> (j < K)%nat -> term (nth at_position x O) (nth j x O) j = Some b ->
   inside p n_sums b (fun k => summand x k j).
 Proof.
   intros At J. rewrite Hterm. unfold added. cbv zeta.
   assert (HF : 0 <= unit_of_sums e p f) by (unfold unit_of_sums, unit_of_functions; lia).
   destruct (looks_at A at_position j (nth j x O)) eqn:L.
-  - destruct (term_of A e p T expo at_position first reference centre range (nth at_position x O) (nth j x O) j) as [c|] eqn:Tm;
+  - destruct (term_of A e p T expo O at_position first reference centre range (nth at_position x O) (nth j x O) j) as [c|] eqn:Tm;
       [|discriminate].
     intros E. injection E as <-. unfold summand.
-    apply (image_ok p size n_sums (unit_of_sums e p f) coefficients HF _ c (fun i => real_term A e p T at_position reference
-      centre x
-      i j)).
-    now apply (term_ok A e p T expo at_position first reference centre range Hp He expo_ok Hd Hdh HG Heps Hscale Hfirst
-      x
-      At j c J).
+    apply (image_ok p size n_sums (unit_of_sums e p f) coefficients HF _ c (fun i => real_term A e p T O at_position reference
+      centre x (token x) i j)).
+    apply (term_ok A e p T expo O at_position first reference centre range Hp He expo_ok Hd Hdh HG x At (token x) (fun _ =>
+      eq_refl)); auto.
+    intros i s [Li _] F. exact (token_spot A e p T first x i s Hp He Hd Hdh HG Heps Hscale Hfirst Li F).
   - intros E. injection E as <-. intros k _. unfold summand, function. cbn [zero_box fst snd].
     assert (See : sees A x at_position j = false) by (rewrite <- L; unfold looks_at, sees, is_pad, token; now destruct
       (pad_token
@@ -93,14 +91,19 @@ Proof.
     rewrite (rsum_ext size _ (fun _ => 0%R)); [rewrite rsum_0; lra|]. intros i _. unfold real_term. rewrite See. ring.
 Qed.
 Theorem potentials_faithful :
-  faithful A p M number states RT margin n_sums term leads_potential endings.
+  faithful A p M number states RT margin n_sums false term leads_potential endings.
 Proof.
-  exists summand. refine (conj _ (conj _ (conj _ Hendings))).
-  - intros x j b At J. now apply summand_ok.
+  exists token, summand. refine (conj (fun _ _ _ _ _ => eq_refl) (conj _ (conj _ (conj _ (conj _ Hendings))))).
+  - intros x j b _ At J. now apply summand_ok.
+  - intros q y j U. rewrite Hterm. unfold added. cbv zeta.
+    assert (L : looks_at A at_position j y = false).
+    { unfold unseen in U. apply andb_prop in U as [B L]. apply negb_true_iff in B. apply Nat.ltb_lt in L. unfold looks_at.
+      now rewrite B, (proj2 (Nat.leb_gt j at_position) L). }
+    rewrite L. eauto.
   - intros x j k U. unfold summand, function. rewrite (rsum_ext size _ (fun _ => 0%R)); [apply rsum_0|]. intros i _.
     unfold real_term. rewrite (unseen_sees A M number x j U). ring.
-  - intros x u best b At Ts Sums Lb Ld. unfold leads_potential in Ld.
-    destruct (first at_position (nth at_position x O)) as [sq|] eqn:Fq; [|discriminate].
+  - intros x u best b _ At Ts Sums Lb Ld. unfold leads_potential in Ld.
+    destruct (first at_position (token x at_position)) as [sq|] eqn:Fq; [|discriminate].
     assert (Lead := leads_by_potentials_ok A e p mn md T at_position reference centre claim through Hp He Hmd Hd Hdh HG Hnorm
       Hlayers Hmlp Hthrough x At u best b).
     rewrite <- Hcolumns, <- Hconstants in Lead. fold coefficients n_sums in Lead.
@@ -110,14 +113,14 @@ Proof.
       rewrite N, orb_true_r, andb_true_r. apply forallb_forall. intros l Hl. apply in_seq in Hl.
       destruct (sees A x at_position l) eqn:See; cbn [orb negb andb].
       - assert (Ll : (l < K)%nat) by lia. destruct (Ts l Ll) as [c Tc]. rewrite Hterm in Tc. unfold added in Tc. cbv zeta in Tc.
-        assert (Lk : looks_at A at_position l (nth l x O) = true)
+        assert (Lk : looks_at A at_position l (token x l) = true)
           by (rewrite <- See; unfold looks_at, sees, is_pad, token; now destruct (pad_token A)).
-        rewrite Lk in Tc. destruct (term_of A e p T expo at_position first reference centre range _ _ _) as [c'|] eqn:Tm;
+        rewrite Lk in Tc. destruct (term_of A e p T expo O at_position first reference centre range _ _ _) as [c'|] eqn:Tm;
           [|discriminate].
-        exact (term_defined A e p T expo at_position first reference centre range Hp He Hd Hdh HG Heps Hscale Hfirst x l c' Ll
-          Tm See).
+        destruct (term_spot A e p T expo O at_position first reference centre range x (token x) (fun _ => eq_refl) l c' Tm See) as
+          [s Fs]. now destruct (token_spot A e p T first x l s Hp He Hd Hdh HG Heps Hscale Hfirst Ll Fs) as (_ & _ & _ & _ & D & _).
       - destruct (Nat.eqb_spec l at_position) as [->|]; [|auto].
-        now destruct (first_spot A e p T first Hp He Hd Hdh HG Heps Hscale Hfirst x _ sq At Fq) as (_ & _ & _ & _ & D & _). }
+        now destruct (token_spot A e p T first x _ sq Hp He Hd Hdh HG Heps Hscale Hfirst At Fq) as (_ & _ & _ & _ & D & _). }
     split; [unfold norm_defined; now rewrite Hnorm|]. split; [exact Lb|]. intros o Ho No.
     apply Lead; auto. intros k Hk. specialize (Sums k Hk). cbn beta in Sums. unfold summand in Sums.
     rewrite <- function_sum in Sums. exact Sums.
@@ -129,6 +132,7 @@ Variable M : automaton.
 Variable states : nat.
 Variable back : nat -> nat.   (* the step in which a position is read *)
 Variable claims : nat -> read_claim.   (* of each read *)
+Variable classes : class_claims.
 Variable potentials : nat -> option potentials_claim.   (* of each read that is not proved by rule regions *)
 Variable A : architecture.
 Variable tied : bool.
@@ -147,32 +151,33 @@ Definition read_by_potentials {X} (claim : potentials_claim) (use : nat -> (nat 
   nat
   -> box -> bool) -> finer_automaton -> (nat -> nat -> Z * box) -> X) : X :=
     let at_position := position M r in
-    let reference := memo2 V (n_heads A) (reference_of claims A e p T first r at_position) in
-    let centre := memo1 size (centre_of claims A first r at_position) in
-    let range := memo1 size (range_of claims A first r at_position centre) in
+    let asked q := match query_starts (claims r) q with Some _ => true | None => false end in
+    let reference := memo2 V (n_heads A) (fun q => if asked q then
+      reference_of A e p T O at_position first V (with_query (claims r)) q else fun _ => 0) in
+    let centre := memo1 size (centre_of A at_position first V (present (claims r))) in
+    let range := memo1 size (range_of A at_position first V (present (claims r)) centre) in
     let columns := memo2 (d_model A) (functions A claim) (columns_by A e T claim through) in
     let constants := memo1 (functions A claim) (constants_by A e mn md T claim through) in
     let added := added A e p T expo M r first reference centre range claim columns constants in
-    let asked q := match query_starts (claims r) q with Some _ => true | None => false end in
     let term := memo1 V (fun q => if asked q then memo2 V K (added q) else fun t j => added q t j) in
     let F := finer_of (claims r) term in
     let n := n_sums A claim in
-    let ending q := going_on A M r states n term q (K - steps M r) (steps M r) in
+    let ending q := going_on A M r states n false term q (K - steps M r) (steps M r) in
     let endings := memo1 V (fun q => if asked q then ending q else fun s => ending q s) in
     use n term (leads_potential A e M r first claim through) F endings.
 Definition count_one_by_potentials (claim : potentials_claim) : Z :=
-  if readable A M r back then read_by_potentials claim (count_by M claims A r) else 0.
+  if readable A M r back then read_by_potentials claim (count_by M states claims A r) else 0.
 End Read.
 
 Definition of_potentials : bool :=
-  match normalization_type A with No_norm => true | _ => false end &&
+  (n_layers A =? 1)%nat && match normalization_type A with No_norm => true | _ => false end &&
   (attn_only A || negb (gated_mlp A) && match act_fn A with Relu => true | _ => false end).
 Definition count_potentials : Z :=
   if fits A W e p md && simple M back A then
     let T := weights_as_integers A tied W e in
     let expo := quick_exp p g terms in
-    let first := first_layer A e p T in
-    let after := functions_of A e p T expo in
+    let first := last_spots M states classes A e p T expo in
+    let after := functions_of A e p T expo (last_layer A) in
     let through := unit_to_logits A T in
     let total := ways A M states K O O in
     total - zsum (length (reads M)) (fun r => total -
@@ -186,21 +191,23 @@ Notation margin := (IZR mn / IZR md)%R.
 Notation RT := (float_transformer A tied W).
 Theorem read_by_potentials_ok {X} (Q : X -> Prop) r claim use : fits A W e p md && simple M back A = true ->
   of_potentials = true ->
-  (forall n term leads F endings, faithful A p M r states RT margin n term leads endings -> Q (use n term leads F endings)) ->
-  let T := weights_as_integers A tied W e in
-  Q (read_by_potentials T (quick_exp p g terms) (first_layer A e p T) (unit_to_logits A T) r claim use).
+  (forall n term leads F endings, faithful A p M r states RT margin n (later (last_layer A)) term leads endings ->
+    Q (use n term leads F endings)) ->
+  let T := weights_as_integers A tied W e in let expo := quick_exp p g terms in
+  Q (read_by_potentials T expo (last_spots M states classes A e p T expo) (unit_to_logits A T) r claim use).
 Proof.
-  intros F Of U. unfold of_potentials in Of. apply andb_prop in Of as [Of1 Of2].
-  cbv zeta. destruct (fitting M back A W e p md F) as ((F1 & F2 & F3) & (F4 & F5 & F6) & F8 & F9 & F10 & S1 & _).
+  intros F Of U. unfold of_potentials in Of. apply andb_prop in Of as [Of Of2]. apply andb_prop in Of as [Of0 Of1].
+  apply Nat.eqb_eq in Of0. cbv zeta. destruct (fitting M back A W e p md F) as ((F1 & F2 & F3) & (F4 & F5 & F6) & F8 & F9 & F10 & _).
+  unfold last_spots. assert (Last : last_layer A = O) by (unfold last_layer; lia). rewrite Last in *.
+  change (spots_at A e p _ _ M states classes (first_layer A e p (weights_as_integers A tied W e)) O)
+    with (first_layer A e p (weights_as_integers A tied W e)).
   unfold read_by_potentials. cbv zeta. apply U.
   rewrite <- (transformer_same A tied W e F1 F10). fold (weights_as_integers A tied W e). set (T := weights_as_integers A tied W
     e).
   eapply (potentials_faithful A e p mn md T) with (first := first_layer A e p T)
-    (reference := memo2 V (n_heads A) (reference_of claims A e p T (first_layer A e p T) r (position M r)))
-    (centre := memo1 size (centre_of claims A (first_layer A e p T) r (position M r)))
-    (range := memo1 size (range_of claims A (first_layer A e p T) r (position M r) (memo1 size (centre_of claims A (first_layer
-      A e p
-      T) r (position M r)))))
+    (centre := memo1 size (centre_of A (position M r) (first_layer A e p T) V (present (claims r))))
+    (range := memo1 size (range_of A (position M r) (first_layer A e p T) V (present (claims r)) (memo1 size
+      (centre_of A (position M r) (first_layer A e p T) V (present (claims r))))))
     (columns := memo2 (d_model A) (functions A claim) (columns_by A e T claim (unit_to_logits A T)))
     (constants := memo1 (functions A claim) (constants_by A e mn md T claim (unit_to_logits A T)))
     (expo := quick_exp p g terms); auto; try lia.
@@ -218,7 +225,7 @@ Theorem count_potentials_sound :
   count_potentials <= n_right_inputs (By_automaton M) A RT margin.
 Proof.
   unfold count_potentials. destruct (fits A W e p md && simple M back A) eqn:F; [|unfold n_right_inputs; lia].
-  destruct (fitting M back A W e p md F) as (_ & _ & _ & _ & _ & _ & _ & S4 & S5).
+  destruct (fitting M back A W e p md F) as (_ & _ & _ & _ & _ & _ & _ & S4 & S5 & _).
   cbv zeta. apply all_reads_le; auto; [apply (inputs_le A M states back S5)|].
   intros r Hr. destruct (potentials r) as [claim|]; [|now apply count_one_read_le].
   destruct of_potentials eqn:Of; [|lia].

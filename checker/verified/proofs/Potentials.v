@@ -118,7 +118,7 @@ Variable x : list nat.
 Hypothesis Hat : (at_position < K)%nat.
 Notation r0 := (stream A RT x 0).
 Notation q0 := (nth at_position x O).
-Notation sum := (real_sum A e p T at_position reference centre x).
+Notation sum := (real_sum A e p T O at_position reference centre x (token x)).
 Notation coefficient := (coefficient A e p T at_position centre f functions columns constants gaps (edge_of claim) (enforced_of
   claim)).
 Notation sum_of := (function (H * W) (unit_of_sums e p f) coefficient q0 sum).
@@ -286,18 +286,13 @@ Proof.
     set (u k := if sees A x at_position k then exp (score A RB r0 (h * W / W) at_position k - IZR (reference q0 (h * W / W)%nat)
       /
       P) else 0).
-    assert (G : forall k, real_term A e p T at_position reference centre x (h * W) k = u k).
+    assert (G : forall k, real_term A e p T O at_position reference centre x (token x) (h * W) k = u k).
     { intros k. unfold real_term, u. cbv zeta. rewrite Z1. destruct (sees A x at_position k); [now rewrite Rmult_1_r|
         reflexivity]. }
     rewrite (rsum_ext K _ u (fun k _ => G k)). assert (U0 : forall k, 0 <= u k).
     { intros k. unfold u. destruct (sees A x at_position k); [left; apply exp_pos|lra]. }
     assert (Ul : 0 < u l) by (unfold u; rewrite S; apply exp_pos).
-    assert (Q : forall n, (l < n)%nat -> 0 < rsum n u).
-    { assert (N0 : forall n, 0 <= rsum n u).
-      { induction n as [|n IH]; cbn [rsum]; [lra|]. specialize (U0 n). lra. }
-      induction n as [|n IH]; intros Ln; [lia|]. cbn [rsum]. specialize (N0 n). specialize (U0 n).
-      destruct (Nat.eq_dec l n) as [->|Nn]; [lra|]. specialize (IH ltac:(lia)). lra. }
-    apply Q. lia.
+    apply rsum_pos with l; auto; lia.
   - right. intros k. unfold real_sum. rewrite (rsum_ext K _ (fun _ => 0)); [apply rsum_0|]. intros j J. unfold real_term.
     destruct (sees A x at_position j) eqn:Sj; auto. exfalso.
     assert (N : existsb (sees A x at_position) (seq 0 K) = true); [|congruence].

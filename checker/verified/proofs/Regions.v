@@ -39,6 +39,10 @@ Qed.
 Fixpoint hull_all (n : nat) (found : list box) : box :=
   match found with [] => zero_box | [b] => b | b :: rest => hull_of n b (hull_all n rest) end.
 
+(* What stands for a token at its position: itself, or in a layer that works on classes of prefixes the state after it. A query is
+   what stands for the token at the position that is read. *)
+Definition symbol_of (by_state : bool) (s t : nat) : nat := if by_state then s else t.
+
 Section Regions.
 Variable A : architecture.
 Variables e p mn md : Z.
@@ -52,7 +56,10 @@ Notation V := (d_vocab A). Notation K := (n_ctx A).
 Definition position : nat := fst (nth number (reads M) (O, O)).
 Definition steps : nat := snd (nth number (reads M) (O, O)).
 
-Variable term : nat -> nat -> nat -> option box.   (* of a query, a token and a position *)
+Variable by_state : bool.
+Variable symbols : nat.
+Notation symbol := (symbol_of by_state).
+Variable term : nat -> nat -> nat -> option box.   (* of a query, a symbol and a position *)
 Variable leads : nat -> nat -> nat -> box -> bool.   (* of a query, a region, its output, and bounds of the sums *)
 
 (* The finer automaton: where a query starts; where a state leads with a token after some steps;
@@ -89,9 +96,14 @@ Proof.
 Qed.
 (* A step of the task's automaton that inputs with a query may take, and what it adds. *)
 Definition step (q i s t : nat) : option (nat * box) :=
-  match transition M i s t, term q t (order M i) with
-  | Some s', Some b => if due (S i) s' && (negb (order M i =? position)%nat || (t =? q)%nat) then Some (s', b) else None
-  | _, _ => None
+  match transition M i s t with
+  | None => None
+  | Some s' =>
+    let y := symbol s' t in
+    match term q y (order M i) with
+    | Some b => if due (S i) s' && (negb (order M i =? position)%nat || (y =? q)%nat) then Some (s', b) else None
+    | None => None
+    end
   end.
 (* Positions at which nothing is added, since they are not looked at; and steps after which this is so in all. *)
 Definition unseen (j : nat) : bool := negb (bidirectional A) && (position <? j)%nat.
@@ -140,7 +152,7 @@ Fixpoint good (n i : nat) : nat -> Z :=
 Definition begins (q u : nat) : bool := (owner O u =? q)%nat && (label O u =? O)%nat && contained W zero_box (bounds O u).
 Definition count_regions : Z :=
   let found := good steps O in
-  zsum V (fun q => match starts q with Some u => if begins q u then found u else 0 | None => 0 end).
+  zsum symbols (fun q => match starts q with Some u => if begins q u then found u else 0 | None => 0 end).
 
 (* The same of lists of tokens in reading order. *)
 Fixpoint accepted (q n i s : nat) (f : list nat) : bool :=
@@ -189,7 +201,10 @@ Variable x : list nat.
 Variable total : nat -> nat -> R.   (* what position j adds to coordinate k *)
 Notation P := (IZR (2 ^ p)).
 Notation tok j := (nth j x O).
-Hypothesis Term : forall j b, (j < K)%nat -> term (tok position) (tok j) j = Some b -> inside p W b (fun k => total k j).
+Variable lives : Prop.
+Variable sym : nat -> nat.   (* the symbol at a position *)
+Hypothesis Symbol : forall i s, (i < K)%nat -> state_after M x (S i) = Some s -> symbol s (tok (order M i)) = sym (order M i).
+Hypothesis Term : forall j b, lives -> (j < K)%nat -> term (sym position) (sym j) j = Some b -> inside p W b (fun k => total k j).
 Hypothesis Unseen : forall j k, unseen j = true -> total k j = 0%R.
 Hypothesis Order : forall i, (i < K)%nat -> (order M i < K)%nat.
 Definition reads_on (i : nat) (f : list nat) : Prop := length f = (K - i)%nat /\ Forall (fun t => (t < V)%nat) f /\ forall k,
@@ -203,16 +218,16 @@ Proof.
     do 2 f_equal. lia.
 Qed.
 Definition alive (i : nat) : Prop := exists s, state_after M x i = Some s /\ due i s = true.
-Lemma step_ok q i s t s' b : step q i s t = Some (s', b) -> t = tok (order M i) -> state_after M x i = Some s ->
-  state_after M x (S i) = Some s' /\ due (S i) s' = true /\ (order M i = position -> tok position = q) /\ term q t (order M i)
-    = Some b.
+Lemma step_ok q i s t s' b : (i < K)%nat -> step q i s t = Some (s', b) -> t = tok (order M i) -> state_after M x i = Some s ->
+  state_after M x (S i) = Some s' /\ due (S i) s' = true /\ (order M i = position -> sym position = q) /\
+  term q (sym (order M i)) (order M i) = Some b.
 Proof.
-  unfold step. intros E -> S. destruct (transition M i s (tok (order M i))) as [u|] eqn:Tr; [|discriminate].
-  destruct (term q (tok (order M i)) (order M i)) as [c|] eqn:Te; [|discriminate].
+  unfold step. intros L E -> S. destruct (transition M i s (tok (order M i))) as [u|] eqn:Tr; [|discriminate].
+  assert (S' : state_after M x (Datatypes.S i) = Some u) by (cbn [state_after]; now rewrite S, Tr).
+  cbv zeta in E. rewrite (Symbol i u L S') in E. destruct (term q (sym (order M i)) (order M i)) as [c|] eqn:Te; [|discriminate].
   destruct (due (Datatypes.S i) u && _) eqn:C; [|discriminate].
   injection E as <- <-. apply andb_prop in C as [D N]. repeat split; auto.
-  - cbn [state_after]. now rewrite S, Tr.
-  - intros O0. rewrite O0, Nat.eqb_refl in N. cbn [negb orb] in N. now apply Nat.eqb_eq in N.
+  intros O0. rewrite O0, Nat.eqb_refl in N. cbn [negb orb] in N. now apply Nat.eqb_eq in N.
 Qed.
 Definition sum_from (i n k : nat) : R := rsum n (fun l => total k (order M (i + l))).
 Lemma sum_from_S i n k : sum_from i (S n) k = (total k (order M i) + sum_from (S i) n k)%R.
@@ -257,20 +272,20 @@ Qed.
 
 Lemma accepted_ok q n : forall i s f, (n + i = K)%nat -> reads_on i f -> accepted q n i s f = true -> state_after M x i = Some
   s ->
-  (forall l, (i < l <= K)%nat -> alive l) /\ (forall l, (i <= l < K)%nat -> order M l = position -> tok position = q) /\
-  (forall l, (i <= l < K)%nat -> exists b, term q (tok (order M l)) (order M l) = Some b) /\
-  (tok position = q -> inside p W (snd (going_on q n i s)) (sum_from i n)).
+  (forall l, (i < l <= K)%nat -> alive l) /\ (forall l, (i <= l < K)%nat -> order M l = position -> sym position = q) /\
+  (forall l, (i <= l < K)%nat -> exists b, term q (sym (order M l)) (order M l) = Some b) /\
+  (lives -> sym position = q -> inside p W (snd (going_on q n i s)) (sum_from i n)).
 Proof.
   induction n as [|n IH]; intros i s f E R Ac S.
-  - split; [lia|split; [lia|split; [lia|]]]. intros _ k _. cbn [going_on snd zero_box fst sum_from rsum]. unfold sum_from.
+  - split; [lia|split; [lia|split; [lia|]]]. intros _ _ k _. cbn [going_on snd zero_box fst sum_from rsum]. unfold sum_from.
     cbn. lra.
   - cbn [accepted] in Ac. destruct f as [|t f]; [discriminate|]. destruct (reads_on_cons i t f R) as (Li & Ht & Tv & R').
-    destruct (step q i s t) as [[s' b]|] eqn:St; [|discriminate]. destruct (step_ok q i s t s' b St Ht S) as (S' & D & Q & Te).
+    destruct (step q i s t) as [[s' b]|] eqn:St; [|discriminate]. destruct (step_ok q i s t s' b Li St Ht S) as (S' & D & Q & Te).
     destruct (IH (Datatypes.S i) s' f ltac:(lia) R' Ac S') as (Al & Qs & Ts & In0). split; [|split; [|split]].
     + intros l Hl. destruct (Nat.eq_dec l (Datatypes.S i)) as [->|]; [exists s'; auto|apply Al; lia].
     + intros l Hl Ol. destruct (Nat.eq_dec l i) as [->|]; [auto|apply (Qs l); auto; lia].
-    + intros l Hl. destruct (Nat.eq_dec l i) as [->|]; [exists b; now rewrite <- Ht|apply Ts; lia].
-    + intros Eq. specialize (In0 Eq). cbn [going_on]. rewrite memo1_eq. cbn [snd].
+    + intros l Hl. destruct (Nat.eq_dec l i) as [->|]; [eauto|apply Ts; lia].
+    + intros Lv Eq. specialize (In0 Lv Eq). cbn [going_on]. rewrite memo1_eq. cbn [snd].
       destruct (silent i) eqn:Sil.
       { unfold silent in Sil. rewrite forallb_forall in Sil. intros k _. unfold sum_from.
         rewrite (rsum_ext (Datatypes.S n) _ (fun _ => 0%R)); [rewrite rsum_0; cbn; lra|]. intros l Hl. apply Unseen, Sil,
@@ -283,7 +298,7 @@ Proof.
         -- rewrite St. destruct (next s') as [ways rest] eqn:Nx. cbn [fst snd] in *. assert (Pos : 0 < ways).
            { rewrite C. apply (cnt_exists V n _ f); auto; [destruct R' as [L' _]; lia|apply R']. }
            rewrite (proj2 (Z.ltb_lt 0 ways) Pos). now left.
-      * assert (Tm := Term (order M i) b (Order i Li)). rewrite Eq, <- Ht in Tm. specialize (Tm Te).
+      * assert (Tm := Term (order M i) b Lv (Order i Li)). rewrite Eq in Tm. specialize (Tm Te).
         intros k Hk. rewrite sum_from_S. exact (inside_add W b (snd (next s')) (fun k => total k (order M i)) (sum_from
           (Datatypes.S i) n) Tm In0 k Hk).
 Qed.
@@ -292,17 +307,17 @@ Lemma follows_ok n : forall i u f, (n + i = steps)%nat -> (steps <= K)%nat -> re
   state_after M x i = Some (label i u) ->
   exists v, state_after M x steps = Some (label steps v) /\ owner steps v = owner i u /\
     region_proved (owner i u) v (snd (going_on (owner i u) (K - steps) steps (label steps v))) = true /\
-    (forall l, (i < l <= K)%nat -> alive l) /\ (forall l, (i <= l < K)%nat -> order M l = position -> tok position = owner i u)
+    (forall l, (i < l <= K)%nat -> alive l) /\ (forall l, (i <= l < K)%nat -> order M l = position -> sym position = owner i u)
       /\
-    (forall l, (i <= l < K)%nat -> exists b, term (owner i u) (tok (order M l)) (order M l) = Some b) /\
-    (tok position = owner i u -> forall g, inside p W (bounds i u) g ->
+    (forall l, (i <= l < K)%nat -> exists b, term (owner i u) (sym (order M l)) (order M l) = Some b) /\
+    (lives -> sym position = owner i u -> forall g, inside p W (bounds i u) g ->
       inside p W (bounds steps v) (fun k => g k + sum_from i n k)%R /\
       inside p W (snd (going_on (owner i u) (K - steps) steps (label steps v))) (sum_from steps (K - steps))).
 Proof.
   induction n as [|n IH]; intros i u f E Le R Fo S.
   - cbn [follows] in Fo. cbv zeta in Fo. replace i with steps in * by lia. apply andb_prop in Fo as [Rp Ac].
     destruct (accepted_ok (owner steps u) (K - steps) steps (label steps u) f ltac:(lia) R Ac S) as (Al & Qs & Ts & Sm).
-    exists u. refine (conj S (conj eq_refl (conj Rp (conj Al (conj Qs (conj Ts _)))))). intros Eq g G. split; [|exact (Sm Eq)].
+    exists u. refine (conj S (conj eq_refl (conj Rp (conj Al (conj Qs (conj Ts _)))))). intros Lv Eq g G. split; [|exact (Sm Lv Eq)].
     intros k Hk. specialize (G k Hk). unfold sum_from. cbn [rsum]. rewrite Rplus_0_r. exact G.
   - cbn [follows] in Fo. destruct f as [|t f]; [discriminate|]. destruct (reads_on_cons i t f R) as (Li & Ht & Tv & R').
     destruct (edge i u t) as [u'|] eqn:Ed; [|discriminate]. unfold edge in Ed. destruct (finer i u t) as [w|]; [|discriminate].
@@ -311,16 +326,16 @@ Proof.
       b (bounds
       (Datatypes.S i) w)) eqn:C; [|discriminate].
     injection Ed as ->. apply andb_prop in C as [C In0]. apply andb_prop in C as [C1 C2]. apply Nat.eqb_eq in C1, C2. subst s'.
-    destruct (step_ok _ i _ t _ b St Ht S) as (S' & D & Q & Te).
+    destruct (step_ok _ i _ t _ b Li St Ht S) as (S' & D & Q & Te).
     destruct (IH (Datatypes.S i) u' f ltac:(lia) Le R' Fo S') as (v & Sv & Ov & Rp & Al & Qs & Ts & Sm). rewrite C2 in *.
     exists v. refine (conj Sv (conj Ov (conj Rp (conj _ (conj _ (conj _ _)))))).
     + intros l Hl. destruct (Nat.eq_dec l (Datatypes.S i)) as [->|]; [eexists; eauto|apply Al; lia].
     + intros l Hl Ol. destruct (Nat.eq_dec l i) as [->|]; [auto|apply (Qs l); auto; lia].
-    + intros l Hl. destruct (Nat.eq_dec l i) as [->|]; [exists b; now rewrite <- Ht|apply Ts; lia].
-    + intros Eq g Gg. assert (Tm := Term (order M i) b (Order i Li)). rewrite Eq, <- Ht in Tm. specialize (Tm Te).
+    + intros l Hl. destruct (Nat.eq_dec l i) as [->|]; [eauto|apply Ts; lia].
+    + intros Lv Eq g Gg. assert (Tm := Term (order M i) b Lv (Order i Li)). rewrite Eq in Tm. specialize (Tm Te).
       assert (G : inside p W (bounds (Datatypes.S i) u') (fun k => g k + total k (order M i))%R).
       { now apply (inside_sum W _ _ _ _ _ In0). }
-      destruct (Sm Eq (fun k => g k + total k (order M i))%R G) as [Sm1 Sm2]. split; auto. intros k Hk. specialize (Sm1 k Hk).
+      destruct (Sm Lv Eq (fun k => g k + total k (order M i))%R G) as [Sm1 Sm2]. split; auto. intros k Hk. specialize (Sm1 k Hk).
       cbn beta in Sm1.
       rewrite sum_from_S, <- Rplus_assoc. exact Sm1.
 Qed.

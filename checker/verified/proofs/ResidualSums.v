@@ -43,9 +43,9 @@ Definition corner (q x c h : nat) : Z :=
   match h with O => 2 ^ 24 | S o => edge q o (digit gaps x o + (if (digit 2 c o =? 0)%nat then 0 else 1))%nat end.
 Definition enforcing (q x y h : nat) : Z := match h with O => 0 | S o => enforced q x y o end.
 (* What heads write; and the functions if all heads read the centre, in units of 2^-(p + e + f). *)
-Definition written : nat -> nat -> Z := matrix_product (H * dh) d functions (W_O_flat A T) columns.
+Definition written : nat -> nat -> Z := matrix_product (H * dh) d functions (W_O_flat A T O) columns.
 Definition base_sum (q i : nat) : Z :=
-  (Z.shiftl (W_E T q i + W_pos T at_position i + b_O B i) p + zsum (H * dh) (fun k => centre k * W_O_flat A T k i))%Z.
+  (Z.shiftl (W_E T q i + W_pos T at_position i + b_O B i) p + zsum (H * dh) (fun k => centre k * W_O_flat A T O k i))%Z.
 Definition base_function (q : nat) : nat -> Z :=
   let base := memo1 d (base_sum q) in
   memo1 functions (fun y => zsum d (fun i => base i * columns i y) + Z.shiftl (constants y) (p + e))%Z.
@@ -84,7 +84,7 @@ Variable x : list nat.
 Hypothesis Hat : (at_position < K)%nat.
 Notation r0 := (stream A RT x 0).
 Notation q0 := (nth at_position x O).
-Notation sum := (real_sum A e p T at_position reference centre x).
+Notation sum := (real_sum A e p T O at_position reference centre x (token x)).
 Notation F2 := (IZR (2 ^ f)).
 Notation M := (IZR (2 ^ 24)).
 Definition after_value (y : nat) : R :=
@@ -173,20 +173,20 @@ Qed.
 
 (* The functions, times the sum of weights. *)
 Definition rate (h : nat) : R := weights O / weights h.
-Lemma base_is i : base_value A e p T at_position centre x i = IZR (base_sum q0 i) / (P * E2).
+Lemma base_is i : base_value A e p T O at_position centre x i = IZR (base_sum q0 i) / (P * E2).
 Proof.
   destruct units_positive as (Pp & Ep & Fp & Mp). unfold base_value, base_sum. rewrite plus_IZR, shiftl_IZR, !plus_IZR by lia.
-  rewrite <- rsum_IZR. rewrite (rsum_ext (H * dh) (fun k => centre_value p centre k * real e (W_O_flat A T k i))
-    (fun k => IZR (centre k * W_O_flat A T k i) * / (P * E2))).
+  rewrite <- rsum_IZR. rewrite (rsum_ext (H * dh) (fun k => centre_value p centre k * real e (W_O_flat A T O k i))
+    (fun k => IZR (centre k * W_O_flat A T O k i) * / (P * E2))).
   - rewrite rsum_scal_r. cbn [stream map_transformer Transformers.W_E Transformers.W_pos]. unfold token, real. field. lra.
   - intros k _. unfold centre_value, real. rewrite mult_IZR. field. lra.
 Qed.
-Lemma base_part_is y : base_part y = rsum d (fun i => base_value A e p T at_position centre x i * (IZR (columns i y) / F2)) +
+Lemma base_part_is y : base_part y = rsum d (fun i => base_value A e p T O at_position centre x i * (IZR (columns i y) / F2)) +
   IZR (constants y) / F2.
 Proof.
   destruct units_positive as (Pp & Ep & Fp & Mp). unfold base_part, base_function. rewrite memo1_eq, memo1_id. 
   rewrite plus_IZR, shiftl_IZR, pw_add, <- rsum_IZR by lia.
-  rewrite (rsum_ext d (fun i => base_value A e p T at_position centre x i * (IZR (columns i y) / F2))
+  rewrite (rsum_ext d (fun i => base_value A e p T O at_position centre x i * (IZR (columns i y) / F2))
     (fun i => IZR (base_sum q0 i * columns i y) * / (P * E2 * F2))).
   - rewrite rsum_scal_r. field. lra.
   - intros i _. rewrite base_is, mult_IZR. field. lra.
@@ -195,18 +195,18 @@ Theorem after_sum y : (forall h, (h < H)%nat -> 0 < weights h) ->
   weights O * after_value y = weights O * base_part y + rsum H (fun h => rate h * head_part h y).
 Proof.
   intros Pos. destruct units_positive as (Pp & Ep & Fp & Mp). unfold after_value. rewrite base_part_is.
-  rewrite (rsum_ext d _ (fun i => base_value A e p T at_position centre x i * (IZR (columns i y) / F2) +
-    rsum (H * dh) (fun k => real_read A e p T at_position reference centre x k * real e (W_O_flat A T k i)) * (IZR (columns i y)
+  rewrite (rsum_ext d _ (fun i => base_value A e p T O at_position centre x i * (IZR (columns i y) / F2) +
+    rsum (H * dh) (fun k => real_read A e p T O at_position reference centre x (token x) k * real e (W_O_flat A T O k i)) * (IZR (columns i y)
       / F2))).
-  2:{ intros i _. rewrite (attention_value A e p T at_position reference centre Hd Hdh HG x Hat i Pos). ring. }
-  rewrite rsum_plus. set (base := rsum d (fun i => base_value A e p T at_position centre x i * _)).
-  enough (Eq : weights O * rsum d (fun i => rsum (H * dh) (fun k => real_read A e p T at_position reference centre x k * real e
-    (W_O_flat A T k i)) * (IZR (columns i y) / F2)) = rsum H (fun h => rate h * head_part h y)) by lra.
-  assert (C : rsum d (fun i => rsum (H * dh) (fun k => real_read A e p T at_position reference centre x k * real e (W_O_flat A T
+  2:{ intros i _. rewrite (attention_value A e p T O at_position reference centre Hd Hdh HG x Hat (token x) i Pos). ring. }
+  rewrite rsum_plus. set (base := rsum d (fun i => base_value A e p T O at_position centre x i * _)).
+  enough (Eq : weights O * rsum d (fun i => rsum (H * dh) (fun k => real_read A e p T O at_position reference centre x (token x) k * real e
+    (W_O_flat A T O k i)) * (IZR (columns i y) / F2)) = rsum H (fun h => rate h * head_part h y)) by lra.
+  assert (C : rsum d (fun i => rsum (H * dh) (fun k => real_read A e p T O at_position reference centre x (token x) k * real e (W_O_flat A T O
     k i)) * (IZR (columns i y) / F2)) =
-    rsum (H * dh) (fun k => real_read A e p T at_position reference centre x k * (IZR (written k y) / (E2 * F2)))).
-  { rewrite (rsum_ext d _ (fun i => rsum (H * dh) (fun k => real_read A e p T at_position reference centre x k *
-      (IZR (W_O_flat A T k i * columns i y) * / (E2 * F2))))).
+    rsum (H * dh) (fun k => real_read A e p T O at_position reference centre x (token x) k * (IZR (written k y) / (E2 * F2)))).
+  { rewrite (rsum_ext d _ (fun i => rsum (H * dh) (fun k => real_read A e p T O at_position reference centre x (token x) k *
+      (IZR (W_O_flat A T O k i * columns i y) * / (E2 * F2))))).
     - rewrite rsum_swap. apply rsum_ext; intros k _. rewrite rsum_scal, rsum_scal_r, rsum_IZR. unfold written.
       now rewrite matrix_product_eq.
     - intros i _. rewrite <- rsum_scal_r. apply rsum_ext; intros k _. unfold real. rewrite mult_IZR. field. lra. }

@@ -3,6 +3,24 @@ open Refused
 
 let most_entries = 1 lsl 22
 
+(* How many inputs an automaton has, some of whose states are below a number. *)
+let count (automaton : Counts.automaton) ~positions ~vocab ~states =
+  let reads = List.mapi (fun r (_, after) -> (r, after)) automaton.reads in
+  let due i s = List.for_all (fun (r, after) -> after <> i || automaton.output r s <> None) reads in
+  (* How many ways lead to each state. *)
+  let longer ways i =
+    let next = Array.make states Z.zero and due = Array.init states (due (i + 1)) in
+    let add s t =
+      match automaton.transition i s t with
+      | Some target when due.(target) -> next.(target) <- Z.add next.(target) ways.(s)
+      | _ -> ()
+    in
+    Array.iteri (fun s number -> if Z.sign number > 0 then for t = 0 to vocab - 1 do add s t done) ways;
+    next
+  in
+  let ways = List.fold_left longer (Array.init states (fun s -> if s = 0 then Z.one else Z.zero)) (List.init positions Fun.id) in
+  Array.fold_left Z.add Z.zero ways
+
 (* An automaton as the extracted functions take it, its number of inputs, and that of its states. *)
 let of_tables (given : (string * Container.tensor) list) digest ~positions ~vocab ~outputs:model_outputs =
   let names = List.sort compare (List.map fst given) in
@@ -60,23 +78,13 @@ let of_tables (given : (string * Container.tensor) list) digest ~positions ~voca
   need (Texts.digest (Buffer.contents buffer) = digest) "the automaton with this certificate has another digest";
   let some n = if n < 0 then None else Some n in
   let target i s t = transitions.(((((if steps = 1 then 0 else i) * states) + s) * vocab) + t) in
-  let due i s = List.for_all (fun r -> snd (read r) <> i || outputs.((r * states) + s) >= 0) (List.init number Fun.id) in
-  (* How many ways lead to each state. *)
-  let longer ways i =
-    let next = Array.make states Z.zero and due = Array.init states (due (i + 1)) in
-    let add s t = let target = target i s t in if target >= 0 && due.(target) then next.(target) <- Z.add next.(target)
-      ways.(s) in
-    Array.iteri (fun s number -> if Z.sign number > 0 then for t = 0 to vocab - 1 do add s t done) ways;
-    next
+  let automaton =
+    { Counts.order = Array.get order; transition = (fun i s t -> some (target i s t));
+      output = (fun r s -> some outputs.((r * states) + s)); reads = List.init number read }
   in
-  let ways = List.fold_left longer (Array.init states (fun s -> if s = 0 then Z.one else Z.zero)) (List.init positions Fun.id)
-    in
-  let total = Array.fold_left Z.add Z.zero ways in
+  let total = count automaton ~positions ~vocab ~states in
   need (Z.sign total > 0) "the automaton accepts no sequence";
-  ( { Counts.order = Array.get order; transition = (fun i s t -> some (target i s t));
-    output = (fun r s -> some outputs.((r * states) + s));
-      reads = List.init number read },
-    total, states )
+  (automaton, total, states)
 
 (* The task, as the extracted functions take it, its number of inputs, and that of its automaton's states. *)
 let task (model : Model.t) (certificate : Certificate.t) =

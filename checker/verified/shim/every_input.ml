@@ -7,8 +7,14 @@ open Refused
 let precisions layers = List.map (fun p -> (p, 7, (p / 5) + 4)) (let least = 32 + (16 * layers) in [ least; 2 * least;
   4 * least ])
 
-(* Region: what is claimed of a read. Reads: of all, in their order, and whether each input is to be counted once. *)
-type fact = Forward | Inputs of Listed.t | Region of Regions.claim | Reads of Regions.claim list * bool
+(* Region: what is claimed of a read. Reads: of all, in their order, and whether each input is to be counted once. Both with the
+   classes of prefixes that they are about, if there are several layers. *)
+type fact =
+  | Forward
+  | Inputs of Listed.t
+  | Classes of Prefix_classes.t
+  | Region of Regions.claim * Prefix_classes.t option
+  | Reads of Regions.claim list * bool * Prefix_classes.t option
 
 let tensors (model : Model.t) layers =
   let w = Model.tensor model in
@@ -62,24 +68,28 @@ let established (model : Model.t) (found : Transformers.t) (task : Counts.task) 
           | [] -> Inputs sum
           | [ fact ] when not (Listed.has_cells sum) -> fact
           | _ -> unfounded "two premises both count inputs of a cell")
-      | "regions" -> (
-          need (premises = [ Forward ]) "regions takes one premise: a forward pass";
-          match task with
-          | By_automaton automaton -> Region (Regions.parse step automaton ~states config)
-          | _ -> unfounded "regions is about a task that is an automaton")
-      | "potentials" -> (
-          need (premises = [ Forward ]) "potentials takes one premise: a forward pass";
-          match task with
-          | By_automaton automaton -> Region (Potentials.parse step automaton ~states config)
-          | _ -> unfounded "potentials is about a task that is an automaton")
+      | "prefix-classes" -> (
+          match (premises, task) with
+          | [ Forward ], By_automaton automaton -> Classes (Prefix_classes.parse step automaton ~total:certificate.total config)
+          | [ Forward ], _ -> unfounded "prefix-classes is about a task that is an automaton"
+          | _ -> malformed "prefix-classes takes one premise: a forward pass")
+      | "regions" | "potentials" -> (
+          let parse = if step.rule = "regions" then Regions.parse else Potentials.parse in
+          match (premises, task) with
+          | [ Forward ], By_automaton automaton -> Region (parse step { Finer.automaton; states; by_state = false } config, None)
+          | [ Classes classes ], By_automaton automaton -> Region (parse step (Prefix_classes.source classes automaton) config, Some classes)
+          | ([ Forward ] | [ Classes _ ]), _ -> unfounded "%s is about a task that is an automaton" step.rule
+          | _ -> malformed "%s takes one premise: a forward pass, or classes of prefixes" step.rule)
       | "all-reads" | "joint-reads" ->
           Certificate.taken step [] [];
-          let about = function Region claim -> claim | _ -> malformed "%s needs facts about reads" step.rule in
-          let claims = List.map about premises in
+          let about = function Region (claim, on) -> (claim, on) | _ -> malformed "%s needs facts about reads" step.rule in
+          let claims, classes = List.split (List.map about premises) in
+          let first = match classes with [] -> None | first :: _ -> first in
+          if List.exists (fun other -> other <> first) classes then unsupported "reads that are about different classes of prefixes";
           let reads = match task with By_automaton automaton -> List.length automaton.reads | _ -> 1 in
           if List.map (fun (claim : Regions.claim) -> claim.number) claims <> List.init reads Fun.id then
             unfounded "%s needs a premise about each read, in their order" step.rule;
-          Reads (claims, step.rule = "joint-reads")
+          Reads (claims, step.rule = "joint-reads", first)
       | rule -> unsupported "rule %s about this architecture" rule)
   in
   Array.iteri apply certificate.steps;
@@ -97,7 +107,7 @@ let established (model : Model.t) (found : Transformers.t) (task : Counts.task) 
             Counts.count_transformer task config found.tied tensors (z e) (z precision) mn md halvings terms (fst shared) (snd
               shared) looked_at),
           "count_transformer_sound" )
-    | Reads (claims, once), By_automaton automaton ->
+    | Reads (claims, once, classes), By_automaton automaton ->
         let finer = Array.of_list (List.map (fun (claim : Regions.claim) -> claim.finer) claims) in
         let potentials = Array.of_list (List.map (fun (claim : Regions.claim) -> claim.by_potentials) claims) in
         let claims = Array.of_list (List.map (fun (claim : Regions.claim) -> claim.of_read) claims) in
@@ -105,16 +115,26 @@ let established (model : Model.t) (found : Transformers.t) (task : Counts.task) 
         for i = 0 to positions - 1 do steps.(automaton.order i) <- i done;
         let in_steps = Array.get steps and claimed = Array.get claims and of_sums = Array.get potentials in
         let by_regions = Array.for_all Option.is_none potentials in
+        let watch r = Joint_reads.watch finer.(r) ~positions in
         let count (precision, halvings, terms) =
           let counted count = count config found.tied tensors (z e) (z precision) mn md halvings terms in
-          if once then
-            let watch r = Joint_reads.watch finer.(r) ~positions and joint = Joint_reads.joint automaton ~positions ~vocab in
-            counted (Counts.count_joint_reads automaton states in_steps claimed of_sums watch joint)
-          else if by_regions then counted (Counts.count_regions_at_reads automaton states in_steps claimed)
-          else counted (Counts.count_potentials automaton states in_steps claimed of_sums)
+          match classes with
+          | None when once ->
+              let joint = Joint_reads.joint automaton ~positions ~vocab in
+              counted (Counts.count_joint_reads automaton states in_steps claimed Prefix_classes.none of_sums watch joint)
+          | None when by_regions -> counted (Counts.count_regions_at_reads automaton states in_steps claimed Prefix_classes.none)
+          | None -> counted (Counts.count_potentials automaton states in_steps claimed Prefix_classes.none of_sums)
+          | Some classes ->
+              let source = Prefix_classes.source classes automaton in
+              let leads_to = Prefix_classes.leads_to classes and stands_for = Prefix_classes.stands_for classes in
+              let bounds = Prefix_classes.claims classes ~size:(config.n_heads * (config.d_head + 1)) in
+              if once then
+                let joint = Joint_reads.joint source.automaton ~positions ~vocab in
+                counted (Counts.count_class_joint_reads automaton leads_to stands_for source.states in_steps claimed bounds watch joint)
+              else counted (Counts.count_class_regions automaton leads_to stands_for source.states in_steps claimed bounds)
         in
-        let theorem = if once then "count_joint_reads" else if by_regions then "count_regions" else "count_potentials" in
-        (count, theorem ^ "_sound")
+        let theorem = if once then "joint_reads" else if by_regions then "regions" else "potentials" in
+        (count, (if classes = None then "count_" else "count_class_") ^ theorem ^ "_sound")
     | _ -> malformed "the last step says nothing about inputs"
   in
   let rec most best = function

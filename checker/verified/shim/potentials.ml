@@ -8,10 +8,11 @@ let most_sums = 1 lsl 25 (* of all states *)
 
 let rec power base n = if n = 0 then 1 else base * power base (n - 1)
 
-let parse (step : Certificate.step) (automaton : Counts.automaton) ~states (config : Counts.architecture) =
+let parse (step : Certificate.step) source (config : Counts.architecture) =
   Certificate.taken step [ "read" ]
     [ "enforced"; "finer"; "inner"; "numbers"; "outer"; "outputs"; "pattern"; "queries"; "ratios"; "sizes"; "slopes" ];
-  if config.n_layers <> 1 then unfounded "potentials is about a transformer with one layer";
+  if source.Finer.by_state then unsupported "potentials of several layers";
+  if config.n_layers <> 1 then unfounded "potentials of several layers takes what prefix-classes says as its premise";
   if config.n_heads > most_heads then unfounded "potentials is about at most %d heads" most_heads;
   let normed = config.normalization_type <> Counts.No_norm in
   if not (config.attn_only || (config.act_fn = Counts.Relu && (not config.gated_mlp) && not normed)) then
@@ -20,7 +21,7 @@ let parse (step : Certificate.step) (automaton : Counts.automaton) ~states (conf
   let units = if config.attn_only then 0 else config.d_mlp and outs = config.d_vocab_out in
   let rivals = outs - 1 and others = config.n_heads - 1 in
   let corners = power 2 others in
-  let finer = Finer.parse step automaton ~states config in
+  let finer = Finer.parse step source config in
   let seen j = config.bidirectional || j <= finer.position in
   for i = finer.steps to config.n_ctx - 1 do
     if seen (finer.order i) then unfounded "potentials needs a read in whose steps all positions are read that it sees"
@@ -97,5 +98,5 @@ let parse (step : Certificate.step) (automaton : Counts.automaton) ~states (conf
         { Counts.patterns = count; output_of; slope_of = (fun k n -> Z.of_int slopes.((k * units) + n)); gaps_of = gaps;
           edge_of; enforced_of; pattern_in; first_gap; last_gap };
     of_read =
-      { Counts.query_starts = Finer.number_of finer; present = (fun j t -> finer.present.(j).(t)); most_cuts = 0;
-        cut_at = (fun _ -> 0); finer_of = Finer.bounded finer ~size } }
+      { Counts.query_starts = Finer.number_of finer; present = Finer.present finer; with_query = Finer.with_query finer;
+        most_cuts = 0; cut_at = (fun _ -> 0); finer_of = Finer.bounded finer ~size } }

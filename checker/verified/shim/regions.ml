@@ -6,14 +6,15 @@ type claim = { number : int; finer : Finer.t; of_read : Counts.read_claim; by_po
 
 let largest_scale, most_cuts = (1 lsl 20, 64)
 
-let parse (step : Certificate.step) (automaton : Counts.automaton) ~states (config : Counts.architecture) =
+let parse (step : Certificate.step) source (config : Counts.architecture) =
   Certificate.taken step [ "cuts"; "read" ] [ "finer"; "queries"; "scale"; "sizes" ];
   let width = config.n_heads * config.d_head in
-  if config.n_layers <> 1 then unfounded "regions is about a transformer with one layer";
+  if (config.n_layers > 1) <> source.Finer.by_state then
+    unfounded "regions is about the last layer: of several, it takes what prefix-classes says as its premise";
   if config.normalization_type <> Counts.No_norm && Z.sign (fst config.eps0) = 0 then
     unsupported "regions of a transformer whose norms have eps 0";
   let cuts = List.assoc "cuts" step.parameters in
-  let finer = Finer.parse step automaton ~states config in
+  let finer = Finer.parse step source config in
   let shape, at = Certificate.hint step "scale" [ -1 ] in
   let scale = Array.init shape.(0) at in
   need (0 <= cuts && cuts <= most_cuts) "there are 0 to %d cuts" most_cuts;
@@ -29,5 +30,5 @@ let parse (step : Certificate.step) (automaton : Counts.automaton) ~states (conf
     !widest
   in
   { number = finer.number; finer; by_potentials = None;
-    of_read = { Counts.query_starts = Finer.number_of finer; present = (fun j t -> finer.present.(j).(t)); most_cuts = cuts;
-      cut_at; finer_of = Finer.bounded finer ~size } }
+    of_read = { Counts.query_starts = Finer.number_of finer; present = Finer.present finer; with_query = Finer.with_query finer;
+      most_cuts = cuts; cut_at; finer_of = Finer.bounded finer ~size } }
