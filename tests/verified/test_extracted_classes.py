@@ -15,7 +15,7 @@ from test_prefix_classes import applied, classes_step, deep, draw_classes, drawn
 from test_regions import draw_hints, every_input, setting_for, spoiled, step_of, true_leads, width
 from thorough import some
 
-from certificates import Certificate, Model, RawTensor, Statement, Step, write_certificate, write_model
+from certificates import Certificate, Model, Statement, Step, integer_tensor, write_certificate, write_model
 from certificates.automaton import Automaton
 from checker import verify
 from checker.core.errors import Refused
@@ -40,7 +40,7 @@ def task_of(model: Model, rng: np.random.Generator) -> Automaton:
 
 
 def written(folder: Path, model: Model, automaton: Automaton, margin: Fraction, correct: int, steps: list[Step]) -> None:
-    given = {name: RawTensor.of_integers(table) for name, table in automaton.tables.items()}
+    given = {name: integer_tensor(table) for name, table in automaton.tables.items()}
     total = len(every_input(automaton))
     statement = Statement(model.digest(), {"automaton": automaton.digest}, correct, total, margin)
     write_model(folder / "model", model)
