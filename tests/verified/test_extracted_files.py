@@ -7,6 +7,7 @@ So it is if its header is written in another way. For the checker in Python, hal
 import json
 import random
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from test_extracted import asked, pytestmark
 from thorough import some
 
+from certificates import RawTensor, read_certificate, write_certificate
 from checker import verify
 
 __all__ = ["pytestmark"]
@@ -106,3 +108,37 @@ def test_texts_are_read_alike(name: str, tmp_path: Path) -> None:
             assert verdict.accepted and has_half_a_pair(json.loads(text)["__metadata__"]["config"]), (text, verdict, answer)
         accepted += status == 0
     assert 0.1 * some(300) < accepted < 0.9 * some(300)
+
+
+def test_what_cannot_be_read_gets_an_answer(tmp_path: Path) -> None:
+    """Folders, and paths and names of tensors that are not plain text."""
+    base = mutate.make_base("brute-force")
+    mutate.put(tmp_path / "cert", base.document.content())
+    for path in (tmp_path, Path("/proc/self/mem"), Path(f"{tmp_path}/\udcff")):
+        status, answer = asked(tmp_path / "cert", path)
+        assert status == 2 and answer["malformed"].startswith("cannot read"), answer
+    (size,) = struct.unpack("<Q", base.model[:8])
+    header, body = json.loads(base.model[8 : 8 + size]), base.model[8 + size :]
+    header["a\x7f"] = {"dtype": "U8", "shape": [0], "data_offsets": [len(body), len(body)]}
+    for task in ("1.5", '{"a":[1e5]}', "1"):
+        header["__metadata__"]["task"] = task
+        text = json.dumps(header).encode()
+        mutate.put(tmp_path / "model", struct.pack("<Q", len(text)) + text + body)
+        status, answer = asked(tmp_path / "cert", tmp_path / "model")
+        assert status == 2 and ("a\x7f" if task == "1" else "not an integer") in answer["malformed"], answer
+
+
+def test_the_least_integer_of_the_machine_is_no_hint(tmp_path: Path) -> None:
+    """Its absolute value would be negative."""
+    base = mutate.make_base("brute-force")
+    mutate.put(tmp_path / "model", base.model)
+    mutate.put(tmp_path / "cert", base.document.content())
+    certificate, _ = read_certificate(tmp_path / "cert")
+    (tables, step), shape = certificate.steps, certificate.steps[1].hints["ranges"].shape
+    for number in (-(2**62), 1 - 2**62):
+        ranges = RawTensor("I64", shape, struct.pack("<q", number) * (shape[0] * shape[1]))
+        changed = replace(step, hints={**step.hints, "ranges": ranges})
+        write_certificate(tmp_path / "cert", replace(certificate, steps=(tables, changed)))
+        status, answer = asked(tmp_path / "cert", tmp_path / "model")
+        assert status == 2 and ("out of range" in answer["malformed"]) == (number == -(2**62)), answer
+        assert not verify(tmp_path / "cert", tmp_path / "model").accepted

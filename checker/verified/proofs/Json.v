@@ -29,7 +29,7 @@ Definition write_char (c : Z) : list byte :=
   else if c =? 10 then [x5c; "n"%byte]
   else if c =? 12 then [x5c; "f"%byte]
   else if c =? 13 then [x5c; "r"%byte]
-  else if (32 <=? c) && (c <? 128) then [byte_of c]
+  else if (32 <=? c) && (c <? 127) then [byte_of c]
   else if c <? 0x10000 then unit c
   else unit (0xd800 + (c - 0x10000) / 1024) ++ unit (0xdc00 + (c - 0x10000) mod 1024).
 Definition write_text (s : list Z) : list byte := x22 :: flat_map write_char s ++ [x22].
@@ -282,7 +282,7 @@ Proof.
   intros S. unfold write_char.
   repeat match goal with |- context [if c =? ?k then _ else _] => destruct (Z.eqb_spec c k); [subst; reflexivity|] end.
   assert (B : 0 <= c < 0x110000) by (unfold scalar in S; cases; lia).
-  destruct ((32 <=? c) && (c <? 128)) eqn:P.
+  destruct ((32 <=? c) && (c <? 127)) eqn:P.
   - cases. assert (U := code_point_complete c s S). unfold utf8 in U. cases. cbn [app chars] in *. rewrite !byte_eqb, number_byte_of by lia.
     cbn [number]. change (number x22) with 0x22. change (number x5c) with 0x5c.
     rewrite (proj2 (Z.eqb_neq c _)), (proj2 (Z.eqb_neq c _)), U by lia. cases. reflexivity.

@@ -1,4 +1,4 @@
-(* What JSON is (RFC 8259, and what FORMAT.md 1 adds to it): the texts that have a value. The parser keeps to it. *)
+(* What JSON is (RFC 8259, within the limits of FORMAT.md 1): the texts that have a value. The parser keeps to it. *)
 From Coq Require Import ZArith Lia Bool Strings.Byte List.
 From CompactProofs Require Import Bytes Utf8 Json.
 Import ListNotations.

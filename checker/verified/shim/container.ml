@@ -7,11 +7,13 @@ type file = { metadata : (string * string) list; tensors : (string * tensor) lis
 let largest = 1 lsl 28
 
 let read_file path =
-  let channel = try open_in_bin path with Sys_error reason -> malformed "cannot read %s" reason in
-  Fun.protect ~finally:(fun () -> close_in channel) (fun () ->
-      let length = in_channel_length channel in
-      need (length <= largest) "%s is larger than %d bytes" path largest;
-      really_input_string channel length)
+  try
+    let channel = open_in_bin path and found = Buffer.create 65536 in
+    let rec go () = if Buffer.length found <= largest then match Buffer.add_channel found channel 65536 with () -> go () | exception End_of_file -> () in
+    Fun.protect ~finally:(fun () -> close_in channel) go;
+    need (Buffer.length found <= largest) "%s is larger than %d bytes" path largest;
+    Buffer.contents found
+  with Sys_error reason -> malformed "cannot read %s: %s" path reason
 
 let bytes tensor = String.sub tensor.content tensor.at tensor.size
 let count tensor = List.fold_left ( * ) 1 tensor.shape
@@ -32,7 +34,7 @@ let parse content =
       in
       { metadata = Json.map (fun (key, text) -> (Json.text_of key, Json.text_of text)) found.metadata; tensors = Json.map tensor found.tensors }
 
-(* The i-th integer of a tensor of integers. *)
+(* The i-th integer of a tensor of integers: of 63 bits, and with an absolute value, so not -2^62. *)
 let integer tensor =
   let { content; at; _ } = tensor in
   match tensor.dtype with
@@ -44,7 +46,7 @@ let integer tensor =
       fun i ->
         let found = String.get_int64_le content (at + (8 * i)) in
         let small = Int64.to_int found in
-        need (Int64.equal (Int64.of_int small) found) "an integer is out of range";
+        need (Int64.equal (Int64.of_int small) found && small > min_int) "an integer is out of range";
         small
   | dtype -> malformed "expected an integer tensor, found %s" dtype
 

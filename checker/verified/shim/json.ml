@@ -59,6 +59,12 @@ let fields what names value =
   need (List.sort compare (List.map fst found) = List.sort compare names) "%s has other fields than %s" what (String.concat ", " names);
   List.map (fun name -> List.assoc name found) names
 
+let rec integral = function
+  | Decimal _ -> malformed "a JSON number is not an integer"
+  | List l -> List.iter integral l
+  | Object l -> List.iter (fun (_, x) -> integral x) l
+  | Null | Bool _ | Int _ | String _ -> ()
+
 let machine what = function
-  | Int z when Z.fits_int64 z && Z.fits_int z -> Z.to_int z
+  | Int z when Z.fits_int z && Z.to_int z > min_int -> Z.to_int z
   | _ -> malformed "%s is no 64-bit integer" what

@@ -7,7 +7,9 @@ let answer status members =
   print_endline (Json.spelled (Json.Object members));
   exit status
 
-let refused status kind reason = answer status [ ("accepted", Json.Bool false); (kind, Json.String reason) ]
+(* Names of files may be any bytes. *)
+let readable text = if Counts.read_utf8 (Texts.to_bytes text) = None then String.map (fun c -> if c < '\128' then c else '?') text else text
+let refused status kind reason = answer status [ ("accepted", Json.Bool false); (kind, Json.String (readable reason)) ]
 
 let check model_path certificate_path =
   let content = Container.read_file certificate_path in
@@ -48,7 +50,8 @@ let () =
       | Unfounded reason -> refused 1 "refused" reason
       | Malformed reason -> refused 2 "malformed" reason
       | Unsupported what -> refused 3 "unsupported" what
-      | Stack_overflow | Out_of_memory | Z.Overflow -> refused 3 "unsupported" "files of this size")
+      | Stack_overflow | Out_of_memory | Z.Overflow -> refused 3 "unsupported" "files of this size"
+      | error -> refused 3 "unsupported" (Printexc.to_string error))
   | _ ->
       prerr_endline "usage: compact-proofs-verified MODEL CERTIFICATE";
       exit 3

@@ -130,7 +130,7 @@ let is_minus_infinity (t : Container.tensor) =
 
 let parse (file : Container.file) =
   List.iter (fun (key, _) -> need (List.mem key [ "config"; "task"; "format" ]) "unknown metadata %s" key) file.metadata;
-  Option.iter (fun task -> ignore (Json.parse task)) (List.assoc_opt "task" file.metadata);
+  Option.iter (fun task -> Json.integral (Json.parse task)) (List.assoc_opt "task" file.metadata);
   let config = match List.assoc_opt "config" file.metadata with Some text -> text | None -> malformed "metadata has no config: not a model file" in
   let config = Json.members "the configuration" (Json.parse config) in
   let name = name_of config in
