@@ -216,7 +216,6 @@ _REPLACED = {
         ("node // len(self.queries) if self.source.by_state", "node % len(self.queries) if self.source.by_state"),
         ("self.layers.falls(self.source.layer, ", "self.layers.falls(0, "),
         ('f"blocks.{self.source.layer}.attn.W_O"', '"blocks.0.attn.W_O"'),
-        ("kept = np.isin(edges.source, before)", "kept = edges.source >= 0"),
         ("stream + self.layers.plus(written, bias)", "stream + written"),
         (
             "written, bias = self.range[0].reshape(1, -1) @ self.out",

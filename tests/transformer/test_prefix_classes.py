@@ -37,7 +37,7 @@ from checker.transformer.finer import RightAtRead
 from checker.transformer.joint_reads import joint_reads
 from checker.transformer.potentials import potentials
 from checker.transformer.prefix_classes import prefix_classes
-from checker.transformer.reads import LayerInput
+from checker.transformer.reads import LayerInput, Read
 from checker.transformer.regions import regions
 from checker.transformer.transformer_forward import transformer_forward
 from prover.proving import problem_about, prove
@@ -188,6 +188,24 @@ def test_the_residual_stream_is_in_the_boxes(seed: int) -> None:
         assert np.all(low[place] - SURE < true[:, position]) and np.all(true[:, position] < high[place] + SURE)
         if memory > 2 and model.config.n_layers == 2:
             assert np.all(high[place] - low[place] < 1e-5)
+
+
+@pytest.mark.parametrize("seed", parts(36))
+def test_what_a_query_looks_at_are_the_classes_on_its_ways(seed: int) -> None:
+    """Were there others, their scores could be so high that nothing is left of its own."""
+    rng, model = np.random.default_rng(seed), deep(seed, normalization_type=None, use_qk_norm=False)
+    automaton = in_order(model, rng)
+    rows, setting = every_input(automaton), setting_for(model, automaton, 30)
+    classes, finer = draw_classes(automaton, rng, 3)
+    met = [states_after(finer, rows, place + 1) for place in range(model.config.n_ctx)]
+    position = int(rng.integers(model.config.n_ctx))
+    queries = np.unique(met[position])
+    read = Read(setting, applied(setting, classes), setting.task, position, queries)  # type: ignore[arg-type]
+    for place in range(position):
+        pairs = np.unique([np.searchsorted(queries, met[position]), np.searchsorted(read.symbols[place], met[place])], axis=1)
+        assert np.array_equal(read.symbols[place], np.unique(met[place]))
+        assert np.array_equal(np.argwhere(read.visible(place)), pairs.T)
+    assert read.visible(position).all()
 
 
 @pytest.mark.parametrize("seed", range(0, 60, 8))
