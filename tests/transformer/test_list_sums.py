@@ -4,6 +4,7 @@ import itertools
 import math
 from dataclasses import replace
 from fractions import Fraction
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from checker.core.facts import Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
 from checker.transformer.finer import RightAtRead
-from checker.transformer.list_sums import list_sums
+from checker.transformer.list_sums import Attended, Families, list_sums
 from checker.transformer.sorted_lists import parse_sorted_lists
 from checker.transformer.transformer_forward import transformer_forward
 from prover.proving import problem_about
@@ -250,8 +251,59 @@ def test_boxes_without_a_ratio_are_left_out_and_gaps_are_not() -> None:
             more = {"ratios": np.concatenate(edges, axis=2), "enforced": np.repeat(hints["enforced"], boxes, axis=1)}
             check_truth(model, read, fact := established(setting_for(model), read, {**hints, **more}))
             assert fact.correct == whole.correct or len(edges) > 2
+        first = {"ratios": np.concatenate([low, low, high], axis=2), "enforced": hints["enforced"].repeat(2, axis=1)}
+        first["enforced"][:, 0] = 2**40  # of a box without a ratio
+        assert established(setting_for(model), read, {**hints, **first}).correct == whole.correct
         nothing = {"ratios": np.concatenate([high, high], axis=2)}
         assert established(setting_for(model), read, {**hints, **nothing}).correct == 0
+
+
+@pytest.mark.parametrize("seed", parts(120))
+def test_sums_are_the_least_of_all_lists(seed: int) -> None:
+    """Against the sum for each set of numbers, with terms that are integers: positive exactly if all are."""
+    rng, length = np.random.default_rng(seed), 1 + seed % 4
+    number, numbers = int(rng.integers(length)), length + 1 + seed // 4 % 4
+    setting = setting_for(draw_fitting(0))
+    families = families_of(length, numbers, number)
+    target = families[int(rng.integers(len(families)))][1]
+    query = np.array([one for one, other in families if other == target])
+    widths = [numbers] * 2 + [1] + [numbers] * (number - 1) + [1] * bool(number)
+    drawn = [rng.integers(-9, 10, (len(query), width)) for width in widths]
+    listed, after = np.minimum(*drawn[:2]), drawn[2:]
+    for f, one in enumerate(query):
+        sums = [
+            listed[f, [*below, *([one] * bool(number)), target, *above]].sum()
+            + sum(after[1 + i][f, x] for i, x in enumerate(below))
+            + (after[number][f, 0] if number else 0)
+            for below in itertools.combinations(range(one), max(number - 1, 0))
+            for above in itertools.combinations(range(target + 1, numbers), length - number - 1)
+        ]
+        after[0][f] = f % 2 - min(sums)
+    places = [Attended([setting.arithmetic.exact(table, np.zeros(table.shape, np.int64))], []) for table in drawn]
+    lists: Any = SimpleNamespace(number=number, groups=np.arange(length))
+    none = setting.arithmetic.exact(np.zeros((1, 1, 1), np.int64), np.zeros((1, 1, 1), np.int64))
+    every = Families(lists, target, query, none, places[:2], places[2:])
+    found = every._positive(lambda place: place.weights[0].reshape(len(query), -1, 1))
+    assert np.array_equal(found, np.arange(len(query)) % 2 == 1)
+
+
+@pytest.mark.parametrize("seed", range(0, 12, 2))
+def test_whatever_enforces_ratios_proves_what_is_true(seed: int) -> None:
+    model, rng = draw_fitting(seed, n_heads=2, n_key_value_heads=2), np.random.default_rng(seed)
+    for read in range(model.config.n_ctx // 2):
+        hints = drawn_hints(model, read, rng, bins=1)
+        for size in (-(2**40), 2**40):
+            check_truth(model, read, established(setting_for(model), read, {**hints, "enforced": 0 * hints["enforced"] + size}))
+
+
+def test_what_is_no_input_is_not_covered() -> None:
+    for seed in (0, 1, 6, 7):
+        model = draw_fitting(seed)
+        every = np.array(list(itertools.product(range(model.config.d_vocab), repeat=model.config.n_ctx)))
+        inputs = set(map(tuple, every_input(model).tolist()))
+        for read in range(model.config.n_ctx // 2):
+            fact = established(setting_for(model), read, found_hints(model, read, bins=1))
+            assert {tuple(row) for row in every[fact.covers(every)].tolist()} <= inputs
 
 
 def test_what_is_refused() -> None:
@@ -270,6 +322,7 @@ def test_what_is_refused() -> None:
         {"groups": hints["groups"] - 1},
         {"groups": hints["groups"] + len(hints["groups"])},
         {"ratios": hints["ratios"][..., :1]},
+        {"ratios": hints["ratios"][..., :1], "enforced": hints["enforced"][:, :0]},
         {"ratios": hints["ratios"][1:]},
         {"ratios": hints["ratios"] + 2**53},
         {"enforced": hints["enforced"][1:]},
