@@ -41,7 +41,7 @@ from certificates.automaton import Automaton
 from checker import verify
 from checker.core.enclosures import Enclosure
 from checker.core.errors import Refused
-from checker.core.facts import Setting
+from checker.core.facts import Fact, Setting
 from checker.rules.all_inputs import all_inputs as all_inputs_rule
 from checker.rules.disjoint_sum import disjoint_sum
 from checker.rules.float_execution import float_execution
@@ -101,6 +101,17 @@ def executed(setting: Setting, bits: int) -> EvaluatedTransformer:
     return evaluated(ExecutedLayers(setting, setting.model.config, coarse(bits)))
 
 
+def require_right(setting: Setting, premise: Fact, step: Step, rows: np.ndarray, leads: list[np.ndarray]) -> None:
+    """The inputs of regions that a step proves lead in every run. rows: all inputs; leads: theirs, in each run."""
+    try:
+        fact = regions(setting, step, (premise,))
+    except Refused:
+        return
+    held = fact.covers(rows)
+    assert fact.deployed == "coarse" and fact.correct == np.count_nonzero(held)
+    assert all(np.all(in_run[held] > 0) for in_run in leads)
+
+
 @pytest.mark.parametrize("seed", range(2 * ALL if THOROUGH else ALL))
 def test_logits_of_executions_are_enclosed(seed: int) -> None:
     """At every position of every input, of every kind of model; with few bits, unless norms then divide by little."""
@@ -142,13 +153,9 @@ def test_all_inputs_of_proved_regions_are_right_in_executions(seed: int) -> None
     in_runs = [leads_in(model, run, rows, automaton) for run in runs(some(24), bits)]
     for read in range(len(automaton.reads)):
         hints = draw_hints(automaton, read, rng, int(rng.choice([1, 2, 60])), width(model), 0.1 * (seed % 4 == 1))
-        try:
-            fact = regions(setting, step_of(read, hints, int(rng.integers(0, 4))), (forward,))
-        except Refused:
-            continue
-        held = fact.covers(rows)
-        assert fact.deployed == "coarse" and fact.correct == np.count_nonzero(held)
-        assert all(np.all(leads[held, read] > 0) for leads in in_runs)
+        require_right(
+            setting, forward, step_of(read, hints, int(rng.integers(0, 4))), rows, [leads[:, read] for leads in in_runs]
+        )
 
 
 @pytest.mark.parametrize("seed", parts(40))
@@ -174,13 +181,9 @@ def test_streams_and_leads_of_executions_are_in_the_boxes_of_classes(seed: int) 
         hints = draw_hints(finer, read, rng, int(rng.choice([1, 2, 60])), width(model), 0.1 * (seed % 4 == 1), by_state=True)
         if steps <= position:
             return
-        try:
-            fact = regions(setting, step_of(read, hints, int(rng.integers(0, 4))), (layer,))
-        except Refused:
-            continue
-        held = fact.covers(rows)
-        assert fact.deployed == "coarse" and fact.correct == np.count_nonzero(held)
-        assert all(np.all(leads[held, read] > 0) for leads in in_runs)
+        require_right(
+            setting, layer, step_of(read, hints, int(rng.integers(0, 4))), rows, [leads[:, read] for leads in in_runs]
+        )
 
 
 def handmade(config: dict[str, Any], **weights: Any) -> Model:

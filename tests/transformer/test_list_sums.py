@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from test_regions import spoiled
 from thorough import parts
 from transformer_models import draw_model, stored_weights
 from transformer_oracle import torch_logits
@@ -29,6 +30,8 @@ from prover.strategies.list_sums import ListSums
 
 TASK = {"name": "sorted-lists"}
 SURE = 1e-6
+CHANGES = (-3, -2, -1, 1, 2, 2**20, -(2**24), 2**52)
+"""By which a number in a hint may be spoiled."""
 Hints = dict[str, np.ndarray]
 
 
@@ -138,22 +141,6 @@ def test_anything_in_hints_proves_what_is_true(seed: int) -> None:
         check_truth(model, read, established(setting, read, drawn_hints(model, read, rng, int(rng.integers(1, 4)))))
 
 
-def spoiled(hints: Hints, rng: np.random.Generator) -> Hints:
-    """One change somewhere."""
-    name = str(rng.choice(sorted(hints)))
-    array = hints[name].copy()
-    kind = rng.integers(4)
-    if kind == 0 and array.size:
-        array.reshape(-1)[rng.integers(array.size)] += rng.choice([-3, -2, -1, 1, 2, 2**20, -(2**24), 2**52])
-    elif kind == 1 and len(array):
-        array = np.delete(array, rng.integers(len(array)), axis=0)
-    elif kind == 2 and len(array):
-        array = np.concatenate([array, array[rng.integers(len(array))][None]])
-    elif len(array):
-        array = array[rng.permutation(len(array))]
-    return {**hints, name: array}
-
-
 @pytest.mark.parametrize("seed", parts(40))
 def test_spoiled_hints_are_refused_or_prove_what_is_true(seed: int) -> None:
     model, rng = draw_fitting(seed), np.random.default_rng(seed)
@@ -161,7 +148,7 @@ def test_spoiled_hints_are_refused_or_prove_what_is_true(seed: int) -> None:
     hints = found_hints(model, read, bins=1 + int(rng.integers(2))) if seed % 5 != 4 else found_hints(model, read, bins=1)
     for _ in range(12):
         try:
-            fact = established(setting, read, spoiled(hints, rng))
+            fact = established(setting, read, spoiled(hints, rng, sorted(hints), CHANGES))
         except Refused:
             continue
         check_truth(model, read, fact)

@@ -205,13 +205,15 @@ def test_nothing_is_proved_where_no_sum_of_weights_is_positive(seed: int, read: 
     assert fact.correct == 0 and not fact.covers(every_input(automaton)).any()
 
 
-def spoiled(hints: dict[str, np.ndarray], rng: np.random.Generator, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """One change somewhere in a hint with one of these names."""
+def spoiled(
+    hints: dict[str, np.ndarray], rng: np.random.Generator, names: Sequence[str], by: Sequence[int] = (-3, -2, -1, 1, 2, 2**40)
+) -> dict[str, np.ndarray]:
+    """One change somewhere in a hint with one of these names: perhaps of a number, by one of these."""
     name = str(rng.choice(names))
     array = hints[name].copy()
     kind = rng.integers(4)
     if kind == 0 and array.size:
-        array.reshape(-1)[rng.integers(array.size)] += rng.choice([-3, -2, -1, 1, 2, 2**40])
+        array.reshape(-1)[rng.integers(array.size)] += rng.choice(by)
     elif kind == 1 and len(array):
         array = np.delete(array, rng.integers(len(array)), axis=0)
     elif kind == 2 and len(array):
