@@ -2,13 +2,18 @@
 
 A result is kept under a digest of the mutant, of all that is trusted, and of the sources of the tests named with it. Whatever
 changes among these is tried anew. Every test must pass on the unchanged project before a failure of it means anything.
+
+Most mutants are caught by a quarter of the cases, as `make test` draws them; all cases are drawn for the others. Cases that
+caught a mutant are tried first on the next one of the same file.
 """
 
 import argparse
 import ast
+import compileall
 import hashlib
 import json
 import os
+import py_compile
 import shutil
 import signal
 import subprocess
@@ -26,11 +31,13 @@ from queue import SimpleQueue
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "mutants-out" / "results.jsonl"
 TRUSTED = ("checker", "certificates")
-COPIED = (*TRUSTED, "prover", "tests")
+COPIED = (*TRUSTED, "prover", "tests", "docs")
 PATIENCE = 3600
 """Seconds after which a test counts as failed: a mutant may run for ever."""
 NOT_RUN = {4, 5}
 """Exit codes of pytest where no test was run: there is no test of this name."""
+LAST_CASES = 12
+"""So many of the cases that caught mutants of a file are tried first on the next one."""
 
 
 @dataclass(frozen=True)
@@ -120,75 +127,121 @@ class Stopped(Exception):
 
 
 @dataclass
+class Nursery:
+    """A copy of the project, and the process whose children run tests in it."""
+
+    copy: Path
+    process: subprocess.Popen[str]
+    child: int | None = None
+
+    @staticmethod
+    def of(copy: Path) -> "Nursery":
+        """Copies the project and starts the process."""
+        for name in COPIED:
+            if (ROOT / name).exists():
+                shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "pyproject.toml", copy)
+        # Byte code goes by the source's digest: a mutant and its original may have the same size and second of writing.
+        compileall.compile_dir(copy, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
+        settings = {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+        settings |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # some take a second to import
+        process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("nursery.py"))],
+            cwd=copy,
+            env={**os.environ, **settings},
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C reaches this process only, which then ends the others
+        )
+        return Nursery(copy, process)
+
+    def run(self, tests: Sequence[str], thorough: bool) -> tuple[int, str]:
+        """Pytest's exit code, and the first case that failed, if one is known."""
+        assert self.process.stdin and self.process.stdout
+        self.process.stdin.write(json.dumps({"tests": tests, "thorough": thorough}) + "\n")
+        self.process.stdin.flush()
+        case, patience = "", threading.Timer(PATIENCE, self.end_child)
+        patience.start()
+        try:
+            for line in self.process.stdout:
+                kind, _, value = line.rstrip("\n").partition(" ")
+                if kind == "process":
+                    self.child = int(value)
+                elif kind == "case":
+                    case = value
+                elif kind == "code":
+                    return int(value), case
+        finally:
+            patience.cancel()
+            self.end_child()  # with all that it started
+            self.child = None
+        raise Stopped
+
+    def end_child(self) -> None:
+        """End the tests under way, and the processes that they started."""
+        if self.child is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.child, signal.SIGKILL)
+
+    def end(self) -> None:
+        """End everything."""
+        self.process.kill()
+        self.end_child()
+        self.process.wait()
+
+
+@dataclass
 class Workers:
-    """Copies of the project, one for each worker, and the tests that run in them."""
+    """The copies of the project, and what is known of cases that catch mutants."""
 
-    copies: SimpleQueue[Path] = field(default_factory=SimpleQueue)
-    running: set[subprocess.Popen[bytes]] = field(default_factory=set)
-    stopped: bool = False
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    all: Sequence[Nursery]
+    idle: SimpleQueue[Nursery] = field(default_factory=SimpleQueue)
+    cases: dict[str, list[str]] = field(default_factory=dict)
+    """For each file the cases that caught a mutant of it, the last one first. Each passes without any mutant."""
 
-    def fails(self, test: str, copy: Path, thorough: bool) -> bool:
-        """Whether a test fails in a copy, drawing as many cases as `make test` or as `make thorough`.
+    def __post_init__(self) -> None:
+        """All are idle at first."""
+        for nursery in self.all:
+            self.idle.put(nursery)
+
+    def fails(self, test: str, nursery: Nursery, thorough: bool) -> tuple[bool, str]:
+        """Whether a test fails, drawing as many cases as `make test` or as `make thorough`; and the case, if one is known.
 
         Raises ValueError if there is no such test.
         """
-        # No byte code: a mutant and its original may have the same size, and be written in the same second.
-        path = f"{copy}:{Path(__file__).parent}"  # the latter for the plugin
-        settings = {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
-        settings |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # some take a second to import
-        settings |= {"THOROUGH": "1"} if thorough else {}
-        plugins = ("no:cacheprovider", "no_shrinking", "_hypothesis_pytestplugin")
-        options = ["-x", "-q", *(part for name in plugins for part in ("-p", name)), "-m", ""]
-        with self.lock:
-            if self.stopped:
-                raise Stopped
-            process = subprocess.Popen(
-                [sys.executable, "-m", "pytest", *options, test],
-                cwd=copy,
-                env={**os.environ, **settings},
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C reaches this process only, which then ends its tests and theirs
-            )
-            self.running.add(process)
-        try:
-            code = process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            kill(process)
-            return True
-        finally:
-            with self.lock:
-                self.running.discard(process)
-        if self.stopped:
-            raise Stopped
+        code, case = nursery.run([test], thorough)
         if code in NOT_RUN:
             raise ValueError(f"there is no test {test}")
-        return bool(code)
+        return bool(code), case
 
-    def try_one(self, mutant: Mutant) -> str | None:
-        """A test that fails on a copy of the project with this mutant in it: most are caught by a quarter of the cases."""
-        copy = self.copies.get()
+    def try_one(self, mutant: Mutant, thorough: bool) -> str | None:
+        """A test that fails on a copy of the project with this mutant in it."""
+        nursery = self.idle.get()
         try:
-            with mutated(copy, mutant):
-                tries = ((test, thorough) for thorough in (False, True) for test in mutant.tests)
-                return next((test for test, thorough in tries if self.fails(test, copy, thorough)), None)
+            known = self.cases.setdefault(mutant.file, [])
+            likely = [case for case in known if any(case.startswith(test) for test in mutant.tests)][:LAST_CASES]
+            with mutated(nursery.copy, mutant):
+                code, case = nursery.run(likely, thorough) if likely else (0, "")
+                if code and case:
+                    known[:] = [case, *(other for other in known if other != case)]
+                    return case
+                for test in mutant.tests:
+                    caught, case = self.fails(test, nursery, thorough)
+                    if caught:
+                        break
+                else:
+                    return None
+            if mutant.file and case and nursery.run([case], False) == (0, ""):
+                known[:] = [case, *(other for other in known if other != case)]
+            return case or test
         finally:
-            self.copies.put(copy)
+            self.idle.put(nursery)
 
     def stop(self) -> None:
         """End all tests."""
-        with self.lock:
-            self.stopped = True
-            for process in self.running:
-                kill(process)
-
-
-def kill(process: subprocess.Popen[bytes]) -> None:
-    """End a test and the processes that it started."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+        for nursery in self.all:
+            nursery.end()
 
 
 @contextmanager
@@ -206,22 +259,22 @@ def mutated(copy: Path, mutant: Mutant) -> Iterator[None]:
 # --- all of them --------------------------------------------------------------------------------------------------------------
 
 
-def unchanged(test: str) -> Mutant:
-    """No mutant at all, which a test must not notice."""
-    return Mutant("", "", "", (test,))
+def unchanged(test: str, thorough: bool) -> Mutant:
+    """No mutant at all, which a test must not notice, with few cases or with all."""
+    return Mutant("", "", "all cases" if thorough else "", (test,))
 
 
 def hunt(
-    workers: Workers, memory: Memory, mutants: Sequence[Mutant], jobs: int, say: Callable[[Mutant, str | None], str]
+    workers: Workers, memory: Memory, mutants: Sequence[Mutant], thorough: bool, say: Callable[[Mutant, str | None], str]
 ) -> list[Mutant]:
     """Try all mutants; says what became of each, and how long the rest will take. Returns those that no test noticed."""
     survivors, started = [], time.monotonic()
 
     def attempt(mutant: Mutant) -> tuple[Mutant, str | None, float]:
         before = time.monotonic()
-        return mutant, workers.try_one(mutant), time.monotonic() - before
+        return mutant, workers.try_one(mutant, thorough), time.monotonic() - before
 
-    with ThreadPoolExecutor(jobs) as pool:
+    with ThreadPoolExecutor(len(workers.all)) as pool:
         futures = [pool.submit(attempt, mutant) for mutant in mutants]
         try:
             for number, future in enumerate(as_completed(futures), 1):
@@ -237,6 +290,21 @@ def hunt(
     return survivors
 
 
+def hunt_all(workers: Workers, memory: Memory, mutants: Sequence[Mutant]) -> list[Mutant] | None:
+    """Try all with few cases, then all cases on those that nothing noticed, which are returned.
+
+    None if tests fail without any mutant.
+    """
+    for thorough in (False, True):
+        controls = [unchanged(test, thorough) for test in dict.fromkeys(test for mutant in mutants for test in mutant.tests)]
+        controls = [control for control in controls if memory.known.get(memory.key(control)) is not False]
+        passing = hunt(workers, memory, controls, thorough, control_described)
+        if len(passing) < len(controls):
+            return None
+        mutants = hunt(workers, memory, mutants, thorough, described if thorough else first_described)
+    return list(mutants)
+
+
 def run(mutants: Sequence[Mutant], jobs: int) -> int:
     """Try these mutants; the exit status: 0 if all were caught, 1 if not, 2 if tests fail without any."""
     memory = Memory.read()
@@ -245,27 +313,30 @@ def run(mutants: Sequence[Mutant], jobs: int) -> int:
         print(f"STALE     {mutant.file}: {mutant.old!r} is not there any more", flush=True)
     fresh = [mutant for mutant in mutants if mutant not in stale]
     todo = [mutant for mutant in fresh if not memory.known.get(memory.key(mutant))]
-    tests = list(dict.fromkeys(test for mutant in todo for test in mutant.tests))
-    controls = [unchanged(test) for test in tests]
-    controls = [control for control in controls if memory.known.get(memory.key(control)) is not False]
     print(f"{len(mutants)} mutants, {len(fresh) - len(todo)} of them known to be caught; {jobs} at a time", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        workers = Workers()
-        for number in range(jobs):
-            copy = Path(folder) / str(number)
-            for name in COPIED:
-                shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-            shutil.copy(ROOT / "pyproject.toml", copy)
-            workers.copies.put(copy)
-        passing = hunt(workers, memory, controls, jobs, lambda m, by: f"{'FAILS' if by else 'passes'} unchanged: {m.tests[0]}")
-        if len(passing) < len(controls):
-            print("tests fail without any mutant: what they say of mutants means nothing")
-            return 2
-        survivors = hunt(workers, memory, todo, jobs, described)
+        workers = Workers([Nursery.of(Path(folder) / str(number)) for number in range(jobs)])
+        try:
+            survivors = hunt_all(workers, memory, todo)
+        finally:
+            workers.stop()
+    if survivors is None:
+        print("tests fail without any mutant: what they say of mutants means nothing")
+        return 2
     for mutant in survivors:
         print(described(mutant, None))
     print(f"{len(fresh) - len(survivors)} of {len(mutants)} mutants caught, {len(survivors)} survived, {len(stale)} stale")
     return 1 if survivors or stale else 0
+
+
+def control_described(control: Mutant, failed: str | None) -> str:
+    """One line."""
+    return f"{'FAILS' if failed else 'passes'} unchanged: {control.tests[0]}"
+
+
+def first_described(mutant: Mutant, caught_by: str | None) -> str:
+    """One line, where nothing is said yet of mutants that were not caught."""
+    return described(mutant, caught_by).replace("SURVIVED ", "later    ", 1)
 
 
 def described(mutant: Mutant, caught_by: str | None) -> str:
