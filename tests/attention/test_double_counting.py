@@ -15,6 +15,7 @@ from make_golden import SUBJECTS, TABLES, by_cell, correct_in_ranges, enumeratio
 
 from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement, Step, integer_tensor
 from checker import CheckError
+from checker.attention.enumeration import _EFFORT_OF_A_PRODUCT
 from checker.attention.order_statistic import order_statistic
 from checker.attention.tables import AdditiveTables
 from checker.core.decide import check_proof, parse_task
@@ -113,6 +114,14 @@ class Bench:
         except Refused:
             return True
         return False
+
+
+def test_every_product_that_is_looked_at_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One for each query, each label from it on, and each free position at which the label may stand first, or none."""
+    bench, announced = Bench.of(always_largest(3, 3)), list[int]()
+    monkeypatch.setattr(bench.setting.meter, "toil", lambda effort, really=True: announced.append(effort))
+    bench.apply(enumeration([(0, 3), (0, 3), (0, 3)]), bench.tables)
+    assert announced.count(_EFFORT_OF_A_PRODUCT) == (3 + 2 + 2) + (3 + 2) + 3
 
 
 def test_lists_upon_lists_cost_what_they_do_together() -> None:

@@ -209,6 +209,8 @@ def test_margins_and_executions_are_proved_and_pinned(files: dict[str, Path], tm
     for pins in ({"margin_at_least": "0.2500001"}, {"deployed": "float32"}):
         refused = verify(target, files["model"], **pins)
         assert refused.exit_code == 1 and ("pinned" in refused.reason)
+    refused = verify(target, files["model"], error_at_most={1: "100"})
+    assert refused.exit_code == 1 and "nothing about an MLP at the pinned frequency 1" in refused.reason
     assert verify(files["good"], files["model"]).margin == "0"
     code, out = run_prover(*prove_it, "--deployed", "float32")
     assert code == 0 and "Every execution of the model in float32" in out

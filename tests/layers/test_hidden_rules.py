@@ -61,6 +61,7 @@ from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
 from checker.layers.composition import Composition
 from checker.layers.facts import HiddenTables
+from checker.layers.hidden_tables import most_of_neurons
 from checker.registry import RULES
 from checker.reporting.verdict import ARITHMETICS
 from prover.layers.two_input_problem import TwoInputProblem
@@ -911,3 +912,12 @@ def test_a_large_table_is_refused_before_it_is_decoded() -> None:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peak < 3 * 2**22  # its bytes are held in any case
+
+
+def test_neurons_that_are_never_active_add_nothing_to_what_others_can() -> None:
+    """One is active up to 2 and writes a range of 2; the other, whose range is 10, stays at least 5 below."""
+    arithmetic = ScaledArithmetic(30, Meter(Budget()))
+    given = ([[1, -5], [2, -6]], [[0, -1], [0, 0]], [[0, 0]], [[1, 3], [0, 10]])
+    left, right, bias, unembed = (arithmetic.exact(np.array(table), np.zeros_like(table)) for table in given)
+    for neurons, most in (([0], 4), ([1], 0), ([0, 1], 4)):
+        assert [end.item() for end in ends(most_of_neurons(left, right, bias, unembed, np.array(neurons)))] == [most, most]

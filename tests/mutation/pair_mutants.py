@@ -582,7 +582,6 @@ WAVE_OUTPUT = (
     ('(hints["reading"] < 0) | (hints["reading"] >= p)', 'hints["reading"] < 0'),
     ("(weights < -_LARGEST_WEIGHT) | (weights > _LARGEST_WEIGHT)", "weights < -_LARGEST_WEIGHT"),
     ("(weights < -_LARGEST_WEIGHT) | (weights > _LARGEST_WEIGHT)", "weights > _LARGEST_WEIGHT"),
-    ("(weights < -_LARGEST_WEIGHT) | (weights > _LARGEST_WEIGHT)", "abs(weights) > _LARGEST_WEIGHT"),
     ('np.concatenate([hints["entry_weight"], hints["weight"]])', 'hints["weight"]'),
     ('np.concatenate([hints["entry_weight"], hints["weight"]])', 'hints["entry_weight"]'),
     ("setting.meter.hold(p * (len(listed) + neurons)", "setting.meter.hold(0 * (len(listed) + neurons)"),

@@ -3,8 +3,9 @@
 A result is kept under a digest of the mutant, of all that is trusted, and of the sources of the tests named with it. Whatever
 changes among these is tried anew. Every test must pass on the unchanged project before a failure of it means anything.
 
-Most mutants are caught by a quarter of the cases, as `make test` draws them; all cases are drawn for the others. Cases that
-caught a mutant are tried first on the next one of the same file.
+Most mutants are caught by a quarter of the cases, as `make test` draws them; all cases are drawn for the others. First come
+the cases that caught mutants of the same file before, then those that call the function in which the mutant is (so they did on
+the unchanged project), the quickest first, then all others.
 """
 
 import argparse
@@ -32,8 +33,8 @@ ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "mutants-out" / "results.jsonl"
 TRUSTED = ("checker", "certificates")
 COPIED = (*TRUSTED, "prover", "tests", "docs")
-PATIENCE = 3600
-"""Seconds after which a test counts as failed: a mutant may run for ever."""
+PATIENCE = 1200
+"""Seconds after which a case counts as failed, as a mutant may run for ever; a quarter of it where few cases are drawn."""
 NOT_RUN = {4, 5}
 """Exit codes of pytest where no test was run: there is no test of this name."""
 LAST_CASES = 12
@@ -86,13 +87,13 @@ class Memory:
     known: dict[str, bool] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
     trusted: str = ""
+    called: dict[str, "Cases"] = field(default_factory=dict)
 
     @staticmethod
     def read() -> "Memory":
         """What the file holds; a last line that was cut off is nothing."""
         memory = Memory()
-        files = [path for top in TRUSTED for path in (ROOT / top).rglob("*") if path.is_file() and path.suffix != ".pyc"]
-        memory.trusted = digest_of(files)
+        memory.trusted = digest_of([path for top in TRUSTED for path in (ROOT / top).rglob("*.py")])
         for line in RESULTS.read_text(encoding="utf-8").splitlines() if RESULTS.exists() else []:
             try:
                 record = json.loads(line)
@@ -109,12 +110,25 @@ class Memory:
         content = [asdict(mutant), self.trusted, [self.digests[test] for test in mutant.tests]]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
+    def cases_file(self, test: str) -> Path:
+        """Where it is kept what the cases of a test call."""
+        return RESULTS.parent / "cases" / f"{self.key(unchanged(test, thorough=False))}.json"
+
+    def cases(self, test: str) -> "Cases":
+        """What the cases of a test call."""
+        if test not in self.called:
+            self.called[test] = Cases.read(self.cases_file(test))
+        return self.called[test]
+
+    def passes(self, control: Mutant) -> bool:
+        """Whether a test is known to pass without any mutant."""
+        return self.known.get(self.key(control)) is False and self.cases_file(control.tests[0]).exists()
+
     def add(self, mutant: Mutant, caught_by: str | None, seconds: float) -> None:
         """Remember a result."""
         key = self.key(mutant)
         self.known[key] = caught_by is not None
         record = {"key": key, "caught": caught_by is not None, "by": caught_by, "seconds": round(seconds, 1), **asdict(mutant)}
-        RESULTS.parent.mkdir(exist_ok=True)
         with RESULTS.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
 
@@ -156,27 +170,43 @@ class Nursery:
         )
         return Nursery(copy, process)
 
-    def run(self, tests: Sequence[str], thorough: bool) -> tuple[int, str]:
-        """Pytest's exit code, and the first case that failed, if one is known."""
+    def run(
+        self, tests: Sequence[str], thorough: bool, first: Sequence[str] = (), record: Path | None = None
+    ) -> tuple[int, str]:
+        """Run tests, some cases first; pytest's exit code, and the first case that failed, if one is known.
+
+        Raises ValueError if there is no such test.
+        """
         assert self.process.stdin and self.process.stdout
-        self.process.stdin.write(json.dumps({"tests": tests, "thorough": thorough}) + "\n")
+        request = {"tests": tests, "thorough": thorough, "first": first, "record": record and str(record)}
+        self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
-        case, patience = "", threading.Timer(PATIENCE, self.end_child)
-        patience.start()
+        patience, running, failed = self.patience(thorough), "", ""
         try:
             for line in self.process.stdout:
                 kind, _, value = line.rstrip("\n").partition(" ")
                 if kind == "process":
                     self.child = int(value)
-                elif kind == "case":
-                    case = value
-                elif kind == "code":
-                    return int(value), case
+                elif kind == "begins":
+                    patience.cancel()
+                    patience, running = self.patience(thorough), value
+                elif kind == "failed":
+                    failed = failed or value
+                elif int(value) in NOT_RUN:
+                    raise ValueError(f"there is no test among {', '.join(tests)}, or one of them is not there")
+                else:
+                    return int(value), failed or (running if int(value) < 0 else "")
         finally:
             patience.cancel()
             self.end_child()  # with all that it started
             self.child = None
         raise Stopped
+
+    def patience(self, thorough: bool) -> threading.Timer:
+        """Ends the tests under way after a while."""
+        timer = threading.Timer(PATIENCE if thorough else PATIENCE / 4, self.end_child)
+        timer.start()
+        return timer
 
     def end_child(self) -> None:
         """End the tests under way, and the processes that they started."""
@@ -192,51 +222,82 @@ class Nursery:
 
 
 @dataclass
+class Cases:
+    """What the cases of one test did on the unchanged project: the functions that any of them called, as "file:line", and for
+    each case its seconds and the numbers of those that it called.
+    """
+
+    functions: dict[str, int]
+    cases: dict[str, tuple[float, list[int]]]
+
+    @staticmethod
+    def read(path: Path) -> "Cases":
+        """From a file of a recorder."""
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return Cases({name: number for number, name in enumerate(record["functions"])}, record["cases"])
+
+
+def functions_of(mutant: Mutant) -> set[str]:
+    """The functions in which a mutant is, innermost, as "file:line"; none for what is outside of functions."""
+    source = (ROOT / mutant.file).read_text(encoding="utf-8")
+    starts = [at for at in range(len(source)) if source.startswith(mutant.old, at)]
+    lines = {source.count("\n", 0, at) + 1 for at in starts}
+    around: dict[int, int] = {}
+    for node in ast.walk(ast.parse(source)):  # outer ones first
+        if isinstance(node, ast.FunctionDef):
+            begin = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+            around |= dict.fromkeys(lines.intersection(range(begin, (node.end_lineno or begin) + 1)), begin)
+    return {f"{mutant.file}:{begin}" for begin in around.values()}
+
+
+@dataclass
 class Workers:
     """The copies of the project, and what is known of cases that catch mutants."""
 
+    memory: Memory
     all: Sequence[Nursery]
     idle: SimpleQueue[Nursery] = field(default_factory=SimpleQueue)
-    cases: dict[str, list[str]] = field(default_factory=dict)
-    """For each file the cases that caught a mutant of it, the last one first. Each passes without any mutant."""
+    catching: dict[str, list[str]] = field(default_factory=dict)
+    """For each file the cases that caught a mutant of it, the last one first. Each passes alone without any mutant."""
 
     def __post_init__(self) -> None:
         """All are idle at first."""
         for nursery in self.all:
             self.idle.put(nursery)
 
-    def fails(self, test: str, nursery: Nursery, thorough: bool) -> tuple[bool, str]:
-        """Whether a test fails, drawing as many cases as `make test` or as `make thorough`; and the case, if one is known.
-
-        Raises ValueError if there is no such test.
-        """
-        code, case = nursery.run([test], thorough)
-        if code in NOT_RUN:
-            raise ValueError(f"there is no test {test}")
-        return bool(code), case
+    def order(self, mutant: Mutant) -> list[str]:
+        """The cases of a mutant's tests, in the order in which they are tried."""
+        functions, rank = functions_of(mutant), dict[str, tuple[bool, float]]()
+        for test in mutant.tests:
+            known = self.memory.cases(test)
+            wanted = {known.functions[name] for name in functions if name in known.functions}
+            for case, (seconds, called) in known.cases.items():
+                rank[case] = (bool(functions) and wanted.isdisjoint(called), seconds)
+        likely = [case for case in self.catching.get(mutant.file, []) if case in rank][:LAST_CASES]
+        return list(dict.fromkeys([*likely, *sorted(rank, key=lambda case: rank[case])]))
 
     def try_one(self, mutant: Mutant, thorough: bool) -> str | None:
-        """A test that fails on a copy of the project with this mutant in it."""
+        """A case that fails on a copy of the project with this mutant in it, or the tests if the case is not known."""
         nursery = self.idle.get()
         try:
-            known = self.cases.setdefault(mutant.file, [])
-            likely = [case for case in known if any(case.startswith(test) for test in mutant.tests)][:LAST_CASES]
+            if not mutant.file:
+                return self.try_control(nursery, mutant, thorough)
             with mutated(nursery.copy, mutant):
-                code, case = nursery.run(likely, thorough) if likely else (0, "")
-                if code and case:
-                    known[:] = [case, *(other for other in known if other != case)]
-                    return case
-                for test in mutant.tests:
-                    caught, case = self.fails(test, nursery, thorough)
-                    if caught:
-                        break
-                else:
-                    return None
-            if mutant.file and case and nursery.run([case], False) == (0, ""):
+                code, case = nursery.run(mutant.tests, thorough, self.order(mutant))
+            known = self.catching.setdefault(mutant.file, [])
+            if case and (case in known or nursery.run([case], thorough)[0] == 0):
                 known[:] = [case, *(other for other in known if other != case)]
-            return case or test
+            return (case or mutant.tests[0]) if code else None
         finally:
             self.idle.put(nursery)
+
+    def try_control(self, nursery: Nursery, control: Mutant, thorough: bool) -> str | None:
+        """The same without any mutant; records what the cases call."""
+        record = None if thorough else self.memory.cases_file(control.tests[0])
+        code, case = nursery.run(control.tests, thorough, record=record)
+        if code and record:  # recording takes time, and some tests measure it
+            code, case = nursery.run(control.tests, thorough)
+        return (case or control.tests[0]) if code else None
 
     def stop(self) -> None:
         """End all tests."""
@@ -297,7 +358,7 @@ def hunt_all(workers: Workers, memory: Memory, mutants: Sequence[Mutant]) -> lis
     """
     for thorough in (False, True):
         controls = [unchanged(test, thorough) for test in dict.fromkeys(test for mutant in mutants for test in mutant.tests)]
-        controls = [control for control in controls if memory.known.get(memory.key(control)) is not False]
+        controls = [control for control in controls if not memory.passes(control)]
         passing = hunt(workers, memory, controls, thorough, control_described)
         if len(passing) < len(controls):
             return None
@@ -308,6 +369,7 @@ def hunt_all(workers: Workers, memory: Memory, mutants: Sequence[Mutant]) -> lis
 def run(mutants: Sequence[Mutant], jobs: int) -> int:
     """Try these mutants; the exit status: 0 if all were caught, 1 if not, 2 if tests fail without any."""
     memory = Memory.read()
+    (RESULTS.parent / "cases").mkdir(parents=True, exist_ok=True)
     stale = [mutant for mutant in mutants if mutant.old not in (ROOT / mutant.file).read_text(encoding="utf-8")]
     for mutant in stale:
         print(f"STALE     {mutant.file}: {mutant.old!r} is not there any more", flush=True)
@@ -315,7 +377,7 @@ def run(mutants: Sequence[Mutant], jobs: int) -> int:
     todo = [mutant for mutant in fresh if not memory.known.get(memory.key(mutant))]
     print(f"{len(mutants)} mutants, {len(fresh) - len(todo)} of them known to be caught; {jobs} at a time", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        workers = Workers([Nursery.of(Path(folder) / str(number)) for number in range(jobs)])
+        workers = Workers(memory, [Nursery.of(Path(folder) / str(number)) for number in range(jobs)])
         try:
             survivors = hunt_all(workers, memory, todo)
         finally:
@@ -344,13 +406,21 @@ def described(mutant: Mutant, caught_by: str | None) -> str:
     return f"{'caught   ' if caught_by else 'SURVIVED '} {mutant.file}: {mutant.old!r} -> {mutant.new!r}"
 
 
+def merged(mutants: Sequence[Mutant]) -> list[Mutant]:
+    """Each mutant once, with all tests that are named with it."""
+    tests: dict[tuple[str, str, str], dict[str, None]] = {}
+    for mutant in mutants:
+        tests.setdefault((mutant.file, mutant.old, mutant.new), {}).update(dict.fromkeys(mutant.tests))
+    return [Mutant(*replacement, tuple(named)) for replacement, named in tests.items()]
+
+
 def main(mutants: Sequence[Mutant]) -> int:
     """Try all mutants, or those of some files; the exit status."""
     parser = argparse.ArgumentParser(description="Weaken the checker in one place at a time and see that a test fails.")
     parser.add_argument("file", nargs="?", default="", help="only mutants of files whose name contains this")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many at a time (default: one per core)")
     arguments = parser.parse_args()
-    chosen = [mutant for mutant in mutants if arguments.file in mutant.file]
+    chosen = merged([mutant for mutant in mutants if arguments.file in mutant.file])
     try:
         return run(chosen, max(1, arguments.jobs))
     except KeyboardInterrupt:

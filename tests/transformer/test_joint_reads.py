@@ -1,5 +1,6 @@
 """Inputs that are right at every read: their number against all inputs, one by one."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -47,6 +48,28 @@ def test_what_it_takes_is_announced() -> None:
     for memory in (64, 200):
         with pytest.raises(OverBudget):
             joint_reads(replace(setting, meter=Meter(Budget(memory=memory))), JOINT, (*facts, other))
+
+
+def test_each_part_announces_what_it_takes() -> None:
+    """Memory and sorting, in every one of the three."""
+    model = one_layer(0, d_vocab=2, n_ctx=2, attention_dir="bidirectional", d_head=3)
+    setting = setting_for(model, SMALL)
+    fact = applied(setting, 0, {name: np.array(hint, np.int64) for name, hint in WHOLE.items()})
+    announced = set[tuple[str, str]]()
+
+    class Noting(Meter):
+        """A meter that notes which functions announce something."""
+
+        def allocate(self, size: int) -> None:
+            announced.add(("memory", sys._getframe(1).f_code.co_name))
+            super().allocate(size)
+
+        def sorting(self, size: int) -> None:
+            announced.add(("sorting", sys._getframe(1).f_code.co_name))
+            super().sorting(size)
+
+    joint_reads(replace(setting, meter=Noting(Budget())), JOINT, (fact, replace(fact, read=1)))
+    assert announced >= {(what, part) for what in ("memory", "sorting") for part in ("_records", "_alike", "_number")}
 
 
 def test_other_premises_are_refused() -> None:

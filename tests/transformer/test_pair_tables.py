@@ -15,12 +15,13 @@ from transformer_models import draw_model, stored_weights
 
 from certificates import Model, RawTensor, Step, integer_tensor
 from certificates.automaton import Automaton
+from checker.core.enclosures import Enclosure
 from checker.core.errors import OverBudget, Refused
 from checker.core.facts import Setting
 from checker.transformer.finer import RightAtRead
 from checker.transformer.first_layer import FirstLayer
 from checker.transformer.pair_paths import Paths, Steps
-from checker.transformer.pair_tables import SecondLayer, pair_tables
+from checker.transformer.pair_tables import SecondLayer, Weighed, pair_tables
 from checker.transformer.reads import LayerInput, Read
 from checker.transformer.transformer_forward import transformer_forward
 from prover.tasks import automaton_from
@@ -463,15 +464,80 @@ def test_what_sums_keep_is_announced() -> None:
         Paths(setting, steps, [100] * 101, np.zeros(100, np.int64)).doubtful(terms)
 
 
-def test_keys_that_are_kept_are_announced() -> None:
+def test_keys_that_are_kept_are_announced(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of all pairs at all positions."""
     model, automaton = copying()
     setting = setting_for(model, automaton)
+    held = list[int]()
+    monkeypatch.setattr(setting.meter, "hold", held.append)
+    second_layer(setting)
+    size = setting.arithmetic.exact(np.ones((1, 1), np.int64), np.zeros((1, 1), np.int64)).element_bytes // 4
+    assert 2**2 * 3 * model.config.n_key_value_heads * model.config.d_head * size in held
+
+
+def second_layer(setting: Setting) -> SecondLayer:
+    """At the last of three positions, of two tokens."""
     forward = transformer_forward(setting, Step("transformer-forward"), ()).forward
-    before = setting.meter.held
-    SecondLayer(Read(setting, LayerInput.of_tokens(forward, setting.task), setting.task, 2, np.arange(2)), False)  # type: ignore[arg-type]
-    read_and_weights = 8 * 3 * 2 * 2 * 2 + 2 * 2 * 12 * 32
-    assert setting.meter.held >= before + read_and_weights // 2 + 2 * 3 * 4 * model.config.d_head * 16
+    return SecondLayer(Read(setting, LayerInput.of_tokens(forward, setting.task), setting.task, 2, np.arange(2)), False)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seed", [7, 12, 17, 22])
+def test_guesses_are_those_of_a_query_a_rival_and_a_head(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = draw_fitting(seed)
+    rng = np.random.default_rng(seed)
+    hints, automaton = draw_hints(model, rng), draw_automaton(model, rng)
+    setting, asked = setting_for(model, automaton), list[tuple[int, int, list[Fraction]]]()
+
+    def least_mean(layer: SecondLayer, paths: Paths, own: Weighed, added: object, head: int, guess: Enclosure) -> None:
+        asked.append((own.family.query, head, [Fraction(number) for number in ends(guess)[0].reshape(-1).tolist()]))
+
+    monkeypatch.setattr(SecondLayer, "_least_mean", least_mean)
+    applied(setting, 0, 0, hints)
+    assert asked
+    for query, head, guess in asked:
+        said = hints["means"][query, :, :, head - 1].tolist()
+        assert guess in [[Fraction(number, 2**24) for number in rivals] for rivals in said]
+
+
+@pytest.mark.parametrize("seed", [7, 12, 17, 22])
+def test_without_a_mean_the_least_of_all_pairs_counts(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the mean were further below."""
+    model = draw_fitting(seed, size=0.4)
+    setting, terms = setting_for(model, draw_automaton(model, np.random.default_rng(seed))), SecondLayer._terms
+    low = setting.arithmetic.exact(np.full((1, 1), -1000), np.zeros((1, 1), np.int64))
+    leads: dict[bool, list[np.ndarray]] = {True: [], False: []}
+    for mean in (None, low):
+        noted = leads[mean is None]
+
+        def noting(*arguments: Any, noted: list[np.ndarray] = noted) -> Any:
+            noted.append(np.asarray(ends(arguments[-1])[0], np.float64))
+            return terms(*arguments)
+
+        monkeypatch.setattr(SecondLayer, "_least_mean", lambda *_, mean=mean: mean)
+        monkeypatch.setattr(SecondLayer, "_terms", noting)
+        applied(setting, 0, 0, no_hints(model))
+    assert leads[True] and all(np.allclose(*both, atol=1e-4) for both in zip(*leads.values(), strict=True))
+
+
+def test_a_mean_is_the_least_that_any_total_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a sum of -3 is divided by a total between 1 and 2."""
+    setting = setting_for(*copying())
+    layer = second_layer(setting)
+
+    def number(value: int) -> Enclosure:
+        return setting.arithmetic.exact(np.full((1, 1), value, np.int64), np.zeros((1, 1), np.int64))
+
+    least = iter([number(1), number(-2), number(-3)])
+
+    class Given:
+        """Paths of which the least sums are known."""
+
+        def least(self, terms: object) -> list[Enclosure]:
+            return [next(least)]
+
+    monkeypatch.setattr(layer, "_terms", lambda *_: {})
+    mean = layer._least_mean(Given(), Weighed(None, [{0: number(1)}]), [], 0, number(5))  # type: ignore[arg-type]
+    assert mean is not None and ends(mean)[0] <= 5 - 3 and ends(mean)[1] >= 5 - Fraction(3, 2)
 
 
 def test_single_inputs_are_looked_up_quickly() -> None:

@@ -190,6 +190,31 @@ def test_the_residual_stream_is_in_the_boxes(seed: int) -> None:
             assert np.all(high[place] - low[place] < 1e-5)
 
 
+@pytest.mark.parametrize("seed", parts(24))
+def test_the_residual_stream_is_in_the_boxes_of_all_that_is_looked_at(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing else is known of the mean: as if no weight were proved to be positive."""
+    mixed = Read.mixed
+
+    def none(read: Read, *arguments: Any) -> tuple[Any, np.ndarray]:
+        z, rows = mixed(read, *arguments)
+        return z[:0], rows[:0]
+
+    monkeypatch.setattr(Read, "mixed", none)
+    rng, model = np.random.default_rng(seed), deep(seed, n_layers=2)
+    automaton = in_order(model, rng)
+    classes, finer = draw_classes(automaton, rng, int(rng.choice([1, 2, 60])))
+    rows = every_input(automaton)
+    try:
+        low, high = ends((layer := applied(setting_for(model, automaton), classes)).stream)
+    except Refused as error:
+        assert "division" in str(error)  # a norm may be undefined in a wide box
+        return
+    true = residual_stream(model.config, load_weights(model, CPU), torch.as_tensor(rows), 1).numpy()  # type: ignore[arg-type]
+    for position in range(model.config.n_ctx):
+        place = layer.first[position] + states_after(finer, rows, position + 1)
+        assert np.all(low[place] - SURE < true[:, position]) and np.all(true[:, position] < high[place] + SURE)
+
+
 @pytest.mark.parametrize("seed", parts(36))
 def test_what_a_query_looks_at_are_the_classes_on_its_ways(seed: int) -> None:
     """Were there others, their scores could be so high that nothing is left of its own."""
@@ -206,6 +231,9 @@ def test_what_a_query_looks_at_are_the_classes_on_its_ways(seed: int) -> None:
         assert np.array_equal(read.symbols[place], np.unique(met[place]))
         assert np.array_equal(np.argwhere(read.visible(place)), pairs.T)
     assert read.visible(position).all()
+    for head, largest in enumerate(read.largest):
+        seen = [np.where(read.visible(place), ends(of[head])[1], -(2**62)).max(axis=1) for place, of in enumerate(read.scores)]
+        assert np.allclose(np.asarray(ends(largest)[1].reshape(-1) - np.max(seen, axis=0), np.float64), 0, atol=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(0, 60, 8))
@@ -270,6 +298,23 @@ def test_models_tasks_and_premises_that_do_not_fit_are_refused() -> None:
         applied(every, {"sizes": np.array([1, 1]), "classes": np.array([[0, 0], [0, -1]])})
     with pytest.raises(Refused, match="the hints"):
         prefix_classes(setting, Step("prefix-classes", (0,)), (forward,))
+
+
+def test_refined_automata_are_announced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With as many states after every step as after that with most."""
+    model = deep(0)
+    automaton = in_order(model, np.random.default_rng(0))
+    classes, _ = draw_classes(automaton, np.random.default_rng(0), 60)
+    setting, held, most, refined = setting_for(model, automaton), list[int](), list[int](), Automaton.refined
+
+    def noting(self: Automaton, tables: Any, states: Any) -> Automaton:
+        most.append(max(map(len, states)))
+        return refined(self, tables, states)
+
+    monkeypatch.setattr(Automaton, "refined", noting)
+    monkeypatch.setattr(setting.meter, "hold", held.append)
+    applied(setting, classes)
+    assert 8 * most[0] * (model.config.n_ctx * model.config.d_vocab + len(automaton.reads)) in held
 
 
 def test_what_is_kept_is_announced() -> None:
