@@ -116,6 +116,14 @@ class Bench:
         return False
 
 
+def test_what_may_have_been_counted_is_refused_whatever_is_proved_of_it() -> None:
+    """Alone an input may be proved or not as roundings happen to fall, which must not decide about counting it again."""
+    bench = Bench.of(always_largest(3, 3))
+    first = bench.apply(enumeration([(0, 3), (0, 3), (0, 3)]), bench.tables)
+    forgetful = replace(first, covers=lambda tokens: np.zeros(len(tokens), np.bool_))
+    assert bench.refuses([(0, 1, 2)], first) and bench.refuses([(0, 1, 2)], forgetful)
+
+
 def test_every_product_that_is_looked_at_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
     """One for each query, each label from it on, and each free position at which the label may stand first, or none."""
     bench, announced = Bench.of(always_largest(3, 3)), list[int]()

@@ -700,6 +700,27 @@ def test_parameters_out_of_range_are_refused():
     assert applied(model, replace(step, parameters={}), 30) is None
 
 
+def test_leads_and_losses_are_about_the_margin():
+    """Proofs without one say nothing of a large one: neither of what is lost nor, if far more is lost, of what is gained."""
+    model, step = small_step()
+    assert applied(model, step, 30) is not None
+    lossy = with_hint(step, "log_loss", np.full_like(step.hints["log_loss"].integers(), 2**43))
+    for changed, what in ((step, "log_loss"), (lossy, "log_gain")):
+        with pytest.raises(Refused, match=f"{what} is not proved"):
+            RULES[RULE](setting_for(model, 30, margin=Fraction(1000)), changed, ())
+
+
+def test_pull_and_allowance_stand_for_the_radius():
+    """Twice their product may not be less than its square, by however little."""
+    model, step = small_step()
+    nu, kappa = (step.parameters[name] for name in ("direct_radius", "pull"))
+    allowance = (nu * nu - 1) // (2 * kappa)
+    changed = replace(step, parameters=dict(step.parameters) | {"allowance": allowance})
+    assert 2 * kappa * allowance < nu * nu <= 2 * kappa * (allowance + 1)
+    with pytest.raises(Refused, match="twice pull"):
+        RULES[RULE](setting_for(model, 30), changed, ())
+
+
 def test_nearly_orthonormal_means_what_it_says():
     model, _ = small_step()
     setting = setting_for(model, 30)

@@ -44,6 +44,10 @@ CODES = (
     "tests/layers/test_dictionaries.py::test_there_are_few_pairs_at_a_time_where_there_are_many_atoms",
 )
 COMMANDS = ("tests/commands/test_commands.py",)
+PINS = (
+    "tests/layers/test_mlp_quadrature.py::test_pins",
+    "tests/commands/test_commands.py::test_margins_and_executions_are_proved_and_pinned",
+)
 HOGS = ("tests/core/test_attacks.py",)
 AGREEING = ("tests/attention/test_models_that_always_agree.py",)
 PACE = ("tests/core/test_pace.py",)
@@ -525,7 +529,7 @@ MUTANTS = [
         )
     ),
     *(
-        Mutant(file, old, new, ("tests/layers/test_mlp_quadrature.py::test_pins",))
+        Mutant(file, old, new, PINS)
         for file, old, new in (
             ("checker/core/decide.py", "if pins.error_at_most", "if False"),
             ("checker/layers/quadrature_claims.py", "claim.error > most * claim.amplitude", "False"),

@@ -9,6 +9,7 @@ from test_regions import SMALL, WHOLE, applied, draw_automaton, draw_hints, ever
 from thorough import parts
 
 from certificates import Step
+from certificates.automaton import Automaton
 from checker.core.errors import OverBudget, Refused
 from checker.core.meter import Budget, Meter
 from checker.transformer.all_reads import all_reads
@@ -33,6 +34,19 @@ def test_every_input_is_counted_once(seed: int) -> None:
     held = found.covers(rows)
     assert np.array_equal(held, np.all([fact.covers(rows) for fact in facts], axis=0))
     assert found.correct == np.count_nonzero(held) >= all_reads(setting, Step("all-reads"), tuple(facts)).correct
+
+
+def test_outputs_are_those_of_the_steps_at_which_they_are_due() -> None:
+    """States that are met at other times need none."""
+    transitions = np.array([[[0, 0], [-1, -1], [-1, -1]], [[1, 2], [-1, -1], [-1, -1]]])
+    automaton = Automaton.of(np.arange(2), transitions, np.array([[0, -1, -1], [-1, 0, 1]]), np.array([[0, 1], [1, 2]]))
+    model = one_layer(0, d_vocab=2, n_ctx=2, attention_dir="bidirectional", d_head=3)
+    rng, setting, facts = np.random.default_rng(0), setting_for(model, automaton), list[RightAtRead]()
+    for read in range(2):
+        finer, _ = applied(setting, read, draw_hints(automaton, read, rng, 60, width(model), 0.0), 0).followed
+        facts.append(finer.right(np.ones(len(finer.nodes[-1]), np.bool_)))
+    found = joint_reads(setting, JOINT, tuple(facts))
+    assert found.correct == np.count_nonzero(found.covers(every_input(automaton))) == 4
 
 
 def test_what_it_takes_is_announced() -> None:

@@ -1,9 +1,11 @@
 """Pair tables for random automata and transformers of two layers, against an oracle that evaluates every input."""
 
 import itertools
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -468,11 +470,12 @@ def test_keys_that_are_kept_are_announced(monkeypatch: pytest.MonkeyPatch) -> No
     """Of all pairs at all positions."""
     model, automaton = copying()
     setting = setting_for(model, automaton)
-    held = list[int]()
-    monkeypatch.setattr(setting.meter, "hold", held.append)
+    held = list[tuple[str, int]]()
+    noting = lambda size: held.append((Path(sys._getframe(1).f_code.co_filename).stem, size))  # noqa: E731
+    monkeypatch.setattr(setting.meter, "hold", noting)
     second_layer(setting)
     size = setting.arithmetic.exact(np.ones((1, 1), np.int64), np.zeros((1, 1), np.int64)).element_bytes // 4
-    assert 2**2 * 3 * model.config.n_key_value_heads * model.config.d_head * size in held
+    assert ("pair_tables", 2**2 * 3 * model.config.n_key_value_heads * model.config.d_head * size) in held
 
 
 def second_layer(setting: Setting) -> SecondLayer:
