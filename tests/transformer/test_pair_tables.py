@@ -470,10 +470,17 @@ def test_keys_that_are_kept_are_announced(monkeypatch: pytest.MonkeyPatch) -> No
     """Of all pairs at all positions."""
     model, automaton = copying()
     setting = setting_for(model, automaton)
-    held = list[tuple[str, int]]()
-    noting = lambda size: held.append((Path(sys._getframe(1).f_code.co_filename).stem, size))  # noqa: E731
+    forward = transformer_forward(setting, Step("transformer-forward"), ()).forward
+    before, held, hold = setting.meter.held, list[tuple[str, int]](), setting.meter.hold
+
+    def noting(size: int) -> None:
+        held.append((Path(sys._getframe(1).f_code.co_filename).stem, size))
+        hold(size)
+
     monkeypatch.setattr(setting.meter, "hold", noting)
-    second_layer(setting)
+    SecondLayer(Read(setting, LayerInput.of_tokens(forward, setting.task), setting.task, 2, np.arange(2)), False)  # type: ignore[arg-type]
+    read_and_weights = 8 * 3 * 2 * 2 * 2 + 2 * 2 * 12 * 32
+    assert setting.meter.held >= before + read_and_weights // 2 + 2 * 3 * 4 * model.config.d_head * 16
     size = setting.arithmetic.exact(np.ones((1, 1), np.int64), np.zeros((1, 1), np.int64)).element_bytes // 4
     assert ("pair_tables", 2**2 * 3 * model.config.n_key_value_heads * model.config.d_head * size) in held
 
