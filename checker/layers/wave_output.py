@@ -104,7 +104,7 @@ def _hints(setting: Setting, step: Step, p: int, neurons: int) -> dict[str, IntA
         )
     if np.any(hints["bucket"] < -1) or np.any((hints["reading"] < 0) | (hints["reading"] >= p)):
         raise Refused(f"wave-output: buckets are -1 or more, and reading is 0 to {p - 1}")
-    if np.any((weights < -_LARGEST_WEIGHT) | (weights > _LARGEST_WEIGHT)):  # abs(-2**63) is negative
+    if np.any(np.abs(weights) > _LARGEST_WEIGHT):
         raise Refused(f"wave-output: weights have logarithms from -{_LARGEST_WEIGHT} to {_LARGEST_WEIGHT}")
     setting.meter.hold(p * (len(listed) + neurons) * setting.arithmetic.element_bytes)  # arrays "i t", and of entries "e t"
     return hints

@@ -271,11 +271,10 @@ class Read:
     def weight(self, position: int, head: int) -> Enclosure:
         """The w of a position's symbols, "q c"."""
         scores = self.scores[position][head] - self.largest[head]
-        if not self._some_are_hidden:
-            return self.layers.tilted(scores.exp(), lambda: self._sizes_of_scores[head])
-        scores = scores.minimum(zeros(self.setting, 1, 1))  # as they are, but for those of what is hidden
-        tilted = self.layers.tilted(scores.exp(), lambda: self._sizes_of_scores[head])
-        return tilted.times(self.visible(position).astype(np.int64))
+        if self._some_are_hidden:
+            scores = scores.minimum(zeros(self.setting, 1, 1))  # as they are, but for those of what is hidden
+        found = self.layers.tilted(scores.exp(), lambda: self._sizes_of_scores[head])
+        return found.times(self.visible(position).astype(np.int64)) if self._some_are_hidden else found
 
     @cached_property
     def _sizes_of_scores(self) -> list[Enclosure]:
@@ -349,16 +348,17 @@ class Read:
         return Edges(node, target, node % len(self.queries), self.symbol_of(target, token))
 
     def forwards(self) -> Iterator[tuple[int, Edges]]:
-        """Every step, with how inputs go on, from the nodes that they may be in before it to those after it, by numbers."""
+        """Every step, with how inputs go on, from the nodes that they may be in before it to those after it, by numbers.
+
+        Every state of the automaton must be one that inputs are in (then they go on from no node but those).
+        """
         for step, (before, after) in enumerate(pairwise(self.reached)):
             self.setting.meter.gathering(4 * self.after[step].size)
             edges = self.edges(step)
             self.setting.meter.allocate(_BYTES_PER_EDGE * len(edges.source))
-            self.setting.meter.sorting(3 * len(edges.source))
-            kept = np.isin(edges.source, before)
-            parts = (part[kept] for part in (edges.source, edges.target, edges.query, edges.symbol))
-            source, target, query, symbol = parts
-            yield step, Edges(np.searchsorted(before, source), np.searchsorted(after, target), query, symbol)
+            self.setting.meter.sorting(2 * len(edges.source))
+            source, target = np.searchsorted(before, edges.source), np.searchsorted(after, edges.target)
+            yield step, Edges(source, target, edges.query, edges.symbol)
 
     @cached_property
     def last(self) -> IntArray:
