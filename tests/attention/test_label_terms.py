@@ -5,6 +5,7 @@ from fractions import Fraction
 import numpy as np
 import oracle
 import pytest
+from test_enclosures import ends
 from test_theorems import as_model
 
 from checker.attention.label_terms import LabelGaps, LabelTerms, Scores, ValueLeads
@@ -15,15 +16,14 @@ from checker.core.decide import parse_task
 from checker.core.enclosures import Enclosure
 from checker.core.facts import Setting
 from checker.core.meter import Budget, Meter
-from checker.core.scaled_integers import ScaledArithmetic, ScaledIntegers
+from checker.core.scaled_integers import ScaledArithmetic
 
 NEAR = 1e-6
 
 
 def numbers(enclosure: Enclosure) -> np.ndarray:
     """The numbers that an enclosure holds, which are known to a millionth."""
-    assert isinstance(enclosure, ScaledIntegers)
-    lo, hi = (np.asarray(end, np.float64) / 2.0**enclosure.shift for end in (enclosure.lo, enclosure.hi))
+    lo, hi = (np.asarray(end, np.float64) for end in ends(enclosure))
     assert np.all(lo <= hi) and np.all(hi - lo < NEAR)
     return (lo + hi) / 2
 
