@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-DECIDING = "checker/core/decide.py"
+DECIDING = "checker/decide.py"
 REGISTRY = "checker/registry.py"
 AUTOMATA = "certificates/automaton.py"
 PARALLEL = "checker/core/parallel.py"

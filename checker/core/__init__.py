@@ -1,1 +1,1 @@
-"""The trusted core: exact arithmetic, tasks, facts, and deciding."""
+"""The trusted core: exact arithmetic, tasks, facts, and what a check may take."""

@@ -8,10 +8,10 @@ import numpy as np
 from certificates.certificate import Certificate, read_certificate
 from certificates.model_file import Model, read_model
 from certificates.tensor_file import IntArray
-from checker.core.decide import check_proof
 from checker.core.errors import InvalidInput, OtherNumber
 from checker.core.facts import CertifiedInputs
 from checker.core.meter import Budget
+from checker.decide import check_proof
 
 
 def shows(certificate: Certificate, model: Model, budget: Budget) -> int:

@@ -15,11 +15,11 @@ from certificates.certificate import Given, Step
 from certificates.model_file import Model
 from certificates.tensor_file import IntArray
 from certificates.transformer import Transformer
-from checker.core.decide import parse_task
 from checker.core.errors import InvalidInput
 from checker.core.facts import Classifier, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
+from checker.decide import parse_task
 from checker.registry import RULES
 
 _CLASSIFIERS = {AttentionOnly.architecture: "additive-tables", Transformer.architecture: "transformer-forward"}

@@ -23,12 +23,12 @@ from certificates.errors import FormatError
 from certificates.model_file import read_model
 from certificates.tensor_file import read_content
 from certificates.writing import write_atomically
-from checker.core.decide import check_proof
 from checker.core.enclosures import Arithmetic
 from checker.core.errors import InvalidInput
 from checker.core.in_order import InOrder, Item, Result
 from checker.core.meter import Budget, Meter
 from checker.core.parallel import in_processes
+from checker.decide import check_proof
 
 _FORMAT = "compact-proofs shard 1"
 MOST_SHARDS = 10**6

@@ -5,7 +5,7 @@ from certificates.certificate import Statement
 from certificates.decimals import decimal
 from certificates.mlp_statement import MLPStatement
 from certificates.transformer import Transformer
-from checker.core.decide import Proof
+from checker.decide import Proof
 from checker.reporting.decimals import floor_decimal
 from checker.reporting.outcome import frequency_bounds
 

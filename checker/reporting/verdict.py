@@ -1,4 +1,4 @@
-"""From two files to a verdict: reads them, has them checked (checker/core/decide), and says what came out."""
+"""From two files to a verdict: reads them, has them checked (checker/decide), and says what came out."""
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -15,7 +15,6 @@ from certificates.errors import FormatError
 from certificates.mlp_statement import MLPStatement
 from certificates.model_file import read_model
 from checker.core.automata import AutomatonTask
-from checker.core.decide import Proof, check_proof
 from checker.core.enclosures import Arithmetic
 from checker.core.errors import CheckError, InvalidInput
 from checker.core.in_order import InOrder, in_turn
@@ -23,6 +22,7 @@ from checker.core.meter import Budget, Meter
 from checker.core.parallel import in_processes
 from checker.core.pins import Pins
 from checker.core.scaled_integers import ScaledArithmetic
+from checker.decide import Proof, check_proof
 from checker.registry import RULES
 from checker.reporting.decimals import floor_decimal, parse_accuracy, parse_decimal
 from checker.reporting.outcome import ArithmeticName, Verdict, elapsed, frequency_bounds

@@ -23,11 +23,11 @@ from checker.attention import low_rank_chains as of_ranks
 from checker.attention import prefix_chains as of_prefixes
 from checker.attention.additive_tables import additive_tables
 from checker.attention.classes import fitting_tuples
-from checker.core.decide import check_proof, parse_task
 from checker.core.errors import OverBudget
 from checker.core.facts import CertifiedInputs, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic, ScaledIntegers
+from checker.decide import check_proof, parse_task
 from prover.attention.sequence_problem import SequenceProblem
 from prover.proving import prove
 from prover.strategies.classes import Classes

@@ -12,7 +12,7 @@ from thorough import THOROUGH
 import certificates
 from certificates import read_model, write_certificate
 from checker import covers
-from checker.core.decide import Proof, check_proof
+from checker.decide import Proof, check_proof
 from prover.attention.sequence_problem import SequenceProblem
 from prover.proving import prove
 from prover.strategies import ATTENTION_STRATEGIES

@@ -18,11 +18,11 @@ from checker import CheckError
 from checker.attention.enumeration import _EFFORT_OF_A_PRODUCT
 from checker.attention.order_statistic import order_statistic
 from checker.attention.tables import AdditiveTables
-from checker.core.decide import check_proof, parse_task
 from checker.core.errors import OverBudget, Refused
 from checker.core.facts import CertifiedInputs, Fact, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
+from checker.decide import check_proof, parse_task
 from checker.registry import RULES
 
 TASK = {"name": "max-of-k"}

@@ -12,11 +12,11 @@ from checker.attention.label_terms import LabelGaps, LabelTerms, Scores, ValueLe
 from checker.attention.order_statistic import order_statistic
 from checker.attention.rival_blocks import RivalBlocks
 from checker.attention.tables import AdditiveTables
-from checker.core.decide import parse_task
 from checker.core.enclosures import Enclosure
 from checker.core.facts import Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
+from checker.decide import parse_task
 
 NEAR = 1e-6
 

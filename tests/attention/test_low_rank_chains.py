@@ -21,12 +21,12 @@ from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement
 from checker.attention.ball_covers import Balls
 from checker.attention.factored_logits import FactoredLogits
 from checker.attention.low_rank_chains import Claims, _check_band, _check_leads, _Scores, _Shares
-from checker.core.decide import Pins, check_proof, parse_task
 from checker.core.errors import CheckError, OverBudget, Refused
 from checker.core.facts import CertifiedInputs, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
 from checker.crosscheck.mpmath_intervals import MpmathArithmetic
+from checker.decide import Pins, check_proof, parse_task
 from checker.registry import RULES
 from checker.reporting.verdict import ARITHMETICS
 from checker.rules.projections import UNIT_BITS, Basis, hinted

@@ -11,9 +11,9 @@ import pytest
 from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement, Step, integer_tensor
 from certificates.automaton import Automaton
 from checker.attention.classes import fitting_tuples
-from checker.core.decide import check_proof
 from checker.core.errors import Refused
 from checker.core.meter import Budget, Meter
+from checker.decide import check_proof
 from prover.problem import tensors_of
 
 VOCAB, LENGTH = 4, 3

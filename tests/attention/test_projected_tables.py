@@ -12,10 +12,10 @@ import torch
 from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement, Step, integer_tensor
 from checker import CheckError
 from checker.attention.tables import AdditiveTables
-from checker.core.decide import check_proof, parse_task
 from checker.core.facts import CertifiedInputs, Fact, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
+from checker.decide import check_proof, parse_task
 from checker.registry import RULES
 from checker.reporting.verdict import ARITHMETICS
 from prover.attention.sequence_problem import SequenceProblem

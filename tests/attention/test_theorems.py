@@ -37,11 +37,11 @@ from certificates import (
 from checker import CheckError, InvalidInput, covers, verify
 from checker.attention.classes import fitting_tuples
 from checker.attention.order_statistic import OrderStatistic
-from checker.core.decide import Pins, check_proof, parse_task
 from checker.core.facts import CertifiedInputs, Fact, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
 from checker.crosscheck.mpmath_intervals import MpmathArithmetic
+from checker.decide import Pins, check_proof, parse_task
 from checker.registry import RULES
 from checker.reporting.verdict import ARITHMETICS
 from prover.attention import chain_counts as prover_counts

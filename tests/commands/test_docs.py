@@ -22,7 +22,7 @@ import checker.reporting.cli
 import prover.commands
 from certificates import read_model, write_certificate, write_model
 from certificates.automaton import read_automaton
-from checker.core.decide import check_proof
+from checker.decide import check_proof
 from checker.registry import RULES
 from prover.attention.sequence_problem import SequenceProblem
 from prover.commands.explain import explained, legend

@@ -35,7 +35,7 @@ from certificates import AttentionOnly, Certificate, Model, RawTensor, Statement
 from certificates.architectures import ModelConfig, UniformAttention
 from certificates.certificate import parse_certificate, read_certificate
 from certificates.tensor_file import MAX_FILE_BYTES, parse_tensor_file
-from checker.core import decide
+from checker import decide
 from checker.core.errors import CheckError
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledIntegers

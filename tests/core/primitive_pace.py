@@ -21,10 +21,10 @@ from certificates import AttentionOnly, RawTensor, Step, integer_tensor
 from certificates.model_file import Model
 from checker.attention.additive_tables import additive_tables
 from checker.attention.enumeration import enumeration
-from checker.core.decide import parse_task
 from checker.core.facts import Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
+from checker.decide import parse_task
 
 SIZES = (1, 30, 1000, 30_000, 1_000_000)
 OBJECT_SIZES = (1, 100, 10_000)

@@ -24,12 +24,12 @@ from certificates.groups import group_table
 from checker import CheckError
 from checker.attention.additive_tables import additive_tables
 from checker.attention.order_statistic import parse_sequence_task
-from checker.core.decide import check_proof, parse_task
 from checker.core.errors import OverBudget, Refused
 from checker.core.facts import CertifiedInputs, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.parallel import in_processes
 from checker.core.scaled_integers import ScaledArithmetic
+from checker.decide import check_proof, parse_task
 from checker.reporting.cli import cli
 from checker.rules.all_inputs import all_inputs
 from prover.attention.sequence_problem import SequenceProblem

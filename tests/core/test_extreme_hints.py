@@ -13,8 +13,8 @@ from thorough import THOROUGH
 from certificates import Certificate, FormatError, RawTensor, Statement, read_model
 from certificates.certificate import read_certificate
 from checker import Budget
-from checker.core.decide import check_proof
 from checker.core.errors import CheckError
+from checker.decide import check_proof
 from checker.reporting.coverage import shows
 
 FOLDER = make_golden.FOLDER

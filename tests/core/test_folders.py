@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-DECIDING = "core.decide"
-"""A part of its own in the checker: it applies the rules, which import the other files of its folder."""
 
 FLOORS: Mapping[str, Sequence[frozenset[str]]] = {
     "prover": [
@@ -36,17 +34,11 @@ FLOORS: Mapping[str, Sequence[frozenset[str]]] = {
         frozenset({"rules", "crosscheck"}),  # what any family may use; a second arithmetic
         frozenset({"attention", "layers", "transformer"}),  # the rules of a family
         frozenset({"registry"}),  # the registry: the one place that knows all rules
-        frozenset({DECIDING}),
+        frozenset({"decide"}),  # what applies them
         frozenset({"reporting"}),
         frozenset({"__main__", "public"}),  # the public names, which the package passes on
     ],
 }
-
-
-def part_of(package: str, parts: Sequence[str]) -> str:
-    """The part that a module of a package belongs to; parts: its dotted name after the package's."""
-    alone = {("core", "decide"): DECIDING} if package == "checker" else {}
-    return alone.get(tuple(parts), parts[0])
 
 
 def modules(package: str) -> Iterator[tuple[str, ast.Module]]:
@@ -54,8 +46,7 @@ def modules(package: str) -> Iterator[tuple[str, ast.Module]]:
     for path in sorted((ROOT / package).rglob("*.py")):
         parts = path.relative_to(ROOT / package).with_suffix("").parts
         if parts != ("__init__",):
-            parts = parts[:-1] if parts[-1] == "__init__" else parts
-            yield part_of(package, parts), ast.parse(path.read_text(encoding="utf-8"))
+            yield parts[0], ast.parse(path.read_text(encoding="utf-8"))
 
 
 def imported(package: str, tree: ast.AST) -> Iterator[str]:
@@ -76,7 +67,7 @@ def imported(package: str, tree: ast.AST) -> Iterator[str]:
         for name in names:
             first, *rest = name.split(".")
             if first == package and rest:
-                yield part_of(package, rest)
+                yield rest[0]
 
 
 def arrows(package: str) -> set[tuple[str, str]]:

@@ -20,7 +20,7 @@ from transformer_oracle import exact_logits, torch_logits
 from certificates import AttentionOnly, Certificate, MLPStatement, Model, Statement, Transformer, read_model
 from certificates.certificate import read_certificate
 from checker import covers, verify
-from checker.core.decide import check_proof
+from checker.decide import check_proof
 from checker.registry import RULES
 
 FOLDER = make_golden.FOLDER

@@ -31,12 +31,12 @@ from certificates import (
 )
 from certificates.canonical_json import dumps
 from certificates.groups import group_table, table_digest
-from checker.core.decide import check_proof, parse_task
 from checker.core.errors import OverBudget, Refused
 from checker.core.facts import Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
 from checker.core.tasks import Task
+from checker.decide import check_proof, parse_task
 from checker.layers.composition import Composition
 from checker.layers.group_laws import Group
 

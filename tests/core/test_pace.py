@@ -28,11 +28,11 @@ from certificates import Step
 from checker import verify
 from checker.attention import group_chains, prefix_chains
 from checker.attention.additive_tables import additive_tables
-from checker.core.decide import parse_task
 from checker.core.errors import OverBudget
 from checker.core.facts import CertifiedInputs, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
+from checker.decide import parse_task
 from checker.registry import RULES
 from checker.rules.disjoint_sum import disjoint_sum
 from checker.rules.further_inputs import further_inputs

@@ -30,9 +30,9 @@ from certificates.automaton import TABLES, Automaton
 from certificates.certificate import parse_certificate
 from certificates.tensor_file import parse_tensor_file
 from certificates.writing import serialize_certificate
-from checker.core.decide import Proof, check_proof
 from checker.core.errors import CheckError
 from checker.core.facts import CertifiedInputs
+from checker.decide import Proof, check_proof
 
 BASES = (
     "automaton",

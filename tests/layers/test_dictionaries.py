@@ -35,7 +35,7 @@ import certificates
 from certificates import Certificate, FormatError, GroupMLP, Model, Step, read_certificate, write_model
 from certificates.groups import group_table
 from checker import Budget, OverBudget, verify
-from checker.core.decide import check_proof
+from checker.decide import check_proof
 from checker.layers.coded_output import _code
 from checker.rules.projections import hinted
 from prover.attention import direction_search

@@ -8,7 +8,7 @@ import torch
 
 from certificates import GroupMLP, Model, RawTensor
 from certificates.groups import group_table
-from checker.core.decide import check_proof
+from checker.decide import check_proof
 from prover.layers.examined_pairs import ExaminedPairs
 from prover.layers.group_actions import (
     GroupSet,

@@ -11,11 +11,11 @@ import pytest
 from certificates import Certificate, GroupMLP, Model, RawTensor, Statement, Step, integer_tensor
 from certificates.groups import group_table, table_digest
 from checker import CheckError
-from checker.core.decide import check_proof, parse_task
 from checker.core.enclosures import Enclosure
 from checker.core.facts import CertifiedInputs, Fact, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic, ScaledIntegers
+from checker.decide import check_proof, parse_task
 from checker.layers import set_output
 from checker.layers.facts import HiddenTables
 from checker.layers.group_laws import Group

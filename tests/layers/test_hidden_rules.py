@@ -54,11 +54,11 @@ from certificates import (
 )
 from certificates.groups import table_digest
 from checker import CheckError, InvalidInput, OverBudget, Refused, covers, verify
-from checker.core.decide import Pins, check_proof, parse_task
 from checker.core.enclosures import Enclosure
 from checker.core.facts import CertifiedInputs, Fact, Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
+from checker.decide import Pins, check_proof, parse_task
 from checker.layers.composition import Composition
 from checker.layers.facts import HiddenTables
 from checker.layers.hidden_tables import most_of_neurons

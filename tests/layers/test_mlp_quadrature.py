@@ -43,9 +43,9 @@ from certificates.groups import table_digest
 from certificates.tensor_file import parse_tensor_file
 from certificates.writing import serialize_certificate
 from checker import covers, verify
-from checker.core.decide import Pins, check_proof
 from checker.core.errors import CheckError, ClaimNotMet, InvalidInput, OverBudget, Refused
 from checker.core.meter import Budget
+from checker.decide import Pins, check_proof
 from checker.reporting.cli import cli
 from checker.reporting.decimals import ceil_decimal, exact_decimal
 from checker.reporting.outcome import FrequencyBound, frequency_bounds

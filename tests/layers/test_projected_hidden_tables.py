@@ -14,9 +14,9 @@ from test_hidden_rules import Check, evaluated, of_integers, small
 from test_quadrature import transformer
 
 from certificates import RawTensor, Step
-from checker.core.decide import check_proof
 from checker.core.errors import OverBudget, Refused
 from checker.core.meter import Budget
+from checker.decide import check_proof
 from checker.registry import RULES
 from checker.reporting.verdict import ARITHMETICS
 from checker.rules.projections import Basis

@@ -11,10 +11,10 @@ import torch
 from thorough import THOROUGH, parts
 
 from certificates import GroupMLP, Model, RawTensor, UniformAttention
-from checker.core.decide import check_proof, parse_task
 from checker.core.facts import Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
+from checker.decide import check_proof, parse_task
 from checker.layers.circle import Circle
 from prover.layers.examined_pairs import ExaminedPairs
 from prover.layers.hidden_layer import HiddenLayer

@@ -21,10 +21,10 @@ from test_quadrature import transformer
 from thorough import parts
 
 from certificates import Certificate, RawTensor, Step
-from checker.core.decide import check_proof
 from checker.core.errors import CheckError, OverBudget, Refused
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
+from checker.decide import check_proof
 from checker.registry import RULES
 from checker.reporting.verdict import ARITHMETICS
 from prover.layers.two_input_problem import TwoInputProblem

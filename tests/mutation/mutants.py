@@ -509,7 +509,7 @@ MUTANTS = [
     *(Mutant(file, old, new, tests) for file, old, new, tests in statement_mutants.ALL),
     # The verdict.
     *(
-        Mutant("checker/core/decide.py", old, new, RULES)
+        Mutant("checker/decide.py", old, new, RULES)
         for old, new in (
             ("if statement.model_digest != model.digest()", "if False"),
             ("if isinstance(statement, Statement) and statement.total != task.total", "if False"),
@@ -521,7 +521,7 @@ MUTANTS = [
         )
     ),
     *(
-        Mutant("checker/core/decide.py", old, new, COMMANDS)
+        Mutant("checker/decide.py", old, new, COMMANDS)
         for old, new in (
             ("statement.correct < pins.at_least * statement.total", "False"),
             ("pins.task is not None and pins.task != statement.task", "False"),
@@ -531,7 +531,7 @@ MUTANTS = [
     *(
         Mutant(file, old, new, PINS)
         for file, old, new in (
-            ("checker/core/decide.py", "if pins.error_at_most", "if False"),
+            ("checker/decide.py", "if pins.error_at_most", "if False"),
             ("checker/layers/quadrature_claims.py", "claim.error > most * claim.amplitude", "False"),
             (
                 "checker/layers/quadrature_claims.py",
@@ -546,8 +546,8 @@ MUTANTS = [
             ),
         )
     ),
-    Mutant("checker/core/decide.py", "meter.allocate(_BYTES_PER_WEIGHT", "meter.allocate(0", GROUPS),
-    Mutant("checker/core/decide.py", "statement.correct > statement.total", "False", SHARDS),
+    Mutant("checker/decide.py", "meter.allocate(_BYTES_PER_WEIGHT", "meter.allocate(0", GROUPS),
+    Mutant("checker/decide.py", "statement.correct > statement.total", "False", SHARDS),
     *(
         Mutant("checker/reporting/shards.py", old, new, SHARDS)
         for old, new in (

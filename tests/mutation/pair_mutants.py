@@ -541,7 +541,7 @@ STATEMENTS = (
         "(result.scale, result.claims) != (statement.scale, statement.claims)",
         "result.scale != statement.scale",
     ),
-    ("checker/core/decide.py", "if not isinstance(result, CertifiedInputs)", "if False"),
+    ("checker/decide.py", "if not isinstance(result, CertifiedInputs)", "if False"),
     (
         "checker/layers/quadrature_claims.py",
         "if (pins.at_least, pins.margin_at_least, pins.deployed) != (None, None, None)",

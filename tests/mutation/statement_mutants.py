@@ -25,18 +25,18 @@ _MARGINS = (
     ),
 )
 _DECIDING = (
-    ("checker/core/decide.py", "statement.margin if isinstance(statement, Statement) else Fraction(0)", "Fraction(0)"),
-    ("checker/core/decide.py", "if result.deployed != statement.deployed", "if False"),
-    ("checker/core/decide.py", "if result.deployed != statement.deployed", "if result.deployed is None and statement.deployed"),
+    ("checker/decide.py", "statement.margin if isinstance(statement, Statement) else Fraction(0)", "Fraction(0)"),
+    ("checker/decide.py", "if result.deployed != statement.deployed", "if False"),
+    ("checker/decide.py", "if result.deployed != statement.deployed", "if result.deployed is None and statement.deployed"),
     ("certificates/certificate.py", '{"margin", "deployed"} & set(given)', '{"margin", "deployed", "note"} & set(given)'),
     ("certificates/certificate.py", 'or fields.get("margin") == "0"', ""),
     ("certificates/certificate.py", "not _MARGIN.fullmatch(margin)", "not _MARGIN.match(margin)"),
     ("certificates/certificate.py", 'bool(_FORMAT.fullmatch(deployed)) != ("deployed" in fields)', "False"),
 )
 _PINS = (
-    ("checker/core/decide.py", "statement.margin < pins.margin_at_least", "False"),
-    ("checker/core/decide.py", "statement.margin < pins.margin_at_least", "statement.margin <= pins.margin_at_least"),
-    ("checker/core/decide.py", "if pins.deployed not in (None, statement.deployed)", "if False"),
+    ("checker/decide.py", "statement.margin < pins.margin_at_least", "False"),
+    ("checker/decide.py", "statement.margin < pins.margin_at_least", "statement.margin <= pins.margin_at_least"),
+    ("checker/decide.py", "if pins.deployed not in (None, statement.deployed)", "if False"),
 )
 _AUTOMATA = (
     ("certificates/automaton.py", "or not np.array_equal(np.sort(order), np.arange(len(order)))", ""),

@@ -31,7 +31,7 @@ import prover.studies.frontier
 import prover.studies.runs
 from certificates import FormatError, Model, RawTensor, read_model, write_model
 from checker import verify
-from checker.core.decide import check_proof
+from checker.decide import check_proof
 from prover.attention.cells import by_token, cell_totals
 from prover.attention.sequence_problem import SequenceProblem
 from prover.proving import prove

@@ -18,7 +18,7 @@ import prover.commands
 from certificates import GroupMLP, Model, UniformAttention, read_certificate, read_model, write_model
 from certificates.groups import group_table, table_digest
 from checker import verify
-from checker.core.decide import check_proof
+from checker.decide import check_proof
 from prover.layers.two_input_problem import TwoInputProblem
 from prover.proving import problem_about, prove
 from prover.strategies import TWO_INPUT_STRATEGIES

@@ -20,7 +20,7 @@ from test_theorems import as_model
 
 from certificates import AttentionOnly, Model, read_model, write_model
 from checker import verify
-from checker.core.decide import check_proof
+from checker.decide import check_proof
 from prover.attention.full_prefixes import full_prefix_claims
 from prover.attention.projected_tables import DIFFERENCES, LENGTHS, NORMS, ProjectedTables
 from prover.attention.sequence_problem import SequenceProblem

@@ -16,11 +16,11 @@ from transformer_models import draw_model, stored_weights
 from transformer_oracle import torch_logits
 
 from certificates import AttentionOnly, FormatError, Model, RawTensor, Step, Transformer, integer_tensor
-from checker.core.decide import parse_task
 from checker.core.errors import OverBudget, Refused
 from checker.core.facts import Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
+from checker.decide import parse_task
 from checker.transformer.finer import RightAtRead
 from checker.transformer.list_sums import Attended, Families, list_sums
 from checker.transformer.sorted_lists import parse_sorted_lists
