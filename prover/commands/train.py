@@ -191,8 +191,9 @@ def train_sorted_lists_command(device: str, output: Path, **recipe: Any) -> None
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     write_model(output, model)
-    examples = varied_examples(problem_about(model, where), 20_000, torch.Generator().manual_seed(0))
-    right = count_right(problem_about(model, where), load_weights(model, where), examples)
+    problem = problem_about(model, where)
+    examples = varied_examples(problem, 20_000, torch.Generator().manual_seed(0))
+    right = count_right(problem, load_weights(model, where), examples)
     click.echo(
         f"wrote {output}: {right} of {len(examples)} random lists right, half of them of numbers near each other (no bound)"
     )
