@@ -500,6 +500,7 @@ MUTANTS = [
     *(Mutant(file, old, new, CODES) for file, old, new in pair_mutants.OF_CODES),
     *(Mutant(file, old, new, (*QUICK, *GROUPS)) for file, old, new in (*pair_mutants.OF_LAWS, *pair_mutants.OF_TASKS)),
     *(Mutant(file, old, new, ("tests/layers/test_quadrature.py", *QUICK)) for file, old, new in pair_mutants.OF_QUADRATURES),
+    *(Mutant(file, old, new, ("tests/layers/test_phase_sums.py",)) for file, old, new in pair_mutants.OF_PHASE_SUMS),
     *(Mutant(file, old, new, ("tests/layers/test_mlp_quadrature.py", *QUICK)) for file, old, new in pair_mutants.OF_MLPS),
     *(Mutant(file, old, new, ("tests/layers/test_wave_output.py", *QUICK)) for file, old, new in pair_mutants.OF_FREQUENCIES),
     *(

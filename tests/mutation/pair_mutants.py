@@ -755,12 +755,11 @@ OF_LAWS = [("checker/layers/group_laws.py", old, new) for old, new in LAWS]
 """Those that the golden corpus or the tests of groups notice."""
 OF_CODES = [("checker/layers/coded_output.py", old, new) for old, new in CODED_OUTPUT]
 """Those that the golden corpus or the tests of codes notice."""
-OF_QUADRATURES = [
-    *(("checker/layers/circle.py", old, new) for old, new in CIRCLE),
-]
+OF_QUADRATURES = [("checker/layers/circle.py", old, new) for old, new in CIRCLE]
 """Those that the golden corpus or the tests of quadrature notice."""
+OF_PHASE_SUMS = [("checker/layers/phase_sums.py", old, new) for old, new in PHASE_SUMS]
+"""Those that the tests of phase sums notice."""
 OF_MLPS = [
-    *(("checker/layers/phase_sums.py", old, new) for old, new in PHASE_SUMS),
     *(("checker/layers/mlp_quadrature.py", old, new) for old, new in MLP_QUADRATURE),
     *STATEMENTS,
 ]
