@@ -22,6 +22,7 @@ from checker.attention import group_chains as of_groups
 from checker.attention import low_rank_chains as of_ranks
 from checker.attention import prefix_chains as of_prefixes
 from checker.attention.additive_tables import additive_tables
+from checker.attention.cell_classes import Cells
 from checker.attention.classes import fitting_tuples
 from checker.core.errors import OverBudget
 from checker.core.facts import CertifiedInputs, Setting
@@ -103,6 +104,16 @@ CASES = {
     "prefix-chains": (of_prefixes, of_prefixes.prefix_chains, {"name": "max-of-k"}, lambda: prefix_step(96, 12)),
     "group-chains": (of_groups, of_groups.group_chains, {"name": "nth-max-of-k", "n": 2}, lambda: group_step(64, 8, 3000)),
 }
+
+
+def test_the_keys_and_sizes_of_classes_are_held() -> None:
+    """Those of each class, and its numbers."""
+    setting = setting_for(random_model(8, 4), {"name": "max-of-k"})
+    claimed = prefix_step(8, 4).hints["size"].integers()[:, :, :, :1] >= 0
+    before = setting.meter.held
+    cells = Cells.claimed(setting, claimed, 12)
+    keys = (cells.query, cells.label, cells.copies, cells.above)
+    assert setting.meter.held - before >= sum(key.nbytes for key in keys) + 12 * 8 * len(cells.label) > 0
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -268,7 +268,7 @@ MUTANTS = [
         )
     ),
     *(
-        Mutant("checker/rules/further_inputs.py", old, new, (*AGREEING, *THEOREMS))
+        Mutant("checker/rules/further_inputs.py", old, new, (*AGREEING, *THEOREMS, *DOUBLE[1:]))
         for old, new in (
             ("np.any(inputs < 0) or", ""),
             ("or np.any(inputs >= task.d_vocab)", ""),
