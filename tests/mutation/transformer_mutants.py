@@ -197,7 +197,6 @@ _REPLACED = {
         ("if self._some_are_hidden:\n            scores =", "if self.config.pad_token >= 1:\n            scores ="),
         ("if self._some_are_hidden else found", "if self.config.pad_token >= 1 else found"),
         ("source, target = np.searchsorted(before, edges.source)", "source, target = edges.source"),
-        ("np.searchsorted(after, edges.target)", "edges.target"),
         ("scores = scores.minimum(zeros(self.setting, 1, 1))", "pass"),
         (".times(self.visible(position).astype(np.int64))", ""),
         ("own, count = position == self.position, len", "own, count = False, len"),
