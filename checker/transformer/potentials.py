@@ -150,6 +150,7 @@ class Families:
 def _patterns(read: Read, output: IntArray, slopes: IntArray) -> Patterns:
     setting, layers, config = read.setting, read.layers, read.config
     weights, count, units = layers.weights, len(output), config.d_mlp
+    setting.meter.allocate(16 * count * config.d_vocab_out)
     rivals = (output[:, None] + np.arange(1, config.d_vocab_out)) % config.d_vocab_out
     unembed, bias = AfterAttention(layers, read.base, read.out).unembedding
     lead = (unembed[:, output].reshape(-1, count, 1) - unembed[:, rivals]).reshape(config.d_model, -1)
@@ -307,6 +308,7 @@ def _ways(finer: FinerAutomaton, regions: IntArray, families: Families, numbers:
     """Of the regions "f" that are claimed. numbers: X of the states before each step, and of all regions."""
     meter, first = finer.read.setting.meter, np.searchsorted(families.query, np.arange(len(finer.read.queries)))
     most = int(np.unique(families.query, return_counts=True)[1].max())
+    meter.allocate(len(finer.nodes[-1]) * most)
     leads = np.zeros((len(finer.nodes[-1]), most), np.bool_)
     leads[regions, families.of - first[finer.query[regions]]] = True
     steps = list[tuple[IntArray, IntArray, IntArray]]()

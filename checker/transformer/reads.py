@@ -200,6 +200,8 @@ class Read:
     def scores(self) -> list[list[Enclosure]]:
         """For each position and head "q c": of the keys of its symbols; at the read's position, of the query's own."""
         query, found = self.source.heads.query[self.at(self.position)], list[list[Enclosure]]()
+        numbers = len(self.queries) * len(self.group) * sum(map(len, self.symbols))
+        self.setting.meter.hold(numbers * self.setting.arithmetic.element_bytes // 4)
         for position in range(len(self.symbols)):
             key = self.source.heads.key[self.at(position)][:, self.group]
             if position == self.position:

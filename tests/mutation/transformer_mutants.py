@@ -197,6 +197,7 @@ _REPLACED = {
         ("if self._some_are_hidden:\n            scores =", "if self.config.pad_token >= 1:\n            scores ="),
         ("if self._some_are_hidden else found", "if self.config.pad_token >= 1 else found"),
         ("source, target = np.searchsorted(before, edges.source)", "source, target = edges.source"),
+        ("self.setting.meter.hold(numbers * self", "self.setting.meter.hold(0 * self"),
         ("scores = scores.minimum(zeros(self.setting, 1, 1))", "pass"),
         (".times(self.visible(position).astype(np.int64))", ""),
         ("own, count = position == self.position, len", "own, count = False, len"),
@@ -303,6 +304,8 @@ _REPLACED = {
     ),
     "checker/transformer/potentials.py": (
         POTENTIALS,
+        ("setting.meter.allocate(16 * count * config.d_vocab_out)", "pass"),
+        ("meter.allocate(len(finer.nodes[-1]) * most)", "pass"),
         ("(output[:, None] + np.arange(1, config.d_vocab_out))", "(output[:, None] + np.arange(2, config.d_vocab_out + 1))"),
         ("% config.d_vocab_out\n    unembed", "% (config.d_vocab_out - 1)\n    unembed"),
         (

@@ -1,6 +1,7 @@
 """Potentials for random automata and transformers of one layer, against an oracle that evaluates every input."""
 
 import itertools
+import tracemalloc
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -28,6 +29,8 @@ from certificates import AttentionOnly, Model, RawTensor, Step, integer_tensor
 from certificates.automaton import Automaton
 from checker.core.errors import OverBudget, Refused
 from checker.core.facts import Setting
+from checker.core.meter import Budget, Meter
+from checker.core.scaled_integers import ScaledArithmetic
 from checker.transformer.finer import RightAtRead
 from checker.transformer.potentials import potentials
 from checker.transformer.regions import regions
@@ -624,3 +627,42 @@ def test_only_boxes_that_hold_all_ratios_prove(seed: int) -> None:
         own = {**claims, "pattern": np.where(claimed, 0, -1)}
         more = numbered(own, np.zeros(1, int), rng, 0.0) | {"enforced": own["enforced"]}
         assert [applied(setting, 0, hinted).correct for hinted in (own, more)] == [3 * bool(claimed.all())] * 2
+
+
+def peak_until_refused(model: Model, automaton: Automaton, memory: int, hints: Hints) -> int:
+    """How many bytes are taken before the budget is exceeded."""
+    setting = setting_for(model, automaton)
+    meter = Meter(Budget(memory=memory))
+    setting = replace(setting, meter=meter, arithmetic=ScaledArithmetic(30, meter))
+    forward, step = transformer_forward(setting, Step("transformer-forward"), ()), step_of(0, hints)
+    tracemalloc.start()
+    try:
+        with pytest.raises(OverBudget, match="MiB"):
+            potentials(setting, step, (forward,))
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_patterns_are_announced() -> None:
+    """With one head and no MLP a file says no more of a pattern than its output, however many rivals this has."""
+    model = small_model(attn_only=True, d_vocab_out=128)
+    automaton = Automaton.of(np.arange(2), np.zeros((1, 1, 2), np.int64), np.array([1]))
+    hints = {"queries": np.array([0, 1]), "sizes": np.array([2, 2]), "finer": np.array([[0, 0], [1, 1], [0, -1], [-1, 1]])}
+    claims = with_claims(model, automaton, 0, hints, np.array([0, 0]), [1] * 2**15, np.zeros((2**15, 0)))
+    assert peak_until_refused(model, automaton, 2**24, claims) < 2**23
+
+
+def test_which_families_states_lead_to_is_announced() -> None:
+    """A bit for each region and each pattern, of which every region may have its own."""
+    length = 13
+    model = small_model(attn_only=True, n_ctx=length, d_vocab_out=2, d_head=1)
+    automaton = Automaton.of(np.arange(length), np.zeros((1, 1, 2), np.int64), np.array([1]))
+    sizes = [2**step for step in range(length)]  # a state for every prefix
+    last = np.stack([np.arange(sizes[-1]), np.full(sizes[-1], -1)], axis=1)
+    rows = [*(np.arange(2 * size).reshape(size, 2) for size in sizes[:-1]), last]
+    hints = {"queries": np.array([0]), "sizes": np.array([*sizes[1:], sizes[-1]]), "finer": np.concatenate(rows)}
+    claims = with_claims(model, automaton, 0, hints, np.arange(sizes[-1]), [1] * sizes[-1], np.zeros((sizes[-1], 0)))
+    claims |= {"numbers": np.zeros(len(hints["finer"]) + sizes[-1])}
+    claims |= {"inner": np.zeros((1, 1, 0)), "outer": np.zeros((sizes[-1], 1, 1))}
+    assert peak_until_refused(model, automaton, 2**24 - 1, claims) < 2**24

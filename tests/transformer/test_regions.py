@@ -17,7 +17,7 @@ from transformer_oracle import torch_logits
 
 from certificates import Model, RawTensor, Step, integer_tensor
 from certificates.automaton import Automaton
-from checker.core.automata import parse_automaton
+from checker.core.automata import AutomatonTask, parse_automaton
 from checker.core.errors import OverBudget, Refused
 from checker.core.facts import CertifiedInputs, Setting
 from checker.core.meter import Budget, Meter
@@ -26,8 +26,9 @@ from checker.transformer.after_attention import Boxes
 from checker.transformer.all_reads import all_reads
 from checker.transformer.boxes import activated, normalised
 from checker.transformer.finer import RightAtRead
+from checker.transformer.reads import LayerInput, Read
 from checker.transformer.regions import regions
-from checker.transformer.transformer_forward import transformer_forward
+from checker.transformer.transformer_forward import take_forward, transformer_forward
 
 SEEDS = parts(90)
 SURE = 1e-9
@@ -293,6 +294,20 @@ def test_queries_that_no_input_has_are_refused() -> None:
     more = hints | {"queries": [0, 1], "finer": [[-1, -1], [0, 0], [-1, 0]]}
     with pytest.raises(Refused, match="no input has one of the queries"):
         applied(setting, 0, {name: np.array(hint, np.int64) for name, hint in more.items()})
+
+
+def test_scores_are_held() -> None:
+    """Of all heads and positions."""
+    model = one_layer(0, d_vocab=3, n_ctx=4, n_heads=2, n_key_value_heads=1, attention_dir="bidirectional", pad_token=-1)
+    setting = setting_for(model, Automaton.of(np.arange(4), np.zeros((1, 1, 3), np.int64), np.zeros(1, np.int64)))
+    task, evaluated = setting.task, transformer_forward(setting, Step("transformer-forward"), ())
+    forward = take_forward(Step("regions", (0,)), (evaluated,))
+    assert isinstance(task, AutomatonTask)
+    read = Read(setting, LayerInput.of_tokens(forward, task), task, 1, np.arange(3))
+    assert [len(symbols) for symbols in read.symbols] == [3] * 4
+    before = setting.meter.held
+    scores = [one for of_heads in read.scores for one in of_heads]
+    assert setting.meter.held - before >= sum(one.lo.nbytes + one.hi.nbytes for one in scores) >= 16 * 2 * (3 * 9 + 3)
 
 
 def test_premises_and_models_that_do_not_fit_are_refused() -> None:
