@@ -10,7 +10,7 @@ are computed = exact (1 + e) + f, |e| <= u, |f| <= eta (f: underflow, gradual or
   The mean square of x, or of x less the mean, plus eps is within gamma(8 n + 32) (mean x^2 + eps), so it may be found in one
   pass or in two. Its root and a quotient, or its reciprocal root and a product, are within 8 u. Weights and biases come last,
   or weights are multiplied with the reciprocal root first.
-- Cosines and sines of rotary positions are within 4 u + (8 + l) u t, t being the angle and l the number of bits of the base's
+- Cosines and sines of rotary positions are within 4 u + (10 + l) u t, t being the angle and l the number of bits of the base's
   integer part: the angle may come from a power of the base, within 4 units in the last place, that has a rounded exponent.
 - Scores are scaled by constants that are right up to 3 u: by one anywhere, or by its root on both sides. Softmax subtracts some
   number that is no larger in magnitude than scores are, or none, scales the difference by log2(e) or not, takes exp or exp2
@@ -53,7 +53,7 @@ at most 1/4, the product is off by at most a = 2 (gamma(n + 8) + b + gamma(8)) t
 size. Weights w and a bias b' have six roundings more at most: gamma(6) (2 s_i I |w| + |b'|), and tiny. As |x_i - m| is at most
 sqrt(n) times the root, n <= 2^9, and b <= 1/4 bounds gamma(n + 8) |m| I, what comes out is at most 2^6 |w| + |b'|.
 
-*Turns.* A computed cosine is within k = 4 u + (8 + l) u j of one that is at most 1, as angles are at most the position j. So
+*Turns.* A computed cosine is within k = 4 u + (10 + l) u j of one that is at most 1, as angles are at most the position j. So
 x cos - y sin is off by at most (|x| + |y|) (k + 2 gamma(3)) + tiny.
 
 *Leads* (`after_attention`) are sums over what comes after the norm, times its root. With U the unembedding, b_U its bias, and
@@ -140,7 +140,7 @@ class ExecutedLayers(Layers):
     def of_turns(self, value: Enclosure, first: Enclosure, second: Enclosure, position: IntArray) -> Enclosure:
         """See "Turns"."""
         bits = int(Fraction(self.config.rotary_base)).bit_length()
-        tables = self._roundoff(1).reshape(1, 1, 1).times((4 + (8 + bits) * position)[:, None, None])
+        tables = self._roundoff(1).reshape(1, 1, 1).times((4 + (10 + bits) * position)[:, None, None])
         tables = tables + self.gamma(3) + self.gamma(3)
         return widened(value, tables * self.below(abs(first) + abs(second)) + self.tiny)
 

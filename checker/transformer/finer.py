@@ -33,6 +33,8 @@ from checker.transformer.transformer_forward import take_forward
 
 _EFFORT_PER_TOKEN = 100
 """What following an input takes, for each of its tokens."""
+_BYTES_PER_TOKEN = 64
+"""What a step takes, for each of its states and tokens: where they lead, and from where."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,7 @@ def stood_for(
     found = [first]
     for step, (table, states) in enumerate(zip(tables, sizes[1:].tolist(), strict=True)):
         setting.meter.gathering(8 * table.size)
+        setting.meter.allocate(_BYTES_PER_TOKEN * table.size)
         source, token = np.nonzero(table >= 0)
         target = table[source, token]
         after, led = coarser[step][found[-1][source], token], np.full(states, -1, np.int64)

@@ -48,6 +48,7 @@ class Edges:
         with the columns "v" of symbols; None for a step that adds nothing.
         """
         setting.meter.sorting(2 * len(self.source))
+        setting.meter.allocate(_BYTES_PER_EDGE * len(self.source))
         order = np.lexsort((self.symbol, self.source, self.target))
         source, target, query, symbol = (x[order] for x in (self.source, self.target, self.query, self.symbol))
         alike = np.append(True, (np.diff(source) == 0) & (np.diff(target) == 0))

@@ -198,6 +198,7 @@ _REPLACED = {
         ("if self._some_are_hidden else found", "if self.config.pad_token >= 1 else found"),
         ("source, target = np.searchsorted(before, edges.source)", "source, target = edges.source"),
         ("self.setting.meter.hold(numbers * self", "self.setting.meter.hold(0 * self"),
+        ("setting.meter.allocate(_BYTES_PER_EDGE * len(self.source))\n        order", "order"),
         ("scores = scores.minimum(zeros(self.setting, 1, 1))", "pass"),
         (".times(self.visible(position).astype(np.int64))", ""),
         ("own, count = position == self.position, len", "own, count = False, len"),
@@ -233,6 +234,7 @@ _REPLACED = {
     "checker/transformer/finer.py": (
         (*REGIONS, *POTENTIALS, *CLASSES[:1]),
         ("if np.any(read.after[0][:count].max(axis=1) < 0):", "if False:"),
+        ("setting.meter.allocate(_BYTES_PER_TOKEN * table.size)", "pass"),
         ("or np.any(target >= states)", ""),
         ("or np.any(after < 0)", ""),
         ("if np.any(table < -1) or", "if"),

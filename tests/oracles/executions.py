@@ -140,7 +140,7 @@ class Simulated:
         run, width, base = self.run, self.config["rotary_dim"], Fraction(self.config["rotary_base"])
         number, bits = np.arange(width // 2), int(base).bit_length()
         angle = np.arange(heads.shape[1])[:, None] * float(base) ** (-2 * number / width)
-        room = 4 * run.u + (8 + bits) * run.u * angle
+        room = 4 * run.u + (10 + bits) * run.u * angle
         cosine, sine = (t + room * run.errors(t.shape) for t in (np.cos(angle), np.sin(angle)))
         first, apart = (2 * number, 1) if self.config["rotary_adjacent_pairs"] else (number, width // 2)
         a, b = heads[..., first], heads[..., first + apart]

@@ -407,7 +407,7 @@ def test_intervals_are_as_wide_as_the_rule_says(kind: str | None) -> None:
     assert np.all(abs(np.log(high) / tilt - 1) < 1e-3) and np.all(abs(np.log(low) / tilt + 1) < 1e-3)
     require(layers.mixed(known(setting, x), 7, lambda: abs(known(setting, y))), x, gamma(26) * abs(y))
     position, bits = np.array([0, 2, 50]), int(Fraction(config.rotary_base)).bit_length()
-    tables = (4 + (8 + bits) * position) * u + 2 * gamma(3)
+    tables = (4 + (10 + bits) * position) * u + 2 * gamma(3)
     shape = (3, n, 1)
     turned = layers.of_turns(*(known(setting, a.reshape(shape)) for a in (zero, x, y)), position)
     require(turned, zero.reshape(shape), tables[:, None, None] * (abs(x) + abs(y)).reshape(shape))

@@ -18,6 +18,7 @@ from transformer_oracle import torch_logits
 from certificates import Model, RawTensor, Step, integer_tensor
 from certificates.automaton import Automaton
 from checker.core.automata import AutomatonTask, parse_automaton
+from checker.core.enclosed_weights import zeros
 from checker.core.errors import OverBudget, Refused
 from checker.core.facts import CertifiedInputs, Setting
 from checker.core.meter import Budget, Meter
@@ -25,8 +26,8 @@ from checker.core.scaled_integers import ScaledArithmetic
 from checker.transformer.after_attention import Boxes
 from checker.transformer.all_reads import all_reads
 from checker.transformer.boxes import activated, normalised
-from checker.transformer.finer import RightAtRead
-from checker.transformer.reads import LayerInput, Read
+from checker.transformer.finer import RightAtRead, stood_for
+from checker.transformer.reads import Edges, LayerInput, Read
 from checker.transformer.regions import regions
 from checker.transformer.transformer_forward import take_forward, transformer_forward
 
@@ -294,6 +295,18 @@ def test_queries_that_no_input_has_are_refused() -> None:
     more = hints | {"queries": [0, 1], "finer": [[-1, -1], [0, 0], [-1, 0]]}
     with pytest.raises(Refused, match="no input has one of the queries"):
         applied(setting, 0, {name: np.array(hint, np.int64) for name, hint in more.items()})
+
+
+def test_edges_are_announced() -> None:
+    """Those of a step, while they are read and while they are sorted."""
+    meter = Meter(Budget(memory=10_000))
+    whole = setting_for(one_layer(0), Automaton.of(np.arange(2), np.zeros((1, 1, 2), np.int64), np.zeros(1, np.int64)))
+    setting = replace(whole, meter=meter, arithmetic=ScaledArithmetic(30, meter))
+    none, boxes = np.zeros(200, np.int64), zeros(setting, 1, 1)
+    with pytest.raises(OverBudget, match="MiB"):
+        Edges(none, none, none, none).hulls(setting, boxes, None)
+    with pytest.raises(OverBudget, match="MiB"):
+        stood_for(setting, [none[None]], np.ones(2, np.int64), none[:1], [none[None]])
 
 
 def test_scores_are_held() -> None:
