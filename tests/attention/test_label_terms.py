@@ -5,27 +5,17 @@ from fractions import Fraction
 import numpy as np
 import oracle
 import pytest
-from test_enclosures import ends
+from test_enclosures import NEAR, numbers
 from test_theorems import as_model
 
 from checker.attention.label_terms import LabelGaps, LabelTerms, Scores, ValueLeads
 from checker.attention.order_statistic import order_statistic
 from checker.attention.rival_blocks import RivalBlocks
 from checker.attention.tables import AdditiveTables
-from checker.core.enclosures import Enclosure
 from checker.core.facts import Setting
 from checker.core.meter import Budget, Meter
 from checker.core.scaled_integers import ScaledArithmetic
 from checker.decide import parse_task
-
-NEAR = 1e-6
-
-
-def numbers(enclosure: Enclosure) -> np.ndarray:
-    """The numbers that an enclosure holds, which are known to a millionth."""
-    lo, hi = (np.asarray(end, np.float64) for end in ends(enclosure))
-    assert np.all(lo <= hi) and np.all(hi - lo < NEAR)
-    return (lo + hi) / 2
 
 
 @pytest.mark.parametrize("seed", range(24))

@@ -83,6 +83,16 @@ def ends(enclosure: Enclosure) -> tuple[Exact, Exact]:
     return both[0], both[1]
 
 
+NEAR = 1e-6
+
+
+def numbers(enclosure: Enclosure) -> np.ndarray:
+    """The numbers that an enclosure holds, which are known to a millionth."""
+    lo, hi = (np.asarray(end, np.float64) for end in ends(enclosure))
+    assert np.all(lo <= hi) and np.all(hi - lo < NEAR)
+    return (lo + hi) / 2
+
+
 def of_mpf(number: Any) -> Fraction:
     sign, man, exponent, _ = number
     assert man or not exponent, "infinity or NaN"

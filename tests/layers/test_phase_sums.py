@@ -2,26 +2,17 @@
 
 import numpy as np
 import pytest
-from test_enclosures import ends
+from test_enclosures import NEAR, numbers
 from test_quadrature import setting_of
 
 from checker.core.enclosures import Enclosure
 from checker.core.facts import Setting
 from checker.layers.phase_sums import bends, coefficient_bounds, length, sway
 
-NEAR = 1e-5
-
 
 def enclosed(setting: Setting, numbers: np.ndarray) -> Enclosure:
     """Whole numbers, taken as eighths."""
     return setting.arithmetic.exact(numbers, np.full_like(numbers, -3))
-
-
-def number(enclosure: Enclosure) -> np.ndarray:
-    """What is enclosed, which is known well."""
-    low, high = (np.asarray(end, np.float64) for end in ends(enclosure))
-    assert np.all(low <= high) and np.all(high - low < NEAR)
-    return (low + high) / 2
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -33,8 +24,8 @@ def test_sway_is_the_largest_sum_of_a_wave(seed: int) -> None:
     flat = [enclosed(setting, part.reshape(waves, -1)) for part in (p, q)]
     y = np.linspace(0, np.pi, 4000)[:, None, None, None]
     sums = np.hypot(*np.moveaxis(np.cos(y) * p / 8 + np.sin(y) * q / 8, 2, 0)).max(axis=0)
-    assert np.allclose(number(sway(*flat)), 2 * sums, atol=1e-4)
-    assert np.allclose(number(length(flat[0], flat[1])), np.hypot(p, q).reshape(waves, -1) / 8, atol=NEAR)
+    assert np.allclose(numbers(sway(*flat)), 2 * sums, atol=1e-4)
+    assert np.allclose(numbers(length(flat[0], flat[1])), np.hypot(p, q).reshape(waves, -1) / 8, atol=NEAR)
 
 
 @pytest.mark.parametrize("seed", range(24))
@@ -47,10 +38,10 @@ def test_coefficients_are_within_their_bounds(seed: int) -> None:
     functions = functions[:, np.minimum(x, -x % parts)]  # even
     values = functions / 8
     second = np.roll(values, 1, axis=1) + np.roll(values, -1, axis=1) - 2 * values
-    found = number(bends(enclosed(setting, functions)))
+    found = numbers(bends(enclosed(setting, functions)))
     assert np.allclose(found[:, 0], abs(second).sum(axis=1), atol=NEAR)
     harmonics = np.arange(1, parts // 2 + 1)
-    bounds = number(coefficient_bounds(setting, parts))[:, 0]
+    bounds = numbers(coefficient_bounds(setting, parts))[:, 0]
     sums = values @ np.cos(2 * np.pi * np.outer(x, harmonics) / parts)  # N c_h "f h"
     assert np.all(abs(sums) <= found * bounds + NEAR)
     true = (parts**2 / (np.pi * harmonics) ** 2 + 3 / 5) / 4

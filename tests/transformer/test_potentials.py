@@ -21,6 +21,7 @@ from test_regions import (
     spoiled,
     states_after,
     true_leads,
+    within,
 )
 from thorough import parts
 from transformer_models import draw_model, stored_weights
@@ -29,8 +30,6 @@ from certificates import AttentionOnly, Model, RawTensor, Step, integer_tensor
 from certificates.automaton import Automaton
 from checker.core.errors import OverBudget, Refused
 from checker.core.facts import Setting
-from checker.core.meter import Budget, Meter
-from checker.core.scaled_integers import ScaledArithmetic
 from checker.transformer.finer import RightAtRead
 from checker.transformer.potentials import potentials
 from checker.transformer.regions import regions
@@ -631,9 +630,7 @@ def test_only_boxes_that_hold_all_ratios_prove(seed: int) -> None:
 
 def peak_until_refused(model: Model, automaton: Automaton, memory: int, hints: Hints) -> int:
     """How many bytes are taken before the budget is exceeded."""
-    setting = setting_for(model, automaton)
-    meter = Meter(Budget(memory=memory))
-    setting = replace(setting, meter=meter, arithmetic=ScaledArithmetic(30, meter))
+    setting = within(setting_for(model, automaton), memory)
     forward, step = transformer_forward(setting, Step("transformer-forward"), ()), step_of(0, hints)
     tracemalloc.start()
     try:

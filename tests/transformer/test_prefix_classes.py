@@ -22,6 +22,7 @@ from test_regions import (
     step_of,
     true_leads,
     width,
+    within,
 )
 from thorough import parts
 from transformer_models import draw_model
@@ -30,8 +31,6 @@ from certificates import Model, Step, integer_tensor
 from certificates.automaton import Automaton
 from checker.core.errors import OverBudget, Refused
 from checker.core.facts import Setting
-from checker.core.meter import Budget, Meter
-from checker.core.scaled_integers import ScaledArithmetic
 from checker.transformer.all_reads import all_reads
 from checker.transformer.finer import RightAtRead
 from checker.transformer.joint_reads import joint_reads
@@ -325,10 +324,8 @@ def test_what_is_kept_is_announced() -> None:
     setting = setting_for(model, automaton)
     applied(setting, classes)
     for part in (3, 5, 8):
-        meter = Meter(Budget(operations=10**9, memory=setting.meter.held * part // 10))
-        small = replace(setting, meter=meter, arithmetic=ScaledArithmetic(30, meter))
         with pytest.raises(OverBudget, match="--max-memory"):
-            applied(small, classes)
+            applied(within(setting, setting.meter.held * part // 10), classes)
 
 
 @pytest.mark.parametrize("seed", range(0, 36, 6))

@@ -69,6 +69,12 @@ def setting_for(model: Model, automaton: Automaton, precision: int = 30, margin:
     return Setting(model, task, ScaledArithmetic(precision, meter), meter, margin=margin)
 
 
+def within(setting: Setting, memory: int) -> Setting:
+    """With so many bytes of memory, and nothing announced yet."""
+    meter = Meter(Budget(memory=memory))
+    return replace(setting, meter=meter, arithmetic=ScaledArithmetic(30, meter))
+
+
 def every_input(automaton: Automaton) -> np.ndarray:
     every = itertools.product(range(automaton.transitions.shape[2]), repeat=len(automaton.order))
     rows = np.array(list(every))
@@ -299,9 +305,8 @@ def test_queries_that_no_input_has_are_refused() -> None:
 
 def test_edges_are_announced() -> None:
     """Those of a step, while they are read and while they are sorted."""
-    meter = Meter(Budget(memory=10_000))
-    whole = setting_for(one_layer(0), Automaton.of(np.arange(2), np.zeros((1, 1, 2), np.int64), np.zeros(1, np.int64)))
-    setting = replace(whole, meter=meter, arithmetic=ScaledArithmetic(30, meter))
+    automaton = Automaton.of(np.arange(2), np.zeros((1, 1, 2), np.int64), np.zeros(1, np.int64))
+    setting = within(setting_for(one_layer(0), automaton), 10_000)
     none, boxes = np.zeros(200, np.int64), zeros(setting, 1, 1)
     with pytest.raises(OverBudget, match="MiB"):
         Edges(none, none, none, none).hulls(setting, boxes, None)
